@@ -1,0 +1,69 @@
+"""Checks of input: each says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+class UnderResolved(UserWarning):
+    """A mesh, a number of modes or a step is too coarse for the solution it carries."""
+
+
+class NotConverged(RuntimeError):
+    """An iteration ended above its tolerance; its value is withheld rather than returned."""
+
+
+def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None = None) -> Array:
+    """`value` as a float64 array; `shape` gives the wanted sizes, None standing for any size.
+
+    Raises TypeError when it holds no numbers, ValueError for a wrong shape or for NaN and
+    infinite entries (naming the first).
+    """
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of real numbers, got {type(value).__name__}: {error}") from None
+    if shape is not None:
+        fits = array.ndim == len(shape) and all(
+            want is None or have == want for have, want in zip(array.shape, shape, strict=True)
+        )
+        if not fits:
+            wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+            raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}{list(where)} is {array[where]}; every entry must be finite")
+    return array
+
+
+def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
+    """`value` as a finite float, at least `low` (above it when `strict`)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    if low is not None and (number < low or (strict and number == low)):
+        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {number:g}")
+    return number
+
+
+def whole(name: str, value: Any, low: int = 1) -> int:
+    """`value` as an int, at least `low`; a float with a fractional part is refused."""
+    try:
+        number = int(value)
+        exact = number == value
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if not exact:
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {number}")
+    return number

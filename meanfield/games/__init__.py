@@ -1,0 +1,1 @@
+"""Losses l(x, y) on X x Y, their first variations and gradients."""

@@ -1,0 +1,116 @@
+"""What a game is to the rest of the package.
+
+Both players minimise a cost: U_0 = V_x for the minimiser x, U_1 = -V_y for the maximiser y, where
+V_x(x) = int l(x, y) dmu_y(y) and V_y(y) = int l(x, y) dmu_x(x) are the first variations. Every
+scheme is written once, for a player p in {0, 1} and its cost.
+
+Costs are linear in the opponent's masses, and know the opponent only through its *moments*: a few
+feature means for a low-rank game, the masses themselves for any other. `moment_matrix` and
+`cost_matrix` are the two linear maps, masses -> moments -> costs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.manifolds import Manifold
+from meanfield.measures import Measure
+
+SIGNS = (1.0, -1.0)
+CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the caches
+
+
+class Game(ABC):
+    """A two-player zero-sum game: loss l(x, y) on X x Y; x minimises, y maximises.
+
+    `statement` says what is known exactly about the game, `answers` holds those numbers.
+    """
+
+    X: Manifold
+    Y: Manifold
+    name: str = "game"
+    statement: str = ""
+    answers: dict[str, Any]
+
+    @property
+    def manifolds(self) -> tuple[Manifold, Manifold]:
+        return self.X, self.Y
+
+    @abstractmethod
+    def loss(self, x: Array, y: Array) -> Array:
+        """l at all pairs of x (n, a) and y (m, b), shape (n, m)."""
+
+    @abstractmethod
+    def swapped(self) -> Game:
+        """The same game with the players' names exchanged: l'(y, x) = -l(x, y)."""
+
+    @abstractmethod
+    def moment_matrix(self, p: int, nodes: Array) -> Array | None:
+        """(K, N): masses of player p at nodes (N, a) -> its moments; None is the identity."""
+
+    @abstractmethod
+    def cost_matrix(self, p: int, points: Array, opponent_nodes: Array) -> Array:
+        """(P, K): moments of the opponent of p -> cost of p at points (P, a)."""
+
+    @abstractmethod
+    def cost(self, p: int, points: Array, opponent: Measure) -> Array:
+        """U_p at points (n, a), shape (n,)."""
+
+    @abstractmethod
+    def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
+        """Riemannian gradient of U_p at points (n, a), tangent vectors (n, a)."""
+
+    def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
+        """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""
+        return _difference_hessian(self.manifolds[p], lambda x: self.gradient(p, x, opponent), points)
+
+    def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
+        """Laplace-Beltrami of U_p at points (n, a), shape (n,)."""
+        return np.trace(self.hessian(p, points, opponent), axis1=1, axis2=2)
+
+    def potential_x(self, points: Array, mu_y: Measure) -> Array:
+        """First variation V_x(x) = int l(x, y) dmu_y(y) at points (n, a), shape (n,)."""
+        return self.cost(0, self.X.check("points", points), _on(mu_y, self.Y, "mu_y"))
+
+    def potential_y(self, points: Array, mu_x: Measure) -> Array:
+        """First variation V_y(y) = int l(x, y) dmu_x(x) at points (m, b), shape (m,)."""
+        return -self.cost(1, self.Y.check("points", points), _on(mu_x, self.X, "mu_x"))
+
+    def gradient_x(self, points: Array, mu_y: Measure) -> Array:
+        """Riemannian gradient of V_x at points (n, a)."""
+        return self.gradient(0, self.X.check("points", points), _on(mu_y, self.Y, "mu_y"))
+
+    def gradient_y(self, points: Array, mu_x: Measure) -> Array:
+        """Riemannian gradient of V_y at points (m, b)."""
+        return -self.gradient(1, self.Y.check("points", points), _on(mu_x, self.X, "mu_x"))
+
+    def value(self, mu_x: Measure, mu_y: Measure) -> float:
+        """L(mu_x, mu_y) = int int l dmu_x dmu_y."""
+        return float(_on(mu_x, self.X, "mu_x").masses @ self.potential_x(mu_x.points, mu_y))
+
+    def __repr__(self) -> str:
+        return f"{self.name} on {self.X} x {self.Y}"
+
+
+def _on(mu: Measure, manifold: Manifold, name: str) -> Measure:
+    if not isinstance(mu, Measure):
+        raise TypeError(f"{name} must be a meanfield.Measure, got {type(mu).__name__}")
+    if mu.manifold != manifold:
+        raise ValueError(f"{name} lives on {mu.manifold}, but the game has {manifold} there")
+    return mu
+
+
+def _difference_hessian(manifold: Manifold, gradient: Any, points: Array, h: float = 1e-4) -> Array:
+    """Central differences of the gradient along the frame; error O(h^2)."""
+    frame = manifold.basis(points)
+    rows = []
+    for k in range(manifold.dim):
+        ahead = gradient(manifold.retract(points, h * frame[:, k]))
+        behind = gradient(manifold.retract(points, -h * frame[:, k]))
+        rows.append(np.einsum("nia,na->ni", frame, (ahead - behind) / (2 * h)))
+    rough = np.stack(rows, 1)
+    return 0.5 * (rough + rough.transpose(0, 2, 1))

@@ -1,0 +1,110 @@
+"""Feature bases of low-rank games: trigonometric on tori, quadratic on spheres.
+
+A basis gives K features f_k on a manifold and, for coefficients c (K,), the function
+U = sum_k c_k f_k with its derivatives. The particle kernels know the same two by their arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from meanfield.checks import Array, finite_array
+from meanfield.manifolds import Manifold, Sphere, Torus
+
+
+class Basis(Protocol):
+    """K features on a manifold."""
+
+    @property
+    def manifold(self) -> Manifold: ...
+
+    @property
+    def size(self) -> int:
+        """K."""
+
+    def values(self, points: Array) -> Array:
+        """Features at points (n, a), shape (n, K)."""
+
+    def gradient(self, points: Array, c: Array) -> Array:
+        """Riemannian gradient of sum c_k f_k, tangent vectors (n, a)."""
+
+    def hessian(self, points: Array, c: Array) -> Array:
+        """Riemannian Hessian of sum c_k f_k in the frames `manifold.basis(points)`, (n, dim, dim)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrigBasis:
+    """cos(w k.x) for the J modes k, then sin(w k.x) for the same: K = 2J, w = 2 pi / period.
+
+    modes (J, d), whole numbers.
+    """
+
+    manifold: Torus
+    modes: Array
+
+    @property
+    def size(self) -> int:
+        return 2 * len(self.modes)
+
+    @property
+    def waves(self) -> Array:
+        """Wave vectors w k, shape (J, d)."""
+        return self.modes * (2 * np.pi / self.manifold.period)
+
+    def values(self, points: Array) -> Array:
+        phase = points @ self.waves.T
+        return np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
+
+    def gradient(self, points: Array, c: Array) -> Array:
+        a, b = np.split(c, 2)
+        phase = points @ self.waves.T
+        return (b * np.cos(phase) - a * np.sin(phase)) @ self.waves
+
+    def hessian(self, points: Array, c: Array) -> Array:
+        a, b = np.split(c, 2)
+        phase = points @ self.waves.T
+        return -np.einsum("nj,jp,jq->npq", a * np.cos(phase) + b * np.sin(phase), self.waves, self.waves)
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticBasis:
+    """1, x_1..x_d, x_1^2..x_d^2 and x'Sx on the unit sphere of R^d: K = 2d + 2; S symmetric."""
+
+    manifold: Sphere
+    S: Array
+
+    def __post_init__(self) -> None:
+        d = self.manifold.ambient
+        S = finite_array("S", self.S, (d, d))
+        object.__setattr__(self, "S", 0.5 * (S + S.T))
+
+    @property
+    def size(self) -> int:
+        return 2 * self.manifold.ambient + 2
+
+    def split(self, c: Array) -> tuple[Array, Array, float]:
+        """Coefficients of x, of x^2 and of x'Sx."""
+        d = self.manifold.ambient
+        return c[1 : d + 1], c[d + 1 : 2 * d + 1], c[2 * d + 1]
+
+    def values(self, points: Array) -> Array:
+        form = np.sum((points @ self.S) * points, axis=1, keepdims=True)
+        return np.concatenate([np.ones((len(points), 1)), points, points**2, form], axis=1)
+
+    def gradient(self, points: Array, c: Array) -> Array:
+        return self.manifold.project(points, self._ambient(points, c))
+
+    def _ambient(self, points: Array, c: Array) -> Array:
+        linear, squares, form = self.split(c)
+        return linear + 2 * squares * points + 2 * form * (points @ self.S)
+
+    def hessian(self, points: Array, c: Array) -> Array:
+        _, squares, form = self.split(c)
+        frame = self.manifold.basis(points)
+        flat = frame @ (2 * np.diag(squares) + 2 * form * self.S) @ frame.transpose(0, 2, 1)
+        # The second fundamental form of the unit sphere takes off the normal derivative.
+        normal = np.sum(points * self._ambient(points, c), axis=1)
+        return flat - normal[:, None, None] * np.eye(self.manifold.dim)

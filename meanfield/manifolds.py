@@ -1,0 +1,194 @@
+"""The compact manifolds that strategies live on: tori and spheres of any dimension.
+
+Points are rows of arrays of shape (n, a), a the number of coordinates: d angles on the torus
+T^d, d + 1 Cartesian coordinates on the sphere S^d. Every operation is batched over rows. Tangent
+vectors have the shape of points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from meanfield.checks import Array, finite_array, real, whole
+
+
+class Manifold(Protocol):
+    """What every other room asks of a manifold; a new one has these eleven members."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the manifold."""
+
+    @property
+    def ambient(self) -> int:
+        """Number of coordinates of a point."""
+
+    @property
+    def volume(self) -> float:
+        """Riemannian volume."""
+
+    @property
+    def reach(self) -> float:
+        """Longest tangent vector that `retract` follows without meeting itself."""
+
+    def check(self, name: str, points: ArrayLike) -> Array:
+        """Points (n, a) in canonical coordinates; raises ValueError for one off the manifold."""
+
+    def project(self, x: Array, v: Array) -> Array:
+        """Orthogonal projection of ambient vectors v (n, a) on the tangent spaces at x (n, a)."""
+
+    def retract(self, x: Array, v: Array) -> Array:
+        """The points reached from x along tangent vectors v, to first order or better."""
+
+    def distance(self, x: Array, y: Array) -> Array:
+        """Geodesic distances of x (..., a) and y (..., a), broadcast against each other."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n independent uniform points, shape (n, a)."""
+
+    def ball_fraction(self, radius: float) -> float:
+        """Volume of a geodesic ball over the volume of the manifold (Theorem 1's V_delta)."""
+
+    def basis(self, x: Array) -> Array:
+        """Orthonormal tangent frames at x (n, a), shape (n, dim, a)."""
+
+
+@dataclass(frozen=True)
+class Torus:
+    """The flat torus T^d, points given by d angles of the stated period (default 2 pi)."""
+
+    d: int = 1
+    period: float = 2.0 * np.pi
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "d", whole("Torus d", self.d))
+        object.__setattr__(self, "period", real("Torus period", self.period, 0.0, strict=True))
+
+    @property
+    def dim(self) -> int:
+        return self.d
+
+    @property
+    def ambient(self) -> int:
+        return self.d
+
+    @property
+    def volume(self) -> float:
+        return self.period**self.d
+
+    @property
+    def reach(self) -> float:
+        return self.period / 2
+
+    def check(self, name: str, points: ArrayLike) -> Array:
+        """Any finite angles are points; they come back wrapped to [0, period)."""
+        return self.wrap(finite_array(name, points, (None, self.d)))
+
+    def wrap(self, x: Array) -> Array:
+        wrapped = np.mod(x, self.period)
+        # np.mod(-1e-20, P) rounds to P itself, which is the point 0.
+        wrapped[wrapped >= self.period] = 0.0
+        return wrapped
+
+    def project(self, x: Array, v: Array) -> Array:
+        return v
+
+    def retract(self, x: Array, v: Array) -> Array:
+        return self.wrap(x + v)
+
+    def distance(self, x: Array, y: Array) -> Array:
+        gap = np.abs(np.mod(x - y, self.period))
+        return np.sqrt(np.sum(np.minimum(gap, self.period - gap) ** 2, axis=-1))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return self.wrap(rng.random((n, self.d)) * self.period)
+
+    def ball_fraction(self, radius: float) -> float:
+        """Closed for every radius when d = 1, up to half a period for d > 1 (else ValueError)."""
+        from scipy.special import gamma
+
+        r = real("radius", radius, 0.0)
+        if self.d == 1:
+            return min(2 * r / self.period, 1.0)
+        if r > self.period / 2:
+            raise ValueError(f"radius must be at most half a period, {self.period / 2:g}, got {r:g}")
+        return float(np.pi ** (self.d / 2) / gamma(self.d / 2 + 1) * (r / self.period) ** self.d)
+
+    def basis(self, x: Array) -> Array:
+        return np.broadcast_to(np.eye(self.d), (len(x), self.d, self.d))
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """The unit sphere S^d in R^{d+1}; `Sphere(2)` is the sphere of everyday life."""
+
+    d: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "d", whole("Sphere d", self.d))
+
+    @property
+    def dim(self) -> int:
+        return self.d
+
+    @property
+    def ambient(self) -> int:
+        return self.d + 1
+
+    @property
+    def volume(self) -> float:
+        from scipy.special import gamma
+
+        return float(2 * np.pi ** ((self.d + 1) / 2) / gamma((self.d + 1) / 2))
+
+    @property
+    def reach(self) -> float:
+        return np.pi / 2
+
+    def check(self, name: str, points: ArrayLike) -> Array:
+        """Points must have norm one within 1e-9; what is left of that is divided out."""
+        x = finite_array(name, points, (None, self.ambient))
+        norms = np.linalg.norm(x, axis=1)
+        off = np.abs(norms - 1) > 1e-9
+        if off.any():
+            i = int(np.argmax(off))
+            raise ValueError(
+                f"{name}[{i}] has norm {norms[i]:.6g}, so it is not on the unit sphere S^{self.d}; "
+                "divide points by their norms first"
+            )
+        return x / norms[:, None]
+
+    def project(self, x: Array, v: Array) -> Array:
+        return v - np.sum(x * v, axis=-1, keepdims=True) * x
+
+    def retract(self, x: Array, v: Array) -> Array:
+        moved = x + v
+        return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+
+    def distance(self, x: Array, y: Array) -> Array:
+        # 2 arcsin(|x - y|/2) keeps its digits for near points, where arccos loses half of them.
+        return 2 * np.arcsin(np.minimum(np.linalg.norm(x - y, axis=-1) / 2, 1.0))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        x = rng.standard_normal((n, self.ambient))
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    def ball_fraction(self, radius: float) -> float:
+        """Half the regularised incomplete beta function of sin^2, mirrored past the equator."""
+        from scipy.special import betainc
+
+        r = min(real("radius", radius, 0.0), np.pi)
+        half = 0.5 * float(betainc(self.d / 2, 0.5, np.sin(r) ** 2))
+        return half if r <= np.pi / 2 else 1.0 - half
+
+    def basis(self, x: Array) -> Array:
+        """Columns 2, ... of the Householder reflection that sends the first axis to +-x."""
+        u = x.copy()
+        u[:, 0] += np.where(x[:, 0] >= 0, 1.0, -1.0)
+        u /= np.linalg.norm(u, axis=1, keepdims=True)
+        frame = np.eye(self.ambient)[None] - 2 * u[:, :, None] * u[:, None, :]
+        return frame[:, 1:, :]

@@ -1,0 +1,160 @@
+"""Mixed strategies: weighted points, densities on meshes, and the laws that runs start from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from meanfield.checks import Array, UnderResolved, finite_array
+from meanfield.manifolds import Manifold, Torus
+from meanfield.meshes import Mesh, mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A probability measure sum_i masses_i delta(points_i) on a manifold.
+
+    points (n, a), masses (n,) nonnegative with sum one (uniform when None).
+    Raises ValueError for wrong shapes, non-finite or negative masses, masses that do not sum to
+    one within 1e-8, and points off the manifold.
+    """
+
+    points: Array
+    masses: Array
+    manifold: Manifold
+
+    def __init__(self, points: ArrayLike, masses: ArrayLike | None, manifold: Manifold) -> None:
+        if not hasattr(manifold, "retract"):
+            raise TypeError(f"manifold must be a Torus, a Sphere or their like, got {manifold!r}")
+        x = manifold.check("points", points)
+        if not len(x):
+            raise ValueError("points are empty; a probability measure needs at least one")
+        m = np.full(len(x), 1 / len(x)) if masses is None else finite_array("masses", masses, (len(x),))
+        _check_masses(m)
+        for name, value in (("points", x), ("masses", m), ("manifold", manifold)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.masses)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} points on {self.manifold})"
+
+    def integrate(self, values: Callable[[Array], Array] | Array) -> Any:
+        """int f dmu, for a function of the points (n, a) or for its values (n, ...) there."""
+        at = values(self.points) if callable(values) else np.asarray(values)
+        return np.tensordot(self.masses, at, axes=(0, 0))
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """n i.i.d. points (n, a)."""
+        return self.points[rng.choice(len(self), size=n, p=self.masses / self.masses.sum())]
+
+    def deposit(self, onto: Mesh) -> Density:
+        """The masses gathered in the cells that the points lie in."""
+        _same_manifold(self.manifold, onto.manifold)
+        return Density(np.bincount(onto.locate(self.points), self.masses, len(onto)), onto)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Density(Measure):
+    """A measure whose points are the nodes of a mesh and that is spread evenly over its cells.
+
+    `masses` (N,) are cell masses; `values` = masses / volumes is the density.
+    """
+
+    mesh: Mesh = field(repr=False)
+
+    def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
+        m = finite_array("masses", masses, (len(mesh),))
+        _check_masses(m)
+        for name, value in (("points", mesh.nodes), ("masses", m), ("manifold", mesh.manifold), ("mesh", mesh)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def values(self) -> Array:
+        """Density at the nodes, shape (N,)."""
+        return self.masses / self.mesh.volumes
+
+    def __call__(self, points: Array) -> Array:
+        """The piecewise-constant density at points (n, a), shape (n,)."""
+        return self.values[self.mesh.locate(points)]
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """n i.i.d. points, uniform within cells on tori; nodes elsewhere."""
+        chosen = super().draw(n, rng)
+        if self.mesh.shape is None or not isinstance(self.manifold, Torus):
+            return chosen
+        h = self.manifold.period / np.array(self.mesh.shape)
+        return self.manifold.wrap(chosen + (rng.random(chosen.shape) - 0.5) * h)
+
+    def entropy(self) -> float:
+        """H = -int log(dmu/dx) dmu."""
+        held = self.masses > 0
+        return -float(np.sum(self.masses[held] * np.log(self.values[held])))
+
+
+def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Measure:
+    """sum_k weights_k measures_k (equal weights when None): time averages, for one.
+
+    Densities on one mesh give a density, anything else a measure on all points.
+    """
+    if not measures:
+        raise ValueError("measures are empty; a mixture needs at least one")
+    w = np.full(len(measures), 1 / len(measures))
+    if weights is not None:
+        w = finite_array("weights", weights, (len(measures),))
+        _check_masses(w)
+    first = measures[0]
+    for other in measures[1:]:
+        _same_manifold(first.manifold, other.manifold)
+    if all(isinstance(m, Density) and m.mesh.same(first.mesh) for m in measures):  # type: ignore[attr-defined]
+        return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), first.mesh)  # type: ignore[attr-defined]
+    points = np.concatenate([m.points for m in measures])
+    return Measure(points, np.concatenate([c * m.masses for c, m in zip(w, measures, strict=True)]), first.manifold)
+
+
+def uniform(manifold: Manifold) -> Density:
+    """The uniform law, as a density on the manifold's default mesh."""
+    cells = mesh(manifold)
+    return Density(cells.volumes / cells.volumes.sum(), cells)
+
+
+def _check_masses(m: Array) -> None:
+    if (m < 0).any():
+        i = int(np.argmin(m))
+        raise ValueError(f"masses[{i}] is {m[i]:.6g}; masses must not be negative")
+    if abs(m.sum() - 1) > 1e-8:
+        raise ValueError(f"masses sum to {m.sum():.10g}, not to one; divide them by their sum")
+
+
+def _same_manifold(a: Manifold, b: Manifold) -> None:
+    if a != b:
+        raise ValueError(f"measures live on different manifolds, {a} and {b}")
+
+
+def total_variation(a: Density, b: Density) -> float:
+    """Half the L1 distance of two densities on the same mesh."""
+    if not (isinstance(a, Density) and isinstance(b, Density) and a.mesh.same(b.mesh)):
+        raise ValueError("total variation needs two densities on the same mesh; deposit them on one first")
+    return 0.5 * float(np.abs(a.masses - b.masses).sum())
+
+
+def density_on(masses: Array, onto: Mesh, what: str = "masses") -> Density:
+    """A Density from computed masses: what is negative is cut, the sum set to one.
+
+    Rounding is cut in silence; more than 1e-10 of negative mass warns UnderResolved.
+    """
+    lost = -float(masses[masses < 0].sum())
+    if lost > 1e-10:
+        warnings.warn(
+            f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`",
+            UnderResolved,
+            stacklevel=3,
+        )
+    kept = np.maximum(masses, 0.0)
+    return Density(kept / kept.sum(), onto)

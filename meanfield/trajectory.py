@@ -1,0 +1,95 @@
+"""What a run returns: times, both players' measures, diagnostics and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.measures import Measure, mixture
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Saved states of a run at `times` (S,).
+
+    x, y: the players' measures at each saved time. diagnostics: name -> array (S, ...).
+    provenance: game, flow, start, scheme, step, seed, versions. `state` is the minimal final state,
+    from which `simulate(..., resume=...)` or `solve(..., resume=...)` goes on to the same bits as an
+    uninterrupted run.
+    """
+
+    times: Array
+    x: list[Measure]
+    y: list[Measure]
+    game: Any
+    flow: Any
+    diagnostics: dict[str, Array] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, k: int) -> tuple[Measure, Measure]:
+        return self.x[k], self.y[k]
+
+    def __iter__(self) -> Iterator[tuple[Measure, Measure]]:
+        return iter(zip(self.x, self.y, strict=True))
+
+    def __repr__(self) -> str:
+        lines = [f"Trajectory: {len(self)} states over t in [{self.times[0]:g}, {self.times[-1]:g}]"]
+        lines += [f"  |-- {key}: {value}" for key, value in self.provenance.items()]
+        lines += [f"  |-- x: {self.x[-1]}, y: {self.y[-1]}"]
+        return "\n".join([*lines, f"  '-- diagnostics: {', '.join(self.diagnostics) or 'none'}"])
+
+    def average(self, kind: str = "measures", last: int = -1) -> tuple[Measure, Measure]:
+        """Time averages over [times[0], times[last]].
+
+        "measures": (1/T) int_0^T mu_t dt, positions and weights, as Theorem 2 has it; the trapezoid
+        rule over the saved times. "weights": the last positions with their weights averaged over
+        every step, as the paper's experiments have it (particles only).
+        """
+        end = range(len(self))[last]
+        if kind == "weights":
+            if "mean_weights" not in self.state:
+                raise ValueError('average("weights") needs particles that carry weights; use "measures"')
+            return self._weight_averages(end)
+        if kind != "measures":
+            raise ValueError(f'kind must be "measures" or "weights", got {kind!r}')
+        if end == 0:
+            return self[0]
+        t = self.times[: end + 1]
+        w = np.zeros(end + 1)
+        w[1:] += np.diff(t) / 2
+        w[:-1] += np.diff(t) / 2
+        w /= w.sum()
+        return mixture(self.x[: end + 1], w), mixture(self.y[: end + 1], w)
+
+    def _weight_averages(self, k: int) -> tuple[Measure, Measure]:
+        means = self.state["mean_weights"][k]
+        pairs = ((self.x[k], means[0]), (self.y[k], means[1]))
+        a, b = (Measure(m.points, w / w.sum(), m.manifold) for m, w in pairs)
+        return a, b
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the run; see `meanfield.plotting.plot_trajectory`. Returns a matplotlib figure."""
+        from meanfield.plotting import plot_trajectory
+
+        return plot_trajectory(self, **options)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("meanfield-zerosum", "numpy", "scipy", "numba"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
