@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Union
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +47,7 @@ def concentrated(center: ArrayLike, width: float) -> Concentrated:
     return Concentrated(tuple(float(v) for v in c.ravel()), real("width", width, 0.0, strict=True))
 
 
-Given = Union[str, Measure, Concentrated, Callable[[Array], Array]]
+Given = str | Measure | Concentrated | Callable[[Array], Array]
 
 
 @dataclass(frozen=True, eq=False)

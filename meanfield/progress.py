@@ -1,0 +1,15 @@
+"""One progress bar for every long run: shown on terminals, silent elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def bar(total: float, label: str, show: bool | None) -> Any:
+    """A tqdm bar over `total` units; `show` None means when the error stream is a terminal."""
+    from tqdm import tqdm
+
+    visible = sys.stderr.isatty() if show is None else show
+    layout = "{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}"
+    return tqdm(total=total, desc=label, disable=not visible, leave=False, bar_format=layout)
