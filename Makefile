@@ -1,0 +1,45 @@
+# Everything here sets itself up: Python 3.11 or newer, make and a shell are enough.
+#   make paper    pictures and data of the README under results/, in a few minutes
+#   make figures  the same at full size
+#   make test     style, types and tests
+#   make clean    removes what the other targets made
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+OUT    ?= results
+# Settings that the caller's shell might hold must not leak into the environment made here.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+.PHONY: help paper figures test check setup clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  v >= (3, 11) or sys.exit("meanfield needs Python 3.11 or newer, $(PYTHON) is %d.%d; run: make PYTHON=/path/to/python3" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+paper: $(STAMP)
+	$(BIN)/python -m figures --quick --out $(OUT)
+
+figures: $(STAMP)
+	$(BIN)/python -m figures --out $(OUT)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) results build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis meanfield_zerosum.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
