@@ -17,7 +17,7 @@ from meanfield.checks import Array, finite_array, real, whole
 
 
 class Manifold(Protocol):
-    """What every other room asks of a manifold; a new one has these eleven members."""
+    """What every other room asks of a manifold; a new one has these twelve members."""
 
     @property
     def dim(self) -> int:
@@ -43,6 +43,9 @@ class Manifold(Protocol):
 
     def retract(self, x: Array, v: Array) -> Array:
         """The points reached from x along tangent vectors v, to first order or better."""
+
+    def difference(self, x: Array, y: Array) -> Array:
+        """Tangent vectors at x (n, a) that point to y (n, a), of length distance to first order."""
 
     def distance(self, x: Array, y: Array) -> Array:
         """Geodesic distances of x (..., a) and y (..., a), broadcast against each other."""
@@ -99,6 +102,11 @@ class Torus:
 
     def retract(self, x: Array, v: Array) -> Array:
         return self.wrap(x + v)
+
+    def difference(self, x: Array, y: Array) -> Array:
+        """y - x by the shortest way, each angle in [-period/2, period/2)."""
+        half = self.period / 2
+        return np.mod(y - x + half, self.period) - half
 
     def distance(self, x: Array, y: Array) -> Array:
         gap = np.abs(np.mod(x - y, self.period))
@@ -168,6 +176,10 @@ class Sphere:
     def retract(self, x: Array, v: Array) -> Array:
         moved = x + v
         return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+
+    def difference(self, x: Array, y: Array) -> Array:
+        """The chord y - x projected on the tangent space at x: its length is the sine of the angle."""
+        return self.project(x, y - x)
 
     def distance(self, x: Array, y: Array) -> Array:
         # 2 arcsin(|x - y|/2) keeps its digits for near points, where arccos loses half of them.
