@@ -17,6 +17,7 @@ _HOMES = {
     "Start": "start", "concentrated": "start",
     "Flow": "flows", "Wasserstein": "flows", "Langevin": "flows", "WassersteinFisherRao": "flows",
     "MirrorDescent": "flows",
+    "BestResponse": "flows",
     "Trajectory": "trajectory",
     "w2": "metrics", "nikaido_isoda": "metrics",
     "simulate": "particles.simulate", "solve": "density.solve",

@@ -26,6 +26,7 @@ ENGINES = {
     "finite-volume": ("finite_volumes", "FiniteVolumes", 1e-6),
     "characteristics": ("characteristics", "Characteristics", 1e-10),
     "muscl": ("muscl", "Muscl", 1e-6),
+    "best-response": ("best_response", "FictitiousPlay", 1e-3),
 }
 
 Diagnostic = Callable[[Measure, Measure], Any]
@@ -33,7 +34,9 @@ Diagnostic = Callable[[Measure, Measure], Any]
 
 def default_engine(game: Game, flow: Flow) -> str:
     """Galerkin for Langevin flows of trigonometric games, finite volumes for those of any other loss,
-    characteristics for flows without diffusion."""
+    characteristics for flows without diffusion, and the best-response flow's own engine."""
+    if flow.responds:
+        return "best-response"
     if not flow.diffuses:
         return "characteristics"
     from meanfield.games.bases import TrigBasis
@@ -57,6 +60,8 @@ def build(
     name = engine or default_engine(game, flow)
     if name not in ENGINES:
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
+    if flow.responds != (name == "best-response"):
+        raise ValueError(f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring")
     module, kind, usual = ENGINES[name]
     return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
         game, flow, start.laws(game.X, game.Y),
@@ -91,7 +96,7 @@ def solve(
 
     cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin), one number or a pair
     (for x, for y), each a number, a tuple per axis or a Mesh. engine: "galerkin", "finite-volume",
-    "characteristics" or "muscl"; by default from the game and the flow. step: a given time step;
+    "characteristics", "muscl" or "best-response"; by default from the game and the flow. step: a given time step;
     by default it is controlled to `tol`. save_every: time between saved states (default time / 100).
     diagnostics: name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the
     engine watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
