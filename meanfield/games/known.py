@@ -1,0 +1,311 @@
+"""Games whose answers are known exactly: what every engine is held against.
+
+Each function returns a game with `.statement`, the facts in words and formulas with their source,
+and `.answers`, the numbers and functions that state them. Angles have period 2 pi unless said
+otherwise; costs and measures are those of `meanfield.games.base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from meanfield.checks import Array, finite_array, real, whole
+from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
+from meanfield.games.wells import Wells
+from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.measures import Measure
+from meanfield.start import Start, concentrated
+
+
+def oscillator(coupling: float = 3.0) -> LowRank:
+    """l = V(x) - V(y) + a sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x, a = `coupling`.
+
+    At a = 3, beta = 25 the mean field (7) settles on a limit cycle (see `.statement`).
+    """
+    a = real("coupling", coupling)
+    terms: list[Term] = [
+        ((1,), (0,), -2 / 3, 0.0), ((2,), (0,), 5 / 12, 0.0),
+        ((0,), (1,), 2 / 3, 0.0), ((0,), (2,), -5 / 12, 0.0),
+        ((1,), (-1,), a / 2, 0.0), ((1,), (1,), -a / 2, 0.0),
+    ]  # fmt: skip
+    statement = (
+        f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; the cycle is stated at a = 3."
+    )
+    answers: dict[str, Any] = {}
+    if a == 3.0:
+        statement = _OSCILLATION
+        answers = {
+            "beta": 25.0,
+            "start": Start(x=concentrated(1.1, 0.04), y=concentrated(0.0, 0.04)),
+            "window": (20.0, 60.0),
+            "norm": (0.8737, 1.0136),
+            "period": 4.0343,
+            "gibbs_eigenvalues": (-0.00489 + 0.00941j, -0.00489 - 0.00941j),
+        }
+    return trigonometric(terms, name=f"oscillator (coupling {a:g})", statement=statement, answers=answers)
+
+
+_OSCILLATION = (
+    "l = V(x) - V(y) + 3 sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x. At beta = 25, from densities "
+    "proportional to exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
+    "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] and turns with "
+    "period 4.0343, the mean interval between upward zero crossings of E sin x (two independent solvers, unchanged "
+    "from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading eigenvalues "
+    "-0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by Wang & Chizat, Open problem: "
+    "convergence of single-timescale mean-field Langevin descent-ascent, COLT 2024."
+)
+
+
+def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> LowRank:
+    """l = A cos(k.(x - y)), A = `amplitude`, on the torus with as many angles as k has entries.
+
+    answers: "value" 0; "eigenvalues"(beta, gamma=1) of mode k at the uniform equilibrium.
+    """
+    A = real("amplitude", amplitude)
+    mode = tuple(whole("k entry", v, -(10**6)) for v in np.atleast_1d(np.asarray(k)).tolist())
+    square = float(sum(v * v for v in mode))
+    if not square:
+        raise ValueError("k is zero, which makes the loss a constant; give a mode that is not")
+
+    def eigenvalues(beta: float, gamma: float = 1.0) -> tuple[complex, complex]:
+        decay, turn = -gamma * square / beta, gamma * square * A / 2
+        return complex(decay, turn), complex(decay, -turn)
+
+    statement = (
+        f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every beta and a Nash "
+        "equilibrium of value 0; under (7) a small perturbation in mode k evolves with the eigenvalues "
+        "-|k|^2/beta +- i |k|^2 A/2, any other mode m decays like exp(-|m|^2 t/beta)."
+    )
+    opposite = tuple(-v for v in mode)
+    return trigonometric(
+        [(mode, opposite, A, 0.0)],
+        name=f"A cos(k.(x - y)), A = {A:g}, k = {mode}",
+        statement=statement,
+        answers={"value": 0.0, "eigenvalues": eigenvalues},
+    )
+
+
+def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
+    """l = 0 on any tori and spheres (X the circle by default, Y like X): Brownian motion.
+
+    answers: "decay"(p, degree, beta, t), the factor of player p's eigenfunctions of that degree:
+    |w k| on a torus (a frequency), the degree of the harmonic on a sphere.
+    """
+    X = Torus(1) if X is None else X
+    manifolds = (X, X if Y is None else Y)
+
+    def decay(p: int, degree: float, beta: float, t: float) -> float:
+        d = manifolds[p].dim
+        rate = degree * (degree + d - 1) if isinstance(manifolds[p], Sphere) else degree**2
+        return float(np.exp(-rate * t / beta))
+
+    basis_x, basis_y = (_constants(m) for m in manifolds)
+    statement = (
+        "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On the circle mode k "
+        "decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = exp(-(d-1) t/beta), harmonics of degree q like "
+        "exp(-q (q + d - 2) t/beta). Particles stay independent; every pair of measures is an equilibrium."
+    )
+    C = np.zeros((basis_x.size, basis_y.size))
+    return LowRank(basis_x, basis_y, C, "free motion", statement, {"value": 0.0, "decay": decay})
+
+
+def _constants(manifold: Manifold) -> Basis:
+    """The smallest basis there is on the manifold."""
+    if isinstance(manifold, Torus):
+        return TrigBasis(manifold, np.zeros((1, manifold.d)))
+    if isinstance(manifold, Sphere):
+        return QuadraticBasis(manifold, np.zeros((manifold.ambient, manifold.ambient)))
+    raise TypeError(f"the free game is built on tori and spheres, got {manifold!r}")
+
+
+Wave = tuple[int, float, float]
+
+
+def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) -> LowRank:
+    """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im); g like f.
+
+    Two decoupled Fokker-Planck equations. answers: "f", "g", each a `Wells` with every local
+    minimum to rounding, the Gibbs density and the spectral gap at any beta, and
+    "plain_ni"(x0, y0), the NI error that the plain flow (6) ends with from atoms at x0, y0.
+    """
+    wells = tuple(Wells.of(name, waves) for name, waves in (("f", f), ("g", f if g is None else g)))
+
+    def plain_ni(x0: float, y0: float) -> float:
+        return sum(float(w.reached(start) - w.values[0]) for w, start in zip(wells, (x0, y0), strict=True))
+
+    terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
+    terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
+    about.setdefault("name", "separable game f(x) - g(y)")
+    about.setdefault(
+        "statement",
+        "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under (7), with the Gibbs "
+        "limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. The plain flow (6) from inside the "
+        "basin of a local minimum ends with NI = (f_loc - f_min) + (g_loc - g_min).",
+    )
+    answers = {"f": wells[0], "g": wells[1], "value": float(wells[0].values[0] - wells[1].values[0])}
+    about["answers"] = {**answers, "plain_ni": plain_ni, **about.get("answers", {})}
+    return trigonometric(terms, **about)
+
+
+def double_well(tilt: float = 0.3) -> LowRank:
+    """l = f(x) - f(y), f(x) = cos 2x + tilt sin x, 0 < tilt < 4: wells at 3 pi/2 and, higher, pi/2.
+
+    answers, besides those of `separable`: "f_min" = -1 - tilt, "f_loc" = -1 + tilt, "basin" of the
+    local minimum (arcsin(tilt/4), pi - arcsin(tilt/4)), "trapped_ni" = 4 tilt.
+    """
+    t = real("tilt", tilt, 0.0, strict=True)
+    if t >= 4:
+        raise ValueError(f"tilt must be below 4 for the second well to exist, got {t:g}")
+    edge = float(np.arcsin(t / 4))
+    statement = (
+        f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and another local "
+        "minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - arcsin(tilt/4)). With both players "
+        "started inside that basin the plain flow (6) ends with NI = 4 tilt: the failure of IWGF."
+    )
+    answers = {
+        "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
+        "basin": (edge, np.pi - edge), "trapped_ni": 4 * t,
+    }  # fmt: skip
+    return separable(
+        [(2, 1.0, 0.0), (1, 0.0, -t)], name=f"double well (tilt {t:g})", statement=statement, answers=answers
+    )
+
+
+def wang_chizat() -> LowRank:
+    """l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle: example 4.1 of Wang & Chizat.
+
+    answers: "equilibrium" (two measures), "value", "measures"(a, b): its atoms with weights
+    1/2 +- a, 1/2 +- b; "velocity"(a, b, alpha) of the WFR flow (8) there, "conserved"(a, b),
+    "period"(alpha) of small orbits.
+    """
+    circle = Torus(1, period=1.0)
+
+    def measures(a: float, b: float) -> tuple[Measure, Measure]:
+        return (
+            Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], circle),
+            Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], circle),
+        )
+
+    def velocity(a: float, b: float, alpha: float = 1.0) -> tuple[float, float]:
+        return 8 * alpha * b * (0.25 - a * a), -8 * alpha * a * (0.25 - b * b)
+
+    return trigonometric(
+        [((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)],
+        circle,
+        circle,
+        name="Wang-Chizat example 4.1",
+        statement=_WANG_CHIZAT,
+        answers={
+            "equilibrium": measures(0.0, 0.0),
+            "value": 0.0,
+            "measures": measures,
+            "velocity": velocity,
+            "conserved": lambda a, b: (0.25 - a * a) * (0.25 - b * b),
+            "period": lambda alpha: np.pi / alpha,
+        },
+    )
+
+
+_WANG_CHIZAT = (
+    "l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle (Wang & Chizat, An exponentially converging "
+    "particle method for the mixed Nash equilibrium of continuous games, arXiv:2211.01280, example 4.1). "
+    "Equilibrium: x at 3/8 and 7/8, y at 1/8 and 5/8, halves; value 0. From those atoms with weights 1/2 +- a, "
+    "1/2 +- b the flow (8) has da/dt = 8 alpha b (1/4 - a^2), db/dt = -8 alpha a (1/4 - b^2), so "
+    "(1/4 - a^2)(1/4 - b^2) is conserved; small orbits have period pi/alpha. Time averages converge, the last "
+    "iterate never does. Explicit simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox "
+    "spirals in like exp(-2 eta'^2 k)."
+)
+
+
+def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
+    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e) (the identity of size `dim` by default).
+
+    answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
+    """
+    A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None))
+
+    def ni(mu_x: Measure, mu_y: Measure) -> float:
+        return float(np.linalg.norm(mu_x.integrate(mu_x.points) @ A) + np.linalg.norm(A @ mu_y.integrate(mu_y.points)))
+
+    statement = (
+        "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, are the equilibria, "
+        "NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = alpha (best response - mu) without "
+        "entropy lets NI decay exactly like exp(-alpha t), as in every zero-sum game (Harris, On the rate of "
+        "convergence of continuous-time fictitious play, Games and Economic Behavior 22, 1998)."
+    )
+    answers = {"value": 0.0, "ni": ni, "best_response_rate": lambda alpha: alpha}
+    return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)
+
+
+def benchmark(which: str = "circle") -> LowRank:
+    """The three problems that mean-field schemes are timed on: "circle", "torus" (T^2) or "sphere" (S^2).
+
+    answers: "beta" 10, "time" 5, "start".
+    """
+    if which not in _BENCHMARKS:
+        raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
+    build, density, statement = _BENCHMARKS[which]
+    game = build()
+    game.name, game.statement = f"{which} benchmark", statement
+    start = Start(x=density, y=_tilted_first if which == "sphere" else density)
+    game.answers = {"beta": 10.0, "time": 5.0, "start": start}
+    return game
+
+
+def _circle_problem() -> LowRank:
+    # 0.5 sin 2x cos y is half of sin(2x + y) + sin(2x - y), each entering as -im sin.
+    return trigonometric([
+        ((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), ((2,), (-1,), 0.0, -0.25), ((0,), (3,), 0.3, 0.0),
+    ])  # fmt: skip
+
+
+def _torus_problem() -> LowRank:
+    return trigonometric([
+        ((1, 0), (-1, 0), 1.0, 0.0), ((0, 1), (0, -1), 0.7, 0.0),
+        ((2, 1), (1, 0), 0.0, -0.25), ((2, 1), (-1, 0), 0.0, -0.25),
+        ((0, 0), (0, 3), 0.3, 0.0),
+        ((1, -1), (1, 1), 0.0, -0.2), ((-1, 1), (1, 1), 0.0, -0.2),
+    ])  # fmt: skip
+
+
+def _sphere_problem() -> LowRank:
+    A = [[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]]
+    B = [[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]]
+    return polynomial_from(B, A, 0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1])
+
+
+def _tilted_cosines(points: Array) -> Array:
+    return np.prod(1 + 0.5 * np.cos(points), axis=1)
+
+
+def _tilted_last(points: Array) -> Array:
+    return 1 + 0.5 * points[:, 2]
+
+
+def _tilted_first(points: Array) -> Array:
+    return 1 + 0.5 * points[:, 0]
+
+
+_BENCHMARKS: dict[str, tuple[Any, Any, str]] = {
+    "circle": (
+        _circle_problem,
+        _tilted_cosines,
+        "l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/(2 pi).",
+    ),
+    "torus": (
+        _torus_problem,
+        _tilted_cosines,
+        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2) "
+        "sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
+    ),
+    "sphere": (
+        _sphere_problem,
+        _tilted_last,
+        "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and (1 + 0.5 y_1)/(4 pi).",
+    ),
+}

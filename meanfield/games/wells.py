@@ -1,0 +1,111 @@
+"""A trigonometric polynomial on the circle as one player's landscape: its minima, Gibbs law and gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, finite_array, real, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Wells:
+    """f(x) = sum of re cos kx - im sin kx over waves (k, re, im), period 2 pi.
+
+    minima (m,), lowest first, values (m,) there, maxima (m,) in increasing order, all to rounding.
+    """
+
+    waves: tuple[tuple[int, float, float], ...]
+    minima: Array
+    values: Array
+    maxima: Array
+
+    @classmethod
+    def of(cls, name: str, waves: Sequence[Any]) -> Wells:
+        """From (k, re, im) triples; raises for others and for a function without minima."""
+        checked = []
+        for i, wave in enumerate(waves):
+            try:
+                k, re, im = wave
+            except (TypeError, ValueError):
+                raise ValueError(f"{name}[{i}] must be (k, re, im), got {wave!r}") from None
+            checked.append((whole(f"{name}[{i}] k", k, 0), real(f"{name}[{i}] re", re), real(f"{name}[{i}] im", im)))
+        c = _coefficients(checked)
+        if not np.abs(c[1:]).any():
+            raise ValueError(f"{name} is constant, so it has no wells; use free() for a game without forces")
+        points = _critical(c)
+        bent = _evaluate(c, points, 2)
+        lows, highs = points[bent > 0], points[bent < 0]
+        order = np.argsort(_evaluate(c, lows), kind="stable")
+        return cls(tuple(checked), lows[order], _evaluate(c, lows[order]), highs)
+
+    def __call__(self, x: Any, order: int = 0) -> Array:
+        """f or its derivative of that order, at angles of any shape."""
+        return _evaluate(_coefficients(self.waves), finite_array("x", x), order)
+
+    def reached(self, start: float) -> float:
+        """The value of the minimum that gradient descent reaches from an angle."""
+        edges = np.sort(self.maxima)
+        basin = np.searchsorted(edges, np.mod([start, *self.minima], 2 * np.pi)) % len(edges)
+        return float(self.values[np.flatnonzero(basin[1:] == basin[0])[0]])
+
+    def gibbs(self, x: Any, beta: float) -> Array:
+        """exp(-beta f)/Z at angles of any shape; Z by the trapezoid rule, spectrally exact."""
+        nodes = np.arange(4096) * (2 * np.pi / 4096)
+        floor = self.values[0]
+        Z = 2 * np.pi * np.mean(np.exp(-beta * (self(nodes) - floor)))
+        return np.exp(-beta * (self(x) - floor)) / Z
+
+    def spectral_gap(self, beta: float, modes: int = 256) -> float:
+        """The slowest decay rate of d_t mu = (mu f')' + mu''/beta.
+
+        The ground state transform makes the generator H = -(1/beta) d^2 + beta f'^2/4 - f''/2, a
+        banded Hermitian matrix in Fourier space whose lowest eigenvalue is zero.
+        """
+        c = _coefficients(self.waves)
+        k = np.arange(-modes, modes + 1)
+        slope = _two_sided(c) * (1j * np.arange(-(len(c) - 1), len(c)))
+        square = np.convolve(slope, slope)
+        bend = np.zeros_like(square)
+        K = len(c) - 1
+        bend[K : 3 * K + 1] = _two_sided(c) * -(np.arange(-K, K + 1) ** 2)
+        band = np.concatenate([beta / 4 * square - bend / 2, np.zeros(1)])
+        gaps = k[:, None] - k[None, :] + 2 * K
+        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0) + np.diag(k**2 / beta)
+        return float(np.linalg.eigvalsh(H)[1])
+
+
+def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:
+    """Complex c_k with f = Re sum_k c_k exp(i k x), k = 0..K."""
+    c = np.zeros(max((k for k, _, _ in waves), default=0) + 1, complex)
+    for k, re, im in waves:
+        c[k] += re + 1j * im
+    return np.trim_zeros(c, "b") if c.any() else c[:1]
+
+
+def _two_sided(c: Array) -> Array:
+    """Coefficients for k = -K..K of the real function Re sum c_k exp(ikx)."""
+    full = np.concatenate([np.conj(c[:0:-1]) / 2, c / 2])
+    full[len(c) - 1] = c[0].real
+    return full
+
+
+def _evaluate(c: Array, x: Array, order: int = 0) -> Array:
+    k = np.arange(len(c))
+    return np.real(np.exp(1j * np.asarray(x)[..., None] * k) @ (c * (1j * k) ** order))
+
+
+def _critical(c: Array) -> Array:
+    """Zeros of f' in [0, 2 pi): roots of its polynomial in exp(ix) on the unit circle, polished by Newton."""
+    k = np.arange(-(len(c) - 1), len(c))
+    roots = np.roots((_two_sided(c) * 1j * k)[::-1])
+    x = np.angle(roots[np.abs(np.abs(roots) - 1) < 1e-5])
+    for _ in range(4):
+        bend = _evaluate(c, x, 2)
+        x = x - np.where(bend != 0, _evaluate(c, x, 1) / np.where(bend != 0, bend, 1.0), 0.0)
+    scale = np.sum(np.arange(len(c)) * np.abs(c))
+    x = np.sort(np.mod(x[np.abs(_evaluate(c, x, 1)) < 1e-12 * scale], 2 * np.pi))
+    return x[np.concatenate([[True], np.diff(x) > 1e-9])] if len(x) else x
