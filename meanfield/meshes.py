@@ -92,7 +92,7 @@ def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
 
     `cells` is a number per axis, or one for all; at least 3 per axis. Cells are centred at nodes.
     """
-    counts = (cells,) * torus.d if isinstance(cells, (int, np.integer)) else tuple(cells)
+    counts = (cells,) * torus.d if np.ndim(cells) == 0 else tuple(cells)  # type: ignore[arg-type]
     if len(counts) != torus.d:
         raise ValueError(f"cells must be one number or {torus.d} of them for {torus}, got {cells!r}")
     shape = tuple(whole("cells per axis", c, 3) for c in counts)
