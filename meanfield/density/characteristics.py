@@ -1,0 +1,176 @@
+"""Flows without diffusion, (8), (6) and mirror descent, along their characteristics.
+
+A player's nodes move and gain weight with their cost U (V_x for x, -V_y for y):
+
+    dx/dt = -gamma grad U,   d log w/dt = -alpha (U - mean),   d log J/dt = -gamma Lap U,
+
+J the volume of a small piece of the manifold carried along, over its first volume. The log-density
+follows: log p = log p_0 + log(w / w_0) - log J, so that d log p/dt = gamma Lap U - alpha (U - mean)
+along a path. A mean is a sum over labels of a function as smooth as the flow, which on tensor grids
+is the trapezoid rule of a periodic function: spectrally accurate while the flow is resolved.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, UnderResolved
+from meanfield.density.inputs import refuse_temperature
+from meanfield.density.labels import TRUSTED_JUMP, jets, labels, slices
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.start import Law
+
+# The largest error (relative and absolute, of positions and log-weights) that a given step may make.
+GIVEN_STEP_ERROR = 1e-3
+
+
+class Characteristics:
+    """Quadrature nodes of the two starts, carried by the flow. An `Engine`.
+
+    cells: nodes per axis (a number, a tuple per axis or a Mesh), one for each player; a start from
+    atoms has its atoms for nodes. step: None for DOP853 (order 8) with steps controlled to `tol`, or
+    a step. Raises ValueError for temperatures above 0, a mesh of another manifold, tol below 1e-13,
+    and for a given step whose error exceeds 1e-3.
+    """
+
+    name = "characteristics"
+
+    def __init__(
+        self,
+        game: Game,
+        flow: Flow,
+        laws: tuple[Law, Law],
+        cells: tuple[Any, Any] = (None, None),
+        step: float | None = None,
+        tol: float = 1e-10,
+    ) -> None:
+        refuse_temperature(flow, self.name)
+        if not 1e-13 <= tol < 1:
+            raise ValueError(f"tol must be in [1e-13, 1) for {self.name}, whose numbers carry 16 digits; got {tol:g}")
+        self.game, self.flow, self.step, self.tol = game, flow, step, tol
+        self.nodes = [
+            labels(M, law, c, rates) for M, law, c, rates in zip(game.manifolds, laws, cells, flow.players, strict=True)
+        ]
+        self._slices = list(slices(self.nodes))
+        self.time = 0.0
+        self.steps = 0
+        self._proposed = 0.0
+        self._warned = False
+        self._z = np.concatenate([part for nodes in self.nodes for part in nodes.start()])
+
+    def advance(self, until: float) -> None:
+        """Move to `until`; warns UnderResolved, once, when the nodes no longer carry the moments."""
+        if until > self.time:
+            (self._controlled if self.step is None else self._fixed)(until)
+        self._watch()
+
+    def _controlled(self, until: float) -> None:
+        from scipy.integrate import DOP853
+
+        first = min(self._proposed, until - self.time) or None
+        solver = DOP853(self._rates, self.time, self._z, until, first_step=first, rtol=self.tol, atol=self.tol)
+        while solver.status == "running":
+            before = solver.h_abs
+            self._take(solver)
+            # A step cut short by `until` says nothing against the longer one that was proposed.
+            cut = solver.status == "finished" and solver.step_size < before
+            self._proposed = max(solver.h_abs, before) if cut else solver.h_abs
+        self.time, self._z = until, solver.y
+
+    def _fixed(self, until: float) -> None:
+        from scipy.integrate import DOP853
+
+        assert self.step is not None
+        count = max(1, int(np.ceil((until - self.time) / self.step - 1e-9)))
+        for end in np.linspace(self.time, until, count + 1)[1:]:
+            h = end - self.time
+            e = GIVEN_STEP_ERROR
+            solver = DOP853(self._rates, self.time, self._z, end, first_step=h, rtol=e, atol=e)
+            self._take(solver)
+            if solver.status == "running":
+                raise ValueError(
+                    f"step = {self.step:g} makes an error above {e:g} at t = {self.time:g}; "
+                    f"a step of {solver.step_size:.2g} would do, or leave it out"
+                )
+            self.time, self._z = float(end), solver.y
+
+    def _take(self, solver: Any) -> None:
+        problem = solver.step()
+        if solver.status == "failed":
+            raise ValueError(f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth there?")
+        self.steps += 1
+
+    def _rates(self, time: float, z: Array) -> Array:
+        """The right-hand side; both players' moments are formed once."""
+        clouds = [nodes.cloud(z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)]
+        found = jets(self.game, self.nodes, clouds)
+        parts = [
+            part
+            for nodes, cloud, jet in zip(self.nodes, clouds, found, strict=True)
+            for part in nodes.velocity(cloud, jet)
+        ]
+        return np.concatenate(parts)
+
+    def measures(self) -> tuple[Measure, Measure]:
+        """Weighted points; a Density for a player who started from one and does not move (gamma = 0)."""
+        x, y = (nodes.measure(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True))
+        return x, y
+
+    def log_densities(self) -> tuple[Array | None, Array | None]:
+        """log of the density at the points of `measures()`; None for a player who started from atoms."""
+        x, y = (nodes.log_density(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True))
+        return x, y
+
+    def diagnostics(self) -> dict[str, float]:
+        """Steps taken; for each player the peak density, the smallest log-weight, the separation
+        (largest gap of neighbouring nodes over its first value) and the quadrature's jump (see
+        `Labels.jump`). NaN where atoms have no density and no neighbours."""
+        found: dict[str, float] = {"steps": self.steps}
+        for player, nodes, s in zip("xy", self.nodes, self._slices, strict=True):
+            for key, value in nodes.watch(self._z[s]).items():
+                found[f"{key}_{player}"] = value
+        return found
+
+    def _watch(self) -> None:
+        if self._warned:
+            return
+        for player, nodes, s in zip("xy", self.nodes, self._slices, strict=True):
+            jump = nodes.jump(self._z[s])
+            if jump > TRUSTED_JUMP:
+                self._warned = True
+                warnings.warn(
+                    f"at t = {self.time:g} neighbouring nodes of {player} stand so far apart, or differ so much in "
+                    f"weight, that means over them are no longer trusted (jump {jump:.2g} > {TRUSTED_JUMP:g}); "
+                    "raise `cells`",
+                    UnderResolved,
+                    stacklevel=3,
+                )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self.time,
+            "z": self._z.copy(),
+            "steps": self.steps,
+            "proposed": self._proposed,
+            "warned": self._warned,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        z = np.array(state["z"], dtype=np.float64)
+        if z.shape != self._z.shape:
+            raise ValueError(
+                f"the state holds {z.size} numbers, these nodes need {self._z.size}; resume with the cells, flow and "
+                "start of the first run"
+            )
+        self.time, self._z = float(state["time"]), z
+        self.steps, self._proposed, self._warned = (
+            int(state["steps"]),
+            float(state["proposed"]),
+            bool(state["warned"]),
+        )
