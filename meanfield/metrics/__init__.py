@@ -1,0 +1,18 @@
+"""Distances between measures and distances from equilibrium. Importing this compiles nothing."""
+
+from meanfield.metrics.energy import free_energy, gibbs_measures, kl, regularised_nikaido_isoda
+from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError, nikaido_isoda
+from meanfield.metrics.wasserstein import prepare, w2, w2_squared
+
+__all__ = [
+    "NikaidoIsoda",
+    "NikaidoIsodaError",
+    "free_energy",
+    "gibbs_measures",
+    "kl",
+    "nikaido_isoda",
+    "prepare",
+    "regularised_nikaido_isoda",
+    "w2",
+    "w2_squared",
+]

@@ -1,0 +1,101 @@
+"""Entropic quantities of densities: KL, free energy, Gibbs measures, the regularised error.
+
+With inverse temperatures beta_p and H = -int log(dmu/dx) dmu the flows (7) and (8) descend-ascend
+
+    L_beta(mu_x, mu_y) = L(mu_x, mu_y) - H(mu_x)/beta_x + H(mu_y)/beta_y,
+
+whose best responses are the Gibbs measures G_p proportional to exp(-beta_p U_p), U_0 = V_x and
+U_1 = -V_y. Integrals are sums over cells.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meanfield.checks import Array, real
+from meanfield.flows import Flow, Number
+from meanfield.games.base import Game
+from meanfield.measures import Density, Measure
+from meanfield.meshes import Mesh
+
+
+def kl(mu: Density, nu: Density) -> float:
+    """KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that nu does not.
+
+    Raises ValueError unless both are densities on one mesh.
+    """
+    if not (isinstance(mu, Density) and isinstance(nu, Density) and mu.mesh.same(nu.mesh)):
+        raise ValueError("KL needs two densities on the same mesh; deposit them on one first")
+    held = mu.masses > 0
+    m, n = mu.masses[held], nu.masses[held]
+    if (n == 0).any():
+        return float("inf")
+    return float(np.sum(m * np.log(m / n)))
+
+
+def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> float:
+    """L_beta(mu_x, mu_y) = L - H(mu_x)/beta_x + H(mu_y)/beta_y; beta a number, a pair or a flow."""
+    _densities(game, mu_x, mu_y)
+    cold = temperatures(beta)
+    return game.value(mu_x, mu_y) - cold[0] * mu_x.entropy() + cold[1] * mu_y.entropy()
+
+
+def regularised_nikaido_isoda(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> float:
+    """NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed form.
+
+    Equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
+    potentials, and no less than that sum for the Gibbs measures of the fixed point (9).
+    """
+    _densities(game, mu_x, mu_y)
+    total = 0.0
+    for p, (mu, opponent) in enumerate(((mu_x, mu_y), (mu_y, mu_x))):
+        cold = temperatures(beta)[p]
+        if cold == 0:
+            raise ValueError("NI_beta needs a positive temperature for both players; without one use nikaido_isoda")
+        cost = game.cost(p, mu.points, opponent)
+        total += cold * (log_partition(-cost / cold, mu.mesh) - mu.entropy())
+    return total
+
+
+def gibbs_measures(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> tuple[Density, Density]:
+    """G_x proportional to exp(-beta_x V_x) and G_y to exp(beta_y V_y), on the meshes of mu_x and mu_y."""
+    _densities(game, mu_x, mu_y)
+    cold = temperatures(beta)
+    if min(cold) == 0:
+        raise ValueError("Gibbs measures need a positive temperature for both players")
+    G_x = Density(gibbs_masses(game.cost(0, mu_x.points, mu_y) / cold[0], mu_x.mesh), mu_x.mesh)
+    G_y = Density(gibbs_masses(game.cost(1, mu_y.points, mu_x) / cold[1], mu_y.mesh), mu_y.mesh)
+    return G_x, G_y
+
+
+def gibbs_masses(energy: Array, mesh: Mesh) -> Array:
+    """vol_i exp(-energy_i) / Z, shape (N,)."""
+    masses = mesh.volumes * np.exp(energy.min() - energy)
+    return masses / masses.sum()
+
+
+def log_partition(exponent: Array, mesh: Mesh) -> float:
+    """log sum_i vol_i exp(exponent_i)."""
+    top = float(exponent.max())
+    return top + float(np.log(mesh.volumes @ np.exp(exponent - top)))
+
+
+def temperatures(beta: Number | Flow) -> tuple[float, float]:
+    """(1/beta_x, 1/beta_y) of a number, a pair or a flow."""
+    if isinstance(beta, Flow):
+        return beta.temperature
+    pair = beta if isinstance(beta, (tuple, list)) else (beta, beta)
+    if len(pair) != 2:
+        raise ValueError(f"beta must be one number or two (for x, for y), got {beta!r}")
+    return 1 / real("beta", pair[0], 0.0, strict=True), 1 / real("beta", pair[1], 0.0, strict=True)
+
+
+def _densities(game: Game, mu_x: Measure, mu_y: Measure) -> None:
+    for name, mu, manifold in (("mu_x", mu_x, game.X), ("mu_y", mu_y, game.Y)):
+        if not isinstance(mu, Density):
+            raise TypeError(
+                f"{name} must be a Density, got {type(mu).__name__}: atoms have no entropy; "
+                "deposit them on a mesh first (measure.deposit)"
+            )
+        if mu.manifold != manifold:
+            raise ValueError(f"{name} lives on {mu.manifold}, but the game has {manifold} there")
