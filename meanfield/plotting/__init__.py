@@ -1,0 +1,10 @@
+"""Pictures of measures, runs, fixed points and comparisons. Nothing is computed anew for them.
+
+Every function returns a matplotlib figure and works without a display.
+"""
+
+from meanfield.plotting.comparison import plot_comparison
+from meanfield.plotting.measures import plot_measure
+from meanfield.plotting.runs import plot_gibbs, plot_trajectory
+
+__all__ = ["plot_comparison", "plot_gibbs", "plot_measure", "plot_trajectory"]

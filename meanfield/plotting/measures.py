@@ -1,0 +1,152 @@
+"""One measure: curves on circles, maps elsewhere, and a circle's measures over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, whole
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Density, Measure
+from meanfield.plotting.style import BLUE, new_figure, ramp, styled
+
+FEW = 400  # up to so many atoms are drawn one by one
+
+
+def circular(measure: Measure) -> bool:
+    """Whether the measure lives on a circle: T^1, or S^1 seen through its angle."""
+    return measure.manifold.dim == 1 and isinstance(measure.manifold, (Torus, Sphere))
+
+
+def angles(measure: Measure) -> tuple[Array, float]:
+    """Angles of the points, shifted to [-period/2, period/2), and the period."""
+    if isinstance(measure.manifold, Sphere):
+        return np.arctan2(measure.points[:, 1], measure.points[:, 0]), 2 * np.pi
+    period = measure.manifold.period  # type: ignore[attr-defined]
+    a = measure.points[:, 0]
+    return np.where(a < period / 2, a, a - period), period
+
+
+def profile(measure: Measure, bins: int = 128) -> tuple[Array, Array]:
+    """(positions, density) of a measure on a circle: a density's own cells, or a histogram of atoms."""
+    a, period = angles(measure)
+    if isinstance(measure, Density):
+        order = np.argsort(a)
+        return a[order], measure.values[order]
+    edges = np.linspace(-period / 2, period / 2, bins + 1)
+    held, _ = np.histogram(a, edges, weights=measure.masses)
+    return 0.5 * (edges[1:] + edges[:-1]), held * bins / period
+
+
+def plot_measure(measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "") -> Any:
+    """Draw one measure: a curve or histogram on circles, a map elsewhere. Returns the figure.
+
+    ax: axes to draw on; by default a new figure's. Raises TypeError for what is no measure.
+    """
+    if not isinstance(measure, Measure):
+        raise TypeError(f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}")
+    with styled():
+        if ax is None:
+            ax = new_figure(4.2, 2.6 if circular(measure) else 3.6).add_subplot()
+        if circular(measure):
+            _curve(ax, measure, color, whole("bins", bins), label)
+        else:
+            _map(ax, measure, color)
+        return ax.figure
+
+
+def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str) -> None:
+    if not isinstance(measure, Density) and len(measure) <= FEW:
+        a, period = angles(measure)
+        ax.vlines(a, 0, measure.masses, color=color, label=label or None)
+        ax.set_ylabel("mass")
+    else:
+        at, values = profile(measure, bins)
+        period = angles(measure)[1]
+        # A step for atoms says that bins were counted; a line says that the density is known.
+        line = {} if isinstance(measure, Density) else {"drawstyle": "steps-mid"}
+        ax.plot(at, values, color=color, label=label or None, **line)
+        ax.fill_between(at, values, color=color, alpha=0.15, step="mid" if line else None, lw=0)
+        ax.set_ylabel("density")
+    _turn(ax.xaxis, period)
+    ax.set_ylim(bottom=0)
+
+
+def _turn(axis: Any, period: float, inner: bool = True) -> None:
+    """Ticks of one full turn, in fractions of pi when the period is 2 pi."""
+    ends = np.linspace(-period / 2, period / 2, 5 if inner else 3)
+    if np.isclose(period, 2 * np.pi):
+        names = [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"]
+        axis.set_ticks(ends, names if inner else names[::2])
+    else:
+        axis.set_ticks(ends)
+    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-period / 2, period / 2)
+
+
+def _flat(measure: Measure) -> tuple[Array, tuple[str, str]]:
+    """Two coordinates to draw a measure by, (n, 2), and their names.
+
+    Tori: the first two angles. S^2: longitude over pi and height, an equal-area map. Beyond: the
+    first two coordinates.
+    """
+    x = measure.points
+    if isinstance(measure.manifold, Torus):
+        period = measure.manifold.period
+        return np.where(x < period / 2, x, x - period)[:, :2], (r"$x_1$", r"$x_2$")
+    if isinstance(measure.manifold, Sphere) and measure.manifold.d == 2:
+        return np.stack([np.arctan2(x[:, 1], x[:, 0]), x[:, 2]], 1), ("longitude", "height $x_3$")
+    return x[:, :2], ("$x_1$", "$x_2$")
+
+
+def _map(ax: Any, measure: Measure, color: str, names: bool = True) -> None:
+    at, labels = _flat(measure)
+    if isinstance(measure, Density) and measure.mesh.shape is not None and measure.manifold.dim == 2:
+        _grid_image(ax, measure, at, color)
+    elif isinstance(measure, Density):
+        order = np.argsort(measure.values)
+        ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=4e3 / np.sqrt(len(at)) / 8, lw=0)
+    else:
+        weight = measure.masses * len(measure)
+        size = np.clip(3000 / len(measure), 0.6, 14)
+        ax.scatter(*at.T, s=size * weight, color=color, alpha=min(1.0, 0.15 + 150 / len(measure)), lw=0)
+    if isinstance(measure.manifold, Torus):
+        _turn(ax.xaxis, measure.manifold.period, inner=False)
+        _turn(ax.yaxis, measure.manifold.period, inner=False)
+        ax.set_aspect("equal")
+    elif isinstance(measure.manifold, Sphere) and measure.manifold.d == 2:
+        _turn(ax.xaxis, 2 * np.pi, inner=False)
+        ax.set_ylim(-1, 1)
+        ax.set_aspect(np.pi / 2)
+    else:
+        ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
+    if names:
+        ax.set(xlabel=labels[0], ylabel=labels[1])
+
+
+def _grid_image(ax: Any, measure: Density, at: Array, color: str) -> None:
+    shape = measure.mesh.shape
+    grids = [at[:, k].reshape(shape) for k in (0, 1)]
+    rows, columns = np.argsort(grids[0][:, 0]), np.argsort(grids[1][0])
+    values = measure.values.reshape(shape)[np.ix_(rows, columns)]
+    ax.pcolormesh(
+        grids[0][rows, 0], grids[1][0, columns], values.T, cmap=ramp(color), vmin=0, shading="nearest", rasterized=True
+    )
+
+
+def draw_space_time(ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128) -> None:
+    """Density over time on a circle: an image, or one dot an atom where there are few atoms."""
+    period = angles(measures[0])[1]
+    if not isinstance(measures[0], Density) and len(measures[0]) <= FEW:
+        for t, m in zip(times, measures, strict=True):
+            at = angles(m)[0]
+            ax.scatter(np.full(len(m), t), at, s=3 * m.masses * len(m), color=color, alpha=0.25, lw=0, rasterized=True)
+    else:
+        rows = [profile(m, bins) for m in measures]
+        image = np.stack([values for _, values in rows], 1)
+        # The first instants may be sharp peaks; the rest of the run sets the scale.
+        top = max(float(np.percentile(image.max(axis=0), 80)), 1e-12)
+        ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
+    ax.set_xlim(times[0], times[-1])
+    _turn(ax.yaxis, period)
