@@ -1,0 +1,1 @@
+"""Timings of the engines beside other software on the same problems."""
