@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.checks import Array
 from meanfield.density.inputs import given_measure, mesh_for
@@ -55,7 +56,7 @@ class Labels:
     log_masses: Array
     log_density0: Array | None
     mesh: Mesh | None
-    held: Array
+    held: NDArray[np.bool_]
 
     def start(self) -> list[Array]:
         """Positions (if they move), log(w/w_0) (if they react), log J (if they move a density)."""
@@ -92,9 +93,9 @@ class Labels:
         """Time derivatives of the parts of the state."""
         U, gradient, laplacian = jet
         gamma, alpha = self.rates.gamma, self.rates.alpha
-        parts = [(-gamma * gradient).ravel()] if gamma > 0 else []
+        parts = [] if gradient is None or gamma == 0 else [-gamma * gradient.ravel()]
         parts += [alpha * (cloud.masses @ U - U)] if alpha > 0 else []
-        return parts + ([-gamma * laplacian] if self.stretches else [])  # type: ignore[operator]
+        return parts if laplacian is None or not self.stretches else [*parts, -gamma * laplacian]
 
     def measure(self, z: Array) -> Measure:
         cloud = self.cloud(z)
