@@ -1,0 +1,269 @@
+"""One step of every particle scheme, compiled: the primitives, written once for a player.
+
+Particles of a player stand in blocks, x (blocks, a, lanes): one processor lane a particle. What pads the
+last block has weight zero. Costs are U = sum_k c_k f_k in the features of `meanfield.games.bases`; a
+pairwise game hands its costs and gradients in (see `meanfield.particles.pairwise`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from meanfield.checks import Array
+from meanfield.particles.noise import JIT, normals, sincos
+
+LANES = 128
+# Sums over lanes may be reordered, or they would run one addition at a time.
+SUMS = {**JIT, "fastmath": {"reassoc", "nsz"}}
+
+
+class Player(NamedTuple):
+    """What does not change for a player: manifold, features, the game's map, rates times dt, noise."""
+
+    index: int
+    sphere: bool
+    period: float
+    matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere
+    map: Array  # (K_p, K_opponent): c = map @ moments of the opponent
+    transport: float  # gamma dt
+    reaction: float  # alpha dt
+    variance: float  # 2 gamma temperature dt
+    seed: int
+    replica: int
+    refine: int
+
+
+class State(NamedTuple):
+    """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks, lanes)."""
+
+    x: Array
+    logw: Array
+    w: Array
+    sums: Array
+
+
+@njit(**JIT)
+def phases(waves: Array, j: int, x: Array, out: Array) -> None:
+    """out = waves_j . x for a block x (a, lanes)."""
+    out[:] = 0.0
+    for k in range(x.shape[0]):
+        wave = waves[j, k]
+        for i in range(x.shape[1]):
+            out[i] += wave * x[k, i]
+
+
+@njit(**JIT)
+def form(S: Array, x: Array, out: Array) -> None:
+    """out = S x for a block x (a, lanes)."""
+    out[:] = 0.0
+    for k in range(x.shape[0]):
+        for m in range(x.shape[0]):
+            s = S[k, m]
+            for i in range(x.shape[1]):
+                out[k, i] += s * x[m, i]
+
+
+@njit(**SUMS)
+def block_moments(me: Player, x: Array, w: Array, v: Array, t: Array, m: Array) -> None:
+    """Add the feature sums of one block to m (K,); on a sphere v = S x is kept for `block_forces`."""
+    d, J = x.shape[0], len(me.matrix)
+    if not me.sphere:
+        for j in range(J):
+            phases(me.matrix, j, x, t)
+            cosines, sines = 0.0, 0.0
+            for i in range(len(t)):
+                s, c = sincos(t[i])
+                cosines += w[i] * c
+                sines += w[i] * s
+            m[j] += cosines
+            m[J + j] += sines
+        return
+    form(me.matrix, x, v)
+    for i in range(len(w)):
+        m[0] += w[i]
+    for k in range(d):
+        first, second, quadratic = 0.0, 0.0, 0.0
+        for i in range(len(w)):
+            first += w[i] * x[k, i]
+            second += w[i] * x[k, i] * x[k, i]
+            quadratic += w[i] * x[k, i] * v[k, i]
+        m[1 + k] += first
+        m[1 + d + k] += second
+        m[1 + 2 * d] += quadratic
+
+
+@njit(**JIT)
+def moments(me: Player, x: Array, w: Array, v: Array, t: Array) -> Array:
+    """Feature means of a player, shape (K,); v (blocks, a, lanes) receives S x on a sphere."""
+    m = np.zeros(me.map.shape[0])
+    for b in range(len(x)):
+        block_moments(me, x[b], w[b], v[b], t, m)
+    return m
+
+
+@njit(**JIT)
+def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G: Array) -> None:
+    """Cost U (lanes,) and Riemannian gradient G (a, lanes) of sum c_k f_k on one block."""
+    d, J, n = x.shape[0], len(me.matrix), x.shape[1]
+    U[:] = 0.0
+    G[:] = 0.0
+    if not me.sphere:
+        for j in range(J):
+            phases(me.matrix, j, x, t)
+            a, b = c[j], c[J + j]
+            for i in range(n):
+                sine, cosine = sincos(t[i])
+                U[i] += a * cosine + b * sine
+                t[i] = b * cosine - a * sine
+            for k in range(d):
+                wave = me.matrix[j, k]
+                for i in range(n):
+                    G[k, i] += wave * t[i]
+        return
+    U[:] = c[0]
+    for k in range(d):
+        linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
+        for i in range(n):
+            U[i] += (linear + square * x[k, i] + quadratic * v[k, i]) * x[k, i]
+            G[k, i] = linear + 2.0 * (square * x[k, i] + quadratic * v[k, i])
+    project(x, G, t)
+
+
+@njit(**JIT)
+def dots(a: Array, b: Array, out: Array) -> None:
+    """out = sums over coordinates of a b, lane by lane."""
+    out[:] = 0.0
+    for k in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            out[i] += a[k, i] * b[k, i]
+
+
+@njit(**JIT)
+def project(x: Array, v: Array, t: Array) -> None:
+    """v <- v - (x . v) x: tangent vectors of the sphere at a block x (a, lanes)."""
+    dots(x, v, t)
+    for k in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            v[k, i] -= t[i] * x[k, i]
+
+
+@njit(**JIT)
+def settle(me: Player, x: Array, t: Array) -> None:
+    """Bring a block back to its manifold: divide by the norms, or wrap to [0, period)."""
+    if me.sphere:
+        dots(x, x, t)
+        for i in range(len(t)):
+            t[i] = 1.0 / math.sqrt(t[i])
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                x[k, i] *= t[i]
+        return
+    P = me.period
+    for k in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            y = x[k, i]
+            y -= P * math.floor(y * (1.0 / P))
+            # Rounding may leave either side of the cell, and -1e-20 + P is P: the point 0.
+            y = y + P if y < 0.0 else y
+            x[k, i] = y - P if y >= P else y
+
+
+@njit(**JIT)
+def draw(me: Player, x: Array, b: int, tick: int, t: Array, Z: Array) -> None:
+    """Tangent standard normals Z (a, lanes) at the particles of block b."""
+    for k in range(x.shape[0]):
+        normals(Z[k], b * x.shape[1], tick, 2 * k + me.index, me.replica, me.seed, me.refine)
+    if me.sphere:
+        project(x, Z, t)
+
+
+@njit(**JIT)
+def block_euler(me: Player, x: Array, logw: Array, U: Array, G: Array, b: int, tick: int, t: Array, Z: Array) -> None:
+    """x <- x - gamma dt grad U + sqrt(2 gamma T dt) xi, log w <- log w - alpha dt U (Algorithms 1 and 2)."""
+    if me.transport > 0.0:
+        if me.variance > 0.0:
+            draw(me, x, b, tick, t, Z)
+            x += math.sqrt(me.variance) * Z - me.transport * G
+        else:
+            x -= me.transport * G
+        settle(me, x, t)
+    logw -= me.reaction * U
+
+
+@njit(**JIT)
+def kick(me: Player, x: Array, tick: int) -> None:
+    """Brownian motion over dt/2 of all blocks, in place, to weak second order.
+
+    On S^n along the geodesic of a tangent normal v of variance s a direction,
+    E f(exp_x v) = f + s/2 Lap f + s^2/8 (Lap^2 + (2/3)(n - 1) Lap) f + O(s^3)
+    (Lap = -n on <x, e>: 1 - n s/2 + n (n + 2) s^2/24 = E cos|v|). Brownian motion has s^2/8 Lap^2 alone;
+    v (1 - (n - 1) s/12) has variance s - (n - 1) s^2/6 + O(s^3), whose change of the first term takes the
+    curvature term off.
+    """
+    if me.variance <= 0.0:
+        return
+    s = 0.5 * me.variance
+    blocks, d, n = x.shape
+    Z, t = np.empty((d, n)), np.empty(n)
+    for b in range(blocks):
+        draw(me, x[b], b, tick, t, Z)
+        if me.sphere:
+            Z *= math.sqrt(s) * (1.0 - (d - 2) * s / 12.0)
+            geodesic(x[b], Z, t)
+        else:
+            x[b] += math.sqrt(s) * Z
+        settle(me, x[b], t)
+
+
+@njit(**JIT)
+def geodesic(x: Array, v: Array, t: Array) -> None:
+    """x <- cos|v| x + sin|v| v/|v| for a block."""
+    dots(v, v, t)
+    for i in range(len(t)):
+        length = math.sqrt(t[i])
+        sine, cosine = sincos(length)
+        ratio = sine / length if length > 0.0 else 1.0
+        for k in range(len(x)):
+            x[k, i] = cosine * x[k, i] + ratio * v[k, i]
+
+
+@njit(**JIT)
+def block_drift(me: Player, part: float, U: Array, G: Array, x: Array, logw: Array, t: Array) -> None:
+    """The noiseless flow over part * dt along given forces, in place."""
+    if me.transport > 0.0:
+        x -= (part * me.transport) * G
+        settle(me, x, t)
+    logw -= (part * me.reaction) * U
+
+
+@njit(**JIT)
+def reweigh(me: Player, logw: Array, w: Array) -> None:
+    """Subtract log sum exp from the log-weights; w = exp(log w)."""
+    if me.reaction <= 0.0:
+        return
+    top = logw.max()
+    total = 0.0
+    for b in range(logw.shape[0]):
+        for i in range(logw.shape[1]):
+            total += math.exp(logw[b, i] - top)
+    logw -= top + math.log(total)
+    exponentials(logw, w)
+
+
+@njit(**JIT)
+def exponentials(logw: Array, w: Array) -> None:
+    """w = exp(log w), the one place where weights come from."""
+    for b in range(logw.shape[0]):
+        for i in range(logw.shape[1]):
+            w[b, i] = math.exp(logw[b, i])
+
+
+@njit(**JIT)
+def add_weights(me: Player, s: State) -> None:
+    """The running sum of weights takes in the state before the step."""
+    if me.reaction > 0.0:
+        s.sums[:] += s.w

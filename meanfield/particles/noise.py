@@ -1,0 +1,171 @@
+"""Counter-based noise: any normal of any run can be had by its number alone.
+
+Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps
+a counter of four 32-bit words to four random ones under a 64-bit key, the seed. Here
+
+    counter = (number of the pair of particles, tick, 2 * coordinate + player, replica),
+
+and Box-Muller makes its two 53-bit uniforms into the normals of particles 2q and 2q + 1. A tick is one
+step of the Euler scheme or half a step of the Strang scheme. So the noise of a particle depends neither
+on threads, nor on what was run before, nor on how many other particles there are.
+
+With `refine` = r the normal of tick t is (sum_{j < r} xi_{r t + j}) / sqrt(r): a run with step h and
+refine 2 follows the Brownian path of a run with step h/2 and refine 1, and an Euler run with refine 2r
+that of a Strang run with refine r. What differs between them is the bias of the time step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from meanfield.checks import Array
+
+JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
+
+_U32, _U64 = np.uint32, np.uint64
+_M0, _M1 = _U64(0xD2511F53), _U64(0xCD9E8D57)
+_W0, _W1 = _U32(0x9E3779B9), _U32(0xBB67AE85)
+_32 = _U64(32)
+
+# The bits of sqrt(1/2), and those of a mantissa.
+_HALF_ROOT = int(np.float64(math.sqrt(0.5)).view(np.int64))
+_MANTISSA = (1 << 52) - 1
+
+# pi/2 = _P1 + _P2 with 33 bits in _P1, so that small multiples of it are exact (Cody and Waite 1980).
+_P1 = float.fromhex("0x1.921fb544p+0")
+_P2 = float.fromhex("0x1.0b4611a626331p-34")
+_ROUND = 6755399441055744.0  # 1.5 * 2^52: adding and subtracting it rounds to a whole number
+
+
+@njit(forceinline=True, **JIT)
+def _round(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+    a, b = _M0 * _U64(c0), _M1 * _U64(c2)
+    return _U32(_U32(b >> _32) ^ c1 ^ k0), _U32(b), _U32(_U32(a >> _32) ^ c3 ^ k1), _U32(a)
+
+
+@njit(forceinline=True, **JIT)
+def _next(k0: int, k1: int) -> tuple[int, int]:
+    return _U32(k0 + _W0), _U32(k1 + _W1)
+
+
+@njit(forceinline=True, **JIT)
+def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+    """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop of rounds."""
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _next(k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    return c0, c1, c2, c3
+
+
+@njit(**JIT)
+def minus_log(u: float) -> float:
+    """-log u for normal numbers in (0, 1]: 2^e m with m in [sqrt(1/2), sqrt 2), log m = 2 artanh((m - 1)/(m + 1))."""
+    bits = np.float64(u).view(np.int64) - _HALF_ROOT
+    e = np.int32(bits >> 52)
+    m = np.int64((bits & _MANTISSA) + _HALF_ROOT).view(np.float64)
+    f = (m - 1.0) / (m + 1.0)
+    z = f * f
+    t = 1 / 21.0
+    t = t * z + 1 / 19.0
+    t = t * z + 1 / 17.0
+    t = t * z + 1 / 15.0
+    t = t * z + 1 / 13.0
+    t = t * z + 1 / 11.0
+    t = t * z + 1 / 9.0
+    t = t * z + 1 / 7.0
+    t = t * z + 1 / 5.0
+    t = t * z + 1 / 3.0
+    return -(e * math.log(2.0) + 2.0 * (f + f * z * t))
+
+
+@njit(**JIT)
+def _turned(r: float, q: float) -> tuple[float, float]:
+    """(sin, cos) of r + q pi/2 for |r| <= pi/4: Taylor polynomials, cut below 5e-17, and no branches."""
+    z = r * r
+    s = -1 / 1307674368000.0
+    s = s * z + 1 / 6227020800.0
+    s = s * z - 1 / 39916800.0
+    s = s * z + 1 / 362880.0
+    s = s * z - 1 / 5040.0
+    s = s * z + 1 / 120.0
+    s = s * z - 1 / 6.0
+    s = r + r * z * s
+    c = 1 / 20922789888000.0
+    c = c * z - 1 / 87178291200.0
+    c = c * z + 1 / 479001600.0
+    c = c * z - 1 / 3628800.0
+    c = c * z + 1 / 40320.0
+    c = c * z - 1 / 720.0
+    c = c * z + 1 / 24.0
+    c = (1.0 - 0.5 * z) + z * z * c
+    k = np.int32(q)
+    odd = (k & 1) != 0
+    sine, cosine = (c, s) if odd else (s, c)
+    return (-sine if (k & 2) != 0 else sine), (-cosine if ((k + 1) & 2) != 0 else cosine)
+
+
+@njit(**JIT)
+def sincos(phase: float) -> tuple[float, float]:
+    """(sin, cos) for |phase| up to about 1e6, error below 3e-16 + 1e-16 |phase| 2^-20."""
+    q = (phase * (2 / math.pi) + _ROUND) - _ROUND
+    return _turned((phase - q * _P1) - q * _P2, q)
+
+
+@njit(**JIT)
+def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
+    """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
+    k0, k1 = _U32(key), _U32(_U64(key) >> _32)
+    c0, c1, c2, c3 = np.int32(first), _U32(tick), _U32(stream), _U32(replica)
+    half = len(out) // 2
+    for q in range(half):
+        a, b, c, d = philox(_U32(c0 + q), c1, c2, c3, k0, k1)
+        # 53 bits each; one is added to the first, so that it lies in (0, 1] and has a logarithm.
+        out[2 * q] = (np.int32(a >> 5) * 67108864.0 + (np.int32(b >> 6) + 1.0)) * 2.0**-53
+        out[2 * q + 1] = (np.int32(c >> 5) * 67108864.0 + np.int32(d >> 6)) * 2.0**-53
+    for q in range(half):
+        out[2 * q] = 2.0 * minus_log(out[2 * q])
+    for q in range(half):
+        radius, quarters = math.sqrt(out[2 * q]), 4.0 * out[2 * q + 1]
+        whole = (quarters + _ROUND) - _ROUND
+        sine, cosine = _turned((quarters - whole) * (math.pi / 2), whole)
+        out[2 * q] = radius * cosine
+        out[2 * q + 1] = radius * sine
+
+
+@njit(**JIT)
+def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: int, refine: int) -> None:
+    """Standard normals of particles first, first + 1, ... (both `first` and the length of `out` even)."""
+    for lo in range(0, len(out), BLOCK):
+        block = out[lo : lo + BLOCK]
+        _pairs(block, (first + lo) // 2, tick * refine, stream, replica, key)
+        if refine > 1:
+            more = np.empty(len(block))
+            for j in range(1, refine):
+                _pairs(more, (first + lo) // 2, tick * refine + j, stream, replica, key)
+                block += more
+            block /= math.sqrt(refine)
+
+
+def initial_generator(seed: int, replica: int, player: int) -> np.random.Generator:
+    """numpy's generator for the starting points of one player of one replica (Philox4x64, so no overlap)."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, 2 * replica + player], dtype=np.uint64)))
