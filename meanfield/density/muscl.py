@@ -33,8 +33,8 @@ class Muscl:
 
     cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None for the
     longest steps that keep masses nonnegative, and the reaction's error per step below `tol`; or a step,
-    refused with ValueError when it does not keep them nonnegative. limiter: "van Leer", "Koren",
-    "monotonized central" or "positive". Raises ValueError for temperatures above 0, a mesh of another
+    refused with ValueError when it does not keep them nonnegative. limiter: "positive" (smallest errors),
+    "van Leer" or "monotonized central" (no new extrema). Raises ValueError for temperatures above 0, a mesh of another
     manifold, an unknown limiter.
     """
 
@@ -48,7 +48,7 @@ class Muscl:
         cells: tuple[Any, Any] = (None, None),
         step: float | None = None,
         tol: float = 1e-6,
-        limiter: str = "Koren",
+        limiter: str = "positive",
     ) -> None:
         refuse_temperature(flow, self.name)
         if limiter not in LIMITERS:
@@ -63,7 +63,8 @@ class Muscl:
         self._m: Pair = (laws[0].on(meshes[0]).masses.copy(), laws[1].on(meshes[1]).masses.copy())
         self.time = 0.0
         self.steps = 0
-        # The step that the reaction would take: the first is found by trial.
+        # The longest steps for transport (by the last step's bound) and for the reaction (found by trial).
+        self._stable = self._flow_rates(self._m)[1]
         self._calm = np.inf
         self._warned = False
 
@@ -90,7 +91,7 @@ class Muscl:
     def _controlled(self, until: float) -> None:
         """One step: shortened and repeated where it breaks a bound."""
         left = until - self.time
-        dt = min(left, self._calm, SAFETY * self._bound(self._m))
+        dt = min(left, self._calm, SAFETY * self._stable)
         while True:
             m, bound, error = self._strang(self._m, dt)
             if dt <= bound and error <= self.tol:
@@ -100,7 +101,7 @@ class Muscl:
         growth = 2.0 if error == 0 else min(2.0, 0.9 * (self.tol / error) ** (1 / 3))
         if dt < left or growth < 1:
             self._calm = growth * dt if self.flow.reacts else np.inf
-        self._m, self.steps = m, self.steps + 1
+        self._m, self._stable, self.steps = m, bound, self.steps + 1
         self.time = until if dt == left else self.time + dt
 
     def _cost(self, p: int, m: Pair) -> Array:
@@ -138,9 +139,6 @@ class Muscl:
             for one, u, rates in zip(m, U, self.flow.players, strict=True)
         )
         return x, y
-
-    def _bound(self, m: Pair) -> float:
-        return self._flow_rates(m)[1]
 
     def _flow_rates(self, m: Pair) -> tuple[Pair, float]:
         """Both players' d m/dt by transport and the longest nonnegative Euler step."""
@@ -203,7 +201,7 @@ class Muscl:
     def state(self) -> dict[str, Any]:
         x, y = self._m
         return {"time": self.time, "x": x.copy(), "y": y.copy(), "steps": self.steps, "calm": self._calm,
-                "warned": self._warned}  # fmt: skip
+                "stable": self._stable, "warned": self._warned}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         x, y = (np.array(state[key], dtype=np.float64) for key in "xy")
@@ -213,7 +211,8 @@ class Muscl:
                 "resume with the cells of the first run"
             )
         self._m, self.time, self.steps = (x, y), float(state["time"]), int(state["steps"])
-        self._calm, self._warned = float(state["calm"]), bool(state["warned"])
+        self._calm, self._stable = float(state["calm"]), float(state["stable"])
+        self._warned = bool(state["warned"])
 
 
 def _normalised(m: Array) -> Array:
