@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows", "responses",
-    "metrics", "trajectory", "storage", "particles", "density", "equilibria", "plotting", "studies", "cli",
+    "checks", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows",
+    "trust_region", "responses", "metrics", "trajectory", "storage", "particles", "density", "equilibria", "plotting", "studies", "cli",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")

@@ -50,8 +50,8 @@ def draw_rate(ax: Any, comparison: Any) -> None:
         ax.plot(n, centre * (n / middle) ** c.exponent.value, color=ORANGE, label=fit)
     ax.plot(n, centre * middle / n, color=GREY, ls=(0, (4, 3)), lw=1, label="slope $-1$")
     _bias_line(ax, c, n)
-    ax.legend(loc="lower left")
-    ax.set(xlabel="particles $n$", ylabel=r"$\sup_t$ " + WASSERSTEIN)
+    ax.legend(loc="upper right")
+    ax.set(xlabel="particles $n$", ylabel=r"$\sup_{t \leq T}$ " + WASSERSTEIN)
     ax.set_title("rate of convergence")
 
 
@@ -61,7 +61,7 @@ def _bias_line(ax: Any, c: Any, n: np.ndarray) -> None:
         return
     share = size / c.sup[-1].value
     # Off the picture by decades, a line would only squeeze the rest: the legend tells its value then.
-    label = f"bias of the time step ({share:.1%} at ${number(n[-1])[1:]}"
+    label = f"bias of the step, {share:.1%} at {number(n[-1])}"
     if share > 3e-3:
         ax.axhline(size, color=GREY, ls=":", lw=1.2, label=label)
     else:
@@ -83,7 +83,7 @@ def draw_errors(ax: Any, comparison: Any) -> None:
     ax.set_title("Nikaido-Isoda error")
 
 
-WASSERSTEIN = r"$\mathbb{E}\,[W_2^2(\mu_x^n, \mu_x) + W_2^2(\mu_y^n, \mu_y)]$"
+WASSERSTEIN = r"$\mathbb{E}\,[W_2^2(\mu_x^n) + W_2^2(\mu_y^n)]$"
 
 
 def number(n: float) -> str:

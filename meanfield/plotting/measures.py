@@ -147,6 +147,7 @@ def draw_space_time(ax: Any, times: Array, measures: Sequence[Measure], color: s
         image = np.stack([values for _, values in rows], 1)
         # The first instants may be sharp peaks; the rest of the run sets the scale.
         top = max(float(np.percentile(image.max(axis=0), 80)), 1e-12)
-        ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
+        smooth = "gouraud" if isinstance(measures[0], Density) else "nearest"
+        ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading=smooth, rasterized=True)
     ax.set_xlim(times[0], times[-1])
     _turn(ax.yaxis, period)

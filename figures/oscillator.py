@@ -1,0 +1,127 @@
+"""The oscillator on the circle: particles converge to the mean field, the mean field does not converge.
+
+l = V(x) - V(y) + 3 sin x sin y at beta = 25: the mean field (7) settles on a limit cycle around a
+stable Gibbs point, and n particles follow it within sup_t E W2^2 of order 1/n.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import meanfield as mf
+from figures.store import load, pack, save_png, stored, unpack
+from meanfield.plotting.comparison import draw_distances, draw_rate
+from meanfield.plotting.measures import draw_space_time
+from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, new_figure, styled
+
+BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04
+BINS = 128
+TITLE = "oscillator"
+
+
+def settings(quick: bool) -> dict[str, Any]:
+    return {
+        "game": "oscillator, coupling 3",
+        "beta": BETA,
+        "centres": CENTRES,
+        "width": WIDTH,
+        "time": 20.0,
+        "cells": 256,
+        "particles": 2000,
+        "step": 5e-3,
+        "seed": 0,
+        "sizes": [100, 1000, 10_000, 100_000],
+        "replicas": [100, 60, 30, 16] if quick else [1000, 400, 200, 100],
+        "compare_time": 2.0,
+        "compare_step": 1e-2,
+    }
+
+
+def data(quick: bool, out: Path = Path("results")) -> Path:
+    """The file of the figure's data, computed if it is missing or was made with other settings."""
+    s = settings(quick)
+    return stored(out / "oscillator.npz", s, lambda: compute(s))
+
+
+def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
+    game, flow = mf.games.oscillator(coupling=3.0), mf.Langevin(beta=s["beta"])
+    start = mf.Start(x=mf.concentrated(s["centres"][0], s["width"]), y=mf.concentrated(s["centres"][1], s["width"]))
+    field = mf.solve(game, flow, start, time=s["time"], cells=s["cells"], save_every=0.1)
+    swarm = mf.simulate(
+        game, flow, start, time=s["time"], step=s["step"], scheme="strang",
+        particles=s["particles"], seed=s["seed"], save_every=0.1,
+    )  # fmt: skip
+    comparison = mf.compare(
+        game, flow, start, time=s["compare_time"], particles=s["sizes"], replicas=s["replicas"],
+        step=s["compare_step"], seed=s["seed"], cells=s["cells"],
+    )  # fmt: skip
+    bins = mf.mesh(mf.Torus(1), BINS)
+    point = mf.gibbs(game, beta=s["beta"])
+    return {
+        "times": field.times,
+        "field_x": np.array([m.masses for m in field.x]),
+        "field_y": np.array([m.masses for m in field.y]),
+        "swarm_x": np.array([m.deposit(bins).masses for m in swarm.x]),
+        "swarm_y": np.array([m.deposit(bins).masses for m in swarm.y]),
+        "field_orbit": orbit(field),
+        "swarm_orbit": orbit(swarm),
+        "gibbs": np.array([sine(point.x), sine(point.y)]),
+        "particles": np.array(s["particles"]),
+        **pack(comparison, "compare"),
+    }
+
+
+def sine(measure: mf.Measure) -> float:
+    return float(measure.integrate(lambda x: np.sin(x[:, 0])))
+
+
+def orbit(run: mf.Trajectory) -> np.ndarray:
+    """(E sin x, E sin y) at every saved time, (T, 2)."""
+    return np.array([[sine(x), sine(y)] for x, y in run])
+
+
+def draw(path: Path) -> Path:
+    """The picture, drawn from the stored data alone."""
+    held = load(path)
+    with styled():
+        figure = new_figure(10.4, 6.6)
+        top, bottom = figure.subfigures(2, 1, height_ratios=(1.12, 1))
+        draw_flows(top, held)
+        left, middle, right = bottom.subplots(1, 3, width_ratios=(1, 1.25, 1.25))
+        draw_orbit(left, held)
+        comparison = unpack(held, "compare")
+        draw_distances(middle, comparison)
+        draw_rate(right, comparison)
+    return save_png(figure, path)
+
+
+def draw_flows(part: Any, held: dict[str, np.ndarray]) -> None:
+    """Space-time pictures: the mean field on the left, particles on the right, x above y."""
+    axes = part.subplots(2, 2, sharex=True, sharey=True)
+    circle = mf.Torus(1)
+    titles = ("mean field (7)", f"$n = {int(held['particles'])}$ particles, Algorithm 1's flow (4)")
+    for row, (name, color) in zip(axes, PLAYERS, strict=True):
+        for ax, level in zip(row, ("field", "swarm"), strict=True):
+            masses = held[f"{level}_{name}"]
+            on = mf.mesh(circle, masses.shape[1])
+            draw_space_time(ax, held["times"], [mf.Density(m, on) for m in masses], color)
+        row[0].set_ylabel(f"${name}$")
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title)
+    for ax in axes[1]:
+        ax.set_xlabel("time $t$")
+
+
+def draw_orbit(ax: Any, held: dict[str, np.ndarray]) -> None:
+    """(E sin x, E sin y): a limit cycle around a stable Gibbs point."""
+    ax.plot(*held["swarm_orbit"].T, color=ORANGE, lw=0.8, alpha=0.8, label="particles")
+    ax.plot(*held["field_orbit"].T, color=BLUE, lw=1.6, label="mean field")
+    ax.plot(*held["field_orbit"][0], "o", color=BLUE, ms=4)
+    ax.plot(*held["gibbs"], "*", color=GREY, ms=9, label="Gibbs point (9)")
+    ax.set(xlabel=r"$\mathbb{E}\,\sin x$", ylabel=r"$\mathbb{E}\,\sin y$", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+    ax.set_aspect("equal")
+    ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2)
+    ax.set_title("the orbit: a limit cycle")

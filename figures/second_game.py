@@ -1,0 +1,78 @@
+"""A second game on the circle, by two flows: W2 between particles and the mean field.
+
+l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/2 pi, by Langevin
+descent-ascent at beta = 10 ((4) against (7)) and by Wasserstein-Fisher-Rao ((5) against (8)).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import meanfield as mf
+from figures.store import load, pack, save_png, stored, unpack
+from meanfield.plotting.comparison import draw_distances, draw_errors, draw_rate
+from meanfield.plotting.style import new_figure, styled
+
+TERMS = [
+    ((1,), (-1,), 1.0, 0.0),
+    # 0.5 sin 2x cos y = 0.25 sin(2x + y) + 0.25 sin(2x - y), and sin is -im with im = -1.
+    ((2,), (1,), 0.0, -0.25),
+    ((2,), (-1,), 0.0, -0.25),
+    ((0,), (3,), 0.3, 0.0),
+]
+FLOWS = {
+    "langevin": (mf.Langevin(beta=10.0), r"Langevin, $\beta = 10$"),
+    "wfr": (mf.WassersteinFisherRao(gamma=1.0, alpha=1.0), r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$"),
+}
+TITLE = "second game"
+
+
+def settings(quick: bool) -> dict[str, Any]:
+    return {
+        "terms": TERMS,
+        "flows": {name: repr(flow) for name, (flow, _) in FLOWS.items()},
+        "time": {"langevin": 2.0, "wfr": 1.0},
+        "step": 1e-2,
+        "seed": 0,
+        "sizes": [100, 1000, 10_000, 100_000],
+        "replicas": [100, 60, 30, 16] if quick else [1000, 400, 200, 100],
+    }
+
+
+def bump(x: np.ndarray) -> np.ndarray:
+    return (1 + 0.5 * np.cos(x[:, 0])) / (2 * np.pi)
+
+
+def data(quick: bool, out: Path = Path("results")) -> Path:
+    """The file of the figure's data, computed if it is missing or was made with other settings."""
+    s = settings(quick)
+    return stored(out / "second_game.npz", s, lambda: compute(s))
+
+
+def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
+    game, start = mf.games.trigonometric(s["terms"]), mf.Start(x=bump, y=bump)
+    arrays: dict[str, np.ndarray] = {}
+    for name, (flow, _) in FLOWS.items():
+        comparison = mf.compare(
+            game, flow, start, time=s["time"][name], particles=s["sizes"], replicas=s["replicas"],
+            step=s["step"], seed=s["seed"],
+        )  # fmt: skip
+        arrays |= pack(comparison, name)
+    return arrays
+
+
+def draw(path: Path) -> Path:
+    """The picture, drawn from the stored data alone."""
+    held = load(path)
+    with styled():
+        figure = new_figure(10.4, 3.4 * len(FLOWS))
+        parts = figure.subfigures(len(FLOWS), 1)
+        for part, (name, (_, title)) in zip(parts, FLOWS.items(), strict=True):
+            part.suptitle(title, fontsize=10)
+            comparison = unpack(held, name)
+            for ax, panel in zip(part.subplots(1, 3), (draw_distances, draw_rate, draw_errors), strict=True):
+                panel(ax, comparison)
+    return save_png(figure, path)
