@@ -6,7 +6,7 @@ densities against point values at the nodes, from nodal initial masses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class SphereProblem:
     """l = x'Ay + a'x + b'y + x'Bx on S^2 x S^2, from (1 + 0.5 x_3)/4 pi and (1 + 0.5 y_1)/4 pi."""
 
     name: str = "sphere"
-    sphere: Sphere = Sphere(2)
+    sphere: Sphere = field(default_factory=lambda: Sphere(2))
     A: tuple[tuple[float, ...], ...] = ((0.8, -0.5, 0.2), (0.3, 0.6, -0.7), (-0.2, 0.4, 0.5))
     a: tuple[float, ...] = (0.3, 0.0, 0.2)
     b: tuple[float, ...] = (0.0, -0.3, 0.1)

@@ -1,12 +1,15 @@
 """Time stepping of two coupled sets of Fourier modes: exponential Runge-Kutta of order 4.
 
-Each player is a tuple of arrays (see `meanfield.density.galerkin`)
+Each player is a tuple of arrays, made by `meanfield.density.galerkin`:
 
-    lam (n,), k (M, n), offsets (M,), A (2M, 2J), seen (J,), tail (n,), sizes (2,) = n, centre
+    lam (n,)         eigenvalues of the diffusion      k (M, n)      -gamma w^2 (k.m) for the game's modes m
+    offsets (M,)     of those m                        A (2M, 2J)    the opponent's E cos, E sin -> cost
+    seen (J,)        offsets whose moments the opponent reads
+    tail (n,)        mask of the outer modes           sizes (2,)    n, centre
 
-and a block of work arrays (ROWS, 2, total), real and imaginary parts apart, whose first row is the
-state. Mode number j of n sits at centre + j; what lies before the centre is its mirror image, and
-what lies between and behind the modes is zero, so that a shifted coefficient is a shifted index.
+and a block of work arrays (ROWS, 2, total), real and imaginary parts apart. Mode number j of n sits
+at centre + j; what lies before the centre is its mirror image, what lies between and behind the
+modes is zero: a shifted coefficient is a shifted index.
 """
 
 from __future__ import annotations
@@ -14,43 +17,47 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-STATE, STAGE_A, STAGE_B, NEXT, N1, N2, N3, N4, N5 = range(9)
-ROWS = 9
+# Rows of the work arrays: state and drift at the start of a step, and a row for each stage. The
+# first two change places with the last two after every step taken, so that nothing is copied.
+STATE, N1, STAGE_A, STAGE_B, N2, N3, N4, NEXT, N5, COST = range(10)
+ROWS = 10
 CACHE = 8  # sets of coefficients kept, by step
 
 DONE, TAIL, STUCK, DIVERGED = range(4)
 RUNGS = 4  # steps of the ladder an octave
+_LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt 2
+
+_SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _phi(z):
     """exp(z), phi_1, phi_2, phi_3 for z <= 0, without the cancellation of their closed forms."""
+    e = np.exp(z)
     if z < -1.0:
-        e = np.exp(z)
         phi1 = (e - 1.0) / z
         phi2 = (phi1 - 1.0) / z
         return e, phi1, phi2, (phi2 - 0.5) / z
-    phi3 = 1.0
-    for n in range(19, 3, -1):  # sum of z^n / (n + 3)! by Horner; the first term left out is below 1e-19
-        phi3 = 1.0 + z * phi3 / n
-    phi3 /= 6.0
+    phi3 = 0.0
+    for n in range(len(_SERIES) - 1, -1, -1):
+        phi3 = _SERIES[n] + z * phi3
     phi2 = 0.5 + z * phi3
-    phi1 = 1.0 + z * phi2
-    return np.exp(z), phi1, phi2, phi3
+    return e, 1.0 + z * phi2, phi2, phi3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def coefficients(lam, h, out):
     """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq. 26-29).
 
-    They are evaluated stably, as Kassam & Trefethen (2005) ask, by series for small arguments.
+    Evaluated stably, as Kassam & Trefethen (2005) ask: by series near 0, then by doubling, whose
+    terms are all positive.
     """
     for j in range(len(lam)):
-        half, phi, _, _ = _phi(0.5 * h * lam[j])
-        full, phi1, phi2, phi3 = _phi(h * lam[j])
-        out[0, j] = half
-        out[1, j] = 0.5 * h * phi
-        out[2, j] = full
+        e, a, b, c = _phi(0.5 * h * lam[j])
+        phi1, phi2, phi3 = 0.5 * a * (e + 1.0), 0.25 * (a * a + 2.0 * b), 0.125 * (a * b + b + 2.0 * c)
+        out[0, j] = e
+        out[1, j] = 0.5 * h * a
+        out[2, j] = e * e
         out[3, j] = h * (phi1 - 3.0 * phi2 + 4.0 * phi3)
         out[4, j] = h * (2.0 * phi2 - 4.0 * phi3)
         out[5, j] = h * (4.0 * phi3 - phi2)
@@ -63,8 +70,8 @@ def _cached(h, players, caches, keys):
         if keys[s] == h:
             return s
     s = int(keys[CACHE])
-    for p in range(2):
-        coefficients(players[p][0], h, caches[p][s])
+    coefficients(players[0][0], h, caches[0][s])
+    coefficients(players[1][0], h, caches[1][s])
     keys[s] = h
     keys[CACHE] = (s + 1) % CACHE
     return s
@@ -79,10 +86,9 @@ def _mirror(v, centre):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _costs(player, opponent, v, U):
-    """Fourier coefficients of the player's cost at its modes, (2, M), from the opponent's modes v."""
-    A, seen, centre = player[3], opponent[4], opponent[6][1]
-    J, M = len(seen), U.shape[1]
+def _costs(A, seen, centre, v, U):
+    """Fourier coefficients of a cost at its M modes into U (2, >= M), from the opponent's modes v."""
+    M, J = len(A) // 2, len(seen)
     for m in range(M):
         a = 0.0
         b = 0.0
@@ -96,140 +102,147 @@ def _costs(player, opponent, v, U):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _drift(k, offsets, U, v, centre, out):
-    """out_k = -gamma w^2 sum over pairs +-m of (k.m) U_m mu_(k-m): shifts of v."""
+    """out_k = -gamma w^2 sum over the pairs +-m of (k.m) U_m mu_(k-m): shifts of v."""
     n = np.uint64(k.shape[1])
-    out[:, : k.shape[1]] = 0.0
+    for j in range(n):
+        out[0, j] = 0.0
+        out[1, j] = 0.0
     for m in range(len(offsets)):
         ur, ui = U[0, m], U[1, m]
+        # Unsigned indices spare the test for negative ones, without which loops vectorise.
         low, high = np.uint64(centre - offsets[m]), np.uint64(centre + offsets[m])
         for j in range(n):
-            out[0, j] += k[m, j] * (ur * (v[0, low + j] - v[0, high + j]) - ui * (v[1, low + j] + v[1, high + j]))
-        for j in range(n):
-            out[1, j] += k[m, j] * (ur * (v[1, low + j] - v[1, high + j]) + ui * (v[0, low + j] + v[0, high + j]))
+            ar, ai, br, bi = v[0, low + j], v[1, low + j], v[0, high + j], v[1, high + j]
+            out[0, j] += k[m, j] * (ur * (ar - br) - ui * (ai + bi))
+            out[1, j] += k[m, j] * (ur * (ai - bi) + ui * (ar + br))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rhs(players, works, row, to):
-    """Drift of both players at the modes in `row`, into `to`."""
-    for p in range(2):
-        _mirror(works[p][row], players[p][6][1])
-    for p in range(2):
-        player = players[p]
-        U = np.empty((2, len(player[2])))
-        _costs(player, players[1 - p], works[1 - p][row], U)
-        _drift(player[1], player[2], U, works[p][row], player[6][1], works[p][to])
+def _rhs(x, y, wx, wy, row, to):
+    """Drift of both players at the modes in `row`, into row `to`."""
+    _mirror(wx[row], x[6][1])
+    _mirror(wy[row], y[6][1])
+    _costs(x[3], y[4], y[6][1], wy[row], wx[COST])
+    _costs(y[3], x[4], x[6][1], wx[row], wy[COST])
+    _drift(x[1], x[2], wx[COST], wx[row], x[6][1], wx[to])
+    _drift(y[1], y[2], wy[COST], wy[row], y[6][1], wy[to])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
     """to = decay base + weight (w1 first + w2 second), mode by mode."""
-    c, top = np.uint64(centre), np.uint64(n)
-    for i in range(2):
-        for j in range(top):
-            to[i, c + j] = decay[j] * base[i, c + j] + weight[j] * (w1 * first[i, j] + w2 * second[i, j])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _combine(work, c, n, centre):
-    """NEXT = E u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)."""
-    u, to, n1, n2, n3, n4 = work[STATE], work[NEXT], work[N1], work[N2], work[N3], work[N4]
     shift, top = np.uint64(centre), np.uint64(n)
     for i in range(2):
         for j in range(top):
-            to[i, shift + j] = (
-                c[2, j] * u[i, shift + j] + c[3, j] * n1[i, j] + c[4, j] * (n2[i, j] + n3[i, j]) + c[5, j] * n4[i, j]
-            )
+            to[i, shift + j] = decay[j] * base[i, shift + j] + weight[j] * (w1 * first[i, j] + w2 * second[i, j])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _combine(w, c, s, n, centre):
+    """E u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)."""
+    u, to, n1, n2, n3, n4 = w[STATE + s], w[NEXT - s], w[N1 + s], w[N2], w[N3], w[N4]
+    shift, top = np.uint64(centre), np.uint64(n)
+    for i in range(2):
+        for j in range(top):
+            a = c[2, j] * u[i, shift + j] + c[3, j] * n1[i, j]
+            to[i, shift + j] = a + c[4, j] * (n2[i, j] + n3[i, j]) + c[5, j] * n4[i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _step(players, works, caches, slot):
-    """One step of ETDRK4 from STATE (drift in N1) to NEXT (drift in N5)."""
-    for p in range(2):
-        w, c, n, o = works[p], caches[p][slot], players[p][6][0], players[p][6][1]
-        _stage(w[STAGE_A], w[STATE], w[N1], w[N1], c[0], c[1], 1.0, 0.0, n, o)
-    _rhs(players, works, STAGE_A, N2)
-    for p in range(2):
-        w, c, n, o = works[p], caches[p][slot], players[p][6][0], players[p][6][1]
-        _stage(w[STAGE_B], w[STATE], w[N2], w[N2], c[0], c[1], 1.0, 0.0, n, o)
-    _rhs(players, works, STAGE_B, N3)
-    for p in range(2):
-        w, c, n, o = works[p], caches[p][slot], players[p][6][0], players[p][6][1]
-        _stage(w[STAGE_B], w[STAGE_A], w[N3], w[N1], c[0], c[1], 2.0, -1.0, n, o)
-    _rhs(players, works, STAGE_B, N4)
-    for p in range(2):
-        _combine(works[p], caches[p][slot], players[p][6][0], players[p][6][1])
-    _rhs(players, works, NEXT, N5)
+def _half(w, c, s, sizes, stage):
+    """The stages a, b and c of one player: from u and N(u), u and N(a), a and 2 N(b) - N(u)."""
+    n, o, u, n1 = sizes[0], sizes[1], w[STATE + s], w[N1 + s]
+    if stage == 0:
+        _stage(w[STAGE_A], u, n1, n1, c[0], c[1], 1.0, 0.0, n, o)
+    elif stage == 1:
+        _stage(w[STAGE_B], u, w[N2], n1, c[0], c[1], 1.0, 0.0, n, o)
+    else:
+        _stage(w[STAGE_B], w[STAGE_A], w[N3], n1, c[0], c[1], 2.0, -1.0, n, o)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _step(x, y, wx, wy, cx, cy, s):
+    """One step of ETDRK4 with coefficients cx, cy.
+
+    s = 0: from STATE (drift in N1) to NEXT (drift in N5); s = 7: from NEXT and N5 to STATE and N1.
+    """
+    for stage in range(3):
+        _half(wx, cx, s, x[6], stage)
+        _half(wy, cy, s, y[6], stage)
+        _rhs(x, y, wx, wy, STAGE_A if stage == 0 else STAGE_B, N2 + stage)
+    _combine(wx, cx, s, x[6][0], x[6][1])
+    _combine(wy, cy, s, y[6][0], y[6][1])
+    _rhs(x, y, wx, wy, NEXT - s, N5 - s)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _error(work, b3, n):
+def _error(w, b3, s, n):
     """l2 norm of b3 (N(c) - N(u_next)), the distance to the third-order result; bounds its L1 norm."""
     total = 0.0
+    a, b = w[N4], w[N5 - s]
     for i in range(2):
-        a, b = work[N4, i], work[N5, i]
-        for j in range(n):
-            e = b3[j] * (a[j] - b[j])
+        for j in range(np.uint64(n)):
+            e = b3[j] * (a[i, j] - b[i, j])
             total += e * e
     return np.sqrt(2.0 * total)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def _watch(v, tail, n, centre):
-    """(share of the outer third of modes in the l1 norm, largest coefficient) of NEXT."""
+    """The outer modes' share of the l1 norm; infinite for what is no probability measure."""
     outer = 0.0
     total = 0.0
-    top = 0.0
-    re, im = v[0, centre : centre + n], v[1, centre : centre + n]
-    for j in range(n):
-        size = abs(re[j]) + abs(im[j])
+    shift = np.uint64(centre)
+    for j in range(np.uint64(n)):
+        size = abs(v[0, shift + j]) + abs(v[1, shift + j])
         outer += tail[j] * size
         total += size
-        top = max(top, size)
-    return outer / total, (top if np.isfinite(total) else np.inf)
+    return outer / total if total < _LARGEST * n else np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _accept(players, works):
-    for p in range(2):
-        n, o = players[p][6][0], players[p][6][1]
-        works[p][STATE, :, o : o + n] = works[p][NEXT, :, o : o + n]
-        works[p][N1, :, :n] = works[p][N5, :, :n]
+def _keep(wx, wy, s):
+    """Bring the state to its row, if an odd number of steps left it in the other."""
+    if s == NEXT:
+        for w in (wx, wy):
+            for i in range(2):
+                for j in range(w.shape[2]):
+                    w[STATE, i, j] = w[NEXT, i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _watch_both(players, works, tails):
-    """Tails of NEXT into tails (2,); returns the largest coefficient of either player."""
-    top = 0.0
-    for p in range(2):
-        tails[p], size = _watch(works[p][NEXT], players[p][5], players[p][6][0], players[p][6][1])
-        top = max(top, size)
-    return top
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fixed(players, works, caches, keys, t, until, count, tails, worst):
+def fixed(x, y, wx, wy, cx, cy, keys, t, until, count, tails, worst):
     """`count` equal steps from t to until. Returns (status, time reached)."""
     h = (until - t) / count
-    slot = _cached(h, players, caches, keys)
-    _rhs(players, works, STATE, N1)
-    for s in range(count):
-        _step(players, works, caches, slot)
-        # Coefficients of a probability measure are at most one in modulus.
-        if not _watch_both(players, works, tails) < 4.0:
-            return DIVERGED, t + s * h
-        _accept(players, works)
+    slot = _cached(h, (x, y), (cx, cy), keys)
+    _rhs(x, y, wx, wy, STATE, N1)
+    s = np.int64(0)
+    for i in range(count):
+        _step(x, y, wx, wy, cx[slot], cy[slot], s)
+        tails[0] = _watch(wx[NEXT - s], x[5], x[6][0], x[6][1])
+        tails[1] = _watch(wy[NEXT - s], y[5], y[6][0], y[6][1])
+        if not (tails[0] < np.inf and tails[1] < np.inf):
+            _keep(wx, wy, s)
+            return DIVERGED, t + i * h
+        s = NEXT - s
         worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
+    _keep(wx, wy, s)
     return DONE, until
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def first_rung(players, works, tol, span):
+def _size(out, n):
+    total = 0.0
+    for j in range(n):
+        total += out[0, j] ** 2 + out[1, j] ** 2
+    return np.sqrt(2.0 * total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def first_rung(x, y, wx, wy, tol, span):
     """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
-    _rhs(players, works, STATE, N1)
-    rate = 1.0 / span
-    for p in range(2):
-        n = players[p][6][0]
-        rate = max(rate, np.sqrt(2.0 * np.sum(works[p][N1, :, :n] ** 2)))
+    _rhs(x, y, wx, wy, STATE, N1)
+    rate = max(1.0 / span, _size(wx[N1], x[6][0]), _size(wy[N1], y[6][0]))
     return int(np.floor(RUNGS * np.log2(tol**0.25 / rate)))
 
 
@@ -241,35 +254,41 @@ def _rung(h, error, tol):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def controlled(players, works, caches, keys, t, until, rung, tol, limits, tails, worst, counts):
+def controlled(x, y, wx, wy, cx, cy, keys, t, until, rung, tol, limits, tails, worst, counts):
     """From t to until with error at most tol a step; stops before a state whose tails exceed limits (2,).
 
     Steps are rungs 2^(r / RUNGS), so that coefficients are met again; the last one or two are
     fitted to end at `until`. counts (2,) gathers steps taken and refused.
     Returns (status, time reached, rung).
     """
-    _rhs(players, works, STATE, N1)
+    _rhs(x, y, wx, wy, STATE, N1)
+    s = np.int64(0)
+    status = DONE
     while t < until:
         h, left = 2.0 ** (rung / RUNGS), until - t
         fitted = left < 2.0 * h
         if fitted:
             h = left if left <= h * (1.0 + 1e-12) else 0.5 * left
         if t + h == t:
-            return STUCK, t, rung
-        slot = _cached(h, players, caches, keys)
-        _step(players, works, caches, slot)
-        error = max(_error(works[0], caches[0][slot, 5], players[0][6][0]),
-                    _error(works[1], caches[1][slot, 5], players[1][6][0]))  # fmt: skip
-        if not (error <= tol and _watch_both(players, works, tails) < 4.0):
+            status = STUCK
+            break
+        slot = _cached(h, (x, y), (cx, cy), keys)
+        _step(x, y, wx, wy, cx[slot], cy[slot], s)
+        error = max(_error(wx, cx[slot, 5], s, x[6][0]), _error(wy, cy[slot, 5], s, y[6][0]))
+        tails[0] = _watch(wx[NEXT - s], x[5], x[6][0], x[6][1])
+        tails[1] = _watch(wy[NEXT - s], y[5], y[6][0], y[6][1])
+        if not (error <= tol and tails[0] < np.inf and tails[1] < np.inf):
             counts[1] += 1
             rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
             continue
         if tails[0] > limits[0] or tails[1] > limits[1]:
-            return TAIL, t, rung
-        _accept(players, works)
+            status = TAIL
+            break
+        s = NEXT - s
         worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
         counts[0] += 1
         t = until if (fitted and h == left) else t + h
         if not fitted:
             rung = _rung(h, error, tol)
-    return DONE, t, rung
+    _keep(wx, wy, s)
+    return status, t, rung

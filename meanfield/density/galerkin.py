@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -164,11 +165,11 @@ class Galerkin:
                 f"cells {nodes} are too few for the game's modes; use at least {2 * max(margin) + 1} per axis"
             )
         modes = Modes(basis.manifold, nodes, margin)
-        return modes, _unit(modes.of(_source(law, mesh(basis.manifold, nodes))), modes)
+        return modes, _unit(modes.of(_source(law, _mesh(basis.manifold, nodes))), modes)
 
     def _adapted(self, torus: Torus, law: Law, margin: tuple[int, ...]) -> tuple[Modes, Complex]:
         """The fewest nodes of the ladder that hold the start, up to the usual mesh's."""
-        source = _source(law, mesh(torus, _NODES[torus.d]))
+        source = _source(law, _mesh(torus, (_NODES[torus.d],) * torus.d))
         for n in _LADDER:
             modes = Modes(torus, (n,) * torus.d, margin)
             if n < 4 * max(margin) + 3:
@@ -213,7 +214,7 @@ class Galerkin:
         count = max(1, int(np.ceil((until - self.time) / step - 1e-9)))
         tails = np.zeros(2)
         status, reached = etd.fixed(
-            self._players, self._works, self._caches, self._keys, self.time, until, count, tails, self._worst
+            *self._players, *self._works, *self._caches, self._keys, self.time, until, count, tails, self._worst
         )
         if status == etd.DIVERGED:
             raise ValueError(
@@ -226,11 +227,11 @@ class Galerkin:
     def _controlled(self, until: float) -> None:
         tails = self._tails = np.zeros(2)
         if self._rung is None:
-            self._rung = etd.first_rung(self._players, self._works, self.tol, until - self.time)
+            self._rung = etd.first_rung(*self._players, *self._works, self.tol, until - self.time)
         while True:
             limits = np.where(self._free, self._ceiling, np.inf)
             status, self.time, self._rung = etd.controlled(
-                self._players, self._works, self._caches, self._keys, self.time, until, self._rung,
+                *self._players, *self._works, *self._caches, self._keys, self.time, until, self._rung,
                 self.tol, limits, tails, self._worst, self._counts,
             )  # fmt: skip
             if status == etd.DONE:
@@ -255,13 +256,18 @@ class Galerkin:
 
     def _grid(self, p: int) -> Mesh:
         nodes, torus = self._modes[p].nodes, self._modes[p].torus
-        return mesh(torus, max(nodes[0], _NODES[torus.d]) if self._free[p] else nodes)
+        return _mesh(torus, (max(nodes[0], _NODES[torus.d]),) * torus.d if self._free[p] else nodes)
 
     def _density(self, p: int) -> Density:
         grid = self._grid(p)
         if self.time == 0.0 and _atoms(self._laws[p]) is not None:
             return self._laws[p].on(grid)  # the modes of atoms do not decay: nodal values mean nothing yet
         return density_on(self._modes[p].masses(self.modes(p), grid.shape or ()), grid, f"the masses of {'xy'[p]}")
+
+
+@lru_cache(maxsize=16)
+def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
+    return mesh(torus, nodes)
 
 
 def _suited(game: Game, flow: Flow) -> tuple[LowRank, tuple[Rates, Rates]]:
