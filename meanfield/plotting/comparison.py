@@ -42,14 +42,15 @@ def draw_rate(ax: Any, comparison: Any) -> None:
     at = np.array([s.value for s in c.sup])
     reach = np.abs(np.array([[s.value - s.low, s.high - s.value] for s in c.sup]).T)
     ax.set(xscale="log", yscale="log")
-    ax.errorbar(n, at, reach, fmt="o", ms=4.5, color="black", capsize=2.5, lw=1, label="measured", zorder=3)
+    ax.errorbar(n, at, reach, fmt="o", ms=4.5, color="black", capsize=2.5, lw=1, zorder=3)
     # Both lines go through the measured points' centre, so that the eye compares slopes alone.
     middle, centre = np.exp(np.log(n).mean()), np.exp(np.log(at).mean())
     if c.exponent is not None:
-        fit = f"fit $n^{{{c.exponent.value:.3f}}}$ [{c.exponent.low:.3f}, {c.exponent.high:.3f}]"
+        fit = f"$n^{{{c.exponent.value:.3f}}}$ [{c.exponent.low:.3f}, {c.exponent.high:.3f}]"
         ax.plot(n, centre * (n / middle) ** c.exponent.value, color=ORANGE, label=fit)
     ax.plot(n, centre * middle / n, color=GREY, ls=(0, (4, 3)), lw=1, label="slope $-1$")
     _bias_line(ax, c, n)
+    ax.set_ylim(top=3 * at.max())
     ax.legend(loc="upper right")
     ax.set(xlabel="particles $n$", ylabel=r"$\sup_{t \leq T}$ " + WASSERSTEIN)
     ax.set_title("rate of convergence")
@@ -59,13 +60,13 @@ def _bias_line(ax: Any, c: Any, n: np.ndarray) -> None:
     size = abs(c.step_bias.value)
     if size <= 0:
         return
-    share = size / c.sup[-1].value
-    # Off the picture by decades, a line would only squeeze the rest: the legend tells its value then.
-    label = f"bias of the step, {share:.1%} at {number(n[-1])}"
-    if share > 3e-3:
-        ax.axhline(size, color=GREY, ls=":", lw=1.2, label=label)
+    label = f"bias of the time step: {100 * size / c.sup[-1].value:.2g}% of the last"
+    if size < 3e-3 * c.sup[-1].value:
+        # Off the picture by decades, a line would only squeeze the rest.
+        ax.text(0.03, 0.04, label, transform=ax.transAxes, color=GREY, fontsize=8)
     else:
-        ax.plot([], [], color=GREY, ls=":", lw=1.2, label=label)
+        ax.axhline(size, color=GREY, ls=":", lw=1.2)
+        ax.annotate(label, (n[0], size), (0, 3), textcoords="offset points", color=GREY, fontsize=8)
 
 
 def draw_errors(ax: Any, comparison: Any) -> None:

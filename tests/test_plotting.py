@@ -1,0 +1,252 @@
+"""Pictures: drawn without a display, from what they are given, leaving nothing behind."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+
+import meanfield as mf
+from figures.__main__ import main
+from figures.store import load, pack, stored, unpack
+from meanfield.manifolds import Manifold
+from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_trajectory
+from meanfield.plotting.comparison import number
+from meanfield.plotting.measures import angles, profile
+from meanfield.start import law
+
+TIMES = np.linspace(0, 1, 6)
+
+
+def density(manifold: Manifold, center: Any, cells: int) -> mf.Density:
+    return law(mf.concentrated(center, 0.3), manifold).on(mf.mesh(manifold, cells))
+
+
+def atoms(manifold: Manifold, n: int) -> mf.Measure:
+    rng = np.random.default_rng(n)
+    w = rng.random(n)
+    return mf.Measure(manifold.sample(n, rng), w / w.sum(), manifold)
+
+
+CIRCLE, TORUS, SPHERE = mf.Torus(1), mf.Torus(2), mf.Sphere(2)
+MEASURES = {
+    "density on the circle": density(CIRCLE, 1.0, 32),
+    "density on a circle of length 1": density(mf.Torus(1, period=1.0), 0.5, 32),
+    "few atoms on the circle": atoms(CIRCLE, 20),
+    "many atoms on the circle": atoms(CIRCLE, 1000),
+    "atoms on S^1": atoms(mf.Sphere(1), 500),
+    "density on T^2": density(TORUS, (1.0, 2.0), 12),
+    "atoms on T^2": atoms(TORUS, 50),
+    "atoms on T^3": atoms(mf.Torus(3), 50),
+    "atoms on S^2": atoms(SPHERE, 50),
+    "atoms on S^5": atoms(mf.Sphere(5), 50),
+}
+
+
+def rendered(figure: Any) -> bytes:
+    """The picture as bytes; layout warnings are errors here."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(buffer, format="png", dpi=40)
+    return buffer.getvalue()
+
+
+def run(x: mf.Measure, y: mf.Measure, **diagnostics: np.ndarray) -> mf.Trajectory:
+    n = len(TIMES)
+    return mf.Trajectory(TIMES, [x] * n, [y] * n, SimpleNamespace(name="a game"), mf.Langevin(2.0), diagnostics)
+
+
+@pytest.mark.parametrize("mu", MEASURES.values(), ids=MEASURES)
+def test_every_measure_is_drawn(mu: mf.Measure) -> None:
+    figure = plot_measure(mu)
+    drawn = rendered(figure)
+    for artist in (*figure.axes[0].collections, *figure.axes[0].lines):
+        artist.set_visible(False)
+    assert rendered(figure) != drawn
+
+
+@pytest.mark.parametrize("mu", MEASURES.values(), ids=MEASURES)
+def test_every_run_is_drawn(mu: mf.Measure) -> None:
+    figure = run(mu, MEASURES["many atoms on the circle"], value=TIMES, ni=1 + TIMES).plot()
+    assert len(rendered(figure)) > 1000
+    labels = {ax.get_ylabel() for part in figure.subfigs for ax in part.axes}
+    assert {r"$\mathcal{L}(\mu_x, \mu_y)$", "NI", "$y$"} <= labels
+
+
+def test_a_run_of_one_state_is_drawn() -> None:
+    x, y = MEASURES["density on the circle"], MEASURES["few atoms on the circle"]
+    one = mf.Trajectory(TIMES[:1], [x], [y], None, None, {"value": np.ones(1)})
+    assert len(rendered(one.plot())) > 1000
+
+
+def test_curves_are_the_densities() -> None:
+    mu = MEASURES["density on the circle"]
+    line = plot_measure(mu).axes[0].lines[0]
+    order = np.argsort(angles(mu)[0])
+    assert np.array_equal(line.get_ydata(), mu.values[order])  # type: ignore[attr-defined]
+    assert np.allclose(np.mod(line.get_xdata(), 2 * np.pi), mu.points[order, 0], rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", [k for k in MEASURES if "circle" in k or "S^1" in k])
+def test_profiles_have_mass_one(name: str) -> None:
+    at, values = profile(MEASURES[name], bins=64)
+    period = angles(MEASURES[name])[1]
+    assert (np.diff(at) > 0).all() and -period / 2 <= at[0] and at[-1] < period / 2
+    assert values.sum() * period / len(at) == pytest.approx(1, abs=1e-12)
+
+
+def test_the_image_of_a_torus_is_not_transposed() -> None:
+    """All mass in the cell at angles (pi/2, 0) must be drawn right of the centre, at mid height."""
+    grid = mf.mesh(TORUS, (8, 4))
+    masses = (np.abs(grid.nodes - [np.pi / 2, 0.0]).max(axis=1) < 1e-9).astype(float)
+    image = plot_measure(mf.Density(masses, grid)).axes[0].collections[0]
+    corners = image.get_coordinates()  # type: ignore[attr-defined]
+    row, column = np.unravel_index(np.argmax(image.get_array()), (4, 8))
+    cell = corners[row : row + 2, column : column + 2].mean(axis=(0, 1))
+    assert np.allclose(cell, [np.pi / 2, 0.0], rtol=0, atol=1e-12)
+
+
+def test_the_image_of_a_run_follows_time() -> None:
+    x = [density(CIRCLE, c, 32) for c in (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)]
+    figure = mf.Trajectory(TIMES, x, x, None, None).plot()  # type: ignore[arg-type]
+    image = figure.subfigs[0].axes[0].collections[0].get_array()
+    peaks = np.argmax(np.reshape(image, (32, 6)), axis=0)
+    assert np.all(np.abs(-np.pi + peaks * 2 * np.pi / 32 - np.arange(-2.0, 3.5)) < 0.11)
+
+
+def test_nothing_is_left_behind() -> None:
+    import matplotlib.pyplot as plt
+
+    before = dict(matplotlib.rcParams)
+    for _ in range(3):
+        plot_measure(MEASURES["atoms on T^2"])
+        run(MEASURES["atoms on T^2"], MEASURES["atoms on S^2"]).plot()
+    assert plt.get_fignums() == []
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_caller_may_bring_axes() -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    ax = figure.add_subplot()
+    assert plot_measure(MEASURES["density on the circle"], ax) is figure
+    assert len(ax.lines) == 1
+
+
+def test_what_is_no_measure_is_refused() -> None:
+    with pytest.raises(TypeError, match="plot_measure draws a meanfield.Measure or Density, got ndarray"):
+        plot_measure(np.ones(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="plot_trajectory draws a meanfield.Trajectory, got list"):
+        plot_trajectory([])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="bins must be at least 1"):
+        run(*2 * [MEASURES["many atoms on the circle"]]).plot(bins=0)
+
+
+def test_gibbs_points_are_drawn() -> None:
+    point = SimpleNamespace(x=MEASURES["density on the circle"], y=MEASURES["density on T^2"], residual=3e-15)
+    figure = plot_gibbs(point)
+    assert "3.0e-15" in figure.get_suptitle()
+    assert len(rendered(figure)) > 1000
+
+
+def comparison(bias: float = 1e-6) -> SimpleNamespace:
+    n = np.array([100, 1000, 10_000])
+    level = (1 + TIMES) / n[:, None]
+
+    def interval(value: float, reach: float) -> SimpleNamespace:
+        return SimpleNamespace(value=value, low=value - reach, high=value + reach)
+
+    return SimpleNamespace(
+        particles=tuple(n), times=TIMES, w2_squared=level, w2_squared_low=0.9 * level, w2_squared_high=1.1 * level,
+        ni=1 + level, ni_low=1 + 0.9 * level, ni_high=1 + 1.1 * level, field_ni=np.ones(6),
+        sup=[interval(2 / k, 0.1 / k) for k in n], exponent=interval(-1.0, 0.02), step_bias=interval(bias, bias / 10),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bias", [1e-5, 1e-9, 0.0])
+def test_comparisons_are_drawn_as_they_are(bias: float) -> None:
+    c = comparison(bias)
+    figure = plot_comparison(c)
+    assert len(rendered(figure)) > 1000
+    left, middle, right = figure.axes
+    for k in range(3):
+        assert np.array_equal(left.lines[k].get_ydata(), c.w2_squared[k])
+        assert np.array_equal(right.lines[k].get_ydata(), c.ni[k])
+    assert np.array_equal(right.lines[3].get_ydata(), c.field_ni)
+    points = middle.lines[0]
+    assert np.allclose(points.get_ydata(), [s.value for s in c.sup])
+    # The fit's line has the fitted slope.
+    fit = next(line for line in middle.lines if "n^" in str(line.get_label()))
+    x, y = np.log(fit.get_xdata()), np.log(fit.get_ydata())
+    assert np.polyfit(x, y, 1)[0] == pytest.approx(-1.0, abs=1e-12)
+    levels = [line.get_ydata()[0] for line in middle.lines if len(set(line.get_ydata())) == 1]
+    assert levels == ([bias] if bias == 1e-5 else [])
+
+
+def test_a_comparison_of_one_size_has_no_fit() -> None:
+    c = comparison()
+    for name in ("w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high"):
+        setattr(c, name, getattr(c, name)[:1])
+    c.particles, c.sup, c.exponent = c.particles[:1], c.sup[:1], None
+    assert len(rendered(plot_comparison(c))) > 1000
+
+
+def test_particle_numbers_are_written_shortly() -> None:
+    shown = [number(n) for n in (100, 1000, 30_000, 100_000, 12_345)]
+    assert shown == ["$100$", "$10^{3}$", r"$3 \cdot 10^{4}$", "$10^{5}$", "$12345$"]
+
+
+def test_data_of_figures_are_made_once_for_their_settings(tmp_path: Any) -> None:
+    made = []
+
+    def compute() -> dict[str, Any]:
+        made.append(1)
+        return {"a": np.arange(3.0)}
+
+    path = stored(tmp_path / "deep" / "a.npz", {"n": 1}, compute)
+    assert stored(path, {"n": 1}, compute) == path and len(made) == 1
+    assert load(path)["a"].tolist() == [0.0, 1.0, 2.0]
+    stored(path, {"n": 2}, compute)
+    assert len(made) == 2
+    path.write_bytes(b"not an archive")
+    stored(path, {"n": 2}, compute)
+    assert len(made) == 3
+    assert [p.name for p in path.parent.iterdir()] == ["a.npz"]
+    with pytest.raises(TypeError, match="pickle"):
+        stored(tmp_path / "b.npz", {}, lambda: {"a": {}})
+
+
+def test_stored_comparisons_come_back(tmp_path: Any) -> None:
+    c = comparison()
+    back = unpack(load(stored(tmp_path / "c.npz", {}, lambda: pack(c, "c"))), "c")
+    assert back.particles == c.particles and back.sup == c.sup
+    assert back.exponent == c.exponent and back.step_bias == c.step_bias
+    assert np.array_equal(back.w2_squared_low, c.w2_squared_low)
+
+
+def test_the_figures_command_refuses_unknown_names(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["oscilator"])
+    assert stop.value.code == 2
+    assert "no figure oscilator" in capsys.readouterr().err
+
+
+def test_pictures_work_without_a_display() -> None:
+    code = (
+        "import sys, numpy as np, meanfield as mf\n"
+        "mu = mf.Measure(np.zeros((1, 1)), None, mf.Torus(1))\n"
+        "from meanfield.plotting import plot_measure\n"
+        "plot_measure(mu).savefig(sys.stdout.buffer)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={})
+    assert done.stdout.startswith(b"\x89PNG")
