@@ -43,18 +43,17 @@ class Coupling:
         return masses.copy() if features is None else features @ masses
 
     def costs(self, p: int, moments: Array) -> tuple[Array, Array]:
-        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from S columns of the opponent's moments (K, S)."""
+        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the opponent."""
         kernel = self._kernels[p]
-        at = self._in_blocks(p, moments) if kernel is None else kernel @ moments
-        rows = np.ascontiguousarray(at.T)
+        rows = self._in_blocks(p, moments) if kernel is None else moments.T @ kernel.T
         size = len(self.meshes[p])
         return rows[:, :size], rows[:, size:]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, KEPT // (8 * len(moments)))
         points, nodes = self.points[p], self.meshes[1 - p].nodes
-        blocks = [self.game.cost_matrix(p, points[i : i + step], nodes) for i in range(0, len(points), step)]
-        return np.concatenate([block @ moments for block in blocks])
+        blocks = (self.game.cost_matrix(p, points[i : i + step], nodes) for i in range(0, len(points), step))
+        return np.concatenate([moments.T @ block.T for block in blocks], axis=1)
 
     def probe(self, p: int, points: Array) -> Array:
         """Player p's costs at `points` against single points of the opponent, (P, up to 256)."""

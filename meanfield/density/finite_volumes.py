@@ -21,22 +21,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, UnderResolved, real
 from meanfield.density.coupling import Coupling
-from meanfield.density.rates import PECLET, WEIGHTS, FaceRates, commutator, generate, mixed
+from meanfield.density.inputs import mesh_for
+from meanfield.density.rates import PECLET, WEIGHTS, FaceRates, gauss_mixed
 from meanfield.density.uniformisation import Exponential
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Density
-from meanfield.meshes import Mesh, mesh
+from meanfield.meshes import Mesh
 from meanfield.start import Law
 
-GAUSS = np.array([0.5 - np.sqrt(3) / 6, 0.5 + np.sqrt(3) / 6])
+STAGES = np.array([0.5 - np.sqrt(3) / 6, 0.5 + np.sqrt(3) / 6, 1.0])  # the Gauss points, and the end
 LONGEST = 8.0  # a step longer than this many of the last one starts afresh rather than extrapolate so far
 HALVINGS = 40
 Cells = int | tuple[int, ...] | Mesh | None
@@ -45,21 +46,22 @@ Pair = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Knot:
-    """Both players' moments and their time derivatives at one time."""
+    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and dm/dt (N,)."""
 
-    moments: Pair
-    slopes: Pair
+    tables: Pair
+    flows: Pair
+    peclet: float
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome of one step: new masses, the knot there, and the local error it is thought to have made."""
+    """One step's outcome: new masses, the knot there, and the local error that it is thought to have made."""
 
     masses: Pair
     knot: Knot
     error: float
+    missed: float
     lost: float
-    peclet: float
 
 
 class FiniteVolumes:
@@ -76,7 +78,7 @@ class FiniteVolumes:
     the distance to the embedded exponential of the averaged generator, which is of second order.
     """
 
-    name = "finite volumes"
+    name = "finite-volume"
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class FiniteVolumes:
         self.game, self.flow = game, flow
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         self.tol = real("tol", tol, 0.0, strict=True)
-        self.meshes = tuple(_mesh(c, m) for c, m in zip(cells, game.manifolds, strict=True))
+        self.meshes = tuple(mesh_for(m, law, c) for m, law, c in zip(game.manifolds, laws, cells, strict=True))
         self.weights = self._weights(weights)
         self.rates = tuple(FaceRates(m, r, w) for m, r, w in zip(self.meshes, flow.players, self.weights, strict=True))
         self.coupling = Coupling(game, self.meshes, tuple(r.needs_faces for r in self.rates))
@@ -118,90 +120,75 @@ class FiniteVolumes:
         self.counts = {"steps": 0, "rejected": 0, "halved": 0}
         self.seen = {"largest_peclet": 0.0, "mass_correction": 0.0, "estimated_error": 0.0}
         self._warned = False
-        self.knot, _, peclet = self._knot(self.masses)
-        self._watch(peclet)
+        self.knot = self._knot(self.masses)
+        self._watch(self.knot.peclet)
 
     # -- one step -------------------------------------------------------------------------------
 
-    def _knot(self, masses: Pair) -> tuple[Knot, list[Array], float]:
-        """Moments and slopes at the given masses, with dm/dt of both players and the cell Peclet number."""
-        moments = tuple(self.coupling.moments(p, masses[p]) for p in (0, 1))
-        flows, slopes, largest = [], [], 0.0
+    def _knot(self, masses: Pair) -> Knot:
+        """Moments, their slopes, dm/dt and the largest cell Peclet number at the given masses."""
+        moments = [self.coupling.moments(p, masses[p]) for p in (0, 1)]
+        tables, flows, largest = [], [], 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, moments[1 - p][:, None])
-            r = self.rates[p]
-            forward, backward, peclet = r(nodes[0], faces[0])
-            flows.append(generate(forward, backward, r.first, r.second, masses[p]))
-            slopes.append(self.coupling.moments(p, flows[p]))
+            flow, peclet = self.rates[p].flow(nodes, faces, masses[p])
+            flows.append(flow)
+            tables.append(np.stack([moments[p], self.coupling.moments(p, flows[p])], 1))
             largest = max(largest, peclet)
-        return Knot(moments, tuple(slopes)), flows, largest
+        return Knot((tables[0], tables[1]), (flows[0], flows[1]), largest)
 
-    def _sweep(self, curve: Pair, dt: float) -> tuple[Pair, float, float] | None:
-        """CF4 for both players with the moments `curve` (K, 2) at the Gauss points; None when dt is too long.
+    def _sweep(self, curve: Pair, dt: float) -> Trial | None:
+        """CF4 for both players with the moments `curve` (K, 3) at the Gauss points and at the end.
 
-        Returns the new masses, the embedded second-order distance and the mass error taken out.
+        Returns None when dt is too long for nonnegative rates or for costs within the loss's range.
+        `error` is e^(5/3) for now; what the moments missed comes in `_attempt`.
         """
-        new, embedded, lost = [], 0.0, 0.0
+        new, ends, embedded, lost = [], [], 0.0, 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, curve[1 - p])
             low, high = self._ranges[p]
-            if not (nodes.min() >= low and nodes.max() <= high):
+            if not (nodes[:2].min() >= low and nodes[:2].max() <= high):
                 return None
-            r = self.rates[p]
-            f1, b1, _ = r(nodes[0], faces[0])
-            f2, b2, _ = r(nodes[1], faces[1])
-            early, late, least = mixed(f1, b1, f2, b2, dt)
+            jumps, _ = self.rates[p](nodes, faces)
+            early, late, least = gauss_mixed(jumps, dt)
             if not least >= 0.0:
                 return None
-            half, e1 = self.exponentials[p](early[0], early[1], self.masses[p])
-            m, e2 = self.exponentials[p](late[0], late[1], half)
+            half, e1 = self.exponentials[p](early, self.masses[p])
+            m, e2 = self.exponentials[p](late, half)
+            end, bracket = self.rates[p].spent(jumps, m)
             new.append(m)
-            embedded = max(embedded, dt**2 * np.sqrt(3) / 12 * commutator(f1, b1, f2, b2, r.first, r.second, m))
+            ends.append(end)
+            embedded = max(embedded, dt**2 * float(np.sqrt(3.0)) / 12 * bracket)
             lost = max(lost, e1 + e2)
-        return (new[0], new[1]), embedded, lost
+        masses = new[0], new[1]
+        knot = self._knot(masses)
+        missed = max(float(np.abs(end - flow).sum()) for end, flow in zip(ends, knot.flows, strict=True))
+        return Trial(masses, knot, embedded ** (5 / 3), dt * missed, lost)
 
     def _attempt(self, dt: float) -> Trial | None:
         """One step of length dt from here, or None when it must be shorter."""
-        begins = self.before is None or dt > LONGEST * self.last
-        u = (1 + GAUSS * dt / self.last) if not begins else GAUSS
-        if begins:
-            curve = tuple(self.knot.moments[p][:, None] + dt * GAUSS * self.knot.slopes[p][:, None] for p in (0, 1))
-        else:
-            curve = hermite(self.before, self.knot, self.last, u)
-        swept = self._sweep(curve, dt)
-        for _ in range(3 if begins else 0):
-            if swept is None:
-                return None
-            guess, _, _ = self._knot(swept[0])
-            curve = hermite(self.knot, guess, dt, GAUSS)
-            swept = self._sweep(curve, dt)
-        if swept is None:
+        if self.before is None or dt > LONGEST * self.last:
+            return self._begin(dt)
+        curve = hermite(self.before, self.knot, self.last, 1 + STAGES * (dt / self.last))
+        trial = self._sweep(curve, dt)
+        if trial is None:
             return None
-        masses, embedded, lost = swept
-        knot, flows, peclet = self._knot(masses)
-        missed = self._missed(guess if begins else None, masses, flows, dt)
-        return Trial(masses, knot, max(missed, embedded ** (5 / 3)), lost, peclet)
+        # The extrapolation's remainder is u^2 (u + r)^2 d4M/24, r the last step over this one:
+        # at the Gauss points a known share of what is seen at the end.
+        ratio = self.last / dt
+        u = STAGES[:2]
+        share = float(np.mean((u + ratio) ** 2 * u**2)) / (1 + ratio) ** 2
+        return replace(trial, error=max(trial.error, share * trial.missed))
 
-    def _missed(self, guess: Knot | None, masses: Pair, flows: list[Array], dt: float) -> float:
-        """What wrong moments cost: dt |A(costs as extrapolated) m - A(costs as found) m| at the end of the step.
-
-        The extrapolation's error at the Gauss points is the given share of that at the end (its
-        remainder is u^2 (u + r)^2 m''''/24, r the last step over this one).
-        """
-        if guess is None:
-            ratio = self.last / dt
-            share = float(np.mean((GAUSS + ratio) ** 2 * GAUSS**2)) / (1 + ratio) ** 2
-            ends = tuple(v[:, 0] for v in hermite(self.before, self.knot, self.last, np.array([1 + dt / self.last])))
-        else:
-            share, ends = 1.0, guess.moments
-        worst = 0.0
-        for p in (0, 1):
-            nodes, faces = self.coupling.costs(p, ends[1 - p][:, None])
-            r = self.rates[p]
-            forward, backward, _ = r(nodes[0], faces[0])
-            other = generate(forward, backward, r.first, r.second, masses[p])
-            worst = max(worst, float(np.abs(other - flows[p]).sum()))
-        return share * dt * worst
+    def _begin(self, dt: float) -> Trial | None:
+        """A step without a past: along the tangent, then three times through its own two ends."""
+        tangent = np.stack([np.ones(3), dt * STAGES])
+        trial = self._sweep((self.knot.tables[0] @ tangent, self.knot.tables[1] @ tangent), dt)
+        for _ in range(3):
+            if trial is None:
+                return None
+            trial = self._sweep(hermite(self.knot, trial.knot, dt, STAGES), dt)
+        return trial and replace(trial, error=max(trial.error, trial.missed))
 
     # -- many steps -----------------------------------------------------------------------------
 
@@ -232,7 +219,8 @@ class FiniteVolumes:
                     self.counts["rejected"] += 1
                     dt *= factor
                     continue
-                self.proposal = max(dt * factor, self.proposal if dt < 0.9 * self.proposal and dt == full else 0.0)
+                # A step cut short to end at a wanted time says little: it does not shorten the next one.
+                self.proposal = max(dt * factor, self.proposal if dt == full else 0.0)
             self._accept(trial, dt)
             return dt
         raise NotConverged(
@@ -246,13 +234,13 @@ class FiniteVolumes:
         self.counts["steps"] += 1
         self.seen["estimated_error"] += trial.error
         self.seen["mass_correction"] = max(self.seen["mass_correction"], trial.lost)
-        self._watch(trial.peclet)
+        self._watch(trial.knot.peclet)
 
     def _first(self, left: float) -> float:
         """A careful first step: tol^(1/4) of the time in which the opponent's motion changes the costs by one kT."""
         change = 0.0
         for p in (0, 1):
-            nodes, _ = self.coupling.costs(p, self.knot.slopes[1 - p][:, None])
+            nodes, _ = self.coupling.costs(p, self.knot.tables[1 - p][:, 1:])
             change = max(change, float(np.ptp(nodes)) * self.rates[p].beta)
         return left if change == 0 else min(left, self.tol**0.25 / change)
 
@@ -261,9 +249,9 @@ class FiniteVolumes:
         if peclet > PECLET and not self._warned:
             self._warned = True
             warnings.warn(
-                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond {PECLET:g} cells are too wide "
-                "for the drift and the scheme's accuracy falls to first order (the Gibbs state, mass and sign stay "
-                f"exact): use about {peclet:.2g} times as many cells per axis",
+                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond {PECLET:g} the cells are "
+                "too wide for the drift and accuracy falls to first order (the Gibbs state, mass and sign stay exact): "
+                f"use about {peclet:.2g} times as many cells per axis",
                 UnderResolved,
                 stacklevel=3,
             )
@@ -276,62 +264,42 @@ class FiniteVolumes:
         return x, y
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken, rejected and halved, last step, smallest mass, largest cell Peclet number over faces,
-        largest relative mass error that was taken out of a step, sum of the estimated local errors."""
+        """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU| over a face,
+        the largest relative mass error taken out of a step, the sum of the estimated local errors.
+        """
         smallest = min(float(m.min()) for m in self.masses)
         return {**self.counts, **self.seen, "step": self.last, "smallest_mass": smallest}
 
     def state(self) -> dict[str, Any]:
         """Masses, the last two knots, the last step and the next, counters: enough to go on to the same bits."""
-        knots = {"now": self.knot, "before": self.before}
         saved: dict[str, Any] = {"time": self.time, "last": self.last, "proposal": self.proposal}
         saved |= {"masses_x": self.masses[0].copy(), "masses_y": self.masses[1].copy(), "warned": self._warned}
-        for name, knot in knots.items():
+        for name, knot in (("now", self.knot), ("before", self.before)):
             if knot is not None:
-                for key in ("moments", "slopes"):
-                    pair = getattr(knot, key)
-                    saved |= {f"{name}_{key}_x": pair[0].copy(), f"{name}_{key}_y": pair[1].copy()}
+                saved |= {f"{name}_{s}": table.copy() for s, table in zip("xy", knot.tables, strict=True)}
         return {**saved, **self.counts, **self.seen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine with the same game, flow, meshes and weights."""
         self.masses = tuple(_like(state, f"masses_{s}", m) for s, m in zip("xy", self.masses, strict=True))
-        knots = {}
-        for name in ("now", "before"):
-            held = f"{name}_moments_x" in state
-            knots[name] = self._restored(state, name) if held else None
-        self.knot, self.before = knots["now"], knots["before"]
+        # What a knot holds besides its tables is not looked at again once its step is taken.
+        self.before = replace(self.knot, tables=_tables(state, "before", self.knot)) if "before_x" in state else None
+        self.knot = replace(self.knot, tables=_tables(state, "now", self.knot))
         self.time, self.last, self.proposal = (float(state[k]) for k in ("time", "last", "proposal"))
         self.counts = {key: int(state[key]) for key in self.counts}
         self.seen = {key: float(state[key]) for key in self.seen}
         self._warned = bool(state["warned"])
 
-    def _restored(self, state: Mapping[str, Any], name: str) -> Knot:
-        moments, slopes = (
-            tuple(_like(state, f"{name}_{key}_{s}", m) for s, m in zip("xy", self.knot.moments, strict=True))
-            for key in ("moments", "slopes")
-        )
-        return Knot(moments, slopes)
 
-
-def hermite(a: Knot | None, b: Knot, h: float, u: Array) -> Pair:
+def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
     """Both players' moments (K, S) on the cubic through knots a and b, h apart, at fractions u (S,) of the way."""
-    assert a is not None
-    values = np.stack([(1 + 2 * u) * (1 - u) ** 2, u**2 * (3 - 2 * u)])
-    slopes = h * np.stack([u * (1 - u) ** 2, u**2 * (u - 1)])
-    x, y = (
-        np.stack([a.moments[p], b.moments[p]], 1) @ values + np.stack([a.slopes[p], b.slopes[p]], 1) @ slopes
-        for p in (0, 1)
-    )
-    return x, y
+    of_a = np.stack([(1 + 2 * u) * (1 - u) ** 2, h * u * (1 - u) ** 2])
+    of_b = np.stack([u**2 * (3 - 2 * u), h * u**2 * (u - 1)])
+    return a.tables[0] @ of_a + b.tables[0] @ of_b, a.tables[1] @ of_a + b.tables[1] @ of_b
 
 
-def _mesh(cells: Cells, manifold: Any) -> Mesh:
-    if not isinstance(cells, Mesh):
-        return mesh(manifold, cells)
-    if cells.manifold != manifold:
-        raise ValueError(f"cells: the mesh is of {cells.manifold}, but this player moves on {manifold}")
-    return cells
+def _tables(state: Mapping[str, Any], name: str, like: Knot) -> Pair:
+    return _like(state, f"{name}_x", like.tables[0]), _like(state, f"{name}_y", like.tables[1])
 
 
 def _like(state: Mapping[str, Any], key: str, like: Array) -> Array:
@@ -344,14 +312,16 @@ def _like(state: Mapping[str, Any], key: str, like: Array) -> Array:
 
 
 def _check_flow(flow: Flow) -> None:
+    if getattr(flow, "responds", False):
+        raise ValueError('finite volumes solve (7); use engine="best-response" for the best-response flow')
     for name, player in zip("xy", flow.players, strict=True):
         if player.alpha > 0:
             raise ValueError(
-                f"finite volumes solve (7), without reaction; alpha is {player.alpha:g} for {name}: use the "
-                '"characteristics" engine'
+                f"finite volumes solve (7), without reaction; alpha is {player.alpha:g} for {name}: use "
+                'engine="characteristics"'
             )
         if player.temperature == 0:
             raise ValueError(
-                f"finite volumes need a temperature above zero; it is 0 for {name}: use Langevin(beta), or the "
-                '"characteristics" engine for flows without temperature'
+                f"finite volumes need a temperature above zero; it is 0 for {name}: use Langevin(beta), or "
+                'engine="characteristics" for flows without temperature'
             )

@@ -46,36 +46,46 @@ class FaceRates:
     def needs_faces(self) -> bool:
         return self.weights == "face"
 
-    def __call__(self, nodes: Array, faces: Array) -> tuple[Array, Array, float]:
-        """(k_ij, k_ji, largest beta |U_j - U_i|) over the pairs (i, j), from U at nodes and at faces.
+    def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
+        """k_ij and k_ji over the pairs (i, j), (S, 2, F), and the largest beta |U_j - U_i|.
 
-        `faces` is read by "face" weights only; any array does for the others.
+        U at nodes (S, N) and at faces (S, F); "face" weights alone read the latter, any width does for others.
         """
         return face_rates(self.code, self.beta, nodes, faces, self.first, self.second, *self.scales)
+
+    def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
+        """dm/dt (N,) at costs (1, N), (1, F), and the largest beta |U_j - U_i|."""
+        jumps, peclet = self(nodes, faces)
+        return generate(jumps[0], self.first, self.second, m), peclet
+
+    def spent(self, jumps: Array, m: Array) -> tuple[Array, float]:
+        """A3 m and |(A2 A1 - A1 A2) m| in L1, for the three generators of jumps (3, 2, F)."""
+        return judge(jumps, self.first, self.second, m)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def face_rates(
     code: int, beta: float, nodes: Array, faces: Array, first: Index, second: Index, out: Array, back: Array
-) -> tuple[Array, Array, float]:
-    """Forward and backward rates over each face, and the largest cell Peclet number."""
-    forward, backward = np.empty(len(first)), np.empty(len(first))
+) -> tuple[Array, float]:
+    """Rates forward and backward over each face (S, 2, F), and the largest cell Peclet number."""
+    jumps = np.empty((len(nodes), 2, len(first)))
     peclet = 0.0
-    for f in range(len(first)):
-        here, there = nodes[first[f]], nodes[second[f]]
-        z = beta * (there - here)
-        peclet = max(peclet, abs(z))
-        if code == 0:
-            small = bernoulli(abs(z))
-            large = small + abs(z)
-            w, v = (small, large) if z > 0 else (large, small)
-        elif code == 1:
-            w, v = np.exp(beta * (here - faces[f])), np.exp(beta * (there - faces[f]))
-        else:
-            w, v = np.exp(-0.5 * z), np.exp(0.5 * z)
-        forward[f] = out[f] * w
-        backward[f] = back[f] * v
-    return forward, backward, peclet
+    for s in range(len(nodes)):
+        for f in range(len(first)):
+            here, there = nodes[s, first[f]], nodes[s, second[f]]
+            z = beta * (there - here)
+            peclet = max(peclet, abs(z))
+            if code == 0:
+                small = bernoulli(abs(z))
+                large = small + abs(z)
+                w, v = (small, large) if z > 0 else (large, small)
+            elif code == 1:
+                w, v = np.exp(beta * (here - faces[s, f])), np.exp(beta * (there - faces[s, f]))
+            else:
+                w, v = np.exp(-0.5 * z), np.exp(0.5 * z)
+            jumps[s, 0, f] = out[f] * w
+            jumps[s, 1, f] = back[f] * v
+    return jumps, peclet
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -85,38 +95,36 @@ def bernoulli(z: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def generate(forward: Array, backward: Array, first: Index, second: Index, m: Array) -> Array:
-    """A m: each face's flux leaves one cell and enters the other, so that the sum is zero to rounding."""
+def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
+    """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum is zero."""
     change = np.zeros(len(m))
     for f in range(len(first)):
-        flux = forward[f] * m[first[f]] - backward[f] * m[second[f]]
+        flux = jump[0, f] * m[first[f]] - jump[1, f] * m[second[f]]
         change[first[f]] -= flux
         change[second[f]] += flux
     return change
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mixed(f1: Array, b1: Array, f2: Array, b2: Array, dt: float) -> tuple[Array, Array, float]:
-    """The two rates of CF4, (forward, backward) each, for rates at the Gauss points; and their least entry.
+def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
+    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; and their least entry.
 
-    dt/2 [(1/2 + 1/sqrt 3) k(t1) + (1/2 - 1/sqrt 3) k(t2)] and its mirror image.
+    dt/2 [(1/2 + 1/sqrt 3) k(t1) + (1/2 - 1/sqrt 3) k(t2)], and its mirror image.
     """
-    near = 0.5 * dt * (0.5 + 1 / np.sqrt(3.0))
-    far = 0.5 * dt * (0.5 - 1 / np.sqrt(3.0))
-    early, late = np.empty((2, len(f1))), np.empty((2, len(f1)))
+    near, far = 0.5 * dt * (0.5 + 1 / np.sqrt(3.0)), 0.5 * dt * (0.5 - 1 / np.sqrt(3.0))
+    early, late = np.empty(jumps.shape[1:]), np.empty(jumps.shape[1:])
     least = np.inf
-    for f in range(len(f1)):
-        early[0, f] = near * f1[f] + far * f2[f]
-        early[1, f] = near * b1[f] + far * b2[f]
-        late[0, f] = far * f1[f] + near * f2[f]
-        late[1, f] = far * b1[f] + near * b2[f]
-        least = min(least, min(min(early[0, f], early[1, f]), min(late[0, f], late[1, f])))
+    for side in range(2):
+        for f in range(jumps.shape[2]):
+            k1, k2 = jumps[0, side, f], jumps[1, side, f]
+            early[side, f] = near * k1 + far * k2
+            late[side, f] = far * k1 + near * k2
+            least = min(least, min(early[side, f], late[side, f]))
     return early, late, least
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def commutator(f1: Array, b1: Array, f2: Array, b2: Array, first: Index, second: Index, m: Array) -> float:
-    """The L1 norm of (A2 A1 - A1 A2) m."""
-    ahead = generate(f2, b2, first, second, generate(f1, b1, first, second, m))
-    behind = generate(f1, b1, first, second, generate(f2, b2, first, second, m))
-    return np.abs(ahead - behind).sum()
+def judge(jumps: Array, first: Index, second: Index, m: Array) -> tuple[Array, float]:
+    ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
+    behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
+    return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()

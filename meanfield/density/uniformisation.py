@@ -33,20 +33,21 @@ class Exponential:
         if grid and not np.array_equal(mesh.pairs, torus_mesh(mesh.manifold, mesh.shape).pairs):  # type: ignore[arg-type]
             grid = False
         self.shape = np.array(mesh.shape, dtype=np.int64) if grid else None
-        if self.shape is None:
+        if self.shape is not None:
+            self.wraps = grid_wraps(tuple(mesh.shape))  # type: ignore[arg-type]
+        else:
             self.other, self.face = mesh.neighbours
 
-    def __call__(self, forward: Array, backward: Array, m: Array) -> tuple[Array, float]:
+    def __call__(self, jump: Array, m: Array) -> tuple[Array, float]:
         """exp(A) m with nonnegative entries, and the relative mass error that was taken out.
 
-        forward, backward (F,): k_ij and k_ji times the duration, nonnegative. Raises ValueError
-        where the rates are not finite or would take more than 1e8 products.
+        jump (2, F): k_ij and k_ji times the duration, nonnegative. Raises ValueError where they are
+        not finite or would take more than 1e8 products.
         """
         if self.shape is not None:
-            d = len(self.shape)
-            size, new, error = grid_exponential(forward.reshape(d, -1), backward.reshape(d, -1), self.shape, m)
+            size, new, error = grid_exponential(jump.reshape(2, len(self.shape), -1), self.shape, self.wraps, m)
         else:
-            size, new, error = table_exponential(forward, backward, self.other, self.face, m)
+            size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
             raise ValueError(
                 f"one step would take {size:.1e} products with the jump matrix: the costs change too much from cell "
@@ -104,78 +105,110 @@ def rescale(new: Array, wanted: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def grid_exponential(forward: Array, backward: Array, shape: Index, m: Array) -> tuple[float, Array, float]:
+def grid_exponential(jump: Array, shape: Index, wraps: Index, m: Array) -> tuple[float, Array, float]:
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
     Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not finite.
     """
-    leaving = np.zeros(len(m))
-    inside = np.ones(len(m))
-    grid_leaving(forward, backward, shape, leaving)
+    forward, backward = jump[0], jump[1]
+    leaving = grid_leaving(forward, backward, shape)
     q = leaving.max()
     if not q <= MOST or q == 0.0:
         return q, m.copy(), 0.0
-    f, b = forward / q, backward / q
-    leaving[:] = 0.0
-    grid_leaving(f, b, shape, leaving)
-    for i in range(len(m)):
-        inside[i] = max(0.0, 1.0 - leaving[i])
+    up, down, around = grid_entering(forward, backward, shape, wraps, q)
+    inside = np.maximum(1.0 - leaving / q, 0.0)
     low, weights = poisson(q)
     v, new, total = m.copy(), np.empty(len(m)), np.zeros(len(m))
     for k in range(low + len(weights)):
         if k > 0:
-            grid_product(f, b, inside, shape, v, new)
+            grid_product(up, down, inside, shape, v, new)
+            for w in range(len(around)):
+                new[wraps[w, 0]] += around[w] * v[wraps[w, 1]]
             v, new = new, v
         if k >= low:
             accumulate(weights[k - low], v, total)
     return q, total, rescale(total, mass(m))
 
 
+def grid_wraps(shape: tuple[int, ...]) -> Index:
+    """Jumps over a torus grid's seam, rows (to, from, axis, 0 for forward or 1 for backward)."""
+    number = np.arange(np.prod(shape)).reshape(shape)
+    rows = []
+    for a in range(len(shape)):
+        start, end = np.take(number, 0, a).ravel(), np.take(number, -1, a).ravel()
+        rows.append(np.stack([start, end, np.full_like(start, a), np.zeros_like(start)], 1))
+        rows.append(np.stack([end, start, np.full_like(start, a), np.ones_like(start)], 1))
+    return np.concatenate(rows)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def grid_leaving(forward: Array, backward: Array, shape: Index, leaving: Array) -> None:
-    """Adds to each cell the rates over its 2d faces."""
-    size, stride = len(leaving), len(leaving)
+def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
+    """Each cell's total rate over its 2d faces."""
+    size = stride = forward.shape[1]
+    leaving = np.zeros(size)
     for a in range(len(shape)):
         block = stride
         stride //= shape[a]
         for start in range(0, size, block):
             for i in range(start, start + block):
                 leaving[i] += forward[a, i]
-                ahead = i + stride if i + stride < start + block else i + stride - block
-                leaving[ahead] += backward[a, i]
+                leaving[i + stride if i + stride < start + block else i + stride - block] += backward[a, i]
+    return leaving
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def grid_product(f: Array, b: Array, inside: Array, shape: Index, v: Array, new: Array) -> None:
-    """new = P v, axis by axis in contiguous runs: all but the ends of a block have neighbours at +-stride."""
-    size, stride = len(v), len(v)
-    for i in range(size):
-        new[i] = inside[i] * v[i]
-    for a in range(len(shape)):
-        block = stride
+def grid_entering(forward: Array, backward: Array, shape: Index, wraps: Index, q: float) -> tuple[Array, Array, Array]:
+    """Rates over q into each cell from the cells `stride` before and after it; those over the seam apart."""
+    d, size = forward.shape
+    up, down, around = np.zeros((d, size)), backward / q, np.empty(len(wraps))
+    stride = size
+    for a in range(d):
         stride //= shape[a]
-        for start in range(0, size, block):
-            last = start + block - stride
-            run(f[a, last : last + stride], v[last : last + stride], b[a, start:last],
-                v[start + stride : start + 2 * stride], new[start : start + stride])  # fmt: skip
-            run(f[a, start:last], v[start:last], b[a, start + stride : last],
-                v[start + 2 * stride : start + block], new[start + stride : last])  # fmt: skip
-            run(f[a, last - stride : last], v[last - stride : last], b[a, last : last + stride],
-                v[start : start + stride], new[last : last + stride])  # fmt: skip
+        up[a, stride:] = forward[a, : size - stride] / q
+    for w in range(len(wraps)):
+        to, origin, a, side = wraps[w]
+        if side == 0:
+            around[w] = forward[a, origin] / q
+            up[a, to] = 0.0
+        else:
+            around[w] = backward[a, to] / q
+            down[a, to] = 0.0
+    return up, down, around
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run(f: Array, left: Array, b: Array, right: Array, new: Array) -> None:
+def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, new: Array) -> None:
+    """new = P v without the seam: cells in one run per axis, whose rates over the seam are zero here."""
+    d, n = up.shape
+    new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
+    three(
+        inside[1 : n - 1], v[1 : n - 1], up[d - 1, 1 : n - 1], v[: n - 2], down[d - 1, 1 : n - 1], v[2:], new[1 : n - 1]
+    )
+    new[n - 1] = inside[n - 1] * v[n - 1] + up[d - 1, n - 1] * v[n - 2]
+    stride = n
+    for a in range(d - 1):
+        stride //= shape[a]
+        two(up[a, stride:], v[: n - stride], new[stride:])
+        two(down[a, : n - stride], v[stride:], new[: n - stride])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def three(c: Array, v: Array, up: Array, left: Array, down: Array, right: Array, new: Array) -> None:
     for i in range(len(new)):
-        new[i] += f[i] * left[i] + b[i] * right[i]
+        new[i] = c[i] * v[i] + up[i] * left[i] + down[i] * right[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def table_exponential(
-    forward: Array, backward: Array, other: Index, face: Index, m: Array
-) -> tuple[float, Array, float]:
+def two(rate: Array, v: Array, new: Array) -> None:
+    for i in range(len(new)):
+        new[i] += rate[i] * v[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple[float, Array, float]:
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape
+    forward, backward = jump[0], jump[1]
     enter, leaving = np.zeros((size, width)), np.zeros(size)
     for i in range(size):
         for s in range(width):
