@@ -106,9 +106,9 @@ def best_shift(
     theta, best, at = 0.0, np.inf, 0.0
     for turn in range(ROUNDS):
         C, D, E = cost_at(theta, F, s, k, r, G, t, l, u)
-        if C < best:
+        if best > C:
             best, at = C, theta
-        if D == 0.0 or D * D <= curvature * max(1e-17 * C, 1e-34):
+        if D == 0.0 or curvature * max(1e-17 * C, 1e-34) >= D * D:
             return best, at, turn + 1
         if D < 0:
             lo, C_lo, D_lo, known_lo = theta, C, D, True

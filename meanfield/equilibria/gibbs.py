@@ -1,0 +1,273 @@
+"""The Gibbs fixed point, equation (9): each strategy is the Gibbs measure of its potential.
+
+    mu_x proportional to exp(-beta_x V_x[mu_y]),   mu_y proportional to exp(beta_y V_y[mu_x]).
+
+It is the unique saddle point of L_beta (Theorem 1). On a mesh it is found by Newton's method on
+both players' moments z: with g_p(z_q) the moments of p's Gibbs measure, F_p(z) = z_p - g_p(z_q).
+Elimination of one player leaves I + beta_x beta_y S_1 C' S_0 C, S the covariances of the features:
+its eigenvalues are at least 1, so that Newton's direction exists and descends everywhere.
+Continuation in beta keeps the steps few. (Newton on the composed map g_1(g_0(z)) has the same
+matrix, but its residual holds rounding times beta^2 where this one's holds it times beta.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, NotConverged, real
+from meanfield.flows import Number
+from meanfield.games.base import Game
+from meanfield.games.lowrank import LowRank
+from meanfield.manifolds import Manifold, Torus
+from meanfield.measures import Density, total_variation
+from meanfield.meshes import Mesh, mesh
+from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
+
+DENSE = 2000  # moments up to which Newton's matrix is formed and factored
+ROUNDS = 60
+ON_THE_WAY = 1e-6  # residual wanted at the continuation's earlier values of beta
+SETTLED = 1e-9  # residual at which Newton's method has found its root, whatever rounding leaves of it
+SHORTEST = 1e-3  # step of log beta below which the continuation gives up
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsPoint:
+    """The fixed point (9) on a mesh: x and y, each the Gibbs measure of the other's potential.
+
+    residual: the larger total variation between a player's density and the Gibbs measure of its
+    current potential. beta: (beta_x, beta_y). path: rows (fraction of beta, Newton steps, residual).
+    """
+
+    x: Density
+    y: Density
+    residual: float
+    beta: tuple[float, float]
+    path: Array = field(repr=False)
+    game: Game = field(repr=False)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw both densities; see `meanfield.plotting`. Returns a matplotlib figure."""
+        from meanfield.plotting import plot_gibbs
+
+        return plot_gibbs(self, **options)
+
+
+Row = tuple[float, float, float]
+Moments = tuple[Array, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class _Player:
+    """One player's two linear maps on its mesh: opponent's moments -> costs, masses -> moments."""
+
+    mesh: Mesh
+    beta: float
+    costs: Array  # (N, K_opponent)
+    features: Array | None  # (K, N); None: the masses are the moments
+
+    def respond(self, z: Array, fraction: float) -> Array:
+        """Gibbs masses (N,) against moments z at `fraction` of beta."""
+        return gibbs_masses(fraction * self.beta * (self.costs @ z), self.mesh)
+
+    def moments(self, masses: Array) -> Array:
+        return masses if self.features is None else self.features @ masses
+
+    def slope(self, masses: Array, fraction: float, direction: Array) -> Array:
+        """Derivative of moments(respond(z)) along `direction` (K_opponent,) or (K_opponent, k)."""
+        costs = self.costs @ direction
+        weighted = (masses if costs.ndim == 1 else masses[:, None]) * (costs - masses @ costs)
+        return -fraction * self.beta * self.moments(weighted)
+
+
+Players = tuple[_Player, _Player]
+
+
+def gibbs(
+    game: Game,
+    beta: Number,
+    cells: int | tuple[Mesh, Mesh] | None = None,
+    tol: float = 1e-12,
+    start: tuple[Density, Density] | None = None,
+) -> GibbsPoint:
+    """The discrete Gibbs fixed point (9) at inverse temperature beta (one number, or one a player).
+
+    cells: nodes per axis, or the two meshes (default 256 on the circle; on T^2 64 for low-rank
+    games, 32 for others). tol bounds the residual, a total variation; the iteration goes on to rounding
+    whatever tol is. start: a pair of densities to begin from at the full beta, instead of the
+    continuation from small beta.
+    Raises ValueError for manifolds without mesh, NotConverged with what was reached.
+    """
+    cold = temperatures(beta)
+    tol = real("tol", tol, 0.0, strict=True)
+    meshes = _meshes(game, cells)
+    players = _player(game, 0, meshes, 1 / cold[0]), _player(game, 1, meshes, 1 / cold[1])
+    z, path = _continuation(players, tol, _starting(players, start))
+    x, y = (Density(players[p].respond(z[1 - p], 1.0), meshes[p]) for p in (0, 1))
+    residual = max(map(total_variation, (x, y), gibbs_measures(game, beta, x, y)))
+    if not residual <= tol:
+        raise NotConverged(
+            f"the Gibbs fixed point stopped at residual {residual:.2e}, above tol = {tol:.1e}; rounding allows about "
+            "eps beta |U|: raise tol, or lower beta"
+        )
+    return GibbsPoint(x, y, residual, (1 / cold[0], 1 / cold[1]), np.array(path), game)
+
+
+def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Player:
+    nodes = meshes[p].nodes
+    return _Player(meshes[p], beta, game.cost_matrix(p, nodes, meshes[1 - p].nodes), game.moment_matrix(p, nodes))
+
+
+def _meshes(game: Game, cells: int | tuple[Mesh, Mesh] | None) -> tuple[Mesh, Mesh]:
+    if isinstance(cells, tuple) and any(isinstance(c, Mesh) for c in cells):
+        for c, manifold, name in zip(cells, game.manifolds, "xy", strict=True):
+            if not isinstance(c, Mesh) or c.manifold != manifold:
+                raise ValueError(f"cells for {name} must be a mesh of {manifold}, got {c!r}")
+        return cells  # type: ignore[return-value]
+    return _mesh(game, game.X, cells), _mesh(game, game.Y, cells)
+
+
+def _mesh(game: Game, manifold: Manifold, cells: Any) -> Mesh:
+    if cells is None and isinstance(manifold, Torus) and not isinstance(game, LowRank):
+        cells = {1: 256, 2: 32, 3: 12}.get(manifold.d)
+    return mesh(manifold, cells)
+
+
+def _starting(players: Players, start: tuple[Density, Density] | None) -> Moments | None:
+    """Moments of the starting pair; None without one."""
+    if start is None:
+        return None
+    for mu, player, name in zip(start, players, "xy", strict=True):
+        if not isinstance(mu, Density) or not mu.mesh.same(player.mesh):
+            raise ValueError(f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to match")
+    return _moments(players, (start[0].masses, start[1].masses))
+
+
+def _moments(players: Players, masses: Moments) -> Moments:
+    return players[0].moments(masses[0]), players[1].moments(masses[1])
+
+
+def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Moments, list[Row]]:
+    """Follow z from small beta to the full one, in steps of log beta that grow, halved on failure."""
+    path: list[Row] = []
+    if z is not None:
+        solved, steps, residual = _newton(players, z, 1.0, tol)
+        path.append((1.0, steps, residual))
+        if residual <= max(tol, SETTLED):
+            return solved, path
+    guess = _moments(players, tuple(p.mesh.volumes / p.mesh.volumes.sum() for p in players))  # type: ignore[arg-type]
+    target, stride = -np.log(_strength(players)), np.log(2.0)
+    done: list[tuple[float, Moments]] = []
+    while True:
+        wanted = tol if target == 0 else max(tol, ON_THE_WAY)
+        solved, steps, residual = _newton(players, guess, float(np.exp(target)), wanted)
+        if residual <= max(wanted, SETTLED):
+            path.append((float(np.exp(target)), steps, residual))
+            if target == 0:
+                return solved, path
+            done = [*done[-1:], (target, solved)]
+            stride *= 1.5 if steps <= 6 else 1.0
+        else:
+            stride *= 0.5
+            if stride < SHORTEST or not done:
+                raise _lost(done, target, residual)
+        target = min(0.0, done[-1][0] + stride)
+        guess = _extrapolated(done, target)
+
+
+def _extrapolated(done: list[tuple[float, Moments]], target: float) -> Moments:
+    """Moments at log beta = target, linear through the last two solutions."""
+    at, z = done[-1]
+    if len(done) == 1:
+        return z
+    before, old = done[0]
+    ahead = (target - at) / (at - before)
+    return z[0] + ahead * (z[0] - old[0]), z[1] + ahead * (z[1] - old[1])
+
+
+def _lost(done: list[tuple[float, Moments]], target: float, residual: float) -> NotConverged:
+    reached = np.exp(done[-1][0]) if done else 0.0
+    return NotConverged(
+        f"the Gibbs fixed point was followed up to {reached:.3g} of beta; at {np.exp(target):.3g} Newton's method ends "
+        f"at residual {residual:.2e}: use more cells or a smaller beta"
+    )
+
+
+def _strength(players: Players) -> float:
+    """How sharp the Gibbs measures against single points are, at least 1: beta times the cost's range."""
+    sharp = 1.0
+    for player, opponent in (players, players[::-1]):
+        sample = slice(None, None, max(1, len(opponent.mesh) // 32))
+        points = opponent.features
+        seen = player.costs[:, sample] if points is None else player.costs @ points[:, sample]
+        sharp = max(sharp, player.beta * float(np.ptp(seen, axis=0).max()))
+    return sharp
+
+
+def _newton(players: Players, z: Moments, fraction: float, tol: float) -> tuple[Moments, int, float]:
+    """Damped Newton on F: the moments reached, the steps taken and the residual there."""
+    now = _state(players, z, fraction)
+    for step in range(ROUNDS):
+        if now.residual <= 0.01 * tol:
+            return now.z, step, now.residual
+        direction = _direction(players, now, fraction)
+        scale = 1.0
+        while scale > 1e-4:
+            trial = _state(players, tuple(a - scale * d for a, d in zip(now.z, direction, strict=True)), fraction)
+            if trial.size < (1 - 0.1 * scale) * now.size:
+                break
+            scale *= 0.5
+        else:
+            return now.z, step, now.residual  # nothing is gained any more: at rounding, or lost
+        now = trial
+    return now.z, ROUNDS, now.residual
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Moments z, the Gibbs masses against them, the miss F(z) with its norm, and the total variation missed."""
+
+    z: Moments
+    masses: Moments
+    miss: Moments
+    size: float
+    residual: float
+
+
+def _state(players: Players, z: Any, fraction: float) -> _State:
+    masses = players[0].respond(z[1], fraction), players[1].respond(z[0], fraction)
+    seen = _moments(players, masses)
+    miss = z[0] - seen[0], z[1] - seen[1]
+    size = float(np.hypot(np.linalg.norm(miss[0]), np.linalg.norm(miss[1])))
+    again = players[0].respond(seen[1], fraction), players[1].respond(seen[0], fraction)
+    residual = max(0.5 * float(np.abs(m - a).sum()) for m, a in zip(masses, again, strict=True))
+    return _State(z, masses, miss, size, residual)
+
+
+def _direction(players: Players, now: _State, fraction: float) -> Moments:
+    """F'(z)^{-1} F(z), the player with more moments eliminated."""
+    a = 0 if len(now.z[0]) <= len(now.z[1]) else 1
+    b = 1 - a
+    slope_a = partial(players[a].slope, now.masses[a], fraction)
+    slope_b = partial(players[b].slope, now.masses[b], fraction)
+    # dz_a - slope_a dz_b = F_a and dz_b - slope_b dz_a = F_b, hence (1 - slope_a slope_b) dz_a = F_a + slope_a F_b.
+    right = now.miss[a] + slope_a(now.miss[b])
+    move_a = _solve(lambda d: d - slope_a(slope_b(d)), right)
+    move_b = now.miss[b] + slope_b(move_a)
+    return (move_a, move_b) if a == 0 else (move_b, move_a)
+
+
+def _solve(apply: Callable[[Array], Array], right: Array) -> Array:
+    """A dense factorisation for few moments, GMRES for many."""
+    K = len(right)
+    if K <= DENSE:
+        return np.linalg.solve(apply(np.eye(K)), right)
+    from scipy.sparse.linalg import LinearOperator, gmres
+
+    # An inexact direction is judged, like any other, by the decrease that it brings.
+    matrix = LinearOperator((K, K), matvec=apply, dtype=float)
+    return np.asarray(gmres(matrix, right, rtol=1e-8, atol=0.0, restart=60, maxiter=10)[0])
