@@ -37,6 +37,16 @@ class Player(NamedTuple):
     refine: int
 
 
+class Scratch(NamedTuple):
+    """Room for one player: v (blocks, a, lanes); U, t (lanes,); G, Z (a, lanes)."""
+
+    v: Array
+    U: Array
+    t: Array
+    G: Array
+    Z: Array
+
+
 class State(NamedTuple):
     """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks, lanes)."""
 
@@ -49,7 +59,8 @@ class State(NamedTuple):
 @njit(**JIT)
 def phases(waves: Array, j: int, x: Array, out: Array) -> None:
     """out = waves_j . x for a block x (a, lanes)."""
-    out[:] = 0.0
+    for i in range(len(out)):
+        out[i] = 0.0
     for k in range(x.shape[0]):
         wave = waves[j, k]
         for i in range(x.shape[1]):
@@ -59,8 +70,9 @@ def phases(waves: Array, j: int, x: Array, out: Array) -> None:
 @njit(**JIT)
 def form(S: Array, x: Array, out: Array) -> None:
     """out = S x for a block x (a, lanes)."""
-    out[:] = 0.0
     for k in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[k, i] = 0.0
         for m in range(x.shape[0]):
             s = S[k, m]
             for i in range(x.shape[1]):
@@ -97,11 +109,11 @@ def block_moments(me: Player, x: Array, w: Array, v: Array, t: Array, m: Array) 
 
 
 @njit(**JIT)
-def moments(me: Player, x: Array, w: Array, v: Array, t: Array) -> Array:
-    """Feature means of a player, shape (K,); v (blocks, a, lanes) receives S x on a sphere."""
+def moments(me: Player, s: State, r: Scratch) -> Array:
+    """Feature means of a player, shape (K,); r.v receives S x on a sphere."""
     m = np.zeros(me.map.shape[0])
-    for b in range(len(x)):
-        block_moments(me, x[b], w[b], v[b], t, m)
+    for b in range(len(s.x)):
+        block_moments(me, s.x[b], s.w[b], r.v[b], r.t, m)
     return m
 
 
@@ -109,9 +121,13 @@ def moments(me: Player, x: Array, w: Array, v: Array, t: Array) -> Array:
 def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G: Array) -> None:
     """Cost U (lanes,) and Riemannian gradient G (a, lanes) of sum c_k f_k on one block."""
     d, J, n = x.shape[0], len(me.matrix), x.shape[1]
-    U[:] = 0.0
-    G[:] = 0.0
+    start = c[0] if me.sphere else 0.0
+    for i in range(n):
+        U[i] = start
     if not me.sphere:
+        for k in range(d):
+            for i in range(n):
+                G[k, i] = 0.0
         for j in range(J):
             phases(me.matrix, j, x, t)
             a, b = c[j], c[J + j]
@@ -124,7 +140,6 @@ def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G
                 for i in range(n):
                     G[k, i] += wave * t[i]
         return
-    U[:] = c[0]
     for k in range(d):
         linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
         for i in range(n):
@@ -136,7 +151,8 @@ def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G
 @njit(**JIT)
 def dots(a: Array, b: Array, out: Array) -> None:
     """out = sums over coordinates of a b, lane by lane."""
-    out[:] = 0.0
+    for i in range(len(out)):
+        out[i] = 0.0
     for k in range(a.shape[0]):
         for i in range(a.shape[1]):
             out[i] += a[k, i] * b[k, i]
@@ -182,76 +198,84 @@ def draw(me: Player, x: Array, b: int, tick: int, t: Array, Z: Array) -> None:
 
 
 @njit(**JIT)
-def block_euler(me: Player, x: Array, logw: Array, U: Array, G: Array, b: int, tick: int, t: Array, Z: Array) -> None:
-    """x <- x - gamma dt grad U + sqrt(2 gamma T dt) xi, log w <- log w - alpha dt U (Algorithms 1 and 2)."""
+def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scratch) -> None:
+    """x <- x - part gamma dt grad U + noise xi, log w <- log w - part alpha dt U on block b, in place.
+
+    With part 1 and noise sqrt(2 gamma T dt) a step of Algorithms 1 and 2. U, grad U and xi stand in r.
+    """
+    x, logw = to.x[b], to.logw[b]
     if me.transport > 0.0:
-        if me.variance > 0.0:
-            draw(me, x, b, tick, t, Z)
-            x += math.sqrt(me.variance) * Z - me.transport * G
-        else:
-            x -= me.transport * G
-        settle(me, x, t)
-    logw -= me.reaction * U
+        speed = part * me.transport
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                x[k, i] -= speed * r.G[k, i]
+        if noise > 0.0:
+            for k in range(x.shape[0]):
+                for i in range(x.shape[1]):
+                    x[k, i] += noise * r.Z[k, i]
+        settle(me, x, r.t)
+    rate = part * me.reaction
+    for i in range(len(logw)):
+        logw[i] -= rate * r.U[i]
 
 
 @njit(**JIT)
-def kick(me: Player, x: Array, tick: int) -> None:
+def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """Brownian motion over dt/2 of all blocks, in place, to weak second order.
 
-    On S^n along the geodesic of a tangent normal v of variance s a direction,
-    E f(exp_x v) = f + s/2 Lap f + s^2/8 (Lap^2 + (2/3)(n - 1) Lap) f + O(s^3)
-    (Lap = -n on <x, e>: 1 - n s/2 + n (n + 2) s^2/24 = E cos|v|). Brownian motion has s^2/8 Lap^2 alone;
-    v (1 - (n - 1) s/12) has variance s - (n - 1) s^2/6 + O(s^3), whose change of the first term takes the
-    curvature term off.
+    On S^n along the geodesic of a tangent normal v, of variance q = 2 gamma T dt/2 a direction,
+    E f(exp_x v) = f + q/2 Lap f + q^2/8 (Lap^2 + (2/3)(n - 1) Lap) f + O(q^3)
+    (for f = <x, e>, Lap f = -n f: E cos|v| = 1 - n q/2 + n (n + 2) q^2/24). Brownian motion has q^2/8 Lap^2
+    alone; v (1 - (n - 1) q/12) has variance q - (n - 1) q^2/6 + O(q^3), and this change of the first term
+    takes the curvature term off.
     """
     if me.variance <= 0.0:
         return
-    s = 0.5 * me.variance
-    blocks, d, n = x.shape
-    Z, t = np.empty((d, n)), np.empty(n)
-    for b in range(blocks):
-        draw(me, x[b], b, tick, t, Z)
-        if me.sphere:
-            Z *= math.sqrt(s) * (1.0 - (d - 2) * s / 12.0)
-            geodesic(x[b], Z, t)
-        else:
-            x[b] += math.sqrt(s) * Z
-        settle(me, x[b], t)
+    q = 0.5 * me.variance
+    scale = math.sqrt(q) * ((1.0 - (s.x.shape[1] - 2) * q / 12.0) if me.sphere else 1.0)
+    for b in range(len(s.x)):
+        x = s.x[b]
+        draw(me, x, b, tick, r.t, r.Z)
+        geodesic(me, x, scale, r.Z, r.t)
+        settle(me, x, r.t)
 
 
 @njit(**JIT)
-def geodesic(x: Array, v: Array, t: Array) -> None:
-    """x <- cos|v| x + sin|v| v/|v| for a block."""
-    dots(v, v, t)
-    for i in range(len(t)):
-        length = math.sqrt(t[i])
-        sine, cosine = sincos(length)
-        ratio = sine / length if length > 0.0 else 1.0
-        for k in range(len(x)):
-            x[k, i] = cosine * x[k, i] + ratio * v[k, i]
+def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array) -> None:
+    """x <- cos|u| x + sin|u| u/|u| on a sphere, x + u on a torus, for a block, u = scale v."""
+    if me.sphere:
+        dots(v, v, t)
+        for i in range(len(t)):
+            length = scale * math.sqrt(t[i])
+            sine, cosine = sincos(length)
+            ratio = scale * sine / length if length > 0.0 else scale
+            for k in range(len(x)):
+                x[k, i] = cosine * x[k, i] + ratio * v[k, i]
+        return
+    for k in range(len(x)):
+        for i in range(x.shape[1]):
+            x[k, i] += scale * v[k, i]
 
 
 @njit(**JIT)
-def block_drift(me: Player, part: float, U: Array, G: Array, x: Array, logw: Array, t: Array) -> None:
-    """The noiseless flow over part * dt along given forces, in place."""
-    if me.transport > 0.0:
-        x -= (part * me.transport) * G
-        settle(me, x, t)
-    logw -= (part * me.reaction) * U
-
-
-@njit(**JIT)
-def reweigh(me: Player, logw: Array, w: Array) -> None:
+def reweigh(me: Player, s: State) -> None:
     """Subtract log sum exp from the log-weights; w = exp(log w)."""
     if me.reaction <= 0.0:
         return
-    top = logw.max()
+    blocks, n = s.logw.shape
+    top = -math.inf
+    for b in range(blocks):
+        for i in range(n):
+            top = max(top, s.logw[b, i])
     total = 0.0
-    for b in range(logw.shape[0]):
-        for i in range(logw.shape[1]):
-            total += math.exp(logw[b, i] - top)
-    logw -= top + math.log(total)
-    exponentials(logw, w)
+    for b in range(blocks):
+        for i in range(n):
+            total += math.exp(s.logw[b, i] - top)
+    shift = top + math.log(total)
+    for b in range(blocks):
+        for i in range(n):
+            s.logw[b, i] -= shift
+    exponentials(s.logw, s.w)
 
 
 @njit(**JIT)
@@ -266,4 +290,31 @@ def exponentials(logw: Array, w: Array) -> None:
 def add_weights(me: Player, s: State) -> None:
     """The running sum of weights takes in the state before the step."""
     if me.reaction > 0.0:
-        s.sums[:] += s.w
+        for b in range(s.w.shape[0]):
+            for i in range(s.w.shape[1]):
+                s.sums[b, i] += s.w[b, i]
+
+
+@njit(**JIT)
+def copy(s: State, to: State) -> None:
+    """The state s into `to`; the running sums are not a part of it."""
+    for b in range(s.x.shape[0]):
+        for i in range(s.x.shape[2]):
+            to.logw[b, i] = s.logw[b, i]
+            to.w[b, i] = s.w[b, i]
+        for k in range(s.x.shape[1]):
+            for i in range(s.x.shape[2]):
+                to.x[b, k, i] = s.x[b, k, i]
+
+
+@njit(**JIT)
+def noise_of(me: Player, second_order: bool) -> float:
+    """The deviation of the noise inside a step: the Strang scheme has it outside."""
+    return 0.0 if second_order else math.sqrt(me.variance)
+
+
+@njit(**JIT)
+def scratch(s: State) -> Scratch:
+    """Room for the kernels of one player."""
+    blocks, d, n = s.x.shape
+    return Scratch(np.zeros((blocks, d, n)), np.empty(n), np.empty(n), np.empty((d, n)), np.empty((d, n)))

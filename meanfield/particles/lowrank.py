@@ -12,25 +12,22 @@ from meanfield.checks import Array
 from meanfield.particles.kernels import (
     JIT,
     Player,
+    Scratch,
     State,
     add_weights,
-    block_drift,
-    block_euler,
     block_forces,
+    block_move,
+    copy,
+    draw,
     kick,
     moments,
+    noise_of,
     reweigh,
+    scratch,
 )
 
-Pair = tuple[Array, Array]
-
-
-@njit(**JIT)
-def coefficients(players: tuple[Player, Player], x: Pair, w: Pair, v: Pair, t: Pair) -> Pair:
-    """Coefficients of both players' costs at one and the same state; keeps S x in v."""
-    of_x = moments(players[0], x[0], w[0], v[0], t[0])
-    of_y = moments(players[1], x[1], w[1], v[1], t[1])
-    return apply(players[0].map, of_y), apply(players[1].map, of_x)
+Players = tuple[Player, Player]
+States = tuple[State, State]
 
 
 @njit(**JIT)
@@ -44,80 +41,64 @@ def apply(M: Array, m: Array) -> Array:
 
 
 @njit(**JIT)
-def scratch(x: Pair) -> tuple[Pair, Pair, Pair]:
-    """v like x, t (lanes,), G (a, lanes) for both players."""
-    v = (np.zeros_like(x[0]), np.zeros_like(x[1]))
-    t = (np.empty(x[0].shape[2]), np.empty(x[1].shape[2]))
-    return v, t, (np.empty(x[0].shape[1:]), np.empty(x[1].shape[1:]))
+def push(me: Player, at: State, to: State, c: Array, part: float, noise: float, k: int, r: Scratch) -> None:
+    """One player through part of a step: forces at one state move another (the same one in Euler's)."""
+    for b in range(len(at.x)):
+        block_forces(me, at.x[b], r.v[b], c, r.t, r.U, r.G)
+        if noise > 0.0:
+            draw(me, at.x[b], b, k, r.t, r.Z)
+        block_move(me, part, noise, to, b, r)
+    reweigh(me, to)
 
 
 @njit(**JIT)
-def euler(players: tuple[Player, Player], states: tuple[State, State], v: Pair, t: Pair, G: Pair, k: int) -> None:
-    """Step k of Algorithms 1 and 2: both players move against the state at its beginning."""
-    a, b = states
-    cs = coefficients(players, (a.x, b.x), (a.w, b.w), v, t)
-    for p in range(2):
-        me, s, U, Z = players[p], states[p], np.empty_like(t[p]), np.empty_like(G[p])
-        for i in range(len(s.x)):
-            block_forces(me, s.x[i], v[p][i], cs[p], t[p], U, G[p])
-            block_euler(me, s.x[i], s.logw[i], U, G[p], i, k, t[p], Z)
-    for p in range(2):
-        reweigh(players[p], states[p].logw, states[p].w)
-
-
-@njit(**JIT)
-def strang(
-    players: tuple[Player, Player],
-    states: tuple[State, State],
-    middle: tuple[State, State],
-    v: Pair,
-    t: Pair,
-    G: Pair,
+def drift(
+    second_order: bool,
+    players: Players,
+    states: States,
+    middle: States,
+    rs: tuple[Scratch, Scratch],
     k: int,
 ) -> None:
-    """Step k: noise over dt/2, the coupled drift by the midpoint rule, noise over dt/2."""
-    for p in range(2):
-        kick(players[p], states[p].x, 2 * k)
-        middle[p].x[:] = states[p].x
-        middle[p].logw[:] = states[p].logw
-        middle[p].w[:] = states[p].w
-    for part in (0.5, 1.0):
-        a, b = states if part == 0.5 else middle
-        cs = coefficients(players, (a.x, b.x), (a.w, b.w), v, t)
+    """Euler's step (Algorithms 1 and 2) or the midpoint rule: both players move against one state."""
+    for stage in range(2 if second_order else 1):
+        half = second_order and stage == 0
+        at = states if stage == 0 else middle
+        to = middle if half else states
+        m0, m1 = moments(players[0], at[0], rs[0]), moments(players[1], at[1], rs[1])
         for p in range(2):
-            me, at = players[p], (states[p] if part == 0.5 else middle[p])
-            to, U = (middle[p] if part == 0.5 else states[p]), np.empty_like(t[p])
-            for i in range(len(at.x)):
-                block_forces(me, at.x[i], v[p][i], cs[p], t[p], U, G[p])
-                block_drift(me, part, U, G[p], to.x[i], to.logw[i], t[p])
-        for p in range(2):
-            to = middle[p] if part == 0.5 else states[p]
-            reweigh(players[p], to.logw, to.w)
-    for p in range(2):
-        kick(players[p], states[p].x, 2 * k + 1)
+            me, c = players[p], apply(players[p].map, m1 if p == 0 else m0)
+            push(me, at[p], to[p], c, 0.5 if half else 1.0, noise_of(me, second_order), k, rs[p])
 
 
 @njit(**JIT)
-def run(second_order: bool, players: tuple[Player, Player], states: tuple[State, State], first: int, steps: int) -> None:
+def run(second_order: bool, players: Players, states: States, first: int, steps: int) -> None:
     """Steps first, ..., first + steps - 1 of one replica, in place."""
     a, b = states
-    v, t, G = scratch((a.x, b.x))
-    middle = (State(a.x.copy(), a.logw.copy(), a.w.copy(), a.sums), State(b.x.copy(), b.logw.copy(), b.w.copy(), b.sums))
+    rs = (scratch(a), scratch(b))
+    middle = (
+        State(a.x.copy(), a.logw.copy(), a.w.copy(), a.sums),
+        State(b.x.copy(), b.logw.copy(), b.w.copy(), b.sums),
+    )
     for k in range(first, first + steps):
         for p in range(2):
             add_weights(players[p], states[p])
-        if second_order:
-            strang(players, states, middle, v, t, G, k)
-        else:
-            euler(players, states, v, t, G, k)
+        for half in range(2 if second_order else 1):
+            if second_order:
+                for p in range(2):
+                    kick(players[p], states[p], 2 * k + half, rs[p])
+                    if half == 0:
+                        copy(states[p], middle[p])
+            if half == 0:
+                drift(second_order, players, states, middle, rs, k)
 
 
 @njit(**JIT)
-def forces(players: tuple[Player, Player], states: tuple[State, State], U: Pair, G: Pair) -> None:
+def forces(players: Players, states: States, U: tuple[Array, Array], G: tuple[Array, Array]) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
-    a, b = states
-    v, t, _ = scratch((a.x, b.x))
-    cs = coefficients(players, (a.x, b.x), (a.w, b.w), v, t)
+    rs = (scratch(states[0]), scratch(states[1]))
+    ms = (moments(players[0], states[0], rs[0]), moments(players[1], states[1], rs[1]))
     for p in range(2):
-        for i in range(len(states[p].x)):
-            block_forces(players[p], states[p].x[i], v[p][i], cs[p], t[p], U[p][i], G[p][i])
+        me, s, r, c = players[p], states[p], rs[p], apply(players[p].map, ms[1 - p])
+        for b in range(len(s.x)):
+            block_forces(me, s.x[b], r.v[b], c, r.t, U[p][b], G[p][b])

@@ -1,0 +1,125 @@
+"""Points as rows (n, a) to blocks of lanes (blocks, a, lanes) and back; the starting state of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.base import Game
+from meanfield.games.bases import QuadraticBasis, TrigBasis
+from meanfield.games.lowrank import LowRank
+from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.measures import Density, Measure
+from meanfield.meshes import mesh
+from meanfield.particles.kernels import LANES, Player, State, exponentials
+from meanfield.particles.noise import initial_generator
+from meanfield.start import Law, Start
+
+PLACEMENTS = ("iid", "quantile", "atoms")
+
+
+def shape(n: int) -> tuple[int, int]:
+    """(blocks, lanes) for n particles: even, full blocks when n > LANES."""
+    return (-(-n // LANES), LANES) if n > LANES else (1, n + n % 2)
+
+
+def blocked(points: Array) -> Array:
+    """(n, a) -> (blocks, a, lanes); the last point pads the last block."""
+    n, a = points.shape
+    blocks, lanes = shape(n)
+    index = np.minimum(np.arange(blocks * lanes), n - 1)
+    return np.ascontiguousarray(points[index].reshape(blocks, lanes, a).transpose(0, 2, 1))
+
+
+def flat(x: Array, n: int) -> Array:
+    """(blocks, a, lanes) -> (n, a), a copy."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1).reshape(-1, x.shape[1])[:n])
+
+
+def state(points: Array, log_weights: Array, sums: Array) -> State:
+    """The state with these rows; padding has weight zero."""
+    n = len(points)
+    blocks, lanes = shape(n)
+    rows = np.full((2, blocks * lanes), -np.inf)
+    rows[0, :n] = log_weights
+    rows[1] = 0.0
+    rows[1, :n] = sums
+    logw, total = (np.ascontiguousarray(r.reshape(blocks, lanes)) for r in rows)
+    w = np.empty_like(logw)
+    exponentials(logw, w)
+    return State(blocked(points), logw, w, total)
+
+
+def compiled(game: Game) -> bool:
+    """Whether the whole trajectory of this game runs in one compiled function."""
+    return isinstance(game, LowRank) and all(
+        type(b) in (TrigBasis, QuadraticBasis) and type(b.manifold) in (Torus, Sphere) for b in game.bases
+    )
+
+
+def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int, refine: int) -> Player:
+    """The compiled kernels' view of player p; a game that is not low-rank leaves its features empty."""
+    manifold: Any = game.manifolds[p]
+    sphere = type(manifold) is Sphere
+    matrix = coefficients = np.zeros((0, 0))
+    if compiled(game):
+        basis: Any = game.bases[p]  # type: ignore[attr-defined]
+        matrix = basis.S if sphere else basis.waves
+        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined]
+    return Player(
+        p,
+        sphere,
+        0.0 if sphere else float(manifold.period),
+        np.ascontiguousarray(matrix, dtype=np.float64),
+        np.ascontiguousarray(coefficients, dtype=np.float64),
+        rates.gamma * step,
+        rates.alpha * step,
+        2.0 * rates.gamma * rates.temperature * step,
+        np.uint64(seed),
+        replica,
+        refine,
+    )
+
+
+def place(game: Game, start: Start, counts: tuple[int, int], placement: str, seed: int, replica: int) -> list[State]:
+    """Both players' starting states; raises ValueError for a placement that the start does not allow."""
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement must be one of {', '.join(PLACEMENTS)}, got {placement!r}")
+    laws, given = start.laws(game.X, game.Y), (start.x, start.y)
+    states = []
+    for p, (law, n, name) in enumerate(zip(laws, counts, ("start.x", "start.y"), strict=True)):
+        masses = np.full(n, 1 / n)
+        if placement == "iid":
+            points = law.draw(n, initial_generator(seed, replica, p))
+        elif placement == "quantile":
+            points = quantiles(law, game.manifolds[p], n, given[p], name)
+        else:
+            points, masses = atoms(given[p], n, name)
+        with np.errstate(divide="ignore"):
+            logs = np.log(masses)
+        states.append(state(game.manifolds[p].check(name, points), logs, np.zeros(n)))
+    return states
+
+
+def quantiles(law: Law, manifold: Manifold, n: int, given: Any, name: str) -> Array:
+    """The points of a circle law's quantile function at (i + 1/2)/n, from cells of constant density."""
+    if not (isinstance(manifold, Torus) and manifold.d == 1):
+        raise ValueError(f'placement "quantile" is defined on circles, but {name} lives on {manifold}; use "iid"')
+    if isinstance(given, Measure) and not isinstance(given, Density):
+        raise ValueError(f'{name} is made of atoms, which have no quantile density; use placement "atoms" or "iid"')
+    density = given if isinstance(given, Density) else law.on(mesh(manifold, max(8192, 4 * n)))
+    h = manifold.period / len(density)
+    edges = density.points[0, 0] - h / 2 + h * np.arange(len(density) + 1)
+    levels = np.concatenate([[0.0], np.cumsum(density.masses)])
+    return np.interp((np.arange(n) + 0.5) / n * levels[-1], levels, edges)[:, None]
+
+
+def atoms(given: Any, n: int, name: str) -> tuple[Array, Array]:
+    """The points and masses of a measure as they stand."""
+    if not isinstance(given, Measure):
+        raise ValueError(f'placement "atoms" needs {name} to be a measure of atoms, got {type(given).__name__}')
+    if len(given) != n:
+        raise ValueError(f'placement "atoms": {name} has {len(given)} atoms; ask for particles={len(given)}, not {n}')
+    return given.points, given.masses / given.masses.sum()

@@ -1,0 +1,90 @@
+"""The same schemes for games that hand their forces in: a loop in Python over compiled primitives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from meanfield.checks import Array
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.particles.blocks import blocked, flat
+from meanfield.particles.kernels import (
+    JIT,
+    Player,
+    Scratch,
+    State,
+    add_weights,
+    block_move,
+    draw,
+    kick,
+    noise_of,
+    reweigh,
+    scratch,
+)
+
+Forces = list[tuple[Array, Array]]
+
+
+def forces(game: Game, states: list[State], counts: tuple[int, int]) -> Forces:
+    """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at one state."""
+    points = [flat(s.x, n) for s, n in zip(states, counts, strict=True)]
+    masses = [s.w.ravel()[:n] for s, n in zip(states, counts, strict=True)]
+    found = []
+    for p in range(2):
+        U, G = _forces(game, p, points[p], points[1 - p], masses[1 - p])
+        found.append((blocked(U[:, None])[:, 0, :].copy(), blocked(G)))
+    return found
+
+
+def _forces(game: Any, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
+    """`game.forces` where the game has it, its cost and gradient otherwise."""
+    if hasattr(game, "forces"):
+        return game.forces(p, points, nodes, masses)
+    opponent = Measure(nodes, masses / masses.sum(), game.manifolds[1 - p])
+    return game.cost(p, points, opponent), game.gradient(p, points, opponent)
+
+
+def run(
+    game: Game,
+    second_order: bool,
+    players: tuple[Player, Player],
+    states: list[State],
+    counts: tuple[int, int],
+    first: int,
+    steps: int,
+) -> None:
+    """Steps first, ..., first + steps - 1, in place; `lowrank.run` for any game."""
+    for k in range(first, first + steps):
+        for me, s in zip(players, states, strict=True):
+            add_weights(me, s)
+        (_strang if second_order else _euler)(game, players, states, counts, k)
+
+
+def _euler(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
+    for me, s, (U, G) in zip(players, states, forces(game, states, counts), strict=True):
+        push(me, s, U, G, 1.0, noise_of(me, False), k)
+
+
+def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
+    for me, s in zip(players, states, strict=True):
+        kick(me, s, 2 * k, scratch(s))
+    middle = [State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums) for s in states]
+    for me, s, (U, G) in zip(players, middle, forces(game, states, counts), strict=True):
+        push(me, s, U, G, 0.5, 0.0, k)
+    for me, s, (U, G) in zip(players, states, forces(game, middle, counts), strict=True):
+        push(me, s, U, G, 1.0, 0.0, k)
+        kick(me, s, 2 * k + 1, scratch(s))
+
+
+@njit(**JIT)
+def push(me: Player, s: State, U: Array, G: Array, part: float, noise: float, k: int) -> None:
+    """`lowrank.push` along given forces of all blocks."""
+    room = scratch(s)
+    for b in range(len(s.x)):
+        r = Scratch(room.v, U[b], room.t, G[b], room.Z)
+        if noise > 0.0:
+            draw(me, s.x[b], b, k, r.t, r.Z)
+        block_move(me, part, noise, s, b, r)
+    reweigh(me, s)

@@ -1,0 +1,259 @@
+"""`simulate`: a game, a flow and a start, followed with particles."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.particles import lowrank, pairwise
+from meanfield.particles.blocks import compiled, flat, place, player, state
+from meanfield.particles.kernels import State
+from meanfield.particles.plan import SETTINGS, Plan, check_flow, check_memory, make_plan
+from meanfield.start import Start
+from meanfield.trajectory import Trajectory, versions
+
+Observer = Callable[[float, Measure, Measure], Any]
+_DEFAULTS: dict[str, Any] = {
+    "step": 1e-3,
+    "particles": 1000,
+    "seed": 0,
+    "scheme": "euler",
+    "save_every": None,
+    "replica": 0,
+    "refine": 1,
+    "placement": "iid",
+}
+
+
+def simulate(
+    game: Game,
+    flow: Flow,
+    start: Start | None,
+    time: float,
+    step: float = 1e-3,
+    particles: int | tuple[int, int] = 1000,
+    seed: int = 0,
+    scheme: str = "euler",
+    save_every: float | None = None,
+    replica: int = 0,
+    refine: int = 1,
+    placement: str = "iid",
+    diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
+    stop: Observer | None = None,
+    callback: Observer | None = None,
+    progress: bool | None = None,
+    resume: Trajectory | None = None,
+) -> Trajectory:
+    """Particles of `flow` on `game` from `start` up to `time`.
+
+    With U_p the cost of player p against the other's atoms, w the weights and dt the step, "euler" is
+
+        x <- R(x - gamma dt grad U + sqrt(2 gamma T dt) xi),   log w <- log w - alpha dt U - log of the sum,
+
+    both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)). "strang" is
+    of weak order two on every manifold: noise over dt/2, one midpoint step of positions and log-weights of
+    both players together, noise over dt/2; without noise it is a second-order Runge-Kutta step.
+
+    particles: a number or (n_x, n_y). placement: "iid" draws from the start, "quantile" puts circle
+    particles at equal-mass quantiles, "atoms" takes the start's atoms and masses as they stand.
+    save_every: time between saves (default: 50 to 100 saves); the end is always saved. refine: see
+    `meanfield.particles.noise`. diagnostics: name -> f(mu_x, mu_y), recorded at saves beside "value" (L)
+    and "displacement" (S, 2), the farthest that a particle of either player has got since the save before.
+    stop(t, mu_x, mu_y) ends the run early when true; callback(t, mu_x, mu_y) looks on. progress: a bar,
+    by default when standard error is a terminal.
+
+    resume: a trajectory to go on from, up to the final time `time`, to the bits of an uninterrupted run. It
+    keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
+
+    The trajectory's state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a
+    weight moves, "mean_weights": at each save the weights averaged over the steps before it, each step
+    counting with the weights it started from (at time zero the weights themselves).
+
+    Raises ValueError for numbers that do not fit, for a flow with temperature and reaction in one player,
+    and for an unstable step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the
+    manifold's reach, looked at before the first step and at each save.
+    """
+    given = {key: value for key, value in locals().items() if key in SETTINGS}
+    check_flow(game, flow, scheme)
+    if resume is not None:
+        given = _resumed(given, game, flow, resume)
+    plan = make_plan(time=time, **given)
+    run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
+    if resume is None:
+        if not isinstance(start, Start):
+            raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
+        run.begin(start)
+    else:
+        run.restore(resume)
+    run.follow(stop, callback, progress)
+    return run.trajectory(repr(start) if resume is None else resume.provenance["start"])
+
+
+def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
+    """The settings of the trajectory; what was asked for anew must agree with them."""
+    missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
+    if missing:
+        raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
+    if flow != resume.flow:
+        raise ValueError(f"resume follows {resume.flow}, not {flow}; give the flow that it was made with")
+    if game.manifolds != resume.game.manifolds or repr(game) != repr(resume.game):
+        raise ValueError(f"resume plays {resume.game!r}, not {game!r}; give the game that it was made with")
+    for key, default in _DEFAULTS.items():
+        held = resume.provenance[key]
+        same = given[key] in (default, held) or (key == "particles" and given[key] == held[0] == held[1])
+        if not same:
+            raise ValueError(f"resume was made with {key}={held!r}, not {given[key]!r}; leave {key} out")
+    return {key: resume.provenance[key] for key in SETTINGS}
+
+
+class _Run:
+    """One replica on its way: the state that moves and what was saved of it."""
+
+    def __init__(self, game: Game, flow: Flow, plan: Plan, memory: float, diagnostics: Any) -> None:
+        self.game, self.flow, self.plan, self.memory = game, flow, plan, memory
+        shared = (plan.step, plan.seed, plan.replica, plan.refine)
+        self.players = tuple(player(game, p, rates, *shared) for p, rates in enumerate(flow.players))
+        self.observables = dict(diagnostics or {})
+        self.compiled = compiled(game)
+        self.done = 0
+        self.states: list[State] = []
+        self.times: list[float] = []
+        self.saved: tuple[list[Measure], list[Measure]] = ([], [])
+        self.means: list[tuple[Array, Array]] = []
+        self.records: dict[str, list[Any]] = {key: [] for key in ("value", "displacement", *self.observables)}
+        self.ended = ""
+
+    def begin(self, start: Start) -> None:
+        plan = self.plan
+        self.states = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
+        self.check_step()
+        self.save()
+
+    def restore(self, old: Trajectory) -> None:
+        rows = zip(old.state["positions"], old.state["log_weights"], old.state["weight_sums"], strict=True)
+        self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
+        self.done = int(old.state["step"])
+        if self.done > self.plan.steps:
+            raise ValueError(
+                f"resume already stands at t={old.times[-1]:g}, past time={self.plan.steps * self.plan.step:g}"
+            )
+        if set(old.diagnostics) != set(self.records):
+            raise ValueError(
+                f"resume recorded {', '.join(old.diagnostics)}; give the same, not {', '.join(self.records)}"
+            )
+        self.times, self.saved = list(old.times), (list(old.x), list(old.y))
+        self.means = list(old.state.get("mean_weights", []))
+        self.records = {key: list(values) for key, values in old.diagnostics.items()}
+        self.check_step()
+
+    def follow(self, stop: Observer | None, callback: Observer | None, progress: bool | None) -> None:
+        from tqdm import tqdm
+
+        hidden = not sys.stderr.isatty() if progress is None else not progress
+        label = f"particles ({self.memory / 1e6:.0f} MB)"
+        with tqdm(total=self.plan.steps, initial=self.done, desc=label, unit="step", disable=hidden) as bar:
+            while self.done < self.plan.steps:
+                # Saves stand at whole multiples of `every`, wherever this run began.
+                steps = min(self.plan.every - self.done % self.plan.every, self.plan.steps - self.done)
+                self.advance(steps)
+                bar.update(steps)
+                self.check_step()
+                now = self.save()
+                if callback is not None:
+                    callback(*now)
+                if stop is not None and stop(*now):
+                    self.ended = f"stopped at t={now[0]:g}"
+                    return
+
+    def advance(self, steps: int) -> None:
+        if self.compiled:
+            lowrank.run(self.plan.second_order, self.players, tuple(self.states), self.done, steps)
+        else:
+            run = (self.game, self.plan.second_order, self.players, self.states, self.plan.particles)
+            pairwise.run(*run, self.done, steps)
+        self.done += steps
+
+    def forces(self) -> pairwise.Forces:
+        """Costs (blocks, lanes) and gradients (blocks, a, lanes) of both players now."""
+        if not self.compiled:
+            return pairwise.forces(self.game, self.states, self.plan.particles)
+        U = tuple(np.empty_like(s.w) for s in self.states)
+        G = tuple(np.empty_like(s.x) for s in self.states)
+        lowrank.forces(self.players, tuple(self.states), U, G)
+        return list(zip(U, G, strict=True))
+
+    def check_step(self) -> None:
+        for p, (U, blocks) in enumerate(self.forces()):
+            name, rates, half = "xy"[p], self.flow.players[p], self.game.manifolds[p].reach / 2
+            G, dt = flat(blocks, self.plan.particles[p]), self.plan.step
+            if not (np.isfinite(U).all() and np.isfinite(G).all()):
+                raise ValueError(f"the cost or gradient of player {name} is not finite at t={self.now:g}")
+            steepest = float(np.sqrt((G * G).sum(axis=1).max()))
+            _refuse_step(name, "gamma dt max|grad U|", rates.gamma * steepest * dt, half, dt, 1)
+            noise = np.sqrt(2 * rates.gamma * rates.temperature * dt)
+            _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
+
+    @property
+    def now(self) -> float:
+        return self.done * self.plan.step
+
+    def save(self) -> tuple[float, Measure, Measure]:
+        """Record the present state."""
+        pair = []
+        farthest = []
+        for p, (s, n) in enumerate(zip(self.states, self.plan.particles, strict=True)):
+            mu = Measure(flat(s.x, n), s.w.ravel()[:n].copy(), self.game.manifolds[p])
+            before = self.saved[p][-1].points if self.saved[p] else mu.points
+            farthest.append(float(mu.manifold.distance(before, mu.points).max()))
+            self.saved[p].append(mu)
+            pair.append(mu)
+        self.times.append(self.now)
+        self.records["value"].append(self.game.value(*pair))
+        self.records["displacement"].append(farthest)
+        for key, f in self.observables.items():
+            self.records[key].append(f(*pair))
+        if self.flow.reacts:
+            self.means.append(self.mean_weights())
+        return self.now, pair[0], pair[1]
+
+    def mean_weights(self) -> tuple[Array, Array]:
+        """Weights averaged over the steps done; those of a player whose weights never move as they are."""
+        means = []
+        for rates, s, n in zip(self.flow.players, self.states, self.plan.particles, strict=True):
+            moves = rates.alpha > 0 and self.done > 0
+            means.append((s.sums / self.done if moves else s.w).ravel()[:n].copy())
+        return means[0], means[1]
+
+    def trajectory(self, start: str) -> Trajectory:
+        n = self.plan.particles
+        kept: dict[str, Any] = {
+            "step": self.done,
+            "positions": tuple(flat(s.x, k) for s, k in zip(self.states, n, strict=True)),
+            "log_weights": tuple(s.logw.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
+            "weight_sums": tuple(s.sums.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
+        }
+        if self.flow.reacts:
+            kept["mean_weights"] = self.means
+        about = {"game": repr(self.game), "flow": repr(self.flow), "start": start, "level": "particles"}
+        about |= {**self.plan.settings(), "versions": versions()}
+        if self.ended:
+            about["ended"] = self.ended
+        records = {key: np.array(values) for key, values in self.records.items()}
+        return Trajectory(np.array(self.times), *self.saved, self.game, self.flow, records, about, kept)
+
+
+def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:
+    """Raise when a step moves particles farther than half the reach."""
+    if size > half:
+        good = dt * (half / size) ** root
+        raise ValueError(
+            f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's reach, {half:.4g}; "
+            f"a step of {0.5 * good:.2g} would do"
+        )
