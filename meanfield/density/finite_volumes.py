@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, UnderResolved, real
-from meanfield.density.coupling import Coupling
+from meanfield.density.coupling import Coupling, Probe, probe
 from meanfield.density.inputs import mesh_for
-from meanfield.density.rates import PECLET, WEIGHTS, FaceRates, gauss_mixed
+from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gauss_mixed
 from meanfield.density.uniformisation import Exponential
-from meanfield.flows import Flow
+from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.measures import Density
 from meanfield.meshes import Mesh
@@ -71,7 +71,7 @@ class FiniteVolumes:
     cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step, None
     for steps controlled so that the estimated L1 error committed per unit of time stays below `tol`.
     weights: "sg", "face", "sqrt" (see rates.py) or "auto": once for the run and for each player, "face"
-    where beta |U_j - U_i| stays below 2 over every face against any measure of the opponent, else "sg".
+    where beta |U_j - U_i| stays below 1 over every face against any measure of the opponent, else "sg".
 
     The error estimate is the larger of what the moments' extrapolation missed at the end of the step,
     which is of order dt^5 like the error itself, and e^(5/3), e = dt^2 sqrt(3)/12 |[A(t2), A(t1)] m|
@@ -97,19 +97,12 @@ class FiniteVolumes:
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         self.tol = real("tol", tol, 0.0, strict=True)
         self.meshes = tuple(mesh_for(m, law, c) for m, law, c in zip(game.manifolds, laws, cells, strict=True))
-        self.weights = self._weights(weights)
+        self._probes = tuple(probe(game, self.meshes, p) for p in (0, 1))
+        self.weights = tuple(_weights(weights, q, r) for q, r in zip(self._probes, flow.players, strict=True))
         self.rates = tuple(FaceRates(m, r, w) for m, r, w in zip(self.meshes, flow.players, self.weights, strict=True))
         self.coupling = Coupling(game, self.meshes, tuple(r.needs_faces for r in self.rates))
         self.exponentials = tuple(Exponential(m) for m in self.meshes)
-        self._ranges = tuple(self.coupling.range(p) for p in (0, 1))
         self._reset(tuple(law.on(m).masses for law, m in zip(laws, self.meshes, strict=True)))
-
-    def _weights(self, asked: str) -> tuple[str, str]:
-        if asked != "auto":
-            return asked, asked
-        coupling = Coupling(self.game, self.meshes, (False, False))
-        steepest = [coupling.steepest(p) / self.flow.players[p].temperature for p in (0, 1)]
-        return tuple("face" if s < PECLET else "sg" for s in steepest)  # type: ignore[return-value]
 
     def _reset(self, masses: Pair) -> None:
         self.time = 0.0
@@ -146,8 +139,7 @@ class FiniteVolumes:
         new, ends, embedded, lost = [], [], 0.0, 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, curve[1 - p])
-            low, high = self._ranges[p]
-            if not (nodes[:2].min() >= low and nodes[:2].max() <= high):
+            if not (nodes[:2].min() >= self._probes[p].low and nodes[:2].max() <= self._probes[p].high):
                 return None
             jumps, _ = self.rates[p](nodes, faces)
             early, late, least = gauss_mixed(jumps, dt)
@@ -309,6 +301,12 @@ def _like(state: Mapping[str, Any], key: str, like: Array) -> Array:
             f"state[{key!r}] has shape {found.shape}, this engine holds {like.shape}: other game or cells?"
         )
     return found
+
+
+def _weights(asked: str, found: Probe, player: Rates) -> str:
+    if asked != "auto":
+        return asked
+    return "face" if found.steepest < TAME * player.temperature else "sg"
 
 
 def _check_flow(flow: Flow) -> None:

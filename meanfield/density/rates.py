@@ -8,8 +8,11 @@ with i, with
 | weights | w_ij | |
 |---|---|---|
 | "sg" | B(beta (U_j - U_i)), B(z) = z / (e^z - 1) | Scharfetter and Gummel (1969); tame at any Peclet number |
-| "face" | exp(beta (U_i - U_face)) | the most accurate while beta |dU| per face is below about 2 |
+| "face" | exp(beta (U_i - U_face)) | half the error of "sg" in slow relaxation, while beta |dU| per face is small |
 | "sqrt" | exp(beta (U_i - U_j) / 2) | needs no costs at faces |
+
+Moved at a speed, "face" carries masses too fast by z^2/24, z = beta |dU| over a face, "sqrt" likewise;
+"sg" keeps the speed and diffuses too much by z^2/12: it is the one for masses that go on moving.
 
 U is the player's cost. All three have vol_i exp(-beta U_i) k_ij = vol_j exp(-beta U_j) k_ji, so that
 the discrete Gibbs state is stationary; exponentials are of differences over one face only.
@@ -25,7 +28,8 @@ from meanfield.checks import Array
 from meanfield.meshes import Index, Mesh
 
 WEIGHTS = ("sg", "face", "sqrt")
-PECLET = 2.0  # beta |dU| over a face beyond which "face" loses to "sg" and a mesh counts as coarse
+PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
+TAME = 1.0  # beta |dU| over a face up to which "auto" takes "face" weights
 
 
 class FaceRates:
