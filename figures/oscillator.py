@@ -15,7 +15,7 @@ import meanfield as mf
 from figures.store import load, pack, save_png, stored, unpack
 from meanfield.plotting.comparison import draw_distances, draw_rate
 from meanfield.plotting.measures import draw_space_time
-from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, new_figure, styled
+from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
 
 BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04
 BINS = 128
@@ -30,7 +30,8 @@ def settings(quick: bool) -> dict[str, Any]:
         "width": WIDTH,
         "time": 20.0,
         "cells": 256,
-        "particles": 2000,
+        "particles": 1000,
+        "save_every": 0.05,
         "step": 5e-3,
         "seed": 0,
         "sizes": [100, 1000, 10_000, 100_000],
@@ -49,10 +50,10 @@ def data(quick: bool, out: Path = Path("results")) -> Path:
 def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
     game, flow = mf.games.oscillator(coupling=3.0), mf.Langevin(beta=s["beta"])
     start = mf.Start(x=mf.concentrated(s["centres"][0], s["width"]), y=mf.concentrated(s["centres"][1], s["width"]))
-    field = mf.solve(game, flow, start, time=s["time"], cells=s["cells"], save_every=0.1)
+    field = mf.solve(game, flow, start, time=s["time"], cells=s["cells"], save_every=s["save_every"])
     swarm = mf.simulate(
         game, flow, start, time=s["time"], step=s["step"], scheme="strang",
-        particles=s["particles"], seed=s["seed"], save_every=0.1,
+        particles=s["particles"], seed=s["seed"], save_every=s["save_every"],
     )  # fmt: skip
     comparison = mf.compare(
         game, flow, start, time=s["compare_time"], particles=s["sizes"], replicas=s["replicas"],
@@ -113,15 +114,16 @@ def draw_flows(part: Any, held: dict[str, np.ndarray]) -> None:
         ax.set_title(title)
     for ax in axes[1]:
         ax.set_xlabel("time $t$")
+        ax.set_xticks(np.linspace(0, held["times"][-1], 5))
 
 
 def draw_orbit(ax: Any, held: dict[str, np.ndarray]) -> None:
     """(E sin x, E sin y): a limit cycle around a stable Gibbs point."""
-    ax.plot(*held["swarm_orbit"].T, color=ORANGE, lw=0.8, alpha=0.8, label="particles")
-    ax.plot(*held["field_orbit"].T, color=BLUE, lw=1.6, label="mean field")
+    ax.plot(*held["field_orbit"].T, color=BLUE, lw=1.2, label="mean field")
+    ax.plot(*held["swarm_orbit"].T, ".", color=ORANGE, ms=4, mew=0, label="particles")
     ax.plot(*held["field_orbit"][0], "o", color=BLUE, ms=4)
-    ax.plot(*held["gibbs"], "*", color=GREY, ms=9, label="Gibbs point (9)")
+    ax.plot(*held["gibbs"], "*", color="black", ms=9, label="Gibbs point (9)")
     ax.set(xlabel=r"$\mathbb{E}\,\sin x$", ylabel=r"$\mathbb{E}\,\sin y$", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
     ax.set_aspect("equal")
-    ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2)
+    ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2, markerscale=1)
     ax.set_title("the orbit: a limit cycle")
