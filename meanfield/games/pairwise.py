@@ -20,6 +20,21 @@ class Pairwise(Game):
         """Riemannian gradient of l in player p's variable at all pairs: (n, m, a) or (n, m, b)."""
         raise TypeError(f"{self.name} gives no gradient")
 
+    def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
+        """Laplace-Beltrami of l in player p's variable at all pairs, shape (n, m)."""
+        raise NotImplementedError
+
+    def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
+        if type(self).pair_laplacian is Pairwise.pair_laplacian:
+            return super().laplacian(p, points, opponent)
+
+        def block(q: Array) -> Array:
+            nodes = opponent.points
+            pairs = self.pair_laplacian(0, q, nodes) if p == 0 else self.pair_laplacian(1, nodes, q).T
+            return SIGNS[p] * (pairs @ opponent.masses)
+
+        return self._rows(points, len(opponent), block)
+
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         """Cost (n,) of player p at points (n, a) and its gradient (n, a) against atoms of the opponent."""
         cost = self._rows(points, len(nodes), lambda q: SIGNS[p] * (self._oriented(p, q, nodes) @ masses))

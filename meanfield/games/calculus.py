@@ -1,0 +1,278 @@
+"""Formulas as graphs with every common part stored once, their derivatives and their values.
+
+A graph holds its operations in an order in which arguments come first, so that every pass over it
+is a loop. Equal operations are one entry; constants are folded, zeros and ones disappear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from meanfield.games.grammar import Node
+
+LIMIT = 50_000  # operations, derivatives included
+
+# Entry: (op, arguments, value). "const" and "var" have a value, "pow" its constant exponent.
+Entry = tuple[str, tuple[int, ...], Any]
+
+NUMPY: dict[str, Any] = {
+    "add": np.add, "mul": np.multiply, "div": np.divide, "neg": np.negative, "sin": np.sin, "cos": np.cos,
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "abs": np.abs, "sign": np.sign,
+}  # fmt: skip
+
+
+class Graph:
+    """Operations `entries`, and constructors that add to them; variables are numbered from 0."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._known: dict[Entry, int] = {}
+        self._slopes: dict[tuple[int, int], int] = {}
+
+    def _add(self, op: str, args: tuple[int, ...], value: Any = None) -> int:
+        entry = (op, args, value)
+        if entry not in self._known:
+            if len(self.entries) >= LIMIT:
+                raise ValueError(f"the loss and its derivatives take more than {LIMIT} operations; use function()")
+            self._known[entry] = len(self.entries)
+            self.entries.append(entry)
+        return self._known[entry]
+
+    def constant(self, value: float) -> int:
+        return self._add("const", (), float(value) + 0.0)
+
+    def variable(self, number: int) -> int:
+        return self._add("var", (), number)
+
+    def _number(self, i: int) -> float | None:
+        op, _, value = self.entries[i]
+        return value if op == "const" else None
+
+    def add(self, a: int, b: int) -> int:
+        u, v = self._number(a), self._number(b)
+        if u is not None and v is not None:
+            return self.constant(u + v)
+        if u == 0:
+            return b
+        if v == 0:
+            return a
+        return self._add("add", (min(a, b), max(a, b)))
+
+    def mul(self, a: int, b: int) -> int:
+        u, v = self._number(a), self._number(b)
+        if u is not None and v is not None:
+            return self.constant(u * v)
+        if u is None and v is not None:
+            return self.mul(b, a)
+        if u == 0:
+            return a
+        if u == 1:
+            return b
+        if u == -1:
+            return self.neg(b)
+        op, args, _ = self.entries[b]
+        if u is not None and op == "neg":
+            return self.mul(self.constant(-u), args[0])
+        if u is not None and op == "mul" and (w := self._number(args[0])) is not None:
+            return self.mul(self.constant(u * w), args[1])
+        return self._add("mul", (a, b) if u is not None else (min(a, b), max(a, b)))
+
+    def neg(self, a: int) -> int:
+        op, args, value = self.entries[a]
+        if op == "const":
+            return self.constant(-value)
+        if op == "neg":
+            return args[0]
+        if op == "mul" and (w := self._number(args[0])) is not None:
+            return self.mul(self.constant(-w), args[1])
+        return self._add("neg", (a,))
+
+    def div(self, a: int, b: int) -> int:
+        v = self._number(b)
+        if v:
+            return self.mul(self.constant(1 / v), a) if math.frexp(v)[0] in (0.5, -0.5) else self._quotient(a, b)
+        return self._quotient(a, b)
+
+    def _quotient(self, a: int, b: int) -> int:
+        u, v = self._number(a), self._number(b)
+        if u is not None and v:
+            return self.constant(u / v)
+        return a if u == 0 else self._add("div", (a, b))
+
+    def power(self, a: int, n: float) -> int:
+        if n == 0:
+            return self.constant(1.0)
+        if n == 1:
+            return a
+        if n == 0.5:
+            return self.call("sqrt", a)
+        if n < 0 and float(n).is_integer():
+            return self.div(self.constant(1.0), self.power(a, -n))
+        return self._add("pow", (a,), int(n) if float(n).is_integer() else float(n))
+
+    def call(self, name: str, a: int) -> int:
+        if name == "tan":
+            return self.div(self.call("sin", a), self.call("cos", a))
+        return self._add(name, (a,))
+
+    def sum(self, parts: Iterable[int]) -> int:
+        total = self.constant(0.0)
+        for part in parts:
+            total = self.add(total, part)
+        return total
+
+    def insert(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
+        """The operations of a checked tree; `number` maps (player, index) to variables."""
+        if node.op == "number":
+            return self.constant(node.value)
+        if node.op == "variable":
+            return self.variable(number[node.value])
+        if node.op == "product":
+            return self._product(node, number)
+        args = [self.insert(arg, number) for arg in node.args]
+        if node.op == "sum":
+            return self.sum(args)
+        if node.op == "negative":
+            return self.neg(args[0])
+        if node.op == "inverse":
+            return self.div(self.constant(1.0), args[0])
+        return self.power(args[0], node.value) if node.op == "power" else self.call(node.value, args[0])
+
+    def _product(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
+        total = self.constant(1.0)
+        for arg in node.args:
+            if arg.op == "inverse":
+                total = self.div(total, self.insert(arg.args[0], number))
+            else:
+                total = self.mul(total, self.insert(arg, number))
+        return total
+
+    def slope(self, root: int, var: int) -> int:
+        """The derivative of an operation with respect to a variable."""
+        for i in self.needed([root]):
+            if (i, var) not in self._slopes:
+                self._slopes[i, var] = self._slope(i, var)
+        return self._slopes[root, var]
+
+    def _slope(self, i: int, var: int) -> int:
+        op, args, value = self.entries[i]
+        d = [self._slopes[a, var] for a in args]
+        if op == "const":
+            return i if value == 0 else self.constant(0.0)
+        if op == "var":
+            return self.constant(1.0 if value == var else 0.0)
+        if op == "add":
+            return self.add(*d)
+        if op == "mul":
+            return self.add(self.mul(d[0], args[1]), self.mul(args[0], d[1]))
+        if op == "div":
+            # (a/b)' = (a' - (a/b) b')/b uses the quotient again.
+            return self.div(self.add(d[0], self.neg(self.mul(i, d[1]))), args[1])
+        if self._number(d[0]) == 0:
+            return d[0]
+        return self.mul(self._outer(i), d[0])
+
+    def _outer(self, i: int) -> int:
+        """f'(u) for the operation f(u) of one argument."""
+        op, (u,), value = self.entries[i]
+        one = self.constant(1.0)
+        if op == "neg":
+            return self.constant(-1.0)
+        if op == "pow":
+            return self.mul(self.constant(value), self.power(u, value - 1))
+        if op == "sqrt":
+            return self.div(self.constant(0.5), i)
+        if op == "log":
+            return self.div(one, u)
+        if op == "tanh":
+            return self.add(one, self.neg(self.power(i, 2)))
+        if op == "atan":
+            return self.div(one, self.add(one, self.power(u, 2)))
+        if op in ("asin", "acos"):
+            slope = self.div(one, self.call("sqrt", self.add(one, self.neg(self.power(u, 2)))))
+            return slope if op == "asin" else self.neg(slope)
+        if op == "cos":
+            return self.neg(self.call("sin", u))
+        if op == "sign":
+            return self.constant(0.0)
+        return self.call({"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}[op], u)
+
+    def needed(self, roots: Sequence[int]) -> list[int]:
+        """The operations that the roots are made of, arguments first."""
+        seen, stack = set(), list(roots)
+        while stack:
+            i = stack.pop()
+            if i not in seen:
+                seen.add(i)
+                stack.extend(self.entries[i][1])
+        return sorted(seen)
+
+    def evaluate(self, roots: Sequence[int], variables: Sequence[Any]) -> list[Any]:
+        """Values of the roots where variable k is the array variables[k]; arrays broadcast.
+
+        Each intermediate value is dropped after its last use.
+        """
+        order = self.needed(roots)
+        last = {arg: i for i in order for arg in self.entries[i][1]}
+        keep, values = set(roots), dict[int, Any]()
+        for i in order:
+            op, args, value = self.entries[i]
+            values[i] = _apply(op, [values[a] for a in args], value, variables)
+            for a in set(args):
+                if last[a] == i and a not in keep:
+                    del values[a]
+        return [values[r] for r in roots]
+
+    def copy_into(self, other: Graph, roots: Sequence[int], number: Mapping[int, int]) -> list[int]:
+        """The roots rebuilt in another graph with variables renumbered."""
+        made: dict[int, int] = {}
+        for i in self.needed(roots):
+            op, args, value = self.entries[i]
+            new = tuple(made[a] for a in args)
+            made[i] = other._rebuild(op, new, number[value] if op == "var" else value)
+        return [made[r] for r in roots]
+
+    def _rebuild(self, op: str, args: tuple[int, ...], value: Any) -> int:
+        if op in ("add", "mul"):
+            args = (min(args), max(args)) if self._number(args[0]) is None else args
+        return self._add(op, args, value)
+
+
+def _apply(op: str, args: list[Any], value: Any, variables: Sequence[Any]) -> Any:
+    if op == "const":
+        return value
+    if op == "var":
+        return variables[value]
+    if op == "pow":
+        return _integer_power(args[0], value) if isinstance(value, int) else np.power(args[0], value)
+    return NUMPY[op](*args)
+
+
+def _integer_power(u: Any, n: int) -> Any:
+    """u**n by repeated squaring, as the compiled code does it."""
+    total: Any = None
+    while n:
+        if n & 1:
+            total = u if total is None else total * u
+        n >>= 1
+        if n:
+            u = u * u
+    return total
+
+
+def tangent(graph: Graph, slopes: Sequence[int], variables: Sequence[int]) -> list[int]:
+    """The part of an ambient vector tangent to the unit sphere: g - (x.g) x."""
+    along = dot(graph, slopes, variables)
+    return [
+        graph.add(g, graph.neg(graph.mul(along, graph.variable(v)))) for v, g in zip(variables, slopes, strict=True)
+    ]
+
+
+def dot(graph: Graph, parts: Sequence[int], variables: Sequence[int]) -> int:
+    """sum_k x_k g_k for the variables x_k and operations g_k."""
+    return graph.sum(graph.mul(graph.variable(v), g) for v, g in zip(variables, parts, strict=True))

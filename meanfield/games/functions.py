@@ -1,0 +1,147 @@
+"""Games given by a user's numpy function, with gradients of the user's or by differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.pairwise import Pairwise
+from meanfield.manifolds import Manifold, Torus
+
+Loss = Callable[[Array, Array], Array]
+FIRST, SECOND = 1e-3, 2e-3  # steps of the first and second differences, in units of the period over 2 pi
+
+
+def function(
+    loss: Loss,
+    X: Manifold,
+    Y: Manifold,
+    gradient_x: Loss | None = None,
+    gradient_y: Loss | None = None,
+    name: str | None = None,
+) -> Function:
+    """The game of a numpy function loss(x, y) of points x (n, 1, a) and y (1, m, b) -> (n, m).
+
+    gradient_x, gradient_y: loss's derivatives in the coordinates of x (n, m, a) and of y (n, m, b);
+    they are projected on the tangent spaces. Without them central differences of fourth order along
+    the manifold are taken, whose error is about 1e-12 max|l| + 3e-14 max|d^5 l| (of Laplacians:
+    3e-10 max|l| + 2e-13 max|d^6 l|), derivatives along unit vectors, angles in units of period/2 pi.
+
+    Raises ValueError when outputs have a wrong shape or are not finite, when the loss is not
+    periodic on a torus, and when a given gradient disagrees with differences of the loss.
+    """
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of points x and y, got {type(loss).__name__}")
+    for which, manifold in (("X", X), ("Y", Y)):
+        if not hasattr(manifold, "retract"):
+            raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
+    game = Function(loss, X, Y, (gradient_x, gradient_y), name or getattr(loss, "__name__", "function"))
+    _probe(game)
+    return game
+
+
+class Function(Pairwise):
+    """A game known by a function; every look at it is checked."""
+
+    def __init__(
+        self, loss: Loss, X: Manifold, Y: Manifold, gradients: tuple[Loss | None, Loss | None], name: str
+    ) -> None:
+        self.given, self.gradients, self.X, self.Y = loss, gradients, X, Y
+        self.name, self.statement, self.answers = name, "", {}
+
+    def loss(self, x: Array, y: Array) -> Array:
+        return self._checked("loss", self.given(x[:, None, :], y[None, :, :]), x, y, ())
+
+    def _checked(self, what: str, output: Any, x: Array, y: Array, tail: tuple[int, ...]) -> Array:
+        """The output as floats; ValueError naming the function when its shape or an entry is wrong."""
+        wanted = (len(x), len(y), *tail)
+        try:
+            values = np.asarray(output, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{what} of {self.name!r} must return real numbers, got {type(output).__name__}") from None
+        if values.shape != wanted:
+            raise ValueError(
+                f"{what} of {self.name!r} returned shape {values.shape} for x {(len(x), 1, x.shape[1])} and "
+                f"y {(1, len(y), y.shape[1])}; it must return {wanted}"
+            )
+        if not np.isfinite(values).all():
+            i, j, *_ = np.argwhere(~np.isfinite(values))[0]
+            raise ValueError(f"{what} of {self.name!r} is {values[i, j]} at x = {x[i]}, y = {y[j]}; it must be finite")
+        return values
+
+    def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
+        own, manifold, given = (x, y)[p], self.manifolds[p], self.gradients[p]
+        if given is not None:
+            raw = self._checked(f"gradient_{'xy'[p]}", given(x[:, None, :], y[None, :, :]), x, y, (own.shape[1],))
+            base = own[:, None, :] if p == 0 else own[None, :, :]
+            return manifold.project(np.broadcast_to(base, raw.shape), raw)
+        return self._differences(p, x, y)
+
+    def _differences(self, p: int, x: Array, y: Array) -> Array:
+        """[l(-2h) - 8 l(-h) + 8 l(h) - l(2h)]/12h along each vector of the tangent frame."""
+        frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * self._scale(p)
+        total = np.zeros((len(x), len(y), (x, y)[p].shape[1]))
+        for k in range(frame.shape[1]):
+            far, near = (self._moved(p, x, y, s * h, k) - self._moved(p, x, y, -s * h, k) for s in (2, 1))
+            slope = (8 * near - far) / (12 * h)
+            total += slope[..., None] * (frame[:, None, k] if p == 0 else frame[None, :, k])
+        return total
+
+    def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
+        """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
+        h, dim = SECOND * self._scale(p), self.manifolds[p].dim
+        total = -30 * dim * self.loss(x, y)
+        for k in range(dim):
+            for s, c in ((2, -1), (1, 16)):
+                total += c * (self._moved(p, x, y, s * h, k) + self._moved(p, x, y, -s * h, k))
+        return total / (12 * h * h)
+
+    def _moved(self, p: int, x: Array, y: Array, t: float, k: int) -> Array:
+        """The loss with player p's points moved by t along the k-th vector of the frame."""
+        own, manifold = (x, y)[p], self.manifolds[p]
+        there = manifold.retract(own, t * manifold.basis(own)[:, k])
+        return self.loss(there, y) if p == 0 else self.loss(x, there)
+
+    def _scale(self, p: int) -> float:
+        manifold = self.manifolds[p]
+        return manifold.period / (2 * np.pi) if isinstance(manifold, Torus) else 1.0
+
+    def swapped(self) -> Function:
+        def turned(f: Loss) -> Loss:
+            return lambda y, x: -np.swapaxes(f(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1)), 0, 1)
+
+        gradients = tuple(None if g is None else turned(g) for g in self.gradients[::-1])
+        return Function(turned(self.given), self.Y, self.X, gradients, f"{self.name}, swapped")  # type: ignore[arg-type]
+
+
+def _probe(game: Function) -> None:
+    """Shapes, finiteness, periods and gradients at a few points, 5 against 3 so that no shape is right by chance."""
+    rng = np.random.default_rng(0)
+    x, y = game.X.sample(5, rng), game.Y.sample(3, rng)
+    values = game.loss(x, y)
+    size = float(np.abs(values).max())
+    for p, manifold in enumerate(game.manifolds):
+        if isinstance(manifold, Torus):
+            shift = manifold.period * np.eye(manifold.d)
+            for v in shift:
+                moved = game.loss(x + v, y) if p == 0 else game.loss(x, y + v)
+                if np.abs(moved - values).max() > 1e-9 * max(size, 1e-300):
+                    raise ValueError(
+                        f"loss of {game.name!r} changes when {'xy'[p]} moves by the period {manifold.period:.6g} "
+                        f"of {manifold}; it must be periodic"
+                    )
+        if game.gradients[p] is not None:
+            _compare_gradients(game, p, x, y)
+
+
+def _compare_gradients(game: Function, p: int, x: Array, y: Array) -> None:
+    given, differences = game.pair_gradient(p, x, y), game._differences(p, x, y)
+    off = float(np.abs(given - differences).max())
+    if off > 1e-5 * (1 + float(np.abs(differences).max())):
+        raise ValueError(
+            f"gradient_{'xy'[p]} of {game.name!r} differs from differences of its loss by {off:.3g}; "
+            "give the derivative in the point's own coordinates, or leave it out"
+        )
