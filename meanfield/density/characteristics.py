@@ -75,12 +75,13 @@ class Characteristics:
 
         first = min(self._proposed, until - self.time) or None
         solver = DOP853(self._rates, self.time, self._z, until, first_step=first, rtol=self.tol, atol=self.tol)
+        wanted = max(self._proposed, solver.h_abs)
         while solver.status == "running":
-            before = solver.h_abs
             self._take(solver)
             # A step cut short by `until` says nothing against the longer one that was proposed.
-            cut = solver.status == "finished" and solver.step_size < before
-            self._proposed = max(solver.h_abs, before) if cut else solver.h_abs
+            cut = solver.status == "finished" and solver.step_size < wanted
+            wanted = max(solver.h_abs, wanted) if cut else solver.h_abs
+        self._proposed = wanted
         self.time, self._z = until, solver.y
 
     def _fixed(self, until: float) -> None:
@@ -151,6 +152,7 @@ class Characteristics:
                     UnderResolved,
                     stacklevel=3,
                 )
+                return
 
     def state(self) -> dict[str, Any]:
         return {

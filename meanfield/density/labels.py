@@ -232,9 +232,11 @@ def _low_rank(basis: Basis, features: Array, points: Array, c: Array, player: La
 
 def _trigonometric(basis: TrigBasis, features: Array, c: Array) -> Jet:
     """The derivatives of a cos + b sin are in the span of the features: one product gives all."""
-    a, b = np.split(c, 2)
-    k = basis.waves
-    slopes = np.concatenate([b[:, None] * k, -a[:, None] * k])
-    bends = -np.concatenate([a, b]) * np.tile(np.sum(k**2, axis=1), 2)
-    all_of_it = features @ np.column_stack([c, slopes, bends])
-    return all_of_it[:, 0], all_of_it[:, 1:-1], all_of_it[:, -1]
+    k, J = basis.waves, len(basis.modes)
+    squares = (k * k).sum(1)
+    wanted = np.empty((2 * J, basis.manifold.dim + 2))
+    wanted[:, 0] = c
+    wanted[:J, 1:-1], wanted[J:, 1:-1] = c[J:, None] * k, -c[:J, None] * k
+    wanted[:J, -1], wanted[J:, -1] = -c[:J] * squares, -c[J:] * squares
+    found = features @ wanted
+    return found[:, 0], found[:, 1:-1], found[:, -1]

@@ -1,0 +1,118 @@
+"""Games and closed solutions without diffusion that the tests of two engines share."""
+
+import numpy as np
+from scipy.spatial import ConvexHull, SphericalVoronoi
+
+import meanfield as mf
+from meanfield.games.lowrank import polynomial_from, trigonometric
+from meanfield.games.pairwise import Pairwise
+from meanfield.meshes import Mesh
+
+# l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
+CIRCLE = trigonometric(
+    [((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)], name="circle"
+)
+# l = cos x - cos y: both players' costs are cosines, of x and of y.
+COSINES = trigonometric([((1,), (0,), 1, 0), ((0,), (1,), -1, 0)], name="cosines")
+
+
+def tilted(points):
+    """(1 + 0.5 cos)/(2 pi) on the circle; on S^2 (1 + 0.5 x_3)/(4 pi)."""
+    if points.shape[1] == 3:
+        return (1 + 0.5 * points[:, 2]) / (4 * np.pi)
+    return (1 + 0.5 * np.cos(points[:, 0])) / (2 * np.pi)
+
+
+TILTED = mf.Start(x=tilted, y=tilted)
+
+
+def engine(kind, game, flow, start=TILTED, cells=None, **options):
+    sizes = cells if isinstance(cells, tuple) else (cells, cells)
+    return kind(game, flow, start.laws(game.X, game.Y), cells=sizes, **options)
+
+
+def run(kind, game, flow, time, start=TILTED, cells=None, **options):
+    moving = engine(kind, game, flow, start, cells, **options)
+    moving.advance(time)
+    return moving
+
+
+def modes(measures):
+    """E exp(ikx) and E exp(iky), k = 1, 2, 3, of measures on circles."""
+    return np.array([np.exp(1j * k * m.points[:, 0]) @ m.masses for m in measures for k in (1, 2, 3)])
+
+
+def cosine_flow(a, t):
+    """Where dx/dt = sin x (cost cos x) carries a: tan(x/2) = tan(a/2) e^t. Angles in [0, 2 pi)."""
+    return np.mod(2 * np.arctan2(np.sin(a / 2) * np.exp(t), np.cos(a / 2)), 2 * np.pi)
+
+
+def cosine_shrink(x, t):
+    """da/dx of the same flow, as a function of where it ends: 1/(cosh t + sinh t cos x)."""
+    return 1 / (np.cosh(t) + np.sinh(t) * np.cos(x))
+
+
+def cosine_density(x, t, alpha):
+    """The density at x of the flow with cost cos x, gamma = 1 and alpha = 0 or 1, started at `tilted`.
+
+    Along a path int cos x dt = log(dx/da), so that for alpha = 1 weights fall as da/dx, and their
+    sum under `tilted` is cosh t - sinh t / 4.
+    """
+    shrink = cosine_shrink(x, t)
+    first = tilted(cosine_flow(x, -t)[:, None])
+    return first * shrink ** (1 + alpha) / (np.cosh(t) - np.sinh(t) / 4 if alpha else 1.0)
+
+
+class Pairs(Pairwise):
+    """A trigonometric game on circles shown only through pairs."""
+
+    name = "circle by pairs"
+
+    def __init__(self, game):
+        self.game, self.X, self.Y = game, game.X, game.Y
+
+    def loss(self, x, y):
+        return self.game.loss(x, y)
+
+    def pair_gradient(self, p, x, y):
+        along = np.empty((len(x), len(y), 1))
+        for j in range(len(y)) if p == 0 else range(len(x)):
+            if p == 0:
+                along[:, j] = self.game.gradient(0, x, mf.Measure(y[j : j + 1], None, self.Y))
+            else:
+                along[j] = -self.game.gradient(1, y, mf.Measure(x[j : j + 1], None, self.X))
+        return along
+
+    def swapped(self):
+        return Pairs(self.game.swapped())
+
+
+HEIGHT = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], name="height")
+
+
+def sphere_mesh(level):
+    """Spherical Voronoi cells of a bisected icosahedron: 10 * 4^level + 2 nodes."""
+    golden = (1 + 5**0.5) / 2
+    nodes = np.array([np.roll((0.0, s, t * golden), k) for k in range(3) for s in (-1, 1) for t in (-1, 1)])
+    nodes /= np.linalg.norm(nodes[0])
+    for _ in range(level):
+        edges = np.unique(np.sort(ConvexHull(nodes).simplices[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+        middle = nodes[edges].sum(1)
+        nodes = np.concatenate([nodes, middle / np.linalg.norm(middle, axis=1, keepdims=True)])
+    # No mirror symmetry is left to help the schemes.
+    turn, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))
+    nodes = nodes @ turn
+    cells = SphericalVoronoi(nodes)
+    cells.sort_vertices_of_regions()
+    ends: dict[tuple[int, int], list[int]] = {}
+    for cell, region in enumerate(cells.regions):
+        for a, b in zip(region, np.roll(region, -1), strict=True):
+            ends.setdefault((min(a, b), max(a, b)), []).append(cell)
+    pairs = np.array(sorted(ends.values()))
+    sides = [edge for edge, _ in sorted(ends.items(), key=lambda item: item[1])]
+    length = mf.Sphere(2).distance(*(cells.vertices[list(end)] for end in zip(*sides, strict=True)))
+    i, j = pairs.T
+    faces = nodes[i] + nodes[j]
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    T = length / mf.Sphere(2).distance(nodes[i], nodes[j])
+    return Mesh(mf.Sphere(2), nodes, cells.calculate_areas(), pairs, T, faces)
