@@ -192,12 +192,14 @@ def _watch(v, tail, n, centre):
     """The outer modes' share of the l1 norm; infinite for what is no probability measure."""
     outer = 0.0
     total = 0.0
+    over = 0.0
     shift = np.uint64(centre)
     for j in range(np.uint64(n)):
         size = abs(v[0, shift + j]) + abs(v[1, shift + j])
         outer += tail[j] * size
         total += size
-    return outer / total if total < _LARGEST * n else np.inf
+        over += 1.0 if size > _LARGEST else 0.0
+    return outer / total if over == 0.0 and total < np.inf else np.inf
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,0 +1,405 @@
+"""The Galerkin engine against other methods, exact answers and symmetries."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from benchmarks.problems import CIRCLE
+from meanfield.checks import UnderResolved
+from meanfield.density.galerkin import Galerkin
+from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
+from meanfield.games.lowrank import LowRank, polynomial, trigonometric
+from meanfield.manifolds import Torus
+from meanfield.measures import Measure
+from meanfield.meshes import mesh
+from meanfield.start import Start, concentrated
+
+OSCILLATOR = trigonometric(
+    [
+        ((1,), (0,), -2 / 3, 0.0),
+        ((2,), (0,), 5 / 12, 0.0),
+        ((0,), (1,), 2 / 3, 0.0),
+        ((0,), (2,), -5 / 12, 0.0),
+        ((1,), (-1,), 1.5, 0.0),  # 3 sin x sin y
+        ((1,), (1,), -1.5, 0.0),
+    ]
+)
+BUMPS = Start(concentrated(1.1, 0.04), concentrated(0.0, 0.04))
+
+
+def engine(game, flow, start, cells=(96, 96), **how):
+    return Galerkin(game, flow, start.laws(game.X, game.Y), cells, **how)
+
+
+def run(game, flow, start, time, cells=(96, 96), **how):
+    e = engine(game, flow, start, cells, **how)
+    e.advance(time)
+    return e
+
+
+def nodal_error(run, reference):
+    """The larger player's L1 distance of nodal densities to a reference's, at the first one's nodes."""
+    errors = []
+    for p, mu in enumerate(run.measures()):
+        turn = 2 * np.pi / mu.manifold.period
+        phase = np.exp(1j * turn * mu.points @ reference.wave_numbers(p).T)
+        exact = (2 * (phase @ reference.modes(p)).real - 1) / mu.manifold.volume
+        errors.append(np.abs(mu.values - exact) @ mu.mesh.volumes)
+    return max(errors)
+
+
+def pseudospectral(loss, grids, starts, beta, gamma, time):
+    """Another method: nodal values, V by quadrature of the loss itself, derivatives by FFT, scipy's DOP853."""
+    shapes, periods = [g.shape for g in grids], [g.manifold.period for g in grids]
+    kernel = loss(grids[0].nodes[:, None, :], grids[1].nodes[None, :, :])
+    waves = []
+    for shape, period in zip(shapes, periods, strict=True):
+        k = [2 * np.pi / period * np.fft.fftfreq(n, 1 / n) * (2 * np.abs(np.fft.fftfreq(n)) < 1) for n in shape]
+        waves.append(np.meshgrid(*k, indexing="ij"))
+
+    def slope(p, f):
+        hat = np.fft.fftn(f.reshape(shapes[p]))
+        return [np.fft.ifftn(1j * k * hat).real for k in waves[p]]
+
+    sizes = [int(np.prod(s)) for s in shapes]
+
+    def rhs(_, state):
+        mu = np.split(state, [sizes[0]])
+        costs = (kernel @ (mu[1] * grids[1].volumes), -kernel.T @ (mu[0] * grids[0].volumes))
+        out = []
+        for p in range(2):
+            flux = [
+                mu[p].reshape(shapes[p]) * du + dm / beta
+                for du, dm in zip(slope(p, costs[p]), slope(p, mu[p]), strict=True)
+            ]
+            out.append(gamma[p] * sum(slope(p, f)[a] for a, f in enumerate(flux)).ravel())
+        return np.concatenate(out)
+
+    first = [s / (s @ g.volumes) for s, g in zip(starts, grids, strict=True)]
+    done = solve_ivp(rhs, (0, time), np.concatenate(first), method="DOP853", rtol=1e-10, atol=1e-12)
+    assert done.success
+    return np.split(done.y[:, -1], [sizes[0]])
+
+
+def distance_to(e, reference):
+    return max(float(np.abs(mu.values - f) @ mu.mesh.volumes) for mu, f in zip(e.measures(), reference, strict=True))
+
+
+# -- another method ----------------------------------------------------------------------------
+
+
+def test_agrees_with_a_pseudospectral_solver_on_the_circle():
+    grid = mesh(Torus(1), 65)
+    start = CIRCLE.density(grid.nodes)
+
+    def loss(x, y):
+        x, y = x[..., 0], y[..., 0]
+        return np.cos(x - y) + 0.5 * np.sin(2 * x) * np.cos(y) + 0.3 * np.cos(3 * y)
+
+    gamma = (1.0, 0.6)
+    other = pseudospectral(loss, (grid, grid), (start, start), 5.0, gamma, 1.0)
+    e = run(CIRCLE.game, Langevin(5.0, gamma), CIRCLE.start, 1.0, (65, 65), tol=1e-10)
+    assert distance_to(e, other) < 1e-8
+    # The two players differ, so that a player's drift taken for the other's would be seen.
+    assert np.abs(other[0] - other[1]).max() > 0.1
+
+
+def test_circle_against_a_torus_of_another_period():
+    X, Y = Torus(1, period=3.0), Torus(2, period=5.0)
+    u, v = 2 * np.pi / 3.0, 2 * np.pi / 5.0
+
+    def loss(x, y):
+        x, y1, y2 = u * x[..., 0], v * y[..., 0], v * y[..., 1]
+        return 0.8 * np.cos(x - y1 + 2 * y2) - 0.3 * np.sin(2 * x + y1 - y2) + 0.5 * np.cos(y1 + y2)
+
+    game = trigonometric([((1,), (-1, 2), 0.8, 0.0), ((2,), (1, -1), 0.0, 0.3), ((0,), (1, 1), 0.5, 0.0)], X, Y)
+    grids = mesh(X, 35), mesh(Y, 35)
+    starts = (
+        1 + 0.5 * np.sin(u * grids[0].nodes[:, 0]),
+        (1 + 0.4 * np.cos(v * grids[1].nodes[:, 0])) * (1 + 0.3 * np.sin(v * grids[1].nodes.sum(1))),
+    )
+    start = Start(
+        lambda x: 1 + 0.5 * np.sin(u * x[:, 0]),
+        lambda y: (1 + 0.4 * np.cos(v * y[:, 0])) * (1 + 0.3 * np.sin(v * y.sum(1))),
+    )
+    other = pseudospectral(loss, grids, starts, 4.0, (1.0, 1.0), 0.5)
+    e = run(game, Langevin(4.0), start, 0.5, (35, 35), tol=1e-10)
+    assert distance_to(e, other) < 1e-8
+
+
+# -- convergence -------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+def test_convergence_is_exponential_in_the_modes():
+    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (192, 192), step=0.01)
+    counts = np.array([25, 33, 41, 49, 57, 65])
+    errors = np.array(
+        [nodal_error(run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (n, n), step=0.01), reference) for n in counts]
+    )
+    assert errors[-1] < 3e-6 < 1e-2 < errors[0]
+    rates = -np.diff(np.log(errors)) / np.diff(counts)
+    # An algebraic order would have rates that fall like 1/N; here they stay.
+    assert rates[-3:].mean() > 0.75 * rates[:2].mean() > 0.1
+
+
+def test_order_four_in_time():
+    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=1 / 2560)
+    steps = 1.0 / np.array([20, 40, 80, 160])
+    errors = [nodal_error(run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=h), reference) for h in steps]
+    order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    assert 3.8 < order < 4.3
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-8])
+def test_controlled_step_and_free_modes_meet_the_tolerance(tol):
+    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 5.0, (192, 192), step=0.005)
+    e = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 5.0, (None, None), tol=tol)
+    assert tol / 1000 < nodal_error(e, reference) < tol
+
+
+def test_mass_is_exact():
+    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (128, 128), tol=1e-6)
+    for t in (0.0, 0.01, 3.0, 20.0):
+        e.advance(t)
+        for p, mu in enumerate(e.measures()):
+            zero = (e.wave_numbers(p) == 0).all(axis=1)
+            assert e.modes(p)[zero] == 1.0
+            assert abs(mu.masses.sum() - 1) < 1e-14
+
+
+# -- exact answers -----------------------------------------------------------------------------
+
+
+def test_uniform_equilibrium_has_its_eigenvalues():
+    """l = A cos(k(x - y)): mode k turns and decays with eigenvalues -k^2/beta +- i k^2 A/2."""
+    A, k, beta, eps, time = 1.3, 2, 7.0, 1e-7, 1.7
+    game = trigonometric([((k,), (-k,), A, 0.0)])
+    start = Start(lambda x: 1 + 2 * eps * np.cos(k * x[:, 0]), "uniform")
+    e = run(game, Langevin(beta), start, time, (32, 32), tol=1e-13)
+    at = [e.modes(p)[e.wave_numbers(p)[:, 0] == k][0] / eps for p in (0, 1)]
+    decay, turn = np.exp(-(k**2) * time / beta), k**2 * A / 2 * time
+    # d mu_x = -k^2/beta mu_x - (k^2 A / 2) mu_y, d mu_y = -k^2/beta mu_y + (k^2 A / 2) mu_x.
+    assert abs(at[0] - decay * np.cos(turn)) < 1e-6
+    assert abs(at[1] - decay * np.sin(turn)) < 1e-6
+
+
+@pytest.mark.parametrize("how", [{"step": 0.7}, {"tol": 1e-6}])
+def test_free_motion_is_exact(how):
+    """l = 0: mode k decays as exp(-w^2 |k|^2 t / beta), whatever the step; atoms enter exactly."""
+    X, Y = Torus(1, period=3.0), Torus(2)
+    game = trigonometric([((1,), (0, 1), 0.0, 0.0)], X, Y)
+    points = np.array([[0.4, 1.0], [2.0, 6.1], [3.3, 0.2]])
+    masses = np.array([0.5, 0.2, 0.3])
+    start = Start(lambda x: 1 + 0.5 * np.cos(2 * np.pi / 3 * x[:, 0]), Measure(points, masses, Y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnderResolved)
+        e = run(game, Langevin(2.0), start, 2.1, (16, 16), **how)
+    k = e.wave_numbers(0)[:, 0]
+    expected = np.where(k == 0, 1.0, np.where(k == 1, 0.25 * np.exp(-((2 * np.pi / 3) ** 2) * 2.1 / 2), 0.0))
+    assert np.abs(e.modes(0) - expected).max() < 1e-15
+    k = e.wave_numbers(1)
+    expected = (np.exp(-1j * k @ points.T) @ masses) * np.exp(-np.sum(k**2, 1) * 2.1 / 2)
+    assert np.abs(e.modes(1) - expected).max() < 1e-15
+
+
+def test_atoms_become_wrapped_normals():
+    game = trigonometric([((1,), (1,), 0.0, 0.0)])
+    e = run(game, Langevin(1.0), Start(Measure([[1.0]], None, Torus(1)), "uniform"), 0.3, (64, 64))
+    x, _ = e.measures()
+    gaps = x.points[:, :1] - 1.0 + 2 * np.pi * np.arange(-3, 4)
+    exact = np.exp(-(gaps**2) / (4 * 0.3)).sum(1) / np.sqrt(4 * np.pi * 0.3)
+    assert np.abs(x.values - exact).max() < 1e-12
+
+
+def test_separable_game_tends_to_its_gibbs_densities():
+    """l = f(x) - g(y): each player's law tends to exp(-beta f), exp(-beta g)."""
+
+    def f(x):
+        return np.cos(x) + 0.4 * np.sin(2 * x)
+
+    def g(y):
+        return 0.7 * np.cos(y[:, 0] + y[:, 1]) + 0.3 * np.sin(y[:, 1])
+
+    beta = 3.0
+    game = trigonometric(
+        [
+            ((1,), (0, 0), 1.0, 0.0),
+            ((2,), (0, 0), 0.0, -0.4),
+            ((0,), (1, 1), -0.7, 0.0),
+            ((0,), (0, 1), 0.0, 0.3),
+        ]
+    )
+    e = run(game, Langevin(beta), Start(lambda x: 1 + 0.3 * np.sin(x[:, 0]), "uniform"), 120.0, (48, 32), tol=1e-10)
+    x, y = e.measures()
+    for mu, energy in ((x, f(x.points[:, 0])), (y, g(y.points))):
+        gibbs = np.exp(-beta * energy)
+        assert 0.5 * np.abs(mu.masses - gibbs / gibbs.sum()).sum() < 1e-9
+
+
+def test_the_oscillator_keeps_its_orbit():
+    """Over [20, 60] the norm of (E sin x, E sin y) stays in [0.8737, 1.0136]; the period is 4.0343."""
+    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (128, 128), tol=1e-6)
+    one = [int(np.flatnonzero(e.wave_numbers(p)[:, 0] == 1)[0]) for p in (0, 1)]
+    times = np.linspace(20, 60, 4001)
+    orbit = []
+    for t in times:
+        e.advance(t)
+        orbit.append([-e.modes(p)[one[p]].imag for p in (0, 1)])
+    x, y = np.array(orbit).T
+    norm = np.hypot(x, y)
+    assert (round(norm.min(), 4), round(norm.max(), 4)) == (0.8737, 1.0136)
+    up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
+    crossings = times[up] - x[up] * (times[up + 1] - times[up]) / (x[up + 1] - x[up])
+    assert abs(np.diff(crossings).mean() - 4.0343) < 2e-4
+
+
+# -- symmetries --------------------------------------------------------------------------------
+
+TERMS = [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]
+PLACE = Start(concentrated([1.0, 2.0], 0.5), concentrated(4.0, 0.4))
+
+
+def test_shifting_the_torus_commutes():
+    a, b = np.array([0.7, -1.1]), 0.4
+    moved = []
+    for k, m, re, im in TERMS:  # l(x - a, y - b)
+        turned = (re + 1j * im) * np.exp(-1j * (np.dot(k, a) + m[0] * b))
+        moved.append((k, m, turned.real, turned.imag))
+    start = Start(concentrated([1.7, 0.9], 0.5), concentrated(4.4, 0.4))
+    e = run(trigonometric(TERMS), Langevin(4.0), PLACE, 0.5, (48, 48), step=0.02)
+    s = run(trigonometric(moved), Langevin(4.0), start, 0.5, (48, 48), step=0.02)
+    shift = np.exp(-1j * e.wave_numbers(0) @ a), np.exp(-1j * e.wave_numbers(1)[:, 0] * b)
+    # Bumps are taken by their nodal values: shifting them is exact up to their modes beyond the mesh's.
+    for p in range(2):
+        assert np.abs(e.modes(p) * shift[p] - s.modes(p)).max() < 1e-9
+
+
+def test_swapping_the_players_commutes():
+    game = trigonometric(TERMS)
+    e = run(game, Langevin((4.0, 5.0), (1.0, 0.5)), PLACE, 0.5, (48, 64), tol=1e-8)
+    s = run(game.swapped(), Langevin((5.0, 4.0), (0.5, 1.0)), Start(PLACE.y, PLACE.x), 0.5, (64, 48), tol=1e-8)
+    for p in range(2):
+        assert np.abs(e.modes(p) - s.modes(1 - p)).max() < 1e-13
+
+
+def test_period_is_a_unit_of_length():
+    """On a torus of period P all goes as on one of 2 pi, w^2 times as fast."""
+    P = 1.7
+    w = 2 * np.pi / P
+    start = Start(lambda x: 1 + 0.5 * np.cos(w * (x[:, 0] + x[:, 1])), lambda y: 1 + 0.5 * np.sin(w * y[:, 0]))
+    plain = Start(lambda x: 1 + 0.5 * np.cos(x[:, 0] + x[:, 1]), lambda y: 1 + 0.5 * np.sin(y[:, 0]))
+    wide = run(trigonometric(TERMS), Langevin(4.0), plain, 1.0, (24, 24), step=0.05)
+    game = trigonometric(TERMS, Torus(2, period=P), Torus(1, period=P))
+    small = run(game, Langevin(4.0, gamma=1 / w**2), start, 1.0, (24, 24), step=0.05)
+    for p in range(2):
+        assert np.abs(wide.modes(p) - small.modes(p)).max() < 1e-12
+
+
+def test_gamma_is_a_unit_of_time():
+    one = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=0.05)
+    two = run(CIRCLE.game, Langevin(10.0, gamma=4.0), CIRCLE.start, 0.25, step=0.0125)
+    assert max(np.abs(one.modes(p) - two.modes(p)).max() for p in (0, 1)) < 1e-13
+
+
+# -- use ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells, how", [((96, 80), {"step": 0.03}), ((80, 96), {}), ((None, None), {"tol": 1e-6})])
+def test_goes_on_to_the_same_bits(cells, how):
+    times = (0.3, 0.7, 1.9)
+    whole = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, cells, **how)
+    for t in times:
+        whole.advance(t)
+        if t == 0.7:
+            kept = whole.state()
+    again = engine(CIRCLE.game, Langevin(10.0), Start("uniform", "uniform"), cells, **how)
+    again.restore(kept)
+    assert again.time == 0.7
+    again.advance(1.9)
+    for p in range(2):
+        assert np.array_equal(whole.modes(p), again.modes(p))
+    assert whole.diagnostics() == again.diagnostics()
+
+
+def test_first_measures_are_the_start():
+    e = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (65, 96))
+    x, y = e.measures()
+    assert (len(x), len(y)) == (65, 96)
+    assert np.abs(x.values - CIRCLE.density(x.points)).max() < 1e-14
+    atoms = Start(Measure([[1.0], [2.0]], None, Torus(1)), "uniform")
+    x, _ = engine(CIRCLE.game, Langevin(10.0), atoms, (64, 64)).measures()
+    assert np.sum(x.masses > 0) == 2
+
+
+def test_a_density_start_is_carried_to_other_cells():
+    coarse = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, (96, 96), tol=1e-10)
+    x, y = coarse.measures()
+    fine = run(CIRCLE.game, Langevin(10.0), Start(x, y), 1.0, (128, 160), tol=1e-10)
+    through = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (160, 160), tol=1e-10)
+    assert nodal_error(fine, through) < 1e-9
+
+
+def test_under_resolution_is_said_once():
+    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (32, 32))
+    with pytest.warns(UnderResolved, match="raise `cells`"):
+        e.advance(1.0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        e.advance(1.01)
+    assert not any("outer third" in str(w.message) for w in said)
+    assert e.diagnostics()["worst_tail_x"] > 1e-2
+
+
+def test_a_resolved_run_is_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        e = run(OSCILLATOR, Langevin(25.0), BUMPS, 1.0, (160, 160))
+        e.measures()
+        run(OSCILLATOR, Langevin(25.0), BUMPS, 1.0, (None, None)).measures()
+
+
+def test_an_unstable_step_is_refused():
+    with pytest.raises(ValueError, match="smaller step"):
+        run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 50.0, (128, 128), step=0.5)
+
+
+def _users_game():
+    class Own(LowRank):
+        pass
+
+    X = trigonometric(TERMS).bases[0]
+    return Own(X, polynomial("a", 3).bases[1], np.zeros((X.size, 8)))
+
+
+@pytest.mark.parametrize(
+    "game, flow, how, says",
+    [
+        (polynomial("a", 3), Langevin(1.0), {}, "trigonometric game on tori.*finite-volume"),
+        (_users_game(), Langevin(1.0), {}, "trigonometric game on tori.*finite-volume"),
+        (OSCILLATOR, Wasserstein(), {}, "temperature above 0.*finite-volume"),
+        (OSCILLATOR, MirrorDescent(), {}, "alpha is 1.*finite-volume"),
+        (OSCILLATOR, Flow(gamma=(1.0, 0.0), alpha=(0.0, 1.0), temperature=1.0), {}, "finite-volume"),
+        (OSCILLATOR, Flow(gamma=1.0, temperature=(1.0, 0.0)), {}, "temperature above 0"),
+        (OSCILLATOR, Langevin(1.0), {"cells": (4, 64)}, "at least 5"),
+        (OSCILLATOR, Langevin(1.0), {"cells": ((8, 8), 64)}, "one number or 1"),
+        (OSCILLATOR, Langevin(1.0), {"cells": (4.5, 64)}, "cells must be a whole number"),
+        (OSCILLATOR, Langevin(1.0), {"step": 0.0}, "step must be above 0"),
+        (OSCILLATOR, Langevin(1.0), {"step": np.nan}, "step must be finite"),
+        (OSCILLATOR, Langevin(1.0), {"tol": -1.0}, "tol must be at least"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(game, flow, how, says):
+    start = Start("uniform", "uniform")
+    with pytest.raises(ValueError, match=says):
+        engine(game, flow, start, **how)
+
+
+def test_time_does_not_run_backwards():
+    e = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0)
+    with pytest.raises(ValueError, match="before the present time"):
+        e.advance(0.5)
+    with pytest.raises(ValueError, match="finite"):
+        e.advance(np.inf)
