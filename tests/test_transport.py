@@ -1,0 +1,125 @@
+"""Discrete optimal transport off the circle: against other exact answers, and what it refuses."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import ot
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+import meanfield as mf
+from meanfield.checks import NotConverged
+from meanfield.metrics import transport, w2_squared
+
+MANIFOLDS = [mf.Torus(2), mf.Torus(3, 1.5), mf.Sphere(1), mf.Sphere(2), mf.Sphere(5)]
+
+
+def weighted(manifold, n, rng):
+    m = rng.exponential(size=n)
+    return mf.Measure(manifold.sample(n, rng), m / m.sum(), manifold)
+
+
+@pytest.mark.parametrize("manifold", MANIFOLDS, ids=str)
+def test_equal_atoms_against_the_assignment_problem(manifold):
+    rng = np.random.default_rng(0)
+    x, y = manifold.sample(60, rng), manifold.sample(60, rng)
+    cost = manifold.distance(x[:, None], y[None]) ** 2
+    exact = cost[linear_sum_assignment(cost)].mean()
+    assert w2_squared(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("manifold", MANIFOLDS, ids=str)
+def test_metric_properties(manifold):
+    rng = np.random.default_rng(1)
+    a, b, c = (weighted(manifold, n, rng) for n in (20, 15, 11))
+    assert mf.w2(a, a) == 0
+    assert mf.w2(a, b) == pytest.approx(mf.w2(b, a), rel=1e-12)
+    assert mf.w2(a, c) <= mf.w2(a, b) + mf.w2(b, c) + 1e-12
+    one = mf.Measure(c.points[:1], None, manifold)
+    plan_free = np.sum(a.masses * manifold.distance(a.points, c.points[:1]) ** 2)
+    assert w2_squared(a, one) == pytest.approx(plan_free, rel=1e-12)
+
+
+def test_sphere_of_dimension_one_is_the_circle():
+    rng = np.random.default_rng(2)
+    flat, round_ = mf.Torus(1), mf.Sphere(1)
+    pair = [weighted(flat, n, rng) for n in (30, 45)]
+    bent = [mf.Measure(np.c_[np.cos(m.points), np.sin(m.points)], m.masses, round_) for m in pair]
+    assert w2_squared(*bent) == pytest.approx(w2_squared(*pair), rel=1e-12)
+
+
+def test_shifts_and_rotations_change_nothing():
+    rng = np.random.default_rng(3)
+    torus, sphere = mf.Torus(2), mf.Sphere(2)
+    a, b = weighted(torus, 30, rng), weighted(torus, 20, rng)
+    moved = [mf.Measure(m.points + np.array([1.0, -4.0]), m.masses, torus) for m in (a, b)]
+    assert w2_squared(*moved) == pytest.approx(w2_squared(a, b), rel=1e-12)
+    a, b = weighted(sphere, 30, rng), weighted(sphere, 20, rng)
+    R = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    turned = [mf.Measure(m.points @ R, m.masses, sphere) for m in (a, b)]
+    assert w2_squared(*turned) == pytest.approx(w2_squared(a, b), rel=1e-12)
+
+
+def test_densities_stand_for_atoms_at_nodes():
+    cells = mf.mesh(mf.Torus(2), 8)
+    masses = np.random.default_rng(4).random(64)
+    rho = mf.Density(masses / masses.sum(), cells)
+    rolled = mf.Density(np.roll(rho.masses.reshape(8, 8), 1, 0).ravel(), cells)
+    assert mf.w2(rho, mf.Measure(cells.nodes, rho.masses, cells.manifold)) == 0
+    assert 0 < mf.w2(rho, rolled) <= 2 * np.pi / 8 + 1e-12
+
+
+def test_zero_masses_are_left_out():
+    torus = mf.Torus(2)
+    a = mf.Measure([[0, 0], [1, 1], [2, 2]], [0.5, 0.0, 0.5], torus)
+    b = mf.Measure([[0, 0], [2, 2]], None, torus)
+    assert mf.w2(a, b) == 0
+
+
+def test_problems_too_large_are_refused_before_any_memory_is_taken():
+    torus = mf.Torus(2)
+    big = mf.Measure(torus.sample(20_000, np.random.default_rng(5)), None, torus)
+    with pytest.raises(ValueError, match=r"2\.98 GiB, above the limit of 1 GiB"):
+        mf.w2(big, big)
+
+
+def test_manifolds_must_match():
+    with pytest.raises(ValueError, match="one manifold"):
+        mf.w2(mf.uniform(mf.Torus(2)), mf.uniform(mf.Torus(2, 1.0)))
+
+
+def spoiled(monkeypatch, spoil):
+    exact = ot.lp.emd
+    monkeypatch.setattr(ot.lp, "emd", lambda p, q, M, **options: spoil(*exact(p, q, M, **options)))
+    rng = np.random.default_rng(6)
+    a, b = (weighted(mf.Torus(2), 6, rng) for _ in range(2))
+    with pytest.raises(NotConverged) as error:
+        transport.discrete_w2_squared(a, b)
+    return str(error.value)
+
+
+def test_a_plan_with_wrong_marginals_is_refused(monkeypatch):
+    assert "marginals" in spoiled(monkeypatch, lambda plan, log: (0.999 * plan, log))
+
+
+def test_a_plan_that_is_not_optimal_is_refused(monkeypatch):
+    def swap(plan, log):
+        i, j = np.argwhere(plan > 0)[0]
+        k, l = next((k, l) for k, l in np.argwhere(plan > 0) if k != i and l != j)
+        move = min(plan[i, j], plan[k, l])
+        plan = plan.copy()
+        plan[[i, k], [j, l]] -= move
+        plan[[i, k], [l, j]] += move
+        return plan, log
+
+    assert "proven only within" in spoiled(monkeypatch, swap)
+
+
+def test_a_warning_becomes_an_error(monkeypatch):
+    def complain(plan, log):
+        warnings.warn("numItermax reached before optimality", stacklevel=1)
+        return plan, log
+
+    assert "numItermax" in spoiled(monkeypatch, complain)

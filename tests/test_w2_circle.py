@@ -1,0 +1,221 @@
+"""W2 on the circle against linear programs, brute force, closed forms and its symmetries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+import meanfield as mf
+from meanfield.metrics import prepare, w2_squared
+from tests.convergence import fitted_order
+from validation.w2_circle import against_linear_programs, against_sobolev, random_atoms, uniform_law, z_score
+
+CIRCLE = mf.Torus(1, 3.0)
+UNIT = mf.Torus(1, 1.0)
+
+
+def density(rng, cells, circle=CIRCLE, holes=0.0):
+    m = rng.random(cells) * (rng.random(cells) >= holes)
+    m[0] += 1e-3
+    return mf.Density(m / m.sum(), mf.mesh(circle, cells))
+
+
+def quantiles(measure):
+    """Breakpoints of q and the left and right values there, written apart from the package."""
+    L = measure.manifold.period
+    if isinstance(measure, mf.Density):
+        h = 1 / len(measure)
+        left = np.arange(len(measure)) * h - h / 2
+        right = left + h
+    else:
+        order = np.argsort(measure.points[:, 0], kind="stable")
+        left = right = measure.points[order, 0] / L
+        measure = mf.Measure(measure.points[order], measure.masses[order], measure.manifold)
+    return np.cumsum(measure.masses) / np.sum(measure.masses), left, right, measure.masses
+
+
+def shifted_cost(a, b, theta):
+    """C(theta) by Gauss-Legendre on the merged breakpoints: exact for products of linear pieces."""
+
+    def value(data, q):
+        F, left, right, m = data
+        turn = np.floor(q)
+        i = np.minimum(np.searchsorted(F, q - turn, side="right"), len(F) - 1)
+        inside = (q - turn - F[i] + m[i]) / np.where(m[i] > 0, m[i], 1)
+        return left[i] + inside * (right[i] - left[i]) + turn
+
+    qa, qb = quantiles(a), quantiles(b)
+    cuts = np.unique(np.clip(np.concatenate([[0, 1], qa[0], np.mod(qb[0] - theta, 1)]), 0, 1))
+    nodes = np.array([-np.sqrt(0.6), 0, np.sqrt(0.6)]) / 2 + 0.5
+    width = np.diff(cuts)[:, None]
+    q = cuts[:-1, None] + width * nodes
+    gap = value(qa, q) - value(qb, q + theta)
+    return float(np.sum(width * gap**2 * (np.array([5, 8, 5]) / 18)))
+
+
+def brute_atoms(a, b):
+    """C at every shift that brings two cumulative masses together."""
+    F, G = quantiles(a)[0], quantiles(b)[0]
+    shifts = np.unique((G[None, :] - F[:, None])[..., None] + np.array([-1.0, 0.0, 1.0]))
+    return min(shifted_cost(a, b, t) for t in shifts) * a.manifold.period**2
+
+
+def brute_convex(a, b):
+    found = minimize_scalar(lambda t: shifted_cost(a, b, t), bounds=(-1.2, 1.2), options={"xatol": 1e-9})
+    return found.fun * a.manifold.period**2
+
+
+def test_against_linear_programs():
+    assert against_linear_programs(200, seed=11).max() < 2e-12
+
+
+def test_atoms_against_every_breakpoint():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        a, b = random_atoms(rng, CIRCLE, 7), random_atoms(rng, CIRCLE, 7)
+        # The brute force ties its breakpoints only to rounding, which moves C by 1e-16 periods^2.
+        assert w2_squared(a, b) == pytest.approx(brute_atoms(a, b), rel=1e-12, abs=1e-14)
+
+
+def test_equal_atoms_against_cyclic_matchings():
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 5, 40):
+        x, y = np.sort(rng.random(n)), np.sort(rng.random(n))
+        best = min(
+            np.mean((x - np.roll(y, -s) - np.where(np.arange(n) >= n - s, 1, 0) - k) ** 2)
+            for s in range(n)
+            for k in (-1, 0, 1)
+        )
+        a, b = (mf.Measure(p[:, None], None, UNIT) for p in (x, y))
+        assert w2_squared(a, b) == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.6])
+def test_densities_against_independent_minimisation(holes):
+    rng = np.random.default_rng(2)
+    for cells in (3, 5, 8, 31):
+        rho, other = density(rng, cells, holes=holes), density(rng, cells + 2, holes=holes)
+        atoms = random_atoms(rng, CIRCLE)
+        for a, b in ((atoms, rho), (rho, other)):
+            # The outside search is only as sharp as its shift (1e-9); the exact one must not be above it.
+            exact, found = w2_squared(a, b), brute_convex(a, b)
+            assert exact == pytest.approx(found, rel=1e-7)
+            assert exact <= found * (1 + 1e-12)
+
+
+def test_cells_refined_to_atoms_converge_with_order_two():
+    """r atoms a cell lack its variance, and the ones that are split stand at one point: both O(r^-2)."""
+    rng = np.random.default_rng(3)
+    sizes, errors = np.array([30, 100, 300, 1000, 3000, 10_000]), []
+    pairs = [(density(rng, 6), random_atoms(rng, CIRCLE)) for _ in range(10)]
+    for r in sizes:
+        offsets = ((np.arange(r) + 0.5) / r - 0.5) * CIRCLE.period / 6
+        worst = 0.0
+        for rho, atoms in pairs:
+            fine = mf.Measure((rho.points + offsets).reshape(-1, 1), np.repeat(rho.masses, r) / r, CIRCLE)
+            worst = max(worst, abs(w2_squared(atoms, fine) - w2_squared(atoms, rho)))
+        errors.append(worst)
+    assert fitted_order(sizes, errors) == pytest.approx(-2, abs=0.15)
+    assert errors[-1] < 1e-9
+
+
+def test_cells_are_centred_at_their_nodes():
+    masses = np.zeros(16)
+    masses[0] = 1
+    cell, atom = mf.Density(masses, mf.mesh(CIRCLE, 16)), mf.Measure([[0.0]], None, CIRCLE)
+    assert w2_squared(cell, atom) == pytest.approx((CIRCLE.period / 16) ** 2 / 12, rel=1e-13)
+
+
+def test_uniform_on_two_meshes_is_one_measure():
+    a, b = (mf.Density(np.full(n, 1 / n), mf.mesh(CIRCLE, n)) for n in (12, 35))
+    assert mf.w2(a, b) < 1e-15
+
+
+@pytest.mark.parametrize("s", [0.0, 1e-9, 0.3, 1.4, 1.6, 2.9])
+def test_one_atom_turned(s):
+    a, b = mf.Measure([[0.2]], None, CIRCLE), mf.Measure([[0.2 + s]], None, CIRCLE)
+    assert mf.w2(a, b) == pytest.approx(min(s, 3 - s), rel=1e-6 if s == 1e-9 else 1e-13, abs=1e-16)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.floats(-10, 10))
+def test_symmetries_and_triangle(seed, turn):
+    rng = np.random.default_rng(seed)
+    a, b = random_atoms(rng, CIRCLE), random_atoms(rng, CIRCLE)
+    c = density(rng, 9, holes=0.3)
+    ab, bc, ac = mf.w2(a, b), mf.w2(b, c), mf.w2(a, c)
+    assert ab == pytest.approx(mf.w2(b, a), rel=1e-12, abs=1e-7)
+    assert ac == pytest.approx(mf.w2(c, a), rel=1e-12, abs=1e-7)
+    assert ac <= ab + bc + 1e-12
+    assert mf.w2(a, a) < 1e-7 and mf.w2(c, c) == 0
+    turned = [mf.Measure(m.points + turn, m.masses, CIRCLE) for m in (a, b)]
+    assert mf.w2(*turned) ** 2 == pytest.approx(ab**2, rel=1e-12, abs=1e-13)
+    mirrored = [mf.Measure(-m.points, m.masses, CIRCLE) for m in (a, b)]
+    assert mf.w2(*mirrored) ** 2 == pytest.approx(ab**2, rel=1e-12, abs=1e-13)
+    scaled = [mf.Measure(m.points * 5 / 3, m.masses, mf.Torus(1, 5.0)) for m in (a, b)]
+    assert mf.w2(*scaled) ** 2 == pytest.approx((ab * 5 / 3) ** 2, rel=1e-12, abs=1e-13)
+    cells = int(rng.integers(1, 9))
+    rolled = mf.Density(np.roll(c.masses, cells), c.mesh)
+    moved = mf.Measure(a.points + cells * 3.0 / 9, a.masses, CIRCLE)
+    assert mf.w2(moved, rolled) ** 2 == pytest.approx(ac**2, rel=1e-12, abs=1e-13)
+
+
+def test_zero_and_vanishing_masses_change_nothing():
+    rng = np.random.default_rng(5)
+    x, m = CIRCLE.sample(6, rng), np.array([0.2, 0.3, 0.0, 0.5, 0.0, 1e-300])
+    kept = m > 1e-200
+    rho = density(rng, 20)
+    full, short = mf.Measure(x, m, CIRCLE), mf.Measure(x[kept], m[kept], CIRCLE)
+    assert w2_squared(full, rho) == pytest.approx(w2_squared(short, rho), rel=1e-13)
+    assert w2_squared(full, short) < 1e-15
+
+
+def test_nearly_empty_cells_and_far_atoms():
+    """C'' is astronomically large in a cell without mass; the safeguard must still find the minimum."""
+    m = np.full(64, 1e-200)
+    m[[5, 6, 40]] = [0.2, 0.3, 0.5]
+    thin = mf.Density(m / m.sum(), mf.mesh(UNIT, 64))
+    bare = mf.Density(np.where(m > 1e-100, m, 0), mf.mesh(UNIT, 64))
+    rng = np.random.default_rng(6)
+    for n in (1, 2, 3, 10, 100):
+        atoms = mf.Measure(UNIT.sample(n, rng), None, UNIT)
+        assert w2_squared(atoms, thin) == pytest.approx(w2_squared(atoms, bare), rel=1e-12)
+        assert w2_squared(atoms, bare) == pytest.approx(brute_convex(atoms, bare), rel=1e-7)
+
+
+def test_mean_against_the_uniform_law():
+    rng = np.random.default_rng(7)
+    for n, replicas in ((1, 50), (3, 1500), (10, 1500), (100, 800), (10_000, 100)):
+        for weighted in (False, True):
+            assert abs(z_score(*uniform_law(n, replicas, weighted, rng))) < 4
+
+
+def test_equals_the_sobolev_norm_sample_by_sample():
+    assert against_sobolev(20, seed=8) < 1e-12
+
+
+def test_prepared_measures_give_the_same():
+    rng = np.random.default_rng(9)
+    rho, atoms = density(rng, 50), random_atoms(rng, CIRCLE)
+    assert mf.w2(prepare(rho), prepare(atoms)) == mf.w2(rho, atoms)
+    with pytest.raises(ValueError, match="circle"):
+        prepare(mf.uniform(mf.Torus(2)))
+
+
+def test_bad_input():
+    a = mf.Measure([[0.1]], None, CIRCLE)
+    with pytest.raises(ValueError, match="one manifold"):
+        mf.w2(a, mf.Measure([[0.1]], None, mf.Torus(1)))
+    with pytest.raises(TypeError, match="second argument"):
+        mf.w2(a, np.zeros(3))
+
+
+def test_importing_metrics_loads_nothing_heavy():
+    code = "import sys, meanfield.metrics; sys.exit(bool({'numba', 'ot', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
