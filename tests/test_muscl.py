@@ -249,6 +249,28 @@ def test_densities_on_few_cells_are_said_once():
         thin.advance(6.0)
 
 
+def test_a_step_too_long_for_the_reaction_is_said():
+    with pytest.warns(UnderResolved, match="step = 1.5 errs by about"):
+        run(Muscl, CIRCLE, mf.MirrorDescent(2.0), 3.0, cells=16, step=1.5)
+
+
+def test_costs_that_do_not_fit_in_memory_are_formed_anew(monkeypatch):
+    kept = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
+    monkeypatch.setattr("meanfield.density.muscl.KEPT", 50)
+    formed = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
+    for a, b in zip(kept, formed, strict=True):
+        assert np.abs(a.masses - b.masses).max() < 1e-14
+
+
+def test_a_loss_without_values_ends_the_run():
+    class Broken(Pairs):
+        def cost_matrix(self, p, points, opponent_nodes):
+            return np.full((len(points), len(opponent_nodes)), np.nan)
+
+    with pytest.raises(ValueError, match="is the loss finite"):
+        run(Muscl, Broken(CIRCLE), WFR, 1.0, cells=8)
+
+
 @pytest.mark.parametrize(
     ("say", "options"),
     [
@@ -267,3 +289,15 @@ def test_bad_input_is_refused(say, options):
 def test_a_state_of_other_cells_is_refused():
     with pytest.raises(ValueError, match="resume with the cells"):
         engine(Muscl, CIRCLE, WFR, cells=16).restore(engine(Muscl, CIRCLE, WFR, cells=17).state())
+
+
+def test_solve_runs_both_engines_and_resumes_to_the_same_bits():
+    start = mf.Start(x=tilted, y=tilted)
+    for name in ("characteristics", "muscl"):
+        whole = mf.solve(CIRCLE, WFR, start, time=1.0, cells=64, engine=name, save_every=0.25)
+        half = mf.solve(CIRCLE, WFR, start, time=0.5, cells=64, engine=name, save_every=0.25)
+        rest = mf.solve(CIRCLE, WFR, start, time=1.0, cells=64, engine=name, save_every=0.25, resume=half)
+        assert np.array_equal(whole.x[-1].masses, rest.x[-1].masses)
+        assert np.array_equal(whole.y[-1].points, rest.y[-1].points)
+        assert whole.diagnostics["peak_y"][-1] == rest.diagnostics["peak_y"][-1] > 2
+    assert whole.provenance["engine"] == "muscl"
