@@ -38,7 +38,7 @@ def function(
     for which, manifold in (("X", X), ("Y", Y)):
         if not hasattr(manifold, "retract"):
             raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
-    game = Function(loss, X, Y, (gradient_x, gradient_y), name or getattr(loss, "__name__", "function"))
+    game = Function(loss, X, Y, (gradient_x, gradient_y), str(name or getattr(loss, "__name__", "function")))
     _probe(game)
     return game
 

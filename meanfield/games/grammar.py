@@ -51,11 +51,11 @@ class ExpressionError(ValueError):
 
 def _marked(text: str, start: int, end: int) -> str:
     """A window of the text with carets under [start, end)."""
-    low, high = max(0, start - 60), min(len(text), max(end, start + 1) + 60)
+    end = max(start + 1, min(end, start + 60))
+    low, high = max(0, start - 60), min(len(text), end + 60)
     shown = "".join(c if " " <= c <= "~" else (" " if c in "\t\r\n" else "?") for c in text[low:high])
     lead, tail = ("..." if low else ""), ("..." if high < len(text) else "")
-    carets = "^" * max(1, min(end, high) - start)
-    return f"    {lead}{shown}{tail}\n    {' ' * (len(lead) + start - low)}{carets}"
+    return f"    {lead}{shown}{tail}\n    {' ' * (len(lead) + start - low)}{'^' * (end - start)}"
 
 
 @dataclass(frozen=True)
