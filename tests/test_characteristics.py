@@ -369,3 +369,10 @@ def test_the_papers_spheres_run_from_atoms_in_any_dimension():
     start = mf.Start(*(mf.Measure(M.sample(20, rng), None, M) for M in game.manifolds))
     mu_x, mu_y = run(Characteristics, game, WFR, 1.0, start).measures()
     assert np.isfinite(mu_x.points).all() and mu_y.masses.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_time_only_goes_forward():
+    moving = run(Characteristics, CIRCLE, WFR, 0.2, cells=16)
+    for until, say in ((0.1, "before the present time 0.2"), (np.inf, "finite"), (np.nan, "finite")):
+        with pytest.raises(ValueError, match=say):
+            moving.advance(until)

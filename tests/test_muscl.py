@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
@@ -222,6 +223,43 @@ def test_order_on_the_torus_against_a_closed_product():
     assert -2.3 < fitted_order(sizes, errors) < -1.8
 
 
+def test_both_engines_agree_on_a_coupled_game_on_tori():
+    """Spectral convergence of the one, order 2 of the other, towards one answer."""
+    game, sizes = mf.games.benchmark("torus"), (16, 32, 64)
+    start = mf.Start(*(2 * [lambda q: tilted(q[:, :1]) * tilted(q[:, 1:])]))
+
+    def means(kind, n):
+        waves = np.array([[1, 0], [0, 1], [1, 1], [2, 1]])
+        pair = run(kind, game, WFR, 0.5, start, cells=n).measures()
+        return np.concatenate([m.masses @ np.exp(1j * (m.points @ waves.T)) for m in pair])
+
+    exact = means(Characteristics, 64)
+    few, more = (np.abs(means(Characteristics, n) - exact).max() for n in (16, 32))
+    assert few > 50 * more and more < 1e-4
+    assert -2.3 < fitted_order(sizes, [np.abs(means(Muscl, n) - exact).max() for n in sizes]) < -1.8
+
+
+def test_wang_chizat_atoms_on_nodes_orbit_to_order_two():
+    """Cells at the equilibrium's points lose nothing; (1/4 - a^2)(1/4 - b^2) is conserved."""
+    unit = mf.Torus(1, period=1.0)
+    game = trigonometric([((2,), (0,), 0, -1), ((0,), (2,), 0, -1), ((1,), (1,), 2, 0)], X=unit, Y=unit)
+    start = mf.Start(
+        x=mf.Measure([[3 / 8], [7 / 8]], [0.8, 0.2], unit), y=mf.Measure([[1 / 8], [5 / 8]], [0.6, 0.4], unit)
+    )
+    exact = solve_ivp(
+        lambda t, z: [8 * z[1] * (0.25 - z[0] ** 2), -8 * z[0] * (0.25 - z[1] ** 2)],
+        (0, 3.6), [0.3, 0.1], rtol=1e-12, atol=1e-13, method="DOP853",
+    ).y[:, -1]  # fmt: skip
+    steps, errors = (2.5e-3, 1.25e-3, 6.25e-4), []
+    for h in steps:
+        x, y = run(Muscl, game, WFR, 3.6, start, cells=8, step=h).measures()
+        assert x.masses[[3, 7]].sum() == pytest.approx(1, abs=1e-12)
+        off = np.array([x.masses[3], y.masses[1]]) - 0.5
+        assert np.prod(0.25 - off**2) == pytest.approx(0.16 * 0.24, abs=1e-8)
+        errors.append(np.abs(off - exact).max())
+    assert 1.9 < fitted_order(steps, errors) < 2.1
+
+
 @pytest.mark.parametrize("step", [None, 0.01])
 @pytest.mark.parametrize("flow", ["wfr", "mirror"])
 def test_a_restored_run_goes_on_to_the_same_bits(flow, step):
@@ -301,3 +339,10 @@ def test_solve_runs_both_engines_and_resumes_to_the_same_bits():
         assert np.array_equal(whole.y[-1].points, rest.y[-1].points)
         assert whole.diagnostics["peak_y"][-1] == rest.diagnostics["peak_y"][-1] > 2
     assert whole.provenance["engine"] == "muscl"
+
+
+def test_time_only_goes_forward():
+    moving = run(Muscl, CIRCLE, WFR, 0.2, cells=16)
+    for until, say in ((0.1, "before the present time 0.2"), (np.inf, "finite"), (np.nan, "finite")):
+        with pytest.raises(ValueError, match=say):
+            moving.advance(until)

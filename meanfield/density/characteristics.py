@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, UnderResolved
-from meanfield.density.inputs import refuse_temperature
+from meanfield.density.inputs import later, refuse_temperature
 from meanfield.density.labels import TRUSTED_JUMP, jets, labels, slices
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -66,6 +66,7 @@ class Characteristics:
 
     def advance(self, until: float) -> None:
         """Move to `until`; warns UnderResolved, once, when the nodes no longer carry the moments."""
+        until = later(until, self.time)
         if until > self.time:
             (self._controlled if self.step is None else self._fixed)(until)
         self._watch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meanfield.checks import real
 from meanfield.flows import Flow
 from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
@@ -19,6 +20,14 @@ def refuse_temperature(flow: Flow, name: str) -> None:
                 f'engine "{name}" solves flows at temperature 0, but that of {player} is {rates.temperature:g}; '
                 'use engine="finite-volume"'
             )
+
+
+def later(until: float, now: float) -> float:
+    """`until` as a finite number; raises ValueError when it lies before `now`."""
+    t = real("until", until)
+    if t < now:
+        raise ValueError(f"until is {t:g}, before the present time {now:g}; restore an earlier state to go back")
+    return t
 
 
 def given_measure(law: Law) -> Measure | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, UnderResolved
-from meanfield.density.inputs import mesh_for, refuse_temperature
+from meanfield.density.inputs import later, mesh_for, refuse_temperature
 from meanfield.density.reconstruction import LIMITERS, stencil, transport
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -81,6 +81,7 @@ class Muscl:
     def advance(self, until: float) -> None:
         """Move to `until`; warns UnderResolved, once, when a few cells hold everything, or when a given
         step is too long for the reaction."""
+        until = later(until, self.time)
         if self.step is not None and until > self.time:
             count = max(1, int(np.ceil((until - self.time) / self.step - 1e-9)))
             for end in np.linspace(self.time, until, count + 1)[1:]:
