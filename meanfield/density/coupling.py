@@ -83,6 +83,7 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
     matrix = game.cost_matrix(p, meshes[p].nodes, against)
     values = matrix if features is None else matrix @ features
     first, second = meshes[p].pairs.T
-    steepest = max(float(np.abs(column[second] - column[first]).max()) for column in values.T)
+    blocks = (slice(i, i + 4096) for i in range(0, len(first), 4096))
+    steepest = max(float(np.abs(values[second[b]] - values[first[b]]).max()) for b in blocks)
     slack = 0.05 * float(np.ptp(values)) + 1e-9 * (1 + float(np.abs(values).max()))
     return Probe(float(values.min()) - slack, float(values.max()) + slack, steepest)

@@ -58,9 +58,18 @@ class FaceRates:
         return face_rates(self.code, self.beta, nodes, faces, self.first, self.second, *self.scales)
 
     def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
-        """dm/dt (N,) at costs (1, N), (1, F), and the largest beta |U_j - U_i|."""
+        """dm/dt (N,) at costs (1, N), (1, F), and the largest beta |U_j - U_i|.
+
+        Raises ValueError where rates overflow, which only "face" and "sqrt" can.
+        """
         jumps, peclet = self(nodes, faces)
-        return generate(jumps[0], self.first, self.second, m), peclet
+        flow = generate(jumps[0], self.first, self.second, m)
+        if not np.isfinite(flow).all():
+            raise ValueError(
+                f'"{self.weights}" weights overflow: beta |dU| reaches {peclet:.3g} over a face; '
+                'use weights="sg" or more cells'
+            )
+        return flow, peclet
 
     def spent(self, jumps: Array, m: Array) -> tuple[Array, float]:
         """A3 m and |(A2 A1 - A1 A2) m| in L1, for the three generators of jumps (3, 2, F)."""

@@ -74,7 +74,7 @@ def poisson(q: float) -> tuple[int, Array]:
         weights[k - low] = weights[k - low + 1] * ((k + 1) / q)
     for k in range(mode + 1, high + 1):
         weights[k - low] = weights[k - low - 1] * (q / k)
-    return low, weights / weights.sum()
+    return low, weights / mass(weights)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

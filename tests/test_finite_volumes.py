@@ -1,0 +1,366 @@
+"""Finite volumes for (7): conservation, sign, Gibbs, orders, and the exact answers."""
+
+import warnings
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.optimize import root
+
+from meanfield.checks import UnderResolved
+from meanfield.density.finite_volumes import FiniteVolumes
+from meanfield.flows import Flow, Langevin, WassersteinFisherRao
+from meanfield.games.lowrank import trigonometric
+from meanfield.games.pairwise import Pairwise
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Density, Measure
+from meanfield.meshes import Mesh, mesh
+from meanfield.start import Start, concentrated
+from tests.convergence import fitted_order
+
+# l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
+CIRCLE = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)])
+# the same with 0.6 sin x + 0.2 cos 2y, whose Gibbs point is nowhere uniform
+TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
+                        ((1,), (0,), 0, -0.6), ((0,), (2,), 0.2, 0)])  # fmt: skip
+# l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1
+TORUS = trigonometric([((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25),
+                       ((2, 1), (-1, 0), 0, -0.25)])  # fmt: skip
+
+
+def wavy(points):
+    return np.prod(1 + 0.5 * np.cos(points), axis=1)
+
+
+def engine(game=CIRCLE, beta=10.0, cells=64, start=None, gamma=1.0, **options):
+    laws = (start or Start(x=wavy, y=wavy)).laws(game.X, game.Y)
+    return FiniteVolumes(game, Langevin(beta, gamma), laws, (cells, cells), **options)
+
+
+def moved(*args, until, **options):
+    made = engine(*args, **options)
+    made.advance(until)
+    return made
+
+
+def distance(a, b):
+    """The larger player's L1 distance."""
+    return max(float(np.abs(m - n).sum()) for m, n in zip(a.masses, b.masses, strict=True))
+
+
+def spectral(game, beta, size, until, start=wavy):
+    """Nodal densities by Fourier collocation and DOP853: shares only the loss with the engine."""
+    d, axes = game.X.d, tuple(range(1, game.X.d + 1))
+    grid = np.stack(np.meshgrid(*[np.arange(size) * 2 * np.pi / size] * d, indexing="ij"), -1).reshape(-1, d)
+    kernel = game.loss(grid, grid) * (2 * np.pi / size) ** d
+    k = np.fft.fftfreq(size, 1 / size) * (np.abs(np.fft.fftfreq(size)) < 0.5)
+    waves = [1j * k.reshape([-1 if a == b else 1 for b in range(d)]) for a in range(d)]
+
+    def field(_, flat):
+        rho = flat.reshape(2, -1)
+        costs = np.stack([kernel @ rho[1], -(kernel.T @ rho[0])]).reshape((2,) + (size,) * d)
+        rho = rho.reshape(costs.shape)
+        at, slope = np.fft.fftn(rho, axes=axes), np.fft.fftn(costs, axes=axes)
+        out = np.zeros_like(at)
+        for w in waves:
+            out += w * np.fft.fftn(rho * np.fft.ifftn(w * slope, axes=axes).real, axes=axes) + w**2 * at / beta
+        return np.fft.ifftn(out, axes=axes).real.ravel()
+
+    first = start(grid)
+    first = np.tile(first / (first.sum() * (2 * np.pi / size) ** d), 2)
+    return solve_ivp(field, (0, until), first, method="DOP853", rtol=1e-10, atol=1e-12).y[:, -1].reshape(2, -1)
+
+
+@cache
+def circle_reference():
+    return spectral(CIRCLE, 10.0, 64, 1.0)
+
+
+def test_a_run_keeps_mass_and_sign():
+    run = moved(until=5.0, tol=1e-5)
+    for m in run.masses:
+        assert abs(np.sum(m) - 1) < 1e-14 and m.min() > 0
+    assert run.time == 5.0
+    noted = run.diagnostics()
+    assert noted["steps"] > 5 and noted["mass_correction"] < 1e-13 and 0.1 < noted["largest_peclet"] < 2
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+@pytest.mark.parametrize("game", [CIRCLE, TORUS], ids=["circle", "torus"])
+def test_one_cell_data_stay_nonnegative_at_huge_steps(game, weights):
+    start = Start(x=Measure([[2.0] * game.X.d], None, game.X), y=Measure([[5.0] * game.Y.d], None, game.Y))
+    run = engine(game, cells={1: 64, 2: 12}[game.X.d], start=start, step=10.0, weights=weights)
+    for until in (10.0, 30.0):
+        run.advance(until)
+        for m in run.masses:
+            assert m.min() >= 0 and abs(np.sum(m) - 1) < 1e-14
+
+
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+def test_separable_games_stay_at_their_discrete_gibbs_state(weights):
+    # l = f(x) - g(y), f = cos x - 0.4 sin 2x, g = 0.7 cos(3 y): Gibbs is exp(-beta f), exp(-beta g) at the nodes
+    game = trigonometric([((1,), (0,), 1, 0), ((2,), (0,), 0, 0.4), ((0,), (3,), -0.7, 0)])
+    x = np.arange(64) * 2 * np.pi / 64
+    betas = (6.0, 9.0)
+    U = np.cos(x) - 0.4 * np.sin(2 * x), 0.7 * np.cos(3 * x)
+    on = mesh(Torus(1), 64)
+    gibbs = [np.exp(-b * (u - u.min())) for b, u in zip(betas, U, strict=True)]
+    laws = [Density(m / m.sum(), on) for m in gibbs]
+    run = engine(game, betas, start=Start(*laws), weights=weights, gamma=(1.0, 3.0))
+    run.advance(20.0)
+    for m, law in zip(run.masses, laws, strict=True):
+        assert np.abs(m - law.masses).sum() < 1e-11
+    # ... and come to it from elsewhere: a linear equation with constant rates, exact at any step.
+    # Of f's two wells one is 0.3 deep: the slow mode is gone by t = 400 at temperature 1/2.
+    far = engine(game, 2.0, start=Start(x=concentrated(1.0, 0.1)), weights=weights, step=400.0)
+    far.advance(400.0)
+    assert np.abs(far.masses[0] - np.exp(-2 * U[0]) / np.exp(-2 * U[0]).sum()).sum() < 1e-11
+
+
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+def test_coupled_gibbs_state_stays(weights):
+    beta, kernel = 3.0, TILTED.loss(*[np.arange(64)[:, None] * 2 * np.pi / 64] * 2)
+
+    def answers(a, b):
+        x, y = np.exp(-beta * kernel @ b), np.exp(beta * kernel.T @ a)
+        return x / x.sum(), y / y.sum()
+
+    found = root(lambda s: s - np.concatenate(answers(s[:64], s[64:])), np.full(128, 1 / 64), tol=1e-14)
+    a, b = answers(found.x[:64], found.x[64:])
+    assert np.abs(np.concatenate(answers(a, b)) - np.concatenate([a, b])).max() < 1e-14
+    assert min(np.abs(m - 1 / 64).sum() for m in (a, b)) > 0.1  # not the trivial one
+    on = mesh(Torus(1), 64)
+    run = moved(TILTED, beta, start=Start(Density(a, on), Density(b, on)), weights=weights, until=20.0)
+    assert np.abs(run.masses[0] - a).sum() < 1e-11 and np.abs(run.masses[1] - b).sum() < 1e-11
+
+
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+def test_order_four_in_time_at_fixed_mesh(weights):
+    steps = np.array([48, 96, 192])
+    fine = moved(until=2.0, step=2 / 768, weights=weights)
+    errors = [distance(moved(until=2.0, step=2 / n, weights=weights), fine) for n in steps]
+    assert 3.9 < fitted_order(2 / steps, errors) < 4.1
+
+
+def test_order_four_in_time_with_uneven_steps():
+    def run(n):
+        made = engine(step=2 / n)
+        for until in (0.3, 0.5, 1.1, 1.17, 2.0):  # cuts steps short in different ways
+            made.advance(until)
+        return made
+
+    fine = run(960)
+    assert 3.75 < fitted_order([1 / 60, 1 / 120, 1 / 240], [distance(run(n), fine) for n in (60, 120, 240)]) < 4.25
+
+
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+def test_order_two_in_space_on_the_circle(weights):
+    errors = []
+    for cells in (64, 128, 256):
+        run = moved(until=1.0, cells=cells, tol=1e-6, weights=weights)
+        nodal = [m.values[:: cells // 64] for m in run.measures()]
+        errors.append(max(np.abs(n - r).sum() for n, r in zip(nodal, circle_reference(), strict=True)) * 2 * np.pi / 64)
+    assert -2.1 < fitted_order([64, 128, 256], errors) < -1.9
+    assert errors[-1] < 5e-4
+
+
+@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+def test_order_two_in_space_on_the_torus(weights):
+    reference, errors = spectral(TORUS, 3.0, 16, 0.5).reshape(2, 16, 16), []
+    for cells in (16, 32, 64):
+        run = moved(TORUS, 3.0, until=0.5, cells=cells, tol=1e-5, weights=weights)
+        every = cells // 16
+        nodal = [m.values.reshape(cells, cells)[::every, ::every] for m in run.measures()]
+        errors.append(max(np.abs(n - r).mean() for n, r in zip(nodal, reference, strict=True)))
+    assert -2.15 < fitted_order([16, 32, 64], errors) < -1.85
+
+
+def test_step_control_reaches_its_tolerance():
+    fine = moved(until=2.0, step=2 / 1600)
+    errors = [distance(moved(until=2.0, tol=tol), fine) for tol in (1e-2, 1e-4, 1e-6, 1e-8)]
+    for tol, error in zip((1e-2, 1e-4, 1e-6, 1e-8), errors, strict=True):
+        assert 1e-3 * tol < error < 2 * tol  # per unit of time, over two of them; and not a thousand times too careful
+
+
+def test_entropy_decays_with_costs_frozen():
+    # y's cost does not move x's: KL(mu_x | Gibbs) falls at every step, of any length, even from one cell
+    game = trigonometric([((1,), (0,), 1, 0), ((2,), (0,), 0, 0.4), ((0,), (1,), 1, 0)])
+    x = np.arange(48) * 2 * np.pi / 48
+    gibbs = np.exp(-5 * (np.cos(x) - 0.4 * np.sin(2 * x)))
+    gibbs /= gibbs.sum()
+    for step in (1e-3, 0.1, 3.0):
+        run = engine(game, 5.0, cells=48, start=Start(x=Measure([[0.0]], None, Torus(1))), step=step)
+        last = np.inf
+        for k in range(1, 11):
+            run.advance(k * step)
+            m = run.masses[0]
+            held = m > 0
+            kl = np.sum(m[held] * np.log(m[held] / gibbs[held]))
+            assert kl < last
+            last = kl
+
+
+def test_uniform_equilibrium_rotates_and_decays():
+    # 8.1: l = A cos(x - y): modes e^{ix} have eigenvalues (-1/beta +- i A/2) times the mesh's Laplacian
+    A, beta, eps, until = 1.6, 8.0, 1e-5, 4.0
+    game = trigonometric([((1,), (-1,), A, 0)])
+    cells = 96
+    run = moved(game, beta, until=until, cells=cells, weights="sg", step=0.02,
+                start=Start(x=lambda p: 1 + eps * np.cos(p[:, 0])))  # fmt: skip
+    x = np.arange(cells) * 2 * np.pi / cells
+    a, b = (2 * m @ np.exp(1j * x) / eps for m in run.masses)
+    for square, near in (((np.sin(np.pi / cells) * cells / np.pi) ** 2, 1e-7), (1.0, 1e-3)):  # on the mesh; the limit
+        decay = np.exp(-square * until / beta)
+        assert abs(a - decay * np.cos(square * A / 2 * until)) < near
+        assert abs(b - decay * np.sin(square * A / 2 * until)) < near
+
+
+def test_free_motion_is_exact_at_any_step():
+    # 8.2: l = 0: mode k decays as exp(-k^2 t / beta) (k^2 as the mesh has it); per player
+    game = trigonometric([((1,), (1,), 0, 0)])
+    x = np.arange(64) * 2 * np.pi / 64
+    bump = lambda p: 1 + 0.5 * np.cos(p[:, 0]) + 0.3 * np.sin(3 * p[:, 0])  # noqa: E731
+    run = moved(game, (5.0, 20.0), until=3.0, start=Start(bump, bump), step=3.0)
+    for m, beta in zip(run.masses, (5.0, 20.0), strict=True):
+        for k, size in ((1, 0.25), (3, 0.15j)):
+            found = m @ np.exp(1j * k * x)
+            on_mesh = (np.sin(k * np.pi / 64) * 64 / np.pi) ** 2
+            assert abs(found - size * np.exp(-on_mesh * 3 / beta)) < 1e-13
+            assert abs(found - size * np.exp(-(k**2) * 3 / beta)) < 5e-3
+
+
+def test_shifting_the_game_shifts_the_run():
+    cells, by = 60, 7
+    s = by * 2 * np.pi / cells
+    # l(x - s, y + s) of cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, term by term as phases e^{i(...)}
+    terms = [((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)]
+    turned = []
+    for k, m, re, im in terms:
+        c = (re + 1j * im) * np.exp(1j * (-k[0] + m[0]) * s)
+        turned.append((k, m, c.real, c.imag))
+    start = Start(x=lambda p: wavy(p - s), y=lambda p: wavy(p + s))
+    plain = moved(until=1.0, cells=cells, step=0.05)
+    other = moved(trigonometric(turned), until=1.0, cells=cells, step=0.05, start=start)
+    np.testing.assert_allclose(other.masses[0], np.roll(plain.masses[0], by), atol=1e-13)
+    np.testing.assert_allclose(other.masses[1], np.roll(plain.masses[1], -by), atol=1e-13)
+
+
+def test_swapping_the_players_swaps_the_run():
+    start, back = Start(x=wavy, y="uniform"), Start(x="uniform", y=wavy)
+    plain = moved(beta=(10.0, 4.0), gamma=(1.0, 2.0), start=start, until=1.0)
+    other = moved(CIRCLE.swapped(), beta=(4.0, 10.0), gamma=(2.0, 1.0), start=back, until=1.0)
+    np.testing.assert_allclose(other.masses[0], plain.masses[1], atol=1e-14)
+    np.testing.assert_allclose(other.masses[1], plain.masses[0], atol=1e-14)
+
+
+def test_a_torus_game_of_one_angle_is_the_circle_game():
+    terms = [((1, 0), (-1,), 1, 0), ((2, 0), (1,), 0, -0.25), ((2, 0), (-1,), 0, -0.25), ((0, 0), (3,), 0.3, 0)]
+    game = trigonometric(terms)  # x on T^2, y on the circle
+    first = lambda p: 1 + 0.5 * np.cos(p[:, 0])  # noqa: E731
+    laws = Start(x=first, y=wavy).laws(game.X, game.Y)
+    run = FiniteVolumes(game, Langevin(10.0), laws, ((32, 5), 40), step=0.05, weights="face")
+    run.advance(1.0)
+    flat = FiniteVolumes(CIRCLE, Langevin(10.0), Start(x=wavy, y=wavy).laws(Torus(1), Torus(1)), (32, 40),
+                         step=0.05, weights="face")  # fmt: skip
+    flat.advance(1.0)
+    np.testing.assert_allclose(run.masses[0].reshape(32, 5), np.tile(flat.masses[0][:, None] / 5, 5), atol=1e-14)
+    np.testing.assert_allclose(run.masses[1], flat.masses[1], atol=1e-14)
+
+
+class Plain(Pairwise):
+    """CIRCLE's loss without its features."""
+
+    X = Y = Torus(1)
+    name = "pairwise"
+
+    def loss(self, x, y):
+        return np.cos(x - y.T) + 0.5 * np.sin(2 * x) * np.cos(y.T) + 0.3 * np.cos(3 * y.T)
+
+    def swapped(self):
+        raise NotImplementedError
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+@pytest.mark.parametrize("start", [None, Start(x=Measure([[1.0]], None, Torus(1)), y="uniform")])
+@pytest.mark.parametrize("weights", ["sg", "face"])
+def test_pairwise_and_low_rank_games_agree(weights, start, monkeypatch):
+    low = moved(until=1.0, step=0.1, weights=weights, start=start)
+    dense = moved(Plain(), until=1.0, step=0.1, weights=weights, start=start)
+    assert distance(low, dense) < 1e-12
+    monkeypatch.setattr("meanfield.density.coupling.KEPT", 1000)  # kernels too large to keep come in blocks
+    assert distance(low, moved(Plain(), until=1.0, step=0.1, weights=weights, start=start)) < 1e-12
+
+
+def test_a_mesh_given_without_a_grid_plugs_in():
+    grid = mesh(Torus(1), 64)
+    order = np.random.default_rng(0).permutation(64)
+    place = np.argsort(order)
+    loose = Mesh(
+        Torus(1), grid.nodes[order], grid.volumes[order], place[grid.pairs], grid.transmissibilities, grid.faces
+    )
+    plain, other = moved(until=1.0, step=0.1), moved(until=1.0, step=0.1, cells=loose)
+    for m, n in zip(plain.masses, other.masses, strict=True):
+        np.testing.assert_allclose(n, m[order], atol=1e-14)
+
+
+@pytest.mark.parametrize("step", [None, 0.07])
+def test_resumes_to_the_same_bits(step):
+    whole = engine(step=step, tol=1e-5)
+    whole.advance(0.9)
+    saved = {k: (v.copy() if isinstance(v, np.ndarray) else v) for k, v in whole.state().items()}
+    whole.advance(2.3)
+    again = engine(step=step, tol=1e-5, start=Start(x=concentrated(1.0, 0.2)))
+    again.advance(0.2)
+    again.restore(saved)
+    assert again.time == 0.9
+    again.advance(2.3)
+    assert all(np.array_equal(m, n) for m, n in zip(whole.masses, again.masses, strict=True))
+    assert whole.diagnostics() == again.diagnostics()
+    fresh = engine(step=step, tol=1e-5)
+    fresh.restore(engine(step=step, tol=1e-5).state())  # a state without a past
+    fresh.advance(0.9)
+    assert np.array_equal(fresh.masses[0], saved["masses_x"])
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+def test_auto_takes_face_weights_on_fine_meshes_and_sg_on_coarse_ones():
+    assert engine(cells=256).weights == ("face", "face")
+    assert engine(cells=16).weights == ("sg", "sg")
+    assert engine(cells=64, beta=(1.0, 100.0)).weights == ("face", "sg")
+
+
+def test_coarse_meshes_are_said_once():
+    with pytest.warns(UnderResolved, match="cells per axis") as caught:
+        run = moved(cells=16, beta=40.0, until=1.0)
+    assert len(caught) == 1 and run.diagnostics()["largest_peclet"] > 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        moved(cells=256, until=0.1)
+
+
+def test_refuses_what_it_cannot_do():
+    laws = Start().laws(Torus(1), Torus(1))
+    with pytest.raises(ValueError, match="characteristics"):
+        FiniteVolumes(CIRCLE, WassersteinFisherRao(), laws)
+    with pytest.raises(ValueError, match="characteristics"):
+        FiniteVolumes(CIRCLE, Flow(temperature=(0.1, 0.0)), laws)
+    with pytest.raises(ValueError, match="weights"):
+        engine(weights="upwind")
+    for bad in ({"step": 0.0}, {"step": -1.0}, {"tol": 0.0}, {"tol": np.nan}, {"step": np.inf}):
+        with pytest.raises(ValueError):
+            engine(**bad)
+    with pytest.raises(ValueError, match="Torus"):
+        engine(cells=mesh(Torus(2), 8))
+    with pytest.raises(ValueError):
+        FiniteVolumes(CIRCLE, Langevin(1.0), laws, (mesh(Torus(1, period=1.0), 8), 8))
+    run = moved(until=0.5)
+    with pytest.raises(ValueError, match="until"):
+        run.advance(0.2)
+    with pytest.raises(ValueError, match="shape"):
+        engine(cells=32).restore(run.state())
+    with pytest.raises(ValueError, match='"face" weights overflow'):
+        moved(cells=8, beta=1e5, weights="face", until=1.0)
+    with pytest.raises(ValueError, match="Sphere"):
+        FiniteVolumes(CIRCLE, Langevin(1.0), laws, (mesh(Torus(1), 8), Mesh(Sphere(2), *[np.zeros((1, 3))] * 5)))
