@@ -231,13 +231,19 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """
     if me.variance <= 0.0:
         return
-    q = 0.5 * me.variance
-    scale = math.sqrt(q) * ((1.0 - (s.x.shape[1] - 2) * q / 12.0) if me.sphere else 1.0)
+    scale = kick_scale(me, s.x.shape[1])
     for b in range(len(s.x)):
         x = s.x[b]
         draw(me, x, b, tick, r.t, r.Z)
         geodesic(me, x, scale, r.Z, r.t)
         settle(me, x, r.t)
+
+
+@njit(**JIT)
+def kick_scale(me: Player, a: int) -> float:
+    """sqrt(q) (1 - (n - 1) q/12) on S^n, n = a - 1; sqrt(q) on a torus."""
+    q = 0.5 * me.variance
+    return math.sqrt(q) * (1.0 - (a - 2) * q / 12.0 if me.sphere else 1.0)
 
 
 @njit(**JIT)

@@ -23,7 +23,9 @@ from numba import njit
 
 from meanfield.checks import Array
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+# fastmath is set to False by name: left out, a function takes the setting of whichever compiles it first, and
+# reordered sums would undo the rounding of `_ROUND` below.
+JIT = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
 
 _U32, _U64 = np.uint32, np.uint64

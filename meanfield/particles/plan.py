@@ -116,6 +116,11 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
                 "needs the log-density of the law, which particles do not have; set one of them to zero, "
                 "or use densities (meanfield.solve)"
             )
+        if rates.response > 0:
+            raise ValueError(
+                f"player {name} follows best responses (rate {rates.response:g}): particles that jump to them are not "
+                "simulated; use densities (meanfield.solve)"
+            )
         if type(manifold) not in (Torus, Sphere):
             raise ValueError(f"particles move on tori and spheres; player {name} lives on {manifold}")
 

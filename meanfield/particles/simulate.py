@@ -96,6 +96,14 @@ def simulate(
     return run.trajectory(repr(start) if resume is None else resume.provenance["start"])
 
 
+def bar(total: int, label: str, progress: bool | None, initial: int = 0) -> Any:
+    """A progress bar with time left, by default when standard error is a terminal."""
+    from tqdm import tqdm
+
+    hidden = not sys.stderr.isatty() if progress is None else not progress
+    return tqdm(total=total, initial=initial, desc=label, disable=hidden)
+
+
 def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
     """The settings of the trajectory; what was asked for anew must agree with them."""
     missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
@@ -154,16 +162,13 @@ class _Run:
         self.check_step()
 
     def follow(self, stop: Observer | None, callback: Observer | None, progress: bool | None) -> None:
-        from tqdm import tqdm
-
-        hidden = not sys.stderr.isatty() if progress is None else not progress
         label = f"particles ({self.memory / 1e6:.0f} MB)"
-        with tqdm(total=self.plan.steps, initial=self.done, desc=label, unit="step", disable=hidden) as bar:
+        with bar(self.plan.steps, label, progress, initial=self.done) as shown:
             while self.done < self.plan.steps:
                 # Saves stand at whole multiples of `every`, wherever this run began.
                 steps = min(self.plan.every - self.done % self.plan.every, self.plan.steps - self.done)
                 self.advance(steps)
-                bar.update(steps)
+                shown.update(steps)
                 self.check_step()
                 now = self.save()
                 if callback is not None:

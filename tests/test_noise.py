@@ -1,0 +1,107 @@
+"""The noise: published answers of the generator, the law of the normals, and their numbering."""
+
+import numpy as np
+import pytest
+from numba import njit
+from scipy import stats
+
+from meanfield.particles import noise
+
+
+def words(*values):
+    return tuple(np.uint32(v) for v in values)
+
+
+@pytest.mark.parametrize(
+    "counter, key, answer",
+    [  # Random123, kat_vectors, philox4x32 with 10 rounds
+        ((0,) * 4, (0,) * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_philox_known_answers(counter, key, answer):
+    assert " ".join(f"{int(v):08x}" for v in noise.philox(*words(*counter, *key))) == answer
+
+
+def draw(n, first=0, tick=0, stream=0, replica=0, key=1, refine=1):
+    out = np.empty(n)
+    noise.normals(out, first, tick, stream, replica, np.uint64(key), refine)
+    return out
+
+
+def test_normals_are_box_muller_of_the_words():
+    key, tick, stream, replica = 0x0123456789ABCDEF, 77, 5, 9
+    got = draw(8, 4, tick, stream, replica, key)
+    for q in range(4):
+        a, b, c, d = (int(v) for v in noise.philox(*words(2 + q, tick, stream, replica, key & 0xFFFFFFFF, key >> 32)))
+        u = (((a >> 5) << 26) + (b >> 6) + 1) / 2**53
+        v = (((c >> 5) << 26) + (d >> 6)) / 2**53
+        radius = np.sqrt(-2 * np.log(u))
+        want = radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)
+        np.testing.assert_allclose(got[2 * q : 2 * q + 2], want, rtol=1e-13, atol=1e-14)
+
+
+@njit
+def _tables(x, s, c, u, m):
+    for i in range(len(x)):
+        s[i], c[i] = noise.sincos(x[i])
+        m[i] = noise.minus_log(u[i])
+
+
+def test_elementary_functions():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-1e3, 1e3, 50_000), np.arange(-400, 400) * np.pi / 4, [0.0]])
+    u = np.concatenate([1 - rng.random(len(x) - 160), 2.0 ** -np.arange(54.0), 1 - np.arange(1, 107) * 2.0**-53])
+    s, c, m = np.empty((3, len(x)))
+    _tables(x, s, c, u, m)
+    np.testing.assert_allclose(s, np.sin(x), rtol=0, atol=4e-16)
+    np.testing.assert_allclose(c, np.cos(x), rtol=0, atol=4e-16)
+    np.testing.assert_allclose(m, -np.log(u), rtol=6e-16, atol=0)
+
+
+def test_moments_and_chi_square():
+    n = 1_000_000
+    z = draw(n, key=3)
+    for power, mean, var in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
+        assert abs(np.mean(z**power) - mean) < 4.5 * np.sqrt(var / n), power
+    counts, _ = np.histogram(stats.norm.cdf(z), bins=200, range=(0, 1))
+    assert 1e-4 < stats.chisquare(counts).pvalue < 1 - 1e-4
+    assert stats.kstest(z, "norm").pvalue > 1e-4
+
+
+def test_independence_along_every_part_of_the_counter():
+    n = 200_000
+    base = draw(n)
+    others = [draw(n, tick=1), draw(n, stream=1), draw(n, stream=2), draw(n, replica=1), draw(n, key=2)]
+    others += [draw(n, key=1 + (1 << 32)), draw(n, first=n), np.roll(base, 1), np.roll(base, 2)]
+    for other in others:
+        for f in (lambda z: z, lambda z: (z**2 - 1) / np.sqrt(2)):
+            assert abs(np.mean(f(base) * f(other))) < 4.5 / np.sqrt(n)
+    pairs = np.stack([base[::2], base[1::2]])
+    turn = np.arctan2(pairs[1], pairs[0]) / (2 * np.pi) % 1
+    cells, _, _ = np.histogram2d(turn, stats.chi2.cdf((pairs**2).sum(0), 2), bins=16, range=[[0, 1]] * 2)
+    assert 1e-4 < stats.chisquare(cells.ravel()).pvalue < 1 - 1e-4
+
+
+def test_a_particle_has_its_noise_whatever_the_others():
+    whole = draw(3000, tick=5)
+    np.testing.assert_array_equal(whole[:10], draw(10, tick=5))
+    np.testing.assert_array_equal(whole[1026:1500], draw(474, first=1026, tick=5))
+
+
+@pytest.mark.parametrize("r", [2, 3, 8])
+def test_refined_noise_sums_the_fine_noise(r):
+    coarse = draw(700, tick=6, refine=r)
+    fine = sum(draw(700, tick=6 * r + j) for j in range(r)) / np.sqrt(r)
+    np.testing.assert_allclose(coarse, fine, rtol=0, atol=4e-15)
+
+
+def test_initial_generator_depends_on_seed_replica_player():
+    draws = {tuple(noise.initial_generator(*key).random(2)) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
+    assert len(draws) == 4
+    assert tuple(noise.initial_generator(0, 0, 0).random(2)) in draws

@@ -1,0 +1,347 @@
+"""Particles: the listings of the paper, bits that repeat and resume, manifolds, bad input."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.games.bases import QuadraticBasis, TrigBasis
+from meanfield.games.lowrank import LowRank, polynomial, trigonometric
+from meanfield.games.pairwise import Pairwise
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Measure
+from meanfield.particles.blocks import flat
+from meanfield.particles.ensemble import ensemble
+from meanfield.particles.noise import normals
+from meanfield.particles.plan import make_plan
+from meanfield.particles.simulate import _Run, simulate
+
+FLOWS = {
+    "Wasserstein": mf.Wasserstein(),
+    "Langevin": mf.Langevin(beta=(20.0, 30.0), gamma=(1.0, 0.5)),
+    "Wasserstein-Fisher-Rao": mf.WassersteinFisherRao(gamma=(0.5, 1.0), alpha=(1.0, 2.0)),
+    "mirror descent": mf.MirrorDescent(alpha=1.5),
+    "one reacts, one diffuses": mf.Flow(gamma=1.0, alpha=(1.0, 0.0), temperature=(0.0, 0.05)),
+}
+TORUS_TERMS = [((1, 0), (2,), 0.7, -0.3), ((1, -2), (1,), 0.2, 0.5), ((0, 1), (0,), 0.4, 0.1), ((0, 0), (3,), 0.0, 0.6)]
+
+
+class Hills(Pairwise):
+    """l = exp(cos(x - y)) + sin(x) on circles: no low rank."""
+
+    X = Y = Torus(1)
+    name = "hills"
+
+    def loss(self, x, y):
+        return np.exp(np.cos(x - y.T)) + np.sin(x)
+
+    def swapped(self):
+        raise NotImplementedError
+
+    def pair_gradient(self, p, x, y):
+        gap = x - y.T
+        slope = -np.exp(np.cos(gap)) * np.sin(gap)
+        return (slope + np.cos(x))[..., None] if p == 0 else -slope[..., None]
+
+
+def mixed():
+    """A torus T^2 against the sphere S^3, coefficients by hand."""
+    rng = np.random.default_rng(4)
+    modes = np.array([[1.0, 0.0], [2.0, -1.0], [0.0, 0.0]])
+    bases = TrigBasis(Torus(2, period=3.0), modes), QuadraticBasis(Sphere(3), rng.standard_normal((4, 4)))
+    return LowRank(*bases, 0.3 * rng.standard_normal((6, 10)), name="torus against sphere")
+
+
+GAMES = {
+    "torus": lambda: trigonometric(TORUS_TERMS, X=Torus(2, period=2.5)),
+    "sphere": lambda: polynomial("a", 4, seed=2),
+    "mixed": mixed,
+    "pairwise": Hills,
+}
+
+
+def same(a, b):
+    """Equal to the last bit."""
+    for mu, nu in zip([*a.x, *a.y], [*b.x, *b.y], strict=True):
+        np.testing.assert_array_equal(mu.points, nu.points)
+        np.testing.assert_array_equal(mu.masses, nu.masses)
+    np.testing.assert_array_equal(a.times, b.times)
+    assert set(a.diagnostics) == set(b.diagnostics)
+    for key in a.diagnostics:
+        np.testing.assert_array_equal(a.diagnostics[key], b.diagnostics[key])
+    for p in range(2):
+        for key in ("positions", "log_weights", "weight_sums"):
+            np.testing.assert_array_equal(a.state[key][p], b.state[key][p])
+    for one, two in zip(a.state.get("mean_weights", []), b.state.get("mean_weights", []), strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+def short(game, flow, scheme="euler", time=0.2, **options):
+    options = {"step": 0.01, "particles": (131, 40), "seed": 5, "save_every": 0.05, **options}
+    return simulate(game, flow, mf.Start(), time, scheme=scheme, **options)
+
+
+@pytest.mark.parametrize("scheme", ["euler", "strang"])
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("game", GAMES)
+def test_repeat_resume_and_invariants(game, flow, scheme):
+    game, flow = GAMES[game](), FLOWS[flow]
+    step = 1e-3 if game.name.startswith("l_a") else 0.01
+    options = {"step": step, "save_every": 5 * step, "diagnostics": {"mean": lambda x, y: x.points.mean(0)}}
+    whole = short(game, flow, scheme, 20 * step, **options)
+    same(whole, short(game, flow, scheme, 20 * step, **options))
+    part = short(game, flow, scheme, 10 * step, **options)
+    rest = simulate(game, flow, None, 20 * step, resume=part, diagnostics=options["diagnostics"])
+    same(whole, rest)
+    assert len(part) == 3 and len(rest) == 5
+    for mu in [*whole.x, *whole.y]:
+        assert abs(mu.masses.sum() - 1) < 1e-12 and mu.masses.min() >= 0
+    for manifold, x in zip(game.manifolds, whole.state["positions"], strict=True):
+        if isinstance(manifold, Torus):
+            assert x.min() >= 0 and x.max() < manifold.period
+        else:
+            np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, rtol=0, atol=1e-14)
+    moved = [whole.x[-1].manifold.distance(a[0].points, a[-1].points).max() for a in (whole.x, whole.y)]
+    for rates, distance in zip(flow.players, moved, strict=True):
+        assert (distance > 0) == (rates.gamma > 0)
+
+
+def test_resume_between_saves_goes_on_to_the_same_end():
+    game, flow = GAMES["mixed"](), FLOWS["Langevin"]
+    whole = short(game, flow)
+    part = short(game, flow, time=0.13)
+    rest = simulate(game, flow, mf.Start(), 0.2, resume=part)
+    np.testing.assert_array_equal(whole.x[-1].points, rest.x[-1].points)
+    np.testing.assert_allclose(rest.times, [0, 0.05, 0.1, 0.13, 0.15, 0.2], rtol=0, atol=1e-15)
+
+
+def test_seeds_and_replicas_differ():
+    game, flow = GAMES["torus"](), FLOWS["Langevin"]
+    ends = [short(game, flow, seed=s, replica=r).x for s, r in [(5, 0), (6, 0), (5, 1), (2**64 - 1, 0)]]
+    for i in range(4):
+        for j in range(i):
+            assert abs(ends[i][0].points - ends[j][0].points).max() > 0.1
+            steps = [e[-1].points - e[0].points for e in (ends[i], ends[j])]
+            assert abs(steps[0] - steps[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("game", ["torus", "pairwise"])
+def test_threads_do_not_change_bits(game):
+    game, flow = GAMES[game](), FLOWS["Langevin"]
+    options = {"step": 0.01, "particles": 200, "seed": 3, "save_every": 0.1}
+    serial = [simulate(game, flow, mf.Start(), 0.2, replica=r, **options) for r in range(5)]
+    for threads in (1, 2, 4):
+        runs = list(ensemble(game, flow, mf.Start(), 0.2, replicas=5, threads=threads, **options))
+        for a, b in zip(serial, runs, strict=True):
+            same(a, b)
+    reduced = ensemble(game, flow, mf.Start(), 0.2, replicas=[4, 2], reduce=lambda t: t.x[-1].points, **options)
+    for got, r in zip(reduced, (4, 2), strict=True):
+        np.testing.assert_array_equal(got, serial[r].x[-1].points)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_kernel_forces_are_the_games(game):
+    game = GAMES[game]()
+    rng = np.random.default_rng(0)
+    n = (131, 300)
+    start = mf.Start(
+        *(Measure(m.sample(k, rng), rng.dirichlet(np.ones(k)), m) for m, k in zip(game.manifolds, n, strict=True))
+    )
+    settings = dict(scheme="euler", save_every=None, replica=0, refine=1, placement="atoms")
+    run = _Run(game, mf.Wasserstein(), make_plan(time=0, step=1e-5, particles=n, seed=0, **settings), 0.0, None)
+    run.begin(start)
+    for p, (U, G) in enumerate(run.forces()):
+        me, other = run.saved[p][0], run.saved[1 - p][0]
+        cost, slope = game.cost(p, me.points, other), game.gradient(p, me.points, other)
+        np.testing.assert_allclose(U.ravel()[: n[p]], cost, rtol=0, atol=1e-13 * max(1, abs(cost).max()))
+        np.testing.assert_allclose(flat(G, n[p]), slope, rtol=0, atol=1e-13 * max(1, abs(slope).max()))
+
+
+def listing(game, flow, tr, step, steps, seed):
+    """Algorithms 1 and 2 as they stand in the paper, one line a line."""
+    x, y = tr.x[0].points, tr.y[0].points
+    w = [np.full(len(x), 1 / len(x)), np.full(len(y), 1 / len(y))]
+    sums = [0.0, 0.0]
+    for t in range(steps):
+        mu = [Measure(x, w[0], game.X), Measure(y, w[1], game.Y)]
+        sums = [s + v for s, v in zip(sums, w, strict=True)]
+        ends = []
+        for p, rates in enumerate(flow.players):
+            z, M = mu[p].points, game.manifolds[p]
+            xi = np.empty((z.shape[1], len(z) + len(z) % 2))
+            for k in range(len(xi)):
+                normals(xi[k], 0, t, 2 * k + p, 0, np.uint64(seed), 1)
+            noise = np.sqrt(2 * rates.gamma * rates.temperature * step) * M.project(z, xi[:, : len(z)].T)
+            z = M.retract(z, -rates.gamma * step * game.gradient(p, z, mu[1 - p]) + noise)
+            v = w[p] * np.exp(-rates.alpha * step * game.cost(p, mu[p].points, mu[1 - p]))
+            ends.append((z, v / v.sum()))
+        (x, w0), (y, w1) = ends
+        w = [w0, w1]
+    return x, y, w, [s / steps for s in sums]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("game", GAMES)
+def test_algorithms_1_and_2_literally(game, flow):
+    game, flow = GAMES[game](), FLOWS[flow]
+    tr = short(game, flow, time=0.012, step=1e-3, save_every=None)
+    x, y, w, means = listing(game, flow, tr, 1e-3, 12, 5)
+    for mu, z, v in ((tr.x[-1], x, w[0]), (tr.y[-1], y, w[1])):
+        assert mu.manifold.distance(mu.points, z).max() < 1e-13
+        np.testing.assert_allclose(mu.masses, v, rtol=1e-12)
+    if flow.reacts:
+        for p in range(2):
+            np.testing.assert_allclose(tr.average("weights")[p].masses, means[p], rtol=1e-12)
+
+
+def test_players_swap():
+    game, flow = mixed(), mf.Flow(gamma=(1.0, 0.5), alpha=(0.5, 1.0))
+    rng = np.random.default_rng(1)
+    mu, nu = Measure(game.X.sample(9, rng), None, game.X), Measure(game.Y.sample(6, rng), None, game.Y)
+    back = mf.Flow(gamma=flow.gamma[::-1], alpha=flow.alpha[::-1])
+    for scheme in ("euler", "strang"):
+        options = {"step": 0.01, "scheme": scheme, "placement": "atoms"}
+        one = simulate(game, flow, mf.Start(mu, nu), 0.3, particles=(9, 6), **options)
+        two = simulate(game.swapped(), back, mf.Start(nu, mu), 0.3, particles=(6, 9), **options)
+        for a, b in ((one.x[-1], two.y[-1]), (one.y[-1], two.x[-1])):
+            assert a.manifold.distance(a.points, b.points).max() < 1e-13
+            np.testing.assert_allclose(a.masses, b.masses, rtol=1e-12)
+        np.testing.assert_allclose(one.diagnostics["value"], -two.diagnostics["value"], rtol=0, atol=1e-13)
+
+
+def test_more_particles_keep_the_noise_of_the_first():
+    game = trigonometric([((0,), (0,), 1.0, 0.0)])
+    few, many = (
+        simulate(game, mf.Langevin(10.0), mf.Start(), 0.1, step=0.01, particles=n, save_every=0.1) for n in (51, 1000)
+    )
+    for a, b in ((few.x, many.x), (few.y, many.y)):
+        steps = [(m[1].points - m[0].points + np.pi) % (2 * np.pi) - np.pi for m in (a, b)]
+        np.testing.assert_allclose(steps[0], steps[1][:51], rtol=0, atol=1e-14)
+
+
+def test_quantile_start():
+    bump = mf.concentrated(6.2, 0.04)
+    tr = simulate(GAMES["pairwise"](), mf.Wasserstein(), mf.Start(bump, "uniform"), 0.0, placement="quantile")
+    rng = np.random.default_rng(0)
+    sample = (rng.vonmises(0, 25, 400_000) + 6.2) % (2 * np.pi)
+    for k in (1, 3):
+        assert abs(tr.x[0].integrate(lambda x: np.exp(1j * k * x))[0] - np.exp(1j * k * sample).mean()) < 2e-3
+    np.testing.assert_allclose(np.diff(np.sort(tr.y[0].points[:, 0])), 2 * np.pi / 1000, rtol=1e-9)
+
+
+def test_stop_and_callback_and_early_end():
+    seen = []
+    tr = short(
+        GAMES["torus"](),
+        FLOWS["Langevin"],
+        stop=lambda t, x, y: t > 0.09,
+        callback=lambda t, x, y: seen.append((t, len(x), len(y))),
+    )
+    assert [round(t, 9) for t, *_ in seen] == [0.05, 0.1] and seen[0][1:] == (131, 40)
+    assert tr.times[-1] == pytest.approx(0.1) and "stopped" in tr.provenance["ended"]
+    same(short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr))
+
+
+def test_provenance_and_diagnostics():
+    tr = short(GAMES["sphere"](), FLOWS["Wasserstein"], step=1e-3, time=0.1, save_every=None)
+    assert len(tr) == 101 and tr.provenance["seed"] == 5 and tr.provenance["particles"] == (131, 40)
+    assert tr.provenance["versions"]["numpy"] == np.__version__
+    want = [tr.game.value(x, y) for x, y in tr]
+    np.testing.assert_allclose(tr.diagnostics["value"], want, rtol=0, atol=1e-14)
+    far = tr.game.X.distance(tr.x[3].points, tr.x[4].points).max()
+    assert tr.diagnostics["displacement"][4, 0] == far and tr.diagnostics["displacement"].shape == (101, 2)
+
+
+BAD = [
+    ({"time": 0.105}, "nearest is time=0.1"),
+    ({"time": -1.0}, "time must be at least 0"),
+    ({"save_every": 0.015}, "nearest is save_every=0.02"),
+    ({"save_every": 0.001}, "nearest is save_every=0.01"),
+    ({"step": 0.0}, "step must be above 0"),
+    ({"step": float("nan")}, "step must be finite"),
+    ({"particles": 0}, "particles must be at least 1"),
+    ({"particles": (1, 2, 3)}, "one whole number or two"),
+    ({"particles": 2.5}, "whole number"),
+    ({"seed": -1}, "seed must be at least 0"),
+    ({"seed": 2**64}, "seed must be below"),
+    ({"replica": 2**32}, "replica must be below"),
+    ({"refine": 0}, "refine must be at least 1"),
+    ({"scheme": "milstein"}, "scheme must be one of"),
+    ({"placement": "grid"}, "placement must be one of"),
+    ({"placement": "quantile"}, "defined on circles"),
+    ({"placement": "atoms"}, "needs start.x to be a measure"),
+    ({"time": 1e7, "refine": 100}, "ticks of noise"),
+    ({"time": 1e5, "particles": 10**7, "save_every": 0.01}, "raise save_every"),
+]
+
+
+@pytest.mark.parametrize("options, message", BAD)
+def test_bad_numbers(options, message):
+    with pytest.raises(ValueError, match=message):
+        short(GAMES["torus"](), FLOWS["Langevin"], **options)
+
+
+def test_bad_objects():
+    game, flow = GAMES["torus"](), FLOWS["Langevin"]
+    with pytest.raises(ValueError, match="player y has temperature .* log-density"):
+        short(game, mf.Flow(alpha=(0.0, 1.0), temperature=0.1))
+    with pytest.raises(ValueError, match="best responses"):
+        short(game, mf.Flow(response=1.0))
+    with pytest.raises(TypeError, match="game must be"):
+        short("game", flow)
+    with pytest.raises(TypeError, match="flow must be"):
+        short(game, "Langevin")
+    with pytest.raises(TypeError, match=r"start must be a meanfield\.Start"):
+        simulate(game, flow, None, 0.1)
+    atoms = mf.Start(*(Measure(m.sample(3, np.random.default_rng(0)), None, m) for m in game.manifolds))
+    with pytest.raises(ValueError, match="start.x has 3 atoms; ask for particles=3"):
+        simulate(game, flow, atoms, 0.1, particles=4, placement="atoms")
+    with pytest.raises(TypeError, match="no option of an ensemble"):
+        list(ensemble(game, flow, mf.Start(), 0.1, replicas=2, replica=1))
+
+
+def test_bad_resume():
+    game, flow = GAMES["torus"](), FLOWS["Langevin"]
+    part = short(game, flow, time=0.1)
+    for options, message in (
+        ({"time": 0.05}, "already stands at t=0.1"),
+        ({"step": 0.02}, "made with step=0.01"),
+        ({"particles": 7}, "made with particles="),
+        ({"flow": mf.Langevin(3.0)}, "give the flow"),
+        ({"game": GAMES["mixed"]()}, "give the game"),
+        ({"diagnostics": {"one": lambda x, y: 1.0}}, "give the same"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            simulate(**{"game": game, "flow": flow, "start": None, "time": 0.2, "resume": part, **options})
+    with pytest.raises(ValueError, match="state has no"):
+        empty = mf.Trajectory(part.times, part.x, part.y, game, flow)
+        simulate(game, flow, None, 0.2, resume=empty)
+
+
+@pytest.mark.parametrize("scheme", ["euler", "strang"])
+def test_unstable_steps_are_refused(scheme):
+    steep = trigonometric([((1,), (0,), 40.0, 0.0), ((0,), (1,), 1.0, 0.0)])
+    with pytest.raises(ValueError, match=r"unstable step for player x: gamma dt max\|grad U\| is 4, above") as error:
+        simulate(steep, mf.Wasserstein(), mf.Start(), 1.0, step=0.1, scheme=scheme)
+    good = float(str(error.value).split("a step of ")[1].split(" would do")[0])
+    simulate(steep, mf.Wasserstein(), mf.Start(), good, step=good, scheme=scheme)
+    with pytest.raises(ValueError, match=r"unstable step for player y: the noise's deviation sqrt\(2 gamma T dt\)"):
+        simulate(GAMES["sphere"](), mf.Langevin((1e3, 0.5)), mf.Start(), 1.0, step=0.2, scheme=scheme)
+
+
+def test_a_step_that_becomes_unstable_is_refused_later():
+    """The x player's force grows with the other's concentration: V = 30 cos(x) E cos(y)."""
+    game = trigonometric([((1,), (1,), 15.0, 0.0), ((1,), (-1,), 15.0, 0.0)])
+    start = mf.Start("uniform", mf.concentrated(np.pi / 2, 0.001))
+    with pytest.raises(ValueError, match="unstable step for player x"):
+        simulate(game, mf.Wasserstein((1.0, 0.5)), start, 5.0, step=0.1, save_every=0.1)
+    simulate(game, mf.Wasserstein((1.0, 0.5)), start, 0.1, step=0.1)
+
+
+def test_infinite_forces_are_refused():
+    class Broken(Hills):
+        def pair_gradient(self, p, x, y):
+            return np.full((len(x), len(y), 1), np.nan)
+
+    with pytest.raises(ValueError, match="not finite"):
+        simulate(Broken(), mf.Wasserstein(), mf.Start(), 0.1, step=0.1, particles=3)
