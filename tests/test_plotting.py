@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from figures.__main__ import main
-from figures.store import load, pack, stored, unpack
 from meanfield.manifolds import Manifold
 from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_trajectory
 from meanfield.plotting.comparison import number
@@ -203,41 +201,6 @@ def test_a_comparison_of_one_size_has_no_fit() -> None:
 def test_particle_numbers_are_written_shortly() -> None:
     shown = [number(n) for n in (100, 1000, 30_000, 100_000, 12_345)]
     assert shown == ["$100$", "$10^{3}$", r"$3 \cdot 10^{4}$", "$10^{5}$", "$12345$"]
-
-
-def test_data_of_figures_are_made_once_for_their_settings(tmp_path: Any) -> None:
-    made = []
-
-    def compute() -> dict[str, Any]:
-        made.append(1)
-        return {"a": np.arange(3.0)}
-
-    path = stored(tmp_path / "deep" / "a.npz", {"n": 1}, compute)
-    assert stored(path, {"n": 1}, compute) == path and len(made) == 1
-    assert load(path)["a"].tolist() == [0.0, 1.0, 2.0]
-    stored(path, {"n": 2}, compute)
-    assert len(made) == 2
-    path.write_bytes(b"not an archive")
-    stored(path, {"n": 2}, compute)
-    assert len(made) == 3
-    assert [p.name for p in path.parent.iterdir()] == ["a.npz"]
-    with pytest.raises(TypeError, match="pickle"):
-        stored(tmp_path / "b.npz", {}, lambda: {"a": {}})
-
-
-def test_stored_comparisons_come_back(tmp_path: Any) -> None:
-    c = comparison()
-    back = unpack(load(stored(tmp_path / "c.npz", {}, lambda: pack(c, "c"))), "c")
-    assert back.particles == c.particles and back.sup == c.sup
-    assert back.exponent == c.exponent and back.step_bias == c.step_bias
-    assert np.array_equal(back.w2_squared_low, c.w2_squared_low)
-
-
-def test_the_figures_command_refuses_unknown_names(capsys: Any) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["oscilator"])
-    assert stop.value.code == 2
-    assert "no figure oscilator" in capsys.readouterr().err
 
 
 def test_pictures_work_without_a_display() -> None:

@@ -1,0 +1,119 @@
+"""The figures: data made once for their settings, pictures drawn from what is stored and nothing else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from figures import oscillator, second_game
+from figures.__main__ import FIGURES, main
+from figures.store import load, pack, stored, unpack
+from tests.test_plotting import comparison
+
+
+def test_data_of_figures_are_made_once_for_their_settings(tmp_path: Any) -> None:
+    made = []
+
+    def compute() -> dict[str, Any]:
+        made.append(1)
+        return {"a": np.arange(3.0)}
+
+    path = stored(tmp_path / "deep" / "a.npz", {"n": 1}, compute)
+    assert stored(path, {"n": 1}, compute) == path and len(made) == 1
+    assert load(path)["a"].tolist() == [0.0, 1.0, 2.0]
+    stored(path, {"n": 2}, compute)
+    assert len(made) == 2
+    path.write_bytes(b"not an archive")
+    stored(path, {"n": 2}, compute)
+    assert len(made) == 3
+    assert [p.name for p in path.parent.iterdir()] == ["a.npz"]
+    with pytest.raises(TypeError, match="pickle"):
+        stored(tmp_path / "b.npz", {}, lambda: {"a": {}})
+
+
+def test_stored_comparisons_come_back(tmp_path: Any) -> None:
+    c = comparison()
+    back = unpack(load(stored(tmp_path / "c.npz", {}, lambda: pack(c, "c"))), "c")
+    assert back.particles == c.particles and back.sup == c.sup
+    assert back.exponent == c.exponent and back.step_bias == c.step_bias
+    assert np.array_equal(back.w2_squared_low, c.w2_squared_low)
+
+
+def test_the_figures_command_refuses_unknown_names(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["oscilator"])
+    assert stop.value.code == 2
+    assert "no figure oscilator" in capsys.readouterr().err
+
+
+def test_the_second_game_is_the_one_its_text_states() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, 1)) * 6, rng.random((7, 1)) * 6
+    stated = np.cos(x - y.T) + 0.5 * np.sin(2 * x) * np.cos(y.T) + 0.3 * np.cos(3 * y.T)
+    assert np.allclose(mf.games.trigonometric(second_game.TERMS).loss(x, y), stated, rtol=0, atol=1e-14)
+
+
+def test_the_orbit_is_that_of_the_means_of_sines() -> None:
+    x, y = (mf.Measure([[a], [b]], [0.25, 0.75], mf.Torus(1)) for a, b in ((0.1, 0.2), (0.3, 0.4)))
+    run = mf.Trajectory(np.zeros(1), [x], [y], None, None)
+    exact = [np.sin([0.1, 0.2]) @ [0.25, 0.75], np.sin([0.3, 0.4]) @ [0.25, 0.75]]
+    assert np.allclose(oscillator.orbit(run), [exact], rtol=0, atol=1e-15)
+
+
+def forbid(monkeypatch: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a picture is drawn from stored data; it must not run anything")
+
+    for name in ("solve", "simulate", "compare", "gibbs"):
+        monkeypatch.setattr(mf, name, refuse, raising=False)
+
+
+def test_pictures_are_drawn_from_stored_data_alone(tmp_path: Any, monkeypatch: Any) -> None:
+    forbid(monkeypatch)
+    angle = np.linspace(0, 6, 9)
+    masses = np.full((9, 16), 1 / 16)
+    arrays = {
+        "times": angle, "field_x": masses, "field_y": masses, "swarm_x": masses, "swarm_y": masses,
+        "field_orbit": np.stack([np.cos(angle), np.sin(angle)], 1), "swarm_orbit": np.zeros((9, 2)),
+        "gibbs": np.zeros(2), "particles": np.array(10), **pack(comparison(), "compare"),
+    }  # fmt: skip
+    picture = oscillator.draw(stored(tmp_path / "oscillator.npz", {}, lambda: arrays))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    curves = {key: value for name in second_game.FLOWS for key, value in pack(comparison(), name).items()}
+    picture = second_game.draw(stored(tmp_path / "second_game.npz", {}, lambda: curves))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_quick_and_full_data_are_told_apart(name: str) -> None:
+    figure = {"oscillator": oscillator, "second_game": second_game}[name]
+    assert figure.settings(True) != figure.settings(False)  # type: ignore[attr-defined]
+    assert figure.settings(True) == figure.settings(True)  # type: ignore[attr-defined]
+
+
+def test_one_failing_figure_fails_the_command_but_not_the_others(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+    def fail(quick: bool, out: Any) -> Any:
+        raise ValueError("no data today")
+
+    monkeypatch.setattr(oscillator, "data", fail)
+    monkeypatch.setattr(second_game, "data", lambda quick, out: out / f"quick={quick}")
+    monkeypatch.setattr(second_game, "draw", lambda path: path.with_suffix(".png"))
+    assert main(["--quick", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "no data today" in told.err and "failed: oscillator" in told.err
+    assert "quick=True.png" in told.out
+    assert main(["second_game", "--out", str(tmp_path)]) == 0
+
+
+def test_fields_of_comparisons_are_those_that_pictures_need() -> None:
+    """What `pack` stores is what meanfield.compare returns."""
+    from dataclasses import fields
+
+    names = {f.name for f in fields(mf.compare.__globals__["Comparison"])}
+    wanted = set(vars(comparison()))
+    assert wanted <= names
+    assert isinstance(comparison(), SimpleNamespace)
