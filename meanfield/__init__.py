@@ -21,7 +21,8 @@ _HOMES = {
     "Trajectory": "trajectory",
     "w2": "metrics", "nikaido_isoda": "metrics",
     "simulate": "particles.simulate", "solve": "density.solve",
-    "gibbs": "equilibria", "compare": "studies",
+    "gibbs": "equilibria",
+    "nash": "equilibria", "compare": "studies",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip
 

@@ -1,0 +1,147 @@
+"""Exact equilibria: the double oracle of McMahan, Gordon & Blum (2003), with a certificate.
+
+Finite supports play a matrix game, solved by linear programming; the best responses to its solution
+join the supports, until the bounds of the game's value meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield.checks import Array, NotConverged, real, whole
+from meanfield.equilibria.support import clustered, refine
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.responses import Response, Searches
+
+NEAR = 1e-7  # atoms closer than this (in units of the manifold) are one atom
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrium:
+    """A pair of sparse strategies with its certificate: the game's value lies in [lower, upper].
+
+    `error` = upper - lower bounds the Nikaido-Isoda error of (x, y) when `certified`; otherwise the
+    best responses are those that were found, and `method` says how. An equilibrium need not be the
+    only one.
+    """
+
+    x: Measure
+    y: Measure
+    value: float
+    lower: float
+    upper: float
+    rounds: int
+    certified: bool
+    method: str
+
+    @property
+    def error(self) -> float:
+        return max(self.upper - self.lower, 0.0)
+
+    def __repr__(self) -> str:
+        atoms = f"{len(self.x)} and {len(self.y)} atoms"
+        kind = "certified" if self.certified else "not certified"
+        return (
+            f"Equilibrium: value {self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}] ({kind}), "
+            f"{atoms}, {self.rounds} rounds; {self.method}"
+        )
+
+
+def nash(game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0) -> Equilibrium:
+    """A mixed Nash equilibrium of the game, sparse and certified.
+
+    Stops when the certificate is below `tol` (relative to the losses met), after `rounds` rounds, or
+    when nothing new can be added; the atoms are then merged, and refined by Newton's method on the
+    equilibrium's own equations (positions, weights, value). The certificate says what was reached.
+    Exact for games that are quadratic on spheres, in any dimension; for others it is as good as the
+    search for best responses (`method`).
+    """
+    real("tol", tol, 0.0, strict=True)
+    oracle = _Oracle(game)
+    rng = np.random.default_rng(seed)
+    supports = [M.sample(1, rng) for M in game.manifolds]
+    best: Equilibrium | None = None
+    tried = np.inf
+    for k in range(whole("rounds", rounds)):
+        pair = _matrix_game(game, supports)
+        found, responses = oracle(*pair, rounds=k + 1)
+        best = found if best is None else _better(best, found)
+        scale = 1 + float(np.abs(game.loss(*supports)).max())
+        if best.error < min(0.1 * tried, 1e-2 * scale):
+            tried = best.error
+            best = _refined(game, oracle, best)
+        if best.error <= tol * scale:
+            break
+        grown = [_grown(game, p, supports[p], responses[p], 1e-3 * found.error) for p in (0, 1)]
+        if all(len(new) == len(old) for new, old in zip(grown, supports, strict=True)):
+            break
+        supports = grown
+    assert best is not None
+    return _refined(game, oracle, best)
+
+
+def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
+    """The equilibrium merged and solved for on its support, where its certificate is better for it."""
+    polished = refine(game, clustered(found.x), clustered(found.y))
+    return found if polished is None else _better(found, oracle(*polished, rounds=found.rounds)[0])
+
+
+class _Oracle:
+    """Best responses to a pair, and the certificate that they make."""
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self.searches = Searches(game)
+
+    def __call__(self, mu_x: Measure, mu_y: Measure, rounds: int) -> tuple[Equilibrium, tuple[Response, Response]]:
+        to_y = self.searches.best_response(0, mu_y)
+        to_x = self.searches.best_response(1, mu_x)
+        certified = bool(np.isfinite(to_y.floor) and np.isfinite(to_x.floor))
+        lower, upper = (to_y.floor, -to_x.floor) if certified else (to_y.value, -to_x.value)
+        value = self.game.value(mu_x, mu_y)
+        return Equilibrium(mu_x, mu_y, value, lower, upper, rounds, certified, to_y.method), (to_y, to_x)
+
+
+def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
+    return b if b.error < a.error else a
+
+
+def _grown(game: Game, p: int, support: Array, response: Response, slack: float) -> Array:
+    """The support with the best response added, and its near-ties, unless they are there already."""
+    M = game.manifolds[p]
+    for point, value in zip(response.minimisers, response.values, strict=True):
+        if value <= response.value + slack and M.distance(support, point).min() > NEAR:
+            support = np.concatenate([support, point[None]])
+    return support
+
+
+def _matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
+    """Equilibrium of the matrix game on finite supports, by one linear program and its dual."""
+    from scipy.optimize import linprog
+
+    A = game.loss(*supports)
+    n, m = A.shape
+    # Scaled to [0, 1]: HiGHS's tolerances are absolute.
+    A = (A - A.min()) / max(float(np.ptp(A)), 1e-300)
+    program = {
+        "c": np.r_[np.zeros(n), 1.0], "A_ub": np.c_[A.T, -np.ones(m)], "b_ub": np.zeros(m),
+        "A_eq": np.r_[np.ones(n), 0.0][None], "b_eq": [1.0], "bounds": [(0, None)] * n + [(None, None)],
+    }  # fmt: skip
+    # The default tolerance of 1e-7 stalls the bounds at 1e-7; the tight one now and then ends undecided.
+    for tolerance in (1e-10, 1e-9, 1e-7):
+        options = {"primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance}
+        result = linprog(method="highs-ds", options=options, **program)
+        if result.status == 0:
+            weights = (result.x[:n], -result.ineqlin.marginals)
+            x, y = (_measure(game.manifolds[p], supports[p], weights[p]) for p in (0, 1))
+            return x, y
+    raise NotConverged(f"the linear program of the {n} x {m} matrix game failed: {result.message}")
+
+
+def _measure(manifold, points: Array, weights: Array) -> Measure:  # type: ignore[no-untyped-def]
+    kept = np.maximum(weights, 0.0)
+    kept /= kept.sum()
+    return Measure(points[kept > 0], kept[kept > 0] / kept[kept > 0].sum(), manifold)

@@ -1,0 +1,100 @@
+"""Equilibria refined on their supports: the equations of a mixed equilibrium, solved by Newton.
+
+At an equilibrium with atoms x_i, y_j: grad V_x(x_i) = 0, V_x(x_i) = v, grad V_y(y_j) = 0,
+V_y(y_j) = v, and both players' weights sum to one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+
+
+def clustered(mu: Measure, near: float = 1e-3, least: float = 1e-9) -> Measure:
+    """Atoms lighter than `least` dropped, atoms nearer than `near` merged into their heaviest."""
+    order = np.argsort(-mu.masses, kind="stable")
+    order = order[mu.masses[order] > least]
+    points: list[Array] = []
+    masses: list[float] = []
+    for i in order:
+        gaps = [float(mu.manifold.distance(mu.points[i], q)) for q in points]
+        if gaps and min(gaps) < near:
+            masses[int(np.argmin(gaps))] += float(mu.masses[i])
+        else:
+            points.append(mu.points[i])
+            masses.append(float(mu.masses[i]))
+    total = np.array(masses)
+    return Measure(np.array(points), total / total.sum(), mu.manifold)
+
+
+def refine(game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12) -> tuple[Measure, Measure] | None:
+    """The pair moved to where the equilibrium equations hold on its supports; None if Newton leaves them.
+
+    Least-squares steps, so that equilibria of which there is a continuum are approached too.
+    """
+    unknown = _Unknown(game, mu_x, mu_y)
+    z = np.zeros(unknown.size)
+    residual = unknown.residual(z)
+    for _ in range(rounds):
+        move = np.linalg.lstsq(unknown.jacobian(z, residual), -residual, rcond=1e-12)[0]
+        after = unknown.residual(z + move)
+        if not np.linalg.norm(after) < np.linalg.norm(residual):
+            break
+        z, residual = z + move, after
+    return unknown.pair(z)
+
+
+class _Unknown:
+    """Tangent displacements and weight changes of all atoms, and the value, as one vector."""
+
+    def __init__(self, game: Game, mu_x: Measure, mu_y: Measure) -> None:
+        self.game, self.start = game, (mu_x, mu_y)
+        self.frames = [M.basis(mu.points) for M, mu in zip(game.manifolds, self.start, strict=True)]
+        self.value = game.value(mu_x, mu_y)
+        dims = [len(mu) * (M.dim + 1) for M, mu in zip(game.manifolds, self.start, strict=True)]
+        self.ends = np.cumsum(dims)
+        self.size = int(self.ends[-1]) + 1
+
+    def atoms(self, z: Array, p: int) -> tuple[Array, Array]:
+        """Points and (possibly negative) weights of player p."""
+        M, mu = self.game.manifolds[p], self.start[p]
+        part = z[(0, self.ends[0])[p] : self.ends[p]].reshape(len(mu), M.dim + 1)
+        moved = M.retract(mu.points, np.einsum("ni,nia->na", part[:, :-1], self.frames[p]))
+        return moved, mu.masses + part[:, -1]
+
+    def residual(self, z: Array) -> Array:
+        """The equilibrium equations, one vector."""
+        rows = []
+        (x, w), (y, u) = self.atoms(z, 0), self.atoms(z, 1)
+        for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
+            sign = (1.0, -1.0)[p]
+            mixed = _Signed(other, weights, self.game.manifolds[1 - p])
+            slopes = np.einsum("nia,na->ni", self.game.manifolds[p].basis(own), self.game.gradient(p, own, mixed))
+            rows += [slopes.ravel(), self.game.cost(p, own, mixed) - sign * (self.value + z[-1])]
+        return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
+
+    def jacobian(self, z: Array, at: Array, h: float = 1e-7) -> Array:
+        """Forward differences: Newton converges with them, to the residual's own rounding."""
+        columns = [(self.residual(z + h * e) - at) / h for e in np.eye(self.size)]
+        return np.stack(columns, 1)
+
+    def pair(self, z: Array) -> tuple[Measure, Measure] | None:
+        found = []
+        for p in (0, 1):
+            points, weights = self.atoms(z, p)
+            if not np.isfinite(weights).all() or weights.min() < -1e-9:
+                return None
+            kept = np.maximum(weights, 0.0)
+            found.append(Measure(points, kept / kept.sum(), self.game.manifolds[p]))
+        return found[0], found[1]
+
+
+class _Signed(Measure):
+    """Weights on the way of Newton's iteration, which may leave the simplex."""
+
+    def __init__(self, points: Array, masses: Array, manifold) -> None:  # type: ignore[no-untyped-def]
+        for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):
+            object.__setattr__(self, name, value)

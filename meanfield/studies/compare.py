@@ -1,0 +1,240 @@
+"""`compare`: replicas of particles at several n against the mean field (Theorem 3)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as hidden
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.manifolds import Torus
+from meanfield.measures import Measure
+from meanfield.metrics import NikaidoIsoda, prepare, w2_squared
+from meanfield.particles.ensemble import ensemble
+from meanfield.progress import bar
+from meanfield.start import Start
+from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
+from meanfield.trajectory import Trajectory, versions
+
+# A halved step leaves this share of the bias, at the least favourable: bias terms of first order in
+# dt for Algorithm 1's step, of second order for the Strang step.
+LEFT = {"euler": 0.5, "strang": 0.25}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """n particles against the mean field over [0, T].
+
+    particles (S,); times (T,); w2_squared (S, T): mean over replicas of W2^2_x + W2^2_y, with the
+    confidence band w2_squared_low, w2_squared_high; ni, ni_low, ni_high (S, T) and field_ni (T,):
+    the Nikaido-Isoda errors. sup: for each n the sup over [0, T] of the mean W2^2; exponent: its
+    slope in n. ni_sup, ni_exponent: the same of the mean |NI - field NI| (Theorem 3 (i) and (ii)).
+    step_bias: how far the time step itself moves the mean W2^2 at the largest n, and relative to it.
+    samples: per n, arrays (replicas, T, 2) of W2^2 and (replicas, T) of NI, to be judged again.
+    """
+
+    particles: tuple[int, ...]
+    replicas: tuple[int, ...]
+    times: Array
+    w2_squared: Array
+    w2_squared_low: Array
+    w2_squared_high: Array
+    ni: Array
+    ni_low: Array
+    ni_high: Array
+    field_ni: Array
+    sup: list[Interval]
+    ni_sup: list[Interval]
+    exponent: Interval | None
+    ni_exponent: Interval | None
+    step_bias: Interval
+    samples: dict[str, list[Array]] = hidden(repr=False)
+    field: Trajectory = hidden(repr=False)
+    provenance: dict[str, Any] = hidden(repr=False)
+
+    @property
+    def relative_bias(self) -> float:
+        """The step bias over the mean W2^2 at the largest n."""
+        return abs(self.step_bias.value) / self.sup[-1].value
+
+    def __repr__(self) -> str:
+        rows = [f"Comparison: {self.provenance['game']}, {self.provenance['flow'].name}, t in [0, {self.times[-1]:g}]"]
+        for n, R, w, v in zip(self.particles, self.replicas, self.sup, self.ni_sup, strict=True):
+            rows.append(f"  |-- n = {n:>8,} x {R:>5} replicas: sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}")
+        rows.append(f"  |-- exponent of W2^2 in n: {self.exponent!r}, of |NI - NI*|: {self.ni_exponent!r}")
+        return "\n".join([*rows, f"  '-- step bias of W2^2: {self.step_bias!r}, {self.relative_bias:.1%} of the last"])
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the curves; see `meanfield.plotting.plot_comparison`. Returns a matplotlib figure."""
+        from meanfield.plotting import plot_comparison
+
+        return plot_comparison(self, **options)
+
+
+def compare(
+    game: Game,
+    flow: Flow,
+    start: Start | None = None,
+    time: float = 1.0,
+    particles: Sequence[int] = (100, 1000, 10_000),
+    replicas: int | Sequence[int] | None = None,
+    step: float = 1e-2,
+    scheme: str = "strang",
+    save_every: float | None = None,
+    cells: Any = None,
+    engine: str | None = None,
+    tol: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    confidence: float = 0.95,
+    progress: bool | None = None,
+) -> Comparison:
+    """Run replicas of n particles for each n and measure their distance from the mean field.
+
+    replicas: a number, one per n, or by default about 4e5 / n, between 24 and 400. step, scheme:
+    the particles' (`simulate`); the bias that the step puts on E W2^2 is measured at the largest n,
+    by runs with half the step on the same Brownian paths, extrapolated and reported; UnderResolved
+    warns when it exceeds 5% of E W2^2 there. save_every: time between comparisons (default
+    time / 20). cells, engine, tol: the mean field's (`solve`). threads: all cores by default; results
+    do not depend on it. Two numbers of `particles` or more give exponents.
+    """
+    from meanfield.density.solve import solve
+
+    sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
+    counts = _replicas(replicas, sizes)
+    if scheme not in LEFT:
+        raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
+    every = real("time", time, 0.0, strict=True) / 20 if save_every is None else save_every
+    field_run = solve(game, flow, start or Start(), time, cells, engine, tol=tol, save_every=every, progress=progress)
+    options = {"time": time, "scheme": scheme, "save_every": every, "seed": seed}
+    work = sum(n * R for n, R in zip(sizes, counts, strict=True)) + 2 * sizes[-1] * counts[-1]
+    with bar(work, f"{flow.name}: particles", progress) as progressed:
+        runs = _Runs(_Gauge(game, field_run), game, flow, start or Start(), options, threads, progressed)
+        levels = range(len(sizes))
+        # The runs of the largest n follow the Brownian paths that half the step resolves.
+        drawn = [runs(sizes[k], counts[k], k, step, refine=2 if k == levels[-1] else 1) for k in levels]
+        halved = runs(sizes[-1], counts[-1], levels[-1], step / 2)
+    samples = {
+        "w2_squared": [squared for squared, _ in drawn], "ni": [ni for _, ni in drawn],
+        "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
+    }  # fmt: skip
+    provenance = {
+        "game": game.name, "flow": flow, "start": start or Start(), "scheme": scheme, "step": step, "seed": seed,
+        "field": field_run.provenance, "confidence": confidence, "versions": versions(),
+    }  # fmt: skip
+    result = judge(sizes, field_run, runs.gauge.field_ni, samples, provenance)
+    if result.relative_bias > 0.05:
+        warnings.warn(
+            f"the step {step:g} moves W2^2 by {result.relative_bias:.0%} of its mean at n = {sizes[-1]:,}; halve it",
+            UnderResolved, stacklevel=2,
+        )  # fmt: skip
+    return result
+
+
+def judge(
+    sizes: Sequence[int], field_run: Trajectory, field_ni: Array, samples: dict[str, list[Array]],
+    provenance: dict[str, Any],
+) -> Comparison:  # fmt: skip
+    """Bands, suprema, exponents and the step bias of stored samples: nothing is run again."""
+    confidence = provenance["confidence"]
+    totals = [s.sum(axis=2) for s in samples["w2_squared"]]
+    gaps = [np.abs(s - field_ni) for s in samples["ni"]]
+    squared = [band(s, confidence) for s in totals]
+    ni = [band(s, confidence) for s in samples["ni"]]
+    several = len(sizes) > 1
+    return Comparison(
+        particles=tuple(sizes),
+        replicas=tuple(len(s) for s in totals),
+        times=field_run.times,
+        **{
+            name: np.array([b[k] for b in squared])
+            for k, name in enumerate(("w2_squared", "w2_squared_low", "w2_squared_high"))
+        },
+        **{name: np.array([b[k] for b in ni]) for k, name in enumerate(("ni", "ni_low", "ni_high"))},
+        field_ni=field_ni,
+        sup=[sup_of_means(s, confidence) for s in totals],
+        ni_sup=[sup_of_means(s, confidence) for s in gaps],
+        exponent=exponent(sizes, totals, confidence) if several else None,
+        ni_exponent=exponent(sizes, gaps, confidence) if several else None,
+        step_bias=step_bias(
+            totals[-1], samples["w2_squared_half_step"][0].sum(axis=2), provenance["scheme"], confidence
+        ),
+        samples=samples,
+        field=field_run,
+        provenance=provenance,
+    )
+
+
+def step_bias(full: Array, half: Array, scheme: str, confidence: float = 0.95) -> Interval:
+    """How much the step moves the mean W2^2 at worst over the times, from runs with h and h/2.
+
+    full, half (R, T): the same replicas on the same Brownian paths, so that most of the noise cancels.
+    What halving leaves of the bias is added (`LEFT`).
+    """
+    mean, low, high = band((full - half) / (1 - LEFT[scheme]), confidence)
+    worst = int(np.argmax(np.abs(mean)))
+    return Interval(float(mean[worst]), float(low[worst]), float(high[worst]))
+
+
+def _replicas(given: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[int, ...]:
+    if given is None:
+        return tuple(int(np.clip(400_000 // n, 24, 400)) for n in sizes)
+    counts = [given] * len(sizes) if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
+    if len(counts) != len(sizes):
+        raise ValueError(f"replicas must be one number or {len(sizes)} (one per particle number), got {given!r}")
+    return tuple(whole("replicas", R, 2) for R in counts)
+
+
+class _Gauge:
+    """Distances of one run from the mean field: what a replica is reduced to."""
+
+    def __init__(self, game: Game, field_run: Trajectory) -> None:
+        self.ni = NikaidoIsoda(game)
+        self.field_ni = np.array([self.ni(*pair).value for pair in field_run])
+        self.laws = [[_prepared(m) for m in pair] for pair in field_run]
+
+    def __call__(self, run: Trajectory) -> tuple[Array, Array]:
+        """W2^2 of each player (T, 2) and NI (T,)."""
+        pairs = zip(run, self.laws, strict=True)
+        squared = [[w2_squared(a, b) for a, b in zip(swarm, laws, strict=True)] for swarm, laws in pairs]
+        return np.array(squared), np.array([self.ni(*pair).value for pair in run])
+
+
+def _prepared(measure: Measure) -> Any:
+    """Sorted once for many distances, where the distance sorts."""
+    on_circle = isinstance(measure.manifold, Torus) and measure.manifold.d == 1
+    return prepare(measure) if on_circle else measure
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """How replicas are run; `level` keeps the streams of different n apart."""
+
+    gauge: _Gauge
+    game: Game
+    flow: Flow
+    start: Start
+    options: dict[str, Any]
+    threads: int | None
+    progressed: Any
+
+    def __call__(self, n: int, replicas: int, level: int, step: float, refine: int = 1) -> tuple[Array, Array]:
+        """Samples of W2^2 (R, T, 2) and of NI (R, T)."""
+        numbers = [level * 1_000_000 + r for r in range(replicas)]
+
+        def reduce(run: Trajectory) -> tuple[Array, Array]:
+            self.progressed.update(n)
+            return self.gauge(run)
+
+        rows = ensemble(
+            self.game, self.flow, self.start, particles=n, replicas=numbers, step=step, refine=refine,
+            threads=self.threads, reduce=reduce, **self.options,
+        )  # fmt: skip
+        squared, ni = zip(*rows, strict=True)
+        return np.array(squared), np.array(ni)

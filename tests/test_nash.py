@@ -1,0 +1,64 @@
+"""Exact equilibria against grid linear programs, closed forms and their own certificates."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+import meanfield as mf
+from meanfield.equilibria.nash import nash
+
+
+def grid_value(A):
+    """Value of the matrix game A (rows minimise), with no code of the package's."""
+    n, m = A.shape
+    answer = linprog(
+        np.r_[np.zeros(n), 1.0], A_ub=np.c_[A.T, -np.ones(m)], b_ub=np.zeros(m),
+        A_eq=np.r_[np.ones(n), 0.0][None], b_eq=[1.0], bounds=[(0, None)] * n + [(None, None)],
+    )  # fmt: skip
+    return answer.fun
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_value_on_the_circle_agrees_with_a_grid(kind, seed):
+    game = mf.games.polynomial(kind, dim=2, seed=seed)
+    angle = np.arange(400) * 2 * np.pi / 400
+    points = np.stack([np.cos(angle), np.sin(angle)], 1)
+    found = nash(game)
+    # Restricting both players to a grid of spacing h moves the value by at most h^2/8 times a bound
+    # of the second derivatives (each player loses at most that at a best response).
+    curvature = 8 * np.abs(game.C).sum()
+    assert abs(found.value - grid_value(game.loss(points, points))) < curvature * (2 * np.pi / 400) ** 2 / 8
+    assert found.certified and found.error < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+@pytest.mark.parametrize("dim", [3, 5, 20])
+def test_certificate_closes_in_higher_dimension(kind, dim):
+    for seed in range(3):
+        found = nash(mf.games.polynomial(kind, dim=dim, seed=seed))
+        assert found.certified and found.error < 1e-9
+        assert found.lower - 1e-9 <= found.value <= found.upper + 1e-9
+
+
+def test_wang_chizat_example():
+    found = nash(mf.games.wang_chizat())
+    np.testing.assert_allclose(np.sort(found.x.points.ravel()), [3 / 8, 7 / 8], atol=1e-9)
+    np.testing.assert_allclose(np.sort(found.y.points.ravel()), [1 / 8, 5 / 8], atol=1e-9)
+    np.testing.assert_allclose([*found.x.masses, *found.y.masses], 0.5, atol=1e-9)
+    assert abs(found.value) < 1e-12
+
+
+def test_swapping_the_players_negates_the_value():
+    game = mf.games.polynomial("a", dim=4, seed=5)
+    assert nash(game.swapped()).value == pytest.approx(-nash(game).value, abs=1e-10)
+
+
+def test_a_certificate_is_not_given_away():
+    # A wrong strategy pair must show a gap: the certificate measures, it does not assume.
+    game = mf.games.polynomial("a", dim=3, seed=0)
+    found = nash(game)
+    moved = mf.Measure(found.x.manifold.sample(1, np.random.default_rng(0)), None, found.x.manifold)
+    assert mf.nikaido_isoda(game, moved, found.y).lower > 1e-2
+    with pytest.raises(ValueError, match="tol"):
+        nash(game, tol=-1.0)

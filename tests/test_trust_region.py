@@ -1,0 +1,56 @@
+"""The least value of a quadratic on the sphere, against dense grids and its own dual certificate."""
+
+import numpy as np
+import pytest
+
+from meanfield.trust_region import minimise_on_sphere, spectrum
+
+
+def random_problem(rng, d, hardness):
+    """Q, c with the component of c along the lowest eigenvector scaled by `hardness` (0: the hard case)."""
+    Q = rng.standard_normal((d, d))
+    Q += Q.T
+    c = rng.standard_normal(d) * 10.0 ** rng.uniform(-6, 2)
+    low = spectrum(Q)[1][:, 0]
+    return Q, c - (1 - hardness) * (low @ c) * low
+
+
+@pytest.mark.parametrize("d", [2, 3, 8, 50, 500])
+@pytest.mark.parametrize("hardness", [1.0, 1e-5, 1e-9, 1e-13, 0.0])
+def test_primal_and_dual_values_meet(d, hardness):
+    rng = np.random.default_rng(d)
+    for _ in range(3 if d == 500 else 20):
+        Q, c = random_problem(rng, d, hardness)
+        found = minimise_on_sphere(Q, c)
+        scale = np.abs(Q).sum(axis=0).max() + np.linalg.norm(c)
+        assert abs(np.linalg.norm(found.x) - 1) < 1e-14
+        assert 0 <= found.value - found.lower < 2e-14 * scale
+        assert found.value == pytest.approx(found.x @ Q @ found.x + c @ found.x, abs=1e-14 * scale)
+
+
+def test_no_point_of_a_dense_grid_lies_lower():
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 100_001)
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    for _ in range(30):
+        Q, c = random_problem(rng, 2, rng.choice([1.0, 1e-8, 0.0]))
+        values = np.einsum("ni,ij,nj->n", circle, Q, circle) + circle @ c
+        found = minimise_on_sphere(Q, c)
+        curvature = np.abs(Q).sum() + np.linalg.norm(c)
+        assert -1e-13 * curvature < values.min() - found.value < curvature * (2 * np.pi / 1e5) ** 2
+
+
+def test_degenerate_lowest_eigenvalue_and_zero_linear_part():
+    Q = np.diag([-2.0, -2.0, 1.0])
+    assert minimise_on_sphere(Q, np.zeros(3)).value == pytest.approx(-2.0, abs=1e-15)
+    # x = (-sin t, 0, cos t)-like closed form: with c along a lowest eigenvector the minimiser is -c/|c|.
+    assert minimise_on_sphere(Q, np.array([0.3, 0.4, 0.0])).value == pytest.approx(-2.5, abs=1e-15)
+
+
+def test_hard_case_gives_both_minimisers():
+    Q, c = np.diag([-1.0, 2.0]), np.array([0.0, 1.0])
+    found = minimise_on_sphere(Q, c)
+    # (2 + 1) x_2 = -1/2, so x_2 = -1/6 and x_1 = +- sqrt(35)/6
+    np.testing.assert_allclose(np.abs(found.x), [np.sqrt(35) / 6, 1 / 6], atol=1e-15)
+    np.testing.assert_allclose(found.twin, found.x * [-1, 1], atol=1e-15)
+    assert found.twin_value == pytest.approx(found.value, abs=1e-15)

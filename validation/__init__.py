@@ -1,0 +1,1 @@
+"""One file a claim: states it, computes, draws, asserts. `python -m validation [CLAIM ...] [--quick]`."""

@@ -1,0 +1,3 @@
+from validation.verdicts import command
+
+command()
