@@ -1,0 +1,395 @@
+"""Particles against exact answers: orders in law by quadrature over the noise, and section by section."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.linalg import expm
+
+import meanfield as mf
+from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Measure
+from meanfield.particles import kernels, lowrank
+from meanfield.particles.blocks import player, state
+from meanfield.particles.simulate import simulate
+
+
+def order(steps, errors):
+    """Least-squares slope of log error against log step."""
+    return np.polyfit(np.log(steps), np.log(errors), 1)[0]
+
+
+def gauss(dim, nodes):
+    """Nodes (N, dim) and weights (N,) for a standard normal vector."""
+    z, w = np.polynomial.hermite_e.hermegauss(nodes)
+    grids = np.stack(np.meshgrid(*[z] * dim, indexing="ij"), -1).reshape(-1, dim)
+    return grids, np.prod(np.stack(np.meshgrid(*[w / w.sum()] * dim, indexing="ij"), -1), -1).ravel()
+
+
+class OneStep:
+    """The kernels' own step of one particle of player x, its normals replaced by quadrature nodes."""
+
+    def __init__(self, game, temperature, dt, points):
+        flow = mf.Langevin(1 / temperature)
+        self.me = tuple(player(game, p, r, dt, 0, 0, 1) for p, r in enumerate(flow.players))
+        n = len(points)
+        self.X, self.n = game.X, n
+        self.s = state(points, np.full(n, -np.log(n)), np.zeros(n))
+        other = game.Y.sample(2, np.random.default_rng(0))
+        y = state(other, np.full(2, -np.log(2)), np.zeros(2))
+        self.y, self.r = y, kernels.scratch(self.s)
+        self.c = lowrank.apply(self.me[0].map, kernels.moments(self.me[1], y, kernels.scratch(y)))
+
+    def rows(self):
+        return self.s.x.transpose(0, 2, 1).reshape(-1, self.s.x.shape[1])
+
+    def noise(self, z):
+        """Tangent vectors with coordinates z in orthonormal frames, in the kernels' layout."""
+        x = self.rows()
+        v = np.einsum("nda,nd->na", self.X.basis(x), np.concatenate([z, np.zeros((len(x) - len(z), z.shape[1]))]))
+        return np.ascontiguousarray(v.reshape(len(self.s.x), -1, v.shape[1]).transpose(0, 2, 1))
+
+    def kick(self, z):
+        v = self.noise(z)
+        scale = kernels.kick_scale(self.me[0], v.shape[1])
+        for b in range(len(v)):
+            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t)
+            kernels.settle(self.me[0], self.s.x[b], self.r.t)
+
+    def push(self, at, part):
+        kernels.moments(self.me[0], at, self.r)
+        lowrank.push(self.me[0], at, self.s if part == 1.0 else self.m, self.c, part, 0.0, 0, self.r)
+
+    def strang(self, z1, z2):
+        self.kick(z1)
+        self.m = kernels.State(*(a.copy() for a in self.s))
+        self.push(self.s, 0.5)
+        self.push(self.m, 1.0)
+        self.kick(z2)
+        return self.rows()[: self.n]
+
+    def euler(self, z):
+        v = self.noise(z)
+        kernels.moments(self.me[0], self.s, self.r)
+        for b in range(len(v)):
+            r = self.r._replace(Z=v[b])
+            kernels.block_forces(self.me[0], self.s.x[b], r.v[b], self.c, r.t, r.U, r.G)
+            kernels.block_move(self.me[0], 1.0, kernels.noise_of(self.me[0], False), self.s, b, r)
+        return self.rows()[: self.n]
+
+
+def means(game, temperature, dt, x0, scheme, nodes, f):
+    """E f(x_dt) of one numerical step from x0, up to the quadrature."""
+    dim = game.X.dim
+    z, w = gauss(dim * (2 if scheme == "strang" else 1), nodes)
+    step = OneStep(game, temperature, dt, np.repeat(x0[None], len(z), 0))
+    ends = step.strang(z[:, :dim], z[:, dim:]) if scheme == "strang" else step.euler(z)
+    return w @ f(ends)
+
+
+def circle_semigroup(T, terms, dt, modes, x0):
+    """E e^{ikx_dt} for dx = -V' dt + sqrt(2T) dB, V = sum a_k cos kx + b_k sin kx, from Fourier matrices."""
+    k = np.arange(-40, 41)
+    A = np.diag(-T * k**2).astype(complex)
+    for m, a, b in terms:
+        # -V' (e^{ikx})' = sum over m of -(i m V_m)(i k) e^{i(k+m)x}, V_m = (a - i b)/2
+        for s, V in ((m, (a - 1j * b) / 2), (-m, (a + 1j * b) / 2)):
+            for j in range(len(k)):
+                if 0 <= j + s < len(k):
+                    A[j + s, j] += s * k[j] * V
+    at = np.exp(1j * k * x0)
+    moved = expm(dt * A)
+    return np.array([at @ moved[:, 40 + m] for m in modes])
+
+
+@pytest.mark.parametrize("scheme, local", [("euler", 2), ("strang", 3)])
+def test_weak_order_on_the_circle(scheme, local):
+    """One-step errors of harmonics are O(dt^{order + 1})."""
+    T, x0, modes = 0.3, np.array([0.7]), (1, 2, 3)
+    terms = [(1, 0.8, 0.5), (2, -0.3, 0.4)]
+    game = trigonometric([((m,), (0,), a, -b) for m, a, b in terms])
+    steps = np.array([0.05, 0.025, 0.0125])
+    for i, m in enumerate(modes):
+        errors = [
+            abs(
+                means(game, T, dt, x0, scheme, 24, lambda x, m=m: np.exp(1j * m * x[:, 0]))
+                - circle_semigroup(T, terms, dt, modes, x0[0])[i]
+            )
+            for dt in steps
+        ]
+        assert abs(order(steps, errors) - local) < 0.2, (m, errors)
+
+
+def sphere_semigroup(T, b, dt, degrees, z0):
+    """E P_l(z_dt) on S^2 with potential U = b z: f -> T [(1 - z^2) f']' - b (1 - z^2) f' on polynomials of z."""
+    from numpy.polynomial import legendre
+
+    N = 30
+    A = np.zeros((N, N))
+    for m in range(N):
+        slope = legendre.legder(np.eye(N)[m])
+        lifted = legendre.legmul([2 / 3, 0, -2 / 3], slope)  # (1 - z^2) f'
+        image = np.zeros(N + 2)
+        image[: len(lifted)] -= b * lifted
+        image[m] -= T * m * (m + 1)
+        A[:, m] = image[:N]
+    at = legendre.legvander(np.array([z0]), N - 1)[0]
+    return np.array([at @ expm(dt * A)[:, m] for m in degrees])
+
+
+@pytest.mark.parametrize("scheme, local", [("euler", 2), ("strang", 3)])
+def test_weak_order_on_the_sphere(scheme, local):
+    T, b, degrees = 0.4, 0.9, (1, 2, 3)
+    game = polynomial_from(0, np.zeros((3, 3)), 0, 0, np.array([0.0, 0.0, b]), 0)
+    x0 = np.array([0.6, 0.48, 0.64])
+    steps = np.array([0.02, 0.01, 0.005])
+    for i, m in enumerate(degrees):
+        P = np.polynomial.legendre.Legendre.basis(m)
+        errors = [
+            abs(
+                means(game, T, dt, x0, scheme, 10, lambda x, P=P: P(x[:, 2]))
+                - sphere_semigroup(T, b, dt, degrees, x0[2])[i]
+            )
+            for dt in steps
+        ]
+        assert abs(order(steps, errors) - local) < 0.2, (m, errors)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_sphere_noise_is_brownian_to_second_order(n):
+    """Gegenbauer polynomials of degree l have eigenvalue l (l + n - 1) on S^n: an error O(q^3) for one kick."""
+    from scipy.special import eval_chebyt, eval_gegenbauer
+
+    game = polynomial_from(0, np.zeros((n + 1, 2)), 0, 0, 0, 0)
+    x0 = np.eye(n + 1)[0]
+    z, w = gauss(n, {1: 30, 2: 20, 3: 12, 5: 6}[n])
+    steps = np.array([0.02, 0.01, 0.005])
+    for degree in (1, 2, 3):
+        errors = []
+        for dt in steps:
+            step = OneStep(game, 0.5, dt, np.repeat(x0[None], len(z), 0))
+            step.kick(z)
+            c = step.rows()[: len(z), 0]
+            if n == 1:
+                got = w @ eval_chebyt(degree, c)
+            else:
+                got = w @ (eval_gegenbauer(degree, (n - 1) / 2, c) / eval_gegenbauer(degree, (n - 1) / 2, 1.0))
+            errors.append(abs(got - np.exp(-degree * (degree + n - 1) * 0.5 * dt / 2)))
+        # On the circle a kick is exact.
+        assert (max(errors) < 1e-13) if n == 1 else abs(order(steps, errors) - 3) < 0.2, (degree, errors)
+
+
+def particle_ode(game, flow, mu, nu, t):
+    """Equations (3) and (5) of finitely many particles on tori by an adaptive eighth-order method."""
+    shapes, n = (mu.points.shape, nu.points.shape), (len(mu), len(nu))
+
+    def split(u):
+        x, y, a, b = np.split(u, np.cumsum([mu.points.size, nu.points.size, n[0]]))
+        return x.reshape(shapes[0]), y.reshape(shapes[1]), a, b
+
+    def rhs(_, u):
+        *z, a, b = split(u)
+        # Stages of the reference step leave the sphere by their own error.
+        z = [
+            q if isinstance(M, Torus) else q / np.linalg.norm(q, axis=1)[:, None]
+            for q, M in zip(z, game.manifolds, strict=True)
+        ]
+        ms = [Measure(q, np.exp(v) / np.exp(v).sum(), M) for q, v, M in zip(z, (a, b), game.manifolds, strict=True)]
+        drift = [-r.gamma * game.gradient(p, z[p], ms[1 - p]).ravel() for p, r in enumerate(flow.players)]
+        growth = []
+        for p, r in enumerate(flow.players):
+            U = game.cost(p, z[p], ms[1 - p])
+            growth.append(-r.alpha * (U - ms[p].masses @ U))
+        return np.concatenate([*drift, *growth])
+
+    u0 = np.concatenate([mu.points.ravel(), nu.points.ravel(), np.log(mu.masses), np.log(nu.masses)])
+    *z, a, b = split(solve_ivp(rhs, (0, t), u0, method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1])
+    return (
+        *(
+            M.check("end", q / (1 if isinstance(M, Torus) else np.linalg.norm(q, axis=1)[:, None]))
+            for q, M in zip(z, game.manifolds, strict=True)
+        ),
+        np.exp(a) / np.exp(a).sum(),
+        np.exp(b) / np.exp(b).sum(),
+    )
+
+
+@pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 2)])
+@pytest.mark.parametrize("dim", [1, 3])
+def test_noiseless_order(scheme, p, dim):
+    """WFR of twelve against seven particles: torus and (dim 3) the spheres of l_a, whose flow leaves |x| alone."""
+    flow = mf.WassersteinFisherRao(gamma=(1.0, 0.5), alpha=(1.0, 2.0))
+    if dim == 1:
+        game = trigonometric([((1,), (1,), 1.0, 0.3), ((2,), (1,), 0.4, -0.2), ((1,), (0,), 0.3, 0.0)])
+    else:
+        game = polynomial("a", 3, seed=1)
+    rng = np.random.default_rng(2)
+    mu, nu = (
+        Measure(m.sample(k, rng), rng.dirichlet(5 * np.ones(k)), m)
+        for m, k in zip(game.manifolds, (12, 7), strict=True)
+    )
+    time = 1.0 if dim == 1 else 0.2
+    x, y, a, b = particle_ode(game, flow, mu, nu, time)
+    steps, errors = time / np.array([50, 100, 200, 400]), []
+    for dt in steps:
+        options = {"step": dt, "scheme": scheme, "placement": "atoms", "particles": (12, 7), "save_every": time}
+        tr = simulate(game, flow, mf.Start(mu, nu), time, **options)
+        gaps = [
+            tr.game.manifolds[i].distance(m.points, z).max()
+            for i, (m, z) in enumerate(zip(tr[-1], (x, y), strict=True))
+        ]
+        errors.append(max(*gaps, abs(tr.x[-1].masses - a).max(), abs(tr.y[-1].masses - b).max()))
+    assert abs(order(steps, errors) - p) < 0.15, errors
+
+
+def test_uniform_equilibrium():
+    """Design item 1: mode k of l = A cos k(x - y) turns at k^2 A/2 and decays at k^2/beta.
+
+    Central differences between starts of opposite perturbation and the same noise: what is left is of
+    second order in the perturbation, and sampling enters relative to it.
+    """
+    A, k, beta, n, eps, time = 1.0, 2, 8.0, 40_000, 0.05, 1.0
+    game = trigonometric([((k,), (-k,), A, 0.0)])
+    base = (np.arange(n) + 0.5) * 2 * np.pi / n
+    shuffled = np.random.default_rng(0).permutation(base)  # no pairing of the two players' noises
+    ends = []
+    for sign in (1, -1):
+        # x -> x - eps sin(kx)/k has density 1 + eps cos(kx) to first order: a_0 = eps/2
+        x = Measure((shuffled - sign * eps * np.sin(k * shuffled) / k)[:, None], None, game.X)
+        start = mf.Start(x, Measure(base[:, None], None, game.Y))
+        options = {"step": 0.02, "scheme": "strang", "placement": "atoms", "particles": n, "save_every": 0.5}
+        tr = simulate(game, mf.Langevin(beta), start, time, **options)
+        ends.append([[m.integrate(lambda z: np.exp(1j * k * z[:, 0])) for m in pair] for pair in tr])
+    a, b = ((np.array(ends[0]) - np.array(ends[1])) / 2).T
+    t, rate, turn = tr.times, k**2 / beta, k**2 * A / 2
+    np.testing.assert_allclose(abs(a - eps / 2 * np.exp(-rate * t) * np.cos(turn * t)), 0, atol=0.025 * eps / 2)
+    np.testing.assert_allclose(abs(b - eps / 2 * np.exp(-rate * t) * np.sin(turn * t)), 0, atol=0.025 * eps / 2)
+
+
+@pytest.mark.parametrize("scheme", ["euler", "strang"])
+def test_free_motion_on_the_circle(scheme):
+    """Design item 2: E cos k(x_t - x_0) = exp(-k^2 t/beta), at any step; T^2 axes and periods alike."""
+    n, beta, t = 100_000, 2.0, 1.0
+    free = trigonometric([((0, 0), (0,), 1.0, 0.0)], X=Torus(2, period=3.0))
+    tr = simulate(free, mf.Langevin(beta), mf.Start(), t, step=0.1, particles=n, scheme=scheme, save_every=t)
+    for M, pair in ((free.X, tr.x), (free.Y, tr.y)):
+        for k in (1, 2):
+            w = 2 * np.pi * k / M.period
+            c = np.cos(w * (pair[1].points - pair[0].points))
+            assert (abs(c.mean(0) - np.exp(-(w**2) * t / beta)) < 4 * c.std(0) / np.sqrt(n)).all()
+
+
+@pytest.mark.parametrize("d", [3, 10])
+def test_free_motion_on_spheres(d):
+    """Design item 2 on S^{d-1}: E<x_t, x_0> = exp(-(d-1) t/beta); Euler's bias at this step would show."""
+    n, beta, t, step = 100_000, 4.0, 1.0, 0.05
+    free = polynomial_from(0, np.zeros((d, 2)), 0, 0, 0, 0)
+    gaps = {}
+    for scheme in ("euler", "strang"):
+        tr = simulate(free, mf.Langevin(beta), mf.Start(), t, step=step, particles=n, scheme=scheme, save_every=t)
+        c = np.sum(tr.x[0].points * tr.x[1].points, axis=1)
+        gaps[scheme] = (c.mean() - np.exp(-(d - 1) * t / beta)) / (c.std() / np.sqrt(n))
+    assert abs(gaps["strang"]) < 4 < abs(gaps["euler"])
+
+
+# Design item 4: Wang and Chizat's example 4.1 on the unit torus.
+CIRCLE = Torus(1, period=1.0)
+ROTOR = trigonometric([((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)], X=CIRCLE, Y=CIRCLE)
+
+
+def rotor(a, b, time, **options):
+    x = Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], CIRCLE)
+    y = Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], CIRCLE)
+    options = {"particles": 2, "placement": "atoms", **options}
+    tr = simulate(ROTOR, mf.MirrorDescent(), mf.Start(x, y), time, **options)
+    return tr, np.array([[mu.masses[0] - 0.5, nu.masses[0] - 0.5] for mu, nu in tr])
+
+
+def test_rotor_follows_its_equation():
+    """da/dt = 8 b (1/4 - a^2), db/dt = -8 a (1/4 - b^2), to order two for positions and weights together."""
+
+    def rhs(_, u):
+        return [8 * u[1] * (0.25 - u[0] ** 2), -8 * u[0] * (0.25 - u[1] ** 2)]
+
+    want = solve_ivp(rhs, (0, 2.0), [0.3, 0.1], rtol=1e-12, atol=1e-14).y[:, -1]
+    steps = np.array([0.04, 0.02, 0.01, 0.005])
+    errors, drifts = [], []
+    for h in steps:
+        _, orbit = rotor(0.3, 0.1, 2.0, step=h, scheme="strang", save_every=2.0)
+        errors.append(abs(orbit[-1] - want).max())
+        kept = (0.25 - orbit[:, 0] ** 2) * (0.25 - orbit[:, 1] ** 2)
+        drifts.append(abs(kept[-1] - kept[0]))
+    assert abs(order(steps, errors) - 2) < 0.15
+    assert order(steps, drifts) > 2.8  # a midpoint step misses circles by O(h^4): the invariant drifts at h^3
+
+
+def test_rotor_spirals_out_at_the_stated_rate():
+    """Simultaneous explicit steps: radius times exp(2 eta'^2 k) after k steps; one step of Euler: 1 + 4 eta'^2."""
+    eta, k = 0.01, 3000
+    _, orbit = rotor(1e-4, 0.0, eta * k, step=eta, save_every=eta * k)
+    growth = np.log(np.linalg.norm(orbit[-1]) / 1e-4)
+    assert growth == pytest.approx(2 * eta**2 * k, rel=2e-3)
+
+
+def test_rotor_turns_with_period_pi_and_averages_converge():
+    tr, orbit = rotor(0.001, 0.0, 8 * np.pi, step=np.pi / 1000, scheme="strang", save_every=np.pi)
+    np.testing.assert_allclose(orbit, [[0.001, 0.0]] * 9, rtol=0, atol=1e-6)
+    for mu in tr.average("weights"):
+        assert abs(mu.masses - 0.5).max() < 1e-7
+
+
+def test_shifts_commute_with_the_flow():
+    """Design item 9: l depends on x - y alone, so shifting both starts shifts the run."""
+    game = trigonometric([((1,), (-1,), 1.0, 0.4), ((3,), (-3,), 0.2, 0.1)])
+    rng = np.random.default_rng(3)
+    x, y, shift = *rng.uniform(0, 2 * np.pi, (2, 20, 1)), 2.0
+    ends = []
+    for s in (0.0, shift):
+        start = mf.Start(Measure(x + s, None, game.X), Measure(y + s, None, game.Y))
+        options = {"particles": 20, "placement": "atoms", "scheme": "strang", "step": 0.01}
+        ends.append(simulate(game, mf.Langevin(20.0), start, 0.5, **options)[-1])
+    for a, b in zip(*ends, strict=True):
+        assert game.X.distance(a.points + shift, b.points).max() < 1e-12
+
+
+@pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 1)])
+def test_halving_on_one_brownian_path(scheme, p):
+    """Runs with step h and refine 2 follow a run with step h/2: they meet at the strong order of additive noise."""
+    game = trigonometric([((1,), (1,), 1.0, 0.3), ((1,), (0,), 0.5, 0.0)])
+    runs = {}
+    for level in range(5):
+        options = {"step": 0.04 / 2**level, "refine": 2 ** (4 - level), "scheme": scheme, "save_every": 0.8}
+        runs[level] = simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, particles=500, **options).x[-1].points
+    gaps = [np.sqrt(np.mean(game.X.distance(runs[i], runs[i + 1]) ** 2)) for i in range(4)]
+    assert order(0.04 / 2 ** np.arange(4.0), gaps) > p - 0.15
+    alone = simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, step=0.04, particles=500, scheme=scheme).x[-1].points
+    assert np.sqrt(np.mean(game.X.distance(alone, runs[1]) ** 2)) > 10 * gaps[0]
+
+
+def test_euler_follows_the_path_of_strang():
+    free = trigonometric([((0,), (0,), 1.0, 0.0)])
+    options = {"step": 0.1, "particles": 50, "save_every": 1.0}
+    a = simulate(free, mf.Langevin(5.0), mf.Start(), 1.0, refine=2, **options)
+    b = simulate(free, mf.Langevin(5.0), mf.Start(), 1.0, scheme="strang", **options)
+    assert free.X.distance(a.x[-1].points, b.x[-1].points).max() < 1e-13
+
+
+def test_spheres_of_dimension_one_and_circles_agree():
+    """l = -cos(x - y) played on S^1 with Cartesian points and on the circle with angles, no noise."""
+    flow = mf.WassersteinFisherRao(1.0, 1.0)
+    angles = trigonometric([((1,), (-1,), -1.0, 0.0)])
+    plane = polynomial_from(0, -np.eye(2), 0, 0, 0, 0)
+    rng = np.random.default_rng(5)
+    th = rng.uniform(0, 2 * np.pi, (2, 15))
+    starts = (
+        mf.Start(*(Measure(t[:, None], None, Torus(1)) for t in th)),
+        mf.Start(*(Measure(np.stack([np.cos(t), np.sin(t)], 1), None, Sphere(1)) for t in th)),
+    )
+    ends = []
+    for game, start in zip((angles, plane), starts, strict=True):
+        options = {"step": 1e-3, "scheme": "strang", "particles": 15, "placement": "atoms", "save_every": 1.0}
+        ends.append(simulate(game, flow, start, 1.0, **options)[-1])
+    for a, b in zip(*ends, strict=True):
+        z = np.exp(1j * a.points[:, 0])
+        assert abs(z - (b.points[:, 0] + 1j * b.points[:, 1])).max() < 2e-6
+        np.testing.assert_allclose(a.masses, b.masses, rtol=1e-5)
