@@ -335,6 +335,23 @@ def test_empty_cells_are_carried_by_nobody():
     assert len(moved) == 32 - empty.sum() and moved.masses.min() > 0
 
 
+def test_densities_beyond_floating_point_are_infinite_and_means_go_on():
+    moved = run(Characteristics, COSINES, PLAIN, 800.0, cells=16)
+    assert moved.diagnostics()["peak_x"] == np.inf and moved.log_densities()[0].max() == pytest.approx(800, rel=0.01)
+    x, _ = moved.measures()
+    # All but the node that starts on the maximum end in the minimum.
+    at = x.points[:, 0]
+    assert np.abs(at[1:] - np.pi).max() < 1e-9 and at[0] == 0
+
+
+def test_a_start_in_one_cell_has_no_neighbours():
+    alone = mf.Start(x=mf.Density(np.eye(16)[3], mf.mesh(mf.Torus(1), 16)), y=tilted)
+    moved = run(Characteristics, CIRCLE, WFR, 0.1, alone)
+    assert np.isnan(moved.diagnostics()["separation_x"]) and len(moved.measures()[0]) == 1
+    # The default mesh for the other player.
+    assert len(moved.measures()[1]) == 256
+
+
 @pytest.mark.parametrize(
     ("say", "options"),
     [

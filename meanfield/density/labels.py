@@ -120,8 +120,10 @@ class Labels:
         """The numbers of `diagnostics`."""
         _, gain, _ = self.split(z)
         p = self.log_density(z)
+        with np.errstate(over="ignore"):  # a Dirac mass in the making soon has no finite density
+            peak = float("nan") if p is None else float(np.exp(p.max()))
         return {
-            "peak": float("nan") if p is None else float(np.exp(p.max())),
+            "peak": peak,
             "log_weight": float((self.log_masses + gain).min() - self._excess(gain)),
             "separation": self.separation(z),
             "jump": self.jump(z),
@@ -129,7 +131,7 @@ class Labels:
 
     def separation(self, z: Array) -> float:
         """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN for atoms."""
-        if self.mesh is None:
+        if self.mesh is None or not len(self._first_gaps):
             return float("nan")
         return float((self._gaps(self.split(z)[0]) / self._first_gaps).max())
 
