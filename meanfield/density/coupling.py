@@ -1,12 +1,14 @@
 """What the players know of each other: masses -> moments -> costs at nodes and faces.
 
 Costs are linear in the opponent's moments: a few feature means for a low-rank game, the masses
-themselves for any other, whose kernel is then dense.
+themselves for any other, whose kernel is then dense. Between times moments follow Hermite's cubic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +18,15 @@ from meanfield.meshes import Mesh
 
 KEPT = 1 << 26  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
 PROBES = 128
+
+
+Pair = tuple[Array, Array]
+T = TypeVar("T")
+
+
+def both(of: Callable[[int], T]) -> tuple[T, T]:
+    """of(p) for the two players."""
+    return of(0), of(1)
 
 
 class Coupling:
@@ -87,3 +98,19 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
     steepest = max(float(np.abs(values[second[b]] - values[first[b]]).max()) for b in blocks)
     slack = 0.05 * float(np.ptp(values)) + 1e-9 * (1 + float(np.abs(values).max()))
     return Probe(float(values.min()) - slack, float(values.max()) + slack, steepest)
+
+
+@dataclass(frozen=True)
+class Knot:
+    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and dm/dt (N,)."""
+
+    tables: Pair
+    flows: Pair
+    peclet: float
+
+
+def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
+    """Both players' moments (K, S) on the cubic through knots a and b, h apart, at fractions u (S,) of the way."""
+    of_a = np.stack([(1 + 2 * u) * (1 - u) ** 2, h * u * (1 - u) ** 2])
+    of_b = np.stack([u**2 * (3 - 2 * u), h * u**2 * (u - 1)])
+    return a.tables[0] @ of_a + b.tables[0] @ of_b, a.tables[1] @ of_a + b.tables[1] @ of_b
