@@ -109,7 +109,8 @@ class Torus:
         return np.mod(y - x + half, self.period) - half
 
     def distance(self, x: Array, y: Array) -> Array:
-        gap = np.abs(np.mod(x - y, self.period))
+        # The absolute value first: symmetric to the last bit, and small distances keep their digits.
+        gap = np.mod(np.abs(x - y), self.period)
         return np.sqrt(np.sum(np.minimum(gap, self.period - gap) ** 2, axis=-1))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
@@ -182,8 +183,8 @@ class Sphere:
         return self.project(x, y - x)
 
     def distance(self, x: Array, y: Array) -> Array:
-        # 2 arcsin(|x - y|/2) keeps its digits for near points, where arccos loses half of them.
-        return 2 * np.arcsin(np.minimum(np.linalg.norm(x - y, axis=-1) / 2, 1.0))
+        # Keeps its digits for near points and for antipodes, where arccos and arcsin lose half of them.
+        return 2 * np.arctan2(np.linalg.norm(x - y, axis=-1), np.linalg.norm(x + y, axis=-1))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         x = rng.standard_normal((n, self.ambient))

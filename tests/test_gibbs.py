@@ -1,0 +1,223 @@
+"""The Gibbs fixed point (9): closed forms, an outside root finder, and its residual over all temperatures."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+from scipy.optimize import root
+
+import meanfield as mf
+from meanfield.checks import NotConverged
+from meanfield.equilibria import GibbsPoint  # noqa: F401
+from meanfield.games.lowrank import trigonometric
+from meanfield.games.pairwise import Pairwise
+
+module = import_module("meanfield.equilibria.gibbs")  # the name gibbs itself is the function
+
+OSCILLATOR = [
+    ((1,), (0,), -2 / 3, 0), ((2,), (0,), 5 / 12, 0), ((0,), (1,), 2 / 3, 0), ((0,), (2,), -5 / 12, 0),
+    ((1,), (-1,), 1.5, 0), ((1,), (1,), -1.5, 0),
+]  # fmt: skip
+# The last terms of each player alone break the symmetries that make an equilibrium easy.
+CIRCULAR = [
+    ((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
+    ((1,), (0,), 0.4, 0.2), ((0,), (1,), -0.3, 0.5),
+]  # fmt: skip
+PLANAR = [
+    ((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25), ((2, 1), (-1, 0), 0, -0.25),
+    ((0, 0), (0, 3), 0.3, 0), ((1, -1), (1, 1), 0, -0.2), ((1, -1), (-1, -1), 0, 0.2),
+    ((1, 1), (0, 0), 0.5, 0.1), ((0, 0), (1, 0), 0.2, -0.4),
+]  # fmt: skip
+
+
+class Smooth(Pairwise):
+    """exp(sum cos(x - y)) + sin 2x_1 cos y_1 + cos(x_1 - 0.4) + sin(y_1)/2 on T^d: no finite number of features."""
+
+    name = "smooth"
+
+    def __init__(self, d):
+        self.X = self.Y = mf.Torus(d)
+        self.answers = {}
+
+    def loss(self, x, y):
+        coupled = np.exp(np.cos(x[:, None] - y[None]).sum(-1)) + np.sin(2 * x[:, :1]) * np.cos(y[:, 0])
+        return coupled + np.cos(x[:, :1] - 0.4) + np.sin(y[:, 0]) / 2
+
+    def swapped(self):
+        raise NotImplementedError
+
+
+class Opaque(Pairwise):
+    """A low-rank game seen only through its loss."""
+
+    name = "opaque"
+
+    def __init__(self, game):
+        self.game, self.X, self.Y, self.answers = game, game.X, game.Y, {}
+
+    def loss(self, x, y):
+        return self.game.loss(x, y)
+
+    def swapped(self):
+        return Opaque(self.game.swapped())
+
+
+def outside_residual(game, point):
+    """Total variation to the Gibbs measures of the potentials, from the loss's own matrix."""
+    loss = game.loss(point.x.points, point.y.points)
+    worst = 0.0
+    for mu, energy in (
+        (point.x, point.beta[0] * (loss @ point.y.masses)),
+        (point.y, -point.beta[1] * (point.x.masses @ loss)),
+    ):
+        w = mu.mesh.volumes * np.exp(energy.min() - energy)
+        worst = max(worst, 0.5 * abs(w / w.sum() - mu.masses).sum())
+    return worst
+
+
+BETAS = [0.1, 1.0, 10.0, 100.0, (0.1, 100.0), (50.0, 5.0)]
+
+
+@pytest.mark.parametrize("beta", BETAS, ids=str)
+@pytest.mark.parametrize(
+    "game, cells",
+    [(trigonometric(CIRCULAR), 256), (trigonometric(PLANAR), 32), (Smooth(1), 128), (Smooth(2), 20)],
+    ids=["circle, low rank", "T^2, low rank", "circle, pairwise", "T^2, pairwise"],
+)
+def test_residual_below_1e_12(game, cells, beta):
+    point = mf.gibbs(game, beta, cells=cells)
+    assert point.residual < 1e-12
+    assert outside_residual(game, point) < 1e-12
+    assert point.beta == (beta if isinstance(beta, tuple) else (beta, beta))
+    assert point.path[-1, 0] == 1.0
+    assert abs(point.x.masses.sum() - 1) < 1e-14
+
+
+@pytest.mark.parametrize("beta", [0.5, 30.0, (3.0, 80.0)], ids=str)
+def test_separable_games_in_closed_form(beta):
+    """l = f(x) - g(y): x from exp(-beta f), y from exp(-beta g), whatever the other does."""
+    game = trigonometric([((1,), (0,), 0.8, 0.3), ((3,), (0,), 0.0, 0.5), ((0,), (2,), -0.7, 0.1)])
+    point = mf.gibbs(game, beta, cells=200)
+    x = point.x.points[:, 0]
+    f = 0.8 * np.cos(x) - 0.3 * np.sin(x) - 0.5 * np.sin(3 * x)
+    g = 0.7 * np.cos(2 * x) + 0.1 * np.sin(2 * x)
+    for mu, energy, b in zip((point.x, point.y), (f, g), point.beta, strict=True):
+        exact = np.exp(-b * (energy - energy.min()))
+        assert abs(mu.masses - exact / exact.sum()).sum() < 1e-12
+
+
+@pytest.mark.parametrize("beta", [0.1, 100.0])
+def test_the_uniform_pair_for_every_temperature(beta):
+    for game in (trigonometric([((3,), (-3,), 2.0, 0.0)]), trigonometric([((1, 2), (-1, -2), 1.0, 0.4)])):
+        cells = 24
+        bumpy = mf.gibbs(game, beta, cells=cells)
+        assert abs(bumpy.x.masses * len(bumpy.x) - 1).max() < 1e-12
+        assert abs(bumpy.y.masses * len(bumpy.y) - 1).max() < 1e-12
+
+
+def test_against_an_outside_root_finder():
+    game, beta, n = trigonometric(CIRCULAR), 6.0, 12
+    point = mf.gibbs(game, beta, cells=n)
+    loss = game.loss(point.x.points, point.y.points)
+
+    def equations(logs):
+        u, v = np.exp(logs[:n]), np.exp(logs[n:])
+        p, q = u / u.sum(), v / v.sum()
+        return np.r_[logs[:n] + beta * (loss @ q), logs[n:] - beta * (p @ loss)]
+
+    found = root(equations, np.zeros(2 * n), method="lm", options={"xtol": 1e-15, "ftol": 1e-15})
+    assert found.success and abs(found.fun).max() < 1e-11
+    for mu, logs in zip((point.x, point.y), np.split(found.x, 2), strict=True):
+        w = np.exp(logs - logs.max())
+        assert abs(mu.masses - w / w.sum()).sum() < 1e-11
+
+
+def test_low_rank_and_pairwise_roads_meet():
+    game = trigonometric(CIRCULAR)
+    a, b = mf.gibbs(game, 25.0, cells=100), mf.gibbs(Opaque(game), 25.0, cells=100)
+    assert mf.measures.total_variation(a.x, b.x) < 1e-12
+    assert mf.measures.total_variation(a.y, b.y) < 1e-12
+
+
+def test_krylov_and_dense_directions_meet(monkeypatch):
+    game = Smooth(1)
+    dense = mf.gibbs(game, 10.0, cells=64)
+    monkeypatch.setattr(module, "DENSE", 1)
+    krylov = mf.gibbs(game, 10.0, cells=64)
+    assert mf.measures.total_variation(dense.x, krylov.x) < 1e-12
+    assert mf.measures.total_variation(dense.y, krylov.y) < 1e-12
+
+
+def test_exchange_of_players_and_shifts():
+    game = trigonometric(CIRCULAR)
+    a, b = mf.gibbs(game, (8.0, 20.0), cells=128), mf.gibbs(game.swapped(), (20.0, 8.0), cells=128)
+    assert mf.measures.total_variation(a.x, b.y) < 1e-12
+    assert mf.measures.total_variation(a.y, b.x) < 1e-12
+    # cos(x - c) in place of cos(x) turns the answer by c, a whole number of cells.
+    c = 2 * np.pi * 10 / 128
+    turned = trigonometric([(k, m, *_turned(re, im, k[0] + m[0], c)) for k, m, re, im in CIRCULAR])
+    t = mf.gibbs(turned, (8.0, 20.0), cells=128)
+    assert abs(np.roll(a.x.masses, 10) - t.x.masses).sum() < 1e-12
+
+
+def _turned(re, im, wave, c):
+    value = (re + 1j * im) * np.exp(-1j * wave * c)
+    return value.real, value.imag
+
+
+def test_a_circle_against_a_torus():
+    game = trigonometric([((1,), (1, 0), 1.0, 0.2), ((2,), (0, 1), 0.5, 0.0), ((0,), (1, 1), 0.3, 0.0)])
+    point = mf.gibbs(game, 15.0, cells=24)
+    assert outside_residual(game, point) < 1e-12
+    assert len(point.x) == 24 and len(point.y) == 24**2
+
+
+def test_a_start_leads_to_the_same_point():
+    game = trigonometric(CIRCULAR)
+    cold = mf.gibbs(game, 25.0, cells=64)
+    rng = np.random.default_rng(0)
+    m = rng.random(64)
+    for start in ((cold.x, cold.y), (mf.Density(m / m.sum(), cold.x.mesh), cold.y)):
+        again = mf.gibbs(game, 25.0, cells=64, start=start)
+        assert mf.measures.total_variation(again.x, cold.x) < 1e-12
+    on_meshes = mf.gibbs(game, 25.0, cells=(cold.x.mesh, cold.y.mesh))
+    assert np.array_equal(on_meshes.x.masses, cold.x.masses)
+
+
+def test_the_oscillators_point_in_closed_form():
+    """By the symmetry x -> -x the coupling a sin x sin y drops out: x from exp(-beta V), y likewise."""
+    point = mf.gibbs(trigonometric(OSCILLATOR), 25.0, cells=256)
+    x = point.x.points[:, 0]
+    exact = np.exp(-25 * (-2 / 3 * np.cos(x) + 5 / 12 * np.cos(2 * x) + 1))
+    for mu in (point.x, point.y):
+        assert abs(mu.masses - exact / exact.sum()).sum() < 1e-12
+
+
+def test_moments_converge_spectrally_in_the_mesh():
+    means = [mf.gibbs(trigonometric(CIRCULAR), 25.0, cells=n).x.integrate(np.cos) for n in (12, 24, 96, 192)]
+    errors = [abs(m - means[-1]).max() for m in means[:-1]]
+    assert errors[0] > 1e-3 > errors[1] > 1e-9 and errors[2] < 1e-13
+
+
+def test_bad_input_and_failure():
+    game = trigonometric(CIRCULAR)
+    with pytest.raises(ValueError, match="above 0"):
+        mf.gibbs(game, 0.0)
+    with pytest.raises(ValueError, match="one number or two"):
+        mf.gibbs(game, (1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match="no mesh"):
+        mf.gibbs(mf.games.polynomial("a", dim=5), 1.0)
+    with pytest.raises(ValueError, match="pass cells to match"):
+        mf.gibbs(game, 1.0, cells=32, start=(mf.uniform(game.X), mf.uniform(game.Y)))
+    with pytest.raises(ValueError, match="cells for x"):
+        mf.gibbs(game, 1.0, cells=(mf.mesh(mf.Torus(2), 8), mf.mesh(mf.Torus(1), 8)))
+    with pytest.raises(NotConverged, match="stopped at residual"):
+        mf.gibbs(game, 25.0, tol=1e-30)
+
+
+def test_giving_up_says_how_far_it_came(monkeypatch):
+    monkeypatch.setattr(module, "ROUNDS", 0)
+    with pytest.raises(NotConverged, match="was followed up to"):
+        mf.gibbs(trigonometric(CIRCULAR), 25.0)
