@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numba import njit
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
@@ -111,6 +112,17 @@ class Knot:
 
 def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
     """Both players' moments (K, S) on the cubic through knots a and b, h apart, at fractions u (S,) of the way."""
-    of_a = np.stack([(1 + 2 * u) * (1 - u) ** 2, h * u * (1 - u) ** 2])
-    of_b = np.stack([u**2 * (3 - 2 * u), h * u**2 * (u - 1)])
-    return a.tables[0] @ of_a + b.tables[0] @ of_b, a.tables[1] @ of_a + b.tables[1] @ of_b
+    return both(lambda p: cubic(a.tables[p], b.tables[p], h, u))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cubic(a: Array, b: Array, h: float, u: Array) -> Array:
+    """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2) each."""
+    found = np.empty((len(a), len(u)))
+    for s in range(len(u)):
+        v, w = u[s], 1.0 - u[s]
+        at_a, slope_a = (1 + 2 * v) * w * w, h * v * w * w
+        at_b, slope_b = v * v * (3 - 2 * v), -h * v * v * w
+        for k in range(len(a)):
+            found[k, s] = a[k, 0] * at_a + a[k, 1] * slope_a + b[k, 0] * at_b + b[k, 1] * slope_b
+    return found

@@ -29,7 +29,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged, UnderResolved, real
 from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
 from meanfield.density.inputs import mesh_for
-from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gauss_mixed
+from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
 from meanfield.density.uniformisation import Exponential
 from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
@@ -37,7 +37,8 @@ from meanfield.measures import Density
 from meanfield.meshes import Mesh
 from meanfield.start import Law
 
-STAGES = np.array([0.5 - np.sqrt(3) / 6, 0.5 + np.sqrt(3) / 6, 1.0])  # the Gauss points, and the end
+GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
+STAGES = np.array([*GAUSS, 1.0])
 LONGEST = 8.0  # a step longer than this many of the last one starts afresh rather than extrapolate so far
 HALVINGS = 40
 Cells = int | tuple[int, ...] | Mesh | None
@@ -116,7 +117,9 @@ class FiniteVolumes:
             nodes, faces = self.coupling.costs(p, moments[1 - p][:, None])
             flow, peclet = self.rates[p].flow(nodes, faces, masses[p])
             flows.append(flow)
-            tables.append(np.stack([moments[p], self.coupling.moments(p, flows[p])], 1))
+            table = np.empty((len(moments[p]), 2))
+            table[:, 0], table[:, 1] = moments[p], self.coupling.moments(p, flow)
+            tables.append(table)
             largest = max(largest, peclet)
         return Knot((tables[0], tables[1]), (flows[0], flows[1]), largest)
 
@@ -129,7 +132,7 @@ class FiniteVolumes:
         new, ends, embedded, lost = [], [], 0.0, 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, curve[1 - p])
-            if not (nodes[:2].min() >= self._probes[p].low and nodes[:2].max() <= self._probes[p].high):
+            if not within(nodes[:2], self._probes[p].low, self._probes[p].high):
                 return None
             jumps, _ = self.rates[p](nodes, faces)
             early, late, least = gauss_mixed(jumps, dt)
@@ -140,11 +143,11 @@ class FiniteVolumes:
             end, bracket = self.rates[p].spent(jumps, m)
             new.append(m)
             ends.append(end)
-            embedded = max(embedded, dt**2 * float(np.sqrt(3.0)) / 12 * bracket)
+            embedded = max(embedded, dt**2 * 3**0.5 / 12 * bracket)
             lost = max(lost, e1 + e2)
         masses = new[0], new[1]
         knot = self._knot(masses)
-        missed = max(float(np.abs(end - flow).sum()) for end, flow in zip(ends, knot.flows, strict=True))
+        missed = max(gap(ends[0], knot.flows[0]), gap(ends[1], knot.flows[1]))
         return Trial(masses, knot, embedded ** (5 / 3), dt * missed, lost)
 
     def _attempt(self, dt: float) -> Trial | None:
@@ -158,8 +161,7 @@ class FiniteVolumes:
         # The extrapolation's remainder is u^2 (u + r)^2 d4M/24, r the last step over this one:
         # at the Gauss points a known share of what is seen at the end.
         ratio = self.last / dt
-        u = STAGES[:2]
-        share = float(np.mean((u + ratio) ** 2 * u**2)) / (1 + ratio) ** 2
+        share = sum((u + ratio) ** 2 * u**2 for u in GAUSS) / 2 / (1 + ratio) ** 2
         return replace(trial, error=max(trial.error, share * trial.missed))
 
     def _begin(self, dt: float) -> Trial | None:

@@ -120,7 +120,7 @@ def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
-    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; and their least entry.
+    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their least entry.
 
     dt/2 [(1/2 + 1/sqrt 3) k(t1) + (1/2 - 1/sqrt 3) k(t2)], and its mirror image.
     """
@@ -141,3 +141,22 @@ def judge(jumps: Array, first: Index, second: Index, m: Array) -> tuple[Array, f
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
     return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def within(values: Array, low: float, high: float) -> bool:
+    """Whether all entries lie in [low, high]; NaN does not."""
+    good = True
+    for s in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            good = good and low <= values[s, i] <= high
+    return good
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gap(a: Array, b: Array) -> float:
+    """|a - b| in L1."""
+    total = 0.0
+    for i in range(len(a)):
+        total += abs(a[i] - b[i])
+    return total
