@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield import responses
 from meanfield.games.lowrank import trigonometric
 from meanfield.games.pairwise import Pairwise
 from meanfield.metrics import NikaidoIsoda, free_energy, gibbs_measures, kl, nikaido_isoda, regularised_nikaido_isoda
-from meanfield.responses import FeatureCost, Search, best_response, polish, polish_on_circle
+from meanfield.responses import FeatureCost, best_response
+from meanfield.responses.polish import polish, polish_on_circle
+from meanfield.responses.search import Search, _side
 
 
 def random_game(d, degree, rng, e=None):
@@ -58,7 +59,7 @@ def test_trigonometric_games_against_a_dense_grid(d, n, seed):
     rng = np.random.default_rng(seed)
     game = random_game(d, 3, rng)
     x, y = atoms(game.X, 7, rng), atoms(game.Y, 5, rng)
-    found = nikaido_isoda(game, x, y)
+    found = NikaidoIsoda(game)(x, y)
     brute = game.potential_y(dense(game.Y, n), x).max() - game.potential_x(dense(game.X, n), y).min()
     assert brute - 1e-12 <= found.lower <= found.upper
     # The dense grid itself misses by at most half its step squared times the curvature.
@@ -67,6 +68,10 @@ def test_trigonometric_games_against_a_dense_grid(d, n, seed):
     direct = game.potential_y(found.best_y[None], x)[0] - game.potential_x(found.best_x[None], y)[0]
     assert float(found) == found.value == found.lower == pytest.approx(direct, rel=1e-12)
     assert "Ehlich-Zeller" in found.method
+    tight = nikaido_isoda(game, x, y)
+    assert tight.value == found.value <= tight.upper <= found.upper
+    assert tight.upper - tight.lower < 1e-9 * (1 + tight.upper)
+    assert "branch and bound" in tight.method
 
 
 def test_zero_at_a_known_equilibrium():
@@ -76,7 +81,7 @@ def test_zero_at_a_known_equilibrium():
     x, y = mf.Measure([[3 / 8], [7 / 8]], None, unit), mf.Measure([[1 / 8], [5 / 8]], None, unit)
     found = nikaido_isoda(game, x, y)
     assert 0 <= found.value < 1e-14
-    assert found.upper < 0.01
+    assert found.upper < 1e-9
     off = nikaido_isoda(game, mf.Measure(x.points, [0.6, 0.4], unit), y)
     assert off.value > 0.01
 
@@ -139,11 +144,12 @@ def test_shifts_and_exchange_of_players_change_nothing():
     assert swapped.value == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize("tight", [False, True])
 @pytest.mark.parametrize("degree", [1, 4, 200])
-def test_the_proven_floor_holds_even_where_the_grid_misses(degree):
+def test_the_proven_floor_holds_even_where_the_grid_misses(degree, tight):
     """cos K(x - s) is the extremal case: its minima fall between the points of the grid."""
     game = trigonometric([((degree,), (0,), 1.0, 0.0), ((0,), (1,), 1.0, 0.0)])
-    search = Search(game, 0)
+    search = Search(game, 0, tight=tight)
     half = np.pi * degree / search.side
     basis = game.bases[0]
     c = np.zeros(basis.size)
@@ -151,6 +157,7 @@ def test_the_proven_floor_holds_even_where_the_grid_misses(degree):
     c[j], c[len(basis.modes) + j] = np.cos(half), np.sin(half)
     found = search(FeatureCost(basis, c))
     assert found.floor <= -1 + 1e-14
+    assert found.floor > (-1 - 2e-9 if tight else -1.01)
     assert found.value == pytest.approx(-1, abs=1e-12)
     seen = search.features @ c
     assert seen.min() > -1 + 1e-6  # the grid alone would have been wrong
@@ -246,6 +253,6 @@ def test_kl_is_infinite_off_the_support_and_gaussian_in_the_bulk():
 
 
 def test_search_grids_carry_the_proof_within_their_budget():
-    assert responses._side(1, 3) == 192
-    assert responses._side(2, 100) == 512
-    assert responses._side(3, 40) > 80
+    assert _side(1, 3) == 192
+    assert _side(2, 100) == 512
+    assert _side(3, 40) > 80

@@ -265,9 +265,10 @@ def _solve(apply: Callable[[Array], Array], right: Array) -> Array:
     """A dense factorisation for few moments, GMRES for many."""
     K = len(right)
     if K <= DENSE:
-        return np.linalg.solve(apply(np.eye(K)), right)
+        return np.asarray(np.linalg.solve(apply(np.eye(K)), right), dtype=float)
     from scipy.sparse.linalg import LinearOperator, gmres
 
     # An inexact direction is judged, like any other, by the decrease that it brings.
     matrix = LinearOperator((K, K), matvec=apply, dtype=float)
-    return np.asarray(gmres(matrix, right, rtol=1e-8, atol=0.0, restart=60, maxiter=10)[0])
+    found: Array = gmres(matrix, right, rtol=1e-8, atol=0.0, restart=60, maxiter=10)[0]
+    return found

@@ -52,8 +52,9 @@ def w2_squared(a: Measure | Pieces, b: Measure | Pieces) -> float:
             f"w2 compares measures on one manifold, got {a.manifold} and {b.manifold}; "
             "rebuild one of them with the other's manifold (and period)"
         )
-    if isinstance(a.manifold, Torus) and a.manifold.d == 1:
-        return _on_circle(prepare(a), prepare(b)) * a.manifold.period**2
+    if isinstance(a, Pieces) or isinstance(b, Pieces) or (isinstance(a.manifold, Torus) and a.manifold.d == 1):
+        first, second = prepare(a), prepare(b)
+        return _on_circle(first, second) * first.manifold.period**2
     from meanfield.metrics.transport import discrete_w2_squared
 
     return discrete_w2_squared(a, b)

@@ -1,0 +1,60 @@
+"""Proofs from below for trigonometric polynomials on tori."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.bases import TrigBasis
+
+TIGHT = 1e-10  # gap wanted of a tight bound, relative to the sum of amplitudes
+CELLS = 1 << 17  # cells looked at in all before the search for a tight bound stops
+LEVELS = 40
+
+
+def ehlich_zeller(seen: Array, side: int, degree: int, d: int) -> tuple[float, float]:
+    """A lower bound of min U from its values on side^d points, and how far a local minimum can lie below its node.
+
+    A trigonometric polynomial of degree K per angle, seen on N > 2K points per axis with midrange c
+    and half range g, stays within c +- g / cos(pi K/N)^d (Ehlich & Zeller 1964). By Bernstein's
+    inequality each second derivative is at most K^2 times that. (-inf, inf) when N <= 2K.
+    """
+    if side <= 2 * degree:
+        return -np.inf, np.inf
+    low, high = float(seen.min()), float(seen.max())
+    reach = 0.5 * (high - low) / float(np.cos(np.pi * degree / side)) ** d
+    return 0.5 * (high + low) - reach, 0.5 * (d * np.pi * degree / side) ** 2 * reach
+
+
+def branch_and_bound(basis: TrigBasis, c: Array, points: Array, seen: Array, side: int, best: float) -> float:
+    """A lower bound of min U within 1e-10 of `best`, a value that U takes, or as near as the budget brings it.
+
+    On the cell of half width r around x, U >= U(x) - r |grad U(x)|_1 - r^2/2 sum_j A_j |w_j|_1^2 with
+    amplitudes A_j and wave vectors w_j. Cells that cannot lie below best - 1e-10 sum A are dropped,
+    the others cut in 2^d.
+    """
+    a, b = np.split(c, 2)
+    amplitude, size = np.hypot(a, b), np.abs(basis.waves).sum(axis=1)
+    slope, bend = float(amplitude @ size), float(amplitude @ size**2)
+    target = best - TIGHT * float(amplitude.sum())
+    r = 0.5 * basis.manifold.period / side
+    corners = np.array(list(product((-0.5, 0.5), repeat=basis.manifold.d)))
+    low = seen - slope * r
+    kept = low < target
+    x, value, low = points[kept], seen[kept], low[kept]
+    budget = CELLS
+    for _ in range(LEVELS):
+        if not len(x):
+            return target
+        low = np.maximum(low, value - r * np.abs(basis.gradient(x, c)).sum(axis=1) - 0.5 * bend * r * r)
+        open_ = low < target
+        budget -= len(x) + (len(corners) - 1) * int(open_.sum())
+        if budget < 0:
+            break
+        low = np.repeat(low[open_], len(corners))
+        x = (x[open_][:, None] + r * corners).reshape(-1, x.shape[1])
+        r *= 0.5
+        value = basis.values(x) @ c
+    return min(target, float(low.min())) if len(low) else target

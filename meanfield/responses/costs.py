@@ -1,0 +1,78 @@
+"""Costs as functions on a manifold, and what a search for their minimisers returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.base import CHUNK, Game
+from meanfield.games.bases import Basis
+from meanfield.measures import Measure
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """The best points found: minimisers (k, a) with their costs `values` (k,), the best first.
+
+    min U_p lies in [floor, value], value = values[0]; floor is -inf where nothing is proven.
+    """
+
+    minimisers: Array
+    values: Array
+    floor: float
+    method: str
+
+    @property
+    def point(self) -> Array:
+        return self.minimisers[0]
+
+    @property
+    def value(self) -> float:
+        return float(self.values[0])
+
+
+class Cost(Protocol):
+    """A function on a manifold with derivatives, batched over points (n, a)."""
+
+    def values(self, points: Array) -> Array: ...
+    def gradient(self, points: Array) -> Array: ...
+    def hessian(self, points: Array) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCost:
+    """U = sum_k c_k f_k: a low-rank game's cost, once the opponent's moments are taken."""
+
+    basis: Basis
+    c: Array
+
+    def values(self, points: Array) -> Array:
+        chunks = [points[i : i + CHUNK] for i in range(0, max(len(points), 1), CHUNK)]
+        return np.concatenate([self.basis.values(q) @ self.c for q in chunks])
+
+    def gradient(self, points: Array) -> Array:
+        return self.basis.gradient(points, self.c)
+
+    def hessian(self, points: Array) -> Array:
+        return self.basis.hessian(points, self.c)
+
+
+@dataclass(frozen=True, eq=False)
+class OpponentCost:
+    """U_p against a measure, by the game's own sums over its atoms."""
+
+    game: Game
+    p: int
+    opponent: Measure
+
+    def values(self, points: Array) -> Array:
+        return self.game.cost(self.p, points, self.opponent)
+
+    def gradient(self, points: Array) -> Array:
+        return self.game.gradient(self.p, points, self.opponent)
+
+    def hessian(self, points: Array) -> Array:
+        return self.game.hessian(self.p, points, self.opponent)

@@ -1,0 +1,162 @@
+"""The search for best responses: exact on spheres, a grid or many starts elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meanfield.checks import Array, finite_array
+from meanfield.games.base import Game
+from meanfield.games.bases import QuadraticBasis, TrigBasis
+from meanfield.games.lowrank import LowRank
+from meanfield.manifolds import Manifold, Torus
+from meanfield.measures import Measure
+from meanfield.meshes import Index, mesh
+from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
+from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
+from meanfield.responses.polish import polish, polish_on_circle
+from meanfield.trust_region import minimise_on_sphere
+
+STARTS = 2048  # points looked at where there is no mesh
+POLISHED = 32  # of them, the best ones to be polished
+FEATURES = 1 << 24  # numbers of a grid's features that are kept (128 MiB)
+UNPROVEN = "lower bound only"
+
+
+class Searches:
+    """Best responses in one game for many opponents: grids and features are computed once.
+
+    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call)
+    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost).
+    """
+
+    def __init__(self, game: Game, tight: bool = True) -> None:
+        self.game = game
+        self.of = (_search(game, 0, tight), _search(game, 1, tight))
+
+    def best_response(self, p: int, opponent: Measure | Array, own: Measure | Array | None = None) -> Response:
+        """Player p's best response to a measure or, in a low-rank game, to its feature means (K,).
+
+        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
+        measure, are further places to start from where no grid covers the manifold.
+        """
+        cost = self._cost(p, opponent)
+        search = self.of[p]
+        if isinstance(search, SphereSearch):
+            return search(cost)  # type: ignore[arg-type]
+        extra = own.points if isinstance(own, Measure) and not search.side else None
+        return search(cost, extra)
+
+    def _cost(self, p: int, opponent: Measure | Array) -> Cost:
+        name, game = ("mu_y", "mu_x")[p], self.game
+        if isinstance(opponent, Measure):
+            if opponent.manifold != game.manifolds[1 - p]:
+                raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {game.manifolds[1 - p]} there")
+            if not isinstance(game, LowRank):
+                return OpponentCost(game, p, opponent)
+            moments = game.moments(1 - p, opponent.points, opponent.masses)
+        elif isinstance(opponent, np.ndarray) and isinstance(game, LowRank):
+            moments = finite_array(f"{name} moments", opponent, (game.bases[1 - p].size,))
+        else:
+            also = " or its feature means" if isinstance(game, LowRank) else ""
+            raise TypeError(f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}")
+        return FeatureCost(game.bases[p], game.coefficients(p, moments))
+
+
+def _search(game: Game, p: int, tight: bool) -> SphereSearch | Search:
+    if isinstance(game, LowRank) and isinstance(game.bases[p], QuadraticBasis):
+        return SphereSearch(game.bases[p])  # type: ignore[arg-type]
+    return Search(game, p, tight)
+
+
+class SphereSearch:
+    """Costs const + c'x + x'Qx on a sphere: the trust-region subproblem, exact in any dimension."""
+
+    side = 0
+
+    def __init__(self, basis: QuadraticBasis) -> None:
+        self.basis = basis
+
+    def __call__(self, cost: FeatureCost) -> Response:
+        linear, squares, form = self.basis.split(cost.c)
+        found = minimise_on_sphere(np.diag(squares) + form * self.basis.S, linear)
+        values = float(cost.c[0]) + np.array([found.value, found.twin_value])
+        floor = min(float(cost.c[0]) + found.lower, float(values[0]))
+        return Response(np.stack([found.x, found.twin]), values, floor, "trust-region subproblem, dual certificate")
+
+
+class Search:
+    """The search for player p's best responses in one game: its grid, or its starts, and their features."""
+
+    def __init__(self, game: Game, p: int, tight: bool = True) -> None:
+        self.tight = tight
+        self.manifold: Manifold = game.manifolds[p]
+        basis = game.bases[p] if isinstance(game, LowRank) else None
+        self.trig = basis if isinstance(basis, TrigBasis) else None
+        self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
+        self.side = 0
+        if isinstance(self.manifold, Torus) and self.manifold.d <= 3:
+            self.side = _side(self.manifold.d, self.degree)
+            self.points = mesh(self.manifold, self.side).nodes
+        else:
+            self.points = self.manifold.sample(STARTS, np.random.default_rng(0))
+        stored = basis is not None and len(self.points) * basis.size <= FEATURES
+        self.features = basis.values(self.points) if stored and basis else None
+
+    def __call__(self, cost: Cost, extra: Array | None = None) -> Response:
+        """The best response to a cost; `extra` (m, a) are more points to start from."""
+        known = self.features is not None and isinstance(cost, FeatureCost)
+        seen = self.features @ cost.c if known else cost.values(self.points)  # type: ignore[operator, attr-defined]
+        floor, slack = -np.inf, np.inf
+        if self.trig and self.side:
+            floor, slack = ehlich_zeller(seen, self.side, self.degree, self.manifold.dim)
+        starts = self.points[self._candidates(seen, slack)]
+        if extra is not None and len(extra):
+            starts = np.concatenate([starts, _best(cost, extra, POLISHED)])
+        if self.trig and self.manifold.dim == 1:
+            points, values = polish_on_circle(self.trig.waves[:, 0], cost.c, starts)  # type: ignore[attr-defined]
+            points = self.manifold.retract(points, np.zeros_like(points))
+        else:
+            points, values = polish(cost, self.manifold, starts)
+        order = np.argsort(values, kind="stable")
+        least = float(values.min())
+        if self.tight and np.isfinite(floor):
+            floor = max(floor, branch_and_bound(self.trig, cost.c, self.points, seen, self.side, least))  # type: ignore
+        # Rounding may leave the proven floor a few units above the value found at the minimiser.
+        return Response(points[order], values[order], min(floor, least), self._method(floor))
+
+    def _candidates(self, seen: Array, slack: float) -> Index:
+        """Numbers of the points to polish: a grid's local minima within slack of the least, or the best."""
+        if not self.side:
+            return np.argsort(seen, kind="stable")[:POLISHED]
+        field = seen.reshape((self.side,) * self.manifold.dim)
+        dip = np.ones(field.shape, dtype=bool)
+        for axis in range(field.ndim):
+            dip &= (field <= np.roll(field, 1, axis)) & (field <= np.roll(field, -1, axis))
+        found = np.flatnonzero(dip.ravel() & (seen <= seen.min() + slack))
+        return found[np.argsort(seen[found], kind="stable")[:POLISHED]]
+
+    def _method(self, floor: float) -> str:
+        where = f"grid of {self.side} points per axis" if self.side else f"{len(self.points)} starts"
+        proven = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
+        proof = proven if np.isfinite(floor) else UNPROVEN
+        return f"{where}, Newton polish, {proof}"
+
+
+def _side(d: int, degree: int) -> int:
+    """Grid points per axis: fine for the degree, within a budget that still carries the proof if it can."""
+    if not degree:
+        return {1: 512, 2: 96, 3: 32}[d]
+    finest = {1: 1 << 13, 2: 1 << 9, 3: 1 << 6}[d]
+    wanted = {1: 64, 2: 16, 3: 8}[d] * degree
+    return int(np.clip(wanted, {1: 64, 2: 48, 3: 24}[d], max(finest, 2 * degree + 1)))
+
+
+def best_response(game: Game, p: int, opponent: Measure | Array, own: Measure | None = None) -> Response:
+    """Player p's best response to one opponent; for many, build `Searches`."""
+    return Searches(game).best_response(p, opponent, own)
+
+
+def _best(cost: Cost, points: Array, count: int) -> Array:
+    """The `count` best of at most STARTS of the points, picked evenly."""
+    some = points[:: max(1, -(-len(points) // STARTS))]
+    return some[np.argsort(cost.values(some), kind="stable")[:count]]
