@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 from scipy import stats
 
-from meanfield.particles import noise
+from meanfield.particles import jit, lowrank, noise
 
 
 def words(*values):
@@ -105,3 +105,11 @@ def test_initial_generator_depends_on_seed_replica_player():
     draws = {tuple(noise.initial_generator(*key).random(2)) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
     assert len(draws) == 4
     assert tuple(noise.initial_generator(0, 0, 0).random(2)) in draws
+
+
+def test_an_edit_of_any_kernel_outdates_what_is_on_disk():
+    """numba stamps compiled files with their own source's date; here with a hash of the whole library."""
+    for f in (noise.normals, lowrank.run):
+        assert f._cache._cache_file._source_stamp == jit.LIBRARY
+        # Left unset, fastmath would be inherited from the caller that compiles a function first.
+        assert f.targetoptions["fastmath"] is False

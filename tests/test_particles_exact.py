@@ -53,7 +53,7 @@ class OneStep:
         v = self.noise(z)
         scale = kernels.kick_scale(self.me[0], v.shape[1])
         for b in range(len(v)):
-            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t)
+            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t, self.r.U)
             kernels.settle(self.me[0], self.s.x[b], self.r.t)
 
     def push(self, at, part):

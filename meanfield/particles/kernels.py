@@ -11,20 +11,18 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
-from meanfield.particles.noise import JIT, normals, sincos
+from meanfield.particles.jit import kernel
+from meanfield.particles.noise import normals, sincos
 
 LANES = 128
-# Sums over lanes may be reordered, or they would run one addition at a time.
-SUMS = {**JIT, "fastmath": {"reassoc", "nsz"}}
 
 
 class Player(NamedTuple):
     """What does not change for a player: manifold, features, the game's map, rates times dt, noise."""
 
-    index: int
+    number: int
     sphere: bool
     period: float
     matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere
@@ -32,7 +30,7 @@ class Player(NamedTuple):
     transport: float  # gamma dt
     reaction: float  # alpha dt
     variance: float  # 2 gamma temperature dt
-    seed: int
+    seed: np.uint64
     replica: int
     refine: int
 
@@ -56,7 +54,7 @@ class State(NamedTuple):
     sums: Array
 
 
-@njit(**JIT)
+@kernel
 def phases(waves: Array, j: int, x: Array, out: Array) -> None:
     """out = waves_j . x for a block x (a, lanes)."""
     for i in range(len(out)):
@@ -67,19 +65,26 @@ def phases(waves: Array, j: int, x: Array, out: Array) -> None:
             out[i] += wave * x[k, i]
 
 
-@njit(**JIT)
+@kernel(fastmath={"contract"})
 def form(S: Array, x: Array, out: Array) -> None:
-    """out = S x for a block x (a, lanes)."""
-    for k in range(x.shape[0]):
-        for i in range(x.shape[1]):
+    """out = S x for a block x (a, lanes), four columns of S at a time."""
+    d, n = x.shape
+    for k in range(d):
+        for i in range(n):
             out[k, i] = 0.0
-        for m in range(x.shape[0]):
-            s = S[k, m]
-            for i in range(x.shape[1]):
-                out[k, i] += s * x[m, i]
+        whole = d - d % 4
+        for m in range(0, whole, 4):
+            a, b, c, e = S[k, m], S[k, m + 1], S[k, m + 2], S[k, m + 3]
+            for i in range(n):
+                out[k, i] += (a * x[m, i] + b * x[m + 1, i]) + (c * x[m + 2, i] + e * x[m + 3, i])
+        for m in range(whole, d):
+            a = S[k, m]
+            for i in range(n):
+                out[k, i] += a * x[m, i]
 
 
-@njit(**SUMS)
+# Sums over lanes may be reordered, or they would run one addition at a time.
+@kernel(fastmath={"reassoc", "nsz"})
 def block_moments(me: Player, x: Array, w: Array, v: Array, t: Array, m: Array) -> None:
     """Add the feature sums of one block to m (K,); on a sphere v = S x is kept for `block_forces`."""
     d, J = x.shape[0], len(me.matrix)
@@ -108,7 +113,7 @@ def block_moments(me: Player, x: Array, w: Array, v: Array, t: Array, m: Array) 
         m[1 + 2 * d] += quadratic
 
 
-@njit(**JIT)
+@kernel
 def moments(me: Player, s: State, r: Scratch) -> Array:
     """Feature means of a player, shape (K,); r.v receives S x on a sphere."""
     m = np.zeros(me.map.shape[0])
@@ -117,7 +122,7 @@ def moments(me: Player, s: State, r: Scratch) -> Array:
     return m
 
 
-@njit(**JIT)
+@kernel
 def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G: Array) -> None:
     """Cost U (lanes,) and Riemannian gradient G (a, lanes) of sum c_k f_k on one block."""
     d, J, n = x.shape[0], len(me.matrix), x.shape[1]
@@ -148,7 +153,7 @@ def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G
     project(x, G, t)
 
 
-@njit(**JIT)
+@kernel
 def dots(a: Array, b: Array, out: Array) -> None:
     """out = sums over coordinates of a b, lane by lane."""
     for i in range(len(out)):
@@ -158,7 +163,7 @@ def dots(a: Array, b: Array, out: Array) -> None:
             out[i] += a[k, i] * b[k, i]
 
 
-@njit(**JIT)
+@kernel
 def project(x: Array, v: Array, t: Array) -> None:
     """v <- v - (x . v) x: tangent vectors of the sphere at a block x (a, lanes)."""
     dots(x, v, t)
@@ -167,7 +172,7 @@ def project(x: Array, v: Array, t: Array) -> None:
             v[k, i] -= t[i] * x[k, i]
 
 
-@njit(**JIT)
+@kernel
 def settle(me: Player, x: Array, t: Array) -> None:
     """Bring a block back to its manifold: divide by the norms, or wrap to [0, period)."""
     if me.sphere:
@@ -188,16 +193,16 @@ def settle(me: Player, x: Array, t: Array) -> None:
             x[k, i] = y - P if y >= P else y
 
 
-@njit(**JIT)
+@kernel
 def draw(me: Player, x: Array, b: int, tick: int, t: Array, Z: Array) -> None:
     """Tangent standard normals Z (a, lanes) at the particles of block b."""
     for k in range(x.shape[0]):
-        normals(Z[k], b * x.shape[1], tick, 2 * k + me.index, me.replica, me.seed, me.refine)
+        normals(Z[k], b * x.shape[1], tick, 2 * k + me.number, me.replica, me.seed, me.refine)
     if me.sphere:
         project(x, Z, t)
 
 
-@njit(**JIT)
+@kernel
 def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scratch) -> None:
     """x <- x - part gamma dt grad U + noise xi, log w <- log w - part alpha dt U on block b, in place.
 
@@ -219,7 +224,7 @@ def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scra
         logw[i] -= rate * r.U[i]
 
 
-@njit(**JIT)
+@kernel
 def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """Brownian motion over dt/2 of all blocks, in place, to weak second order.
 
@@ -235,35 +240,36 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     for b in range(len(s.x)):
         x = s.x[b]
         draw(me, x, b, tick, r.t, r.Z)
-        geodesic(me, x, scale, r.Z, r.t)
+        geodesic(me, x, scale, r.Z, r.t, r.U)
         settle(me, x, r.t)
 
 
-@njit(**JIT)
+@kernel
 def kick_scale(me: Player, a: int) -> float:
     """sqrt(q) (1 - (n - 1) q/12) on S^n, n = a - 1; sqrt(q) on a torus."""
     q = 0.5 * me.variance
     return math.sqrt(q) * (1.0 - (a - 2) * q / 12.0 if me.sphere else 1.0)
 
 
-@njit(**JIT)
-def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array) -> None:
-    """x <- cos|u| x + sin|u| u/|u| on a sphere, x + u on a torus, for a block, u = scale v."""
+@kernel
+def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
+    """x <- cos|z| x + sin|z| z/|z| on a sphere, x + z on a torus, for a block; z = scale v, t and u are room."""
     if me.sphere:
         dots(v, v, t)
         for i in range(len(t)):
             length = scale * math.sqrt(t[i])
             sine, cosine = sincos(length)
-            ratio = scale * sine / length if length > 0.0 else scale
-            for k in range(len(x)):
-                x[k, i] = cosine * x[k, i] + ratio * v[k, i]
+            t[i], u[i] = cosine, scale * sine / length if length > 0.0 else scale
+        for k in range(len(x)):
+            for i in range(x.shape[1]):
+                x[k, i] = t[i] * x[k, i] + u[i] * v[k, i]
         return
     for k in range(len(x)):
         for i in range(x.shape[1]):
             x[k, i] += scale * v[k, i]
 
 
-@njit(**JIT)
+@kernel
 def reweigh(me: Player, s: State) -> None:
     """Subtract log sum exp from the log-weights; w = exp(log w)."""
     if me.reaction <= 0.0:
@@ -284,7 +290,7 @@ def reweigh(me: Player, s: State) -> None:
     exponentials(s.logw, s.w)
 
 
-@njit(**JIT)
+@kernel
 def exponentials(logw: Array, w: Array) -> None:
     """w = exp(log w), the one place where weights come from."""
     for b in range(logw.shape[0]):
@@ -292,7 +298,7 @@ def exponentials(logw: Array, w: Array) -> None:
             w[b, i] = math.exp(logw[b, i])
 
 
-@njit(**JIT)
+@kernel
 def add_weights(me: Player, s: State) -> None:
     """The running sum of weights takes in the state before the step."""
     if me.reaction > 0.0:
@@ -301,7 +307,7 @@ def add_weights(me: Player, s: State) -> None:
                 s.sums[b, i] += s.w[b, i]
 
 
-@njit(**JIT)
+@kernel
 def copy(s: State, to: State) -> None:
     """The state s into `to`; the running sums are not a part of it."""
     for b in range(s.x.shape[0]):
@@ -313,13 +319,13 @@ def copy(s: State, to: State) -> None:
                 to.x[b, k, i] = s.x[b, k, i]
 
 
-@njit(**JIT)
+@kernel
 def noise_of(me: Player, second_order: bool) -> float:
     """The deviation of the noise inside a step: the Strang scheme has it outside."""
     return 0.0 if second_order else math.sqrt(me.variance)
 
 
-@njit(**JIT)
+@kernel
 def scratch(s: State) -> Scratch:
     """Room for the kernels of one player."""
     blocks, d, n = s.x.shape

@@ -6,11 +6,10 @@ Nothing here holds Python's global lock, so replicas run in threads.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
+from meanfield.particles.jit import kernel
 from meanfield.particles.kernels import (
-    JIT,
     Player,
     Scratch,
     State,
@@ -30,7 +29,7 @@ Players = tuple[Player, Player]
 States = tuple[State, State]
 
 
-@njit(**JIT)
+@kernel
 def apply(M: Array, m: Array) -> Array:
     """M m; spelled out, so that no linear algebra library is loaded for a few numbers."""
     out = np.zeros(M.shape[0])
@@ -40,7 +39,7 @@ def apply(M: Array, m: Array) -> Array:
     return out
 
 
-@njit(**JIT)
+@kernel
 def push(me: Player, at: State, to: State, c: Array, part: float, noise: float, k: int, r: Scratch) -> None:
     """One player through part of a step: forces at one state move another (the same one in Euler's)."""
     for b in range(len(at.x)):
@@ -51,7 +50,7 @@ def push(me: Player, at: State, to: State, c: Array, part: float, noise: float, 
     reweigh(me, to)
 
 
-@njit(**JIT)
+@kernel
 def drift(
     second_order: bool,
     players: Players,
@@ -71,7 +70,7 @@ def drift(
             push(me, at[p], to[p], c, 0.5 if half else 1.0, noise_of(me, second_order), k, rs[p])
 
 
-@njit(**JIT)
+@kernel
 def run(second_order: bool, players: Players, states: States, first: int, steps: int) -> None:
     """Steps first, ..., first + steps - 1 of one replica, in place."""
     a, b = states
@@ -93,7 +92,7 @@ def run(second_order: bool, players: Players, states: States, first: int, steps:
                 drift(second_order, players, states, middle, rs, k)
 
 
-@njit(**JIT)
+@kernel
 def forces(players: Players, states: States, U: tuple[Array, Array], G: tuple[Array, Array]) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
     rs = (scratch(states[0]), scratch(states[1]))

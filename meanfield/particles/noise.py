@@ -19,15 +19,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
+from meanfield.particles.jit import kernel
 
-# fastmath is set to False by name: left out, a function takes the setting of whichever compiles it first, and
-# reordered sums would undo the rounding of `_ROUND` below.
-JIT = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
 
+Word = np.uint32
 _U32, _U64 = np.uint32, np.uint64
 _M0, _M1 = _U64(0xD2511F53), _U64(0xCD9E8D57)
 _W0, _W1 = _U32(0x9E3779B9), _U32(0xBB67AE85)
@@ -43,19 +41,19 @@ _P2 = float.fromhex("0x1.0b4611a626331p-34")
 _ROUND = 6755399441055744.0  # 1.5 * 2^52: adding and subtracting it rounds to a whole number
 
 
-@njit(forceinline=True, **JIT)
-def _round(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+@kernel(forceinline=True)
+def _round(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     a, b = _M0 * _U64(c0), _M1 * _U64(c2)
     return _U32(_U32(b >> _32) ^ c1 ^ k0), _U32(b), _U32(_U32(a >> _32) ^ c3 ^ k1), _U32(a)
 
 
-@njit(forceinline=True, **JIT)
-def _next(k0: int, k1: int) -> tuple[int, int]:
+@kernel(forceinline=True)
+def _next(k0: Word, k1: Word) -> tuple[Word, Word]:
     return _U32(k0 + _W0), _U32(k1 + _W1)
 
 
-@njit(forceinline=True, **JIT)
-def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+@kernel(forceinline=True)
+def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop of rounds."""
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = _next(k0, k1)
@@ -79,7 +77,7 @@ def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, i
     return c0, c1, c2, c3
 
 
-@njit(**JIT)
+@kernel
 def minus_log(u: float) -> float:
     """-log u for normal numbers in (0, 1]: 2^e m with m in [sqrt(1/2), sqrt 2), log m = 2 artanh((m - 1)/(m + 1))."""
     bits = np.float64(u).view(np.int64) - _HALF_ROOT
@@ -100,7 +98,7 @@ def minus_log(u: float) -> float:
     return -(e * math.log(2.0) + 2.0 * (f + f * z * t))
 
 
-@njit(**JIT)
+@kernel
 def _turned(r: float, q: float) -> tuple[float, float]:
     """(sin, cos) of r + q pi/2 for |r| <= pi/4: Taylor polynomials, cut below 5e-17, and no branches."""
     z = r * r
@@ -126,14 +124,14 @@ def _turned(r: float, q: float) -> tuple[float, float]:
     return (-sine if (k & 2) != 0 else sine), (-cosine if ((k + 1) & 2) != 0 else cosine)
 
 
-@njit(**JIT)
+@kernel
 def sincos(phase: float) -> tuple[float, float]:
     """(sin, cos) for |phase| up to about 1e6, error below 3e-16 + 1e-16 |phase| 2^-20."""
     q = (phase * (2 / math.pi) + _ROUND) - _ROUND
     return _turned((phase - q * _P1) - q * _P2, q)
 
 
-@njit(**JIT)
+@kernel
 def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
     """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
     k0, k1 = _U32(key), _U32(_U64(key) >> _32)
@@ -154,7 +152,7 @@ def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: in
         out[2 * q + 1] = radius * sine
 
 
-@njit(**JIT)
+@kernel
 def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: int, refine: int) -> None:
     """Standard normals of particles first, first + 1, ... (both `first` and the length of `out` even)."""
     for lo in range(0, len(out), BLOCK):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.blocks import blocked, flat
+from meanfield.particles.jit import kernel
 from meanfield.particles.kernels import (
-    JIT,
     Player,
     Scratch,
     State,
@@ -78,7 +76,7 @@ def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, in
         kick(me, s, 2 * k + 1, scratch(s))
 
 
-@njit(**JIT)
+@kernel
 def push(me: Player, s: State, U: Array, G: Array, part: float, noise: float, k: int) -> None:
     """`lowrank.push` along given forces of all blocks."""
     room = scratch(s)

@@ -127,7 +127,7 @@ class _Run:
     def __init__(self, game: Game, flow: Flow, plan: Plan, memory: float, diagnostics: Any) -> None:
         self.game, self.flow, self.plan, self.memory = game, flow, plan, memory
         shared = (plan.step, plan.seed, plan.replica, plan.refine)
-        self.players = tuple(player(game, p, rates, *shared) for p, rates in enumerate(flow.players))
+        self.players = player(game, 0, flow.x, *shared), player(game, 1, flow.y, *shared)
         self.observables = dict(diagnostics or {})
         self.compiled = compiled(game)
         self.done = 0
@@ -181,8 +181,8 @@ class _Run:
         if self.compiled:
             lowrank.run(self.plan.second_order, self.players, tuple(self.states), self.done, steps)
         else:
-            run = (self.game, self.plan.second_order, self.players, self.states, self.plan.particles)
-            pairwise.run(*run, self.done, steps)
+            how = self.plan.second_order, self.players, self.states, self.plan.particles
+            pairwise.run(self.game, *how, self.done, steps)
         self.done += steps
 
     def forces(self) -> pairwise.Forces:
@@ -246,7 +246,7 @@ class _Run:
         }
         if self.flow.reacts:
             kept["mean_weights"] = self.means
-        about = {"game": repr(self.game), "flow": repr(self.flow), "start": start, "level": "particles"}
+        about: dict[str, Any] = {"game": repr(self.game), "flow": repr(self.flow), "start": start, "level": "particles"}
         about |= {**self.plan.settings(), "versions": versions()}
         if self.ended:
             about["ended"] = self.ended
