@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.checks import UnderResolved, real, whole
 from meanfield.density import etd
-from meanfield.density.modes import Complex, Modes
+from meanfield.density.modes import Complex, Index, Modes
 from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.games.bases import TrigBasis
@@ -143,7 +143,7 @@ class Galerkin:
         re, im = self._works[p][etd.STATE][:, m.centre + m.offsets]
         return re + 1j * im
 
-    def wave_numbers(self, p: int) -> Array:
+    def wave_numbers(self, p: int) -> Index:
         """The modes kept for player p, one of each pair +-k, shape (J, d)."""
         return self._modes[p].k.copy()
 
