@@ -328,6 +328,8 @@ def test_first_measures_are_the_start():
     e = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (65, 96))
     x, y = e.measures()
     assert (len(x), len(y)) == (65, 96)
+    same = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (mesh(Torus(1), 65), 96))
+    assert np.array_equal(same.modes(0), e.modes(0))
     assert np.abs(x.values - CIRCLE.density(x.points)).max() < 1e-14
     atoms = Start(Measure([[1.0], [2.0]], None, Torus(1)), "uniform")
     x, _ = engine(CIRCLE.game, Langevin(10.0), atoms, (64, 64)).measures()
@@ -385,6 +387,7 @@ def _users_game():
         (OSCILLATOR, Flow(gamma=1.0, temperature=(1.0, 0.0)), {}, "temperature above 0"),
         (OSCILLATOR, Langevin(1.0), {"cells": (4, 64)}, "at least 5"),
         (OSCILLATOR, Langevin(1.0), {"cells": ((8, 8), 64)}, "one number or 1"),
+        (OSCILLATOR, Langevin(1.0), {"cells": (mesh(Torus(1, period=1.0), 64), 64)}, "nodes on a grid of"),
         (OSCILLATOR, Langevin(1.0), {"cells": (4.5, 64)}, "cells must be a whole number"),
         (OSCILLATOR, Langevin(1.0), {"step": 0.0}, "step must be above 0"),
         (OSCILLATOR, Langevin(1.0), {"step": np.nan}, "step must be finite"),

@@ -21,6 +21,7 @@ import numpy as np
 from meanfield.checks import UnderResolved, real, whole
 from meanfield.density import etd
 from meanfield.density.modes import Complex, Index, Modes
+from meanfield.density.modes import modes as modes_of
 from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.games.bases import TrigBasis
@@ -30,9 +31,10 @@ from meanfield.measures import Density, Measure, density_on
 from meanfield.meshes import Mesh, mesh
 from meanfield.start import Law
 
-Cells = int | tuple[int, ...] | None
+Cells = int | tuple[int, ...] | Mesh | None
 
 _LADDER = tuple(s * 2**e for e in range(3, 12) for s in (2, 3))  # 16, 24, 32, 48, ... nodes per axis
+_MOST = {1: 16384, 2: 1024, 3: 128}  # nodes per axis that free modes may grow to
 _NODES = {1: 256, 2: 64, 3: 24}  # measures() is on these at least when the number of modes is free
 
 
@@ -42,9 +44,10 @@ class Galerkin:
     game: low-rank with trigonometric bases on both sides, tori of dimension 1 to 3, not
     necessarily alike. flow: alpha = 0, temperature and gamma above 0. laws: `start.laws(X, Y)`;
     atoms enter by their exact coefficients.
-    cells: for each player the nodes per axis N (a number, or one an axis), which keep the modes
-    |k| <= (N - 1) // 2; None adapts them to the solution. step: a fixed step, or None for steps
-    controlled to a local error below tol (in L1, by the third-order companion of ETDRK4).
+    cells: for each player the nodes per axis N (a number, one an axis, or a grid's Mesh), which keep
+    the modes |k| <= (N - 1) // 2 along each axis; None adapts them to the solution. step: a fixed
+    step, or None for steps controlled to a local error below tol (in L1, by the third-order
+    companion of ETDRK4).
 
     Raises ValueError for other games and flows (use the finite-volume engine), for cells too few
     for the game's modes, and for an unstable step. Warns UnderResolved, once, when the outer third
@@ -124,7 +127,7 @@ class Galerkin:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine of the same game."""
         nodes = [tuple(int(n) for n in np.atleast_1d(row)) for row in state["nodes"]]
-        modes = [Modes(b.manifold, n, _margin(b)) for b, n in zip(self._bases, nodes, strict=True)]
+        modes = [modes_of(b.manifold, n, _margin(b)) for b, n in zip(self._bases, nodes, strict=True)]
         held = [np.array(z, dtype=complex) for z in state["modes"]]
         for m, z in zip(modes, held, strict=True):
             if z.shape != (len(m.k),):
@@ -157,6 +160,8 @@ class Galerkin:
         margin, d = _margin(basis), basis.manifold.d
         if cells is None:
             return self._adapted(basis.manifold, law, margin)
+        if isinstance(cells, Mesh):
+            cells = _torus_shape(cells, basis.manifold)
         nodes = tuple(cells) if isinstance(cells, (tuple, list)) else (cells,) * d
         nodes = tuple(whole("cells", n, 3) for n in nodes)
         if len(nodes) != d:
@@ -165,14 +170,14 @@ class Galerkin:
             raise ValueError(
                 f"cells {nodes} are too few for the game's modes; use at least {2 * max(margin) + 1} per axis"
             )
-        modes = Modes(basis.manifold, nodes, margin)
+        modes = modes_of(basis.manifold, nodes, margin)
         return modes, _unit(modes.of(_source(law, _mesh(basis.manifold, nodes))), modes)
 
     def _adapted(self, torus: Torus, law: Law, margin: tuple[int, ...]) -> tuple[Modes, Complex]:
         """The fewest nodes of the ladder that hold the start, up to the usual mesh's."""
         source = _source(law, _mesh(torus, (_NODES[torus.d],) * torus.d))
         for n in _LADDER:
-            modes = Modes(torus, (n,) * torus.d, margin)
+            modes = modes_of(torus, (n,) * torus.d, margin)
             if n < 4 * max(margin) + 3:
                 continue
             z = modes.of(source)
@@ -205,7 +210,12 @@ class Galerkin:
             if self._free[p] and self._tails[p] > self._ceiling:
                 old, n = modes[p], modes[p].nodes[0]
                 bigger = next((c for c in _LADDER if c > n), 2 * n)
-                modes[p] = Modes(old.torus, (bigger,) * old.torus.d, old.margin)
+                if bigger > _MOST[old.torus.d]:
+                    raise ValueError(
+                        f"player {'xy'[p]}: the density at t = {self.time:g} needs more than {n} nodes per axis for "
+                        f'tol = {self.tol:g}; give cells or a larger tol, or use engine="finite-volume"'
+                    )
+                modes[p] = modes_of(old.torus, (bigger,) * old.torus.d, old.margin)
                 held[p] = old.onto(modes[p], held[p])
         self._arrange(modes, held)
 
@@ -289,6 +299,12 @@ def _suited(game: Game, flow: Flow) -> tuple[LowRank, tuple[Rates, Rates]]:
                 f"{rates.gamma:g} and temperature = {rates.temperature:g}; {other}"
             )
     return game, flow.players
+
+
+def _torus_shape(cells: Mesh, torus: Torus) -> tuple[int, ...]:
+    if cells.shape is None or cells.manifold != torus:
+        raise ValueError(f"cells is {cells}, but the Galerkin engine needs nodes on a grid of {torus}")
+    return cells.shape
 
 
 def _atoms(law: Law) -> Measure | None:

@@ -7,7 +7,7 @@ Coefficients are mu_k = int exp(-i w k.x) dmu, w = 2 pi / period, so that mu_0 =
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,12 @@ class Modes:
         widths = 2 * self.reach + 1 + np.array(self.margin)
         return np.append(np.cumprod(widths[:0:-1])[::-1], 1).astype(np.int64)
 
-    @property
+    @cached_property
     def span(self) -> int:
         """Length n of the flat range that holds the kept modes."""
         return int(self.reach @ self.strides) + 1
 
-    @property
+    @cached_property
     def centre(self) -> int:
         """Room for the mirror image in front, and for zeros behind."""
         return int(np.array(self.margin) @ self.strides)
@@ -100,3 +100,9 @@ class Modes:
         held = np.zeros(other.span, dtype=complex)
         held[self.k @ other.strides] = z
         return held[other.offsets]
+
+
+@lru_cache(maxsize=16)
+def modes(torus: Torus, nodes: tuple[int, ...], margin: tuple[int, ...]) -> Modes:
+    """The modes for these numbers, whose index tables are worth keeping from one run to the next."""
+    return Modes(torus, nodes, margin)
