@@ -41,13 +41,26 @@ def test_compiled_forces_equal_numpy_and_the_game(folder, text, manifold, p):
     players = draw(game)
     (points, _), (nodes, masses) = players[p], players[1 - p]
     cost, slope = game.forces(p, points, nodes, masses)
-    assert type(game._kernels[p]).__name__ == "CPUDispatcher"
-    plain = game.plain_forces(p, points, nodes, masses)
+    assert type(game._kernels[p, "jet"]).__name__ == "CPUDispatcher"
+    plain = game._plain(p, game.jet(p), points, nodes, masses)
     opponent = mf.Measure(nodes, masses, manifold)
     for have, want in zip((cost, slope), plain, strict=True):
         np.testing.assert_allclose(have, want, rtol=0, atol=1e-13)
     np.testing.assert_allclose(cost, game.cost(p, points, opponent), rtol=0, atol=1e-13)
     np.testing.assert_allclose(slope, game.gradient(p, points, opponent), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("p", [0, 1])
+def test_many_pairs_go_through_compiled_loops_with_the_same_answers(folder, p):
+    game = mf.games.expression(SPHERE, S2, S2)
+    players = draw(game, 190, 180)
+    own, other = players[p][0], mf.Measure(*players[1 - p], S2)
+    have = [getattr(game, what)(p, own, other) for what in ("cost", "gradient", "laplacian")]
+    assert set(game._kernels) == {(p, "jet"), (p, "laplacian")}
+    few = [np.concatenate([getattr(game, what)(p, own[i : i + 10], other) for i in range(0, len(own), 10)]) for what in
+           ("cost", "gradient", "laplacian")]  # fmt: skip
+    for a, b in zip(have, few, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
 def test_inner_loops_hold_no_trigonometry_of_sums():
@@ -122,7 +135,8 @@ def test_a_second_process_compiles_nothing(folder):
         "import numpy as np, meanfield as mf\n"
         "g = mf.games.expression('exp(sin(x - y))')\n"
         "g.forces(0, np.zeros((3, 1)), np.zeros((2, 1)), np.full(2, 0.5))\n"
-        "print(sum(g._kernels[0].stats.cache_hits.values()), sum(g._kernels[0].stats.cache_misses.values()))\n"
+        "stats = g._kernels[0, 'jet'].stats\n"
+        "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))\n"
     )
     environment = {**os.environ, "MEANFIELD_CACHE": str(folder.parent)}
     runs = [subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)]

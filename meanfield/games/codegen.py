@@ -25,18 +25,21 @@ _CALLS = {"abs": "fabs", **{name: name for name in ("sin", "cos", "exp", "log", 
 _CALLS |= {"asin": "asin", "acos": "acos", "atan": "atan"}
 
 
-def kernel(game: Expression, p: int) -> Callable[..., Any] | None:
+def kernel(game: Expression, p: int, roots: Sequence[int]) -> Callable[..., Any] | None:
     """forces(points, nodes, masses) of player p, compiled; None where numpy has to do."""
     from meanfield.games.kernels import load
 
-    source = forces_source(game, p)
+    source = forces_source(game, p, roots)
     return None if source is None else load(source, "forces")
 
 
-def forces_source(game: Expression, p: int) -> str | None:
-    """The module's text: a function `forces` (n, a), (m, b), (m,) -> (n,), (n, a). None for a game too long."""
+def forces_source(game: Expression, p: int, roots: Sequence[int] | None = None) -> str | None:
+    """The module's text: a function `forces` (n, a), (m, b), (m,) -> (n,), (n, R - 1). None for a game too long.
+
+    It averages R operations over the opponent's atoms: `roots`, or the loss and its gradient.
+    """
     graph = Graph()
-    roots = _separated(game.graph, [game.root, *game._slopes_of[p]], set(game.variables(p)), graph)
+    roots = _separated(game.graph, roots or game.jet(p), set(game.variables(p)), graph)
     order = graph.needed(roots)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
     if len(order) > LINES or not all(math.isfinite(c) for c in constants):
@@ -115,7 +118,7 @@ def _module(graph: Graph, roots: Sequence[int], order: Sequence[int], own: range
     body = [
         "def forces(points, nodes, masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
-        f"    cost, slope, table = np.empty(n), np.empty((n, {len(own)})), np.empty((m, {max(len(table), 1)}))",
+        f"    cost, slope, table = np.empty(n), np.empty((n, {len(roots) - 1})), np.empty((m, {max(len(table), 1)}))",
         "    for j in range(m):",
         *(f"        {line}" for line in lines[OTHER]),
         *(f"        table[j, {k}] = {_name(graph, i)}" for k, i in enumerate(table)),

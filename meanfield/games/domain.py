@@ -74,7 +74,8 @@ def _special(manifold: Manifold, n: int, rng: np.random.Generator) -> Array:
     v = np.zeros((n, manifold.ambient))
     for _ in range(2):
         v[np.arange(n), rng.integers(0, manifold.ambient, n)] = rng.choice([-1.0, 1.0], n)
-    return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True))
+    unit: Array = v / np.linalg.norm(v, axis=1, keepdims=True)
+    return unit
 
 
 class _Walk:

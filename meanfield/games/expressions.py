@@ -24,6 +24,7 @@ from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 
 _BUILDING = threading.RLock()  # replicas run in threads, and graphs grow when a derivative is first asked for
+MANY = 1 << 15  # pairs from which on a compiled loop is worth loading
 BLOCK = 1 << 17  # pairs at a time: a few intermediate blocks stay within the caches
 
 
@@ -67,7 +68,7 @@ class Expression(Pairwise):
     def __init__(self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = "") -> None:
         self.graph, self.root, self.X, self.Y = graph, root, X, Y
         self.name, self.statement, self.answers = name, statement, {}
-        self._kernels: dict[int, Any] = {}
+        self._kernels: dict[tuple[int, str], Any] = {}
         try:
             self._slopes_of = tuple(tuple(self._gradient_of(p)) for p in (0, 1))
         except ValueError as error:
@@ -131,9 +132,6 @@ class Expression(Pairwise):
             root = self._laplacian_of(p)
         return np.array(self._at([root], x, y)[0])
 
-    def _slopes(self, p: int, points: Array, nodes: Array, masses: Array) -> Array:
-        return SIGNS[p] * self._against(p, self._slopes_of[p], points, nodes, masses)
-
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         with _BUILDING:
             H, a = self._curvatures(p), self.manifolds[p].ambient
@@ -149,18 +147,51 @@ class Expression(Pairwise):
             flat = flat - normal[:, None, None] * np.eye(self.manifolds[p].dim)
         return SIGNS[p] * flat
 
+    def jet(self, p: int) -> list[int]:
+        """The loss and its gradient in player p's coordinates, as operations of the graph."""
+        return [self.root, *self._slopes_of[p]]
+
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
-        if p not in self._kernels:
+        return self._compiled(p, "jet", self.jet(p), points, nodes, masses)
+
+    def cost(self, p: int, points: Array, opponent: Measure) -> Array:
+        return self._averages(p, "jet", self.jet(p), points, opponent)[0]
+
+    def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
+        return self._averages(p, "jet", self.jet(p), points, opponent)[1]
+
+    def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
+        with _BUILDING:
+            root = self._laplacian_of(p)
+        return self._averages(p, "laplacian", [root], points, opponent)[0]
+
+    def _averages(self, p: int, kind: str, roots: list[int], points: Array, opponent: Measure) -> tuple[Array, Array]:
+        """The first operation and the others against a measure.
+
+        Compiled when that pays, which depends on the sizes alone so that runs repeat bit for bit.
+        """
+        given = (points, opponent.points, opponent.masses)
+        return (
+            self._compiled(p, kind, roots, *given)
+            if len(points) * len(opponent) >= MANY
+            else self._plain(p, roots, *given)
+        )
+
+    def _compiled(
+        self, p: int, kind: str, roots: list[int], points: Array, nodes: Array, masses: Array
+    ) -> tuple[Array, Array]:
+        if (p, kind) not in self._kernels:
             from meanfield.games.codegen import kernel
 
-            self._kernels[p] = kernel(self, p)
-        if self._kernels[p] is None:
-            return self.plain_forces(p, points, nodes, masses)
-        return self._kernels[p](*(np.ascontiguousarray(v, dtype=np.float64) for v in (points, nodes, masses)))
+            self._kernels[p, kind] = kernel(self, p, roots)
+        run = self._kernels[p, kind]
+        if run is None:
+            return self._plain(p, roots, points, nodes, masses)
+        return run(*(np.ascontiguousarray(v, dtype=np.float64) for v in (points, nodes, masses)))
 
-    def plain_forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
-        """`forces` in numpy, what they are when compiling is not possible."""
-        means = SIGNS[p] * self._against(p, [self.root, *self._slopes_of[p]], points, nodes, masses)
+    def _plain(self, p: int, roots: list[int], points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
+        """The same in numpy."""
+        means = SIGNS[p] * self._against(p, roots, points, nodes, masses)
         return means[:, 0].copy(), means[:, 1:].copy()
 
     def swapped(self) -> Expression:
