@@ -309,6 +309,7 @@ def test_bad_resume():
         ({"particles": 7}, "made with particles="),
         ({"flow": mf.Langevin(3.0)}, "give the flow"),
         ({"game": GAMES["mixed"]()}, "give the game"),
+        ({"game": trigonometric(TORUS_TERMS[:3], X=Torus(2, period=2.5))}, "give the game"),
         ({"diagnostics": {"one": lambda x, y: 1.0}}, "give the same"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -316,6 +317,14 @@ def test_bad_resume():
     with pytest.raises(ValueError, match="state has no"):
         empty = mf.Trajectory(part.times, part.x, part.y, game, flow)
         simulate(game, flow, None, 0.2, resume=empty)
+
+
+def test_expression_games_run_like_the_same_trigonometric_game():
+    low = trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.3)])
+    text = mf.games.expression("cos(x - y) + 0.3*sin(2*x + y)")
+    one, two = (short(g, FLOWS["Langevin"], "strang") for g in (low, text))
+    for a, b in ((one.x[-1], two.x[-1]), (one.y[-1], two.y[-1])):
+        assert a.manifold.distance(a.points, b.points).max() < 1e-12
 
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])

@@ -15,7 +15,7 @@ from meanfield.measures import Measure
 from meanfield.particles import lowrank, pairwise
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.kernels import State
-from meanfield.particles.plan import SETTINGS, Plan, check_flow, check_memory, make_plan
+from meanfield.particles.plan import SETTINGS, Plan, both, check_flow, check_memory, make_plan
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, versions
 
@@ -111,14 +111,19 @@ def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) 
         raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
     if flow != resume.flow:
         raise ValueError(f"resume follows {resume.flow}, not {flow}; give the flow that it was made with")
-    if game.manifolds != resume.game.manifolds or repr(game) != repr(resume.game):
+    # Two games may share a name: their values at the last state tell them apart.
+    if game.manifolds != resume.game.manifolds or not _agree(game.value(*resume[-1]), resume.diagnostics["value"][-1]):
         raise ValueError(f"resume plays {resume.game!r}, not {game!r}; give the game that it was made with")
     for key, default in _DEFAULTS.items():
         held = resume.provenance[key]
-        same = given[key] in (default, held) or (key == "particles" and given[key] == held[0] == held[1])
-        if not same:
+        held = tuple(held) if key == "particles" else held
+        if given[key] not in (default, held) and not (key == "particles" and both(key, given[key]) == held):
             raise ValueError(f"resume was made with {key}={held!r}, not {given[key]!r}; leave {key} out")
     return {key: resume.provenance[key] for key in SETTINGS}
+
+
+def _agree(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-9 * max(1.0, abs(a))
 
 
 class _Run:
