@@ -119,8 +119,9 @@ def test_separable_games_stay_at_their_discrete_gibbs_state(weights):
     assert np.abs(far.masses[0] - np.exp(-2 * U[0]) / np.exp(-2 * U[0]).sum()).sum() < 1e-11
 
 
+@pytest.mark.parametrize("step", [None, 0.05])
 @pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
-def test_coupled_gibbs_state_stays(weights):
+def test_coupled_gibbs_state_stays(weights, step):
     beta, kernel = 3.0, TILTED.loss(*[np.arange(64)[:, None] * 2 * np.pi / 64] * 2)
 
     def answers(a, b):
@@ -132,7 +133,7 @@ def test_coupled_gibbs_state_stays(weights):
     assert np.abs(np.concatenate(answers(a, b)) - np.concatenate([a, b])).max() < 1e-14
     assert min(np.abs(m - 1 / 64).sum() for m in (a, b)) > 0.1  # not the trivial one
     on = mesh(Torus(1), 64)
-    run = moved(TILTED, beta, start=Start(Density(a, on), Density(b, on)), weights=weights, until=20.0)
+    run = moved(TILTED, beta, start=Start(Density(a, on), Density(b, on)), weights=weights, step=step, until=20.0)
     assert np.abs(run.masses[0] - a).sum() < 1e-11 and np.abs(run.masses[1] - b).sum() < 1e-11
 
 
@@ -153,6 +154,13 @@ def test_order_four_in_time_with_uneven_steps():
 
     fine = run(960)
     assert 3.75 < fitted_order([1 / 60, 1 / 120, 1 / 240], [distance(run(n), fine) for n in (60, 120, 240)]) < 4.25
+
+
+def test_a_tiny_step_between_long_ones_does_no_harm():
+    fine, run = moved(until=2.0, step=2 / 1600), engine(tol=1e-6)
+    for until in (1.0, 1.0 + 1e-9, 1.5, 1.5 + 1e-13, 2.0):  # extrapolating from 1e-9 to 0.1 would lose every digit
+        run.advance(until)
+    assert distance(run, fine) < 2e-6
 
 
 @pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])

@@ -220,7 +220,7 @@ class FiniteVolumes:
         self.before, self.knot, self.last = self.knot, trial.knot, dt
         self.masses = trial.masses
         self.counts["steps"] += 1
-        self.seen["estimated_error"] += trial.error
+        self.seen["estimated_error"] += float(trial.error)
         self.seen["mass_correction"] = max(self.seen["mass_correction"], trial.lost)
         self._watch(trial.knot.peclet)
 
