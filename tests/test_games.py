@@ -27,12 +27,14 @@ LOWRANK = [
     ("x1*y2 + x1**2*y3 - x1*x2 + 3*y1*y2 + cos(0.3)*x3 + 2 + x1**2*y1**2", S2, S2),
     ("(x1 + 2*x2)**2 - (y1 - y2)*(x2 - x1/3) + y3", S1, S2),
     ("x1*cos(y1 + 2*y2) + x2**2*sin(y1) - x1*x3", S2, T2),
+    ("0.75", T1, S1),
 ]
 PAIRWISE = [
     ("exp(cos(x - y)) + sqrt(2 + sin(x)*cos(y)) + tanh(sin(x + 2*y))**3", T1, T1),
     ("exp(cos(x1 - y)*sin(x2))/(2 + cos(x2 - y)) + 2**sin(x1)", T2, T1),
     ("log(2 + cos(2*pi*x - 4*pi*y)) + sinh(sin(2*pi*x))", mf.Torus(1, period=1.0), mf.Torus(1, period=0.5)),
     ("exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + x2**3 + atan(y3*x1) + 1/(3 + x2) + log(2 + y1)", S2, S2),
+    ("exp(cos(x1 - 2*x3))*y1/(2 + y2) + sqrt(1.1 - sin(x2)*y3)", mf.Torus(3), S2),
     ("cosh(x1*sin(y)) + asin(0.5*x2) - acos(0.4*x1*cos(y)) + abs(2 + x1)*tan(0.5*x2) + (2 + x2)**1.5", S1, T1),
 ]
 CASES = LOWRANK + PAIRWISE
@@ -269,3 +271,47 @@ def test_measures_must_live_where_the_game_does():
         game.potential_y(np.zeros((1, 1)), np.zeros((3, 1)))
     with pytest.raises(ValueError, match="norm 2"):
         mf.games.polynomial().gradient_x(2 * np.eye(3), mu)
+
+
+def formula(rng, depth):
+    """A random formula in x1, x2, y1 on tori: its text and the same as a numpy function."""
+    if depth == 0:
+        angles = {
+            "x1": lambda x, y: x[0], "2*x1 - y1": lambda x, y: 2 * x[0] - y, "-(y1 - x2)": lambda x, y: x[1] - y,
+            "0.5*(2*x1 + 4*y1) + 0.3": lambda x, y: x[0] + 2 * y + 0.3,
+        }  # fmt: skip
+        text, angle = list(angles.items())[rng.integers(4)]
+        if rng.random() < 0.2:
+            return "1.25", lambda x, y: 1.25
+        name, f = (("cos", np.cos), ("sin", np.sin))[rng.integers(2)]
+        return f"{name}({text})", lambda x, y: f(angle(x, y))
+    (s, f), (t, g) = formula(rng, depth - 1), formula(rng, depth - 1)
+    n = int(rng.integers(0, 4))
+    choices = [
+        (f"({s} + {t})", lambda x, y: f(x, y) + g(x, y)),
+        (f"({s} - {t})", lambda x, y: f(x, y) - g(x, y)),
+        (f"{s}*{t}", lambda x, y: f(x, y) * g(x, y)),
+        (f"(-{s})", lambda x, y: -f(x, y)),
+        (f"({s})**{n}", lambda x, y: f(x, y) ** n),
+        (f"{s}/(-4)", lambda x, y: -f(x, y) / 4),
+        (f"({s}/(5 + sin(x1)) - {t})", lambda x, y: f(x, y) / (5 + np.sin(x[0])) - g(x, y)),
+        (f"exp(0.1*({s}))", lambda x, y: np.exp(0.1 * f(x, y))),
+    ]
+    return choices[rng.choice(8, p=[0.2, 0.15, 0.3, 0.05, 0.1, 0.1, 0.05, 0.05])]
+
+
+def test_random_formulas_mean_what_they_say():
+    rng = np.random.default_rng(5)
+    mu, nu = draw(T2, T1)
+    x, y = (mu.points[:, :1], mu.points[:, 1:]), nu.points.T
+    kinds = {True: 0, False: 0}
+    for _ in range(100):
+        text, f = formula(rng, int(rng.integers(2, 5)))
+        want = np.broadcast_to(f(x, y), (len(mu), len(nu)))
+        game, long = mf.games.expression(text, T2, T1), pairwise(text, T2, T1)
+        kinds[isinstance(game, LowRank)] += 1
+        scale = 1e-12 * (1 + np.abs(long.pair_gradient(0, mu.points, nu.points)).max() + np.abs(want).max())
+        np.testing.assert_allclose(game.loss(mu.points, nu.points), want, rtol=0, atol=scale)
+        np.testing.assert_allclose(long.loss(mu.points, nu.points), want, rtol=0, atol=scale)
+        np.testing.assert_allclose(game.gradient(0, mu.points, nu), long.gradient(0, mu.points, nu), rtol=0, atol=scale)
+    assert min(kinds.values()) > 15

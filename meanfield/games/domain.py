@@ -61,7 +61,7 @@ def _probes(X: Manifold, Y: Manifold) -> Array:
     """Pairs (x, y) as rows: random ones, ones from the corners of the formula world, and x = y."""
     rng = np.random.default_rng(0)
     parts = [[m.sample(2048, rng) for m in (X, Y)], [_special(m, 1024, rng) for m in (X, Y)]]
-    if X.ambient == Y.ambient:
+    if X == Y:
         both = np.concatenate([X.sample(256, rng), _special(X, 256, rng)])
         parts.append([both, both])
     return np.concatenate([np.concatenate(pair, axis=1) for pair in parts])
@@ -70,12 +70,11 @@ def _probes(X: Manifold, Y: Manifold) -> Array:
 def _special(manifold: Manifold, n: int, rng: np.random.Generator) -> Array:
     """Multiples of a 24th of the period; the axes and the bisectors between them."""
     if isinstance(manifold, Torus):
-        return rng.integers(0, 24, (n, manifold.d)) * (manifold.period / 24)
+        return np.asarray(rng.integers(0, 24, (n, manifold.d)), float) * (manifold.period / 24)
     v = np.zeros((n, manifold.ambient))
     for _ in range(2):
         v[np.arange(n), rng.integers(0, manifold.ambient, n)] = rng.choice([-1.0, 1.0], n)
-    unit: Array = v / np.linalg.norm(v, axis=1, keepdims=True)
-    return unit
+    return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True), float)
 
 
 class _Walk:

@@ -20,6 +20,7 @@ from meanfield.games.domain import check_domain, resolve
 from meanfield.games.grammar import ExpressionError, parse
 from meanfield.games.lowrank import LowRank
 from meanfield.games.pairwise import Pairwise
+from meanfield.games.recipes import recorded
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 
@@ -28,6 +29,7 @@ MANY = 1 << 15  # pairs from which on a compiled loop is worth loading
 BLOCK = 1 << 17  # pairs at a time: a few intermediate blocks stay within the caches
 
 
+@recorded
 def expression(
     text: str, X: Manifold | None = None, Y: Manifold | None = None, **constants: float
 ) -> LowRank | Expression:

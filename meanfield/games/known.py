@@ -16,12 +16,14 @@ from numpy.typing import ArrayLike
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
+from meanfield.games.recipes import recorded
 from meanfield.games.wells import Wells
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated
 
 
+@recorded
 def oscillator(coupling: float = 3.0) -> LowRank:
     """l = V(x) - V(y) + a sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x, a = `coupling`.
 
@@ -61,6 +63,7 @@ _OSCILLATION = (
 )
 
 
+@recorded
 def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> LowRank:
     """l = A cos(k.(x - y)), A = `amplitude`, on the torus with as many angles as k has entries.
 
@@ -90,6 +93,7 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
     )
 
 
+@recorded
 def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
     """l = 0 on any tori and spheres (X the circle by default, Y like X): Brownian motion.
 
@@ -152,6 +156,7 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     return trigonometric(terms, **about)
 
 
+@recorded
 def double_well(tilt: float = 0.3) -> LowRank:
     """l = f(x) - f(y), f(x) = cos 2x + tilt sin x, 0 < tilt < 4: wells at 3 pi/2 and, higher, pi/2.
 
@@ -176,6 +181,7 @@ def double_well(tilt: float = 0.3) -> LowRank:
     )
 
 
+@recorded
 def wang_chizat() -> LowRank:
     """l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle: example 4.1 of Wang & Chizat.
 
@@ -222,6 +228,7 @@ _WANG_CHIZAT = (
 )
 
 
+@recorded
 def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     """l = x'Ay on the unit spheres of R^d and R^e, A (d, e) (the identity of size `dim` by default).
 
@@ -242,6 +249,7 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)
 
 
+@recorded
 def benchmark(which: str = "circle") -> LowRank:
     """The three problems that mean-field schemes are timed on: "circle", "torus" (T^2) or "sphere" (S^2).
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.games.recipes import recorded
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 
@@ -153,6 +154,7 @@ def polynomial_from(
     return LowRank(*bases, C, **about)
 
 
+@recorded
 def polynomial(kind: str = "a", dim: int = 3, seed: int = 0) -> LowRank:
     """The paper's random games on S^{dim-1} x S^{dim-1}, entries N(0, 1) from the seed.
 
