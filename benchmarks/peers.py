@@ -7,6 +7,7 @@ to nodal densities at TIME, and the nodes' shift in units of a cell (0, or 1/2 f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,25 @@ def _linear_maps(problem: TorusProblem, n: int) -> tuple[list[Array], list[list[
 
 def prepare_diffrax(problem: TorusProblem, setting: Setting) -> Run:
     """setting: nodes per axis n, method "fft" or "matrices", solver (a name in diffrax), tol."""
+    solve = _diffrax_solve(problem, setting["n"], setting["method"], setting["solver"])
+    start = problem.density(mesh(problem.torus, setting["n"]).nodes)
+
+    def run() -> tuple[Array, Array]:
+        u = np.asarray(solve(np.array([start, start]), setting["tol"]).block_until_ready())
+        return u[0], u[1]
+
+    return run
+
+
+@lru_cache(maxsize=8)
+def _diffrax_solve(problem: TorusProblem, n: int, method: str, solver_name: str) -> Callable[[Array, float], Any]:
+    """A jitted solve from nodal densities (2, n^d) at 0 to those at TIME; compiled once for all tolerances."""
     import diffrax
     import jax
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
-    n, d = setting["n"], problem.torus.d
+    d = problem.torus.d
     axes = tuple(range(1, d + 1))
     to_costs, gradients = _linear_maps(problem, n)
     maps = [jnp.array(m) for m in to_costs]
@@ -78,26 +92,19 @@ def prepare_diffrax(problem: TorusProblem, setting: Setting) -> Run:
             total = total + jnp.moveaxis(along, -1, a)
         return total
 
-    term = diffrax.ODETerm({"fft": by_fft, "matrices": by_matrices}[setting["method"]])
-    solver = getattr(diffrax, setting["solver"])()
+    term = diffrax.ODETerm({"fft": by_fft, "matrices": by_matrices}[method])
+    solver = getattr(diffrax, solver_name)()
 
     @jax.jit
     def solve(u: Any, tol: Any) -> Any:
         control = diffrax.PIDController(rtol=tol, atol=tol)
         done = diffrax.diffeqsolve(
-            term, solver, 0.0, TIME, 1e-2, u,
+            term, solver, 0.0, TIME, 1e-2, u.reshape((2,) + (n,) * d),
             stepsize_controller=control, max_steps=200_000, saveat=diffrax.SaveAt(t1=True),
         )  # fmt: skip
-        return done.ys[0]
+        return done.ys[0].reshape(2, -1)
 
-    start = problem.density(mesh(problem.torus, n).nodes).reshape((n,) * d)
-    u0 = jnp.array([start, start])
-
-    def run() -> tuple[Array, Array]:
-        u = np.asarray(solve(u0, setting["tol"]).block_until_ready())
-        return u[0].ravel(), u[1].ravel()
-
-    return run
+    return solve  # type: ignore[no-any-return]
 
 
 # -- py-pde: second-order finite differences, its numba backend, adaptive Runge-Kutta -----------------
@@ -132,7 +139,7 @@ def prepare_pypde(problem: TorusProblem, setting: Setting) -> Run:
     )
     start = problem.density(grid.axes_coords[0][:, None])
     state = pde.FieldCollection([pde.ScalarField(grid, start), pde.ScalarField(grid, start)])
-    solver = pde.ExplicitSolver(equation, scheme="rk", adaptive=True, tolerance=setting["tol"], backend="numba")
+    solver = pde.RungeKuttaSolver(equation, adaptive=True, tolerance=setting["tol"], backend="numba")
     stepper = solver.make_stepper(state.copy(), dt=1e-4)
 
     def run() -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from benchmarks.problems import CIRCLE
+from benchmarks.problems import CIRCLE, TORUS
 from meanfield.checks import UnderResolved
 from meanfield.density.galerkin import Galerkin
 from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
@@ -127,6 +127,15 @@ def test_circle_against_a_torus_of_another_period():
     other = pseudospectral(loss, grids, starts, 4.0, (1.0, 1.0), 0.5)
     e = run(game, Langevin(4.0), start, 0.5, (35, 35), tol=1e-10)
     assert distance_to(e, other) < 1e-8
+
+
+def test_the_benchmarks_terms_are_their_formula():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((5, 2)) * 6, rng.random((7, 2)) * 6
+    (x1, x2), (y1, y2) = x.T[:, :, None], y.T[:, None, :]
+    exact = np.cos(x1 - y1) + 0.7 * np.cos(x2 - y2) + 0.5 * np.sin(2 * x1 + x2) * np.cos(y1)
+    exact = exact + 0.3 * np.cos(3 * y2) + 0.4 * np.cos(x1 - x2) * np.sin(y1 + y2)
+    assert np.abs(TORUS.game.loss(x, y) - exact).max() < 1e-13
 
 
 # -- convergence -------------------------------------------------------------------------------
