@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, UnderResolved, finite_array
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 
 
@@ -85,17 +85,42 @@ class Density(Measure):
         return self.values[self.mesh.locate(points)]
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """n i.i.d. points, uniform within cells on tori; nodes elsewhere."""
+        """n i.i.d. points, uniform within cells; nodes where the mesh does not say how far its cells reach."""
         chosen = super().draw(n, rng)
-        if self.mesh.shape is None or not isinstance(self.manifold, Torus):
-            return chosen
-        h = self.manifold.period / np.array(self.mesh.shape)
-        return self.manifold.wrap(chosen + (rng.random(chosen.shape) - 0.5) * h)
+        if isinstance(self.manifold, Torus) and self.mesh.shape is not None:
+            h = self.manifold.period / np.array(self.mesh.shape)
+            return self.manifold.wrap(chosen + (rng.random(chosen.shape) - 0.5) * h)
+        if isinstance(self.manifold, Sphere) and self.manifold.d <= 2 and self.mesh.radius is not None:
+            return _within_cells(self.mesh, self.manifold, chosen, rng)
+        return chosen
 
     def entropy(self) -> float:
         """H = -int log(dmu/dx) dmu."""
         held = self.masses > 0
         return -float(np.sum(self.masses[held] * np.log(self.values[held])))
+
+
+def _within_cells(on: Mesh, sphere: Sphere, nodes: Array, rng: np.random.Generator) -> Array:
+    """For each of the nodes (n, a) a uniform point of its cell: of caps around it, those nearest to it."""
+    cells, points = on.locate(nodes), nodes.copy()
+    frames, todo = sphere.basis(nodes), np.arange(len(nodes))
+    while len(todo):
+        tried = _in_cap(sphere.d, on.radius or 0.0, frames[todo], nodes[todo], rng)
+        points[todo] = tried
+        todo = todo[on.locate(tried) != cells[todo]]
+    return points
+
+
+def _in_cap(d: int, radius: float, frames: Array, nodes: Array, rng: np.random.Generator) -> Array:
+    """Uniform points of the caps of a geodesic radius around nodes on S^1 or S^2."""
+    u, turn = rng.random((2, len(nodes), 1))
+    if d == 1:
+        angle = radius * (2 * u - 1)
+        return np.cos(angle) * nodes + np.sin(angle) * frames[:, 0]
+    # Heights are uniform on S^2; s = sin(angle / 2) keeps the digits of a small cap.
+    s = np.sin(radius / 2) * np.sqrt(u)
+    around = np.cos(2 * np.pi * turn) * frames[:, 0] + np.sin(2 * np.pi * turn) * frames[:, 1]
+    return (1 - 2 * s**2) * nodes + 2 * s * np.sqrt(1 - s**2) * around
 
 
 def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Measure:

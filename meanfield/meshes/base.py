@@ -1,9 +1,4 @@
-"""Meshes: all that a two-point-flux scheme knows of a manifold.
-
-A mesh is cells with nodes and volumes, pairs (i, j) of cells that share a face, the
-transmissibility of each face (its area over the distance of the two nodes) and a point on it.
-Nothing in the schemes asks for more, so that a new manifold needs only a new constructor.
-"""
+"""What a mesh is."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Torus
 
 Index = NDArray[np.int64]
@@ -26,6 +21,8 @@ class Mesh:
     nodes (N, a), volumes (N,), pairs (F, 2) of cell numbers, transmissibilities (F,),
     faces (F, a): the point where the segment from node to node crosses the face.
     `shape` is the grid's shape for tensor grids, whose nodes run in C order, and None otherwise.
+    `radius`: no point of a cell lies farther from its node, for cells that are the points nearest to
+    their node (Voronoi); None where it is not known.
     """
 
     manifold: Manifold
@@ -35,6 +32,7 @@ class Mesh:
     transmissibilities: Array
     faces: Array
     shape: tuple[int, ...] | None = None
+    radius: float | None = None
 
     def __len__(self) -> int:
         return len(self.volumes)
@@ -85,42 +83,3 @@ class Mesh:
         from scipy.spatial import cKDTree
 
         return cKDTree(self.nodes)
-
-
-def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
-    """The equidistant grid on T^d; node (i_1, ..., i_d) sits at the angles period i / cells.
-
-    `cells` is a number per axis, or one for all; at least 3 per axis. Cells are centred at nodes.
-    """
-    counts = (cells,) * torus.d if np.ndim(cells) == 0 else tuple(cells)  # type: ignore[arg-type]
-    if len(counts) != torus.d:
-        raise ValueError(f"cells must be one number or {torus.d} of them for {torus}, got {cells!r}")
-    shape = tuple(whole("cells per axis", c, 3) for c in counts)
-    h = torus.period / np.array(shape)
-    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, torus.d)
-    number = np.arange(len(index)).reshape(shape)
-    volume = float(np.prod(h))
-    pairs, weights, faces = [], [], []
-    for axis in range(torus.d):
-        pairs.append(np.stack([number.ravel(), np.roll(number, -1, axis).ravel()], 1))
-        weights.append(np.full(len(index), volume / h[axis] ** 2))
-        faces.append((index + 0.5 * np.eye(torus.d)[axis]) * h)
-    return Mesh(
-        torus,
-        index * h,
-        np.full(len(index), volume),
-        np.concatenate(pairs).astype(np.int64),
-        np.concatenate(weights),
-        np.concatenate(faces),
-        shape,
-    )
-
-
-def mesh(manifold: Manifold, cells: int | tuple[int, ...] | None = None) -> Mesh:
-    """The mesh of a manifold with `cells` cells per axis (default 256 on T^1, 64 on T^2)."""
-    if isinstance(manifold, Torus) and manifold.d <= 3:
-        return torus_mesh(manifold, {1: 256, 2: 64, 3: 24}[manifold.d] if cells is None else cells)
-    raise ValueError(
-        f"no mesh for {manifold}: meshes exist for tori of dimension 1 to 3; "
-        "particles run on every manifold (meanfield.simulate)"
-    )
