@@ -90,6 +90,37 @@ def cost_at(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def quantile(q: float, G: Array, t: Array, l: Array, u: Array) -> tuple[float, float]:
+    """Q_nu(q) and its slope, for any real q."""
+    turn = np.floor(q)
+    j = min(max(np.searchsorted(G, q - turn, side="right") - 1, 0), len(t) - 1)
+    return turn + t[j] + min(max(u[j] * (q - turn - G[j]), 0.0), l[j]), u[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mass_before(x: float, G: Array, t: Array, l: Array, u: Array) -> float:
+    """The inverse of `quantile`, for any real x."""
+    turn = np.floor(x - t[0])
+    j = max(np.searchsorted(t, x - turn, side="right") - 1, 0)
+    inside = x - turn - t[j]
+    return turn + (G[j] + inside / u[j] if inside < l[j] else G[j + 1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def widest(F: Array, s: Array, k: Array, r: Array) -> float:
+    """The cumulative mass of mu at its widest gap or, without gaps, amid its thinnest piece."""
+    n = len(s)
+    at, width, thin = 1.0, s[0] + 1.0 - s[n - 1] - k[n - 1], 0
+    for i in range(n - 1):
+        gap = s[i + 1] - s[i] - k[i]
+        if gap > width:
+            at, width = F[i + 1], gap
+        if r[i + 1] > r[thin]:
+            thin = i + 1
+    return at if width > 1e-9 else 0.5 * (F[thin] + F[thin + 1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def best_shift(
     F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array, curvature: float
 ) -> tuple[float, float, int]:
@@ -97,13 +128,17 @@ def best_shift(
 
     Newton from theta = 0 within a bracket; where C has kinks (atoms against atoms, holes in a
     density) the intersection of the tangents at the bracket's ends, which finds a vertex in
-    finitely many steps; bisection as safeguard. Stops on a proof: C'' >= 2 curvature gives
-    C - min C <= (C'/2)^2 / curvature; the tangents bound min C from below.
+    finitely many steps; bisection where three steps did not halve the bracket. Newton's unknown is
+    the point y = Q_nu(q + theta) that answers mu's widest gap: for concentrated measures theta
+    varies with y over many decades, while C' is nearly linear in y; a secant in y takes its turns.
+    Stops on a proof: C'' >= 2 curvature gives C - min C <= (C'/2)^2 / curvature; the tangents
+    bound min C from below.
     """
+    middle = widest(F, s, k, r)
     lo, hi = -1.0, 1.0
     C_lo = C_hi = D_lo = D_hi = 0.0
     known_lo = known_hi = False
-    theta, best, at = 0.0, np.inf, 0.0
+    theta, best, at, last, mark = 0.0, np.inf, 0.0, np.inf, np.inf
     for turn in range(ROUNDS):
         C, D, E = cost_at(theta, F, s, k, r, G, t, l, u)
         if best > C:
@@ -121,8 +156,17 @@ def best_shift(
         width = hi - lo
         if width <= WIDTH:
             return best, at, turn + 1
-        newton = theta - D / E if E > 0 else np.nan
-        if (turn < 12 or turn % 3 == 0) and lo < newton < hi:
+        y, thinness = quantile(middle + theta, G, t, l, u)
+        newton = mass_before(y - D * thinness / E, G, t, l, u) - middle if E > 0 else np.nan
+        gains, last = abs(D) < 0.5 * last, abs(D)
+        if turn % 3 == 2:
+            slow, mark = width > 0.5 * mark, width
+            if slow:
+                theta = lo + 0.5 * width
+                if theta <= lo or theta >= hi:
+                    return best, at, turn + 1
+                continue
+        if gains and lo < newton < hi:
             theta = newton
         elif not known_lo:
             theta = lo
@@ -132,9 +176,11 @@ def best_shift(
             ahead = (C_hi - C_lo - 2 * D_hi * width) / (2 * (D_lo - D_hi))
             if best - (C_lo + 2 * D_lo * ahead) <= 1e-15 * best:
                 return best, at, turn + 1
-            inside = 0 < ahead < width and (turn < 12 or turn % 3 == 1)
-            theta = lo + ahead if inside else lo + 0.5 * width
-            if theta <= lo or theta >= hi:
+            theta = lo + ahead
+            if curvature > 0 and turn % 2 == 0:
+                below, above = quantile(middle + lo, G, t, l, u)[0], quantile(middle + hi, G, t, l, u)[0]
+                theta = mass_before(below + (above - below) * D_lo / (D_lo - D_hi), G, t, l, u) - middle
+            if not lo < theta < hi:
                 theta = lo + 0.5 * width
                 if theta <= lo or theta >= hi:
                     return best, at, turn + 1

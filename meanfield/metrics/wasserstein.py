@@ -77,7 +77,8 @@ def prepare(measure: Measure | Pieces) -> Pieces:
     if masses is not None and not steps.all():
         kept = steps > 0
         F, starts, lengths, steps = np.append(0.0, F[1:][kept]), starts[kept], lengths[kept], steps[kept]
-    return Pieces(measure.manifold, F, starts, lengths, lengths / steps)
+    # The bound keeps dQ/dq finite where a cell holds next to nothing.
+    return Pieces(measure.manifold, F, starts, lengths, lengths / np.maximum(steps, 1e-300))
 
 
 def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
