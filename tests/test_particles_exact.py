@@ -74,7 +74,7 @@ class OneStep:
         for b in range(len(v)):
             r = self.r._replace(Z=v[b])
             kernels.block_forces(self.me[0], self.s.x[b], r.v[b], self.c, r.t, r.U, r.G)
-            kernels.block_move(self.me[0], 1.0, kernels.noise_of(self.me[0], False), self.s, b, r)
+            kernels.block_move(self.me[0], 1.0, kernels.noise_of(self.me[0], True), self.s, b, r)
         return self.rows()[: self.n]
 
 

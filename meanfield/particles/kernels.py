@@ -208,20 +208,21 @@ def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scra
 
     With part 1 and noise sqrt(2 gamma T dt) a step of Algorithms 1 and 2. U, grad U and xi stand in r.
     """
-    x, logw = to.x[b], to.logw[b]
+    x, logw, U, G, Z = to.x[b], to.logw[b], r.U, r.G, r.Z
     if me.transport > 0.0:
         speed = part * me.transport
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
-                x[k, i] -= speed * r.G[k, i]
+                x[k, i] -= speed * G[k, i]
         if noise > 0.0:
             for k in range(x.shape[0]):
                 for i in range(x.shape[1]):
-                    x[k, i] += noise * r.Z[k, i]
+                    x[k, i] += noise * Z[k, i]
         settle(me, x, r.t)
-    rate = part * me.reaction
-    for i in range(len(logw)):
-        logw[i] -= rate * r.U[i]
+    if me.reaction > 0.0:
+        rate = part * me.reaction
+        for i in range(len(logw)):
+            logw[i] -= rate * U[i]
 
 
 @kernel
@@ -320,9 +321,9 @@ def copy(s: State, to: State) -> None:
 
 
 @kernel
-def noise_of(me: Player, second_order: bool) -> float:
-    """The deviation of the noise inside a step: the Strang scheme has it outside."""
-    return 0.0 if second_order else math.sqrt(me.variance)
+def noise_of(me: Player, noisy: bool) -> float:
+    """The deviation of the noise inside a step: Euler's scheme has it there, Strang's outside."""
+    return math.sqrt(me.variance) if noisy else 0.0
 
 
 @kernel

@@ -51,23 +51,22 @@ def push(me: Player, at: State, to: State, c: Array, part: float, noise: float, 
 
 
 @kernel
-def drift(
-    second_order: bool,
-    players: Players,
-    states: States,
-    middle: States,
-    rs: tuple[Scratch, Scratch],
-    k: int,
+def together(
+    players: Players, at: States, to: States, rs: tuple[Scratch, Scratch], part: float, noisy: bool, k: int
 ) -> None:
-    """Euler's step (Algorithms 1 and 2) or the midpoint rule: both players move against one state."""
-    for stage in range(2 if second_order else 1):
-        half = second_order and stage == 0
-        at = states if stage == 0 else middle
-        to = middle if half else states
-        m0, m1 = moments(players[0], at[0], rs[0]), moments(players[1], at[1], rs[1])
-        for p in range(2):
-            me, c = players[p], apply(players[p].map, m1 if p == 0 else m0)
-            push(me, at[p], to[p], c, 0.5 if half else 1.0, noise_of(me, second_order), k, rs[p])
+    """Both players move against one and the same state `at`, which may be `to` itself."""
+    # Written for 0 and 1, not in a loop: indexing tuples of arrays by a variable costs more than a small step.
+    m0, m1 = moments(players[0], at[0], rs[0]), moments(players[1], at[1], rs[1])
+    c0, c1 = apply(players[0].map, m1), apply(players[1].map, m0)
+    push(players[0], at[0], to[0], c0, part, noise_of(players[0], noisy), k, rs[0])
+    push(players[1], at[1], to[1], c1, part, noise_of(players[1], noisy), k, rs[1])
+
+
+@kernel
+def kicks(players: Players, states: States, rs: tuple[Scratch, Scratch], tick: int) -> None:
+    """The noise of half a step, for both players."""
+    kick(players[0], states[0], tick, rs[0])
+    kick(players[1], states[1], tick, rs[1])
 
 
 @kernel
@@ -80,16 +79,17 @@ def run(second_order: bool, players: Players, states: States, first: int, steps:
         State(b.x.copy(), b.logw.copy(), b.w.copy(), b.sums),
     )
     for k in range(first, first + steps):
-        for p in range(2):
-            add_weights(players[p], states[p])
-        for half in range(2 if second_order else 1):
-            if second_order:
-                for p in range(2):
-                    kick(players[p], states[p], 2 * k + half, rs[p])
-                    if half == 0:
-                        copy(states[p], middle[p])
-            if half == 0:
-                drift(second_order, players, states, middle, rs, k)
+        add_weights(players[0], a)
+        add_weights(players[1], b)
+        if second_order:
+            kicks(players, states, rs, 2 * k)
+            copy(a, middle[0])
+            copy(b, middle[1])
+            together(players, states, middle, rs, 0.5, False, k)
+            together(players, middle, states, rs, 1.0, False, k)
+            kicks(players, states, rs, 2 * k + 1)
+        else:
+            together(players, states, states, rs, 1.0, True, k)
 
 
 @kernel

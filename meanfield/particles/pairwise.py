@@ -62,7 +62,7 @@ def run(
 
 def _euler(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
     for me, s, (U, G) in zip(players, states, forces(game, states, counts), strict=True):
-        push(me, s, U, G, 1.0, noise_of(me, False), k)
+        push(me, s, U, G, 1.0, noise_of(me, True), k)
 
 
 def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
