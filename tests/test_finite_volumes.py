@@ -157,10 +157,26 @@ def test_order_four_in_time_with_uneven_steps():
 
 
 def test_a_tiny_step_between_long_ones_does_no_harm():
-    fine, run = moved(until=2.0, step=2 / 1600), engine(tol=1e-6)
-    for until in (1.0, 1.0 + 1e-9, 1.5, 1.5 + 1e-13, 2.0):  # extrapolating from 1e-9 to 0.1 would lose every digit
-        run.advance(until)
-    assert distance(run, fine) < 2e-6
+    fine = moved(until=2.0, step=2 / 1600)
+    for run, near in ((engine(tol=1e-6), 2e-6), (engine(step=0.02), 1e-8)):
+        for until in (
+            1.0,
+            1.0 + 1e-9,
+            1.5,
+            1.5 + 1e-13,
+            2.0,
+        ):  # extrapolating from 1e-13 to 0.02 would lose every digit
+            run.advance(until)
+        assert distance(run, fine) < near
+
+
+def test_a_step_far_too_long_is_halved():
+    # from one cell the tangent leaves the range of the loss within a fraction of this step
+    start = Start(x=Measure([[2.0]], None, Torus(1)), y=Measure([[5.0]], None, Torus(1)))
+    fine = moved(beta=2.0, start=start, until=10.0, tol=1e-6)
+    run = moved(beta=2.0, start=start, until=10.0, step=10.0)
+    assert run.diagnostics()["halved"] > 0 and run.diagnostics()["steps"] > 1
+    assert distance(run, fine) < 0.4  # two where nothing is in common; 1.4 in one step
 
 
 @pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
