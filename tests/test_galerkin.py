@@ -8,46 +8,13 @@ from scipy.integrate import solve_ivp
 
 from benchmarks.problems import CIRCLE, TORUS
 from meanfield.checks import UnderResolved
-from meanfield.density.galerkin import Galerkin
-from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
-from meanfield.games.lowrank import LowRank, polynomial, trigonometric
+from meanfield.flows import Langevin
+from meanfield.games.lowrank import trigonometric
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.meshes import mesh
 from meanfield.start import Start, concentrated
-
-OSCILLATOR = trigonometric(
-    [
-        ((1,), (0,), -2 / 3, 0.0),
-        ((2,), (0,), 5 / 12, 0.0),
-        ((0,), (1,), 2 / 3, 0.0),
-        ((0,), (2,), -5 / 12, 0.0),
-        ((1,), (-1,), 1.5, 0.0),  # 3 sin x sin y
-        ((1,), (1,), -1.5, 0.0),
-    ]
-)
-BUMPS = Start(concentrated(1.1, 0.04), concentrated(0.0, 0.04))
-
-
-def engine(game, flow, start, cells=(96, 96), **how):
-    return Galerkin(game, flow, start.laws(game.X, game.Y), cells, **how)
-
-
-def run(game, flow, start, time, cells=(96, 96), **how):
-    e = engine(game, flow, start, cells, **how)
-    e.advance(time)
-    return e
-
-
-def nodal_error(run, reference):
-    """The larger player's L1 distance of nodal densities to a reference's, at the first one's nodes."""
-    errors = []
-    for p, mu in enumerate(run.measures()):
-        turn = 2 * np.pi / mu.manifold.period
-        phase = np.exp(1j * turn * mu.points @ reference.wave_numbers(p).T)
-        exact = (2 * (phase @ reference.modes(p)).real - 1) / mu.manifold.volume
-        errors.append(np.abs(mu.values - exact) @ mu.mesh.volumes)
-    return max(errors)
+from tests.galerkin_runs import BUMPS, OSCILLATOR, engine, nodal_error, run
 
 
 def pseudospectral(loss, grids, starts, beta, gamma, time):
@@ -311,107 +278,3 @@ def test_gamma_is_a_unit_of_time():
     one = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=0.05)
     two = run(CIRCLE.game, Langevin(10.0, gamma=4.0), CIRCLE.start, 0.25, step=0.0125)
     assert max(np.abs(one.modes(p) - two.modes(p)).max() for p in (0, 1)) < 1e-13
-
-
-# -- use ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cells, how", [((96, 80), {"step": 0.03}), ((80, 96), {}), ((None, None), {"tol": 1e-6})])
-def test_goes_on_to_the_same_bits(cells, how):
-    times = (0.3, 0.7, 1.9)
-    whole = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, cells, **how)
-    for t in times:
-        whole.advance(t)
-        if t == 0.7:
-            kept = whole.state()
-    again = engine(CIRCLE.game, Langevin(10.0), Start("uniform", "uniform"), cells, **how)
-    again.restore(kept)
-    assert again.time == 0.7
-    again.advance(1.9)
-    for p in range(2):
-        assert np.array_equal(whole.modes(p), again.modes(p))
-    assert whole.diagnostics() == again.diagnostics()
-
-
-def test_first_measures_are_the_start():
-    e = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (65, 96))
-    x, y = e.measures()
-    assert (len(x), len(y)) == (65, 96)
-    same = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (mesh(Torus(1), 65), 96))
-    assert np.array_equal(same.modes(0), e.modes(0))
-    assert np.abs(x.values - CIRCLE.density(x.points)).max() < 1e-14
-    atoms = Start(Measure([[1.0], [2.0]], None, Torus(1)), "uniform")
-    x, _ = engine(CIRCLE.game, Langevin(10.0), atoms, (64, 64)).measures()
-    assert np.sum(x.masses > 0) == 2
-
-
-def test_a_density_start_is_carried_to_other_cells():
-    coarse = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, (96, 96), tol=1e-10)
-    x, y = coarse.measures()
-    fine = run(CIRCLE.game, Langevin(10.0), Start(x, y), 1.0, (128, 160), tol=1e-10)
-    through = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (160, 160), tol=1e-10)
-    assert nodal_error(fine, through) < 1e-9
-
-
-def test_under_resolution_is_said_once():
-    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (32, 32))
-    with pytest.warns(UnderResolved, match="raise `cells`"):
-        e.advance(1.0)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        e.advance(1.01)
-    assert not any("outer third" in str(w.message) for w in said)
-    assert e.diagnostics()["worst_tail_x"] > 1e-2
-
-
-def test_a_resolved_run_is_silent():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        e = run(OSCILLATOR, Langevin(25.0), BUMPS, 1.0, (160, 160))
-        e.measures()
-        run(OSCILLATOR, Langevin(25.0), BUMPS, 1.0, (None, None)).measures()
-
-
-def test_an_unstable_step_is_refused():
-    with pytest.raises(ValueError, match="smaller step"):
-        run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 50.0, (128, 128), step=0.5)
-
-
-def _users_game():
-    class Own(LowRank):
-        pass
-
-    X = trigonometric(TERMS).bases[0]
-    return Own(X, polynomial("a", 3).bases[1], np.zeros((X.size, 8)))
-
-
-@pytest.mark.parametrize(
-    "game, flow, how, says",
-    [
-        (polynomial("a", 3), Langevin(1.0), {}, "trigonometric game on tori.*finite-volume"),
-        (_users_game(), Langevin(1.0), {}, "trigonometric game on tori.*finite-volume"),
-        (OSCILLATOR, Wasserstein(), {}, "temperature above 0.*finite-volume"),
-        (OSCILLATOR, MirrorDescent(), {}, "alpha is 1.*finite-volume"),
-        (OSCILLATOR, Flow(gamma=(1.0, 0.0), alpha=(0.0, 1.0), temperature=1.0), {}, "finite-volume"),
-        (OSCILLATOR, Flow(gamma=1.0, temperature=(1.0, 0.0)), {}, "temperature above 0"),
-        (OSCILLATOR, Langevin(1.0), {"cells": (4, 64)}, "at least 5"),
-        (OSCILLATOR, Langevin(1.0), {"cells": ((8, 8), 64)}, "one number or 1"),
-        (OSCILLATOR, Langevin(1.0), {"cells": (mesh(Torus(1, period=1.0), 64), 64)}, "nodes on a grid of"),
-        (OSCILLATOR, Langevin(1.0), {"cells": (4.5, 64)}, "cells must be a whole number"),
-        (OSCILLATOR, Langevin(1.0), {"step": 0.0}, "step must be above 0"),
-        (OSCILLATOR, Langevin(1.0), {"step": np.nan}, "step must be finite"),
-        (OSCILLATOR, Langevin(1.0), {"tol": -1.0}, "tol must be at least"),
-    ],
-)
-def test_what_cannot_be_done_is_refused(game, flow, how, says):
-    start = Start("uniform", "uniform")
-    with pytest.raises(ValueError, match=says):
-        engine(game, flow, start, **how)
-
-
-def test_time_does_not_run_backwards():
-    e = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0)
-    with pytest.raises(ValueError, match="before the present time"):
-        e.advance(0.5)
-    with pytest.raises(ValueError, match="finite"):
-        e.advance(np.inf)

@@ -290,6 +290,8 @@ def _suited(game: Game, flow: Flow) -> tuple[LowRank, tuple[Rates, Rates]]:
         raise ValueError(f"the Galerkin engine needs a trigonometric game on tori, got {game!r}; {other}")
     if max(m.dim for m in game.manifolds) > 3:
         raise ValueError(f"the Galerkin engine serves tori of dimension 1 to 3, got {game.X} and {game.Y}")
+    if flow.responds:
+        raise ValueError(f'the Galerkin engine does not run the flow {flow.name!r}; use engine="best-response"')
     for rates in flow.players:
         if rates.alpha > 0:
             raise ValueError(f"the Galerkin engine has no reaction, but alpha is {rates.alpha:g}; {other}")
