@@ -190,6 +190,30 @@ def test_nearly_empty_cells_and_far_atoms():
         assert w2_squared(atoms, bare) == pytest.approx(brute_convex(atoms, bare), rel=1e-7)
 
 
+def test_the_two_kernels_compute_one_function():
+    """The vectorised sums over atoms against the plain walk along both measures, at any shift."""
+    from meanfield.metrics.circle import cost_at, cost_of_atoms
+
+    rng = np.random.default_rng(10)
+    for _ in range(300):
+        a = prepare(random_atoms(rng, UNIT, 60))
+        b = prepare(random_atoms(rng, UNIT) if rng.random() < 0.3 else density(rng, 7, UNIT, holes=0.4))
+        theta = float(rng.choice([0.0, 0.5, 1.0, rng.uniform(-2, 2)]))
+        other = (b.cumulative, b.starts, b.lengths, b.slopes)
+        walk = cost_at(theta, a.cumulative, a.starts, a.lengths, a.slopes, *other)
+        assert cost_of_atoms(theta, a.cumulative, a.starts, *other) == pytest.approx(walk, rel=1e-12, abs=1e-14)
+
+
+def test_many_atoms_against_few_cells():
+    """Sizes at which the vectorised sums are used, against the independent minimisation."""
+    rng = np.random.default_rng(11)
+    for holes in (0.0, 0.5):
+        rho = density(rng, 6, holes=holes)
+        w = rng.exponential(size=500)
+        atoms = mf.Measure(CIRCLE.sample(500, rng), w / w.sum(), CIRCLE)
+        assert w2_squared(atoms, rho) == pytest.approx(brute_convex(atoms, rho), rel=1e-7)
+
+
 def test_mean_against_the_uniform_law():
     rng = np.random.default_rng(7)
     for n, replicas in ((1, 50), (3, 1500), (10, 1500), (100, 800), (10_000, 100)):
