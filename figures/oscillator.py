@@ -35,9 +35,10 @@ def settings(quick: bool) -> dict[str, Any]:
         "step": 5e-3,
         "seed": 0,
         "sizes": [100, 1000, 10_000, 100_000],
-        "replicas": [100, 60, 30, 16] if quick else [1000, 400, 200, 100],
+        "replicas": [60, 40, 24, 12] if quick else [1000, 400, 200, 100],
         "compare_time": 2.0,
         "compare_step": 1e-2,
+        "compare_saves": 10 if quick else 20,
     }
 
 
@@ -57,7 +58,7 @@ def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
     )  # fmt: skip
     comparison = mf.compare(
         game, flow, start, time=s["compare_time"], particles=s["sizes"], replicas=s["replicas"],
-        step=s["compare_step"], seed=s["seed"], cells=s["cells"],
+        step=s["compare_step"], seed=s["seed"], cells=s["cells"], save_every=s["compare_time"] / s["compare_saves"],
     )  # fmt: skip
     bins = mf.mesh(mf.Torus(1), BINS)
     point = mf.gibbs(game, beta=s["beta"])

@@ -36,9 +36,10 @@ def settings(quick: bool) -> dict[str, Any]:
         "flows": {name: repr(flow) for name, (flow, _) in FLOWS.items()},
         "time": {"langevin": 2.0, "wfr": 1.0},
         "step": 1e-2,
+        "saves": 10 if quick else 20,
         "seed": 0,
         "sizes": [100, 1000, 10_000, 100_000],
-        "replicas": [100, 60, 30, 16] if quick else [1000, 400, 200, 100],
+        "replicas": [60, 40, 24, 12] if quick else [1000, 400, 200, 100],
     }
 
 
@@ -58,7 +59,7 @@ def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
     for name, (flow, _) in FLOWS.items():
         comparison = mf.compare(
             game, flow, start, time=s["time"][name], particles=s["sizes"], replicas=s["replicas"],
-            step=s["step"], seed=s["seed"],
+            step=s["step"], seed=s["seed"], save_every=s["time"][name] / s["saves"],
         )  # fmt: skip
         arrays |= pack(comparison, name)
     return arrays
