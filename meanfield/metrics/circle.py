@@ -194,6 +194,33 @@ def widest(F: Array, s: Array, k: Array, r: Array) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def cost(
+    theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
+) -> tuple[float, float, float]:
+    """C, C'/2 and C''/2 by the quicker of the two walks."""
+    if len(s) > 4 * len(t) and k.max() == 0.0:
+        return cost_of_atoms(theta, F, s, G, t, l, u)
+    return cost_at(theta, F, s, k, r, G, t, l, u)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def enclose(ends: Array, theta: float, C: float, D: float) -> None:
+    """Make theta the bracket's lower or upper end, by the sign of C'; a bracket turned over is moved on by one."""
+    side = 1 if D > 0 else 0
+    ends[side] = theta, C, D, 1.0
+    if ends[0, 0] >= ends[1, 0]:
+        ends[1 - side] = theta + 1.0 - 2.0 * side, 0.0, 0.0, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tangents(ends: Array) -> tuple[float, float]:
+    """Where the tangents at the bracket's ends meet, and their value there: a lower bound of C."""
+    (lo, C_lo, D_lo, _), (hi, C_hi, D_hi, _) = ends
+    ahead = (C_hi - C_lo - 2 * D_hi * (hi - lo)) / (2 * (D_lo - D_hi))
+    return lo + ahead, C_lo + 2 * D_lo * ahead
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def best_shift(
     F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array, curvature: float
 ) -> tuple[float, float, int]:
@@ -208,57 +235,39 @@ def best_shift(
     bound min C from below.
     """
     middle = widest(F, s, k, r)
-    of_atoms = len(s) > 4 * len(t) and k.max() == 0.0
-    lo, hi = -1.0, 1.0
-    C_lo = C_hi = D_lo = D_hi = 0.0
-    known_lo = known_hi = False
+    ends = np.array([[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])  # theta, C, C'/2, whether the two are known
     theta, best, at, last, mark = 0.0, np.inf, 0.0, np.inf, np.inf
     for turn in range(ROUNDS):
-        if of_atoms:
-            C, D, E = cost_of_atoms(theta, F, s, G, t, l, u)
-        else:
-            C, D, E = cost_at(theta, F, s, k, r, G, t, l, u)
+        C, D, E = cost(theta, F, s, k, r, G, t, l, u)
         if best > C:
             best, at = C, theta
-        if D == 0.0 or curvature * max(1e-17 * C, 1e-34) >= D * D:
+        enclose(ends, theta, C, D)
+        lo, hi = ends[:, 0]
+        if D == 0.0 or curvature * max(1e-17 * C, 1e-34) >= D * D or hi - lo <= WIDTH:
             return best, at, turn + 1
-        if D < 0:
-            lo, C_lo, D_lo, known_lo = theta, C, D, True
-            if hi <= lo:
-                hi, known_hi = lo + 1.0, False
-        else:
-            hi, C_hi, D_hi, known_hi = theta, C, D, True
-            if lo >= hi:
-                lo, known_lo = hi - 1.0, False
-        width = hi - lo
-        if width <= WIDTH:
-            return best, at, turn + 1
+        slow = False
+        if turn % 3 == 2:
+            slow, mark = hi - lo > 0.5 * mark, hi - lo
         y, thinness = quantile(middle + theta, G, t, l, u)
         newton = mass_before(y - D * thinness / E, G, t, l, u) - middle if E > 0 else np.nan
         gains, last = abs(D) < 0.5 * last, abs(D)
-        if turn % 3 == 2:
-            slow, mark = width > 0.5 * mark, width
-            if slow:
-                theta = lo + 0.5 * width
-                if theta <= lo or theta >= hi:
-                    return best, at, turn + 1
-                continue
-        if gains and lo < newton < hi:
+        if slow:
+            theta = np.nan
+        elif gains and lo < newton < hi:
             theta = newton
-        elif not known_lo:
-            theta = lo
-        elif not known_hi:
-            theta = hi
+        elif ends[0, 3] + ends[1, 3] < 2:
+            theta = hi if ends[0, 3] else lo
+            continue
         else:
-            ahead = (C_hi - C_lo - 2 * D_hi * width) / (2 * (D_lo - D_hi))
-            if best - (C_lo + 2 * D_lo * ahead) <= 1e-15 * best:
+            theta, floor = tangents(ends)
+            if best - floor <= 1e-15 * best:
                 return best, at, turn + 1
-            theta = lo + ahead
             if curvature > 0 and turn % 2 == 0:
                 below, above = quantile(middle + lo, G, t, l, u)[0], quantile(middle + hi, G, t, l, u)[0]
-                theta = mass_before(below + (above - below) * D_lo / (D_lo - D_hi), G, t, l, u) - middle
+                share = ends[0, 2] / (ends[0, 2] - ends[1, 2])
+                theta = mass_before(below + (above - below) * share, G, t, l, u) - middle
+        if not lo < theta < hi:
+            theta = lo + 0.5 * (hi - lo)
             if not lo < theta < hi:
-                theta = lo + 0.5 * width
-                if theta <= lo or theta >= hi:
-                    return best, at, turn + 1
+                return best, at, turn + 1
     return best, at, -1
