@@ -9,8 +9,9 @@ from meanfield.games.lowrank import LowRank, polynomial, polynomial_from, trigon
 from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.particles.blocks import flat
+from meanfield.particles.blocks import flat, player
 from meanfield.particles.ensemble import ensemble
+from meanfield.particles.kernels import settle
 from meanfield.particles.noise import normals
 from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
@@ -192,6 +193,20 @@ def test_algorithms_1_and_2_literally(game, flow):
     if flow.reacts:
         for p in range(2):
             np.testing.assert_allclose(tr.average("weights")[p].masses, means[p], rtol=1e-12)
+
+
+@pytest.mark.parametrize("period", [2 * np.pi, 1.0, 0.3])
+def test_wrapping_at_the_seam(period):
+    rng = np.random.default_rng(0)
+    whole = period * rng.integers(-1000, 1000, 20_000)
+    x = np.concatenate([np.nextafter(whole, np.inf), whole, np.nextafter(whole, -np.inf), [-1e-20, -0.0, 1e-300]])
+    game = trigonometric([((1,), (1,), 1.0, 0.0)], X=Torus(1, period), Y=Torus(1, period))
+    me = player(game, 0, mf.Wasserstein().x, 0.1, 0, 0, 1)
+    wrapped = x[None].copy()
+    settle(me, wrapped, np.empty(len(x)))
+    assert wrapped.min() >= 0 and wrapped.max() < period
+    gap = game.X.distance(wrapped.T, x[:, None])
+    assert gap.max() < 1e-12 * period * 1000
 
 
 def test_players_swap():
