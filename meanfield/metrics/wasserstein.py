@@ -72,9 +72,12 @@ def prepare(measure: Measure | Pieces) -> Pieces:
     from meanfield.metrics.circle import cumulate
 
     starts, lengths, masses = _sorted_pieces(measure)
-    F = np.arange(len(starts) + 1) / len(starts) if masses is None else cumulate(masses)
+    if masses is None:
+        n = len(starts)
+        return Pieces(measure.manifold, np.arange(n + 1) / n, starts, lengths, lengths * n)
+    F = cumulate(masses)
     steps = np.diff(F)
-    if masses is not None and not steps.all():
+    if not steps.all():
         kept = steps > 0
         F, starts, lengths, steps = np.append(0.0, F[1:][kept]), starts[kept], lengths[kept], steps[kept]
     # The bound keeps dQ/dq finite where a cell holds next to nothing.
