@@ -132,7 +132,7 @@ def _rhs(x, y, wx, wy, row, to):
 def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
     """to = decay base + weight (w1 first + w2 second), mode by mode."""
     shift, top = np.uint64(centre), np.uint64(n)
-    for i in range(2):
+    for i in range(len(to)):
         for j in range(top):
             to[i, shift + j] = decay[j] * base[i, shift + j] + weight[j] * (w1 * first[i, j] + w2 * second[i, j])
 
@@ -142,7 +142,7 @@ def _combine(w, c, s, n, centre):
     """E u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)."""
     u, to, n1, n2, n3, n4 = w[STATE + s], w[NEXT - s], w[N1 + s], w[N2], w[N3], w[N4]
     shift, top = np.uint64(centre), np.uint64(n)
-    for i in range(2):
+    for i in range(len(to)):
         for j in range(top):
             a = c[2, j] * u[i, shift + j] + c[3, j] * n1[i, j]
             to[i, shift + j] = a + c[4, j] * (n2[i, j] + n3[i, j]) + c[5, j] * n4[i, j]

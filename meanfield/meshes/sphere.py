@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def circle_mesh(cells: int) -> Mesh:
     )  # fmt: skip
 
 
-def _angles(t: Array) -> Array:
+def _angles(t: Any) -> Array:
     return np.stack([np.cos(t), np.sin(t)], 1)
 
 
@@ -49,7 +50,8 @@ def sphere_mesh(m: int) -> Mesh:
     a, b = centres[sides[:, 0]], centres[sides[:, 1]]
     sphere = Sphere(2)
     # A cell is the fan of triangles from its node to its edges.
-    volumes = np.bincount(i, _area(nodes[i], a, b), len(nodes)) + np.bincount(j, _area(nodes[j], a, b), len(nodes))
+    halves = np.concatenate([_area(nodes[i], a, b), _area(nodes[j], a, b)])
+    volumes = np.asarray(np.bincount(np.concatenate([i, j]), halves), dtype=np.float64)
     return Mesh(
         sphere, nodes, volumes, edges, sphere.distance(a, b) / sphere.distance(nodes[i], nodes[j]),
         _unit(nodes[i] + nodes[j]), radius=float(sphere.distance(nodes[triangles[:, 0]], centres).max()) * (1 + 1e-12),

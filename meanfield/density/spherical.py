@@ -1,0 +1,176 @@
+"""Real spherical harmonics on S^2: values, projections, and multiplication by polynomials of degree 2.
+
+Y_lm is orthonormal, number l^2 + l + m of its degree's list; for m > 0 it goes as cos(m phi), for
+m < 0 as sin(|m| phi), all without the phase (-1)^m: Y_1,1 = sqrt(3/4 pi) x_1, Y_1,-1 the same of x_2.
+A probability measure has the coefficients c_lm = int Y_lm dmu, c_00 = 1/sqrt(4 pi).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+
+ROWS = 1 << 11  # points at a time
+
+
+def degrees(L: int) -> Array:
+    """The degree l of each of the (L + 1)^2 harmonics."""
+    return np.repeat(np.arange(L + 1), 2 * np.arange(L + 1) + 1)
+
+
+def _ladder(L: int) -> Array:
+    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L: x_3 Y_lm = a_(l+1)m Y_(l+1)m + a_lm Y_(l-1)m."""
+    l, m = np.arange(L + 1.0)[:, None], np.arange(L + 1.0)[None, :]
+    return np.sqrt(np.maximum(l**2 - m**2, 0.0) / np.abs(4 * l**2 - 1))
+
+
+def values(points: Array, L: int) -> Array:
+    """Y_lm at points (n, 3), shape (n, (L + 1)^2).
+
+    Y_lm = Q_lm(x_3) Re or Im (x_1 + i x_2)^m by the normalised three-term recurrence in l, which is
+    stable upwards; no division by sin(theta), so that poles are points like any other.
+    """
+    out = np.empty((len(points), (L + 1) ** 2))
+    for i in range(0, len(points), ROWS):
+        _fill(points[i : i + ROWS], L, out[i : i + ROWS])
+    return out
+
+
+def _fill(points: Array, L: int, out: Array) -> None:
+    z = points[:, 2:]
+    power = np.ones((len(points), L + 1), dtype=complex)
+    np.cumprod(np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L)), axis=1, out=power[:, 1:])
+    power[:, 1:] *= 2**0.5
+    a, top = _ladder(L), (4 * np.pi) ** -0.5
+    old, now = np.zeros((len(points), 0)), np.zeros((len(points), 0))
+    for l in range(L + 1):
+        new = np.empty((len(points), l + 1))
+        new[:, :l] = z * now
+        new[:, : l - 1] -= a[l - 1, : l - 1] * old if l > 1 else 0.0
+        new[:, :l] /= a[l, :l]
+        new[:, l] = top
+        top *= np.sqrt((2 * l + 3) / (2 * l + 2))
+        out[:, l * l + l : l * l + 2 * l + 1] = new * power[:, : l + 1].real
+        out[:, l * l : l * l + l] = (new[:, 1:] * power[:, 1 : l + 1].imag)[:, ::-1]
+        old, now = now, new
+
+
+def evaluate(c: Array, points: Array) -> Array:
+    """sum c_lm Y_lm at points (n, 3), shape (n,)."""
+    L = round(len(c) ** 0.5) - 1
+    return np.concatenate([values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)])
+
+
+def of_atoms(points: Array, masses: Array, L: int) -> Array:
+    """sum_i masses_i Y_lm(points_i), shape ((L + 1)^2,)."""
+    parts = (masses[i : i + ROWS] @ values(points[i : i + ROWS], L) for i in range(0, len(points), ROWS))
+    return np.sum(list(parts), axis=0)
+
+
+@lru_cache(maxsize=4)
+def quadrature(n: int) -> tuple[Array, Array]:
+    """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to degree 2n - 1."""
+    z, w = np.polynomial.legendre.leggauss(n)
+    phi = np.arange(2 * n) * (np.pi / n)
+    s = np.sqrt((1 - z) * (1 + z))
+    points = np.stack([np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1)
+    return points.reshape(-1, 3), np.repeat(w * (np.pi / n), 2 * n)
+
+
+def of_values(f: Array, L: int) -> Array:
+    """Coefficients ((L + 1)^2,) of a function by its values (2 n^2,) at `quadrature(n)`, n > L."""
+    n = round((len(f) / 2) ** 0.5)
+    z, w = np.polynomial.legendre.leggauss(n)
+    waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1) * (w * (np.pi / n))[:, None]
+    meridian = values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
+    c = np.empty((L + 1) ** 2)
+    for l in range(L + 1):
+        found = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
+        c[l * l + l : (l + 1) ** 2] = found.real
+        c[l * l : l * l + l] = -found.imag[:0:-1]
+    return c
+
+
+def coordinates(L: int) -> list[Any]:
+    """Multiplication by x_1, x_2, x_3 from degree L to L + 1: sparse ((L + 2)^2, (L + 1)^2).
+
+    Read off in complex harmonics, where x_1 + i x_2 raises m by one, and turned to real ones.
+    """
+    from scipy.sparse import csr_matrix
+
+    n, inner = (L + 2) ** 2, (L + 1) ** 2
+    l = degrees(L + 1)
+    m = np.arange(n) - l * l - l
+
+    def raised(size: Array, by: int, turn: int) -> Any:
+        """The operator Y_lm -> size Y_(l + by)(m + turn), within degree L + 1."""
+        fits = (l + by >= abs(m + turn)) & (l + by <= L + 1)
+        to = (l + by) * (l + by + 1) + m + turn
+        return csr_matrix((size[fits], (to[fits], np.flatnonzero(fits))), shape=(n, n))
+
+    a = _ladder(L + 2)
+    P = raised(-np.sqrt((l + m + 1) * (l + m + 2) / ((2 * l + 1) * (2 * l + 3))), 1, 1)
+    P = P + raised(np.sqrt((l - m) * (l - m - 1) / np.abs((2 * l - 1) * (2 * l + 1))), -1, 1)
+    Z = raised(a[l + 1, abs(m)], 1, 0) + raised(a[l, abs(m)], -1, 0)
+    R = _real(l, m)
+    found = []
+    for M in ((P + P.T) / 2, (P - P.T) / 2j, Z):
+        turned = (R.conj() @ M @ R.T).real[:, :inner].tocsr()
+        turned.data[np.abs(turned.data) < 1e-15] = 0.0
+        turned.eliminate_zeros()
+        found.append(turned)
+    return found
+
+
+def _real(l: Array, m: Array) -> Any:
+    """Real harmonics by complex ones (with the phase (-1)^m), unitary (n, n)."""
+    from scipy.sparse import csr_matrix
+
+    n = len(l)
+    row, here, there = np.arange(n), l * l + l + abs(m), l * l + l - abs(m)
+    sign, half = np.where(m % 2 == 0, 1.0, -1.0), 0.5**0.5
+    first = np.where(m > 0, sign * half, np.where(m < 0, -1j * sign * half, 1.0))
+    second = np.where(m > 0, half, np.where(m < 0, 1j * half, 0.0))
+    return csr_matrix((np.concatenate([first, second]), (np.tile(row, 2), np.concatenate([here, there]))), shape=(n, n))
+
+
+def multiplications(L: int) -> list[Any]:
+    """Multiplication by Y_1, ..., Y_8 (degrees 1 and 2) on degree L, products truncated to it.
+
+    Products of two coordinates are formed in degree L + 1 and brought back: exact up to the truncation.
+    """
+    x, y, z = coordinates(L)
+    n = (L + 1) ** 2
+    one, two = (3 / (4 * np.pi)) ** 0.5, 0.5 * (15 / np.pi) ** 0.5
+    first = [one * y[:n], one * z[:n], one * x[:n]]
+    vertical = 0.5 * (5 / (4 * np.pi)) ** 0.5 * (2 * z.T @ z - x.T @ x - y.T @ y)
+    return [*first, two * x.T @ y, two * y.T @ z, vertical, two * x.T @ z, 0.5 * two * (x.T @ x - y.T @ y)]
+
+
+@lru_cache(maxsize=8)
+def drifts(L: int) -> tuple[Array, Array, Array, Array]:
+    """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as one list of entries by rows.
+
+    div(mu grad V) = (Lap(mu V) + mu Lap V - V Lap mu)/2, so that for V of degree l the entries are
+    those of multiplication by V times (lam_i - l(l + 1) - lam_j)/2, lam = -degree (degree + 1).
+    Returns row starts (n + 1,), kinds k - 1, columns and values.
+    """
+    lam = -degrees(L) * (degrees(L) + 1.0)
+    rows, kinds, columns, entries = [], [], [], []
+    for k, M in enumerate(multiplications(L)):
+        found = M.tocoo()
+        size = 0.5 * (lam[found.row] - (2.0 if k < 3 else 6.0) - lam[found.col]) * found.data
+        kept = np.abs(size) > 1e-14
+        rows.append(found.row[kept])
+        columns.append(found.col[kept])
+        entries.append(size[kept])
+        kinds.append(np.full(int(kept.sum()), k))
+    row = np.concatenate(rows)
+    order = np.argsort(row, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=(L + 1) ** 2))])
+    whole = [np.concatenate(part)[order] for part in (kinds, columns, entries)]
+    return starts.astype(np.int32), whole[0].astype(np.int32), whole[1].astype(np.int32), whole[2]
