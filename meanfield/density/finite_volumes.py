@@ -70,6 +70,7 @@ class FiniteVolumes:
     """
 
     name = "finite-volume"
+    least = 0.0  # combined rates below it halve the step
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class FiniteVolumes:
         tol: float = 1e-6,
         weights: str = "auto",
     ) -> None:
-        _check_flow(flow)
+        check_flow(flow)
         if weights not in (*WEIGHTS, "auto"):
             raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
         self.game, self.flow = game, flow
@@ -136,7 +137,7 @@ class FiniteVolumes:
                 return None
             jumps, _ = self.rates[p](nodes, faces)
             early, late, least = gauss_mixed(jumps, dt)
-            if not least >= 0.0:
+            if not least >= self.least:
                 return None
             half, e1 = self.exponentials[p](early, self.masses[p])
             m, e2 = self.exponentials[p](late, half)
@@ -297,7 +298,7 @@ def _weights(asked: str, found: Probe, player: Rates) -> str:
     return "face" if found.steepest < TAME * player.temperature else "sg"
 
 
-def _check_flow(flow: Flow) -> None:
+def check_flow(flow: Flow) -> None:
     if getattr(flow, "responds", False):
         raise ValueError('finite volumes solve (7); use engine="best-response" for the best-response flow')
     for name, player in zip("xy", flow.players, strict=True):

@@ -1,0 +1,239 @@
+"""Staggered differences of order p = 4, 6, 8 for (7) on tori, and exp(A) m for their generators.
+
+With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- = -(D+)^T back,
+
+    A m = gamma T sum_axes D-( exp(-beta U_face) D+( exp(beta U) m ) ),
+
+| p | w |
+|---|---|
+| 4 | 9/8, -1/24 |
+| 6 | 75/64, -25/384, 3/640 |
+| 8 | 1225/1024, -245/3072, 49/5120, -5/7168 |
+
+A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and nonpositive in the Gibbs
+weight. Exponentials are of differences U_node - U_face only, over (p - 1)/2 cells at most. Off-diagonals have both signs,
+so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
+
+    exp(A) = e^-r/2 sum_k' 2 I_k(r/2) T_k(2A/r + 1),
+
+about sqrt(90 r) products where a Taylor sum takes 1.4 r.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from meanfield import flows
+from meanfield.checks import Array
+from meanfield.density.uniformisation import rescale
+from meanfield.meshes import Index, Mesh
+
+WEIGHTS = {
+    4: (9 / 8, -1 / 24),
+    6: (75 / 64, -25 / 384, 3 / 640),
+    8: (1225 / 1024, -245 / 3072, 49 / 5120, -5 / 7168),
+}
+LARGEST = 1e8  # spectral bound beyond which a step is refused
+SLACK = 0.02  # widens the interval: combined generators are not quite symmetric
+CUT = 1e-17
+
+
+class StencilRates:
+    """One player's staggered differences on one grid: costs at nodes and faces -> coefficients of A.
+
+    Coefficients (2, d p/2 n): w_s/h exp(beta (U_node - U_face)) of the s-th node ahead of each face and
+    behind it, axis by axis; one face per node and axis, between it and the next.
+    """
+
+    def __init__(self, mesh: Mesh, player: flows.Rates, order: int) -> None:
+        assert mesh.shape is not None
+        self.beta = 1 / player.temperature
+        self.shape = np.array(mesh.shape, dtype=np.int64)
+        self.steps = mesh.manifold.period / self.shape  # type: ignore[attr-defined]
+        self.weights = np.array(WEIGHTS[order])
+        # D- is applied to what the coefficients give: gamma T w_s/h.
+        self.back = player.gamma * player.temperature * self.weights / self.steps[:, None]
+        self.ahead = self.weights / self.steps[:, None]
+
+    def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
+        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta |U_node - U_face|."""
+        return coefficients(self.beta, nodes, faces, self.ahead, self.shape)
+
+    def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
+        """dm/dt (N,) at costs (1, N), (1, d N), and the largest beta |U_node - U_face|.
+
+        Raises ValueError where exponentials overflow.
+        """
+        found, peclet = self(nodes, faces)
+        flow = apply(found[0], self.back, self.shape, m)
+        if not np.isfinite(flow).all():
+            raise ValueError(
+                f"beta |dU| reaches {peclet:.3g} within a stencil, whose exponentials overflow: use more cells, or "
+                'engine="finite-volume"'
+            )
+        return flow, peclet
+
+    def spent(self, found: Array, m: Array) -> tuple[Array, float]:
+        """A3 m and |(A2 A1 - A1 A2) m| in L1, for the three generators of coefficients (3, 2, P)."""
+        return judge(found, self.back, self.shape, m)
+
+    def exponential(self, found: Array, m: Array) -> tuple[Array, float]:
+        """exp(A) m for coefficients (2, P) times the duration, and the relative mass error that was taken out.
+
+        Raises ValueError where A's bound is not finite or above 1e8.
+        """
+        from scipy.special import ive
+
+        r = bound(found, self.back, self.shape)
+        if not r <= LARGEST:
+            raise ValueError(
+                f"the generator of one step is bounded by {r:.1e}: the costs change too much within a stencil; use "
+                'more cells, a larger temperature, a smaller step or engine="finite-volume"'
+            )
+        if r == 0.0:
+            return m.copy(), 0.0
+        centre, half = -0.5 * r, 0.5 * r * (1 + SLACK)
+        terms = 2 * ive(np.arange(30 + int(np.sqrt(90 * half))), half) * np.exp(centre + half)
+        terms[0] /= 2
+        kept = 1 + int(np.flatnonzero(terms > CUT * terms[0])[-1])
+        new = chebyshev(found, self.back, self.shape, m, terms[:kept], centre, half)
+        return new, float(rescale(new, m.sum()))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index) -> tuple[Array, float]:
+    (d, q), size = ahead.shape, nodes.shape[1]
+    found = np.empty((len(nodes), 2, d * q * size))
+    peclet = 0.0
+    for c in range(len(nodes)):
+        stride = size
+        for a in range(d):
+            block = stride
+            stride //= shape[a]
+            for s in range(q):
+                at = (a * q + s) * size
+                before, after = s * stride, (s + 1) * stride
+                for i in range(size):
+                    start = i - i % block
+                    here = faces[c, a * size + i]
+                    front = beta * (nodes[c, start + (i - start + after) % block] - here)
+                    rear = beta * (nodes[c, start + (i - start - before + block) % block] - here)
+                    peclet = max(peclet, max(abs(front), abs(rear)))
+                    found[c, 0, at + i] = ahead[a, s] * np.exp(front)
+                    found[c, 1, at + i] = ahead[a, s] * np.exp(rear)
+    return found, peclet
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _halo(line: Array, width: int, padded: Array) -> None:
+    """A periodic line with `width` entries of the other end on either side."""
+    n = len(line)
+    for j in range(n):
+        padded[width + j] = line[j]
+    for j in range(width):
+        padded[j] = line[(n - width + j) % n]
+        padded[width + n + j] = line[j % n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _gather(front: Array, rear: Array, after: Array, before: Array, flux: Array) -> None:
+    for j in range(len(flux)):
+        flux[j] += front[j] * after[j] - rear[j] * before[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _scatter(weight: float, after: Array, before: Array, out: Array) -> None:
+    for j in range(len(out)):
+        out[j] += weight * (after[j] - before[j])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work: Array) -> None:
+    """out = A v; work (3, >= 3 n) is scratch. Lines along an axis are copied with halos, so that loops run on."""
+    (d, q), size = back.shape, len(v)
+    out[:] = 0.0
+    stride = size
+    for a in range(d):
+        block = stride
+        stride //= shape[a]
+        width = q * stride
+        for start in range(0, size, block):
+            padded, flux, around = work[0, : block + 2 * width], work[1, :block], work[2, : block + 2 * width]
+            _halo(v[start : start + block], width, padded)
+            flux[:] = 0.0
+            for s in range(q):
+                at = (a * q + s) * size + start
+                after, before = width + (s + 1) * stride, width - s * stride
+                _gather(
+                    found[0, at : at + block], found[1, at : at + block],
+                    padded[after : after + block], padded[before : before + block], flux,
+                )  # fmt: skip
+            _halo(flux, width, around)
+            for s in range(q):
+                after, before = width + s * stride, width - (s + 1) * stride
+                _scatter(
+                    back[a, s], around[after : after + block], around[before : before + block],
+                    out[start : start + block],
+                )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scratch(back: Array, size: int) -> Array:
+    return np.empty((3, size * (1 + 2 * back.shape[1])))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
+    """A v."""
+    out = np.empty(len(v))
+    product(found, back, shape, v, out, scratch(back, len(v)))
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def judge(found: Array, back: Array, shape: Index, m: Array) -> tuple[Array, float]:
+    ahead = apply(found[1], back, shape, apply(found[0], back, shape, m))
+    behind = apply(found[0], back, shape, apply(found[1], back, shape, m))
+    return apply(found[2], back, shape, m), np.abs(ahead - behind).sum()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bound(found: Array, back: Array, shape: Index) -> float:
+    """A bound of A in the norm of L1: columns of |D-| times columns of the coefficients."""
+    (d, q), size = back.shape, found.shape[1] // back.size
+    total = np.zeros(size)
+    stride = size
+    for a in range(d):
+        block = stride
+        stride //= shape[a]
+        outward = 2 * np.abs(back[a]).sum()
+        for s in range(q):
+            at = (a * q + s) * size
+            for i in range(size):
+                start = i - i % block
+                total[start + (i - start + (s + 1) * stride) % block] += outward * abs(found[0, at + i])
+                total[start + (i - start - s * stride + block) % block] += outward * abs(found[1, at + i])
+    return total.max()
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _three_terms(image: Array, centre: float, scale: float, now: Array, old: Array, term: float, total: Array) -> None:
+    """old = scale (A - centre) now - old, by its image A now; total += term old."""
+    for i in range(len(now)):
+        old[i] = scale * (image[i] - centre * now[i]) - old[i]
+        total[i] += term * old[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def chebyshev(
+    found: Array, back: Array, shape: Index, m: Array, terms: Array, centre: float, half: float
+) -> Array:  # fmt: skip
+    """sum_k terms_k T_k((A - centre)/half) m."""
+    work, image = scratch(back, len(m)), np.empty(len(m))
+    old, now, total = m.copy(), np.zeros(len(m)), terms[0] * m
+    for k in range(1, len(terms)):
+        product(found, back, shape, old, image, work)
+        _three_terms(image, centre, (1.0 if k == 1 else 2.0) / half, old, now, terms[k], total)
+        old, now = now, old
+    return total
