@@ -22,7 +22,8 @@ _HOMES = {
     "w2": "metrics", "nikaido_isoda": "metrics",
     "simulate": "particles.simulate", "solve": "density.solve",
     "gibbs": "equilibria",
-    "nash": "equilibria", "compare": "studies",
+    "nash": "equilibria", "compare": "studies", "resume": "studies.resume",
+    "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip
 

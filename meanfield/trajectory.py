@@ -10,10 +10,11 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.measures import Measure, mixture
+from meanfield.storage.results import Result
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Result):
     """Saved states of a run at `times` (S,).
 
     x, y: the players' measures at each saved time. diagnostics: name -> array (S, ...).

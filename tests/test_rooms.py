@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     *("checks", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows"),
-    *("trust_region", "responses", "metrics", "trajectory", "storage", "particles", "density"),
+    *("describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles", "density"),
     *("equilibria", "plotting", "studies", "cli"),
 ]
 APART = {("particles", "density"), ("density", "particles")}

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import real
+from meanfield.checks import Array, real
 from meanfield.density.engine import Engine
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.manifolds import Torus
+from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
+from meanfield.storage.keeper import Keeper, Keeps, Part
 from meanfield.trajectory import Trajectory, versions
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
     "galerkin": ("galerkin", "Galerkin", 1e-8),
+    "harmonics": ("harmonics", "Harmonics", 1e-8),
+    "staggered": ("staggered", "Staggered", 1e-8),
     "finite-volume": ("finite_volumes", "FiniteVolumes", 1e-6),
     "characteristics": ("characteristics", "Characteristics", 1e-10),
     "muscl": ("muscl", "Muscl", 1e-6),
@@ -33,22 +38,29 @@ Diagnostic = Callable[[Measure, Measure], Any]
 
 
 def default_engine(game: Game, flow: Flow) -> str:
-    """Galerkin for Langevin flows of trigonometric games, finite volumes for those of any other loss,
-    characteristics for flows without diffusion, and the best-response flow's own engine."""
+    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of quadratic games
+    on S^2; finite volumes for those of any other loss, characteristics for flows without diffusion, and the
+    best-response flow's own engine."""
     if flow.responds:
         return "best-response"
     if not flow.diffuses:
         return "characteristics"
-    from meanfield.games.bases import TrigBasis
+    from meanfield.games.bases import QuadraticBasis, TrigBasis
 
-    trigonometric = all(isinstance(basis, TrigBasis) for basis in getattr(game, "bases", (None,)))
+    def all_are(basis: type, manifolds: tuple[Manifold, ...]) -> bool:
+        bases = getattr(game, "bases", (None,))
+        return all(isinstance(b, basis) for b in bases) and all(M in manifolds for M in game.manifolds)
+
+    resting = min(flow.gamma) == 0 or min(flow.temperature) == 0
+    if all_are(QuadraticBasis, (Sphere(2),)) and not flow.reacts and not resting:
+        return "harmonics"
     small = all(isinstance(M, Torus) and M.d <= 2 for M in game.manifolds)
-    return "galerkin" if trigonometric and small and not flow.reacts else "finite-volume"
+    return "galerkin" if all_are(TrigBasis, game.manifolds) and small and not flow.reacts else "finite-volume"
 
 
 def build(
     game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
-    step: float | None = None, tol: float | None = None,
+    step: float | None = None, tol: float | None = None, **options: Any,
 ) -> Engine:  # fmt: skip
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
     if not isinstance(game, Game):
@@ -91,64 +103,115 @@ def solve(
     callback: Callable[[float, Measure, Measure], None] | None = None,
     progress: bool | None = None,
     resume: Trajectory | None = None,
+    checkpoint: str | os.PathLike[str] | Part | None = None,
+    checkpoint_every: float | None = None,
 ) -> Trajectory:
     """Solve the mean-field equation of a flow: (7), (8), (6) or mirror descent, by its numbers.
 
-    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin), one number or a pair
-    (for x, for y), each a number, a tuple per axis or a Mesh. engine: "galerkin", "finite-volume",
-    "characteristics", "muscl" or "best-response"; by default from the game and the flow. step: a given time step;
+    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for harmonics,
+    the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
+    Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
+    "muscl" or "best-response"; by default from the game and the flow. step: a given time step;
     by default it is controlled to `tol`. save_every: time between saved states (default time / 100).
     diagnostics: name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the
     engine watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
-    trajectory of an earlier call with the same settings, continued to the same bits up to `time`.
+    trajectory of an earlier call with the same settings, continued to the same bits up to `time`; the
+    result holds its saved states too. checkpoint: a file (.h5) kept up to date every
+    `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or interrupted,
+    the same call goes on from the last state saved in it to the same bits, as does
+    `meanfield.resume`; a file of another run is refused.
 
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
     """
-    moving = build(game, flow, start or Start(), cells, engine, step, tol)
+    start = start or Start()
+    moving = build(game, flow, start, cells, engine, step, tol)
+    about = {"game": game.name, "flow": flow, "start": start, "engine": moving.name, "cells": cells, "step": step}
+    run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol})
+    keeper = checkpoint if isinstance(checkpoint, Part) else None
+    if checkpoint is not None and keeper is None:
+        options = {**run.asked(), "time": real("time", time), "save_every": save_every}
+        job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": options}
+        keeper = Keeper(checkpoint, job, checkpoint_every)  # type: ignore[arg-type]
+        held, finished = keeper.held(game)
+        if finished:
+            return held  # type: ignore[no-any-return]
+        resume = resume if held is None else held
     if resume is not None:
-        moving.restore(_state_of(resume, moving))
-    record = _Record(game, diagnostics or {})
+        run.restore(resume)
     times = saved_times(time, save_every, moving.time)
-    clock = perf_counter()
-    with bar(times[-1] - times[0], f"{flow.name} ({moving.name})", progress) as progressed:
-        for previous, t in zip([times[0], *times[:-1]], times, strict=True):
-            if t > moving.time:
-                moving.advance(float(t))
-            pair = record(moving)
-            progressed.update(t - previous)
-            if callback is not None:
-                callback(float(t), *pair)
-            if stop is not None and stop(float(t), *pair):
-                break
-    provenance = {
-        "game": game.name, "flow": flow, "start": start or Start(), "engine": moving.name, "cells": cells,
-        "step": step, "tol": tol, "wall_time": perf_counter() - clock, "versions": versions(),
-    }  # fmt: skip
-    return record.trajectory(game, flow, provenance, {"engine": moving.name, **moving.state()})
+    with keeper or nullcontext():
+        run.follow(times, stop, callback, progress, keeper)
+        result = run.trajectory()
+        if isinstance(keeper, Keeper):
+            keeper.finish(result)
+    return result
 
 
-class _Record:
-    """What is kept of a run at its saved times."""
+class _Run:
+    """An engine on its way and what is kept of it at its saved times."""
 
-    def __init__(self, game: Game, functions: Mapping[str, Diagnostic]) -> None:
-        self.game, self.functions = game, functions
+    def __init__(
+        self, game: Game, flow: Flow, moving: Engine, functions: Mapping[str, Diagnostic], about: dict[str, Any]
+    ) -> None:
+        self.game, self.flow, self.moving, self.functions, self.about = game, flow, moving, functions, about
         self.times: list[float] = []
         self.pairs: list[tuple[Measure, Measure]] = []
         self.values: list[dict[str, Any]] = []
+        self.spent, self.clock = 0.0, perf_counter()
 
-    def __call__(self, moving: Engine) -> tuple[Measure, Measure]:
-        pair = moving.measures()
-        self.times.append(moving.time)
-        self.pairs.append(pair)
+    def asked(self) -> dict[str, Any]:
+        """What, beside game, flow, start and times, makes this run what it is."""
+        return {key: self.about[key] for key in ("cells", "engine", "step", "tol")} | {
+            "diagnostics": sorted(self.functions)
+        }
+
+    def restore(self, old: Trajectory) -> None:
+        self.moving.restore(_state_of(old, self.moving))
+        self.times, self.pairs = [float(t) for t in old.times], list(old)
+        self.values = [{name: rows[k] for name, rows in old.diagnostics.items()} for k in range(len(old))]
+        self.spent = float(old.provenance.get("wall_time", 0.0))
+
+    def follow(
+        self, times: Array, stop: Callable[[float, Measure, Measure], bool] | None,
+        callback: Callable[[float, Measure, Measure], None] | None, progress: bool | None, keeper: Keeps | None,
+    ) -> None:  # fmt: skip
+        """Through the times to be saved; times[0] is now, and saved already where a run is resumed."""
+        resumed = bool(self.times)
+        with bar(times[-1] - times[0], f"{self.flow.name} ({self.moving.name})", progress) as progressed:
+            for k, (previous, t) in enumerate(zip([times[0], *times[:-1]], times, strict=True)):
+                if t > self.moving.time:
+                    self.moving.advance(float(t))
+                pair = self.pairs[-1] if resumed and k == 0 else self.save()
+                progressed.update(t - previous)
+                if keeper is not None:
+                    keeper.offer(self.trajectory)
+                if resumed and k == 0:
+                    continue
+                if callback is not None:
+                    callback(float(t), *pair)
+                if stop is not None and stop(float(t), *pair):
+                    break
+
+    def save(self) -> tuple[Measure, Measure]:
+        """Record the present state."""
+        pair = self.moving.measures()
         asked = {name: f(*pair) for name, f in self.functions.items()}
-        self.values.append({"value": self.game.value(*pair), **moving.diagnostics(), **asked})
+        row = {"value": self.game.value(*pair), **self.moving.diagnostics(), **asked}
+        if self.values and set(self.values[0]) != set(row):
+            raise ValueError(f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}")
+        self.times.append(self.moving.time)
+        self.pairs.append(pair)
+        self.values.append(row)
         return pair
 
-    def trajectory(self, game: Game, flow: Flow, provenance: dict[str, Any], state: dict[str, Any]) -> Trajectory:
+    def trajectory(self) -> Trajectory:
         gathered = {name: np.array([row[name] for row in self.values]) for name in self.values[0]}
         xs, ys = (list(measures) for measures in zip(*self.pairs, strict=True))
-        return Trajectory(np.array(self.times), xs, ys, game, flow, gathered, provenance, state)
+        spent = self.spent + perf_counter() - self.clock
+        provenance = {**self.about, "wall_time": spent, "versions": versions()}
+        state = {"engine": self.moving.name, **self.moving.state()}
+        return Trajectory(np.array(self.times), xs, ys, self.game, self.flow, gathered, provenance, state)
 
 
 def _state_of(run: Trajectory, engine: Engine) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Density, total_variation
 from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
+from meanfield.storage.results import Result
 
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
 ROUNDS = 60
@@ -36,7 +37,7 @@ SHORTEST = 1e-3  # step of log beta below which the continuation gives up
 
 
 @dataclass(frozen=True, eq=False)
-class GibbsPoint:
+class GibbsPoint(Result):
     """The fixed point (9) on a mesh: x and y, each the Gibbs measure of the other's potential.
 
     residual: the larger total variation between a player's density and the Gibbs measure of its

@@ -15,12 +15,13 @@ from meanfield.equilibria.support import clustered, refine
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches
+from meanfield.storage.results import Result
 
 NEAR = 1e-7  # atoms closer than this (in units of the manifold) are one atom
 
 
 @dataclass(frozen=True, eq=False)
-class Equilibrium:
+class Equilibrium(Result):
     """A pair of sparse strategies with its certificate: the game's value lies in [lower, upper].
 
     `error` = upper - lower bounds the Nikaido-Isoda error of (x, y) when `certified`; otherwise the

@@ -8,7 +8,7 @@ _HOMES = {
     "LowRank": "lowrank", "trigonometric": "lowrank", "polynomial": "lowrank", "polynomial_from": "lowrank",
     "Pairwise": "pairwise",
     "expression": "expressions", "Expression": "expressions", "ExpressionError": "grammar",
-    "function": "functions", "Function": "functions",
+    "function": "functions", "Function": "functions", "density": "densities",
     "uniform_equilibrium": "known", "free": "known", "separable": "known", "double_well": "known",
     "wang_chizat": "known", "oscillator": "known", "bilinear": "known", "benchmark": "known",
 }  # fmt: skip

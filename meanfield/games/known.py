@@ -130,6 +130,7 @@ def _constants(manifold: Manifold) -> Basis:
 Wave = tuple[int, float, float]
 
 
+@recorded
 def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) -> LowRank:
     """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im); g like f.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.kernels import State
 from meanfield.particles.plan import SETTINGS, Plan, both, check_flow, check_memory, make_plan
 from meanfield.start import Start
+from meanfield.storage.keeper import Keeper
 from meanfield.trajectory import Trajectory, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
@@ -50,6 +54,8 @@ def simulate(
     callback: Observer | None = None,
     progress: bool | None = None,
     resume: Trajectory | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float | None = None,
 ) -> Trajectory:
     """Particles of `flow` on `game` from `start` up to `time`.
 
@@ -72,6 +78,10 @@ def simulate(
     resume: a trajectory to go on from, up to the final time `time`, to the bits of an uninterrupted run. It
     keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
 
+    checkpoint: a file (.h5) kept up to date every `checkpoint_every` seconds (default 30) and holding the
+    result at the end. Killed or interrupted, the same call goes on from it to the same bits, as does
+    `meanfield.resume`; a file of another run is refused.
+
     The trajectory's state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a
     weight moves, "mean_weights": at each save the weights averaged over the steps before it, each step
     counting with the weights it started from (at time zero the weights themselves).
@@ -86,14 +96,35 @@ def simulate(
         given = _resumed(given, game, flow, resume)
     plan = make_plan(time=time, **given)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
+    keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every)
+    if keeper is not None:
+        held, finished = keeper.held(game)
+        if finished:
+            return held  # type: ignore[no-any-return]
+        if held is not None:
+            _resumed(plan.settings(), game, flow, held)
+            resume = held
     if resume is None:
         if not isinstance(start, Start):
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
         run.begin(start)
     else:
         run.restore(resume)
-    run.follow(stop, callback, progress)
-    return run.trajectory(repr(start) if resume is None else resume.provenance["start"])
+    run.start = repr(start) if resume is None else resume.provenance["start"]
+    with keeper or nullcontext():
+        run.follow(stop, callback, progress, keeper)
+        if keeper is not None:
+            keeper.finish(run.trajectory())
+    return run.trajectory()
+
+
+def _keeper(run: _Run, start: Any, path: Any, every: float | None) -> Keeper:
+    """The checkpoint of this run and no other."""
+    plan = run.plan
+    options = {"time": plan.steps * plan.step, **plan.settings(), "diagnostics": sorted(run.observables)}
+    return Keeper(
+        path, {"call": "simulate", "game": run.game, "flow": run.flow, "start": start, "options": options}, every
+    )
 
 
 def bar(total: int, label: str, progress: bool | None, initial: int = 0) -> Any:
@@ -142,6 +173,8 @@ class _Run:
         self.means: list[tuple[Array, Array]] = []
         self.records: dict[str, list[Any]] = {key: [] for key in ("value", "displacement", *self.observables)}
         self.ended = ""
+        self.start = ""
+        self.piece = 1  # steps at a time while a checkpoint is kept
 
     def begin(self, start: Start) -> None:
         plan = self.plan
@@ -166,21 +199,41 @@ class _Run:
         self.records = {key: list(values) for key, values in old.diagnostics.items()}
         self.check_step()
 
-    def follow(self, stop: Observer | None, callback: Observer | None, progress: bool | None) -> None:
+    def follow(
+        self, stop: Observer | None, callback: Observer | None, progress: bool | None, keeper: Keeper | None
+    ) -> None:
         label = f"particles ({self.memory / 1e6:.0f} MB)"
         with bar(self.plan.steps, label, progress, initial=self.done) as shown:
+            if keeper is not None:
+                keeper.offer(self.trajectory)
             while self.done < self.plan.steps:
                 # Saves stand at whole multiples of `every`, wherever this run began.
                 steps = min(self.plan.every - self.done % self.plan.every, self.plan.steps - self.done)
-                self.advance(steps)
-                shown.update(steps)
+                self.advance_kept(steps, shown, keeper)
                 self.check_step()
                 now = self.save()
+                if keeper is not None and self.done < self.plan.steps:
+                    keeper.offer(self.trajectory)
                 if callback is not None:
                     callback(*now)
                 if stop is not None and stop(*now):
                     self.ended = f"stopped at t={now[0]:g}"
                     return
+
+    def advance_kept(self, steps: int, shown: Any, keeper: Keeper | None) -> None:
+        """Steps in pieces of about half a second, each followed by a chance to write and to stop."""
+        end = self.done + steps
+        while self.done < end:
+            clock = perf_counter()
+            taken = end - self.done if keeper is None else min(self.piece, end - self.done)
+            self.advance(taken)
+            shown.update(taken)
+            if keeper is not None:
+                spent = perf_counter() - clock
+                self.piece = max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
+                # At the end of an interval the state is saved first: what goes on from it would not do so.
+                if self.done < end:
+                    keeper.offer(self.trajectory)
 
     def advance(self, steps: int) -> None:
         if self.compiled:
@@ -241,7 +294,7 @@ class _Run:
             means.append((s.sums / self.done if moves else s.w).ravel()[:n].copy())
         return means[0], means[1]
 
-    def trajectory(self, start: str) -> Trajectory:
+    def trajectory(self) -> Trajectory:
         n = self.plan.particles
         kept: dict[str, Any] = {
             "step": self.done,
@@ -251,7 +304,12 @@ class _Run:
         }
         if self.flow.reacts:
             kept["mean_weights"] = self.means
-        about: dict[str, Any] = {"game": repr(self.game), "flow": repr(self.flow), "start": start, "level": "particles"}
+        about: dict[str, Any] = {
+            "game": repr(self.game),
+            "flow": repr(self.flow),
+            "start": self.start,
+            "level": "particles",
+        }
         about |= {**self.plan.settings(), "versions": versions()}
         if self.ended:
             about["ended"] = self.ended

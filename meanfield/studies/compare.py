@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from dataclasses import field as hidden
 from typing import Any
@@ -19,6 +21,8 @@ from meanfield.metrics import NikaidoIsoda, prepare, w2_squared
 from meanfield.particles.ensemble import ensemble
 from meanfield.progress import bar
 from meanfield.start import Start
+from meanfield.storage.keeper import Keeper, Part
+from meanfield.storage.results import Result
 from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
 from meanfield.trajectory import Trajectory, versions
 
@@ -28,7 +32,7 @@ LEFT = {"euler": 0.5, "strang": 0.25}
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Result):
     """n particles against the mean field over [0, T].
 
     particles (S,); times (T,); w2_squared (S, T): mean over replicas of W2^2_x + W2^2_y, with the
@@ -94,41 +98,67 @@ def compare(
     threads: int | None = None,
     confidence: float = 0.95,
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float | None = None,
 ) -> Comparison:
     """Run replicas of n particles for each n and measure their distance from the mean field.
 
     replicas: a number, one per n, or by default about 4e5 / n, between 24 and 400. step, scheme:
     the particles' (`simulate`); the bias that the step puts on E W2^2 is measured at the largest n,
     by runs with half the step on the same Brownian paths, extrapolated and reported; UnderResolved
-    warns when it exceeds 5% of E W2^2 there. save_every: time between comparisons (default
+    warns when it exceeds 5% of E W2^2 there. save_every: time between comparisons (default about
     time / 20). cells, engine, tol: the mean field's (`solve`). threads: all cores by default; results
-    do not depend on it. Two numbers of `particles` or more give exponents.
+    do not depend on it. Two numbers of `particles` or more give exponents. checkpoint: a file (.h5)
+    that holds the mean field and what is measured of every finished replica, written every
+    `checkpoint_every` seconds (default 30), and the comparison at the end. Killed or interrupted, the
+    same call computes only what is missing, as does `meanfield.resume`.
     """
-    from meanfield.density.solve import solve
-
     sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
     counts = _replicas(replicas, sizes)
     if scheme not in LEFT:
         raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
-    every = real("time", time, 0.0, strict=True) / 20 if save_every is None else save_every
-    field_run = solve(game, flow, start or Start(), time, cells, engine, tol=tol, save_every=every, progress=progress)
-    options = {"time": time, "scheme": scheme, "save_every": every, "seed": seed}
-    work = sum(n * R for n, R in zip(sizes, counts, strict=True)) + 2 * sizes[-1] * counts[-1]
-    with bar(work, f"{flow.name}: particles", progress) as progressed:
-        runs = _Runs(_Gauge(game, field_run), game, flow, start or Start(), options, threads, progressed)
-        levels = range(len(sizes))
-        # The runs of the largest n follow the Brownian paths that half the step resolves.
-        drawn = [runs(sizes[k], counts[k], k, step, refine=2 if k == levels[-1] else 1) for k in levels]
-        halved = runs(sizes[-1], counts[-1], levels[-1], step / 2)
-    samples = {
-        "w2_squared": [squared for squared, _ in drawn], "ni": [ni for _, ni in drawn],
-        "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
-    }  # fmt: skip
-    provenance = {
-        "game": game.name, "flow": flow, "start": start or Start(), "scheme": scheme, "step": step, "seed": seed,
-        "field": field_run.provenance, "confidence": confidence, "versions": versions(),
-    }  # fmt: skip
-    result = judge(sizes, field_run, runs.gauge.field_ni, samples, provenance)
+    # About 20 comparisons, where the particles' steps end.
+    twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
+    every = twentieth if save_every is None else save_every
+    start = start or Start()
+    mean_field = {"cells": cells, "engine": engine, "tol": tol}
+    options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
+    done, keeper = Partial(None, {}), None
+    if checkpoint is not None:
+        asked = {
+            **options,
+            **mean_field,
+            "particles": sizes,
+            "replicas": counts,
+            "step": step,
+            "confidence": confidence,
+        }
+        job = {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}
+        keeper = Keeper(checkpoint, job, checkpoint_every)
+        held, finished = keeper.held(game)
+        if finished:
+            return held  # type: ignore[no-any-return]
+        done = held or done
+    with keeper or nullcontext():
+        field_run = _field(game, flow, start, options, mean_field, done, keeper, progress)
+        work = sum(n * R for n, R in zip(sizes, counts, strict=True)) + 2 * sizes[-1] * counts[-1]
+        with bar(work, f"{flow.name}: particles", progress) as progressed:
+            runs = _Runs(_Gauge(game, field_run), game, flow, start, options, threads, progressed, done, keeper)
+            levels = range(len(sizes))
+            # The runs of the largest n follow the Brownian paths that half the step resolves.
+            drawn = [runs(sizes[k], counts[k], k, step, refine=2 if k == levels[-1] else 1) for k in levels]
+            halved = runs(sizes[-1], counts[-1], levels[-1], step / 2)
+        samples = {
+            "w2_squared": [squared for squared, _ in drawn], "ni": [ni for _, ni in drawn],
+            "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
+        }  # fmt: skip
+        provenance = {
+            "game": game.name, "flow": flow, "start": start, "scheme": scheme, "step": step, "seed": seed,
+            "field": field_run.provenance, "confidence": confidence, "versions": versions(),
+        }  # fmt: skip
+        result = judge(sizes, field_run, runs.gauge.field_ni, samples, provenance)
+        if keeper is not None:
+            keeper.finish(result)
     if result.relative_bias > 0.05:
         warnings.warn(
             f"the step {step:g} moves W2^2 by {result.relative_bias:.0%} of its mean at n = {sizes[-1]:,}; halve it",
@@ -195,6 +225,7 @@ class _Gauge:
     """Distances of one run from the mean field: what a replica is reduced to."""
 
     def __init__(self, game: Game, field_run: Trajectory) -> None:
+        self.field = field_run
         self.ni = NikaidoIsoda(game)
         self.field_ni = np.array([self.ni(*pair).value for pair in field_run])
         self.laws = [[_prepared(m) for m in pair] for pair in field_run]
@@ -212,6 +243,30 @@ def _prepared(measure: Measure) -> Any:
     return prepare(measure) if on_circle else measure
 
 
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """A comparison under way: the mean field as far as it got, and of each series of replicas what is done."""
+
+    field: Trajectory | None
+    rows: dict[str, list[tuple[Array, Array]]]
+
+
+def _field(
+    game: Game, flow: Flow, start: Start, options: dict[str, Any], mean_field: dict[str, Any], done: Partial,
+    keeper: Keeper | None, progress: bool | None,
+) -> Trajectory:  # fmt: skip
+    """The mean field: taken from what is done, gone on with, or solved."""
+    from meanfield.density.solve import solve
+
+    if done.field is not None and done.field.times[-1] == options["time"]:
+        return done.field
+    part = None if keeper is None else Part(keeper, lambda field: Partial(field, {}))
+    return solve(
+        game, flow, start, options["time"], save_every=options["save_every"], **mean_field, progress=progress,
+        resume=done.field, checkpoint=part,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Runs:
     """How replicas are run; `level` keeps the streams of different n apart."""
@@ -223,18 +278,23 @@ class _Runs:
     options: dict[str, Any]
     threads: int | None
     progressed: Any
+    done: Partial
+    keeper: Keeper | None
 
     def __call__(self, n: int, replicas: int, level: int, step: float, refine: int = 1) -> tuple[Array, Array]:
-        """Samples of W2^2 (R, T, 2) and of NI (R, T)."""
-        numbers = [level * 1_000_000 + r for r in range(replicas)]
-
-        def reduce(run: Trajectory) -> tuple[Array, Array]:
-            self.progressed.update(n)
-            return self.gauge(run)
-
-        rows = ensemble(
+        """Samples of W2^2 (R, T, 2) and of NI (R, T); replicas that are done already are not run again."""
+        rows = self.done.rows.setdefault(f"{n} particles, step {step:.17g}", [])
+        numbers = [level * 1_000_000 + r for r in range(len(rows), replicas)]
+        self.progressed.update(n * len(rows))
+        found = ensemble(
             self.game, self.flow, self.start, particles=n, replicas=numbers, step=step, refine=refine,
-            threads=self.threads, reduce=reduce, **self.options,
+            threads=self.threads, reduce=self.gauge, progress=False, **self.options,
         )  # fmt: skip
+        with closing(found):  # type: ignore[type-var]
+            for row in found:
+                rows.append(row)
+                self.progressed.update(n)
+                if self.keeper is not None:
+                    self.keeper.offer(lambda: Partial(self.gauge.field, self.done.rows))
         squared, ni = zip(*rows, strict=True)
         return np.array(squared), np.array(ni)

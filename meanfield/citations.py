@@ -1,0 +1,77 @@
+"""What to cite for a result: the paper, and the sources of the methods that made it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAPER = (
+    "C. Domingo-Enrich, S. Jelassi, A. Mensch, G. M. Rotskoff, J. Bruna. A mean-field analysis of two-player "
+    "zero-sum games. Advances in Neural Information Processing Systems 33, 2020."
+)
+SOURCES = {
+    "galerkin": [
+        "S. M. Cox, P. C. Matthews. Exponential time differencing for stiff systems. J. Comput. Phys. 176, 2002.",
+        "A.-K. Kassam, L. N. Trefethen. Fourth-order time-stepping for stiff PDEs. SIAM J. Sci. Comput. 26, 2005.",
+    ],
+    "finite-volume": [
+        "D. L. Scharfetter, H. K. Gummel. Large-signal analysis of a silicon Read diode oscillator. "
+        "IEEE Trans. Electron Devices 16, 1969.",
+        "M. Thalhammer. A fourth-order commutator-free exponential integrator for nonautonomous differential "
+        "equations. SIAM J. Numer. Anal. 44, 2006.",
+        "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
+        "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
+    ],
+    "muscl": [
+        "B. van Leer. Towards the ultimate conservative difference scheme V: a second-order sequel to Godunov's "
+        "method. J. Comput. Phys. 32, 1979."
+    ],
+    "best-response": [
+        "G. W. Brown. Iterative solution of games by fictitious play. Activity Analysis of Production and "
+        "Allocation, 1951.",
+        "C. Harris. On the rate of convergence of continuous-time fictitious play. Games and Economic Behavior 22, "
+        "1998.",
+    ],
+    "particles": [
+        "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw. Parallel random numbers: as easy as 1, 2, 3. SC11, 2011."
+    ],
+    "strang": ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."],
+    "double oracle": [
+        "H. B. McMahan, G. J. Gordon, A. Blum. Planning in the presence of cost functions controlled by an "
+        "adversary. ICML, 2003."
+    ],
+    "circle": [
+        "J. Delon, J. Salomon, A. Sobolevski. Fast transport optimization for Monge costs on the circle. "
+        "SIAM J. Appl. Math. 70, 2010."
+    ],
+    "Wang-Chizat": [
+        "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
+        "continuous games. arXiv:2211.01280, 2022."
+    ],
+}
+TOOLS = [
+    "C. R. Harris et al. Array programming with NumPy. Nature 585, 2020.",
+    "P. Virtanen et al. SciPy 1.0: fundamental algorithms for scientific computing in Python. Nature Methods 17, 2020.",
+    "S. K. Lam, A. Pitrou, S. Seibert. Numba: a LLVM-based Python JIT compiler. LLVM-HPC, 2015.",
+]
+
+
+def methods(result: Any) -> list[str]:
+    """The keys of SOURCES that stand behind a result, by its provenance."""
+    found: list[str] = []
+    about = getattr(result, "provenance", {})
+    found += [str(about.get("engine", ""))]
+    if about.get("level") == "particles" or hasattr(result, "samples"):
+        found += ["particles", str(about.get("scheme", ""))]
+    if hasattr(result, "field"):
+        found += methods(result.field)
+        found += ["circle"] if any(m.manifold.dim == 1 for m in result.field[0]) else []
+    if hasattr(result, "certified"):
+        found += ["double oracle"]
+    game = getattr(result, "game", None) or getattr(getattr(result, "field", None), "game", None)
+    found += [key for key in ("Wang-Chizat",) if key in str(getattr(game, "name", ""))]
+    return [key for key in dict.fromkeys(found) if key in SOURCES]
+
+
+def cite(result: Any) -> str:
+    """The paper and the sources of the methods behind a result, a line each."""
+    return "\n".join([PAPER, *(line for key in methods(result) for line in SOURCES[key]), *TOOLS])

@@ -1,0 +1,274 @@
+"""Objects as plain data and back: what a file holds instead of code.
+
+`describe` turns games, flows, starts, measures, meshes and records into trees of None, numbers,
+text, arrays, lists, tuples, dictionaries and `Described` nodes, each a kind with its content.
+`rebuild` goes back through the constructors listed here and no others: a file names a kind, never
+a module or a class. A function of the user's is described by its name alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.games.base import Game
+from meanfield.games.lowrank import LowRank
+from meanfield.games.missing import MissingFunction, MissingGame
+from meanfield.games.recipes import RECIPES
+from meanfield.measures import Density, Measure
+from meanfield.meshes import Mesh, torus_mesh
+
+# Records whose fields say all: kind -> home.
+RECORDS = {
+    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Start": "start", "Concentrated": "start",
+    "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
+    "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
+    "Partial": "studies.compare", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
+}  # fmt: skip
+# Constructors of games that a file may name.
+HOMES = {
+    "oscillator": "known", "uniform_equilibrium": "known", "free": "known", "separable": "known",
+    "double_well": "known", "wang_chizat": "known", "bilinear": "known", "benchmark": "known",
+    "polynomial": "lowrank", "expression": "expressions",
+}  # fmt: skip
+# Functions of the package that a start may hold.
+DENSITIES = {"_tilted_cosines", "_tilted_last", "_tilted_first"}
+
+
+@dataclass(frozen=True)
+class Described:
+    """An object as its kind and its content, itself plain data."""
+
+    kind: str
+    content: dict[str, Any]
+
+
+def describe(value: Any) -> Any:
+    """Plain data for `value`; raises TypeError for what no file can hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, complex, str)):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufc":
+            raise TypeError(f"arrays of {value.dtype} cannot be stored; use numbers")
+        return value
+    if type(value) in (list, tuple):
+        return _sequence(value)
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"dictionaries need text as keys to be stored, got {odd[0]!r}")
+        return {key: describe(item) for key, item in value.items()}
+    return _object(value)
+
+
+def _sequence(value: Any) -> Any:
+    if len(value) > 1 and all(isinstance(m, Measure) for m in value) and (packed := _measures(value)):
+        return packed
+    return type(value)(describe(item) for item in value)
+
+
+def _object(value: Any) -> Described:
+    kind = type(value).__name__
+    if type(value).__module__ == f"meanfield.{RECORDS.get(kind, '')}":
+        return Described(kind, {f.name: describe(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, (Measure, Mesh)):
+        return {Mesh: _mesh, Density: _density, Measure: _atoms}[type(value)](value)
+    if isinstance(value, Game):
+        return _game(value)
+    if callable(value):
+        return Described("Function", {"name": str(getattr(value, "__name__", kind))})
+    raise TypeError(f"{kind} cannot be stored; files hold numbers, text, arrays and what meanfield makes of them")
+
+
+def _mesh(value: Mesh) -> Described:
+    """A grid of a torus by its shape, any other mesh by its arrays; nodes always, to be read without us."""
+    held = {"manifold": describe(value.manifold), "nodes": value.nodes, "shape": value.shape}
+    if not _is_grid(value):
+        held = {f.name: describe(getattr(value, f.name)) for f in fields(value)}
+    return Described("Mesh", held)
+
+
+def _is_grid(value: Mesh) -> bool:
+    if value.shape is None or type(value.manifold).__name__ != "Torus":
+        return False
+    grid = torus_mesh(value.manifold, value.shape)  # type: ignore[arg-type]
+    arrays = ("nodes", "volumes", "pairs", "transmissibilities", "faces")
+    return all(np.array_equal(getattr(grid, name), getattr(value, name)) for name in arrays)
+
+
+def _density(value: Density) -> Described:
+    return Described("Density", {"masses": value.masses, "mesh": _mesh(value.mesh)})
+
+
+def _atoms(value: Measure) -> Described:
+    manifold = describe(value.manifold)
+    return Described("Measure", {"points": value.points, "masses": value.masses, "manifold": manifold})
+
+
+def _measures(many: Any) -> Described | None:
+    """Several measures of one player as stacked arrays: on one mesh, or atoms of one manifold."""
+    first, kind = many[0], type(many).__name__
+    if all(type(m) is Density for m in many):
+        if not all(
+            m.mesh is first.mesh or (m.mesh.same(first.mesh) and m.mesh.shape == first.mesh.shape) for m in many
+        ):
+            return None
+        return Described(
+            "Densities", {"as": kind, "masses": np.stack([m.masses for m in many]), "mesh": _mesh(first.mesh)}
+        )
+    if not all(type(m) is Measure and m.manifold == first.manifold for m in many):
+        return None
+    counts = np.array([len(m) for m in many])
+    held = {"as": kind, "manifold": describe(first.manifold)}
+    if (counts != counts[0]).any():
+        points, masses = (np.concatenate([getattr(m, name) for m in many]) for name in ("points", "masses"))
+        return Described("Atoms", {**held, "counts": counts, "points": points, "masses": masses})
+    still = all(np.array_equal(m.masses, first.masses) for m in many)
+    masses = first.masses[None] if still else np.stack([m.masses for m in many])
+    return Described("Atoms", {**held, "points": np.stack([m.points for m in many]), "masses": masses})
+
+
+def _game(game: Game) -> Described:
+    about = {"name": game.name, "statement": game.statement, "X": describe(game.X), "Y": describe(game.Y)}
+    recipe = _recipe(game)
+    if type(game) is LowRank and all(type(b).__name__ in RECORDS for b in game.bases):
+        bases = [describe(b) for b in game.bases]
+        return Described("LowRank", {**about, "bases": bases, "C": game.C, "recipe": recipe})
+    if recipe is not None:
+        return Described("Recipe", {**about, "recipe": recipe})
+    return Described("MissingGame", about)
+
+
+def _recipe(game: Game) -> dict[str, Any] | None:
+    """The constructor's name and arguments, when a file can hold them."""
+    if not hasattr(game, "recipe"):
+        return None
+    name, arguments = game.recipe
+    try:
+        held = describe(arguments)
+    except TypeError:
+        return None
+    return None if name not in HOMES or _has_function(held) else {"name": name, "arguments": held}
+
+
+def _has_function(plain: Any) -> bool:
+    if isinstance(plain, Described):
+        return plain.kind in ("Function", "MissingGame") or _has_function(plain.content)
+    if isinstance(plain, dict):
+        return any(map(_has_function, plain.values()))
+    return isinstance(plain, (list, tuple)) and any(map(_has_function, plain))
+
+
+# -- back -----------------------------------------------------------------------------------------
+
+
+def rebuild(plain: Any) -> Any:
+    """The object that plain data describe. Raises ValueError for kinds and contents it does not know."""
+    if isinstance(plain, (list, tuple)):
+        return type(plain)(rebuild(item) for item in plain)
+    if isinstance(plain, dict):
+        return {key: rebuild(item) for key, item in plain.items()}
+    if not isinstance(plain, Described):
+        return plain
+    content = {key: rebuild(item) for key, item in plain.content.items()}
+    try:
+        if plain.kind in RECORDS:
+            return _record(plain.kind, content)
+        if plain.kind in _BUILDERS:
+            return _BUILDERS[plain.kind](content)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"the stored {plain.kind} is damaged: {error}") from None
+    raise ValueError(f"a stored object is a {plain.kind!r}, which this version of meanfield does not know")
+
+
+def _record(kind: str, content: dict[str, Any]) -> Any:
+    made = getattr(import_module(f"meanfield.{RECORDS[kind]}"), kind)
+    return made(**content)
+
+
+def _rebuilt_mesh(held: dict[str, Any]) -> Mesh:
+    if "volumes" in held:
+        return Mesh(**held)
+    return torus_mesh(held["manifold"], held["shape"])
+
+
+def _exact(points: Array, masses: Array, manifold: Any) -> Measure:
+    """A measure with these very bits: its constructor checks them, and would normalise points anew."""
+    made = Measure(points, masses, manifold)
+    object.__setattr__(made, "points", np.asarray(points))
+    return made
+
+
+def _rebuilt_densities(held: dict[str, Any]) -> Any:
+    made = (Density(m, held["mesh"]) for m in held["masses"])
+    return tuple(made) if held["as"] == "tuple" else list(made)
+
+
+def _rebuilt_atoms(held: dict[str, Any]) -> Any:
+    points, masses = held["points"], held["masses"]
+    if "counts" in held:
+        cuts = np.cumsum(held["counts"])[:-1]
+        rows = zip(np.split(points, cuts), np.split(masses, cuts), strict=True)
+    else:
+        rows = zip(points, np.broadcast_to(masses, (len(points), masses.shape[1])), strict=True)
+    made = (_exact(x, m, held["manifold"]) for x, m in rows)
+    return tuple(made) if held["as"] == "tuple" else list(made)
+
+
+def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
+    """By its recipe, which knows the exact answers, if that gives this very game; else by its arrays."""
+    if held["recipe"] is not None:
+        made = _from_recipe(held["recipe"])
+        stored = describe(LowRank(*held["bases"], held["C"], held["name"], held["statement"]))
+        if same(describe(made), stored):
+            return made  # type: ignore[no-any-return]
+    return LowRank(*held["bases"], held["C"], held["name"], held["statement"])
+
+
+def _from_recipe(recipe: dict[str, Any]) -> Any:
+    if recipe["name"] not in HOMES:
+        raise ValueError(f"a stored game was made by {recipe['name']!r}, which this version of meanfield does not know")
+    import_module(f"meanfield.games.{HOMES[recipe['name']]}")
+    return RECIPES[recipe["name"]](**recipe["arguments"])
+
+
+def _rebuilt_function(held: dict[str, Any]) -> Any:
+    if held["name"] in DENSITIES:
+        return getattr(import_module("meanfield.games.known"), held["name"])
+    return MissingFunction(held["name"])
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "Mesh": _rebuilt_mesh,
+    "Density": lambda held: Density(held["masses"], held["mesh"]),
+    "Measure": lambda held: _exact(held["points"], held["masses"], held["manifold"]),
+    "Densities": _rebuilt_densities,
+    "Atoms": _rebuilt_atoms,
+    "LowRank": _rebuilt_lowrank,
+    "Recipe": lambda held: _from_recipe(held["recipe"]),
+    "MissingGame": lambda held: MissingGame(**held),
+    "Function": _rebuilt_function,
+}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two plain trees are equal: types, keys, text, and every number to its last bit."""
+    if isinstance(a, Described) and isinstance(b, Described):
+        if a.kind == b.kind == "LowRank":  # the arrays are the game, however it was made
+            return same(*({k: v for k, v in d.content.items() if k != "recipe"} for d in (a, b)))
+        return a.kind == b.kind and same(a.content, b.content)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b or (a != a and b != b))

@@ -1,0 +1,153 @@
+"""Results for other programs: CSV tables, npz archives, xarray datasets."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.describe import Described, describe
+from meanfield.measures import Density, Measure
+from meanfield.storage.files import replace
+
+BANDS = ("w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high")
+
+
+def _target(path: str | os.PathLike[str], suffix: str) -> Path:
+    target = Path(path)
+    if target.suffix != suffix:
+        raise ValueError(f"{target} must end in {suffix}")
+    if not target.parent.is_dir():
+        raise ValueError(f"the folder {target.parent} does not exist; make it first")
+    return target
+
+
+def arrays(result: Any) -> dict[str, Array]:
+    """Every array of a result under its path, such as "x/points"."""
+    found: dict[str, Array] = {}
+
+    def walk(plain: Any, path: str) -> None:
+        if isinstance(plain, Described):
+            plain = plain.content
+        if isinstance(plain, np.ndarray):
+            found[path] = plain
+        elif isinstance(plain, dict):
+            for key, item in plain.items():
+                walk(item, f"{path}/{key}" if path else key)
+        elif isinstance(plain, (list, tuple)):
+            for k, item in enumerate(plain):
+                walk(item, f"{path}/{k}")
+
+    walk(describe(result), "")
+    return found
+
+
+def to_npz(result: Any, path: str | os.PathLike[str]) -> Path:
+    """See `Result.to_npz`."""
+    target, held = _target(path, ".npz"), arrays(result)
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **held)  # type: ignore[arg-type]
+
+    replace(target, fill)
+    return target
+
+
+def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
+    """See `Result.to_csv`."""
+    target = _target(path, ".csv")
+    if what not in ("curves", "measures"):
+        raise ValueError(f'what must be "curves" or "measures", got {what!r}')
+    rows = measure_rows(result) if what == "measures" or not hasattr(result, "times") else curve_rows(result)
+
+    def fill(partial: Path) -> None:
+        with partial.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    replace(target, fill)
+    return target
+
+
+def curve_rows(result: Any) -> Iterable[list[Any]]:
+    """A row a time: diagnostics of a trajectory, or the bands of a comparison for each n."""
+    if hasattr(result, "samples"):
+        yield ["particles", "replicas", "time", *BANDS, "field_ni"]
+        for k, n in enumerate(result.particles):
+            for i, t in enumerate(result.times):
+                bands = [repr(float(getattr(result, name)[k, i])) for name in BANDS]
+                yield [n, result.replicas[k], repr(float(t)), *bands, repr(float(result.field_ni[i]))]
+        return
+    columns = {"time": result.times}
+    for name, values in result.diagnostics.items():
+        flat = np.reshape(values, (len(result.times), -1))
+        columns |= {name if flat.shape[1] == 1 else f"{name}[{j}]": flat[:, j] for j in range(flat.shape[1])}
+    yield list(columns)
+    for i in range(len(result.times)):
+        yield [repr(column[i].item()) for column in columns.values()]
+
+
+def measure_rows(result: Any) -> Iterable[list[Any]]:
+    """A row an atom or a cell, with its time where the result has times."""
+    owner = result.field if hasattr(result, "samples") else result
+    pairs = list(owner) if hasattr(owner, "times") else [(owner.x, owner.y)]
+    times = owner.times if hasattr(owner, "times") else [0.0]
+    width = max(m.points.shape[1] for m in pairs[0])
+    yield ["time", "player", *(f"point[{j}]" for j in range(width)), "mass", "density"]
+    for t, pair in zip(times, pairs, strict=True):
+        for name, measure in zip("xy", pair, strict=True):
+            yield from _rows(float(t), name, measure, width)
+
+
+def _rows(t: float, name: str, measure: Measure, width: int) -> Iterable[list[Any]]:
+    densities = measure.values if isinstance(measure, Density) else None
+    blank = [""] * (width - measure.points.shape[1])
+    for i, (point, mass) in enumerate(zip(measure.points.tolist(), measure.masses.tolist(), strict=True)):
+        yield [
+            repr(t),
+            name,
+            *map(repr, point),
+            *blank,
+            repr(mass),
+            "" if densities is None else repr(densities[i].item()),
+        ]
+
+
+def to_xarray(result: Any) -> Any:
+    """See `Result.to_xarray`."""
+    try:
+        import xarray
+    except ImportError:
+        raise ImportError("to_xarray needs xarray, which is not installed: pip install xarray") from None
+    if hasattr(result, "samples"):
+        data = {name: (("particles", "time"), getattr(result, name)) for name in BANDS}
+        data["field_ni"] = (("time",), result.field_ni)  # type: ignore[assignment]
+        return xarray.Dataset(data, {"particles": list(result.particles), "time": result.times})
+    return xarray.Dataset(*_variables(result))
+
+
+def _variables(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data and coordinates of a trajectory or of a pair of measures, for an xarray.Dataset."""
+    timed = hasattr(result, "times")
+    coordinates: dict[str, Any] = {"time": result.times} if timed else {}
+    data: dict[str, Any] = {}
+    for name in "xy":
+        many = getattr(result, name) if timed else [getattr(result, name)]
+        if len({len(m) for m in many}) > 1:
+            raise ValueError(f"the number of points of {name} changes over time, which no dataset holds; use to_npz")
+        lead, node, axis = ("time",) if timed else (), f"node_{name}", f"coordinate_{name}"
+        pick = np.stack if timed else (lambda rows: rows[0])
+        data[f"masses_{name}"] = ((*lead, node), pick([m.masses for m in many]))
+        if isinstance(many[0], Density):
+            coordinates[f"nodes_{name}"] = ((node, axis), many[0].points)
+            data[f"density_{name}"] = ((*lead, node), pick([m.values for m in many]))
+        else:
+            data[f"points_{name}"] = ((*lead, node, axis), pick([m.points for m in many]))
+    for key, values in getattr(result, "diagnostics", {}).items():
+        data[key] = (("time", *(f"{key}_{j}" for j in range(1, values.ndim))), values)
+    return data, coordinates

@@ -1,0 +1,225 @@
+"""One result, one HDF5 file: it appears whole, and is read with suspicion.
+
+A file is written under a name of its own, flushed to the disk and renamed: a process killed at any
+instant leaves the file that was there before or the new one, never a part of one.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meanfield.describe import Described, describe, rebuild, same
+from meanfield.games.base import Game
+from meanfield.games.missing import MissingFunction, MissingGame
+from meanfield.start import Start
+from meanfield.storage import tree
+
+FORMAT, VERSION = "meanfield", 1
+SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself: kind of result, whether finished, versions, and the job that makes it."""
+
+    kind: str
+    finished: bool
+    written_by: str
+    job: dict[str, Any] | None
+
+
+def save(result: Any, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Write a trajectory, comparison, Gibbs point, equilibrium or measure to one HDF5 file.
+
+    The file appears whole or not at all. Raises ValueError when it exists already (unless
+    `overwrite`) or when its name does not end in .h5, TypeError for what cannot be stored.
+    """
+    target = checked_path(path)
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} exists already; choose another name, or save with overwrite=True")
+    write_file(target, describe(result))
+    return target
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """A file name to write to; ValueError when it cannot be one."""
+    target = Path(path)
+    if target.suffix not in SUFFIXES:
+        raise ValueError(f"{target} must end in .h5: results are HDF5 files")
+    if not target.parent.is_dir():
+        raise ValueError(f"the folder {target.parent} of {target.name} does not exist; make it first")
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder; give the name of a file")
+    return target
+
+
+def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None) -> None:
+    """A described result into a file, durably: on return a crash of the machine does not lose it."""
+    if not isinstance(plain, Described):
+        raise TypeError(f"only results are saved as files, got {type(plain).__name__}; numpy.savez keeps arrays")
+
+    def fill(partial: Path) -> None:
+        import h5py
+
+        from meanfield import __version__
+
+        with h5py.File(partial, "w") as file:
+            file.attrs["format"], file.attrs["format_version"] = FORMAT, VERSION
+            file.attrs["finished"], file.attrs["written_by"] = finished, f"meanfield {__version__}"
+            tree.write(file.create_group("result"), plain)
+            _axes(file["result"])
+            if job is not None:
+                tree.write(file.create_group("job"), job)
+
+    replace(target, fill)
+
+
+def _axes(group: Any) -> None:
+    """HDF5's dimension scales: the saved times beside what was recorded at them."""
+    if "times" not in group:
+        return
+    times = group["times"]
+    times.make_scale("time")
+    places = [group.get(name) for name in ("diagnostics", "x", "y")]
+    datasets = [d for place in places if place is not None for d in place.values() if hasattr(d, "dims")]
+    for dataset in datasets:
+        if dataset.ndim and dataset.shape[0] == len(times):
+            dataset.dims[0].attach_scale(times)
+
+
+def replace(target: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        fill(partial)
+        _flush(partial)
+        os.replace(partial, target)
+        _flush(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(target: Path) -> None:
+    """Remove what writers of this file that were killed have left beside it."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        owner = left.name.split(".")[-2]
+        if owner.isdigit() and not _alive(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The HDF5 file of a result, open for reading; ValueError says why a file is none."""
+    import h5py
+
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}")
+    try:
+        held = h5py.File(file, "r")
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read as HDF5: {_reason(str(error))}") from None
+    try:
+        with held:
+            _check_format(held, file)
+            yield held
+    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is damaged: {_reason(str(error))}") from None
+
+
+def _reason(message: str) -> str:
+    if "truncated" in message:
+        return "it was cut short"
+    return "it is a file of another kind" if "signature" in message else message.splitlines()[0]
+
+
+def _check_format(held: Any, file: Path) -> None:
+    if held.attrs.get("format") != FORMAT:
+        raise ValueError(f"{file} is an HDF5 file, but not one of meanfield's")
+    version = int(held.attrs.get("format_version", -1))
+    if version != VERSION:
+        raise ValueError(f"{file} has format version {version}, this meanfield reads version {VERSION}; upgrade it")
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """What a file holds, without reading its arrays."""
+    with opened(path) as held:
+        kind = str(held["result"].attrs["@kind"])
+        job = tree.read(held["job"]) if "job" in held else None
+        return Header(kind, bool(held.attrs["finished"]), str(held.attrs["written_by"]), job)
+
+
+def load_plain(path: str | os.PathLike[str]) -> Any:
+    """The plain data of a file's result."""
+    with opened(path) as held:
+        return tree.read(held["result"])
+
+
+def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | None = None) -> Any:
+    """What was saved: a trajectory, comparison, Gibbs point, equilibrium or measure, equal to the original.
+
+    Nothing in the file is evaluated or unpickled. A game or a start that was a Python function is in
+    the file by name only: give it again as `game`, `start`; without it, what needs it says so. An
+    unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises ValueError for a file
+    that is cut short, of another kind, or of a version that this reader does not know.
+    """
+    found = rebuild(load_plain(path))
+    fill_in(found, game, start, str(path))
+    return found
+
+
+def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> None:
+    """Put the functions that a file could only name in their places, through nested records."""
+    held = getattr(found, "game", None)
+    if isinstance(held, MissingGame) and game is None:
+        warnings.warn(
+            f"the game {held.name!r} of {where} was a function, of which a file holds the name only: give it as "
+            "load(path, game=...) to compute with it", stacklevel=3,
+        )  # fmt: skip
+    if isinstance(held, Game) and game is not None:
+        object.__setattr__(found, "game", agreed(held, game))
+    provenance = getattr(found, "provenance", None)
+    if start is not None and isinstance(provenance, dict) and "start" in provenance:
+        provenance["start"] = start
+    if hasattr(found, "field") and hasattr(found.field, "game"):
+        fill_in(found.field, game, start, where)
+
+
+def agreed(held: Game, game: Game) -> Game:
+    """The given game, if it is the stored one as far as a file can tell."""
+    if game.manifolds != held.manifolds:
+        raise ValueError(f"game lives on {game.X} x {game.Y}, the stored one on {held.X} x {held.Y}")
+    if not isinstance(held, MissingGame) and not same(describe(held), describe(game)):
+        raise ValueError(f"game is {game!r}, but the file holds {held!r}, which it can rebuild; leave game out")
+    return game
+
+
+def missing(start: Any) -> bool:
+    """Whether a start holds a function that a file could only name."""
+    return isinstance(start, Start) and any(isinstance(law, MissingFunction) for law in (start.x, start.y))

@@ -1,0 +1,125 @@
+"""Checkpoints: a long run keeps its file up to date, so that a kill at any instant loses minutes, not days."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+from meanfield.checks import real
+from meanfield.describe import describe, rebuild, same
+from meanfield.games.base import Game
+from meanfield.storage import files
+
+EVERY = 30.0  # seconds between checkpoints
+SHARE = 0.01  # of the run's time that writing may take: slow disks and large states wait longer
+
+
+class Keeps(Protocol):
+    """What a run asks of its checkpoint: a snapshot is offered at every state that a run can go on from."""
+
+    def offer(self, snapshot: Callable[[], Any]) -> None: ...
+
+
+class Keeper:
+    """The file of one job, written at most every `every` seconds and at the end.
+
+    job: plain data that say what is run (see `describe`); a file that holds another job is refused
+    with ValueError. Used as a context it turns Ctrl-C and SIGTERM into one last checkpoint at the
+    next state that a run can go on from; a second Ctrl-C does not wait for it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], job: dict[str, Any], every: float | None = None) -> None:
+        self.path = files.checked_path(path)
+        self.job = describe(job)
+        self.every = EVERY if every is None else real("checkpoint_every", every, 0.0)
+        self.written, self.cost, self.caught = -float("inf"), 0.0, 0
+        self._before: dict[int, Any] = {}
+        files.sweep(self.path)
+
+    def held(self, game: Game | None = None) -> tuple[Any, bool]:
+        """What the file holds of this job and whether it is finished; (None, False) without a file.
+
+        `game` takes the place of the stored one, which may be a function known by name only.
+
+        Raises ValueError when it holds something else.
+        """
+        if not self.path.exists():
+            return None, False
+        header = files.read_header(self.path)
+        if header.job is None or not same(header.job, self.job):
+            raise ValueError(
+                f"{self.path} holds another run{_difference(header.job, self.job)}; give another file name, or move it"
+            )
+        found = rebuild(files.load_plain(self.path))
+        files.fill_in(found, game, None, str(self.path))
+        return found, header.finished
+
+    def offer(self, snapshot: Callable[[], Any]) -> None:
+        """Write the snapshot if it is time, or if the run was asked to stop: then stop it."""
+        now = perf_counter()
+        if self.caught or now - self.written >= max(self.every, self.cost / SHARE):
+            self._write(snapshot(), finished=False)
+        if self.caught == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.caught:
+            raise SystemExit(128 + self.caught)
+
+    def finish(self, result: Any) -> None:
+        """Write the finished result."""
+        self._write(result, finished=True)
+
+    def _write(self, result: Any, finished: bool) -> None:
+        clock = perf_counter()
+        files.write_file(self.path, describe(result), finished, self.job)
+        self.written = perf_counter()
+        self.cost = self.written - clock
+
+    def __enter__(self) -> Keeper:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, _: Any) -> None:
+        if self.caught:
+            raise KeyboardInterrupt
+        self.caught = number
+
+
+class Part:
+    """The checkpoint of a run within a larger one: its snapshots are wrapped before they are offered."""
+
+    def __init__(self, keeper: Keeps, wrap: Callable[[Any], Any]) -> None:
+        self.keeper, self.wrap = keeper, wrap
+
+    def offer(self, snapshot: Callable[[], Any]) -> None:
+        self.keeper.offer(lambda: self.wrap(snapshot()))
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """The larger run ends it."""
+
+
+def _difference(held: Any, wanted: dict[str, Any]) -> str:
+    """Which part of the job differs, in words."""
+    if not isinstance(held, dict):
+        return ""
+    names = [key for key in wanted if key not in held or not same(held[key], wanted[key])]
+    inner = [
+        f"{key}={held[key].get(k)!r} there, {wanted[key].get(k)!r} here"
+        for key in names
+        if isinstance(wanted[key], dict) and isinstance(held.get(key), dict)
+        for k in {**wanted[key], **held[key]}
+        if not same(held[key].get(k), wanted[key].get(k))
+    ]
+    return f" (it differs in {', '.join(inner or names)})" if names else ""

@@ -1,0 +1,139 @@
+"""Trees of plain data as HDF5 groups and back.
+
+A dictionary is a group; its numbers and short text are attributes, its arrays datasets. Every group
+says in the attribute "@kind" what it is, so that nothing has to be guessed or evaluated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.describe import Described
+
+LONG = 16_000  # characters of text that still go in an attribute: HDF5 allows 64 kB
+
+
+def write(group: Any, plain: Any, kind: str | None = None) -> None:
+    """The content of a dictionary, list, tuple or Described node into an HDF5 group."""
+    if isinstance(plain, Described):
+        return write(group, plain.content, plain.kind)
+    if isinstance(plain, dict):
+        items, kind = list(plain.items()), kind or "dict"
+    else:
+        items, kind = _items(plain)
+    group.attrs["@kind"] = kind
+    for key, value in items:
+        _write_item(group, _escaped(key), value)
+
+
+def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
+    """A list or tuple as named items: stacked where it holds equal arrays or numbers of one type."""
+    kind = type(sequence).__name__
+    first = sequence[0] if sequence else None
+    if isinstance(first, np.ndarray) and all(_alike(first, item) for item in sequence):
+        return [("stack", np.stack(sequence))], f"{kind} of arrays"
+    if type(first) in (int, float) and len(sequence) > 3 and all(type(v) is type(first) for v in sequence):
+        numbers = np.array(sequence)
+        if numbers.dtype.kind in "fiu":
+            return [("numbers", numbers)], f"{kind} of {type(first).__name__}"
+    pairs = type(first) is tuple and len(sequence) > 1 and len(first) > 0
+    if pairs and all(type(t) is tuple and len(t) == len(first) for t in sequence):
+        columns = list(zip(*sequence, strict=True))
+        if all(isinstance(c[0], np.ndarray) and all(_alike(c[0], v) for v in c) for c in columns):
+            return [(str(k), np.stack(c)) for k, c in enumerate(columns)], f"{kind} of tuples"
+    return [(str(k), item) for k, item in enumerate(sequence)], kind
+
+
+def _alike(a: np.ndarray, b: Any) -> bool:
+    return isinstance(b, np.ndarray) and a.shape == b.shape and a.dtype == b.dtype
+
+
+def _write_item(group: Any, key: str, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        group.create_dataset(key, data=value)
+    elif value is None:
+        group.attrs[key] = _empty()
+    elif isinstance(value, str):
+        _write_text(group, key, value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise ValueError(f"{key} is {value}, too large a whole number to be stored")
+        group.attrs[key] = np.uint64(value) if value >= 1 << 63 else np.int64(value)
+    elif isinstance(value, (bool, float, complex)):
+        group.attrs[key] = value
+    else:
+        write(group.create_group(key), value)
+
+
+def _write_text(group: Any, key: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{key} holds half a character, which cannot be stored: {value[:40]!r}") from None
+    if "\0" in value:
+        raise ValueError(f"{key} holds a NUL character, which cannot be stored: {value[:40]!r}")
+    if len(value) > LONG:
+        group.create_dataset(key, data=value)
+    else:
+        group.attrs[key] = value
+
+
+def _empty() -> Any:
+    import h5py
+
+    return h5py.Empty("f8")
+
+
+def _escaped(key: str) -> str:
+    """A key as HDF5 can hold it, apart from our own names that begin with @."""
+    if "\0" in key:
+        raise ValueError(f"a key holds a NUL character, which cannot be stored: {key[:40]!r}")
+    safe = key.replace("%", "%25").replace("/", "%2F")
+    if safe in ("", ".", "..") or safe.startswith("@"):
+        return "%" + safe
+    return safe
+
+
+def _unescaped(key: str) -> str:
+    if key.startswith("%") and not key.startswith(("%25", "%2F")):
+        key = key[1:]
+    return key.replace("%2F", "/").replace("%25", "%")
+
+
+def read(group: Any) -> Any:
+    """What `write` put into the group."""
+    kind = _text(group.attrs.get("@kind", ""))
+    if kind == "":
+        raise ValueError(f"the group {group.name} does not say what it is; this part was not written by meanfield")
+    items = {_unescaped(key): _attribute(value) for key, value in group.attrs.items() if not key.startswith("@")}
+    for key, member in group.items():
+        items[_unescaped(key)] = read(member) if hasattr(member, "keys") else _dataset(member)
+    outer = kind.split(" ")[0]
+    if outer not in ("list", "tuple"):
+        return items if kind == "dict" else Described(kind, items)
+    made = tuple if outer == "tuple" else list
+    if kind.endswith("of arrays"):
+        return made(items["stack"])
+    if kind.endswith(("of int", "of float")):
+        return made(items["numbers"].tolist())
+    columns = [items[str(k)] for k in range(len(items))]
+    return made(zip(*columns, strict=True)) if kind.endswith("of tuples") else made(columns)
+
+
+def _dataset(member: Any) -> Any:
+    value = member[()]
+    return _text(value) if isinstance(value, (str, bytes)) else value
+
+
+def _attribute(value: Any) -> Any:
+    if type(value).__name__ == "Empty":
+        return None
+    if isinstance(value, (str, bytes)):
+        return _text(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

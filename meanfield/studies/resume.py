@@ -1,0 +1,88 @@
+"""`resume`: finish, or prolong, the run that a file holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from meanfield.checks import real
+from meanfield.describe import rebuild
+from meanfield.games.base import Game
+from meanfield.games.missing import MissingGame
+from meanfield.measures import Measure
+from meanfield.start import Start
+from meanfield.storage.files import agreed, load, missing, read_header
+
+Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
+
+
+def diagnostics_of(names: Any, game: Game) -> Diagnostics:
+    """The diagnostics known by name: "ni", the Nikaido-Isoda error. ValueError for others."""
+    if unknown := sorted(set(names) - {"ni"}):
+        raise ValueError(
+            f"the run records {', '.join(unknown)}, functions that no file holds: give diagnostics={{...}}"
+        )
+    return {"ni": nikaido_isoda_of(game)} if names else {}
+
+
+def nikaido_isoda_of(game: Game) -> Callable[[Measure, Measure], float]:
+    """(mu_x, mu_y) -> NI as a number, with what can be prepared prepared once."""
+    from meanfield.metrics import NikaidoIsoda
+
+    error = NikaidoIsoda(game)
+    return lambda mu_x, mu_y: float(error(mu_x, mu_y).value)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    game: Game | None = None,
+    start: Start | None = None,
+    diagnostics: Diagnostics | None = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+    checkpoint_every: float | None = None,
+) -> Any:
+    """Finish the run that `path` holds, to the bits of an uninterrupted one; returns its result.
+
+    The file was made by `simulate`, `solve` or `compare` with checkpoint=path, or by the command line. A
+    finished run is loaded. game, start, diagnostics: what the run was given as Python functions, which a
+    file holds by name only; ValueError says when one is needed. For more time, save the result under
+    another name and give it to `simulate` or `solve` as resume=... with a later time.
+    """
+    header = read_header(path)
+    if header.finished:
+        return load(path, game=game, start=start)
+    if header.job is None:
+        raise ValueError(f"{path} is unfinished and does not say what made it; this is a damaged file")
+    call, options, game, start = _job(header.job, game, start)
+    if call != "compare":
+        names = options.pop("diagnostics")
+        options["diagnostics"] = diagnostics_of(names, game) if diagnostics is None else diagnostics
+    else:
+        options["threads"] = threads
+    how = {"progress": progress, "checkpoint": Path(path), "checkpoint_every": checkpoint_every}
+    return _calls()[call](game, rebuild(header.job["flow"]), start, **options, **how)
+
+
+def _calls() -> dict[str, Any]:
+    from meanfield.density.solve import solve
+    from meanfield.particles.simulate import simulate
+    from meanfield.studies.compare import compare
+
+    return {"simulate": simulate, "solve": solve, "compare": compare}
+
+
+def _job(job: dict[str, Any], game: Game | None, start: Start | None) -> tuple[str, dict[str, Any], Game, Start]:
+    """The call, its options, the game and the start; ValueError when a function is missing."""
+    held, law = rebuild(job["game"]), rebuild(job["start"])
+    if isinstance(held, MissingGame) and game is None:
+        held._refuse()
+    if start is None and missing(law):
+        raise ValueError("the start holds a function, of which a file has the name only: give it as start=...")
+    options = rebuild(job["options"])
+    real("time", options.get("time"), 0.0)
+    if job["call"] not in ("simulate", "solve", "compare"):
+        raise ValueError(f"the file was made by {job['call']!r}, which this version of meanfield does not know")
+    return job["call"], options, held if game is None else agreed(held, game), law if start is None else start
