@@ -80,6 +80,7 @@ def build(
         cells=_per_player(cells),
         step=None if step is None else real("step", step, 0.0, strict=True),
         tol=real("tol", usual if tol is None else tol, 0.0, strict=True),
+        **options,
     )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def solve(
     resume: Trajectory | None = None,
     checkpoint: str | os.PathLike[str] | Part | None = None,
     checkpoint_every: float | None = None,
+    **options: Any,
 ) -> Trajectory:
     """Solve the mean-field equation of a flow: (7), (8), (6) or mirror descent, by its numbers.
 
@@ -119,20 +121,21 @@ def solve(
     result holds its saved states too. checkpoint: a file (.h5) kept up to date every
     `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or interrupted,
     the same call goes on from the last state saved in it to the same bits, as does
-    `meanfield.resume`; a file of another run is refused.
+    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides, such as
+    weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered.
 
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
     """
     start = start or Start()
-    moving = build(game, flow, start, cells, engine, step, tol)
+    moving = build(game, flow, start, cells, engine, step, tol, **options)
     about = {"game": game.name, "flow": flow, "start": start, "engine": moving.name, "cells": cells, "step": step}
-    run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol})
-    keeper = checkpoint if isinstance(checkpoint, Part) else None
-    if checkpoint is not None and keeper is None:
-        options = {**run.asked(), "time": real("time", time), "save_every": save_every}
-        job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": options}
-        keeper = Keeper(checkpoint, job, checkpoint_every)  # type: ignore[arg-type]
+    run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol, **options})
+    keeper: Keeper | Part | None = checkpoint if isinstance(checkpoint, Part) else None
+    if checkpoint is not None and not isinstance(checkpoint, Part):
+        asked = {**run.asked(), "time": real("time", time), "save_every": save_every}
+        job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
+        keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
         if finished:
             return held  # type: ignore[no-any-return]
@@ -162,7 +165,7 @@ class _Run:
 
     def asked(self) -> dict[str, Any]:
         """What, beside game, flow, start and times, makes this run what it is."""
-        return {key: self.about[key] for key in ("cells", "engine", "step", "tol")} | {
+        return {key: self.about[key] for key in self.about if key not in ("game", "flow", "start")} | {
             "diagnostics": sorted(self.functions)
         }
 

@@ -47,6 +47,7 @@ def oscillator(coupling: float = 3.0) -> LowRank:
             "window": (20.0, 60.0),
             "norm": (0.8737, 1.0136),
             "period": 4.0343,
+            "period_by_crossings": 4.03419,
             "gibbs_eigenvalues": (-0.00489 + 0.00941j, -0.00489 - 0.00941j),
         }
     return trigonometric(terms, name=f"oscillator (coupling {a:g})", statement=statement, answers=answers)
@@ -56,9 +57,10 @@ _OSCILLATION = (
     "l = V(x) - V(y) + 3 sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x. At beta = 25, from densities "
     "proportional to exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
     "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] and turns with "
-    "period 4.0343, the mean interval between upward zero crossings of E sin x (two independent solvers, unchanged "
-    "from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading eigenvalues "
-    "-0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by Wang & Chizat, Open problem: "
+    "period 4.0343 by the slope of its unwrapped angle, 4.03419 by the mean interval between upward zero crossings of "
+    "E sin x (spectral, unchanged from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading "
+    "eigenvalues -0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by Wang & Chizat, Open "
+    "problem: "
     "convergence of single-timescale mean-field Langevin descent-ascent, COLT 2024."
 )
 
