@@ -78,7 +78,7 @@ def _object(value: Any) -> Described:
     if type(value).__module__ == f"meanfield.{RECORDS.get(kind, '')}":
         return Described(kind, {f.name: describe(getattr(value, f.name)) for f in fields(value)})
     if isinstance(value, (Measure, Mesh)):
-        return {Mesh: _mesh, Density: _density, Measure: _atoms}[type(value)](value)
+        return _mesh(value) if isinstance(value, Mesh) else _measure(value)
     if isinstance(value, Game):
         return _game(value)
     if callable(value):
@@ -102,26 +102,25 @@ def _is_grid(value: Mesh) -> bool:
     return all(np.array_equal(getattr(grid, name), getattr(value, name)) for name in arrays)
 
 
-def _density(value: Density) -> Described:
-    return Described("Density", {"masses": value.masses, "mesh": _mesh(value.mesh)})
-
-
-def _atoms(value: Measure) -> Described:
+def _measure(value: Measure) -> Described:
+    if isinstance(value, Density):
+        return Described("Density", {"masses": value.masses, "mesh": _mesh(value.mesh)})
     manifold = describe(value.manifold)
     return Described("Measure", {"points": value.points, "masses": value.masses, "manifold": manifold})
+
+
+def _one_mesh(a: Mesh, b: Mesh) -> bool:
+    return a is b or (a.same(b) and a.shape == b.shape)
 
 
 def _measures(many: Any) -> Described | None:
     """Several measures of one player as stacked arrays: on one mesh, or atoms of one manifold."""
     first, kind = many[0], type(many).__name__
     if all(type(m) is Density for m in many):
-        if not all(
-            m.mesh is first.mesh or (m.mesh.same(first.mesh) and m.mesh.shape == first.mesh.shape) for m in many
-        ):
+        if not all(_one_mesh(m.mesh, first.mesh) for m in many):
             return None
-        return Described(
-            "Densities", {"as": kind, "masses": np.stack([m.masses for m in many]), "mesh": _mesh(first.mesh)}
-        )
+        masses = np.stack([m.masses for m in many])
+        return Described("Densities", {"as": kind, "masses": masses, "mesh": _mesh(first.mesh)})
     if not all(type(m) is Measure and m.manifold == first.manifold for m in many):
         return None
     counts = np.array([len(m) for m in many])
@@ -223,12 +222,13 @@ def _rebuilt_atoms(held: dict[str, Any]) -> Any:
 
 def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
     """By its recipe, which knows the exact answers, if that gives this very game; else by its arrays."""
+    phi, psi = held["bases"]
+    stored = LowRank(phi, psi, held["C"], held["name"], held["statement"])
     if held["recipe"] is not None:
         made = _from_recipe(held["recipe"])
-        stored = describe(LowRank(*held["bases"], held["C"], held["name"], held["statement"]))
-        if same(describe(made), stored):
+        if same(describe(made), describe(stored)):
             return made  # type: ignore[no-any-return]
-    return LowRank(*held["bases"], held["C"], held["name"], held["statement"])
+    return stored
 
 
 def _from_recipe(recipe: dict[str, Any]) -> Any:

@@ -36,14 +36,17 @@ def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
         return [("stack", np.stack(sequence))], f"{kind} of arrays"
     if type(first) in (int, float) and len(sequence) > 3 and all(type(v) is type(first) for v in sequence):
         numbers = np.array(sequence)
-        if numbers.dtype.kind in "fiu":
+        if numbers.dtype.kind in ("f" if type(first) is float else "iu"):
             return [("numbers", numbers)], f"{kind} of {type(first).__name__}"
-    pairs = type(first) is tuple and len(sequence) > 1 and len(first) > 0
-    if pairs and all(type(t) is tuple and len(t) == len(first) for t in sequence):
+    if isinstance(first, tuple) and first and len(sequence) > 1 and all(_matches(first, t) for t in sequence):
         columns = list(zip(*sequence, strict=True))
         if all(isinstance(c[0], np.ndarray) and all(_alike(c[0], v) for v in c) for c in columns):
             return [(str(k), np.stack(c)) for k, c in enumerate(columns)], f"{kind} of tuples"
     return [(str(k), item) for k, item in enumerate(sequence)], kind
+
+
+def _matches(first: tuple[Any, ...], other: Any) -> bool:
+    return type(other) is tuple and len(other) == len(first)
 
 
 def _alike(a: np.ndarray, b: Any) -> bool:

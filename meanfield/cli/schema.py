@@ -1,0 +1,219 @@
+"""What a TOML file may say: every key with its type, checked before anything runs.
+
+An error names the file, the line, the key and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meanfield.density.solve import ENGINES
+
+Check = Callable[[Any], Any]
+Path_ = tuple[str, ...]
+
+
+class BadInput(ValueError):
+    """Something that the user can put right, said in one line; the command ends with exit code 2."""
+
+
+def number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadInput(f"must be a number, got {value!r}")
+    return float(value)
+
+
+def whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadInput(f"must be a whole number, got {value!r}")
+    return value
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadInput(f"must be text in quotes, got {value!r}")
+    return value
+
+
+def one_of(*names: str) -> Check:
+    def check(value: Any) -> str:
+        if value not in names:
+            raise BadInput(f"must be one of {', '.join(names)}, got {value!r}{nearest(str(value), names)}")
+        return str(value)
+
+    return check
+
+
+def pair_or_one(item: Check) -> Check:
+    """A value for both players, or [for x, for y]."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list):
+            if len(value) != 2:
+                raise BadInput(f"must be one value or two (for x, for y), got {len(value)}")
+            return item(value[0]), item(value[1])
+        return item(value)
+
+    return check
+
+
+def many(item: Check) -> Check:
+    def check(value: Any) -> list[Any]:
+        if not isinstance(value, list) or not value:
+            raise BadInput(f"must be a list such as [1, 2], got {value!r}")
+        return [item(v) for v in value]
+
+    return check
+
+
+def one_or_many(item: Check) -> Check:
+    def check(value: Any) -> Any:
+        return many(item)(value) if isinstance(value, list) else item(value)
+
+    return check
+
+
+def anything(value: Any) -> Any:
+    """Checked by the constructor that takes it."""
+    return value
+
+
+def cells(value: Any) -> Any:
+    """A number per axis, or [for x, for y], each a number or [one an axis]."""
+    if isinstance(value, list):
+        if len(value) != 2:
+            raise BadInput(f"must be one whole number or two (for x, for y), got {value!r}")
+        return tuple(tuple(map(whole, v)) if isinstance(v, list) else whole(v) for v in value)
+    return whole(value)
+
+
+RUN = {"level": one_of("field", "particles"), "time": number, "save_every": number, "record": many(one_of("ni"))}
+FIELD = {
+    "cells": cells, "engine": one_of(*ENGINES),
+    "step": number, "tol": number,
+}  # fmt: skip
+PARTICLES = {
+    "step": number, "particles": pair_or_one(whole), "seed": whole, "scheme": one_of("euler", "strang"),
+    "replica": whole, "refine": whole, "placement": one_of("iid", "quantile", "atoms"),
+}  # fmt: skip
+COMPARE = {
+    "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,
+    "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells, "engine": FIELD["engine"],
+    "tol": number, "seed": whole, "threads": whole, "confidence": number,
+}  # fmt: skip
+GIBBS = {"beta": pair_or_one(number), "cells": whole, "tol": number}
+NASH = {"tol": number, "rounds": whole, "seed": whole}
+OUTPUT = {"file": text, "checkpoint_every": number}
+SECTIONS: dict[str, Mapping[str, Check]] = {
+    "game": {}, "flow": {}, "start": {"x": anything, "y": anything}, "run": {**RUN, **FIELD, **PARTICLES},
+    "compare": COMPARE, "gibbs": GIBBS, "nash": NASH, "output": OUTPUT,
+}  # fmt: skip
+
+
+def nearest(name: str, known: Any) -> str:
+    found = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+@dataclass
+class Spec:
+    """A file's content with the lines that its keys stand on."""
+
+    path: str
+    content: dict[str, Any]
+    lines: dict[Path_, int] = field(default_factory=dict)
+
+    def fail(self, key: Path_, message: str) -> BadInput:
+        """An error at a key, or at the nearest thing around it that has a line."""
+        for k in range(len(key), 0, -1):
+            if key[:k] in self.lines:
+                line = self.lines[key[:k]]
+                where = f"{self.path}, line {line}" if line else f"--set {'.'.join(key[:k])}"
+                return BadInput(f"{where}: {'.'.join(key)}: {message}")
+        return BadInput(f"{self.path}: {'.'.join(key)}: {message}")
+
+    def section(self, name: str, known: Mapping[str, Check] | None = None) -> dict[str, Any]:
+        """A section's checked values; `known` replaces the keys of the table above."""
+        known = SECTIONS[name] if known is None else known
+        held, checked = self.content.get(name, {}), {}
+        for key, value in held.items():
+            if key not in known:
+                hint = nearest(key, known) or f"; known are {', '.join(known)}"
+                raise self.fail((name, key), f"there is no such key{hint}")
+            try:
+                checked[key] = known[key](value)
+            except BadInput as error:
+                raise self.fail((name, key), str(error)) from None
+        return checked
+
+
+def read(path: str, settings: list[str]) -> Spec:
+    """The file with --set's changes; sections and their types are checked, keys when they are used."""
+    file = Path(path)
+    if not file.is_file():
+        raise BadInput(f"there is no file {path}; `meanfield examples` lists files to begin with")
+    try:
+        source = file.read_text(encoding="utf-8")
+        content = tomllib.loads(source)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid TOML: {str(error).splitlines()[0]}") from None
+    spec = Spec(path, content, positions(source))
+    for setting in settings:
+        _set(spec, setting)
+    for name, value in spec.content.items():
+        if name == "title":
+            continue
+        if name not in SECTIONS:
+            raise spec.fail((name,), f"there is no such section{nearest(name, SECTIONS) or '; see meanfield --help'}")
+        if not isinstance(value, dict):
+            raise spec.fail((name,), f"must be a section: write [{name}] and its keys below")
+    return spec
+
+
+def _set(spec: Spec, setting: str) -> None:
+    """One --set section.key=value, its value as in TOML or plain text."""
+    found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*=(.*)", setting, re.DOTALL)
+    if not found:
+        raise BadInput(f"--set {setting!r} must look like section.key=value, for example run.time=5")
+    *parents, last = found[1].split(".")
+    try:
+        value = tomllib.loads(f"v = {found[2].strip()}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = found[2].strip()
+    place = spec.content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise BadInput(f"--set {setting!r}: {parent} is a value, not a section")
+    place[last] = value
+    spec.lines[(*parents, last)] = 0
+
+
+_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+def positions(source: str) -> dict[Path_, int]:
+    """The line of every section and key, as far as a look at the lines can tell."""
+    found: dict[Path_, int] = {}
+    here: Path_ = ()
+    for i, line in enumerate(source.splitlines(), 1):
+        if header := _HEADER.match(line):
+            here = _parts(header[1])
+            found.setdefault(here, i)
+        elif key := _KEY.match(line):
+            path = (*here, *_parts(key[1]))
+            found.setdefault(path, i)
+            for inner in re.finditer(r"""[{,]\s*([\w-]+)\s*=""", line[key.end() :]):
+                found.setdefault((*path, inner[1]), i)
+    return found
+
+
+def _parts(dotted: str) -> Path_:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

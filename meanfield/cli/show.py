@@ -1,0 +1,98 @@
+"""`meanfield show`: what a file holds, as a tree and as a picture, from the stored data alone."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meanfield.cli.jobs import bytes_of
+from meanfield.cli.schema import BadInput
+from meanfield.storage.files import load, read_header, replace
+
+
+def show(options: Any) -> int:
+    """meanfield show RUN.h5"""
+    path = Path(options.file)
+    header = read_header(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a game that was a function is named in the tree
+        result = load(path)
+    state = "finished" if header.finished else f"unfinished; go on with: meanfield resume {path}"
+    print(f"{path}: {bytes_of(path.stat().st_size)}, written by {header.written_by}, {state}")
+    print(tree(result, header))
+    if options.cite:
+        print("cite:", *(f"  {line}" for line in result.cite().splitlines()), sep="\n")
+    for target in options.export or []:
+        print(f"wrote {export(result, target)}")
+    if not options.no_plot:
+        print(f"drew {picture(result, path, options.out)}")
+    return 0
+
+
+def tree(result: Any, header: Any) -> str:
+    """The result's own summary, with the last value of what was recorded."""
+    if header.kind == "Partial":
+        lines = [f"Comparison under way: mean field to t = {result.field.times[-1]:g}"]
+        lines += [f"  |-- {name}: {len(rows)} replicas done" for name, rows in result.rows.items()]
+        return "\n".join([*lines, f"  '-- of {header.job['options']['replicas']} replicas"])
+    lines = repr(result).splitlines()
+    recorded = getattr(result, "diagnostics", {})
+    lines += [f"      {name}: {_ends(values)}" for name, values in recorded.items() if np.ndim(values) == 1]
+    return "\n".join(lines)
+
+
+def _ends(values: Any) -> str:
+    return f"{values[0]:.6g} -> {values[-1]:.6g}" if len(values) > 1 else f"{values[0]:.6g}"
+
+
+def export(result: Any, target: str) -> Path:
+    """A CSV or npz file by its suffix."""
+    if Path(target).exists():
+        raise BadInput(f"{target} exists already; choose another name")
+    if target.endswith(".npz"):
+        return result.to_npz(target)  # type: ignore[no-any-return]
+    if target.endswith(".csv"):
+        return result.to_csv(target)  # type: ignore[no-any-return]
+    raise BadInput(f"--export {target} must end in .csv or .npz")
+
+
+def picture(result: Any, path: Path, out: str | None) -> Path:
+    """The drawing beside the file, or under `out`."""
+    target = Path(out) if out else path.with_suffix(".png")
+    if target.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise BadInput(f"--out {target} must end in .png, .pdf or .svg")
+    figure = draw(result)
+
+    def fill(partial: Path) -> None:
+        figure.savefig(partial, dpi=160, format=target.suffix[1:].lower())
+
+    replace(target, fill)
+    return target
+
+
+def draw(result: Any) -> Any:
+    """The result's own picture; that of its field for a comparison under way."""
+    if hasattr(result, "rows"):
+        if result.field is None:
+            raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
+        result = result.field
+    if hasattr(result, "plot"):
+        return result.plot()
+    from meanfield.plotting import plot_measure
+    from meanfield.plotting.style import PLAYERS, new_figure, styled
+
+    with styled():
+        if not hasattr(result, "y"):  # one measure
+            figure = new_figure(4.0, 3.2)
+            plot_measure(result, figure.subplots())
+            return figure
+        figure = new_figure(7.2, 3.2)
+        for ax, measure, (name, color) in zip(figure.subplots(1, 2), (result.x, result.y), PLAYERS, strict=True):
+            plot_measure(measure, ax, color=color)
+            ax.set_title(f"$\\mu_{name}$")
+        if hasattr(result, "value"):
+            figure.suptitle(f"equilibrium, value in [{result.lower:.6g}, {result.upper:.6g}]", fontsize=9.5)
+    return figure
