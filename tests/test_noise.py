@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from numba import njit
 from scipy import stats
 
-from meanfield.particles import jit, lowrank, noise
+from meanfield.particles import noise
 
 
 def words(*values):
@@ -44,24 +43,6 @@ def test_normals_are_box_muller_of_the_words():
         radius = np.sqrt(-2 * np.log(u))
         want = radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)
         np.testing.assert_allclose(got[2 * q : 2 * q + 2], want, rtol=1e-13, atol=1e-14)
-
-
-@njit
-def _tables(x, s, c, u, m):
-    for i in range(len(x)):
-        s[i], c[i] = noise.sincos(x[i])
-        m[i] = noise.minus_log(u[i])
-
-
-def test_elementary_functions():
-    rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(-1e3, 1e3, 50_000), np.arange(-400, 400) * np.pi / 4, [0.0]])
-    u = np.concatenate([1 - rng.random(len(x) - 160), 2.0 ** -np.arange(54.0), 1 - np.arange(1, 107) * 2.0**-53])
-    s, c, m = np.empty((3, len(x)))
-    _tables(x, s, c, u, m)
-    np.testing.assert_allclose(s, np.sin(x), rtol=0, atol=4e-16)
-    np.testing.assert_allclose(c, np.cos(x), rtol=0, atol=4e-16)
-    np.testing.assert_allclose(m, -np.log(u), rtol=6e-16, atol=0)
 
 
 def test_moments_and_chi_square():
@@ -105,11 +86,3 @@ def test_initial_generator_depends_on_seed_replica_player():
     draws = {tuple(noise.initial_generator(*key).random(2)) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
     assert len(draws) == 4
     assert tuple(noise.initial_generator(0, 0, 0).random(2)) in draws
-
-
-def test_an_edit_of_any_kernel_outdates_what_is_on_disk():
-    """numba stamps compiled files with their own source's date; here with a hash of the whole library."""
-    for f in (noise.normals, lowrank.run):
-        assert f._cache._cache_file._source_stamp == jit.LIBRARY
-        # Left unset, fastmath would be inherited from the caller that compiles a function first.
-        assert f.targetoptions["fastmath"] is False

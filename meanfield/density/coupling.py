@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
+from meanfield.jit import kernel
 from meanfield.meshes import Mesh
 
 KEPT = 1 << 26  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
@@ -58,8 +58,8 @@ class Coupling:
 
     def costs(self, p: int, moments: Array) -> tuple[Array, Array]:
         """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the opponent."""
-        kernel = self._kernels[p]
-        rows = self._in_blocks(p, moments) if kernel is None else moments.T @ kernel.T
+        dense = self._kernels[p]
+        rows = self._in_blocks(p, moments) if dense is None else moments.T @ dense.T
         size = len(self.meshes[p])
         return rows[:, :size], rows[:, size:]
 
@@ -115,7 +115,7 @@ def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
     return both(lambda p: cubic(a.tables[p], b.tables[p], h, u))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cubic(a: Array, b: Array, h: float, u: Array) -> Array:
     """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2) each."""
     found = np.empty((len(a), len(u)))

@@ -15,7 +15,8 @@ modes is zero: a shifted coefficient is a shifted index.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from meanfield.jit import kernel
 
 # Rows of the work arrays: state and drift at the start of a step, and a row for each stage. The
 # first two change places with the last two after every step taken, so that nothing is copied.
@@ -30,7 +31,7 @@ _LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt
 _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _phi(z):
     """exp(z), phi_1, phi_2, phi_3 for z <= 0, without the cancellation of their closed forms."""
     e = np.exp(z)
@@ -45,7 +46,7 @@ def _phi(z):
     return e, 1.0 + z * phi2, phi2, phi3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def coefficients(lam, h, out):
     """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq. 26-29).
 
@@ -63,7 +64,7 @@ def coefficients(lam, h, out):
         out[5, j] = h * (4.0 * phi3 - phi2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _cached(h, players, caches, keys):
     """Slot of the coefficients for step h; keys (CACHE + 1,) ends with the slot to overwrite next."""
     for s in range(CACHE):
@@ -77,7 +78,7 @@ def _cached(h, players, caches, keys):
     return s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _mirror(v, centre):
     """Modes -k from modes k: conj."""
     for i in range(1, centre + 1):
@@ -85,7 +86,7 @@ def _mirror(v, centre):
         v[1, centre - i] = -v[1, centre + i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _costs(A, seen, centre, v, U):
     """Fourier coefficients of a cost at its M modes into U (2, >= M), from the opponent's modes v."""
     M, J = len(A) // 2, len(seen)
@@ -100,7 +101,7 @@ def _costs(A, seen, centre, v, U):
         U[1, m] = -0.5 * b
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _drift(k, offsets, U, v, centre, out):
     """out_k = -gamma w^2 sum over the pairs +-m of (k.m) U_m mu_(k-m): shifts of v."""
     n = np.uint64(k.shape[1])
@@ -117,7 +118,7 @@ def _drift(k, offsets, U, v, centre, out):
             out[1, j] += k[m, j] * (ur * (ai - bi) + ui * (ar + br))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _rhs(x, y, wx, wy, row, to):
     """Drift of both players at the modes in `row`, into row `to`."""
     _mirror(wx[row], x[6][1])
@@ -128,7 +129,7 @@ def _rhs(x, y, wx, wy, row, to):
     _drift(y[1], y[2], wy[COST], wy[row], y[6][1], wy[to])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
     """to = decay base + weight (w1 first + w2 second), mode by mode."""
     shift, top = np.uint64(centre), np.uint64(n)
@@ -137,7 +138,7 @@ def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
             to[i, shift + j] = decay[j] * base[i, shift + j] + weight[j] * (w1 * first[i, j] + w2 * second[i, j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _combine(w, c, s, n, centre):
     """E u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)."""
     u, to, n1, n2, n3, n4 = w[STATE + s], w[NEXT - s], w[N1 + s], w[N2], w[N3], w[N4]
@@ -148,7 +149,7 @@ def _combine(w, c, s, n, centre):
             to[i, shift + j] = a + c[4, j] * (n2[i, j] + n3[i, j]) + c[5, j] * n4[i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _half(w, c, s, sizes, stage):
     """The stages a, b and c of one player: from u and N(u), u and N(a), a and 2 N(b) - N(u)."""
     n, o, u, n1 = sizes[0], sizes[1], w[STATE + s], w[N1 + s]
@@ -160,7 +161,7 @@ def _half(w, c, s, sizes, stage):
         _stage(w[STAGE_B], w[STAGE_A], w[N3], n1, c[0], c[1], 2.0, -1.0, n, o)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _step(x, y, wx, wy, cx, cy, s):
     """One step of ETDRK4 with coefficients cx, cy.
 
@@ -175,7 +176,7 @@ def _step(x, y, wx, wy, cx, cy, s):
     _rhs(x, y, wx, wy, NEXT - s, N5 - s)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def _error(w, b3, s, n):
     """l2 norm of b3 (N(c) - N(u_next)), the distance to the third-order result; bounds its L1 norm."""
     total = 0.0
@@ -187,7 +188,7 @@ def _error(w, b3, s, n):
     return np.sqrt(2.0 * total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@kernel(fastmath={"contract", "reassoc"})
 def _watch(v, tail, n, centre):
     """The outer modes' share of the l1 norm; infinite for what is no probability measure."""
     outer = 0.0
@@ -202,7 +203,7 @@ def _watch(v, tail, n, centre):
     return outer / total if over == 0.0 and total < np.inf else np.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _keep(wx, wy, s):
     """Bring the state to its row, if an odd number of steps left it in the other."""
     if s == NEXT:
@@ -212,7 +213,7 @@ def _keep(wx, wy, s):
                     w[STATE, i, j] = w[NEXT, i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fixed(x, y, wx, wy, cx, cy, keys, t, until, count, tails, worst):
     """`count` equal steps from t to until. Returns (status, time reached)."""
     h = (until - t) / count
@@ -232,7 +233,7 @@ def fixed(x, y, wx, wy, cx, cy, keys, t, until, count, tails, worst):
     return DONE, until
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _size(out, n):
     total = 0.0
     for j in range(n):
@@ -240,7 +241,7 @@ def _size(out, n):
     return np.sqrt(2.0 * total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def first_rung(x, y, wx, wy, tol, span):
     """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
     _rhs(x, y, wx, wy, STATE, N1)
@@ -248,14 +249,14 @@ def first_rung(x, y, wx, wy, tol, span):
     return int(np.floor(RUNGS * np.log2(tol**0.25 / rate)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _rung(h, error, tol):
     """The highest rung whose step is expected to make an error below tol."""
     gain = 0.9 * (tol / max(error, 1e-300)) ** 0.25
     return int(np.floor(RUNGS * np.log2(h * min(max(gain, 0.1), 4.0)) + 1e-9))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def controlled(x, y, wx, wy, cx, cy, keys, t, until, rung, tol, limits, tails, worst, counts):
     """From t to until with error at most tol a step; stops before a state whose tails exceed limits (2,).
 

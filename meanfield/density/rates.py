@@ -22,10 +22,10 @@ the discrete Gibbs state is stationary; exponentials are of differences over one
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield import flows
 from meanfield.checks import Array
+from meanfield.jit import kernel
 from meanfield.meshes import Index, Mesh
 
 WEIGHTS = ("sg", "face", "sqrt")
@@ -77,7 +77,7 @@ class FaceRates:
         return judge(jumps, self.first, self.second, m)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def face_rates(
     code: int, beta: float, nodes: Array, faces: Array, first: Index, second: Index, out: Array, back: Array
 ) -> tuple[Array, float]:
@@ -102,13 +102,13 @@ def face_rates(
     return jumps, peclet
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def bernoulli(z: float) -> float:
     """B(z) = z / (e^z - 1) for z >= 0; 0 where e^z overflows."""
     return z / np.expm1(z) if z > 0 else 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
     """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum is zero."""
     change = np.zeros(len(m))
@@ -119,7 +119,7 @@ def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
     return change
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
     """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their least entry.
 
@@ -137,14 +137,14 @@ def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
     return early, late, least
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def judge(jumps: Array, first: Index, second: Index, m: Array) -> tuple[Array, float]:
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
     return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def within(values: Array, low: float, high: float) -> bool:
     """Whether all entries lie in [low, high]; NaN does not."""
     good = True
@@ -154,7 +154,7 @@ def within(values: Array, low: float, high: float) -> bool:
     return good
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def gap(a: Array, b: Array) -> float:
     """|a - b| in L1."""
     total = 0.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
+from meanfield.jit import kernel
 from meanfield.meshes import Index, Mesh
 
 # For l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, gamma = alpha = 1 and 1024 cells, moments at
@@ -55,7 +55,7 @@ def stencil(mesh: Mesh) -> Stencil:
     return Stencil(mesh, others, np.ascontiguousarray(weights), ahead, back)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def slopes(rho, others, weights, out):  # type: ignore[no-untyped-def]
     """out (N, dim): least-squares gradients of rho (N,)."""
     for i in range(len(rho)):
@@ -68,7 +68,7 @@ def slopes(rho, others, weights, out):  # type: ignore[no-untyped-def]
                     out[i, d] += weights[i, k, d] * rise
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def face_value(behind, here, beyond, limiter):  # type: ignore[no-untyped-def]
     """Density at the face between `here` and `beyond`, in [0, 2 here] for nonnegative arguments.
 
@@ -88,7 +88,7 @@ def face_value(behind, here, beyond, limiter):  # type: ignore[no-untyped-def]
     return here + np.copysign(0.5 * slope, a)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def transport(m, U, gamma, volumes, pairs, conductance, others, weights, ahead, back, limiter, rate):  # type: ignore[no-untyped-def]
     """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest Euler
     step that leaves every mass nonnegative.

@@ -2,8 +2,8 @@
 
 Each player is a tuple of arrays, made by `meanfield.density.harmonics`:
 
-    lam (n,)        eigenvalues of the diffusion      starts, kinds, columns, entries: the drift's list
-    B (8, 9)        the opponent's first nine coefficients -> the cost's of degrees 1 and 2, times gamma
+    lam (n,)        eigenvalues of the diffusion      runs (R, 5), values: the drift (`spherical.Drifts`)
+    low (9,)        where degrees 0, 1 and 2 stand    B (8, 9)     the opponent's of these -> the cost's, times gamma
     tail (n,)       mask of the outer degrees         limits (n,)  what coefficients of a probability cannot pass
 
 and a block of work arrays (ROWS, 1, n) whose rows are those of `etd`.
@@ -12,35 +12,38 @@ and a block of work arrays (ROWS, 1, n) whose rows are those of `etd`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield.density.etd import COST, N1, N2, N4, N5, NEXT, STAGE_A, STAGE_B, STATE, _cached, _combine, _half
+from meanfield.jit import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _drift(player, w, opponent, row, to):
-    """div(mu grad U) of a player's coefficients in `row`, against the opponent's in theirs, into row `to`."""
-    starts, kinds, columns, entries, B = player[1], player[2], player[3], player[4], player[5]
-    U, v, out, seen = w[COST, 0], w[row, 0], w[to, 0], opponent[row, 0]
+@kernel(fastmath={"contract"})
+def _drift(player, opponent, w, u, row, to):
+    """div(mu grad U) of a player's coefficients in `row` of w, against the opponent's in u, into row `to`."""
+    runs, values, B, low = player[1], player[2], player[4], opponent[3]
+    U, v, out, seen = w[COST, 0], w[row, 0], w[to, 0], u[row, 0]
     for k in range(8):
         U[k] = 0.0
         for j in range(9):
-            U[k] += B[k, j] * seen[j]
+            U[k] += B[k, j] * seen[low[j]]
     for i in range(len(out)):
-        total = 0.0
-        for e in range(starts[i], starts[i + 1]):
-            total += entries[e] * U[kinds[e]] * v[columns[e]]
-        out[i] = total
+        out[i] = 0.0
+    for r in range(len(runs)):
+        size = U[runs[r, 0]]
+        # Unsigned indices spare the test for negative ones, without which loops vectorise.
+        here, there, at = np.uint64(runs[r, 1]), np.uint64(runs[r, 2]), np.uint64(runs[r, 3])
+        for j in range(np.uint64(runs[r, 4])):
+            out[here + j] += size * values[at + j] * v[there + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def rhs(x, y, wx, wy, row, to):
     """Drift of both players."""
-    _drift(x, wx, wy, row, to)
-    _drift(y, wy, wx, row, to)
+    _drift(x, y, wx, wy, row, to)
+    _drift(y, x, wy, wx, row, to)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _miss(w, b3, s):
     """sqrt(4 pi) times the l2 norm of b3 (N(c) - N(u_next)): bounds the L1 distance to the third-order result."""
     a, b = w[N4, 0], w[N5 - s, 0]
@@ -50,7 +53,7 @@ def _miss(w, b3, s):
     return np.sqrt(4 * np.pi * total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _watch(v, tail, limits):
     """The outer degrees' share of the l1 norm; infinite for what is no probability measure."""
     outer, total = 0.0, 0.0
@@ -63,7 +66,7 @@ def _watch(v, tail, limits):
     return outer / total if good else np.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def attempt(x, y, wx, wy, cx, cy, keys, h, s, tails):
     """One step of length h: from STATE (drift in N1) to NEXT (drift in N5) for s = 0; back for s = NEXT.
 
@@ -78,12 +81,12 @@ def attempt(x, y, wx, wy, cx, cy, keys, h, s, tails):
     _combine(wx, cx[slot], s, sizes_x[0], 0)
     _combine(wy, cy[slot], s, sizes_y[0], 0)
     rhs(x, y, wx, wy, NEXT - s, N5 - s)
-    tails[0] = _watch(wx[NEXT - s, 0], x[6], x[7])
-    tails[1] = _watch(wy[NEXT - s, 0], y[6], y[7])
+    tails[0] = _watch(wx[NEXT - s, 0], x[5], x[6])
+    tails[1] = _watch(wy[NEXT - s, 0], y[5], y[6])
     return max(_miss(wx, cx[slot, 5], s), _miss(wy, cy[slot, 5], s))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def speed(x, y, wx, wy, s):
     """Size of the drift at the state, which it sets; bounds its L1 norm."""
     rhs(x, y, wx, wy, STATE + s, N1 + s)

@@ -11,7 +11,7 @@ With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-
 | 8 | 1225/1024, -245/3072, 49/5120, -5/7168 |
 
 A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and nonpositive in the Gibbs
-weight. Exponentials are of differences U_node - U_face only, over (p - 1)/2 cells at most. Off-diagonals have both signs,
+weight. Exponentials are of differences U_node - U_face over (p - 1)/2 cells at most. Off-diagonals have both signs,
 so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
 
     exp(A) = e^-r/2 sum_k' 2 I_k(r/2) T_k(2A/r + 1),
@@ -22,11 +22,11 @@ about sqrt(90 r) products where a Taylor sum takes 1.4 r.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield import flows
 from meanfield.checks import Array
 from meanfield.density.uniformisation import rescale
+from meanfield.jit import kernel
 from meanfield.meshes import Index, Mesh
 
 WEIGHTS = {
@@ -101,7 +101,7 @@ class StencilRates:
         return new, float(rescale(new, m.sum()))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index) -> tuple[Array, float]:
     (d, q), size = ahead.shape, nodes.shape[1]
     found = np.empty((len(nodes), 2, d * q * size))
@@ -125,7 +125,7 @@ def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: I
     return found, peclet
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _halo(line: Array, width: int, padded: Array) -> None:
     """A periodic line with `width` entries of the other end on either side."""
     n = len(line)
@@ -136,19 +136,19 @@ def _halo(line: Array, width: int, padded: Array) -> None:
         padded[width + n + j] = line[j % n]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _gather(front: Array, rear: Array, after: Array, before: Array, flux: Array) -> None:
     for j in range(len(flux)):
         flux[j] += front[j] * after[j] - rear[j] * before[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _scatter(weight: float, after: Array, before: Array, out: Array) -> None:
     for j in range(len(out)):
         out[j] += weight * (after[j] - before[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work: Array) -> None:
     """out = A v; work (3, >= 3 n) is scratch. Lines along an axis are copied with halos, so that loops run on."""
     (d, q), size = back.shape, len(v)
@@ -178,12 +178,12 @@ def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work:
                 )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def scratch(back: Array, size: int) -> Array:
     return np.empty((3, size * (1 + 2 * back.shape[1])))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
     """A v."""
     out = np.empty(len(v))
@@ -191,14 +191,14 @@ def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def judge(found: Array, back: Array, shape: Index, m: Array) -> tuple[Array, float]:
     ahead = apply(found[1], back, shape, apply(found[0], back, shape, m))
     behind = apply(found[0], back, shape, apply(found[1], back, shape, m))
     return apply(found[2], back, shape, m), np.abs(ahead - behind).sum()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def bound(found: Array, back: Array, shape: Index) -> float:
     """A bound of A in the norm of L1: columns of |D-| times columns of the coefficients."""
     (d, q), size = back.shape, found.shape[1] // back.size
@@ -217,7 +217,7 @@ def bound(found: Array, back: Array, shape: Index) -> float:
     return total.max()
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _three_terms(image: Array, centre: float, scale: float, now: Array, old: Array, term: float, total: Array) -> None:
     """old = scale (A - centre) now - old, by its image A now; total += term old."""
     for i in range(len(now)):
@@ -225,7 +225,7 @@ def _three_terms(image: Array, centre: float, scale: float, now: Array, old: Arr
         total[i] += term * old[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def chebyshev(
     found: Array, back: Array, shape: Index, m: Array, terms: Array, centre: float, half: float
 ) -> Array:  # fmt: skip

@@ -15,9 +15,9 @@ passes through, with Poisson weights.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
+from meanfield.jit import kernel
 from meanfield.manifolds import Torus
 from meanfield.meshes import Index, Mesh, torus_mesh
 
@@ -56,7 +56,7 @@ class Exponential:
         return new, error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def poisson(q: float) -> tuple[int, Array]:
     """First index and values of the Poisson weights e^-q q^k/k! above 1e-17 of the largest, sum one."""
     mode = int(q)
@@ -77,7 +77,7 @@ def poisson(q: float) -> tuple[int, Array]:
     return low, weights / mass(weights)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def mass(m: Array) -> float:
     """Sum with Neumaier's compensation."""
     total, lost = 0.0, 0.0
@@ -88,13 +88,13 @@ def mass(m: Array) -> float:
     return total + lost
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def accumulate(weight: float, term: Array, total: Array) -> None:
     for i in range(len(total)):
         total[i] += weight * term[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def rescale(new: Array, wanted: float) -> float:
     """Set the mass to what it was; returns the relative error that it had."""
     found = mass(new)
@@ -104,7 +104,7 @@ def rescale(new: Array, wanted: float) -> float:
     return abs(found / wanted - 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def grid_exponential(jump: Array, shape: Index, wraps: Index, m: Array) -> tuple[float, Array, float]:
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
@@ -141,7 +141,7 @@ def grid_wraps(shape: tuple[int, ...]) -> Index:
     return np.concatenate(rows)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
     """Each cell's total rate over its 2d faces."""
     size = stride = forward.shape[1]
@@ -156,7 +156,7 @@ def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
     return leaving
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def grid_entering(forward: Array, backward: Array, shape: Index, wraps: Index, q: float) -> tuple[Array, Array, Array]:
     """Rates over q into each cell from the cells `stride` before and after it; those over the seam apart."""
     d, size = forward.shape
@@ -176,7 +176,7 @@ def grid_entering(forward: Array, backward: Array, shape: Index, wraps: Index, q
     return up, down, around
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, new: Array) -> None:
     """new = P v without the seam: cells in one run per axis, whose rates over the seam are zero here."""
     d, n = up.shape
@@ -192,19 +192,19 @@ def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, 
         two(down[a, : n - stride], v[stride:], new[: n - stride])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def three(c: Array, v: Array, up: Array, left: Array, down: Array, right: Array, new: Array) -> None:
     for i in range(len(new)):
         new[i] = c[i] * v[i] + up[i] * left[i] + down[i] * right[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def two(rate: Array, v: Array, new: Array) -> None:
     for i in range(len(new)):
         new[i] += rate[i] * v[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple[float, Array, float]:
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape

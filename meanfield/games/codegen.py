@@ -17,7 +17,7 @@ from meanfield.games.calculus import Graph
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 1  # raise when the meaning of generated source changes
+FORMAT = 2  # raise when the meaning of generated source changes
 LINES = 3000  # longer kernels take too long to compile; numpy serves them
 OWN, OTHER = 1, 2
 
@@ -146,10 +146,10 @@ def _header() -> list[str]:
         "import math",
         "",
         "import numpy as np",
-        "from numba import njit",
+        "from meanfield.jit import kernel",
         "",
         "",
-        '@njit(cache=True, nogil=True, fastmath=False, error_model="numpy")',
+        "@kernel",
     ]
 
 

@@ -13,15 +13,15 @@ difference that goes from a to b: nothing cancels.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from meanfield.checks import Array
+from meanfield.jit import kernel
 
 WIDTH = 4e-16  # shifts closer than this are one number
 ROUNDS = 400
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cumulate(masses: Array) -> Array:
     """Cumulative masses (n + 1,) from 0 to exactly 1, by compensated sums, never falling.
 
@@ -43,7 +43,7 @@ def cumulate(masses: Array) -> Array:
     return F
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cost_at(
     theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
 ) -> tuple[float, float, float]:
@@ -89,7 +89,7 @@ def cost_at(
     return C / 3.0, D, E
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nnan", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nnan", "nsz"})
 def atoms_in_piece(
     first: int, last: int, F: Array, s: Array, cut: float, height: float, length: float, slope: float
 ) -> tuple[float, float, float]:
@@ -110,7 +110,7 @@ def atoms_in_piece(
     return C, D, gaps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def part_of_atom(
     i: int, q: float, over: float, F: Array, s: Array, cut: float, height: float, length: float, slope: float
 ) -> tuple[float, float, float]:
@@ -126,7 +126,7 @@ def part_of_atom(
     return C, (ahead - s[i]) * (y1 - 0.5 * (s[i] + ahead)), ahead - s[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cost_of_atoms(
     theta: float, F: Array, s: Array, G: Array, t: Array, l: Array, u: Array
 ) -> tuple[float, float, float]:
@@ -162,7 +162,7 @@ def cost_of_atoms(
             base += 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def quantile(q: float, G: Array, t: Array, l: Array, u: Array) -> tuple[float, float]:
     """Q_nu(q) and its slope, for any real q."""
     turn = np.floor(q)
@@ -170,7 +170,7 @@ def quantile(q: float, G: Array, t: Array, l: Array, u: Array) -> tuple[float, f
     return turn + t[j] + min(max(u[j] * (q - turn - G[j]), 0.0), l[j]), u[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def mass_before(x: float, G: Array, t: Array, l: Array, u: Array) -> float:
     """The inverse of `quantile`, for any real x."""
     turn = np.floor(x - t[0])
@@ -179,7 +179,7 @@ def mass_before(x: float, G: Array, t: Array, l: Array, u: Array) -> float:
     return turn + (G[j] + inside / u[j] if inside < l[j] else G[j + 1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def widest(F: Array, s: Array, k: Array, r: Array) -> float:
     """The cumulative mass of mu at its widest gap or, without gaps, amid its thinnest piece."""
     n = len(s)
@@ -193,7 +193,7 @@ def widest(F: Array, s: Array, k: Array, r: Array) -> float:
     return at if width > 1e-9 else 0.5 * (F[thin] + F[thin + 1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def cost(
     theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
 ) -> tuple[float, float, float]:
@@ -203,7 +203,7 @@ def cost(
     return cost_at(theta, F, s, k, r, G, t, l, u)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def enclose(ends: Array, theta: float, C: float, D: float) -> None:
     """Make theta the bracket's lower or upper end, by the sign of C'; a bracket turned over is moved on by one."""
     side = 1 if D > 0 else 0
@@ -212,7 +212,7 @@ def enclose(ends: Array, theta: float, C: float, D: float) -> None:
         ends[1 - side] = theta + 1.0 - 2.0 * side, 0.0, 0.0, 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def tangents(ends: Array) -> tuple[float, float]:
     """Where the tangents at the bracket's ends meet, and their value there: a lower bound of C."""
     (lo, C_lo, D_lo, _), (hi, C_hi, D_hi, _) = ends
@@ -220,7 +220,7 @@ def tangents(ends: Array) -> tuple[float, float]:
     return lo + ahead, C_lo + 2 * D_lo * ahead
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def best_shift(
     F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array, curvature: float
 ) -> tuple[float, float, int]:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.particles.jit import kernel
-from meanfield.particles.noise import normals, sincos
+from meanfield.fastmath import sincos
+from meanfield.jit import kernel
+from meanfield.particles.noise import normals
 
 LANES = 128
 

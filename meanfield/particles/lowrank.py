@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.particles.jit import kernel
+from meanfield.jit import kernel
 from meanfield.particles.kernels import (
     Player,
     Scratch,

@@ -21,7 +21,8 @@ import math
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.particles.jit import kernel
+from meanfield.fastmath import ROUND, minus_log, turned
+from meanfield.jit import kernel
 
 BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
 
@@ -30,15 +31,6 @@ _U32, _U64 = np.uint32, np.uint64
 _M0, _M1 = _U64(0xD2511F53), _U64(0xCD9E8D57)
 _W0, _W1 = _U32(0x9E3779B9), _U32(0xBB67AE85)
 _32 = _U64(32)
-
-# The bits of sqrt(1/2), and those of a mantissa.
-_HALF_ROOT = int(np.float64(math.sqrt(0.5)).view(np.int64))
-_MANTISSA = (1 << 52) - 1
-
-# pi/2 = _P1 + _P2 with 33 bits in _P1, so that small multiples of it are exact (Cody and Waite 1980).
-_P1 = float.fromhex("0x1.921fb544p+0")
-_P2 = float.fromhex("0x1.0b4611a626331p-34")
-_ROUND = 6755399441055744.0  # 1.5 * 2^52: adding and subtracting it rounds to a whole number
 
 
 @kernel(forceinline=True)
@@ -78,60 +70,6 @@ def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[
 
 
 @kernel
-def minus_log(u: float) -> float:
-    """-log u for normal numbers in (0, 1]: 2^e m with m in [sqrt(1/2), sqrt 2), log m = 2 artanh((m - 1)/(m + 1))."""
-    bits = np.float64(u).view(np.int64) - _HALF_ROOT
-    e = np.int32(bits >> 52)
-    m = np.int64((bits & _MANTISSA) + _HALF_ROOT).view(np.float64)
-    f = (m - 1.0) / (m + 1.0)
-    z = f * f
-    t = 1 / 21.0
-    t = t * z + 1 / 19.0
-    t = t * z + 1 / 17.0
-    t = t * z + 1 / 15.0
-    t = t * z + 1 / 13.0
-    t = t * z + 1 / 11.0
-    t = t * z + 1 / 9.0
-    t = t * z + 1 / 7.0
-    t = t * z + 1 / 5.0
-    t = t * z + 1 / 3.0
-    return -(e * math.log(2.0) + 2.0 * (f + f * z * t))
-
-
-@kernel
-def _turned(r: float, q: float) -> tuple[float, float]:
-    """(sin, cos) of r + q pi/2 for |r| <= pi/4: Taylor polynomials, cut below 5e-17, and no branches."""
-    z = r * r
-    s = -1 / 1307674368000.0
-    s = s * z + 1 / 6227020800.0
-    s = s * z - 1 / 39916800.0
-    s = s * z + 1 / 362880.0
-    s = s * z - 1 / 5040.0
-    s = s * z + 1 / 120.0
-    s = s * z - 1 / 6.0
-    s = r + r * z * s
-    c = 1 / 20922789888000.0
-    c = c * z - 1 / 87178291200.0
-    c = c * z + 1 / 479001600.0
-    c = c * z - 1 / 3628800.0
-    c = c * z + 1 / 40320.0
-    c = c * z - 1 / 720.0
-    c = c * z + 1 / 24.0
-    c = (1.0 - 0.5 * z) + z * z * c
-    k = np.int32(q)
-    odd = (k & 1) != 0
-    sine, cosine = (c, s) if odd else (s, c)
-    return (-sine if (k & 2) != 0 else sine), (-cosine if ((k + 1) & 2) != 0 else cosine)
-
-
-@kernel
-def sincos(phase: float) -> tuple[float, float]:
-    """(sin, cos) for |phase| up to about 1e6, error below 3e-16 + 1e-16 |phase| 2^-20."""
-    q = (phase * (2 / math.pi) + _ROUND) - _ROUND
-    return _turned((phase - q * _P1) - q * _P2, q)
-
-
-@kernel
 def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
     """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
     k0, k1 = _U32(key), _U32(_U64(key) >> _32)
@@ -146,8 +84,8 @@ def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: in
         out[2 * q] = 2.0 * minus_log(out[2 * q])
     for q in range(half):
         radius, quarters = math.sqrt(out[2 * q]), 4.0 * out[2 * q + 1]
-        whole = (quarters + _ROUND) - _ROUND
-        sine, cosine = _turned((quarters - whole) * (math.pi / 2), whole)
+        whole = (quarters + ROUND) - ROUND
+        sine, cosine = turned((quarters - whole) * (math.pi / 2), whole)
         out[2 * q] = radius * cosine
         out[2 * q + 1] = radius * sine
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
+from meanfield.jit import kernel
 from meanfield.measures import Measure
 from meanfield.particles.blocks import blocked, flat
-from meanfield.particles.jit import kernel
 from meanfield.particles.kernels import (
     Player,
     Scratch,

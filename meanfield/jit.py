@@ -1,0 +1,58 @@
+"""How every compiled kernel of the package is compiled, and when what is kept on disk is out of date."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+_ROOT = Path(__file__).parent
+_IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
+# What imports this module compiles kernels; it and what it imports may be compiled into a caller.
+_COMPILES = "meanfield.jit"
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
+
+    fastmath is set to False by name: left out, a function takes the setting of whichever function compiles
+    it first, and is kept on disk that way. Reordered sums would undo roundings that are meant.
+
+    numba looks only at a function's own file to see whether its compiled form is out of date, although the
+    functions that it calls are compiled into it; here an edit of any file of kernels that its file imports,
+    directly or not, outdates it too.
+    """
+    if function is None:
+        return lambda f: kernel(f, **options)
+    settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, **options}
+    compiled = njit(**settings)(function)
+    index: Any = getattr(compiled._cache, "_cache_file", None)
+    if hasattr(index, "_source_stamp"):
+        index._source_stamp = stamp(Path(inspect.getfile(function)))
+    return compiled
+
+
+def stamp(*files: Path) -> str:
+    """A hash of files and of all kernels that they may call."""
+    seen: dict[Path, str] = {}
+    stack = [*files, Path(__file__)]
+    while stack:
+        path = stack.pop()
+        if path not in seen:
+            seen[path], called = _read(path)
+            stack += called
+    return hashlib.sha256("\0".join(seen[p] for p in sorted(seen)).encode()).hexdigest()
+
+
+@cache
+def _read(path: Path) -> tuple[str, list[Path]]:
+    """A file's text, and the files of kernels among those that it imports."""
+    text = path.read_text(encoding="utf-8")
+    found = [_ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in set(_IMPORTED.findall(text))]
+    return text, [p for p in found if p.is_file() and _COMPILES in p.read_text(encoding="utf-8")]

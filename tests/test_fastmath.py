@@ -1,0 +1,166 @@
+"""Our own sine, cosine, exponential and logarithm against values of 40 digits, over the whole range."""
+
+import ast
+import math
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+from numba import njit
+
+from meanfield import fastmath, jit
+from meanfield.particles import lowrank, noise
+
+PACKAGE = Path(jit.__file__).parent
+
+
+@njit(fastmath=False)
+def _table(which, x, out):
+    for i in range(len(x)):
+        if which == 0:
+            out[i] = fastmath.sin(x[i])
+        elif which == 1:
+            out[i] = fastmath.cos(x[i])
+        elif which == 2:
+            out[i] = fastmath.exp(x[i])
+        else:
+            out[i] = fastmath.log(x[i])
+
+
+def values(which, x):
+    x = np.asarray(x, dtype=float)
+    out = np.empty(len(x))
+    _table(which, x, out)
+    return out
+
+
+def off(got, exact, x):
+    """|got - exact| with exact to 40 digits."""
+    with mpmath.workdps(40):
+        return np.array([float(abs(mpmath.mpf(g) - exact(mpmath.mpf(v)))) for g, v in zip(got, x, strict=True)])
+
+
+def phases():
+    rng = np.random.default_rng(1)
+    near = np.arange(-400, 401) * (np.pi / 4)
+    return np.concatenate(
+        [rng.uniform(-4, 4, 4000), rng.uniform(-1e3, 1e3, 2000), rng.uniform(-1e6, 1e6, 4000), near,
+         np.nextafter(near, np.inf), 10.0 ** rng.uniform(-300, 0, 500), [0.0]]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("which, exact", [(0, mpmath.sin), (1, mpmath.cos)])
+def test_sine_and_cosine(which, exact):
+    x = phases()
+    assert off(values(which, x), exact, x).max() < 2.5e-16
+
+
+@pytest.mark.parametrize("which, exact", [(0, mpmath.sin), (1, mpmath.cos)])
+def test_large_phases_are_off_by_one_rounding_of_the_phase(which, exact):
+    x = 10.0 ** np.random.default_rng(2).uniform(6, 14, 3000)
+    assert (off(values(which, x), exact, x) / np.spacing(x)).max() < 1.1
+
+
+def test_small_sines_keep_their_relative_error():
+    x = 10.0 ** np.random.default_rng(3).uniform(-300, -1, 1000)
+    assert (off(values(0, x), mpmath.sin, x) / x).max() < 2.5e-16
+
+
+def test_exponential():
+    rng = np.random.default_rng(4)
+    x = np.concatenate(
+        [rng.uniform(-708.39, 709.78, 4000), rng.uniform(-2, 2, 4000), [0.0, 709.78271289338, -708.3964185322]]
+    )
+    with mpmath.workdps(40):
+        size = np.array([np.spacing(float(mpmath.exp(mpmath.mpf(v)))) for v in x])
+    assert (off(values(2, x), mpmath.exp, x) / size).max() < 1.5
+
+
+def test_logarithm():
+    rng = np.random.default_rng(5)
+    x = np.concatenate(
+        [10.0 ** rng.uniform(-307, 308, 4000), rng.uniform(0.5, 2, 4000), 1 + rng.uniform(-1e-6, 1e-6, 500),
+         [1.0, 2.0**-1022, np.finfo(float).max]]
+    )  # fmt: skip
+    size = np.abs(np.log(x))
+    error = off(values(3, x), mpmath.log, x)
+    assert error[size == 0].max() == 0
+    assert (error[size > 0] / size[size > 0]).max() < 4e-16
+
+
+def test_the_ends_of_the_range():
+    big = np.finfo(float).max
+    assert values(2, [np.inf, -np.inf, 710.0, big, -746.0, -big]).tolist() == [np.inf, 0, np.inf, np.inf, 0, 0]
+    assert values(2, [0.0, -0.0]).tolist() == [1.0, 1.0]
+    assert values(3, [0.0, np.inf, 1.0]).tolist() == [-np.inf, np.inf, 0.0]
+    assert np.isnan(values(3, [-1.0, np.nan, -np.inf])).all()
+    assert np.isnan(values(2, [np.nan])).all() and np.isnan(values(0, [np.nan, np.inf])).all()
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_loops_run_in_vectors(which):
+    """Packed multiplications in the machine code, and none that takes one number at a time inside."""
+    name = ("sin", "cos", "exp", "log")[which]
+    f = getattr(fastmath, name)
+
+    @njit(fastmath=False, error_model="numpy")
+    def loop(x, out):
+        for i in range(len(x)):
+            out[i] = f(x[i])
+
+    loop(np.ones(64), np.empty(64))
+    assert packed(loop) > 10
+
+
+def packed(function):
+    """How many packed multiplications and additions of doubles there are in a compiled function."""
+    text = "".join(function.inspect_asm().values())
+    words = ("mulpd", "addpd", "fmadd132pd", "fmadd213pd", "fmadd231pd", "fmla\tv", "fmul\tv", "fadd\tv")
+    return sum(text.count(w) for w in words)
+
+
+def decorators():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                for d in node.decorator_list:
+                    called = d.func if isinstance(d, ast.Call) else d
+                    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+                    yield path, node.name, name, d
+
+
+def test_every_kernel_is_compiled_in_one_way():
+    """A function without fastmath of its own takes its caller's, and is kept on disk that way."""
+    found = list(decorators())
+    assert sum(name == "kernel" for _, _, name, _ in found) > 100
+    wrong = [
+        (p.name, f, n) for p, f, n, _ in found if n in ("njit", "jit", "vectorize", "guvectorize", "generated_jit")
+    ]
+    assert wrong == []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        assert path.name == "jit.py" or "import njit" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("f", [noise.normals, lowrank.run, fastmath.sincos], ids=lambda f: f.__name__)
+def test_an_edit_of_any_kernel_called_outdates_what_is_on_disk(f):
+    file = Path(f.py_func.__code__.co_filename)
+    assert f._cache._cache_file._source_stamp == jit.stamp(file)
+
+
+def test_stamps_follow_imports(tmp_path, monkeypatch):
+    lower, upper = tmp_path / "lower.py", tmp_path / "upper.py"
+    monkeypatch.setattr(jit, "_ROOT", tmp_path)
+    lower.write_text("from meanfield.jit import kernel\n")
+    upper.write_text("from meanfield.jit import kernel\nfrom meanfield.lower import f\n")
+    first = jit.stamp(upper)
+    lower.write_text("from meanfield.jit import kernel\n# edited\n")
+    jit._read.cache_clear()
+    assert jit.stamp(upper) != first
+    jit._read.cache_clear()
+
+
+def test_fastmath_is_set_by_name():
+    assert noise.normals.targetoptions["fastmath"] is False
+    assert fastmath.sincos.targetoptions["fastmath"] == {"contract"}
+    assert math.isclose(float(fastmath.sincos(1.0)[0]), math.sin(1.0), rel_tol=1e-15)
