@@ -71,6 +71,7 @@ class FiniteVolumes:
 
     name = "finite-volume"
     least = 0.0  # combined rates below it halve the step
+    cure = "use more cells, weights='sg' or a larger tol"  # where no step is short enough
 
     def __init__(
         self,
@@ -210,7 +211,7 @@ class FiniteVolumes:
             return dt
         raise NotConverged(
             f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's loss may not be "
-            "smooth on this mesh: use more cells, weights='sg' or a larger tol"
+            f"smooth on this mesh: {self.cure}"
         )
 
     def _factor(self, error: float, dt: float) -> float:

@@ -89,7 +89,9 @@ class Harmonics:
 
     def coefficients(self, p: int) -> Array:
         """int Y_lm dmu of player p, shape ((L + 1)^2,), number l^2 + l + m (see `spherical`)."""
-        return self._works[p][etd.STATE + self._side, 0].copy()
+        c = np.empty(len(self._players[p][0]))
+        c[spherical.drifts(self._degree(p)).order] = self._works[p][etd.STATE + self._side, 0]
+        return c
 
     def density(self, p: int, points: Array) -> Array:
         """The density of player p at points (n, 3), shape (n,)."""
@@ -151,11 +153,11 @@ class Harmonics:
         self._keys = np.append(np.full(etd.CACHE, np.nan), 0.0)
         self._tails = np.zeros(2)
         for work, c in zip(self._works, held, strict=True):
-            work[etd.STATE, 0] = c
+            work[etd.STATE, 0] = c[spherical.drifts(_degree(c)).order]
         self._speed = sphere_etd.speed(*self._players, *self._works, 0)
 
     def _degree(self, p: int) -> int:
-        return round(len(self._players[p][0]) ** 0.5) - 1
+        return _degree(self._players[p][0])
 
     def _refine(self) -> None:
         """The next degree for each free player whose tail is too heavy."""
@@ -295,25 +297,30 @@ def _unit(c: Array) -> Array:
     return c
 
 
+def _degree(c: Array) -> int:
+    return round(len(c) ** 0.5) - 1
+
+
 def _tail(c: Array) -> float:
-    return float(np.abs(c[_outer(len(c))]).sum() / np.abs(c).sum())
+    """The outer third of degrees' share of the l1 norm."""
+    return float(np.abs(c[_outer(_degree(c))]).sum() / np.abs(c).sum())
 
 
-def _outer(n: int) -> Any:
-    l = spherical.degrees(round(n**0.5) - 1)
-    return 3 * l > 2 * l[-1]
+def _outer(L: int) -> Any:
+    return 3 * spherical.degrees(L) > 2 * L
 
 
 def _player(game: LowRank, p: int, c: Array, rates: Rates) -> tuple[Any, ...]:
     """The constant arrays of player p that the kernels of `sphere_etd` read."""
-    L = round(len(c) ** 0.5) - 1
-    l = spherical.degrees(L)
+    L = _degree(c)
+    drift, l = spherical.drifts(L), spherical.degrees(L)
     lam = -rates.gamma * rates.temperature * l * (l + 1.0)
     own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
     B = rates.gamma * own[1:] @ np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size))) @ other.T
     # Harmonics of one degree have squares that sum to (2l + 1)/4 pi, and so have a probability's coefficients at most.
     limits = 1.1 * np.sqrt((2 * l + 1) / (4 * np.pi))
-    return lam, *spherical.drifts(L), np.ascontiguousarray(B), _outer(len(c)).astype(float), limits
+    lam, tail, limits = (part[drift.order] for part in (lam, _outer(L).astype(float), limits))
+    return lam, drift.runs, drift.values, np.argsort(drift.order)[:9], np.ascontiguousarray(B), tail, limits
 
 
 def _features(basis: QuadraticBasis) -> Array:

@@ -7,13 +7,16 @@ A probability measure has the coefficients c_lm = int Y_lm dmu, c_00 = 1/sqrt(4 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.meshes import Index
 
+GAP = 4
 ROWS = 1 << 11  # points at a time
 
 
@@ -151,26 +154,56 @@ def multiplications(L: int) -> list[Any]:
     return [*first, two * x.T @ y, two * y.T @ z, vertical, two * x.T @ z, 0.5 * two * (x.T @ x - y.T @ y)]
 
 
-@lru_cache(maxsize=8)
-def drifts(L: int) -> tuple[Array, Array, Array, Array]:
-    """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as one list of entries by rows.
+@dataclass(frozen=True, eq=False)
+class Drifts:
+    """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as runs along diagonals.
 
-    div(mu grad V) = (Lap(mu V) + mu Lap V - V Lap mu)/2, so that for V of degree l the entries are
-    those of multiplication by V times (lam_i - l(l + 1) - lam_j)/2, lam = -degree (degree + 1).
-    Returns row starts (n + 1,), kinds k - 1, columns and values.
+    Coefficients stand by |m| and, within one, by l (cosines, then sines): `order` (n,) gives their numbers
+    l^2 + l + m in that order. Then what multiplies Y_lm shifts whole blocks, and run r of kind k adds
+    values[at : at + length] * c[column : column + length] to the entries from `row` on:
+    runs (R, 5) are k - 1, row, column, at, length.
     """
-    lam = -degrees(L) * (degrees(L) + 1.0)
-    rows, kinds, columns, entries = [], [], [], []
+
+    order: Index
+    runs: Index
+    values: Array
+
+
+@lru_cache(maxsize=8)
+def drifts(L: int) -> Drifts:
+    """The maps of degree L, from div(mu grad V) = (Lap(mu V) + mu Lap V - V Lap mu)/2.
+
+    For V of degree l the entries are those of multiplication by V times (lam_i - l(l + 1) - lam_j)/2,
+    lam = -degree (degree + 1).
+    """
+    l = degrees(L)
+    m = np.arange(len(l)) - l * l - l
+    order = np.lexsort((l, abs(m), m < 0))
+    place = np.argsort(order)
+    lam = -l * (l + 1.0)
+    table = []
     for k, M in enumerate(multiplications(L)):
         found = M.tocoo()
         size = 0.5 * (lam[found.row] - (2.0 if k < 3 else 6.0) - lam[found.col]) * found.data
         kept = np.abs(size) > 1e-14
-        rows.append(found.row[kept])
-        columns.append(found.col[kept])
-        entries.append(size[kept])
-        kinds.append(np.full(int(kept.sum()), k))
-    row = np.concatenate(rows)
-    order = np.argsort(row, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=(L + 1) ** 2))])
-    whole = [np.concatenate(part)[order] for part in (kinds, columns, entries)]
-    return starts.astype(np.int32), whole[0].astype(np.int32), whole[1].astype(np.int32), whole[2]
+        row, col = place[found.row[kept]], place[found.col[kept]]
+        table.append((np.full(len(row), k), row, col, size[kept]))
+    kind, row, col, size = (np.concatenate(part) for part in zip(*table, strict=True))
+    return Drifts(order, *_runs(kind, row, col, size))
+
+
+def _runs(kind: Index, row: Index, col: Index, size: Array) -> tuple[Index, Array]:
+    """Runs along diagonals; gaps of up to GAP entries are bridged by zeros."""
+    turn = np.lexsort((row, col - row, kind))
+    kind, row, col, size = kind[turn], row[turn], col[turn], size[turn]
+    step = np.diff(row)
+    same = (np.diff(kind) == 0) & (np.diff(col - row) == 0) & (step <= GAP + 1)
+    first = np.concatenate([[0], np.flatnonzero(~same) + 1])
+    last = np.append(first[1:], len(row)) - 1
+    length = row[last] - row[first] + 1
+    at = np.concatenate([[0], np.cumsum(length)[:-1]])
+    values = np.zeros(int(length.sum()))
+    run = np.repeat(np.arange(len(first)), last - first + 1)
+    values[at[run] + row - row[first][run]] = size
+    runs = np.stack([kind[first], row[first], col[first], at, length], 1)
+    return np.ascontiguousarray(runs.astype(np.int64)), values

@@ -39,6 +39,7 @@ class Staggered(FiniteVolumes):
 
     name = "staggered"
     least = -np.inf  # a combined coefficient may have any sign
+    cure = 'use more cells, a larger tol or engine="finite-volume"'
 
     def __init__(
         self,

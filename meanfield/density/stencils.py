@@ -35,7 +35,10 @@ WEIGHTS = {
     8: (1225 / 1024, -245 / 3072, 49 / 5120, -5 / 7168),
 }
 LARGEST = 1e8  # spectral bound beyond which a step is refused
-SLACK = 0.02  # widens the interval: combined generators are not quite symmetric
+SLACK = (
+    0.01,
+    1.0,
+)  # widens the interval at its ends, by a part of it, at most this: generators combined are not quite symmetric
 CUT = 1e-17
 
 
@@ -93,7 +96,7 @@ class StencilRates:
             )
         if r == 0.0:
             return m.copy(), 0.0
-        centre, half = -0.5 * r, 0.5 * r * (1 + SLACK)
+        centre, half = -0.5 * r, 0.5 * r + min(SLACK[0] * r, SLACK[1])
         terms = 2 * ive(np.arange(30 + int(np.sqrt(90 * half))), half) * np.exp(centre + half)
         terms[0] /= 2
         kept = 1 + int(np.flatnonzero(terms > CUT * terms[0])[-1])
