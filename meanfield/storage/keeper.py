@@ -25,7 +25,7 @@ class Keeps(Protocol):
 
 
 class Keeper:
-    """The file of one job, written at most every `every` seconds and at the end.
+    """The file of one job, written at most every `every` seconds (0: at every chance) and at the end.
 
     job: plain data that say what is run (see `describe`); a file that holds another job is refused
     with ValueError. Used as a context it turns Ctrl-C and SIGTERM into one last checkpoint at the
@@ -61,7 +61,8 @@ class Keeper:
     def offer(self, snapshot: Callable[[], Any]) -> None:
         """Write the snapshot if it is time, or if the run was asked to stop: then stop it."""
         now = perf_counter()
-        if self.caught or now - self.written >= max(self.every, self.cost / SHARE):
+        pause = max(self.every, self.cost / SHARE) if self.every > 0 else 0.0
+        if self.caught or now - self.written >= pause:
             self._write(snapshot(), finished=False)
         if self.caught == signal.SIGINT:
             raise KeyboardInterrupt
