@@ -159,13 +159,18 @@ class Harmonics:
     def _degree(self, p: int) -> int:
         return _degree(self._players[p][0])
 
+    def _heavy(self, p: int) -> bool:
+        """Whether player p's degree is free, can be raised and must be; that of atoms ends at USUAL."""
+        most = LADDER[-1] if given_measure(self._laws[p]) is None else USUAL
+        return self._free[p] and self._tails[p] > self._ceiling and self._degree(p) < most
+
     def _refine(self) -> None:
         """The next degree for each free player whose tail is too heavy."""
         held = []
         for p in (0, 1):
             c, L = self.coefficients(p), self._degree(p)
-            if self._free[p] and self._tails[p] > self._ceiling:
-                bigger = next((d for d in LADDER if d > L), 2 * L)
+            if self._heavy(p):
+                bigger = next(d for d in LADDER if d > L)
                 c = np.concatenate([c, np.zeros((bigger + 1) ** 2 - len(c))])
             held.append(c)
         self._arrange(held)
@@ -187,6 +192,9 @@ class Harmonics:
         start, count = self.time, max(1, int(np.ceil((until - self.time) / step - 1e-9)))
         for _ in range(count):
             self._attempt((until - start) / count)
+            while np.isfinite(self._tails).all() and (self._heavy(0) or self._heavy(1)):
+                self._refine()
+                self._attempt((until - start) / count)
             if not np.isfinite(self._tails).all():
                 raise ValueError(
                     f"the run left the probability measures at t = {self.time:g} with step {step:g}: "
@@ -211,7 +219,7 @@ class Harmonics:
             if not (error <= self.tol and np.isfinite(self._tails).all()):
                 self._counts[1] += 1
                 self._rung = min(etd._rung(h, error if np.isfinite(error) else np.inf, self.tol), self._rung - 1)
-            elif any(free and tail > self._ceiling for free, tail in zip(self._free, self._tails, strict=True)):
+            elif self._heavy(0) or self._heavy(1):
                 self._refine()
             else:
                 self._accept(h)

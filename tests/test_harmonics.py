@@ -1,0 +1,405 @@
+"""Galerkin in spherical harmonics: the algebra, orders, exact answers, symmetries, and the Gibbs fixed point."""
+
+import warnings
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.linalg import expm
+from scipy.special import eval_legendre
+
+import meanfield as mf
+from meanfield.checks import UnderResolved
+from meanfield.density import spherical
+from meanfield.density.harmonics import Harmonics
+from meanfield.density.solve import default_engine
+from meanfield.flows import Flow, Langevin, Wasserstein, WassersteinFisherRao
+from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
+from meanfield.manifolds import Sphere
+from meanfield.measures import Measure
+from meanfield.meshes import Mesh, mesh
+from meanfield.start import Start, concentrated
+from tests.convergence import fitted_order
+
+# Runs of low degree are meant where errors are measured; that they warn is tested by itself.
+pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+S2 = Sphere(2)
+GAME = polynomial_from(
+    [[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]], [[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]],
+    0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1],
+)  # fmt: skip
+START = Start(lambda p: 1 + 0.5 * p[:, 2], lambda p: 1 + 0.5 * p[:, 0])
+POINTS, WEIGHTS = spherical.quadrature(40)
+
+
+def engine(game=GAME, beta=5.0, cells=16, start=START, gamma=1.0, **options):
+    sizes = cells if isinstance(cells, tuple) else (cells, cells)
+    return Harmonics(game, Langevin(beta, gamma), start.laws(S2, S2), sizes, **options)
+
+
+def moved(*args, until, **options):
+    made = engine(*args, **options)
+    made.advance(until)
+    return made
+
+
+def distance(a, b):
+    """The larger player's L1 distance."""
+    return max(WEIGHTS @ np.abs(a.density(p, POINTS) - b.density(p, POINTS)) for p in (0, 1))
+
+
+@cache
+def reference():
+    return moved(until=1.0, cells=28, tol=1e-12)
+
+
+def random_points(n, seed=0):
+    return S2.sample(n, np.random.default_rng(seed))
+
+
+# -- the algebra ---------------------------------------------------------------------------------
+
+
+def test_harmonics_are_orthonormal_and_quadrature_exact():
+    points, weights = spherical.quadrature(17)
+    Y = spherical.values(points, 16)
+    np.testing.assert_allclose((weights[:, None] * Y).T @ Y, np.eye(17**2), atol=1e-13)
+
+
+@pytest.mark.parametrize("L", [3, 60, 150])
+def test_addition_theorem(L):
+    """sum_m Y_lm(x) Y_lm(y) = (2l + 1)/(4 pi) P_l(x.y), at the poles as elsewhere."""
+    x = np.concatenate([[[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1e-9, (1 - 1e-18) ** 0.5]], random_points(6)])
+    product = spherical.values(x, L)[:, None, :] * spherical.values(x, L)[None, :, :]
+    starts = np.arange(L + 1) ** 2
+    found = np.add.reduceat(product, starts, axis=2)
+    l = np.arange(L + 1)
+    np.testing.assert_allclose(
+        found, (2 * l + 1) / (4 * np.pi) * eval_legendre(l, (x @ x.T)[..., None]), atol=2e-12 * L
+    )
+
+
+def test_first_harmonics_are_the_coordinates():
+    x = random_points(5)
+    Y = spherical.values(x, 2)
+    np.testing.assert_allclose(Y[:, 1:4], (3 / (4 * np.pi)) ** 0.5 * x[:, [1, 2, 0]], atol=1e-15)
+    np.testing.assert_allclose(Y[:, 4], (15 / (4 * np.pi)) ** 0.5 * x[:, 0] * x[:, 1], atol=1e-15)
+    np.testing.assert_allclose(Y[:, 8], (15 / (16 * np.pi)) ** 0.5 * (x[:, 0] ** 2 - x[:, 1] ** 2), atol=1e-15)
+
+
+@pytest.mark.parametrize("L", [2, 9])
+def test_multiplication_is_pointwise(L):
+    rng, x = np.random.default_rng(1), random_points(30)
+    c = rng.standard_normal((L + 1) ** 2)
+    f = spherical.evaluate(c, x)
+    for a, X in enumerate(spherical.coordinates(L)):
+        np.testing.assert_allclose(spherical.evaluate(X @ c, x), x[:, a] * f, atol=1e-12)
+    low = np.where(np.arange(len(c)) < (L - 1) ** 2, c, 0.0)  # of degree L - 2: nothing is cut
+    for k, M in enumerate(spherical.multiplications(L)):
+        product = spherical.values(x, 2)[:, k + 1] * spherical.evaluate(low, x)
+        np.testing.assert_allclose(spherical.evaluate(M @ low, x), product, atol=1e-12)
+
+
+def test_projection_returns_what_was_evaluated():
+    c = np.random.default_rng(2).standard_normal(13**2)
+    points, weights = spherical.quadrature(20)
+    f = spherical.evaluate(c, points)
+    np.testing.assert_allclose(spherical.of_values(f, 12), c, atol=1e-12)
+    np.testing.assert_allclose(spherical.of_atoms(points, weights * f, 12), c, atol=1e-12)
+
+
+@pytest.mark.parametrize("L", [4, 11])
+def test_drift_is_the_divergence(L):
+    """<f, div(mu grad Y_k)> = -int mu grad f . grad Y_k, gradients by differences of evaluated functions."""
+    drift, rng = spherical.drifts(L), np.random.default_rng(3)
+    mu, f = rng.standard_normal((2, (L + 1) ** 2))
+    points, weights = spherical.quadrature(L + 3)
+    frame, h = S2.basis(points), 1e-4
+
+    def gradient(c):
+        ahead, behind = (
+            np.stack([spherical.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1)
+            for s in (1, -1)
+        )
+        return (ahead - behind) / (2 * h)
+
+    for k in range(8):
+        out = np.zeros(len(mu))
+        for kind, row, column, at, length in drift.runs:
+            if kind == k:
+                turned = mu[drift.order]
+                out[row : row + length] += drift.values[at : at + length] * turned[column : column + length]
+        weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * spherical.evaluate(mu, points)
+        assert abs(f[drift.order] @ out - weights @ weak) < 1e-5 * L**2
+        assert abs(out[0]) < 1e-15  # no mass is made
+
+
+# -- orders and agreement ------------------------------------------------------------------------
+
+
+def test_order_four_in_time():
+    steps = np.array([40, 80, 160])
+    fine = moved(until=1.0, step=1 / 960)
+    assert 3.8 < fitted_order(1 / steps, [distance(moved(until=1.0, step=1 / n), fine) for n in steps]) < 4.2
+
+
+def test_errors_fall_exponentially_in_the_degree():
+    errors = [distance(moved(until=1.0, cells=L, tol=1e-10), reference()) for L in (6, 10, 14, 18)]
+    ratios = np.array(errors[1:]) / errors[:-1]
+    assert (ratios < 0.1).all() and errors[-1] < 1e-6
+
+
+def test_step_control_reaches_its_tolerance():
+    fine = moved(until=1.0, tol=1e-12)
+    for tol in (1e-4, 1e-6, 1e-8):
+        assert distance(moved(until=1.0, tol=tol), fine) < 10 * tol
+
+
+def test_free_degrees_are_adapted():
+    run = moved(until=1.0, cells=(None, 16), tol=1e-8)
+    assert distance(run, reference()) < 1e-7
+    noted = run.diagnostics()
+    assert 10 <= noted["degree_x"] <= 32 and noted["degree_y"] == 16 and noted["worst_tail_x"] < 1e-5
+    given = moved(until=1.0, cells=(None, 16), step=1 / 200)
+    assert given.diagnostics()["degree_x"] == noted["degree_x"] and distance(given, run) < 1e-7
+    sharp = engine(start=Start(concentrated((0.0, 0.6, 0.8), 0.05), "uniform"), cells=None)
+    assert sharp.diagnostics()["degree_x"] > sharp.diagnostics()["degree_y"]
+
+
+def legendre(u, beta, until, n=60):
+    """d_t f = d_z((1 - z^2)(f' /beta + u f)), density in z for the cost u z, by DOP853 on Legendre coefficients."""
+    z, w = np.polynomial.legendre.leggauss(n)
+    P = np.stack([eval_legendre(l, z) * np.sqrt(l + 0.5) for l in range(n // 2)])
+    slope = np.stack([np.polynomial.legendre.Legendre.basis(l).deriv()(z) * np.sqrt(l + 0.5) for l in range(n // 2)])
+    weak = -(slope * (w * (1 - z**2))) @ (slope.T / beta + u * P.T)
+    first = P @ (w * (1 + 0.5 * z) / 2)
+    done = solve_ivp(lambda _, c: weak @ c, (0, until), first, method="Radau", rtol=1e-11, atol=1e-13)
+    return done.y[:, -1]
+
+
+def test_a_game_of_heights_is_a_game_on_an_interval():
+    """l = 1.5 x_3 - y_3: either density in z = x_3 obeys an equation of its own."""
+    game = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0, 0, 1.5], [0, 0, -1.0])
+    run = moved(game, (4.0, 6.0), until=0.8, cells=20, tol=1e-10, start=Start(*[lambda p: 1 + 0.5 * p[:, 2]] * 2))
+    for p, (u, beta) in enumerate(((1.5, 4.0), (1.0, 6.0))):
+        exact = legendre(u, beta, 0.8)
+        l = np.arange(21)
+        found = run.coefficients(p)[l * (l + 1)] * np.sqrt(2 * np.pi)  # of Y_l0 = sqrt((2l + 1)/4 pi) P_l
+        np.testing.assert_allclose(found, exact[:21], atol=1e-8)
+        assert abs(exact[1]) > 0.1
+
+
+# -- exact answers -------------------------------------------------------------------------------
+
+
+def test_heat_decays_by_degree():
+    game = mf.games.free(S2, S2)
+    if default_engine(game, Langevin(1.0)) != "harmonics":
+        game = polynomial_from(0, np.zeros((3, 3)), 0, 0, 0, 0)
+    first = lambda p: 1 + 0.3 * p[:, 0] + 2 * p[:, 0] * p[:, 1] * p[:, 2]  # noqa: E731
+    run = moved(game, (3.0, 6.0), until=0.7, start=Start(first, first), gamma=(1.0, 2.0), step=0.7)
+    x = random_points(40)
+    for p, rate in ((0, 0.7 / 3), (1, 2 * 0.7 / 6)):
+        exact = 1 + 0.3 * np.exp(-2 * rate) * x[:, 0] + 2 * np.exp(-12 * rate) * np.prod(x, axis=1)
+        np.testing.assert_allclose(run.density(p, x), exact / (4 * np.pi), atol=1e-14)
+
+
+def test_bilinear_games_spiral_about_the_uniform_laws():
+    """l = x'Ay: near uniform a = E x, b = E y obey a' = -(2/3) A b - 2a/beta_x, b' = (2/3) A'a - 2b/beta_y."""
+    A = np.array([[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]]) * 3
+    eps, until, betas = 1e-6, 1.5, (4.0, 7.0)
+    first = Start(lambda p: 1 + eps * p @ [0.3, 0.5, -0.2], lambda p: 1 + eps * p @ [0.1, 0.0, 0.9])
+    run = moved(polynomial_from(0, A, 0, 0, 0, 0), betas, until=until, start=first, cells=6, tol=1e-11)
+    matrix = np.block([[-2 / betas[0] * np.eye(3), -2 / 3 * A], [2 / 3 * A.T, -2 / betas[1] * np.eye(3)]])
+    exact = expm(until * matrix) @ (eps / 3 * np.array([0.3, 0.5, -0.2, 0.1, 0.0, 0.9]))
+    means = np.concatenate([run.coefficients(p)[[3, 1, 2]] for p in (0, 1)]) * (4 * np.pi / 3) ** 0.5
+    np.testing.assert_allclose(means, exact, atol=1e-4 * eps)
+
+
+def gauss(n):
+    """The Gauss-Legendre points as a mesh: sums over it are exact integrals of smooth functions."""
+    points, weights = spherical.quadrature(n)
+    empty = np.empty((0, 2), dtype=np.int64)
+    return Mesh(S2, points, weights, empty, np.empty(0), np.empty((0, 3)))
+
+
+def leading_rate(game, beta, point):
+    """Slowest decay of (7) linearised at the fixed point: differences of the engine's own velocity."""
+    run = engine(game, beta, cells=10, start=Start("uniform", "uniform"))
+    from meanfield.density import etd, sphere_etd
+
+    laws = [spherical.of_atoms(m.points, m.masses, 10)[spherical.drifts(10).order] for m in (point.x, point.y)]
+    n = len(laws[0])
+
+    def velocity(c):
+        run._works[0][etd.STATE, 0], run._works[1][etd.STATE, 0] = c[:n], c[n:]
+        sphere_etd.rhs(*run._players, *run._works, etd.STATE, etd.N2)
+        drift = [run._works[p][etd.N2, 0] + run._players[p][0] * c[p * n : (p + 1) * n] for p in (0, 1)]
+        return np.concatenate(drift)
+
+    base, h = np.concatenate(laws), 1e-6
+    J = np.stack([(velocity(base + h * e) - velocity(base - h * e)) / (2 * h) for e in np.eye(2 * n)], 1)
+    rates = np.linalg.eigvals(J).real
+    return -np.sort(rates)[-3]  # the two masses do not decay
+
+
+@pytest.mark.parametrize(("kind", "beta"), [("a", 0.5), ("b", 0.5)])
+def test_the_papers_games_come_within_1e_10_of_the_gibbs_point(kind, beta):
+    game, nodes = polynomial(kind), gauss(32)
+    point = mf.gibbs(game, beta, cells=(nodes, nodes))
+    rate = leading_rate(game, beta, point)
+    until = np.log(1e11) / rate
+    run = engine(game, beta, start=Start(concentrated((0, 0, 1.0), 1.0), concentrated((1.0, 0, 0), 1.0)), cells=22)
+    gaps = []
+    for t in (0.5 * until, 0.75 * until, until):
+        run.advance(t)
+        gaps.append(
+            max(
+                0.5 * nodes.volumes @ np.abs(run.density(p, nodes.nodes) - law.values)
+                for p, law in enumerate((point.x, point.y))
+            )
+        )
+    assert gaps[-1] < 1e-10
+    assert np.log(gaps[0] / gaps[1]) / (0.25 * until) == pytest.approx(rate, rel=0.15)
+    for p, law in enumerate((point.x, point.y)):
+        assert np.ptp(law.values) > 0.02, "the fixed point is not the uniform law"
+        assert abs(run.coefficients(p)[0] - (4 * np.pi) ** -0.5) < 1e-15
+
+
+def test_the_gibbs_point_stays():
+    nodes = gauss(40)
+    point = mf.gibbs(GAME, 3.0, cells=(nodes, nodes))
+    start = Start(*(Measure(nodes.nodes, law.masses, S2) for law in (point.x, point.y)))
+    still = moved(beta=3.0, start=start, cells=26, until=5.0)
+    for p, law in enumerate((point.x, point.y)):
+        assert nodes.volumes @ np.abs(still.density(p, nodes.nodes) - law.values) < 1e-11
+
+
+# -- symmetries ----------------------------------------------------------------------------------
+
+
+def test_turning_the_spheres_turns_the_run():
+    """Each player's sphere by a rotation of its own."""
+    rng = np.random.default_rng(5)
+    Q, R = (np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(2))
+    B, A = rng.standard_normal((2, 3, 3)) / 2
+    a, b, u, v = rng.standard_normal((4, 3)) / 4
+    start = Start(lambda p: 1 + p @ u, lambda p: 1 + p @ v)
+    turned = Start(lambda p: 1 + p @ (Q @ u), lambda p: 1 + p @ (R @ v))
+    plain = moved(polynomial_from(B, A, 0, 0, a, b), until=0.5, start=start, step=1 / 64)
+    other = moved(polynomial_from(Q @ B @ Q.T, Q @ A @ R.T, 0, 0, Q @ a, R @ b), until=0.5, start=turned, step=1 / 64)
+    x = random_points(50)
+    np.testing.assert_allclose(other.density(0, x @ Q.T), plain.density(0, x), atol=1e-13)
+    np.testing.assert_allclose(other.density(1, x @ R.T), plain.density(1, x), atol=1e-13)
+
+
+def test_swapping_the_players_swaps_the_run():
+    plain = moved(beta=(5.0, 3.0), gamma=(1.0, 2.0), until=0.7, cells=(14, 12))
+    back = Start(START.y, START.x)
+    other = moved(GAME.swapped(), beta=(3.0, 5.0), gamma=(2.0, 1.0), until=0.7, cells=(12, 14), start=back)
+    for p in (0, 1):
+        np.testing.assert_allclose(other.coefficients(1 - p), plain.coefficients(p), atol=1e-14)
+
+
+def test_mass_is_exact():
+    run = moved(polynomial("a", seed=3), 1.0, until=3.0, cells=24)
+    for p in (0, 1):
+        assert run.coefficients(p)[0] == (4 * np.pi) ** -0.5
+        assert abs(WEIGHTS @ run.density(p, POINTS) - 1) < 1e-12
+    for mu in run.measures():
+        assert abs(mu.masses.sum() - 1) < 1e-14 and mu.masses.min() > 0
+
+
+# -- the protocol --------------------------------------------------------------------------------
+
+
+def test_measures_hold_nodal_densities():
+    run = moved(until=0.5)
+    for p, mu in enumerate(run.measures()):
+        assert mu.mesh.same(mesh(S2))
+        np.testing.assert_allclose(mu.values, run.density(p, mu.points), rtol=1e-3)  # the mesh's own quadrature
+        moments = [mu.integrate(lambda x: x), POINTS.T @ (WEIGHTS * run.density(p, POINTS))]
+        np.testing.assert_allclose(*moments, atol=2e-3)
+
+
+@pytest.mark.parametrize("step", [None, 0.013])
+def test_resumes_to_the_same_bits(step):
+    whole = engine(step=step, cells=(None, 12))
+    whole.advance(0.4)
+    saved = whole.state()
+    whole.advance(1.1)
+    again = engine(step=step, cells=(None, 12), start=Start("uniform", "uniform"))
+    again.advance(0.1)
+    again.restore(saved)
+    assert again.time == 0.4
+    again.advance(1.1)
+    for p in (0, 1):
+        assert np.array_equal(whole.coefficients(p), again.coefficients(p))
+    with pytest.raises(ValueError, match="coefficients of shape"):
+        again.restore({**saved, "coefficients_x": np.ones(10)})
+
+
+def test_solve_takes_it_for_quadratic_games_on_spheres():
+    game = polynomial("b", seed=2)
+    run = mf.solve(game, Langevin(2.0), time=0.2, save_every=0.1)
+    assert run.provenance["engine"] == "harmonics" and len(run) == 3
+    assert default_engine(game, WassersteinFisherRao()) == "characteristics"
+    assert default_engine(polynomial("a", dim=2), Langevin(1.0)) == "finite-volume"
+    assert default_engine(trigonometric([((1,), (1,), 1, 0)]), Langevin(1.0)) == "galerkin"
+    cells = run.x[-1].mesh, run.y[-1].mesh
+    other = mf.solve(game, Langevin(2.0), time=0.2, save_every=0.2, engine="finite-volume", cells=cells, tol=1e-4)
+    for mu, nu in zip(run[-1], other[-1], strict=True):
+        assert mf.total_variation(mu, nu) < 3e-3
+
+
+def test_says_when_the_degree_is_too_low():
+    with pytest.warns(UnderResolved, match="outer third of degrees"):
+        moved(beta=40.0, until=1.0, cells=8)
+    with pytest.warns(UnderResolved, match="outer third"):
+        moved(start=Start(Measure([[0.0, 0.0, 1.0]], None, S2), "uniform"), until=1e-3, cells=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        moved(until=1.0, cells=24)
+
+
+def test_atoms_are_exact_and_diffuse():
+    """From one atom the heat kernel: sum (2l + 1)/(4 pi) e^(-l(l + 1) t) P_l."""
+    run = moved(polynomial_from(0, np.zeros((3, 3)), 0, 0, 0, 0), 1.0, until=0.2, cells=20,
+                start=Start(Measure([[0.6, 0.0, 0.8]], None, S2), "uniform"))  # fmt: skip
+    x, l = random_points(30), np.arange(21)
+    kernel = (2 * l + 1) / (4 * np.pi) * np.exp(-l * (l + 1) * 0.2)
+    exact = (kernel * eval_legendre(l, (x @ [0.6, 0.0, 0.8])[:, None])).sum(1)
+    np.testing.assert_allclose(run.density(0, x), exact, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("game", "flow", "says"),
+    [
+        (trigonometric([((1,), (1,), 1, 0)]), Langevin(1.0), "quadratic game on S"),
+        (polynomial("a", dim=4), Langevin(1.0), "quadratic game on S"),
+        (polynomial("a"), WassersteinFisherRao(), "without reaction"),
+        (polynomial("a"), Wasserstein(), "temperature above 0"),
+        (polynomial("a"), Flow(gamma=(1.0, 0.0), response=(0.0, 1.0), temperature=1.0), "without reaction or response"),
+    ],
+)
+def test_other_games_and_flows_are_refused(game, flow, says):
+    with pytest.raises(ValueError, match=says):
+        Harmonics(game, flow, Start().laws(game.X, game.Y))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"cells": 1}, "degree"), ({"cells": 7.5}, "degree"), ({"step": 0.0}, "step"), ({"tol": 1e-20}, "tol")],
+)
+def test_bad_input_is_refused(options, says):
+    with pytest.raises(ValueError, match=says):
+        engine(**options)
+
+
+def test_unstable_steps_and_turning_back_are_refused():
+    with pytest.raises(ValueError, match="smaller step"):
+        moved(polynomial("a"), 100.0, until=20.0, step=2.0, cells=30)
+    run = moved(until=0.1)
+    with pytest.raises(ValueError, match="before the present time"):
+        run.advance(0.05)
