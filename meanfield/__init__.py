@@ -19,10 +19,10 @@ _HOMES = {
     "MirrorDescent": "flows",
     "BestResponse": "flows",
     "Trajectory": "trajectory",
-    "w2": "metrics", "nikaido_isoda": "metrics",
+    "w2": "metrics", "nikaido_isoda": "metrics", "NikaidoIsoda": "metrics",
     "simulate": "particles.simulate", "solve": "density.solve",
     "gibbs": "equilibria",
-    "nash": "equilibria", "compare": "studies", "resume": "studies.resume",
+    "nash": "equilibria", "stability": "equilibria", "compare": "studies", "resume": "studies.resume",
     "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip

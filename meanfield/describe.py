@@ -29,6 +29,7 @@ RECORDS = {
     "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
     "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
     "Partial": "studies.compare", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
+    "Stability": "equilibria.stability",
 }  # fmt: skip
 # Constructors of games that a file may name.
 HOMES = {

@@ -6,11 +6,14 @@ NI(mu_x, mu_y) = max_y V_y(y) - min_x V_x(x) >= 0, zero exactly at the Nash equi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from meanfield.checks import Array
+import numpy as np
+
+from meanfield.checks import Array, real, whole
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.responses import Searches
+from meanfield.responses import Response, Searches, gradient_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,10 @@ class NikaidoIsodaError:
     def __float__(self) -> float:
         return self.value
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        # Recorded along a run, a list of these becomes the array of their values.
+        return np.array(self.value, dtype=dtype)
+
 
 class NikaidoIsoda:
     """NI of one game for many pairs: grids and features are computed once.
@@ -48,11 +55,39 @@ class NikaidoIsoda:
         """NI of a pair; raises TypeError or ValueError for what is no measure on the players' manifolds."""
         to_y = self.searches.best_response(0, mu_y, mu_x)
         to_x = self.searches.best_response(1, mu_x, mu_y)
-        # max V_y >= L >= min V_x: a negative difference only says that the search missed, or rounding.
-        lower = max(0.0, -to_x.value - to_y.value)
-        upper = max(lower, -to_x.floor - to_y.floor)
-        method = to_y.method if to_y.method == to_x.method else f"x: {to_y.method}; y: {to_x.method}"
-        return NikaidoIsodaError(lower, lower, upper, to_y.point, to_x.point, method)
+        return _error(to_y, to_x)
+
+    def estimate(
+        self,
+        mu_x: Measure | Array,
+        mu_y: Measure | Array,
+        runs: int = 2000,
+        steps: int = 1000,
+        step: float | None = None,
+        seed: int = 0,
+    ) -> NikaidoIsodaError:
+        """The paper's estimate: the best of `runs` gradient runs a player, from uniform points. A lower bound.
+
+        steps, step: how many a run at most, and how long (default: 1 over the curvature).
+        """
+        runs, steps = whole("runs", runs), whole("steps", steps, 0)
+        if step is not None:
+            step = real("step", step, 0.0, strict=True)
+        found = []
+        for p, opponent in ((0, mu_y), (1, mu_x)):
+            M = self.game.manifolds[p]
+            starts = M.sample(runs, np.random.default_rng((whole("seed", seed, 0), p)))
+            found.append(gradient_runs(self.searches.cost(p, opponent), M, starts, steps, step))
+        return _error(*found)
+
+
+def _error(to_y: Response, to_x: Response) -> NikaidoIsodaError:
+    """NI from the minimiser's best response to mu_y and the maximiser's to mu_x."""
+    # max V_y >= min V_x: a negative difference only says that the search missed, or rounding.
+    lower = max(0.0, -to_x.value - to_y.value)
+    upper = max(lower, -to_x.floor - to_y.floor)
+    method = to_y.method if to_y.method == to_x.method else f"x: {to_y.method}; y: {to_x.method}"
+    return NikaidoIsodaError(lower, lower, upper, to_y.point, to_x.point, method)
 
 
 def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
@@ -60,6 +95,6 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
 
     Exact for costs quadratic on spheres. Else the search is a grid or many starts, then Newton;
     certified above by branch and bound for trigonometric games, otherwise `upper` is infinite.
-    For many pairs of one game build `NikaidoIsoda`.
+    For many pairs of one game build `NikaidoIsoda`, whose `estimate` is the paper's way.
     """
     return NikaidoIsoda(game, tight=True)(mu_x, mu_y)

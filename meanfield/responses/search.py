@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from meanfield.checks import Array, finite_array
@@ -14,11 +16,11 @@ from meanfield.meshes import Index, mesh
 from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
 from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
 from meanfield.responses.polish import polish, polish_on_circle
-from meanfield.trust_region import minimise_on_sphere
 
 STARTS = 2048  # points looked at where there is no mesh
 POLISHED = 32  # of them, the best ones to be polished
 FEATURES = 1 << 24  # numbers of a grid's features that are kept (128 MiB)
+SPHERE = "trust-region subproblem, dual certificate"
 UNPROVEN = "lower bound only"
 
 
@@ -39,14 +41,15 @@ class Searches:
         p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
         measure, are further places to start from where no grid covers the manifold.
         """
-        cost = self._cost(p, opponent)
+        cost = self.cost(p, opponent)
         search = self.of[p]
         if isinstance(search, SphereSearch):
             return search(cost)  # type: ignore[arg-type]
         extra = own.points if isinstance(own, Measure) and not search.side else None
         return search(cost, extra)
 
-    def _cost(self, p: int, opponent: Measure | Array) -> Cost:
+    def cost(self, p: int, opponent: Measure | Array) -> Cost:
+        """U_p against a measure or its feature means; TypeError or ValueError for what is neither."""
         name, game = ("mu_y", "mu_x")[p], self.game
         if isinstance(opponent, Measure):
             if opponent.manifold != game.manifolds[1 - p]:
@@ -69,19 +72,39 @@ def _search(game: Game, p: int, tight: bool) -> SphereSearch | Search:
 
 
 class SphereSearch:
-    """Costs const + c'x + x'Qx on a sphere: the trust-region subproblem, exact in any dimension."""
+    """Costs const + c'x + x'Qx on a sphere: the trust-region subproblem, exact in any dimension.
+
+    Where Q is always a multiple of one matrix, its eigenvectors are computed once: then O(d^2) a call.
+    """
 
     side = 0
 
     def __init__(self, basis: QuadraticBasis) -> None:
         self.basis = basis
 
+    @cached_property
+    def _eigen(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Eigenvalues of S and of -S, with their eigenvectors as columns and as rows."""
+        w, U = np.linalg.eigh(self.basis.S)
+        both = ((w, U), (-w[::-1], U[:, ::-1]))
+        up, down = ((v, np.ascontiguousarray(V), np.ascontiguousarray(V.T)) for v, V in both)
+        return up, down
+
     def __call__(self, cost: FeatureCost) -> Response:
+        from meanfield.trust_region import least
+
         linear, squares, form = self.basis.split(cost.c)
-        found = minimise_on_sphere(np.diag(squares) + form * self.basis.S, linear)
-        values = float(cost.c[0]) + np.array([found.value, found.twin_value])
-        floor = min(float(cost.c[0]) + found.lower, float(values[0]))
-        return Response(np.stack([found.x, found.twin]), values, floor, "trust-region subproblem, dual certificate")
+        Q = form * self.basis.S
+        if squares.any():
+            Q[np.diag_indices_from(Q)] += squares
+            w, U = np.linalg.eigh(Q)
+            axes = np.ascontiguousarray(U.T)
+        else:
+            w, U, axes = self._eigen[int(form < 0)]
+            w = abs(form) * w
+        x, value, lower, twin, other = least(Q, linear, w, 0.5 * (linear @ U), axes)
+        c = float(cost.c[0])
+        return Response(np.stack([x, twin]), np.array([c + value, c + other]), c + lower, SPHERE)
 
 
 class Search:

@@ -1,0 +1,253 @@
+"""Linear stability of the Gibbs point (9) under equation (7), and of its slow modes.
+
+With masses m_p (1 + f_p) and the Gibbs masses m_p, (7) is, to first order in f,
+
+    m_p df_p/dt = gamma_p div(m_p grad(T_p f_p + u_p)),    u_p = U_p[m_q f_q].
+
+Written for g = sqrt(m) f this is dg_p/dt = -gamma_p S_p (T_p g_p + B_p g_q), where S = A'A is
+symmetric, A = exp(-beta U/2) grad exp(beta U/2) takes differences of U over a few cells only, and B
+has the rank of the game. The lowest eigenvectors of both S_p, and the range of B, carry the leading modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.checks import Array, real, whole
+from meanfield.equilibria.gibbs import GibbsPoint, gibbs
+from meanfield.flows import Number
+from meanfield.games.base import Game
+from meanfield.manifolds import Torus
+from meanfield.measures import Density
+from meanfield.meshes import Mesh
+from meanfield.storage.results import Result
+
+Complex = NDArray[np.complex128]
+
+ORDER = 8  # of the differences on tori; two-point fluxes elsewhere are of order 2
+DENSE = 600  # cells up to which all modes of S are computed
+SHIFT = 1e-2  # the sparse eigensolver inverts S + SHIFT
+DEEPER = 3  # times that forces are solved for
+
+
+@dataclass(frozen=True, eq=False)
+class Stability(Result):
+    """Leading spectrum of the linearised (7) at the Gibbs point.
+
+    eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals (k,):
+    |L v - lambda v| / |v| on the meshes, which tells what the truncation to `modes` misses.
+    modes_x (k, N), modes_y (k, M): the eigenvectors as changes of the cell masses.
+    """
+
+    eigenvalues: Complex
+    residuals: Array
+    modes_x: Complex = field(repr=False)
+    modes_y: Complex = field(repr=False)
+    point: GibbsPoint = field(repr=False)
+    gamma: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def rate(self) -> float:
+        """Small perturbations decay like exp(-rate t); negative where they grow."""
+        return -float(self.eigenvalues[0].real)
+
+    @property
+    def frequency(self) -> float:
+        """Angular frequency of the leading mode, 0 where it does not turn."""
+        return abs(float(self.eigenvalues[0].imag))
+
+    @property
+    def stable(self) -> bool:
+        return self.rate > 0
+
+    def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
+        """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| = 1."""
+        pair = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
+        size = max(float(np.abs(v[mu.masses > 0] / mu.masses[mu.masses > 0]).max()) for mu, v in pair)
+        moved = [mu.masses + amplitude / size * v for mu, v in pair]
+        x, y = (Density(m / m.sum(), mu.mesh) for m, (mu, _) in zip(moved, pair, strict=True))
+        return x, y
+
+    def __repr__(self) -> str:
+        leading = ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
+        return (
+            f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency {self.frequency:.6g}; "
+            f"leading eigenvalues {leading} (residuals up to {self.residuals.max():.1e})"
+        )
+
+
+def stability(
+    game: Game,
+    beta: Number | GibbsPoint,
+    cells: int | tuple[Mesh, Mesh] | None = None,
+    count: int = 6,
+    gamma: Number = 1.0,
+    modes: int = 40,
+) -> Stability:
+    """Leading eigenvalues of the linearised (7) at the Gibbs point (9), and the modes they belong to.
+
+    beta: an inverse temperature, one or one a player, or a Gibbs point that is known already.
+    cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes: how
+    many eigenvectors of each player's own generator carry the coupled modes on meshes of more than
+    600 cells; raise it when `residuals` are large.
+
+    Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises.
+    """
+    point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, cells)
+    if point.game is not game and point.game.manifolds != game.manifolds:
+        raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
+    count, modes = whole("count", count), whole("modes", modes, 2)
+    both = gamma if isinstance(gamma, (tuple, list)) else (gamma, gamma)
+    rates = real("gamma", both[0], 0.0, strict=True), real("gamma", both[1], 0.0, strict=True)
+    sides = _sides(point, modes)
+    values, vectors = np.linalg.eig(_reduced(point, sides, rates))
+    order = np.lexsort((-values.imag, -values.real))[:count]
+    values, vectors = values[order], vectors[:, order]
+    k = sides[0].basis.shape[1]
+    g = sides[0].basis @ vectors[:k], sides[1].basis @ vectors[k:]
+    moved = _apply(point, sides, rates, g)
+    missed = np.sqrt(sum(np.sum(np.abs(a - b * values) ** 2, axis=0) for a, b in zip(moved, g, strict=True)))
+    norms = np.sqrt(sum(np.sum(np.abs(b) ** 2, axis=0) for b in g))
+    changes = [(s.root[:, None] * b).T.astype(complex) for s, b in zip(sides, g, strict=True)]
+    return Stability(values.astype(complex), missed / norms, changes[0], changes[1], point, rates)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One player: S = A'A (sparse), an orthonormal basis that carries the leading modes, and sqrt(m)."""
+
+    S: Any
+    root: Array  # (N,)
+    basis: Array  # (N, k), orthogonal to sqrt(m)
+    solve: Callable[[Array], Array]  # (S + SHIFT)^{-1} off sqrt(m)
+    costs: Array  # (N, K_opponent): opponent's moments -> costs
+    features: Array | None  # (K, N); None: masses are moments
+
+    def moments(self, changes: Array) -> Array:
+        return changes if self.features is None else self.features @ changes
+
+
+def _sides(point: GibbsPoint, modes: int) -> tuple[_Side, _Side]:
+    """Both players with their bases: own slow modes, and what the opponent's push them to."""
+    sides = _side(point, 0, modes), _side(point, 1, modes)
+    pushed = [_coupling(sides, p, sides[1 - p].basis) for p in (0, 1)]
+    return _widened(sides[0], pushed[0]), _widened(sides[1], pushed[1])
+
+
+def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
+    game, (own, other) = point.game, ((point.x, point.y), (point.y, point.x))[p]
+    at_nodes, at_faces = (game.cost(p, q, other) for q in (own.mesh.nodes, own.mesh.faces))
+    A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
+    S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
+    costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)
+    basis, solve = _lowest(S, root, modes)
+    return _Side(S, root, basis, solve, costs, game.moment_matrix(p, own.mesh.nodes))
+
+
+def _widened(side: _Side, pushed: Array) -> _Side:
+    """The basis with the forces that the opponent's modes cause, and with what S makes of them.
+
+    A mode g of eigenvalue v solves (gamma T S + v) g = -gamma S force: slow modes lie next to the forces.
+    """
+    if side.basis.shape[1] == len(side.root) - 1:
+        return side
+    U, sizes, _ = np.linalg.svd(pushed - np.outer(side.root, side.root @ pushed), full_matrices=False)
+    forces = U[:, sizes > 1e-13 * sizes[0]] if sizes[0] > 0 else U[:, :0]
+    parts, answer = [side.basis, forces], forces
+    for _ in range(DEEPER):
+        answer = np.stack([side.solve(v) for v in answer.T], 1) if answer.shape[1] else answer
+        parts.append(answer / np.maximum(np.linalg.norm(answer, axis=0), 1e-300))
+    span, sizes, _ = np.linalg.svd(np.concatenate(parts, axis=1), full_matrices=False)
+    span = span[:, sizes > 1e-10 * sizes[0]]
+    return replace(side, basis=np.linalg.qr(span - np.outer(side.root, side.root @ span))[0])
+
+
+def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
+    """exp(-W) grad exp(W) from nodes (N,) to faces (F,), sparse, W = beta U/2; exponentials of differences only."""
+    from scipy.sparse import coo_matrix
+
+    row, column, entry = [], [], []
+    for face, node, weight in _stencil(mesh):
+        row.append(face)
+        column.append(node)
+        entry.append(weight * np.exp(nodes[node] - faces[face]))
+    joined = [np.concatenate(part) for part in (entry, row, column)]
+    if not np.isfinite(joined[0]).all():
+        raise ValueError("beta |dU| overflows over one cell: use more cells or a smaller beta")
+    return coo_matrix((joined[0], (joined[1], joined[2])), shape=(len(mesh.faces), len(mesh))).tocsr()
+
+
+def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
+    """(faces, nodes, weights) of differences that act on sqrt(m) = sqrt(density) sqrt(volume)."""
+    face = np.arange(len(mesh.pairs))
+    first, second = mesh.pairs.T
+    if not (isinstance(mesh.manifold, Torus) and mesh.shape is not None and min(mesh.shape) >= 2 * ORDER):
+        flux = np.sqrt(mesh.transmissibilities)
+        return [
+            (face, second, flux / np.sqrt(mesh.volumes[second])),
+            (face, first, -flux / np.sqrt(mesh.volumes[first])),
+        ]
+    from meanfield.density.stencils import WEIGHTS
+
+    number, found = np.arange(len(mesh)).reshape(mesh.shape), []
+    for axis, n in enumerate(mesh.shape):
+        own = face[axis * len(mesh) : (axis + 1) * len(mesh)]
+        h = mesh.manifold.period / n
+        for s, w in enumerate(WEIGHTS[ORDER], start=1):
+            for sign, away in ((1, s), (-1, 1 - s)):
+                found.append((own, np.roll(number, -away, axis).ravel(), np.full(len(own), sign * w / h)))
+    return found
+
+
+def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], Array]]:
+    """The lowest eigenvectors of S, the zero of sqrt(m) left out, and (S + SHIFT)^{-1}."""
+    N = len(root)
+    if max(DENSE, modes + 2) >= N:
+        # Lifted out of the way, sqrt(m) is the last eigenvector instead of one among others near zero.
+        lift = float(np.abs(S).sum(axis=1).max()) + 1.0
+        return np.linalg.eigh(S.toarray() + lift * np.outer(root, root))[1][:, : N - 1], lambda v: v
+    from scipy.sparse import identity
+    from scipy.sparse.linalg import LinearOperator, eigsh, splu
+
+    factors = splu((S + SHIFT * identity(N)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+
+    def solve(v: Array) -> Array:
+        # S maps sqrt(m) to zero only up to rounding; between the projections nothing sees it.
+        found = factors.solve(v - root * (root @ v))
+        return np.asarray(found - root * (root @ found), dtype=float)
+
+    start = np.random.default_rng(0).standard_normal(N)
+    return eigsh(LinearOperator((N, N), matvec=solve, dtype=float), k=modes, which="LM", v0=start)[1], solve
+
+
+def _coupling(sides: tuple[_Side, _Side], p: int, g: Array) -> Array:
+    """B_p g_q for columns of the opponent's g (M, k)."""
+    me, other = sides[p], sides[1 - p]
+    return me.root[:, None] * (me.costs @ other.moments(other.root[:, None] * g))
+
+
+def _reduced(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]) -> Array:
+    """The generator in both players' bases."""
+    rows = []
+    for p, side in enumerate(sides):
+        speed = -gamma[p] * (side.S @ side.basis).T
+        own = speed @ side.basis / point.beta[p]
+        cross = speed @ _coupling(sides, p, sides[1 - p].basis)
+        rows.append([own, cross] if p == 0 else [cross, own])
+    return np.block(rows)
+
+
+def _apply(
+    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Array, Array]
+) -> list[Array]:
+    """The generator on the meshes themselves, for columns g_x (N, k), g_y (M, k)."""
+    found = []
+    for p in (0, 1):
+        force = g[p] / point.beta[p] + _coupling(sides, p, g[1 - p])
+        found.append(-gamma[p] * (sides[p].S @ force))
+    return found
