@@ -16,7 +16,7 @@ from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure, total_variation
-from meanfield.meshes import circle_mesh, frequency, mesh, sphere_mesh
+from meanfield.meshes import circle_mesh, frequency, hopf_mesh, mesh, sphere_mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
 
@@ -95,7 +95,7 @@ def test_bad_cells_are_refused(cells):
 
 def test_spheres_without_a_mesh_are_refused():
     with pytest.raises(ValueError, match="no mesh for"):
-        mesh(Sphere(3))
+        mesh(Sphere(4))
     with pytest.raises(ValueError, match="m must be at least 1"):
         sphere_mesh(0)
     with pytest.raises(ValueError, match="cells"):
@@ -149,12 +149,7 @@ def test_eigenvalues_of_the_laplacian_at_order_two(frequencies):
     errors = []
     for m in frequencies:
         on = sphere_mesh(m)
-        i, j = on.pairs.T
-        root = np.sqrt(on.volumes)
-        T = on.transmissibilities
-        rows, cols = np.concatenate([i, j, i, j]), np.concatenate([i, j, j, i])
-        A = coo_matrix((np.concatenate([T, T, -T, -T]) / (root[rows] * root[cols]), (rows, cols))).tocsc()
-        found = np.sort(eigsh(A, k=16, sigma=-0.5, return_eigenvectors=False))
+        found = np.sort(eigsh(laplacian(on), k=16, sigma=-0.5, return_eigenvectors=False))
         assert abs(found[0]) < 1e-11
         errors.append(np.abs(found[1:] - np.repeat([2, 6, 12], [3, 5, 7])).max())
     assert -2.1 < fitted_order(frequencies, errors) < -1.9
@@ -172,6 +167,39 @@ def test_heat_on_the_sphere_at_order_two():
         decayed = 1 + 4 * np.exp(-12 * 0.5 / 4) * np.prod(on.nodes, axis=1)
         errors.append(np.abs(run.masses[0] / on.volumes - decayed / (4 * np.pi)) @ on.volumes)
     assert -2.1 < fitted_order((4, 8, 16), errors) < -1.9
+
+
+def laplacian(on):
+    """The symmetric form of the mesh's -Laplacian."""
+    i, j = on.pairs.T
+    root, T = np.sqrt(on.volumes), on.transmissibilities
+    rows, cols = np.concatenate([i, j, i, j]), np.concatenate([i, j, j, i])
+    return coo_matrix((np.concatenate([T, T, -T, -T]) / (root[rows] * root[cols]), (rows, cols))).tocsc()
+
+
+def test_the_sphere_of_four_coordinates_at_order_two():
+    """Volumes of S^3, and eigenvalues l(l + 2) of multiplicity (l + 1)^2, l = 1, 2."""
+    S3, sizes, errors = Sphere(3), (3, 4, 6), []
+    for m in sizes:
+        on = hopf_mesh(m)
+        assert len(on) == 16 * m**3 and abs(on.volumes.sum() - 2 * np.pi**2) < 1e-12
+        for points in (on.nodes, on.faces):
+            assert np.abs(np.linalg.norm(points, axis=1) - 1).max() < 1e-15 * 4
+        found = np.sort(eigsh(laplacian(on), k=14, sigma=-0.5, return_eigenvectors=False))
+        errors.append(np.abs(found[1:] - np.repeat([3, 8], [4, 9])).max())
+        i, j = on.pairs.T
+        assert np.ptp(S3.distance(on.faces, on.nodes[i]) - S3.distance(on.faces, on.nodes[j])) < 1e-14
+    assert -2.2 < fitted_order(sizes, errors) < -1.8
+    assert len(mesh(S3)) == 8192 and len(mesh(S3, 1000)) == 1024
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+def test_a_game_on_spheres_of_four_coordinates_keeps_mass_sign_and_gibbs():
+    game, on = polynomial("a", dim=4), hopf_mesh(4)
+    point = mf.gibbs(game, 1.0, cells=(on, on))
+    run = volumes_run(game, 1.0, (on, on), 2.0, Start(point.x, point.y), tol=1e-3)
+    for found, law in zip(run.measures(), (point.x, point.y), strict=True):
+        assert total_variation(found, law) < 1e-11 and abs(found.masses.sum() - 1) < 1e-14
 
 
 # -- equation (7) ------------------------------------------------------------------------------
