@@ -1,12 +1,13 @@
 """Games and closed solutions without diffusion that the tests of two engines share."""
 
+from dataclasses import replace
+
 import numpy as np
-from scipy.spatial import ConvexHull, SphericalVoronoi
 
 import meanfield as mf
+from meanfield import meshes
 from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.games.pairwise import Pairwise
-from meanfield.meshes import Mesh
 
 # l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
 CIRCLE = trigonometric(
@@ -91,28 +92,7 @@ HEIGHT = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0.0, 0.0, 1.0], [0.0, 0.0, 
 
 
 def sphere_mesh(level):
-    """Spherical Voronoi cells of a bisected icosahedron: 10 * 4^level + 2 nodes."""
-    golden = (1 + 5**0.5) / 2
-    nodes = np.array([np.roll((0.0, s, t * golden), k) for k in range(3) for s in (-1, 1) for t in (-1, 1)])
-    nodes /= np.linalg.norm(nodes[0])
-    for _ in range(level):
-        edges = np.unique(np.sort(ConvexHull(nodes).simplices[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
-        middle = nodes[edges].sum(1)
-        nodes = np.concatenate([nodes, middle / np.linalg.norm(middle, axis=1, keepdims=True)])
-    # No mirror symmetry is left to help the schemes.
+    """The mesh of S^2 of frequency 2^level, turned so that no mirror symmetry is left to help the schemes."""
+    on = meshes.sphere_mesh(2**level)
     turn, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))
-    nodes = nodes @ turn
-    cells = SphericalVoronoi(nodes)
-    cells.sort_vertices_of_regions()
-    ends: dict[tuple[int, int], list[int]] = {}
-    for cell, region in enumerate(cells.regions):
-        for a, b in zip(region, np.roll(region, -1), strict=True):
-            ends.setdefault((min(a, b), max(a, b)), []).append(cell)
-    pairs = np.array(sorted(ends.values()))
-    sides = [edge for edge, _ in sorted(ends.items(), key=lambda item: item[1])]
-    length = mf.Sphere(2).distance(*(cells.vertices[list(end)] for end in zip(*sides, strict=True)))
-    i, j = pairs.T
-    faces = nodes[i] + nodes[j]
-    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
-    T = length / mf.Sphere(2).distance(nodes[i], nodes[j])
-    return Mesh(mf.Sphere(2), nodes, cells.calculate_areas(), pairs, T, faces)
+    return replace(on, nodes=on.nodes @ turn, faces=on.faces @ turn)
