@@ -35,10 +35,9 @@ WEIGHTS = {
     8: (1225 / 1024, -245 / 3072, 49 / 5120, -5 / 7168),
 }
 LARGEST = 1e8  # spectral bound beyond which a step is refused
-SLACK = (
-    0.01,
-    1.0,
-)  # widens the interval at its ends, by a part of it, at most this: generators combined are not quite symmetric
+# The interval is widened at both ends by this part of it, at most by so much: combined generators are not
+# quite symmetric.
+SLACK, MOST = 0.01, 1.0
 CUT = 1e-17
 
 
@@ -60,11 +59,11 @@ class StencilRates:
         self.ahead = self.weights / self.steps[:, None]
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
-        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta |U_node - U_face|."""
+        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta |dU| node to node."""
         return coefficients(self.beta, nodes, faces, self.ahead, self.shape)
 
     def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
-        """dm/dt (N,) at costs (1, N), (1, d N), and the largest beta |U_node - U_face|.
+        """dm/dt (N,) at costs (1, N), (1, d N), and the largest beta |dU| from node to node.
 
         Raises ValueError where exponentials overflow.
         """
@@ -72,7 +71,7 @@ class StencilRates:
         flow = apply(found[0], self.back, self.shape, m)
         if not np.isfinite(flow).all():
             raise ValueError(
-                f"beta |dU| reaches {peclet:.3g} within a stencil, whose exponentials overflow: use more cells, or "
+                f"beta |dU| reaches {peclet:.3g} from node to node and exponentials overflow: use more cells, or "
                 'engine="finite-volume"'
             )
         return flow, peclet
@@ -96,7 +95,7 @@ class StencilRates:
             )
         if r == 0.0:
             return m.copy(), 0.0
-        centre, half = -0.5 * r, 0.5 * r + min(SLACK[0] * r, SLACK[1])
+        centre, half = -0.5 * r, 0.5 * r + min(SLACK * r, MOST)
         terms = 2 * ive(np.arange(30 + int(np.sqrt(90 * half))), half) * np.exp(centre + half)
         terms[0] /= 2
         kept = 1 + int(np.flatnonzero(terms > CUT * terms[0])[-1])
@@ -106,26 +105,41 @@ class StencilRates:
 
 @kernel
 def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index) -> tuple[Array, float]:
+    """Two exponentials a face, over half a cell and over one; farther nodes by products of those over one."""
     (d, q), size = ahead.shape, nodes.shape[1]
-    found = np.empty((len(nodes), 2, d * q * size))
+    found, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
     peclet = 0.0
     for c in range(len(nodes)):
         stride = size
         for a in range(d):
-            block = stride
-            stride //= shape[a]
-            for s in range(q):
-                at = (a * q + s) * size
-                before, after = s * stride, (s + 1) * stride
-                for i in range(size):
-                    start = i - i % block
-                    here = faces[c, a * size + i]
-                    front = beta * (nodes[c, start + (i - start + after) % block] - here)
-                    rear = beta * (nodes[c, start + (i - start - before + block) % block] - here)
-                    peclet = max(peclet, max(abs(front), abs(rear)))
-                    found[c, 0, at + i] = ahead[a, s] * np.exp(front)
-                    found[c, 1, at + i] = ahead[a, s] * np.exp(rear)
+            block, n = stride, shape[a]
+            stride //= n
+            for start in range(0, size, block):
+                peclet = max(peclet, _steps(beta, nodes[c, start : start + block], stride, over))
+                for i in range(n):
+                    for k in range(stride):
+                        at = a * q * size + start + i * stride + k
+                        here = start + i * stride + k
+                        rear = np.exp(beta * (nodes[c, here] - faces[c, a * size + here]))
+                        front = rear * over[i * stride + k]
+                        found[c, 0, at], found[c, 1, at] = ahead[a, 0] * front, ahead[a, 0] * rear
+                        for s in range(1, q):
+                            front *= over[(i + s) % n * stride + k]
+                            rear /= over[(i - s) % n * stride + k]
+                            found[c, 0, at + s * size] = ahead[a, s] * front
+                            found[c, 1, at + s * size] = ahead[a, s] * rear
     return found, peclet
+
+
+@kernel
+def _steps(beta: float, line: Array, stride: int, over: Array) -> float:
+    """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest beta |dU|."""
+    largest = 0.0
+    for j in range(len(line)):
+        z = beta * (line[j + stride if j + stride < len(line) else j + stride - len(line)] - line[j])
+        largest = max(largest, abs(z))
+        over[j] = np.exp(z)
+    return largest
 
 
 @kernel
@@ -212,11 +226,15 @@ def bound(found: Array, back: Array, shape: Index) -> float:
         stride //= shape[a]
         outward = 2 * np.abs(back[a]).sum()
         for s in range(q):
-            at = (a * q + s) * size
-            for i in range(size):
-                start = i - i % block
-                total[start + (i - start + (s + 1) * stride) % block] += outward * abs(found[0, at + i])
-                total[start + (i - start - s * stride + block) % block] += outward * abs(found[1, at + i])
+            after, before = (s + 1) * stride, s * stride
+            for start in range(0, size, block):
+                at = (a * q + s) * size + start
+                for j in range(block):
+                    front, rear = j + after, j - before
+                    front -= block if front >= block else 0
+                    rear += block if rear < 0 else 0
+                    total[start + front] += outward * abs(found[0, at + j])
+                    total[start + rear] += outward * abs(found[1, at + j])
     return total.max()
 
 
