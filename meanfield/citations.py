@@ -8,18 +8,28 @@ PAPER = (
     "C. Domingo-Enrich, S. Jelassi, A. Mensch, G. M. Rotskoff, J. Bruna. A mean-field analysis of two-player "
     "zero-sum games. Advances in Neural Information Processing Systems 33, 2020."
 )
+_ETD = [
+    "S. M. Cox, P. C. Matthews. Exponential time differencing for stiff systems. J. Comput. Phys. 176, 2002.",
+    "A.-K. Kassam, L. N. Trefethen. Fourth-order time-stepping for stiff PDEs. SIAM J. Sci. Comput. 26, 2005.",
+]
+_CF4 = [
+    "M. Thalhammer. A fourth-order commutator-free exponential integrator for nonautonomous differential "
+    "equations. SIAM J. Numer. Anal. 44, 2006.",
+    "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
+    "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
+]
 SOURCES = {
-    "galerkin": [
-        "S. M. Cox, P. C. Matthews. Exponential time differencing for stiff systems. J. Comput. Phys. 176, 2002.",
-        "A.-K. Kassam, L. N. Trefethen. Fourth-order time-stepping for stiff PDEs. SIAM J. Sci. Comput. 26, 2005.",
-    ],
+    "galerkin": _ETD,
+    "harmonics": _ETD,
     "finite-volume": [
         "D. L. Scharfetter, H. K. Gummel. Large-signal analysis of a silicon Read diode oscillator. "
         "IEEE Trans. Electron Devices 16, 1969.",
-        "M. Thalhammer. A fourth-order commutator-free exponential integrator for nonautonomous differential "
-        "equations. SIAM J. Numer. Anal. 44, 2006.",
-        "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
-        "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
+        *_CF4,
+    ],
+    "staggered": [
+        *_CF4,
+        "H. Tal-Ezer, R. Kosloff. An accurate and efficient scheme for propagating the time dependent "
+        "Schroedinger equation. J. Chem. Phys. 81, 1984.",
     ],
     "muscl": [
         "B. van Leer. Towards the ultimate conservative difference scheme V: a second-order sequel to Godunov's "

@@ -14,9 +14,9 @@ A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and non
 weight. Exponentials are of differences U_node - U_face over (p - 1)/2 cells at most. Off-diagonals have both signs,
 so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
 
-    exp(A) = e^-r/2 sum_k' 2 I_k(r/2) T_k(2A/r + 1),
+    exp(A) = e^(-r/2) sum_k' 2 I_k(r/2) T_k(2A/r + 1),
 
-about sqrt(90 r) products where a Taylor sum takes 1.4 r.
+about 6 sqrt(r) products to rounding, where a Taylor sum, in pieces short enough to keep its digits, takes 9 r.
 """
 
 from __future__ import annotations
