@@ -74,10 +74,23 @@ def of_atoms(points: Array, masses: Array, L: int) -> Array:
     return np.sum(list(parts), axis=0)
 
 
+@lru_cache(maxsize=8)
+def _gauss(n: int) -> tuple[Array, Array]:
+    z, w = np.polynomial.legendre.leggauss(n)
+    return z, w
+
+
+@lru_cache(maxsize=4)
+def _meridian(n: int, L: int) -> Array:
+    """Y_lm at phi = 0 and the n Gauss points: for m > 0 the factor of cos(m phi), and of sin for -m."""
+    z, _ = _gauss(n)
+    return values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
+
+
 @lru_cache(maxsize=4)
 def quadrature(n: int) -> tuple[Array, Array]:
     """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to degree 2n - 1."""
-    z, w = np.polynomial.legendre.leggauss(n)
+    z, w = _gauss(n)
     phi = np.arange(2 * n) * (np.pi / n)
     s = np.sqrt((1 - z) * (1 + z))
     points = np.stack([np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1)
@@ -87,9 +100,9 @@ def quadrature(n: int) -> tuple[Array, Array]:
 def of_values(f: Array, L: int) -> Array:
     """Coefficients ((L + 1)^2,) of a function by its values (2 n^2,) at `quadrature(n)`, n > L."""
     n = round((len(f) / 2) ** 0.5)
-    z, w = np.polynomial.legendre.leggauss(n)
+    _, w = _gauss(n)
     waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1) * (w * (np.pi / n))[:, None]
-    meridian = values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
+    meridian = _meridian(n, L)
     c = np.empty((L + 1) ** 2)
     for l in range(L + 1):
         found = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
