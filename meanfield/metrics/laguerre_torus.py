@@ -1,0 +1,344 @@
+"""Periodic Laguerre cells on the unit torus T^2, cut along the cells of a tensor grid.
+
+Cell i of atoms x_i and potentials psi_i is
+
+    {x: |x - x_i|^2 - psi_i <= |x - x_j|^2 - psi_j for all j and all periodic images of x_j}.
+
+With the images of x_i itself it lies in the unit square around x_i, and images of x_j farther than
+one along an axis never reach it. Each cell starts as that square and is cut by its neighbours of the
+last call, then by whatever a tree of boxes over the atoms cannot rule out: a box that holds displacements
+d = x_j - x_i cuts nothing of a polygon within rho of c when
+
+    dist(c, box)^2 - |c|^2 - 2 rho max |d| >= max psi_j - psi_i.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.checks import Array
+from meanfield.jit import kernel
+from meanfield.metrics.semidiscrete import Cells, dual_value, newton
+
+Index = NDArray[np.int64]
+LEAF = 8
+
+
+def morton_order(x: Array) -> Index:
+    """The order of points (n, 2) of [0, 1)^2 along Morton's curve: neighbours in it are near."""
+    code = np.zeros(len(x), dtype=np.int64)
+    cells = np.minimum((x * 2.0**30).astype(np.int64), 2**30 - 1)
+    for bit in range(30):
+        code |= ((cells[:, 0] >> bit) & 1) << (2 * bit) | ((cells[:, 1] >> bit) & 1) << (2 * bit + 1)
+    return np.argsort(code, kind="stable")
+
+
+def boxes(x: Array) -> Array:
+    """The tree over points in Morton's order: (2 L - 1, 5) boxes x_min, x_max, y_min, y_max, heap order.
+
+    Leaf k holds points LEAF k to LEAF (k + 1). The last column is for `raise_to`.
+    """
+    leaves = 1 << max(0, int(np.ceil(np.log2(len(x) / LEAF))))
+    tree = np.full((2 * leaves - 1, 5), -np.inf)
+    tree[:, :4:2] = np.inf
+    starts = np.arange(0, len(x), LEAF)
+    bottom = tree[leaves - 1 : leaves - 1 + len(starts)]
+    bottom[:, :4:2], bottom[:, 1:4:2] = np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
+    while leaves > 1:
+        below = tree[leaves - 1 : 2 * leaves - 1]
+        leaves //= 2
+        here = tree[leaves - 1 : 2 * leaves - 1]
+        here[:, :4:2] = np.minimum(below[0::2, :4:2], below[1::2, :4:2])
+        here[:, 1:4:2] = np.maximum(below[0::2, 1:4:2], below[1::2, 1:4:2])
+    return tree
+
+
+def raise_to(tree: Array, psi: Array) -> None:
+    """Write the largest potential within each box of the tree to its last column."""
+    leaves = (len(tree) + 1) // 2
+    starts = np.arange(0, len(psi), LEAF)
+    tree[leaves - 1 : leaves - 1 + len(starts), 4] = np.maximum.reduceat(psi, starts)
+    while leaves > 1:
+        below = tree[leaves - 1 : 2 * leaves - 1, 4]
+        leaves //= 2
+        tree[leaves - 1 : 2 * leaves - 1, 4] = np.maximum(below[0::2], below[1::2])
+
+
+@kernel
+def clip(P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, kept: Index) -> int:
+    """Q = P within a x + b y <= h, both counter-clockwise; its number of corners.
+
+    tags[k] names the edge from corner k to the next; `tag` names the new edge.
+    """
+    out = 0
+    s = a * P[m - 1, 0] + b * P[m - 1, 1] - h
+    before = m - 1
+    for k in range(m):
+        after = a * P[k, 0] + b * P[k, 1] - h
+        if (s <= 0.0) != (after <= 0.0):
+            t = s / (s - after)
+            Q[out, 0] = P[before, 0] + t * (P[k, 0] - P[before, 0])
+            Q[out, 1] = P[before, 1] + t * (P[k, 1] - P[before, 1])
+            kept[out] = tag if s <= 0.0 else tags[before]
+            out += 1
+        if after <= 0.0:
+            Q[out, 0], Q[out, 1], kept[out] = P[k, 0], P[k, 1], tags[k]
+            out += 1
+        s, before = after, k
+    return out
+
+
+@kernel
+def reaches(P: Array, m: int, a: float, b: float, h: float) -> bool:
+    """Whether the line a x + b y = h cuts more of the polygon than rounding."""
+    least = h + 1e-17 * (abs(h) + abs(a) + abs(b))
+    for k in range(m):
+        if a * P[k, 0] + b * P[k, 1] > least:
+            return True
+    return False
+
+
+@kernel
+def ball(P: Array, m: int) -> tuple[float, float, float]:
+    """A point within the polygon and the distance of its farthest corner."""
+    x = y = far = 0.0
+    for k in range(m):
+        x += P[k, 0]
+        y += P[k, 1]
+    x, y = x / m, y / m
+    for k in range(m):
+        far = max(far, (P[k, 0] - x) ** 2 + (P[k, 1] - y) ** 2)
+    return x, y, np.sqrt(far)
+
+
+@kernel
+def ruled_out(u: float, v: float, rho: float, left: float, right: float, low: float, high: float, rise: float) -> bool:
+    """Whether no displacement of a box can cut the polygon within rho of (u, v); rise = max psi_j - psi_i."""
+    dx, dy = max(left - u, u - right, 0.0), max(low - v, v - high, 0.0)
+    far_x, far_y = max(-left, right), max(-low, high)
+    return dx * dx + dy * dy - u * u - v * v - 2 * rho * np.sqrt(far_x * far_x + far_y * far_y) >= rise
+
+
+@kernel
+def cell(
+    i: int, x: Array, psi: Array, tree: Array, first: int, last: int, hints: Index, W: Array, tags: Index, stack: Index
+) -> tuple[int, int]:
+    """Laguerre cell i around x_i: its number of corners and the side of W (2, r, 2) and tags (2, r) that hold it.
+
+    hints[first : last] are tried first; a number of -1 says that r is too small.
+    """
+    size, xi, yi, pi, leaves = W.shape[1], x[i, 0], x[i, 1], psi[i], len(tree) // 2
+    W[0, 0, 0], W[0, 0, 1], W[0, 1, 0], W[0, 1, 1] = -0.5, -0.5, 0.5, -0.5
+    W[0, 2, 0], W[0, 2, 1], W[0, 3, 0], W[0, 3, 1] = 0.5, 0.5, -0.5, 0.5
+    tags[0, :4] = -1
+    m, side, u, v, rho = 4, 0, 0.0, 0.0, np.sqrt(0.5)
+    for image in range(-1, 9):
+        # First the hints' nearest images; then shifts 0, 1, -1 along either axis, the atoms' own square first.
+        sx, sy = float((image // 3 + 1) % 3 - 1) - xi, float((image % 3 + 1) % 3 - 1) - yi
+        stack[0], depth = 0, 1
+        while depth:
+            depth -= 1
+            node = stack[depth]
+            start, stop = first, last
+            if image >= 0:
+                if tree[node, 4] == -np.inf or ruled_out(
+                    u, v, rho, tree[node, 0] + sx, tree[node, 1] + sx, tree[node, 2] + sy, tree[node, 3] + sy,
+                    tree[node, 4] - pi,
+                ):  # fmt: skip
+                    continue
+                if node < leaves:
+                    stack[depth], stack[depth + 1] = 2 * node + 1, 2 * node + 2
+                    depth += 2
+                    continue
+                start = (node - leaves) * LEAF
+                stop = min(start + LEAF, len(x))
+            for k in range(start, stop):
+                if image >= 0:
+                    j = k
+                    a, b = x[j, 0] + sx, x[j, 1] + sy
+                else:
+                    j = hints[k]
+                    a, b = x[j, 0] - xi, x[j, 1] - yi
+                    a, b = a - np.rint(a), b - np.rint(b)
+                if j == i:
+                    continue
+                h = a * a + b * b + pi - psi[j]
+                slack = h - 2 * (u * a + v * b)
+                if slack >= 0 and slack * slack >= 4 * rho * rho * (a * a + b * b):
+                    continue
+                if not reaches(W[side], m, 2 * a, 2 * b, h):
+                    continue
+                m = clip(W[side], tags[side], m, 2 * a, 2 * b, h, j, W[1 - side], tags[1 - side])
+                side = 1 - side
+                if m < 3:
+                    return 0, side
+                if m + 2 > size:
+                    return -1, side
+                u, v, rho = ball(W[side], m)
+    return m, side
+
+
+@kernel
+def moments(P: Array, m: int) -> tuple[float, float]:
+    """Area and int |v|^2 dv of a convex polygon: triangles from its first corner, nothing cancels."""
+    area = second = 0.0
+    for k in range(1, m - 1):
+        ax, ay = P[k, 0] - P[0, 0], P[k, 1] - P[0, 1]
+        bx, by = P[k + 1, 0] - P[0, 0], P[k + 1, 1] - P[0, 1]
+        A = 0.5 * (ax * by - ay * bx)
+        sx, sy = P[0, 0] + P[k, 0] + P[k + 1, 0], P[0, 1] + P[k, 1] + P[k + 1, 1]
+        squares = P[0, 0] ** 2 + P[0, 1] ** 2 + P[k, 0] ** 2 + P[k, 1] ** 2 + P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
+        area += A
+        second += A / 12 * (squares + sx * sx + sy * sy)
+    return area, second
+
+
+@kernel
+def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, int]:
+    """First and last strip of the grid along an axis that the polygon meets."""
+    low = high = P[0, axis]
+    for k in range(1, m):
+        low, high = min(low, P[k, axis]), max(high, P[k, axis])
+    return int(np.floor((low + origin) * count + 0.5)), int(np.floor((high + origin) * count + 0.5))
+
+
+@kernel
+def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tuple[float, float]:
+    """Mass and second moment of a piece of constant density; its tagged edges' density to `lengths`."""
+    area, second = moments(P, m)
+    for k in range(m):
+        if tags[k] >= 0:
+            l = k + 1 if k + 1 < m else 0
+            lengths[tags[k]] += density * np.sqrt((P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2)
+    return density * area, density * second
+
+
+@kernel
+def integrate(
+    P: Array, tags: Index, m: int, x: float, y: float, density: Array, lengths: Array, work: Array, names: Index
+) -> tuple[float, float]:
+    """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
+
+    Columns are cut off one after another, from each column its squares. work (4, r, 2), names (4, r).
+    """
+    mass = second = 0.0
+    A, B = density.shape
+    rest, rest_tags, left = P, tags, m
+    c, last = span(P, m, 0, x, A)
+    side = 0
+    while True:
+        col, col_tags, in_col = rest, rest_tags, left
+        if c < last:
+            at = (c + 0.5) / A - x
+            in_col = clip(rest, rest_tags, left, 1.0, 0.0, at, -1, work[2], names[2])
+            left = clip(rest, rest_tags, left, -1.0, 0.0, -at, -1, work[side], names[side])
+            col, col_tags = work[2], names[2]
+            rest, rest_tags = work[side], names[side]
+            side = 1 - side
+        if in_col >= 3:
+            r, end = span(col, in_col, 1, y, B)
+            while r < end and in_col >= 3:
+                at = (r + 0.5) / B - y
+                piece = clip(col, col_tags, in_col, 0.0, 1.0, at, -1, work[3], names[3])
+                if piece >= 3:
+                    more = gather(work[3], names[3], piece, density[c % A, r % B], lengths)
+                    mass, second = mass + more[0], second + more[1]
+                into = 4 + (r % 2)
+                in_col = clip(col, col_tags, in_col, 0.0, -1.0, -at, -1, work[into], names[into])
+                col, col_tags = work[into], names[into]
+                r += 1
+            if in_col >= 3:
+                more = gather(col, col_tags, in_col, density[c % A, r % B], lengths)
+                mass, second = mass + more[0], second + more[1]
+        c += 1
+        if c > last or left < 3:
+            return mass, second
+
+
+@kernel
+def laguerre(
+    x: Array, psi: Array, tree: Array, density: Array, starts: Index, hints: Index
+) -> tuple[Array, Array, Index, Index, Array]:
+    """Masses (n,), second moments (n,) and the sparse second derivative of the dual.
+
+    x (n, 2) in Morton's order, density (A, B) with cells centred at (k/A, l/B); starts (n + 1,) and
+    hints: likely neighbours, row by row. Returns also row starts (n + 1,), columns and the weights
+    int_edge rho ds / (2 |x_i - x_j|) of the neighbours.
+    """
+    n, size, used = len(x), 64, 0
+    mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
+    columns, weights = np.empty(8 * n + 64, dtype=np.int64), np.empty(8 * n + 64)
+    stack = np.empty(256, dtype=np.int64)
+    W, tags, lengths = np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size)
+    work, names = np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64)
+    for i in range(n):
+        m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
+        while m < 0:
+            size *= 2
+            W, tags, lengths = np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size)
+            work, names = np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64)
+            m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
+        if m >= 3:
+            P, found, numbers = W[side], tags[side], tags[1 - side]
+            for k in range(m):
+                numbers[k] = k if found[k] >= 0 else -1
+            lengths[:m] = 0.0
+            mass[i], second[i] = integrate(P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names)
+            if used + m > len(columns):
+                columns = np.append(columns, np.empty(len(columns), dtype=np.int64))
+                weights = np.append(weights, np.empty(len(weights)))
+            for k in range(m):
+                if found[k] >= 0:
+                    columns[used] = found[k]
+                    weights[used] = lengths[k] / (2 * image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0))
+                    used += 1
+        rows[i + 1] = used
+    return mass, second, rows, columns[:used], weights[:used]
+
+
+@kernel
+def image_gap(x: Array, i: int, j: int, P: Array, k: int, l: int) -> float:
+    """|x_i - x_j| for the image of x_j across the edge from corner k to l: the nearest to the edge's middle."""
+    mid_x, mid_y = 0.5 * (P[k, 0] + P[l, 0]), 0.5 * (P[k, 1] + P[l, 1])
+    a, b = x[j, 0] - x[i, 0] - mid_x, x[j, 1] - x[i, 1] - mid_y
+    a, b = a - np.rint(a) + mid_x, b - np.rint(b) + mid_y
+    return np.sqrt(a * a + b * b)
+
+
+def torus_w2_squared(points: Array, weights: Array, density: Array) -> float:
+    """W2^2 on the unit torus between sum_i weights_i delta(points_i) and a piecewise-constant density.
+
+    points (n, 2) in [0, 1)^2, weights (n,) > 0; density (A, B), of mean one, on cells centred at
+    (k/A, l/B). Exact to rounding; raises NotConverged.
+    """
+    x, b = merged(points, weights)
+    density = density / density.mean()
+    tree = boxes(x)
+    last = [near(x)]
+
+    def cells(psi: Array) -> Cells:
+        raise_to(tree, psi)
+        mass, second, starts, columns, edge = laguerre(x, psi, tree, density, *last[0])
+        last[0] = starts, columns
+        return Cells(mass, second, starts, columns, edge)
+
+    psi, now = newton(cells, b, np.zeros(len(x)), f"W2 on T^2 of {len(x)} atoms")
+    return dual_value(psi, b, now)
+
+
+def merged(points: Array, weights: Array) -> tuple[Array, Array]:
+    """Points in Morton's order, those at one place made one (two would both claim its cell)."""
+    x, place = np.unique(points, axis=0, return_inverse=True)
+    b = np.bincount(place.ravel(), weights, len(x))
+    order = morton_order(x)
+    return np.ascontiguousarray(x[order]), b[order] / b.sum()
+
+
+def near(x: Array, count: int = 13) -> tuple[Index, Index]:
+    """Row starts and columns of each point's nearest points, itself among them."""
+    from scipy.spatial import cKDTree
+
+    k = min(count, len(x))
+    columns = cKDTree(x, boxsize=1.0).query(x, k)[1].reshape(-1).astype(np.int64)
+    return np.arange(len(x) + 1, dtype=np.int64) * k, columns
