@@ -16,13 +16,6 @@ from figures.store import load, pack, save_png, stored, unpack
 from meanfield.plotting.comparison import draw_distances, draw_errors, draw_rate
 from meanfield.plotting.style import new_figure, styled
 
-TERMS = [
-    ((1,), (-1,), 1.0, 0.0),
-    # 0.5 sin 2x cos y = 0.25 sin(2x + y) + 0.25 sin(2x - y), and sin is -im with im = -1.
-    ((2,), (1,), 0.0, -0.25),
-    ((2,), (-1,), 0.0, -0.25),
-    ((0,), (3,), 0.3, 0.0),
-]
 FLOWS = {
     "langevin": (mf.Langevin(beta=10.0), r"Langevin, $\beta = 10$"),
     "wfr": (mf.WassersteinFisherRao(gamma=1.0, alpha=1.0), r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$"),
@@ -32,19 +25,15 @@ TITLE = "second game"
 
 def settings(quick: bool) -> dict[str, Any]:
     return {
-        "terms": TERMS,
+        "game": "circle benchmark",
         "flows": {name: repr(flow) for name, (flow, _) in FLOWS.items()},
-        "time": {"langevin": 2.0, "wfr": 1.0},
+        "time": {"langevin": 1.0, "wfr": 0.5},
         "step": 1e-2,
         "saves": 10 if quick else 20,
         "seed": 0,
         "sizes": [100, 1000, 10_000, 100_000],
         "replicas": [60, 40, 24, 12] if quick else [1000, 400, 200, 100],
     }
-
-
-def bump(x: np.ndarray) -> np.ndarray:
-    return (1 + 0.5 * np.cos(x[:, 0])) / (2 * np.pi)
 
 
 def data(quick: bool, out: Path = Path("results")) -> Path:
@@ -54,7 +43,8 @@ def data(quick: bool, out: Path = Path("results")) -> Path:
 
 
 def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
-    game, start = mf.games.trigonometric(s["terms"]), mf.Start(x=bump, y=bump)
+    game = mf.games.benchmark("circle")
+    start = game.answers["start"]
     arrays: dict[str, np.ndarray] = {}
     for name, (flow, _) in FLOWS.items():
         comparison = mf.compare(

@@ -50,13 +50,6 @@ def test_the_figures_command_refuses_unknown_names(capsys: Any) -> None:
     assert "no figure oscilator" in capsys.readouterr().err
 
 
-def test_the_second_game_is_the_one_its_text_states() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.random((5, 1)) * 6, rng.random((7, 1)) * 6
-    stated = np.cos(x - y.T) + 0.5 * np.sin(2 * x) * np.cos(y.T) + 0.3 * np.cos(3 * y.T)
-    assert np.allclose(mf.games.trigonometric(second_game.TERMS).loss(x, y), stated, rtol=0, atol=1e-14)
-
-
 def test_the_orbit_is_that_of_the_means_of_sines() -> None:
     x, y = (mf.Measure([[a], [b]], [0.25, 0.75], mf.Torus(1)) for a, b in ((0.1, 0.2), (0.3, 0.4)))
     run = mf.Trajectory(np.zeros(1), [x], [y], None, None)

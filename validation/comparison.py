@@ -39,7 +39,7 @@ def studies(quick: bool) -> dict[str, Comparison]:
         "circle problem, Langevin": mf.compare(
             circle, langevin, start, 2.0, step=0.02, cells=128, save_every=0.2, **many
         ),
-        "circle problem, WFR": mf.compare(circle, wfr, start, 1.0, step=0.02, cells=512, save_every=0.1, **many),
+        "circle problem, WFR": mf.compare(circle, wfr, start, 1.0, step=0.02, save_every=0.1, **many),
     }
 
 

@@ -107,11 +107,12 @@ def compare(
     the particles' (`simulate`); the bias that the step puts on E W2^2 is measured at the largest n,
     by runs with half the step on the same Brownian paths, extrapolated and reported; UnderResolved
     warns when it exceeds 5% of E W2^2 there. save_every: time between comparisons (default about
-    time / 20). cells, engine, tol: the mean field's (`solve`). threads: all cores by default; results
-    do not depend on it. Two numbers of `particles` or more give exponents. checkpoint: a file (.h5)
-    that holds the mean field and what is measured of every finished replica, written every
-    `checkpoint_every` seconds (default 30), and the comparison at the end. Killed or interrupted, the
-    same call computes only what is missing, as does `meanfield.resume`.
+    time / 20). cells, engine, tol: the mean field's (`solve`); without diffusion there are by default
+    as many nodes as keep their spacing's share of W2^2 at 1% for the largest n. threads: all cores
+    by default; results do not depend on it. Two numbers of `particles` or more give exponents.
+    checkpoint: a file (.h5) that holds the mean field and what is measured of every finished replica,
+    written every `checkpoint_every` seconds (default 30), and the comparison at the end. Killed or
+    interrupted, the same call computes only what is missing, as does `meanfield.resume`.
     """
     sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
     counts = _replicas(replicas, sizes)
@@ -121,7 +122,7 @@ def compare(
     twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
     every = twentieth if save_every is None else save_every
     start = start or Start()
-    mean_field = {"cells": cells, "engine": engine, "tol": tol}
+    mean_field = {"cells": _labels(game, flow, sizes[-1]) if cells is None else cells, "engine": engine, "tol": tol}
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
@@ -210,6 +211,18 @@ def step_bias(full: Array, half: Array, scheme: str, confidence: float = 0.95) -
     mean, low, high = band((full - half) / (1 - LEFT[scheme]), confidence)
     worst = int(np.argmax(np.abs(mean)))
     return Interval(float(mean[worst]), float(low[worst]), float(high[worst]))
+
+
+def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | None:
+    """Nodes for a mean field that characteristics carry as atoms.
+
+    N atoms for a density over a length L put a floor of (L/N)^2/12 under W2^2: with N = 10 n^(1/2) it is
+    1% of L^2/(12 n), the mean for n independent uniform points.
+    """
+    if flow.diffuses or flow.responds:
+        return None
+    enough = max(256, int(np.ceil(10 * np.sqrt(largest))))
+    return tuple(enough if isinstance(M, Torus) and M.d == 1 else None for M in game.manifolds)
 
 
 def _replicas(given: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[int, ...]:
