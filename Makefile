@@ -1,5 +1,5 @@
 # Everything here sets itself up: Python 3.11 or newer, make and a shell are enough.
-#   make paper    pictures and data of the README under results/, in a few minutes
+#   make paper    theorem checks, W2 curves and figures at quick settings under results/, in minutes
 #   make figures  the same at full size
 #   make test     style, types and tests
 #   make clean    removes what the other targets made
@@ -27,6 +27,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 paper: $(STAMP)
+	$(BIN)/python -m validation exact_answers w2_circle oscillator schemes --quick --out $(OUT)/validation
 	$(BIN)/python -m figures --quick --out $(OUT)
 
 figures: $(STAMP)
