@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
-FIGURES = ("oscillator", "second_game")
+FIGURES = ("figure1", "oscillator", "second_game")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,17 +6,18 @@ join the supports, until the bounds of the game's value meet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real, whole
-from meanfield.equilibria.support import clustered, refine
+from meanfield.equilibria.support import clustered, refine, uniqueness
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches
 from meanfield.storage.results import Result
 
+ROUNDING = 1e-13  # certificates below this, relative to the losses met, are as good as each other
 NEAR = 1e-7  # atoms closer than this (in units of the manifold) are one atom
 
 
@@ -25,8 +26,8 @@ class Equilibrium(Result):
     """A pair of sparse strategies with its certificate: the game's value lies in [lower, upper].
 
     `error` = upper - lower bounds the Nikaido-Isoda error of (x, y) when `certified`; otherwise the
-    best responses are those that were found, and `method` says how. An equilibrium need not be the
-    only one.
+    best responses are those that were found, and `method` says how. `unique` says whether another
+    equilibrium exists (None where that was not decided), `remark` why.
     """
 
     x: Measure
@@ -37,6 +38,8 @@ class Equilibrium(Result):
     rounds: int
     certified: bool
     method: str
+    unique: bool | None = None
+    remark: str = ""
 
     @property
     def error(self) -> float:
@@ -47,23 +50,25 @@ class Equilibrium(Result):
         kind = "certified" if self.certified else "not certified"
         return (
             f"Equilibrium: value {self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}] ({kind}), "
-            f"{atoms}, {self.rounds} rounds; {self.method}"
+            f"{atoms}, {self.rounds} rounds; {self.remark or 'uniqueness not looked at'}; {self.method}"
         )
 
 
-def nash(game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0) -> Equilibrium:
+def nash(
+    game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0, start: tuple[Measure, Measure] | None = None
+) -> Equilibrium:
     """A mixed Nash equilibrium of the game, sparse and certified.
 
     Stops when the certificate is below `tol` (relative to the losses met), after `rounds` rounds, or
     when nothing new can be added; the atoms are then merged, and refined by Newton's method on the
     equilibrium's own equations (positions, weights, value). The certificate says what was reached.
     Exact for games that are quadratic on spheres, in any dimension; for others it is as good as the
-    search for best responses (`method`).
+    search for best responses (`method`). start: measures whose atoms the supports begin with, instead
+    of one random atom each.
     """
     real("tol", tol, 0.0, strict=True)
     oracle = _Oracle(game)
-    rng = np.random.default_rng(seed)
-    supports = [M.sample(1, rng) for M in game.manifolds]
+    supports = _begun(game, seed, start)
     best: Equilibrium | None = None
     tried = np.inf
     for k in range(whole("rounds", rounds)):
@@ -81,13 +86,30 @@ def nash(game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0) -> Equ
             break
         supports = grown
     assert best is not None
-    return _refined(game, oracle, best)
+    best = _refined(game, oracle, best)
+    unique, remark = uniqueness(game, best.x, best.y, oracle(best.x, best.y, 0)[1], best.error)
+    return replace(best, unique=unique, remark=remark)
+
+
+def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list[Array]:
+    if start is None:
+        rng = np.random.default_rng(seed)
+        return [M.sample(1, rng) for M in game.manifolds]
+    for name, mu, M in zip("xy", start, game.manifolds, strict=True):
+        if not isinstance(mu, Measure) or mu.manifold != M:
+            raise ValueError(f"start's {name} must be a measure on {M}, got {mu!r}")
+    return [mu.points for mu in start]
 
 
 def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
     """The equilibrium merged and solved for on its support, where its certificate is better for it."""
     polished = refine(game, clustered(found.x), clustered(found.y))
-    return found if polished is None else _better(found, oracle(*polished, rounds=found.rounds)[0])
+    if polished is None:
+        return found
+    merged = oracle(*polished, rounds=found.rounds)[0]
+    # Two atoms where there is one can have the smaller error, by rounding.
+    level = ROUNDING * (1 + float(np.abs(game.loss(*(mu.points for mu in polished))).max()))
+    return merged if merged.error <= level else _better(found, merged)
 
 
 class _Oracle:

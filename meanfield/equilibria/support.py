@@ -11,6 +11,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.measures import Measure
+from meanfield.responses import Response
 
 
 def clustered(mu: Measure, near: float = 1e-3, least: float = 1e-9) -> Measure:
@@ -45,6 +46,54 @@ def refine(game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12) -> tuple[
             break
         z, residual = z + move, after
     return unknown.pair(z)
+
+
+def uniqueness(
+    game: Game, mu_x: Measure, mu_y: Measure, responses: tuple[Response, Response], error: float
+) -> tuple[bool | None, str]:
+    """Whether the equilibrium (mu_x, mu_y) is the only one, and why; None where that is not decided.
+
+    Equilibria of zero-sum games interchange: another mu_x' would be supported on the minimisers of V_x
+    against mu_y, and hold mu_y's atoms at stationary points of one value. Where the minimisers are the
+    atoms, and curve upwards, that leaves linear equations for the weights: a full rank means that there
+    is one solution, a lower one a continuum of equilibria.
+    """
+    scale = 1 + float(np.abs(game.loss(mu_x.points, mu_y.points)).max())
+    if not error <= 1e-6 * scale:
+        return None, "not near enough to an equilibrium to tell whether it is unique"
+    slack, pair = 10 * error + 1e-9 * scale, (mu_x, mu_y)
+    for p, response in enumerate(responses):
+        name, own = "xy"[p], pair[p]
+        if not _strict(game, p, own, pair[1 - p], scale):
+            return None, f"degenerate: {name}'s best responses may be a continuum"
+        ties = response.minimisers[response.values <= response.value + slack]
+        if any(own.manifold.distance(own.points, q).min() > 1e-3 for q in ties):
+            return None, f"degenerate: {name} has a best response that carries no weight"
+    free = [len(mu) - _rank(game, p, mu, pair[1 - p], scale) for p, mu in enumerate(pair)]
+    if any(free):
+        return False, f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} directions"
+    return True, "the only equilibrium"
+
+
+def _strict(game: Game, p: int, own: Measure, other: Measure, scale: float) -> bool:
+    """Whether the cost curves upwards at every atom."""
+    return bool(np.linalg.eigvalsh(game.hessian(p, own.points, other)).min() > 1e-6 * scale)
+
+
+def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int:
+    """Rank of the equations that hold the opponent's atoms, in the weights of p's atoms."""
+    q, manifold = 1 - p, own.manifold
+    one = [Measure(x[None], None, manifold) for x in own.points]
+    frame = game.manifolds[q].basis(other.points)
+    columns = [
+        np.concatenate([
+            game.cost(q, other.points, mu) - game.cost(q, other.points, one[0]),
+            np.einsum("nia,na->ni", frame, game.gradient(q, other.points, mu)).ravel(), [scale],
+        ]) for mu in one
+    ]  # fmt: skip
+    # All opponent's atoms have one value, which is free.
+    level = np.concatenate([np.full(len(other), scale), np.zeros(other.manifold.dim * len(other) + 1)])
+    return int(np.linalg.matrix_rank(np.stack([*columns, level], 1), tol=1e-7 * scale)) - 1
 
 
 class _Unknown:
