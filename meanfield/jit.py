@@ -18,19 +18,22 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
 _COMPILES = "meanfield.jit"
 
 
-def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, counted: bool = True, **options: Any) -> Any:
     """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
 
     fastmath is set to False by name: left out, a function takes the setting of whichever function compiles
     it first, and is kept on disk that way. Reordered sums would undo roundings that are meant.
+
+    counted=False is for kernels that neither make nor return arrays: they do not count references, which
+    costs two atomic operations for every array of every argument, more than a small step of particles.
 
     numba looks only at a function's own file to see whether its compiled form is out of date, although the
     functions that it calls are compiled into it; here an edit of any file of kernels that its file imports,
     directly or not, outdates it too.
     """
     if function is None:
-        return lambda f: kernel(f, **options)
-    settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, **options}
+        return lambda f: kernel(f, counted=counted, **options)
+    settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": counted, **options}
     compiled = njit(**settings)(function)
     index: Any = getattr(compiled._cache, "_cache_file", None)
     if hasattr(index, "_source_stamp"):

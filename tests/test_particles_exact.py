@@ -37,8 +37,10 @@ class OneStep:
         self.s = state(points, np.full(n, -np.log(n)), np.zeros(n))
         other = game.Y.sample(2, np.random.default_rng(0))
         y = state(other, np.full(2, -np.log(2)), np.zeros(2))
-        self.y, self.r = y, kernels.scratch(self.s)
-        self.c = lowrank.apply(self.me[0].map, kernels.moments(self.me[1], y, kernels.scratch(y)))
+        self.y, self.r = y, kernels.scratch(self.me[0], self.s)
+        room = kernels.scratch(self.me[1], y)
+        kernels.moments(self.me[1], y, room)
+        lowrank.apply(self.me[0].map, room.m, self.r.c)
 
     def rows(self):
         return self.s.x.transpose(0, 2, 1).reshape(-1, self.s.x.shape[1])
@@ -53,12 +55,12 @@ class OneStep:
         v = self.noise(z)
         scale = kernels.kick_scale(self.me[0], v.shape[1])
         for b in range(len(v)):
-            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t, self.r.U)
+            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t, self.r.u)
             kernels.settle(self.me[0], self.s.x[b], self.r.t)
 
     def push(self, at, part):
         kernels.moments(self.me[0], at, self.r)
-        lowrank.push(self.me[0], at, self.s if part == 1.0 else self.m, self.c, part, 0.0, 0, self.r)
+        lowrank.push(self.me[0], at, self.s if part == 1.0 else self.m, part, 0.0, 0, self.r)
 
     def strang(self, z1, z2):
         self.kick(z1)
@@ -71,10 +73,13 @@ class OneStep:
     def euler(self, z):
         v = self.noise(z)
         kernels.moments(self.me[0], self.s, self.r)
+        kernels.aim(self.me[0], self.r.c, self.r)
         for b in range(len(v)):
             r = self.r._replace(Z=v[b])
-            kernels.block_forces(self.me[0], self.s.x[b], r.v[b], self.c, r.t, r.U, r.G)
-            kernels.block_move(self.me[0], 1.0, kernels.noise_of(self.me[0], True), self.s, b, r)
+            kernels.recall(self.me[0], self.s.x, b, True, r)
+            kernels.block_forces(self.me[0], self.s.x[b], r.v[kernels.held(b, r)], r.c, False, r)
+            kernels.velocity(self.me[0], 1.0, kernels.noise_of(self.me[0], True), self.s.x[b], r)
+            kernels.block_move(self.me[0], 1.0, self.s, b, r)
         return self.rows()[: self.n]
 
 

@@ -15,14 +15,16 @@ from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
 from meanfield.particles.kernels import LANES, Player, State, exponentials
 from meanfield.particles.noise import initial_generator
+from meanfield.particles.product import TILE
 from meanfield.start import Law, Start
 
 PLACEMENTS = ("iid", "quantile", "atoms")
 
 
 def shape(n: int) -> tuple[int, int]:
-    """(blocks, lanes) for n particles: even, full blocks when n > LANES."""
-    return (-(-n // LANES), LANES) if n > LANES else (1, n + n % 2)
+    """(blocks, lanes) for n particles: as few blocks as LANES allows, of equal size, whole tiles."""
+    blocks = -(-n // LANES)
+    return blocks, -(-n // (blocks * TILE)) * TILE
 
 
 def blocked(points: Array) -> Array:
@@ -64,15 +66,25 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
     manifold: Any = game.manifolds[p]
     sphere = type(manifold) is Sphere
     matrix = coefficients = np.zeros((0, 0))
+    modes, top, squares = np.zeros((0, 1), dtype=np.int64), np.full(1, -1), False
     if compiled(game):
         basis: Any = game.bases[p]  # type: ignore[attr-defined]
         matrix = basis.S if sphere else basis.waves
         coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined]
+        if sphere:
+            d = manifold.ambient
+            answer = game.coefficients(1 - p, np.eye(basis.size))  # type: ignore[attr-defined]
+            squares = bool(answer[:, 1 + d : 1 + 2 * d].any())
+        else:
+            modes, top = tabulated(basis.modes)
     return Player(
         p,
         sphere,
         0.0 if sphere else float(manifold.period),
         np.ascontiguousarray(matrix, dtype=np.float64),
+        modes,
+        top,
+        squares,
         np.ascontiguousarray(coefficients, dtype=np.float64),
         rates.gamma * step,
         rates.alpha * step,
@@ -81,6 +93,14 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
         replica,
         refine,
     )
+
+
+def tabulated(modes: Array) -> tuple[Array, Array]:
+    """Modes (J, d) as whole numbers, and the highest power of each angle to be tabulated; -1 where that is no gain."""
+    rounded = np.ascontiguousarray(np.rint(modes), dtype=np.int64)
+    top = np.abs(rounded).max(axis=0, initial=0)
+    gain = np.array_equal(rounded, modes) and top.sum() <= 4 * len(modes) + 8
+    return rounded, top if gain else np.full(modes.shape[1], -1)
 
 
 def place(game: Game, start: Start, counts: tuple[int, int], placement: str, seed: int, replica: int) -> list[State]:

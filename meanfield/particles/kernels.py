@@ -13,11 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.fastmath import sincos
+from meanfield.fastmath import exp, sincos
 from meanfield.jit import kernel
-from meanfield.particles.noise import normals
+from meanfield.particles.features import add_means, add_squares, dot, features
+from meanfield.particles.noise import fill
+from meanfield.particles.product import product
 
-LANES = 128
+LANES = 112  # a multiple of product.TILE; rows a power of two apart would share few places of the first cache
+KEPT = 1 << 15  # features of all blocks are kept from moments to forces when no more numbers than this
 
 
 class Player(NamedTuple):
@@ -27,6 +30,9 @@ class Player(NamedTuple):
     sphere: bool
     period: float
     matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere
+    modes: Array  # (J, d) whole numbers, the wave vectors over 2 pi / period; empty on a sphere
+    top: Array  # (d,) the highest power of each angle that is tabulated, -1 for none
+    squares: bool  # whether the opponent asks for the means of the squared coordinates of a sphere
     map: Array  # (K_p, K_opponent): c = map @ moments of the opponent
     transport: float  # gamma dt
     reaction: float  # alpha dt
@@ -37,13 +43,17 @@ class Player(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one player: v (blocks, a, lanes); U, t (lanes,); G, Z (a, lanes)."""
+    """Room for one player: features v (blocks or 1, K, lanes), powers P, cost and gradient UG, noise, lanes t."""
 
     v: Array
-    U: Array
-    t: Array
-    G: Array
+    P: Array
+    UG: Array
     Z: Array
+    t: Array
+    u: Array
+    m: Array  # moments (K,)
+    c: Array  # coefficients (K,)
+    A: Array  # torus: the rows that take features to cost and gradient (1 + d, 2J)
 
 
 class State(NamedTuple):
@@ -55,106 +65,84 @@ class State(NamedTuple):
     sums: Array
 
 
-@kernel
-def phases(waves: Array, j: int, x: Array, out: Array) -> None:
-    """out = waves_j . x for a block x (a, lanes)."""
-    for i in range(len(out)):
-        out[i] = 0.0
-    for k in range(x.shape[0]):
-        wave = waves[j, k]
-        for i in range(x.shape[1]):
-            out[i] += wave * x[k, i]
+@kernel(counted=False)
+def held(b: int, r: Scratch) -> int:
+    """Where in r.v the features of block b stand."""
+    return b if len(r.v) > 1 else 0
 
 
-@kernel(fastmath={"contract"})
-def form(S: Array, x: Array, out: Array) -> None:
-    """out = S x for a block x (a, lanes), four columns of S at a time."""
-    d, n = x.shape
-    for k in range(d):
-        for i in range(n):
-            out[k, i] = 0.0
-        whole = d - d % 4
-        for m in range(0, whole, 4):
-            a, b, c, e = S[k, m], S[k, m + 1], S[k, m + 2], S[k, m + 3]
-            for i in range(n):
-                out[k, i] += (a * x[m, i] + b * x[m + 1, i]) + (c * x[m + 2, i] + e * x[m + 3, i])
-        for m in range(whole, d):
-            a = S[k, m]
-            for i in range(n):
-                out[k, i] += a * x[m, i]
+@kernel(counted=False)
+def recall(me: Player, x: Array, b: int, fresh: bool, r: Scratch) -> None:
+    """Features of block b in r.v, computed when fresh or when there is no room to keep those of all blocks."""
+    if fresh or len(r.v) < len(x):
+        wave = 0.0 if me.sphere else 2 * math.pi / me.period
+        features(me.sphere, me.matrix, wave, me.modes, me.top, x[b], r.P, r.v[held(b, r)])
 
 
-# Sums over lanes may be reordered, or they would run one addition at a time.
-@kernel(fastmath={"reassoc", "nsz"})
-def block_moments(me: Player, x: Array, w: Array, v: Array, t: Array, m: Array) -> None:
-    """Add the feature sums of one block to m (K,); on a sphere v = S x is kept for `block_forces`."""
-    d, J = x.shape[0], len(me.matrix)
-    if not me.sphere:
-        for j in range(J):
-            phases(me.matrix, j, x, t)
-            cosines, sines = 0.0, 0.0
-            for i in range(len(t)):
-                s, c = sincos(t[i])
-                cosines += w[i] * c
-                sines += w[i] * s
-            m[j] += cosines
-            m[J + j] += sines
-        return
-    form(me.matrix, x, v)
-    for i in range(len(w)):
-        m[0] += w[i]
-    for k in range(d):
-        first, second, quadratic = 0.0, 0.0, 0.0
-        for i in range(len(w)):
-            first += w[i] * x[k, i]
-            second += w[i] * x[k, i] * x[k, i]
-            quadratic += w[i] * x[k, i] * v[k, i]
-        m[1 + k] += first
-        m[1 + d + k] += second
-        m[1 + 2 * d] += quadratic
-
-
-@kernel
-def moments(me: Player, s: State, r: Scratch) -> Array:
-    """Feature means of a player, shape (K,); r.v receives S x on a sphere."""
-    m = np.zeros(me.map.shape[0])
+@kernel(counted=False)
+def moments(me: Player, s: State, r: Scratch) -> None:
+    """Feature means of a player in r.m, shape (K,)."""
+    d = s.x.shape[1]
+    for k in range(len(r.m)):
+        r.m[k] = 0.0
+    for i in range(len(r.t)):
+        r.t[i], r.UG[0, i] = 0.0, 1.0
     for b in range(len(s.x)):
-        block_moments(me, s.x[b], s.w[b], r.v[b], r.t, m)
-    return m
+        x, w, v = s.x[b], s.w[b], r.v[held(b, r)]
+        recall(me, s.x, b, True, r)
+        if not me.sphere:
+            add_means(v, w, r.m)
+            continue
+        add_means(x, w, r.m[1 : 1 + d])
+        if me.squares:
+            add_squares(x, w, r.m[1 + d : 1 + 2 * d])
+        dots(x, v, r.u)
+        for i in range(len(w)):
+            r.t[i] += w[i] * r.u[i]
+        r.m[0] += dot(w, r.UG[0])
+    if me.sphere:
+        r.m[1 + 2 * d] = dot(r.t, r.UG[0])
 
 
-@kernel
-def block_forces(me: Player, x: Array, v: Array, c: Array, t: Array, U: Array, G: Array) -> None:
-    """Cost U (lanes,) and Riemannian gradient G (a, lanes) of sum c_k f_k on one block."""
-    d, J, n = x.shape[0], len(me.matrix), x.shape[1]
-    start = c[0] if me.sphere else 0.0
-    for i in range(n):
-        U[i] = start
-    if not me.sphere:
-        for k in range(d):
-            for i in range(n):
-                G[k, i] = 0.0
-        for j in range(J):
-            phases(me.matrix, j, x, t)
-            a, b = c[j], c[J + j]
-            for i in range(n):
-                sine, cosine = sincos(t[i])
-                U[i] += a * cosine + b * sine
-                t[i] = b * cosine - a * sine
-            for k in range(d):
-                wave = me.matrix[j, k]
-                for i in range(n):
-                    G[k, i] += wave * t[i]
+@kernel(counted=False)
+def aim(me: Player, c: Array, r: Scratch) -> None:
+    """r.A from the coefficients: on a torus U and the gradient are its product with the features."""
+    if me.sphere:
         return
+    J = len(me.modes)
+    for j in range(J):
+        a, b = c[j], c[J + j]
+        r.A[0, j], r.A[0, J + j] = a, b
+        for k in range(len(r.A) - 1):
+            r.A[1 + k, j], r.A[1 + k, J + j] = me.matrix[j, k] * b, -me.matrix[j, k] * a
+
+
+@kernel(counted=False, fastmath={"contract"})
+def block_forces(me: Player, x: Array, v: Array, c: Array, costs: bool, r: Scratch) -> None:
+    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in r.UG (1 + a, lanes).
+
+    On a sphere the gradient in the space around it, whose normal part falls to `block_move` or `project`.
+    """
+    if not me.sphere:
+        if costs:
+            product(r.A, v, r.UG)
+        else:
+            product(r.A[1:], v, r.UG[1:])
+        return
+    d = len(x)
+    U, G = r.UG[0], r.UG[1:]
+    for i in range(len(U)):
+        U[i] = c[0]
     for k in range(d):
         linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
-        for i in range(n):
-            U[i] += (linear + square * x[k, i] + quadratic * v[k, i]) * x[k, i]
+        for i in range(len(U)):
             G[k, i] = linear + 2.0 * (square * x[k, i] + quadratic * v[k, i])
-    project(x, G, t)
+        if costs:
+            for i in range(len(U)):
+                U[i] += (linear + square * x[k, i] + quadratic * v[k, i]) * x[k, i]
 
 
-@kernel
+@kernel(counted=False, fastmath={"contract"})
 def dots(a: Array, b: Array, out: Array) -> None:
     """out = sums over coordinates of a b, lane by lane."""
     for i in range(len(out)):
@@ -164,7 +152,7 @@ def dots(a: Array, b: Array, out: Array) -> None:
             out[i] += a[k, i] * b[k, i]
 
 
-@kernel
+@kernel(counted=False)
 def project(x: Array, v: Array, t: Array) -> None:
     """v <- v - (x . v) x: tangent vectors of the sphere at a block x (a, lanes)."""
     dots(x, v, t)
@@ -173,7 +161,7 @@ def project(x: Array, v: Array, t: Array) -> None:
             v[k, i] -= t[i] * x[k, i]
 
 
-@kernel
+@kernel(counted=False)
 def settle(me: Player, x: Array, t: Array) -> None:
     """Bring a block back to its manifold: divide by the norms, or wrap to [0, period)."""
     if me.sphere:
@@ -194,31 +182,44 @@ def settle(me: Player, x: Array, t: Array) -> None:
             x[k, i] = y - P if y >= P else y
 
 
-@kernel
-def draw(me: Player, x: Array, b: int, tick: int, t: Array, Z: Array) -> None:
-    """Tangent standard normals Z (a, lanes) at the particles of block b."""
-    for k in range(x.shape[0]):
-        normals(Z[k], b * x.shape[1], tick, 2 * k + me.number, me.replica, me.seed, me.refine)
-    if me.sphere:
-        project(x, Z, t)
+@kernel(counted=False)
+def draw(me: Player, x: Array, b: int, tick: int, Z: Array) -> None:
+    """Standard normals Z (a, lanes) in the space around the particles of block b."""
+    fill(Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
 
 
-@kernel
-def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scratch) -> None:
-    """x <- x - part gamma dt grad U + noise xi, log w <- log w - part alpha dt U on block b, in place.
+@kernel(counted=False, fastmath={"contract"})
+def velocity(me: Player, part: float, noise: float, x: Array, r: Scratch) -> None:
+    """r.Z <- noise xi - part gamma dt grad U, with xi in r.Z and grad U in r.UG.
 
-    With part 1 and noise sqrt(2 gamma T dt) a step of Algorithms 1 and 2. U, grad U and xi stand in r.
+    On a sphere the part tangent at x, where the forces were looked at; taken once, for both.
     """
-    x, logw, U, G, Z = to.x[b], to.logw[b], r.U, r.G, r.Z
-    if me.transport > 0.0:
-        speed = part * me.transport
+    if me.transport <= 0.0:
+        return
+    speed, G, Z = part * me.transport, r.UG[1:], r.Z
+    if noise > 0.0:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
-                x[k, i] -= speed * G[k, i]
-        if noise > 0.0:
-            for k in range(x.shape[0]):
-                for i in range(x.shape[1]):
-                    x[k, i] += noise * Z[k, i]
+                Z[k, i] = noise * Z[k, i] - speed * G[k, i]
+    else:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                Z[k, i] = -speed * G[k, i]
+    if me.sphere:
+        project(x, Z, r.t)
+
+
+@kernel(counted=False)
+def block_move(me: Player, part: float, to: State, b: int, r: Scratch) -> None:
+    """x <- x + r.Z, log w <- log w - part alpha dt U on block b, in place.
+
+    With part 1 and noise sqrt(2 gamma T dt) in `velocity` a step of Algorithms 1 and 2.
+    """
+    x, logw, U = to.x[b], to.logw[b], r.UG[0]
+    if me.transport > 0.0:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                x[k, i] += r.Z[k, i]
         settle(me, x, r.t)
     if me.reaction > 0.0:
         rate = part * me.reaction
@@ -226,7 +227,7 @@ def block_move(me: Player, part: float, noise: float, to: State, b: int, r: Scra
             logw[i] -= rate * U[i]
 
 
-@kernel
+@kernel(counted=False)
 def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """Brownian motion over dt/2 of all blocks, in place, to weak second order.
 
@@ -241,19 +242,21 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     scale = kick_scale(me, s.x.shape[1])
     for b in range(len(s.x)):
         x = s.x[b]
-        draw(me, x, b, tick, r.t, r.Z)
-        geodesic(me, x, scale, r.Z, r.t, r.U)
+        draw(me, x, b, tick, r.Z)
+        if me.sphere:
+            project(x, r.Z, r.t)
+        geodesic(me, x, scale, r.Z, r.t, r.u)
         settle(me, x, r.t)
 
 
-@kernel
+@kernel(counted=False)
 def kick_scale(me: Player, a: int) -> float:
     """sqrt(q) (1 - (n - 1) q/12) on S^n, n = a - 1; sqrt(q) on a torus."""
     q = 0.5 * me.variance
     return math.sqrt(q) * (1.0 - (a - 2) * q / 12.0 if me.sphere else 1.0)
 
 
-@kernel
+@kernel(counted=False)
 def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
     """x <- cos|z| x + sin|z| z/|z| on a sphere, x + z on a torus, for a block; z = scale v, t and u are room."""
     if me.sphere:
@@ -271,36 +274,50 @@ def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -
             x[k, i] += scale * v[k, i]
 
 
-@kernel
+@kernel(counted=False)
 def reweigh(me: Player, s: State) -> None:
     """Subtract log sum exp from the log-weights; w = exp(log w)."""
     if me.reaction <= 0.0:
         return
-    blocks, n = s.logw.shape
-    top = -math.inf
-    for b in range(blocks):
-        for i in range(n):
-            top = max(top, s.logw[b, i])
+    top = largest(s.logw)
     total = 0.0
-    for b in range(blocks):
-        for i in range(n):
-            total += math.exp(s.logw[b, i] - top)
+    for b in range(len(s.logw)):
+        total += sum_exp(s.logw[b], top)
     shift = top + math.log(total)
-    for b in range(blocks):
-        for i in range(n):
+    for b in range(s.logw.shape[0]):
+        for i in range(s.logw.shape[1]):
             s.logw[b, i] -= shift
     exponentials(s.logw, s.w)
 
 
-@kernel
+@kernel(counted=False, fastmath={"nnan", "nsz"})
+def largest(logw: Array) -> float:
+    """The largest entry; a reduction that may be reordered."""
+    top = -math.inf
+    for b in range(logw.shape[0]):
+        for i in range(logw.shape[1]):
+            top = logw[b, i] if logw[b, i] > top else top
+    return top
+
+
+@kernel(counted=False, fastmath={"reassoc", "nsz"})
+def sum_exp(logw: Array, top: float) -> float:
+    """sum of exp(log w - top)."""
+    total = 0.0
+    for i in range(len(logw)):
+        total += exp(logw[i] - top)
+    return total
+
+
+@kernel(counted=False)
 def exponentials(logw: Array, w: Array) -> None:
     """w = exp(log w), the one place where weights come from."""
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
-            w[b, i] = math.exp(logw[b, i])
+            w[b, i] = exp(logw[b, i])
 
 
-@kernel
+@kernel(counted=False)
 def add_weights(me: Player, s: State) -> None:
     """The running sum of weights takes in the state before the step."""
     if me.reaction > 0.0:
@@ -309,7 +326,7 @@ def add_weights(me: Player, s: State) -> None:
                 s.sums[b, i] += s.w[b, i]
 
 
-@kernel
+@kernel(counted=False)
 def copy(s: State, to: State) -> None:
     """The state s into `to`; the running sums are not a part of it."""
     for b in range(s.x.shape[0]):
@@ -321,14 +338,41 @@ def copy(s: State, to: State) -> None:
                 to.x[b, k, i] = s.x[b, k, i]
 
 
-@kernel
+@kernel(counted=False)
 def noise_of(me: Player, noisy: bool) -> float:
     """The deviation of the noise inside a step: Euler's scheme has it there, Strang's outside."""
     return math.sqrt(me.variance) if noisy else 0.0
 
 
 @kernel
-def scratch(s: State) -> Scratch:
+def scratch(me: Player, s: State) -> Scratch:
     """Room for the kernels of one player."""
     blocks, d, n = s.x.shape
-    return Scratch(np.zeros((blocks, d, n)), np.empty(n), np.empty(n), np.empty((d, n)), np.empty((d, n)))
+    J, K = len(me.modes), me.map.shape[0]
+    rows = d if me.sphere else 2 * J
+    keep = blocks if me.sphere or blocks * rows * n <= KEPT else 1
+    ladder = d == 1 and J > 0 and me.top[0] >= 0 and ladder_of(me.modes)
+    powers = 0
+    if not me.sphere and not ladder and me.top[0] >= 0:
+        for a in range(d):
+            powers += 2 * (me.top[a] + 1)
+    return Scratch(
+        np.zeros((keep, rows, n)),
+        np.empty((powers, n)),
+        np.zeros((1 + d, n)),
+        np.empty((d, n)),
+        np.empty(n),
+        np.empty(n),
+        np.zeros(K),
+        np.zeros(K),
+        np.zeros((1 + d, 2 * J)),
+    )
+
+
+@kernel(counted=False)
+def ladder_of(modes: Array) -> bool:
+    """Whether the modes in one angle are 0, 1, 2, ... or 1, 2, 3, ..."""
+    for j in range(len(modes)):
+        if modes[j, 0] != modes[0, 0] + j:
+            return False
+    return 0 <= modes[0, 0] <= 1

@@ -5,8 +5,6 @@ Nothing here holds Python's global lock, so replicas run in threads.
 
 from __future__ import annotations
 
-import numpy as np
-
 from meanfield.checks import Array
 from meanfield.jit import kernel
 from meanfield.particles.kernels import (
@@ -14,90 +12,110 @@ from meanfield.particles.kernels import (
     Scratch,
     State,
     add_weights,
+    aim,
     block_forces,
     block_move,
     copy,
     draw,
+    held,
     kick,
     moments,
     noise_of,
+    project,
+    recall,
     reweigh,
     scratch,
+    velocity,
 )
+from meanfield.particles.product import apply
 
 Players = tuple[Player, Player]
 States = tuple[State, State]
+Rooms = tuple[Scratch, Scratch]
 
 
-@kernel
-def apply(M: Array, m: Array) -> Array:
-    """M m; spelled out, so that no linear algebra library is loaded for a few numbers."""
-    out = np.zeros(M.shape[0])
-    for i in range(M.shape[0]):
-        for j in range(M.shape[1]):
-            out[i] += M[i, j] * m[j]
-    return out
-
-
-@kernel
-def push(me: Player, at: State, to: State, c: Array, part: float, noise: float, k: int, r: Scratch) -> None:
+@kernel(counted=False)
+def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch) -> None:
     """One player through part of a step: forces at one state move another (the same one in Euler's)."""
+    aim(me, r.c, r)
     for b in range(len(at.x)):
-        block_forces(me, at.x[b], r.v[b], c, r.t, r.U, r.G)
+        recall(me, at.x, b, False, r)
+        block_forces(me, at.x[b], r.v[held(b, r)], r.c, me.reaction > 0.0, r)
         if noise > 0.0:
-            draw(me, at.x[b], b, k, r.t, r.Z)
-        block_move(me, part, noise, to, b, r)
+            draw(me, at.x[b], b, k, r.Z)
+        velocity(me, part, noise, at.x[b], r)
+        block_move(me, part, to, b, r)
     reweigh(me, to)
 
 
 @kernel
-def together(
-    players: Players, at: States, to: States, rs: tuple[Scratch, Scratch], part: float, noisy: bool, k: int
-) -> None:
-    """Both players move against one and the same state `at`, which may be `to` itself."""
-    # Written for 0 and 1, not in a loop: indexing tuples of arrays by a variable costs more than a small step.
-    m0, m1 = moments(players[0], at[0], rs[0]), moments(players[1], at[1], rs[1])
-    c0, c1 = apply(players[0].map, m1), apply(players[1].map, m0)
-    push(players[0], at[0], to[0], c0, part, noise_of(players[0], noisy), k, rs[0])
-    push(players[1], at[1], to[1], c1, part, noise_of(players[1], noisy), k, rs[1])
-
-
-@kernel
-def kicks(players: Players, states: States, rs: tuple[Scratch, Scratch], tick: int) -> None:
-    """The noise of half a step, for both players."""
-    kick(players[0], states[0], tick, rs[0])
-    kick(players[1], states[1], tick, rs[1])
+def middle(s: State) -> State:
+    """A copy for the midpoint; the running sums are shared, for a midpoint adds nothing to them."""
+    return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)
 
 
 @kernel
 def run(second_order: bool, players: Players, states: States, first: int, steps: int) -> None:
     """Steps first, ..., first + steps - 1 of one replica, in place."""
-    a, b = states
-    rs = (scratch(a), scratch(b))
-    middle = (
-        State(a.x.copy(), a.logw.copy(), a.w.copy(), a.sums),
-        State(b.x.copy(), b.logw.copy(), b.w.copy(), b.sums),
-    )
-    for k in range(first, first + steps):
-        add_weights(players[0], a)
-        add_weights(players[1], b)
-        if second_order:
-            kicks(players, states, rs, 2 * k)
-            copy(a, middle[0])
-            copy(b, middle[1])
-            together(players, states, middle, rs, 0.5, False, k)
-            together(players, middle, states, rs, 1.0, False, k)
-            kicks(players, states, rs, 2 * k + 1)
-        else:
-            together(players, states, states, rs, 1.0, True, k)
+    s, t = states
+    rooms = scratch(players[0], s), scratch(players[1], t)
+    halfway = (middle(s), middle(t)) if second_order else states
+    march(second_order, players, states, halfway, rooms, first, first + steps)
+
+
+@kernel(counted=False)
+def march(
+    second_order: bool, players: Players, states: States, halfway: States, rooms: Rooms, first: int, end: int
+) -> None:
+    """`run` in the room that was made for it.
+
+    Both players move against one and the same state. Written for 0 and 1, not in a loop: indexing tuples of
+    arrays by a variable costs more than a small step. Euler's step is one stage; Strang's has two, the first
+    to a midpoint, between the noise of its two halves. One piece of code serves all stages, or it would be
+    compiled three times.
+    """
+    one, two = players
+    s, t = states
+    m, n = halfway
+    r, q = rooms
+    parts = 2 if second_order else 1
+    for k in range(first, end):
+        add_weights(one, s)
+        add_weights(two, t)
+        for half in range(parts):
+            if second_order:
+                kick(one, s, 2 * k + half, r)
+                kick(two, t, 2 * k + half, q)
+            for stage in range(parts if half == 0 else 0):
+                to_middle = second_order and stage == 0
+                if to_middle:
+                    copy(s, m)
+                    copy(t, n)
+                at, facing = (m, n) if second_order and stage == 1 else (s, t)
+                to, goal = (m, n) if to_middle else (s, t)
+                moments(one, at, r)
+                moments(two, facing, q)
+                apply(one.map, q.m, r.c)
+                apply(two.map, r.m, q.c)
+                part = 0.5 if to_middle else 1.0
+                push(one, at, to, part, noise_of(one, not second_order), k, r)
+                push(two, facing, goal, part, noise_of(two, not second_order), k, q)
 
 
 @kernel
 def forces(players: Players, states: States, U: tuple[Array, Array], G: tuple[Array, Array]) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
-    rs = (scratch(states[0]), scratch(states[1]))
-    ms = (moments(players[0], states[0], rs[0]), moments(players[1], states[1], rs[1]))
+    rs = (scratch(players[0], states[0]), scratch(players[1], states[1]))
     for p in range(2):
-        me, s, r, c = players[p], states[p], rs[p], apply(players[p].map, ms[1 - p])
+        moments(players[p], states[p], rs[p])
+    for p in range(2):
+        me, s, r = players[p], states[p], rs[p]
+        apply(me.map, rs[1 - p].m, r.c)
+        aim(me, r.c, r)
         for b in range(len(s.x)):
-            block_forces(me, s.x[b], r.v[b], c, r.t, U[p][b], G[p][b])
+            recall(me, s.x, b, False, r)
+            block_forces(me, s.x[b], r.v[held(b, r)], r.c, True, r)
+            if me.sphere:
+                project(s.x[b], r.UG[1:], r.t)
+            U[p][b] = r.UG[0]
+            G[p][b] = r.UG[1:]

@@ -69,17 +69,22 @@ def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[
     return c0, c1, c2, c3
 
 
-@kernel
-def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
-    """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
+@kernel(counted=False)
+def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
+    """Two uniforms for each of the pairs first, first + 1, ... in `out`, whose length is even."""
     k0, k1 = _U32(key), _U32(_U64(key) >> _32)
     c0, c1, c2, c3 = np.int32(first), _U32(tick), _U32(stream), _U32(replica)
-    half = len(out) // 2
-    for q in range(half):
+    for q in range(len(out) // 2):
         a, b, c, d = philox(_U32(c0 + q), c1, c2, c3, k0, k1)
         # 53 bits each; one is added to the first, so that it lies in (0, 1] and has a logarithm.
         out[2 * q] = (np.int32(a >> 5) * 67108864.0 + (np.int32(b >> 6) + 1.0)) * 2.0**-53
         out[2 * q + 1] = (np.int32(c >> 5) * 67108864.0 + np.int32(d >> 6)) * 2.0**-53
+
+
+@kernel(counted=False)
+def _box_muller(out: Array) -> None:
+    """Pairs of uniforms to pairs of normals."""
+    half = len(out) // 2
     for q in range(half):
         out[2 * q] = 2.0 * minus_log(out[2 * q])
     for q in range(half):
@@ -88,6 +93,13 @@ def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: in
         sine, cosine = turned((quarters - whole) * (math.pi / 2), whole)
         out[2 * q] = radius * cosine
         out[2 * q + 1] = radius * sine
+
+
+@kernel(counted=False)
+def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
+    """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
+    _uniforms(out, first, tick, stream, replica, key)
+    _box_muller(out)
 
 
 @kernel
@@ -102,6 +114,18 @@ def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: i
                 _pairs(more, (first + lo) // 2, tick * refine + j, stream, replica, key)
                 block += more
             block /= math.sqrt(refine)
+
+
+@kernel(counted=False)
+def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
+    """`normals` of all coordinates, Z (a, lanes): rows are short, so what can is done over all of them at once."""
+    if refine > 1:
+        for k in range(len(Z)):
+            normals(Z[k], first, tick, 2 * k + player, replica, key, refine)
+        return
+    for k in range(len(Z)):
+        _uniforms(Z[k], first // 2, tick, 2 * k + player, replica, key)
+    _box_muller(Z.reshape(Z.size))
 
 
 def initial_generator(seed: int, replica: int, player: int) -> np.random.Generator:

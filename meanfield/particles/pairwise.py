@@ -11,7 +11,6 @@ from meanfield.measures import Measure
 from meanfield.particles.blocks import blocked, flat
 from meanfield.particles.kernels import (
     Player,
-    Scratch,
     State,
     add_weights,
     block_move,
@@ -20,6 +19,7 @@ from meanfield.particles.kernels import (
     noise_of,
     reweigh,
     scratch,
+    velocity,
 )
 
 Forces = list[tuple[Array, Array]]
@@ -62,27 +62,29 @@ def run(
 
 def _euler(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
     for me, s, (U, G) in zip(players, states, forces(game, states, counts), strict=True):
-        push(me, s, U, G, 1.0, noise_of(me, True), k)
+        push(me, s, s, U, G, 1.0, noise_of(me, True), k)
 
 
 def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
     for me, s in zip(players, states, strict=True):
-        kick(me, s, 2 * k, scratch(s))
+        kick(me, s, 2 * k, scratch(me, s))
     middle = [State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums) for s in states]
-    for me, s, (U, G) in zip(players, middle, forces(game, states, counts), strict=True):
-        push(me, s, U, G, 0.5, 0.0, k)
-    for me, s, (U, G) in zip(players, states, forces(game, middle, counts), strict=True):
-        push(me, s, U, G, 1.0, 0.0, k)
-        kick(me, s, 2 * k + 1, scratch(s))
+    for me, at, s, (U, G) in zip(players, states, middle, forces(game, states, counts), strict=True):
+        push(me, at, s, U, G, 0.5, 0.0, k)
+    for me, at, s, (U, G) in zip(players, middle, states, forces(game, middle, counts), strict=True):
+        push(me, at, s, U, G, 1.0, 0.0, k)
+        kick(me, s, 2 * k + 1, scratch(me, s))
 
 
 @kernel
-def push(me: Player, s: State, U: Array, G: Array, part: float, noise: float, k: int) -> None:
+def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int) -> None:
     """`lowrank.push` along given forces of all blocks."""
-    room = scratch(s)
-    for b in range(len(s.x)):
-        r = Scratch(room.v, U[b], room.t, G[b], room.Z)
+    r = scratch(me, to)
+    for b in range(len(to.x)):
+        r.UG[0] = U[b]
+        r.UG[1:] = G[b]
         if noise > 0.0:
-            draw(me, s.x[b], b, k, r.t, r.Z)
-        block_move(me, part, noise, s, b, r)
-    reweigh(me, s)
+            draw(me, to.x[b], b, k, r.Z)
+        velocity(me, part, noise, at.x[b], r)
+        block_move(me, part, to, b, r)
+    reweigh(me, to)

@@ -1,0 +1,121 @@
+"""Features of a block of lanes: cosines and sines of all modes on a torus, S x on a sphere.
+
+One sine and one cosine an angle, and then multiplications: the powers of e^{iwx} four at a time from the
+four before, and a mode in several angles as the product of one power an angle. The error of the power m
+is below (m/4 + 4) 4e-16, that of rounding the phase w m x itself being m x 1e-16.
+"""
+
+from __future__ import annotations
+
+from meanfield.checks import Array
+from meanfield.fastmath import CONTRACT, sincos
+from meanfield.jit import kernel
+from meanfield.particles.product import TILE, product, times
+
+
+@kernel(counted=False)
+def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array, x: Array, P: Array, F: Array) -> None:
+    """F (2J, lanes): cosines, then sines of the modes at a block x (a, lanes); F = S x on a sphere.
+
+    P (rows, lanes) is room for the powers up to top (a,). Without room for them the modes are a ladder
+    0, 1, ... or 1, 2, ... in one angle, powers themselves (top[0] >= 0), or too high and too few for powers:
+    then every phase is taken by itself.
+    """
+    if sphere:
+        product(matrix, x, F)
+        return
+    J = len(modes)
+    if len(P) == 0 and top[0] >= 0:
+        powers(wave, modes[0, 0], J, x[0], F)
+        return
+    if len(P) == 0:
+        for j in range(J):
+            phases(matrix, j, x, F[j], F[J + j])
+        return
+    base = 0
+    for a in range(len(x)):
+        powers(wave, 0, top[a] + 1, x[a], P[base : base + 2 * (top[a] + 1)])
+        base += 2 * (top[a] + 1)
+    for j in range(J):
+        base = 0
+        for a in range(len(x)):
+            k, rows = modes[j, a], top[a] + 1
+            size, sign = base + abs(k), 1.0 if k >= 0 else -1.0
+            for i in range(0, x.shape[1], TILE):
+                if a == 0:
+                    times(P, size, size + rows, sign, P, 0, rows, F, j, J + j, i)  # row 0 of cosines is 1
+                else:
+                    times(P, size, size + rows, sign, F, j, J + j, F, j, J + j, i)
+            base += 2 * rows
+
+
+@kernel(counted=False, fastmath=CONTRACT)
+def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
+    """Cosine and sine of waves_j . x for a block x (a, lanes)."""
+    for i in range(len(c)):
+        phase = 0.0
+        for a in range(len(x)):
+            phase += matrix[j, a] * x[a, i]
+        s[i], c[i] = sincos(phase)
+
+
+@kernel(counted=False, fastmath=CONTRACT)
+def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
+    """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their sines."""
+    n, R = len(x), count
+    if first == 0:
+        for i in range(n):
+            P[0, i], P[R, i] = 1.0, 0.0
+    one = 1 - first
+    if one >= R:
+        return
+    for i in range(n):
+        s, c = sincos(wave * x[i])
+        P[one, i], P[R + one, i] = c, s
+    for r in range(one + 1, R):
+        h = 4 if r >= one + 4 else (r - one + 1) // 2  # the power m = r - one + 1 from m - h
+        for i in range(0, n, TILE):
+            times(P, one + h - 1, R + one + h - 1, 1.0, P, r - h, R + r - h, P, r, R + r, i)
+
+
+# Sums over lanes may be reordered, or they would run one addition at a time.
+@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+def add_means(F: Array, w: Array, m: Array) -> None:
+    """m (K,) += F w for F (K, lanes), four rows at a time."""
+    K, n = F.shape
+    whole = K - K % 4
+    for k in range(0, whole, 4):
+        p, q, r, s = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            p += w[i] * F[k, i]
+            q += w[i] * F[k + 1, i]
+            r += w[i] * F[k + 2, i]
+            s += w[i] * F[k + 3, i]
+        m[k] += p
+        m[k + 1] += q
+        m[k + 2] += r
+        m[k + 3] += s
+    for k in range(whole, K):
+        p = 0.0
+        for i in range(n):
+            p += w[i] * F[k, i]
+        m[k] += p
+
+
+@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+def add_squares(x: Array, w: Array, m: Array) -> None:
+    """m (d,) += means of the squares of the coordinates of a block x (d, lanes)."""
+    for k in range(len(x)):
+        total = 0.0
+        for i in range(len(w)):
+            total += w[i] * (x[k, i] * x[k, i])
+        m[k] += total
+
+
+@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+def dot(u: Array, v: Array) -> float:
+    """sum of u v."""
+    total = 0.0
+    for i in range(len(u)):
+        total += u[i] * v[i]
+    return total
