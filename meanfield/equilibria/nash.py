@@ -12,7 +12,7 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged, real, whole
 from meanfield.equilibria.support import clustered, refine, uniqueness
-from meanfield.games.base import Game
+from meanfield.games.base import SIGNS, Game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches
 from meanfield.storage.results import Result
@@ -81,7 +81,8 @@ def nash(
             best = _refined(game, oracle, best)
         if best.error <= tol * scale:
             break
-        grown = [_grown(game, p, supports[p], responses[p], 1e-3 * found.error) for p in (0, 1)]
+        gains = [SIGNS[p] * found.value - responses[p].value for p in (0, 1)]
+        grown = [_grown(game, p, supports[p], responses[p], 0.9 * max(gains[p], 0.0)) for p in (0, 1)]
         if all(len(new) == len(old) for new, old in zip(grown, supports, strict=True)):
             break
         supports = grown
@@ -133,7 +134,7 @@ def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
 
 
 def _grown(game: Game, p: int, support: Array, response: Response, slack: float) -> Array:
-    """The support with the best response added, and its near-ties, unless they are there already."""
+    """The support with the best response added, and what is nearly as good, unless they are there already."""
     M = game.manifolds[p]
     for point, value in zip(response.minimisers, response.values, strict=True):
         if value <= response.value + slack and M.distance(support, point).min() > NEAR:
