@@ -25,11 +25,11 @@ from meanfield.meshes import Mesh, torus_mesh
 
 # Records whose fields say all: kind -> home.
 RECORDS = {
-    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Start": "start", "Concentrated": "start",
+    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Memory": "flows", "Schedule": "flows", "Start": "start", "Concentrated": "start",
     "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
     "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
     "Partial": "studies.compare", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
-    "Stability": "equilibria.stability",
+    "Stability": "equilibria.stability", "Polished": "equilibria.polish", "GibbsPath": "equilibria.path",
 }  # fmt: skip
 # Constructors of games that a file may name.
 HOMES = {

@@ -32,6 +32,7 @@ ENGINES = {
     "characteristics": ("characteristics", "Characteristics", 1e-10),
     "muscl": ("muscl", "Muscl", 1e-6),
     "best-response": ("best_response", "FictitiousPlay", 1e-3),
+    "splitting": ("splitting", "Splitting", 1e-3),
 }
 
 Diagnostic = Callable[[Measure, Measure], Any]
@@ -39,8 +40,10 @@ Diagnostic = Callable[[Measure, Measure], Any]
 
 def default_engine(game: Game, flow: Flow) -> str:
     """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of quadratic games
-    on S^2; finite volumes for those of any other loss, characteristics for flows without diffusion, and the
-    best-response flow's own engine."""
+    on S^2; finite volumes for those of any other loss, characteristics for flows without diffusion, the
+    best-response flow's own engine, and splitting for flows with memory, schedules or several parts."""
+    if flow.composite:
+        return "splitting"
     if flow.responds:
         return "best-response"
     if not flow.diffuses:
@@ -72,7 +75,9 @@ def build(
     name = engine or default_engine(game, flow)
     if name not in ENGINES:
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
-    if flow.responds != (name == "best-response"):
+    if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
+        raise ValueError(f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"')
+    if name != "splitting" and flow.responds != (name == "best-response"):
         raise ValueError(f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring")
     module, kind, usual = ENGINES[name]
     return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
@@ -113,7 +118,7 @@ def solve(
     cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for harmonics,
     the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
     Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
-    "muscl" or "best-response"; by default from the game and the flow. step: a given time step;
+    "muscl", "best-response" or "splitting"; by default from the game and the flow. step: a given time step;
     by default it is controlled to `tol`. save_every: time between saved states (default time / 100).
     diagnostics: name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the
     engine watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a

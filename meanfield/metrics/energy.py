@@ -83,6 +83,8 @@ def log_partition(exponent: Array, mesh: Mesh) -> float:
 def temperatures(beta: Number | Flow) -> tuple[float, float]:
     """(1/beta_x, 1/beta_y) of a number, a pair or a flow."""
     if isinstance(beta, Flow):
+        if beta.cooling is not None:
+            raise ValueError("the temperature of this flow changes with time; give beta as a number or a pair")
         return beta.temperature
     pair = beta if isinstance(beta, (tuple, list)) else (beta, beta)
     if len(pair) != 2:
