@@ -71,6 +71,9 @@ class Torus:
         object.__setattr__(self, "d", whole("Torus d", self.d))
         object.__setattr__(self, "period", real("Torus period", self.period, 0.0, strict=True))
 
+    def __repr__(self) -> str:
+        return f"Torus({self.d})" if self.period == 2 * np.pi else f"Torus({self.d}, period={self.period:g})"
+
     @property
     def dim(self) -> int:
         return self.d
@@ -139,6 +142,9 @@ class Sphere:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "d", whole("Sphere d", self.d))
+
+    def __repr__(self) -> str:
+        return f"Sphere({self.d})"
 
     @property
     def dim(self) -> int:
