@@ -93,7 +93,7 @@ def _uninterrupted(what: str, file: Path) -> tuple[Any, float]:
 
 
 def _killed(what: str, file: Path, seconds: float, wanted: int, rng: Any) -> tuple[int, int, int, Any]:
-    """Kill until `wanted` kills have left a file, then finish: kills, those without a file, unreadable files, result."""
+    """Kill until `wanted` kills have left a file, then finish: kills, bare ones, unreadable files, result."""
     target = file.with_name(f"{file.stem}-killed.h5")
     kills = bare = unreadable = 0
     while kills - bare < wanted:

@@ -83,9 +83,10 @@ def game(spec: Spec) -> Game:
     given = spec.section("game", {"name": text, **GAMES[name]})
     given.pop("name", None)
     try:
-        return _made(name, given)
+        return _made(name, dict(given))
     except (ValueError, TypeError) as error:
-        raise spec.fail(_culprit("game", given, error), one_line(error)) from None
+        key = ("game", "expression") if isinstance(error, games.ExpressionError) else _culprit("game", given, error)
+        raise spec.fail(key, one_line(error)) from None
 
 
 def _made(name: str, given: dict[str, Any]) -> Game:

@@ -117,7 +117,7 @@ def _difference(held: Any, wanted: dict[str, Any]) -> str:
         return ""
     names = [key for key in wanted if key not in held or not same(held[key], wanted[key])]
     inner = [
-        f"{key}={held[key].get(k)!r} there, {wanted[key].get(k)!r} here"
+        f"{k}: {held[key].get(k)!r} there, {wanted[key].get(k)!r} here"
         for key in names
         if isinstance(wanted[key], dict) and isinstance(held.get(key), dict)
         for k in {**wanted[key], **held[key]}

@@ -32,7 +32,7 @@ def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
     """A list or tuple as named items: stacked where it holds equal arrays or numbers of one type."""
     kind = type(sequence).__name__
     first = sequence[0] if sequence else None
-    if isinstance(first, np.ndarray) and all(_alike(first, item) for item in sequence):
+    if isinstance(first, np.ndarray) and first.ndim and all(_alike(first, item) for item in sequence):
         return [("stack", np.stack(sequence))], f"{kind} of arrays"
     if type(first) in (int, float) and len(sequence) > 3 and all(type(v) is type(first) for v in sequence):
         numbers = np.array(sequence)
@@ -40,7 +40,7 @@ def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
             return [("numbers", numbers)], f"{kind} of {type(first).__name__}"
     if isinstance(first, tuple) and first and len(sequence) > 1 and all(_matches(first, t) for t in sequence):
         columns = list(zip(*sequence, strict=True))
-        if all(isinstance(c[0], np.ndarray) and all(_alike(c[0], v) for v in c) for c in columns):
+        if all(isinstance(c[0], np.ndarray) and c[0].ndim and all(_alike(c[0], v) for v in c) for c in columns):
             return [(str(k), np.stack(c)) for k, c in enumerate(columns)], f"{kind} of tuples"
     return [(str(k), item) for k, item in enumerate(sequence)], kind
 
@@ -127,7 +127,7 @@ def read(group: Any) -> Any:
 
 def _dataset(member: Any) -> Any:
     value = member[()]
-    return _text(value) if isinstance(value, (str, bytes)) else value
+    return _text(value) if isinstance(value, (str, bytes)) else np.asarray(value)
 
 
 def _attribute(value: Any) -> Any:

@@ -1,0 +1,274 @@
+"""The command line: the examples run, bad input gets one line and writes nothing, a stopped run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.cli import main
+from meanfield.cli.examples import shipped
+from meanfield.cli.schema import positions
+from meanfield.describe import describe, same
+
+SMALL = """\
+title = "small"
+
+[game]
+name = "oscillator"
+coupling = 2.0
+
+[flow]
+name = "Langevin"
+beta = 10.0
+
+[start]
+x = {center = 1.0, width = 0.1}
+y = {density = "1 + 0.5*cos(y)"}
+
+[run]
+level = "particles"
+time = 0.2
+step = 0.01
+particles = [20, 30]
+
+[compare]
+time = 0.1
+particles = [10, 40]
+replicas = 3
+
+[gibbs]
+cells = 48
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return "small.toml"
+
+
+def test_run_writes_what_simulate_gives(file, capsys):
+    assert main(["run", file]) == 0
+    held, game = mf.load("small.h5"), mf.games.oscillator(2.0)
+    start = mf.Start(x=mf.concentrated(1.0, 0.1), y=mf.games.density("1 + 0.5*cos(y)"))
+    direct = mf.simulate(game, mf.Langevin(10.0), start, time=0.2, step=0.01, particles=(20, 30))
+    assert same(describe(held), describe(direct))
+    out = capsys.readouterr().out
+    for told in (
+        "20 and 30 particles, 20 steps of 0.01",
+        "of memory",
+        "of disk",
+        "wrote small.h5",
+        "next: meanfield show",
+    ):
+        assert told in out
+
+
+def test_settings_override_the_file(file):
+    assert (
+        main(["run", file, "--quiet", "--out", "other.h5", "--set", "run.seed=7", "--set", "flow.beta=[5, 6.0]"]) == 0
+    )
+    held = mf.load("other.h5")
+    assert held.provenance["seed"] == 7 and held.flow == mf.Langevin((5.0, 6.0))
+
+
+def test_quiet_says_nothing(file, capsys):
+    assert main(["run", file, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_other_commands(file, capsys):
+    for command in ("compare", "gibbs", "nash"):
+        assert main([command, file, "--quiet"]) == 0
+        assert main(["show", f"small-{command}.h5"]) == 0
+        assert os.path.getsize(f"small-{command}.png") > 5000
+    assert mf.load("small-gibbs.h5").residual < 1e-12 and mf.load("small-gibbs.h5").beta == (10.0, 10.0)
+    assert len(mf.load("small-compare.h5").samples["ni"][1]) == 3
+    assert mf.load("small-nash.h5").error < 1e-8
+    assert "exponent of W2^2" in capsys.readouterr().out
+
+
+def test_show_draws_exports_and_cites_from_the_file_alone(file, capsys):
+    main(["run", file, "--quiet"])
+    os.unlink("small.toml")
+    assert main(["show", "small.h5", "--export", "a.csv", "--export", "a.npz", "--cite", "--out", "b.png"]) == 0
+    out = capsys.readouterr().out
+    assert "Trajectory" in out and "finished" in out and "value: " in out and "Salmon" in out
+    assert os.path.getsize("b.png") > 5000 and os.path.exists("a.csv") and os.path.exists("a.npz")
+
+
+def test_a_second_run_finds_the_first(file, capsys):
+    main(["run", file, "--quiet"])
+    before = Path("small.h5").read_bytes()
+    assert main(["run", file]) == 0 and main(["resume", "small.h5"]) == 0
+    assert "there already" in (out := capsys.readouterr().out) and "is finished" in out
+    assert main(["run", file, "--set", "run.seed=1"]) == 2
+    assert "holds another run" in capsys.readouterr().err
+    assert Path("small.h5").read_bytes() == before
+
+
+BAD = [
+    ("[gam]\nname = 'x'", "bad.toml, line 1: gam: there is no such section; did you mean 'game'?"),
+    (
+        "title = 1\n[game]\nname = 'oscilator'",
+        "line 3: game.name: there is no game 'oscilator'; did you mean 'oscillator'?",
+    ),
+    (SMALL.replace("coupling", "cupling"), "line 5: game.cupling: there is no such key; did you mean 'coupling'?"),
+    (SMALL.replace("coupling = 2.0", 'coupling = "2"'), "line 5: game.coupling: must be a number, got '2'"),
+    (SMALL.replace("coupling = 2.0", "coupling = nan"), "line 5: game"),
+    (SMALL.replace("beta = 10.0", "beta = -1.0"), "line 9: flow.beta: beta must be above 0, got -1"),
+    (SMALL.replace("beta = 10.0", "beta = [1.0, 2.0, 3.0]"), "must be one value or two (for x, for y), got 3"),
+    (SMALL.replace("beta = 10.0", ""), "Langevin needs beta"),
+    (SMALL.replace('"Langevin"', '"Langevine"'), "line 8: flow.name: there is no flow 'Langevine'; did you mean"),
+    (SMALL.replace("width = 0.1", "width = 0"), "line 12: start.x: width must be above 0"),
+    (SMALL.replace("cos(y)", "coz(y)"), "line 13: start.y: 'coz' is not known; did you mean cos?"),
+    (SMALL.replace("center = 1.0", "center = [1.0, 2.0]"), "line 12: start.x"),
+    (
+        SMALL.replace("particles = [20, 30]", "particles = 2.5"),
+        "line 19: run.particles: must be a whole number, got 2.5",
+    ),
+    (
+        SMALL.replace("particles = [20, 30]", "partciles = 20"),
+        "line 19: run.partciles: there is no such key; did you mean",
+    ),
+    (SMALL.replace("particles = [20, 30]", "cells = 20"), 'line 19: run.cells: belongs to level = "field"'),
+    (SMALL.replace("particles = [20, 30]", "particles = 0"), "particles must be at least 1, got 0"),
+    (SMALL.replace("step = 0.01", "step = 0.03"), "time must be a whole number of steps"),
+    (SMALL.replace("beta = 10.0", "beta = 0.001"), "unstable step"),
+    (SMALL.replace("time = 0.2\n", ""), "line 15: run: time is missing"),
+    (SMALL.replace('"particles"', '"partikles"'), "must be one of field, particles, got 'partikles'; did you mean"),
+    (SMALL.replace("[run]", "[run"), "is not valid TOML"),
+    (
+        SMALL.replace('name = "oscillator"\ncoupling = 2.0', '\nexpression = "cos(x - z)"'),
+        "line 4: game.expression: 'z' is not known",
+    ),
+    (SMALL.replace('name = "oscillator"\ncoupling = 2.0', 'expression = "__import__(1)"'), "'__import__' is not known"),
+    (SMALL.replace("[gibbs]", "[output]\nfile = 'a.txt'\n[gibbs]"), "must end in .h5"),
+    (
+        "[game]\nname = 'trigonometric'\nterms = [[1]]\n[flow]\nname='Wasserstein'",
+        "line 3: game.terms: terms[0] must be",
+    ),
+    ("", "there is no [game]"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD)
+def test_bad_input_gets_one_line_and_writes_nothing(text, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.toml").write_text(text)
+    assert main(["run", "bad.toml"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and error.startswith("meanfield: ")
+    assert os.listdir(tmp_path) == ["bad.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.toml"], "there is no file none.toml"),
+        (["run", "small.toml", "--set", "nonsense"], "must look like section.key=value"),
+        (
+            ["run", "small.toml", "--set", "run.tme=1"],
+            "--set run.tme: run.tme: there is no such key; did you mean 'time'?",
+        ),
+        (["run", "small.toml", "--out", "no/where.h5"], "does not exist; make it first"),
+        (["show", "none.h5"], "there is no file none.h5"),
+        (["show", "small.toml"], "a file of another kind"),
+        (["resume", "small.toml"], "a file of another kind"),
+        (["examples", "oscilator"], "did you mean 'oscillator.toml'?"),
+    ],
+)
+def test_bad_arguments(arguments, message, file, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert os.listdir(".") == ["small.toml"]
+
+
+def test_a_cut_file_is_refused(file, capsys):
+    main(["run", file, "--quiet"])
+    data = Path("small.h5").read_bytes()
+    Path("small.h5").write_bytes(data[: len(data) // 2])
+    for arguments in (["show", "small.h5"], ["resume", "small.h5"], ["run", file]):
+        assert main(arguments) == 2
+        assert "cut short" in capsys.readouterr().err
+    assert Path("small.h5").stat().st_size == len(data) // 2
+
+
+def test_lines_of_keys():
+    found = positions('a = 1\n[b]\nc = {d = 2}\n"e f" = 3\n[b.g]\nh.i = 4\n')
+    assert found[("a",)] == 1 and found[("b", "c", "d")] == 3 and found[("b", "e f")] == 4
+    assert found[("b", "g", "h", "i")] == 6
+
+
+SHORTER = {"particles": ["run.step=0.001", "run.time=0.002", "run.save_every=0.001"], "field": ["run.time=0.02"]}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_example_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["examples", name]) == 0
+    content = tomllib.loads(shipped()[name])
+    level = content["run"].get("level", "field")
+    changes = SHORTER[level] + ([] if level == "field" or content["run"]["particles"] == 2 else ["run.particles=20"])
+    assert main(["run", name, *(f"--set={change}" for change in changes)]) == 0
+    assert len(mf.load(name.replace(".toml", ".h5"))) >= 3
+
+
+def test_every_known_game_and_flow_has_an_example():
+    from meanfield.cli.build import FLOWS, GAMES
+
+    held = [tomllib.loads(content) for content in shipped().values()]
+    games = {c["game"].get("name", "expression") for c in held}
+    assert games >= set(GAMES) - {"polynomial_from"}
+    assert {c["flow"]["name"] for c in held} >= set(FLOWS) - {"Flow"}
+    assert {c["game"].get("which") for c in held} >= {"circle", "torus", "sphere"}
+    assert sum(name.startswith("paper") for name in shipped()) >= 4
+
+
+def test_examples_are_listed_and_never_overwritten(file, capsys):
+    assert main(["examples"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in shipped()) and main(["examples", "oscillator"]) == 0
+    assert main(["examples", "oscillator"]) == 2 and "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["compare"], ["gibbs"], ["nash"], ["resume"], ["show"], ["examples"]])
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--help"])
+    out = capsys.readouterr().out
+    assert left.value.code == 0 and "exit codes:" in out and all(len(line) <= 120 for line in out.splitlines())
+    if command == ["run"]:
+        for word in ("[game]", "[flow]", "[start]", "[run]", "[output]", "oscillator", "Langevin", "save_every"):
+            assert word in out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file):
+    longer = ["--set", "run.time=400.0", "--set", "run.save_every=0.5", "--set", "run.particles=50"]
+    run = [sys.executable, "-m", "meanfield.cli"]
+    process = subprocess.Popen(
+        [*run, "run", file, *longer], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not os.path.exists("small.h5") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == code and "meanfield resume small.h5" in error
+    assert main(["resume", "small.h5", "--quiet"]) == 0
+    assert main(["run", file, *longer, "--quiet", "--out", "whole.h5"]) == 0
+    a, b = mf.load("small.h5"), mf.load("whole.h5")
+    assert len(a) == 801 and same(describe(a), describe(b))
+    assert np.isfinite(a.diagnostics["value"]).all()
