@@ -120,17 +120,26 @@ class Labels:
         """The numbers of `diagnostics`."""
         _, gain, _ = self.split(z)
         p = self.log_density(z)
+        held = np.isfinite(self.log_masses)
         with np.errstate(over="ignore"):  # a Dirac mass in the making soon has no finite density
             peak = float("nan") if p is None else float(np.exp(p.max()))
         return {
             "peak": peak,
-            "log_weight": float((self.log_masses + gain).min() - self._excess(gain)),
+            "log_weight": float(np.min(self.log_masses + gain, where=held, initial=np.inf) - self._excess(gain)),
+            "labels": len(self.points),
             "separation": self.separation(z),
             "jump": self.jump(z),
         }
 
+    def distrust(self, jump: float) -> str:
+        """What to say where `jump` exceeds TRUSTED_JUMP."""
+        return (
+            "stand so far apart, or differ so much in weight, that means over them are no longer trusted "
+            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels that are refined"
+        )
+
     def separation(self, z: Array) -> float:
-        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN for atoms."""
+        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without a mesh."""
         if self.mesh is None or not len(self._first_gaps):
             return float("nan")
         return float((self._gaps(self.split(z)[0]) / self._first_gaps).max())
