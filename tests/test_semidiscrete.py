@@ -5,9 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import meanfield as mf
+from meanfield.checks import NotConverged
+from meanfield.metrics import w2_details, w2_squared
+from meanfield.metrics.laguerre_sphere import sphere_w2_squared
 from meanfield.metrics.laguerre_torus import torus_w2_squared
 
 ONE = np.ones((5, 7))
+T2, S2 = mf.Torus(2, 1.0), mf.Sphere(2)
+RNG = np.random.default_rng(0)
+
+
+def lumpy(shape, rng):
+    return rng.random(shape) + 0.2
+
+
+def torus_density(values, torus=T2):
+    return mf.Density((values / values.sum()).ravel(), mf.mesh(torus, values.shape))
+
+
+def sphere_density(tilt, cells):
+    mesh = mf.mesh(S2, cells)
+    m = (1 + mesh.nodes @ np.asarray(tilt)) * mesh.volumes
+    return mf.Density(m / m.sum(), mesh)
+
+
+def atoms(manifold, n, rng, power=1.0):
+    m = rng.exponential(size=n) ** power
+    return mf.Measure(manifold.sample(n, rng), m / m.sum(), manifold)
 
 
 def test_one_atom_has_the_second_moment_of_the_square():
@@ -20,3 +45,159 @@ def test_a_lattice_of_atoms_has_squares_for_cells():
         x = np.stack(np.meshgrid(np.arange(k) / k, np.arange(k) / k), -1).reshape(-1, 2) + 0.01
         value = torus_w2_squared(x, np.full(k * k, 1 / k**2), ONE)
         assert value == pytest.approx(1 / (6 * k * k), rel=1e-12)
+
+
+def test_torus_against_linear_programs_on_refined_grids():
+    """Atoms at the nodes of grids refined 2^k times: h^2/6 too much, exactly up to the next order."""
+    rng = np.random.default_rng(1)
+    mu, values = atoms(T2, 12, rng), lumpy((6, 6), rng)
+    exact = w2_squared(mu, torus_density(values), method="semidiscrete")
+    programs = []
+    for r in (3, 9):
+        # Cells are centred at nodes: an odd refinement keeps the cells' borders.
+        fine = np.roll(np.repeat(np.repeat(values, r, 0), r, 1), -(r // 2), (0, 1))
+        programs.append(w2_squared(mu, torus_density(fine), method="discrete"))
+    coarse, fine = programs
+    assert abs(fine - exact) < 0.2 * abs(coarse - exact)
+    assert fine + (fine - coarse) / 8 == pytest.approx(exact, rel=2e-3)
+
+
+def test_product_measures_are_solved_axis_by_axis():
+    """Atoms on a tensor grid with product weights against a product density: the circles' W2^2 add up."""
+    rng = np.random.default_rng(2)
+    circle = mf.Torus(1, 1.0)
+    sides, densities = [atoms(circle, n, rng) for n in (5, 4)], [lumpy(n, rng) for n in (8, 6)]
+    points = np.stack(np.meshgrid(sides[0].points[:, 0], sides[1].points[:, 0], indexing="ij"), -1).reshape(-1, 2)
+    mu = mf.Measure(points, np.outer(sides[0].masses, sides[1].masses).ravel(), T2)
+    value = w2_squared(mu, torus_density(np.outer(*densities)), method="semidiscrete")
+    parts = [
+        w2_squared(s, mf.Density(d / d.sum(), mf.mesh(circle, len(d)))) for s, d in zip(sides, densities, strict=True)
+    ]
+    assert value == pytest.approx(sum(parts), rel=1e-11)
+
+
+def test_torus_symmetries():
+    rng = np.random.default_rng(3)
+    mu, values = atoms(T2, 40, rng), lumpy((8, 8), rng)
+    value = w2_squared(mu, torus_density(values))
+    moved = mf.Measure(mu.points + np.array([3 / 8, -1 / 8]), mu.masses, T2)
+    assert w2_squared(moved, torus_density(np.roll(values, (3, -1), (0, 1)))) == pytest.approx(value, rel=1e-12)
+    swapped = mf.Measure(mu.points[::-1, ::-1], mu.masses[::-1], T2)
+    assert w2_squared(torus_density(values.T), swapped) == pytest.approx(value, rel=1e-12)
+    wide = mf.Torus(2, 3.0)
+    scaled = w2_squared(mf.Measure(3 * mu.points, mu.masses, wide), torus_density(values, wide))
+    assert scaled == pytest.approx(9 * value, rel=1e-12)
+    halves = mf.Measure(np.repeat(mu.points, 2, 0), np.repeat(mu.masses / 2, 2), T2)
+    assert w2_squared(halves, torus_density(values)) == pytest.approx(value, rel=1e-12)
+    refined = np.roll(np.repeat(np.repeat(values, 3, 0), 3, 1), -1, (0, 1))
+    assert w2_squared(mu, torus_density(refined)) == pytest.approx(value, rel=1e-11)
+
+
+@pytest.mark.parametrize("case", ["weights", "cluster", "two clusters", "half a hole", "islands"])
+def test_hard_cases_agree_with_programs_or_raise(case):
+    rng = np.random.default_rng(4)
+    n, values = 150, np.ones((21, 21))
+    x, m = rng.random((n, 2)), np.ones(n)
+    if case == "weights":
+        m = np.exp(2 * rng.standard_normal(n))
+    if case == "cluster":
+        x = 0.01 * rng.standard_normal((n, 2)) % 1
+    if case == "two clusters":
+        x = np.array([[0.2, 0.2], [0.7, 0.7]])[rng.integers(0, 2, n)] + 1e-3 * rng.standard_normal((n, 2))
+    if case == "half a hole":
+        values[:10] = 0
+    if case == "islands":
+        values[:] = 0
+        values[2:5, 2:5], values[12:14, 8:10] = 1, 2
+    mu, density = mf.Measure(x, m / m.sum(), T2), torus_density(values)
+    exact = w2_details(mu, density)
+    assert exact.method == "semidiscrete" and exact.exact
+    program = w2_squared(mu, density, method="discrete")
+    # |W2 - W2'| <= W2(density, its nodes) = h / sqrt 6.
+    assert abs(np.sqrt(exact.squared) - np.sqrt(program)) <= 1 / 21 / np.sqrt(6)
+    for r in (3,):
+        fine = np.roll(np.repeat(np.repeat(values, r, 0), r, 1), -1, (0, 1))
+        finer = w2_squared(mu, torus_density(fine), method="discrete")
+        assert finer + (finer - program) / 8 == pytest.approx(exact.squared, rel=0.03)
+
+
+def test_one_atom_on_the_sphere_is_refused_by_the_hull_and_served_by_programs():
+    mu = mf.Measure([[0.0, 0.0, 1.0]], None, S2)
+    with pytest.raises(NotConverged, match="flat"):
+        w2_squared(mu, mf.uniform(S2), method="semidiscrete")
+    found = w2_details(mu, mf.uniform(S2))
+    assert found.method == "discrete" and not found.exact and "flat" in found.note
+    # E d^2 = int_0^pi r^2 sin r dr / 2 = (pi^2 - 4)/2
+    assert found.squared == pytest.approx((np.pi**2 - 4) / 2, rel=1e-3)
+
+
+def test_octahedron_has_eight_triangles_for_faces():
+    """Six atoms on the axes: cells are the cube's faces seen from within, E d^2 by a fine sum."""
+    mu = mf.Measure(np.concatenate([np.eye(3), -np.eye(3)]), None, S2)
+    k = 400
+    t = (np.arange(k) + 0.5) / k * 2 - 1
+    u, v = np.meshgrid(t, t)
+    area, angle = (1 + u * u + v * v) ** -1.5, np.arctan(np.hypot(u, v))
+    expected = (area * angle**2).sum() / area.sum()
+    assert w2_squared(mu, mf.uniform(S2)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_sphere_against_linear_programs():
+    """An upper bound: hardly above the programs for even atoms, more where mass travels far."""
+    rng = np.random.default_rng(5)
+    even = mf.mesh(S2, 42).nodes + 0.05 * rng.standard_normal((42, 3))
+    near = mf.Measure(even / np.linalg.norm(even, axis=1, keepdims=True), None, S2)
+    for mu, tilt, excess in ((near, (0, 0, 0), 1e-3), (atoms(S2, 40, rng, 0.3), (0.5, 0, 0.3), 1e-2)):
+        bound = w2_details(mu, sphere_density(tilt, 2562))
+        assert bound.method == "semidiscrete" and not bound.exact
+        coarse, fine = (w2_squared(mu, sphere_density(tilt, c), method="discrete") for c in (642, 2562))
+        program = fine + (fine - coarse) / 3
+        print(bound.squared / program - 1)
+        assert (1 - 1e-3) * program <= bound.squared <= (1 + excess) * program
+
+
+def test_sphere_symmetries_and_the_mesh_route():
+    rng = np.random.default_rng(6)
+    mu, even = atoms(S2, 60, rng, 0.5), mf.uniform(S2)
+    value = w2_squared(mu, even)
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    assert w2_squared(mf.Measure(mu.points @ turn, mu.masses, S2), even) == pytest.approx(value, rel=1e-12)
+    nodes, weights = even.mesh.nodes, even.masses
+    assert sphere_w2_squared(mu.points, mu.masses, nodes, weights) == pytest.approx(value, rel=1e-11)
+    tilted = sphere_density((0.4, 0.1, 0), 642)
+    turned = sphere_w2_squared(mu.points @ turn, mu.masses, tilted.mesh.nodes @ turn, tilted.masses)
+    assert turned == pytest.approx(w2_squared(mu, tilted), rel=1e-11)
+
+
+def test_far_measures_on_the_sphere_fall_back_and_say_so():
+    rng = np.random.default_rng(7)
+    pole = rng.standard_normal((30, 3)) * 0.1 + [0, 0, 1]
+    mu = mf.Measure(pole / np.linalg.norm(pole, axis=1, keepdims=True), None, S2)
+    density = sphere_density((0, 0, 0.5), 642)
+    found = w2_details(mu, density)
+    assert found.method == "discrete" and "quarter turn" in found.note
+
+
+def test_extrinsic_distances():
+    rng = np.random.default_rng(8)
+    for manifold in (S2, T2, mf.Torus(1, 2.0)):
+        x, y = manifold.sample(1, rng), manifold.sample(1, rng)
+        a, b = mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)
+        chord = np.sum((x - y) ** 2)
+        if manifold is not S2:
+            P = manifold.period
+            chord = np.sum(np.abs(np.exp(2j * np.pi * x / P) - np.exp(2j * np.pi * y / P)) ** 2) * (P / 2 / np.pi) ** 2
+        assert w2_squared(a, b, metric="extrinsic") == pytest.approx(chord, rel=1e-12)
+    with pytest.raises(ValueError, match="extrinsic"):
+        w2_squared(atoms(S2, 5, rng), mf.uniform(S2), metric="extrinsic")
+
+
+def test_bad_input():
+    rng = np.random.default_rng(9)
+    mu = atoms(T2, 5, rng)
+    with pytest.raises(ValueError, match="method"):
+        w2_squared(mu, mf.uniform(T2), method="best")
+    with pytest.raises(ValueError, match="metric"):
+        w2_squared(mu, mu, metric="taxi")
+    with pytest.raises(ValueError, match="semidiscrete"):
+        w2_squared(mu, mu, method="semidiscrete")

@@ -2,11 +2,12 @@
 
 from meanfield.metrics.energy import free_energy, gibbs_measures, kl, regularised_nikaido_isoda
 from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError, nikaido_isoda
-from meanfield.metrics.wasserstein import prepare, w2, w2_squared
+from meanfield.metrics.wasserstein import Transport, prepare, w2, w2_details, w2_squared
 
 __all__ = [
     "NikaidoIsoda",
     "NikaidoIsodaError",
+    "Transport",
     "free_energy",
     "gibbs_measures",
     "kl",
@@ -14,5 +15,6 @@ __all__ = [
     "prepare",
     "regularised_nikaido_isoda",
     "w2",
+    "w2_details",
     "w2_squared",
 ]

@@ -31,14 +31,14 @@ class Cells:
 
 @kernel
 def conjugate_gradients(
-    starts: Index, columns: Index, weights: Array, ridge: Array, r: Array, tolerance: float, limit: int
+    starts: Index, columns: Index, weights: Array, r: Array, tolerance: float, limit: int
 ) -> tuple[Array, float]:
-    """d with (H + ridge) d = r, r of sum zero, and the relative residual; preconditioned by the diagonal."""
+    """d with H d = r, r of sum zero, and the relative residual; preconditioned by the diagonal."""
     n = len(r)
     d, Hp = np.zeros(n), np.empty(n)
     inverse = np.empty(n)
     for i in range(n):
-        total = ridge[i]
+        total = 0.0
         for k in range(starts[i], starts[i + 1]):
             total += weights[k]
         inverse[i] = 1.0 / total if total > 0 else 0.0
@@ -51,7 +51,7 @@ def conjugate_gradients(
     for _ in range(limit):
         curvature = 0.0
         for i in range(n):
-            total = ridge[i] * p[i]
+            total = 0.0
             for k in range(starts[i], starts[i + 1]):
                 total += weights[k] * (p[i] - p[columns[k]])
             Hp[i] = total
@@ -73,7 +73,8 @@ def conjugate_gradients(
 
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
-STEPS = 200
+STEPS = 150
+NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targets themselves
 
 
 def newton(
@@ -81,34 +82,55 @@ def newton(
 ) -> tuple[Array, Cells]:
     """Potentials psi (n,) whose Laguerre cells have masses `target`, by damped Newton, and those cells.
 
-    The dual is concave with gradient target - masses (Kitagawa, Merigot, Thibert 2019). A step is halved
-    until the sum of errors falls by a fixed share of what the step promises and no cell loses more than
-    nine tenths of the lesser of its mass and its target: relaxed from the fixed floor of that paper, which
-    unequal weights make as small as the smallest of them. Raises NotConverged.
+    The dual is concave with gradient target - masses (Kitagawa, Merigot, Thibert 2019). While some masses
+    are far from their targets a step aims at masses between, in geometric mean: cells that are too small by
+    orders of magnitude grow by a factor a step where the straight way would empty their neighbours. No cell
+    may lose more than nine tenths of the lesser of its mass and its aim; near the targets the sum of errors
+    must fall by a share of what the step promises. Raises NotConverged, never returns short of `tolerance`.
     """
-    now = cells(psi)
-    error = float(np.abs(target - now.masses).sum())
-    none = np.zeros(len(target))
+    now, stride = cells(psi), np.log(8.0)
     for _ in range(STEPS):
+        if not (now.masses > 0).all():
+            raise NotConverged(f"{what}: {int((now.masses <= 0).sum())} cells hold no mass")
+        error = float(np.abs(target - now.masses).sum())
         if error <= tolerance:
             return psi, now
-        r = target - now.masses
-        d, _ = conjugate_gradients(
-            now.starts, now.columns, now.weights, none, r - r.mean(), max(1e-6, min(0.1, 0.3 * error)), 5000
-        )
-        d -= d.mean()
-        floor = 0.1 * np.minimum(now.masses, target)
-        t = 1.0
-        while True:
-            new = cells(psi + t * d)
-            after = float(np.abs(target - new.masses).sum())
-            if (new.masses >= floor).all() and after <= (1 - 0.25 * t) * error:
-                break
-            t *= 0.5
-            if t < 1e-5:
-                raise NotConverged(f"{what}: Newton stalls with the marginals off by {error:.2e} in total")
-        psi, now, error = psi + t * d, new, after
+        far = np.log(target / now.masses)
+        worst = float(np.abs(far).max())
+        near, aim = worst <= NEAR, target
+        if not near:
+            aim = now.masses * np.exp(min(1.0, stride / worst) * far)
+            aim /= aim.sum()
+        # Far from the targets the smallest cells need their digits, near them Newton's own error decides.
+        d = direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
+        t, new = _damped(cells, psi, d, aim, now, target, near, what)
+        if not near:
+            stride = float(np.clip(stride * (2.0 if t == 1 else 0.5 if t < 0.3 else 1.0), 0.1, 5.0))
+        psi, now = psi + t * d, new
     raise NotConverged(f"{what}: {STEPS} Newton steps leave the marginals off by {error:.2e} in total")
+
+
+def direction(now: Cells, aim: Array, tolerance: float) -> Array:
+    """Newton's step d, H d = aim - masses, of mean zero."""
+    r = aim - now.masses
+    d, _ = conjugate_gradients(now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000)
+    return d - d.mean()
+
+
+def _damped(
+    cells: Callable[[Array], Cells], psi: Array, d: Array, aim: Array, now: Cells, target: Array, near: bool, what: str
+) -> tuple[float, Cells]:
+    """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and the cells it leads to."""
+    floor = 0.1 * np.minimum(now.masses, aim)
+    error = float(np.abs(target - now.masses).sum())
+    t = 1.0
+    while t > 1e-5:
+        new = cells(psi + t * d)
+        falls = not near or float(np.abs(target - new.masses).sum()) <= (1 - 0.25 * t) * error
+        if falls and (new.masses >= floor).all():
+            return t, new
+        t *= 0.5
+    raise NotConverged(f"{what}: Newton stalls with the marginals off by {error:.2e} in total")
 
 
 def dual_value(psi: Array, target: Array, now: Cells) -> float:
