@@ -150,7 +150,7 @@ BAD = [
     (SMALL.replace("[run]", "[run"), "is not valid TOML"),
     (
         SMALL.replace('name = "oscillator"\ncoupling = 2.0', '\nexpression = "cos(x - z)"'),
-        "line 4: game.expression: 'z' is not known",
+        "game.expression: 'z' is not known",
     ),
     (SMALL.replace('name = "oscillator"\ncoupling = 2.0', 'expression = "__import__(1)"'), "'__import__' is not known"),
     (SMALL.replace("[gibbs]", "[output]\nfile = 'a.txt'\n[gibbs]"), "must end in .h5"),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import sys
-import warnings
 
 import h5py
 import numpy as np
@@ -17,9 +15,9 @@ from hypothesis.extra import numpy as hnp
 
 import meanfield as mf
 from meanfield.describe import Described, describe, rebuild, same
-from meanfield.games.missing import MissingGame
-from meanfield.storage import files, keeper, tree
+from meanfield.storage import files, tree
 from meanfield.trajectory import Trajectory
+from tests.stored_runs import CIRCLE, MAKERS, Killed, field, finite_volumes, study, swarm
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 NUMBERS = st.floats() | st.integers(-(2**63), 2**64 - 1) | st.complex_numbers(allow_nan=False) | st.booleans()
@@ -165,44 +163,6 @@ def test_trajectories_come_back_equal(run, tmp_path_factory):
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
-CIRCLE = mf.games.oscillator()
-BUMPS = mf.Start(x=mf.concentrated(1.1, 0.04), y=mf.concentrated(0.0, 0.04))
-LANGEVIN, WFR = mf.Langevin(25.0), mf.WassersteinFisherRao(1.0, 1.0)
-
-
-def swarm(**more):
-    return mf.simulate(CIRCLE, WFR, BUMPS, time=0.5, step=1e-2, particles=(40, 30), save_every=0.1, **more)
-
-
-def field(**more):
-    return mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.1, **more)
-
-
-def finite_volumes(**more):
-    return field(engine="finite-volume", cells=64, **more)
-
-
-def carried(**more):
-    return mf.solve(CIRCLE, WFR, BUMPS, time=0.5, save_every=0.1, cells=64, **more)
-
-
-def study(**more):
-    return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.2, particles=(10, 40), replicas=3, cells=128, **more)
-
-
-MAKERS = [swarm, field, finite_volumes, carried, study]
-
-
-def timeless(plain):
-    if isinstance(plain, Described):
-        return Described(plain.kind, timeless(plain.content))
-    if isinstance(plain, dict):
-        return {key: timeless(value) for key, value in plain.items() if key != "wall_time"}
-    return type(plain)(map(timeless, plain)) if isinstance(plain, (list, tuple)) else plain
-
-
-def equal(a, b):
-    return same(timeless(describe(a)), timeless(describe(b)))
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -216,174 +176,6 @@ def test_equilibria_and_gibbs_points_come_back_equal(tmp_path):
     for name, result in (("g", mf.gibbs(CIRCLE, 5.0, cells=48)), ("n", mf.nash(mf.games.polynomial("a", 3)))):
         result.save(tmp_path / f"{name}.h5")
         assert same(describe(mf.load(tmp_path / f"{name}.h5")), describe(result))
-
-
-class Killed(BaseException):
-    """Nothing catches it: the run ends where it is."""
-
-
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("after", [1, 3])
-def test_a_run_broken_off_goes_on_to_the_same_bits(make, after, tmp_path, monkeypatch):
-    path, whole, written = tmp_path / "run.h5", make(), []
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        written.append(finished)
-        if len(written) == after:
-            raise Killed
-
-    monkeypatch.setattr(keeper.Keeper, "_write", breaking)
-    with pytest.raises(Killed):
-        make(checkpoint=path, checkpoint_every=0)
-    assert not files.read_header(path).finished
-    again = mf.resume(path) if after == 1 else make(checkpoint=path)
-    assert equal(again, whole) and equal(mf.load(path), whole) and files.read_header(path).finished
-    assert equal(mf.resume(path), whole)
-    assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
-
-
-def test_a_checkpoint_between_saves_goes_on_to_the_same_bits(tmp_path, monkeypatch):
-    path, whole = tmp_path / "run.h5", swarm()
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if result.state["step"] % 10:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
-        swarm(checkpoint=path, checkpoint_every=0)
-    assert mf.load(path).state["step"] % 10 and equal(mf.resume(path), whole)
-
-
-def test_ctrl_c_leaves_a_file_that_goes_on(tmp_path):
-    path, calls = tmp_path / "run.h5", []
-
-    def interrupting(mu_x, mu_y):
-        calls.append(1)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return 0.0
-
-    with pytest.raises(KeyboardInterrupt):
-        swarm(checkpoint=path, diagnostics={"watch": interrupting})
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert len(mf.load(path)) == 3
-    with pytest.raises(ValueError, match="give diagnostics"):
-        mf.resume(path)
-    watched = {"watch": lambda mu_x, mu_y: 0.0}
-    assert equal(mf.resume(path, diagnostics=watched), swarm(diagnostics=watched))
-
-
-def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
-    import meanfield.particles.ensemble as ensemble
-
-    runs = []
-    simulate = ensemble.simulate
-    monkeypatch.setattr(ensemble, "simulate", lambda *a, **k: runs.append(k["replica"]) or simulate(*a, **k))
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if hasattr(result, "rows") and sum(map(len, result.rows.values())) == 5:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
-        study(checkpoint=tmp_path / "run.h5", checkpoint_every=0, threads=1)
-    runs.clear()
-    mf.resume(tmp_path / "run.h5")
-    assert len(runs) == 3 + 3 + 3 - 5
-
-
-def test_solve_resumed_holds_the_earlier_saves():
-    part = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.375, save_every=0.125)
-    rest = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.125, resume=part)
-    whole = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.125)
-    assert np.array_equal(rest.times, whole.times) and equal(rest, whole)
-    with pytest.raises(ValueError, match="give the same"):
-        mf.solve(CIRCLE, LANGEVIN, BUMPS, 0.5, resume=part, diagnostics={"new": lambda a, b: 0.0})
-
-
-def test_checkpoints_take_a_small_share_of_the_time(tmp_path, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(keeper, "perf_counter", lambda: clock[0])
-    writes = []
-
-    def slow(*_):
-        writes.append(clock[0])
-        clock[0] += 2.0
-
-    monkeypatch.setattr(files, "write_file", slow)
-    monkeypatch.setattr(keeper, "describe", lambda value: value)
-    with keeper.Keeper(tmp_path / "run.h5", {}, every=10.0) as kept:
-        while clock[0] < 2000:
-            kept.offer(dict)
-            clock[0] += 1.0
-    assert len(writes) >= 5 and 2.0 * len(writes) < 0.02 * clock[0]
-
-
-def test_another_run_is_refused(tmp_path):
-    path = tmp_path / "run.h5"
-    swarm(checkpoint=path)
-    assert equal(swarm(checkpoint=path), swarm())  # finished: loaded
-    for wrong in ({"seed": 3}, {"scheme": "strang"}):
-        with pytest.raises(ValueError, match=f"holds another run.*{next(iter(wrong))}"):
-            swarm(checkpoint=path, **wrong)
-    with pytest.raises(ValueError, match="exists already"):
-        swarm().save(path)
-    with pytest.raises(ValueError, match=r"must end in \.h5"):
-        swarm().save(tmp_path / "run.txt")
-    with pytest.raises(ValueError, match="does not exist; make it"):
-        swarm().save(tmp_path / "no" / "run.h5")
-
-
-def loss(x, y):
-    return np.cos(x[..., 0] - y[..., 0])
-
-
-def bump(points):
-    return 2 + np.sin(points[:, 0])
-
-
-def test_functions_are_stored_by_name_and_given_again(tmp_path):
-    game = mf.games.function(loss, mf.Torus(1), mf.Torus(1))
-    start = mf.Start(x=bump)
-    run = mf.solve(game, LANGEVIN, start, time=0.2, cells=32, save_every=0.1, checkpoint=tmp_path / "run.h5")
-    with pytest.warns(UserWarning, match="'loss' .* was a function"):
-        held = mf.load(tmp_path / "run.h5")
-    assert isinstance(held.game, MissingGame) and held.game.name == "loss"
-    assert np.array_equal(held.x[-1].masses, run.x[-1].masses)
-    with pytest.raises(ValueError, match=r"give it again: meanfield.load\(path, game="):
-        held.game.value(*held[-1])
-    with pytest.raises(ValueError, match="start again"):
-        held.provenance["start"].x(np.zeros((1, 1)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        whole = mf.load(tmp_path / "run.h5", game=game, start=start)
-    assert whole.game is game and whole.provenance["start"] is start
-    with pytest.raises(ValueError, match="lives on"):
-        mf.load(tmp_path / "run.h5", game=mf.games.wang_chizat())
-
-
-def test_a_function_game_resumes_when_it_is_given(tmp_path, monkeypatch):
-    game, path = mf.games.function(loss, mf.Torus(1), mf.Torus(1)), tmp_path / "run.h5"
-    how = dict(time=0.2, step=0.01, particles=20, save_every=0.05)
-    whole = mf.simulate(game, LANGEVIN, mf.Start(), **how)
-    with pytest.raises(Killed):
-        mf.simulate(game, LANGEVIN, mf.Start(), **how, checkpoint=path, checkpoint_every=0, stop=stop_late)
-    with pytest.raises(ValueError, match="was given as a function"):
-        mf.resume(path)
-    assert equal(mf.resume(path, game=game), whole)
-
-
-def stop_late(t, *_):
-    if t > 0.08:
-        raise Killed
-    return False
 
 
 def saved(tmp_path):

@@ -1,0 +1,49 @@
+"""Small runs of every kind, and the comparison of their results bit by bit."""
+
+from __future__ import annotations
+
+import meanfield as mf
+from meanfield.describe import Described, describe, same
+
+CIRCLE = mf.games.oscillator()
+BUMPS = mf.Start(x=mf.concentrated(1.1, 0.04), y=mf.concentrated(0.0, 0.04))
+LANGEVIN, WFR = mf.Langevin(25.0), mf.WassersteinFisherRao(1.0, 1.0)
+
+
+def swarm(**more):
+    return mf.simulate(CIRCLE, WFR, BUMPS, time=0.5, step=1e-2, particles=(40, 30), save_every=0.1, **more)
+
+
+def field(**more):
+    return mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.1, **more)
+
+
+def finite_volumes(**more):
+    return field(engine="finite-volume", cells=64, **more)
+
+
+def carried(**more):
+    return mf.solve(CIRCLE, WFR, BUMPS, time=0.5, save_every=0.1, cells=64, **more)
+
+
+def study(**more):
+    return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.2, particles=(10, 40), replicas=3, cells=128, **more)
+
+
+MAKERS = [swarm, field, finite_volumes, carried, study]
+
+
+def timeless(plain):
+    if isinstance(plain, Described):
+        return Described(plain.kind, timeless(plain.content))
+    if isinstance(plain, dict):
+        return {key: timeless(value) for key, value in plain.items() if key != "wall_time"}
+    return type(plain)(map(timeless, plain)) if isinstance(plain, (list, tuple)) else plain
+
+
+def equal(a, b):
+    return same(timeless(describe(a)), timeless(describe(b)))
+
+
+class Killed(BaseException):
+    """Nothing catches it: the run ends where it is."""
