@@ -72,7 +72,7 @@ class Torus:
         object.__setattr__(self, "period", real("Torus period", self.period, 0.0, strict=True))
 
     def __repr__(self) -> str:
-        return f"Torus({self.d})" if self.period == 2 * np.pi else f"Torus({self.d}, period={self.period:g})"
+        return f"Torus({self.d})" if self.period == 2 * np.pi else f"Torus({self.d}, period={self.period})"
 
     @property
     def dim(self) -> int:
