@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
@@ -39,6 +40,21 @@ def kernel(function: Callable[..., Any] | None = None, *, counted: bool = True, 
     if hasattr(index, "_source_stamp"):
         index._source_stamp = stamp(Path(inspect.getfile(function)))
     return compiled
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def apart(_: Any) -> Any:
+    """Called inside a kernel: keep it a function of its own in whatever calls it.
+
+    LLVM takes nearly every kernel into its callers, and works on it again in each of them, level by level;
+    for the few long ones that costs seconds of compilation and gains nothing.
+    """
+
+    def emit(context: Any, builder: Any, *_: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), emit
 
 
 def stamp(*files: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from meanfield.checks import Array
 from meanfield.fastmath import CONTRACT, sincos
-from meanfield.jit import kernel
+from meanfield.jit import apart, kernel
 from meanfield.particles.product import TILE, product, times
 
 
@@ -21,6 +21,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
     0, 1, ... or 1, 2, ... in one angle, powers themselves (top[0] >= 0), or too high and too few for powers:
     then every phase is taken by itself.
     """
+    apart()
     if sphere:
         product(matrix, x, F)
         return
@@ -62,6 +63,7 @@ def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
 @kernel(counted=False, fastmath=CONTRACT)
 def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
     """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their sines."""
+    apart()
     n, R = len(x), count
     if first == 0:
         for i in range(n):
@@ -82,6 +84,7 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
 @kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
 def add_means(F: Array, w: Array, m: Array) -> None:
     """m (K,) += F w for F (K, lanes), four rows at a time."""
+    apart()
     K, n = F.shape
     whole = K - K % 4
     for k in range(0, whole, 4):

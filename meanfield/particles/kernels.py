@@ -14,7 +14,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
-from meanfield.jit import kernel
+from meanfield.jit import apart, kernel
 from meanfield.particles.features import add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
 from meanfield.particles.product import product
@@ -155,6 +155,7 @@ def dots(a: Array, b: Array, out: Array) -> None:
 @kernel(counted=False)
 def project(x: Array, v: Array, t: Array) -> None:
     """v <- v - (x . v) x: tangent vectors of the sphere at a block x (a, lanes)."""
+    apart()
     dots(x, v, t)
     for k in range(x.shape[0]):
         for i in range(x.shape[1]):
@@ -164,6 +165,7 @@ def project(x: Array, v: Array, t: Array) -> None:
 @kernel(counted=False)
 def settle(me: Player, x: Array, t: Array) -> None:
     """Bring a block back to its manifold: divide by the norms, or wrap to [0, period)."""
+    apart()
     if me.sphere:
         dots(x, x, t)
         for i in range(len(t)):
@@ -259,6 +261,7 @@ def kick_scale(me: Player, a: int) -> float:
 @kernel(counted=False)
 def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
     """x <- cos|z| x + sin|z| z/|z| on a sphere, x + z on a torus, for a block; z = scale v, t and u are room."""
+    apart()
     if me.sphere:
         dots(v, v, t)
         for i in range(len(t)):
@@ -303,6 +306,7 @@ def largest(logw: Array) -> float:
 @kernel(counted=False, fastmath={"reassoc", "nsz"})
 def sum_exp(logw: Array, top: float) -> float:
     """sum of exp(log w - top)."""
+    apart()
     total = 0.0
     for i in range(len(logw)):
         total += exp(logw[i] - top)
@@ -312,6 +316,7 @@ def sum_exp(logw: Array, top: float) -> float:
 @kernel(counted=False)
 def exponentials(logw: Array, w: Array) -> None:
     """w = exp(log w), the one place where weights come from."""
+    apart()
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
             w[b, i] = exp(logw[b, i])
@@ -344,35 +349,13 @@ def noise_of(me: Player, noisy: bool) -> float:
     return math.sqrt(me.variance) if noisy else 0.0
 
 
-@kernel
 def scratch(me: Player, s: State) -> Scratch:
     """Room for the kernels of one player."""
     blocks, d, n = s.x.shape
-    J, K = len(me.modes), me.map.shape[0]
-    rows = d if me.sphere else 2 * J
+    J, K = len(me.modes), len(me.map)
+    rows = len(me.matrix) if me.sphere else 2 * J
     keep = blocks if me.sphere or blocks * rows * n <= KEPT else 1
-    ladder = d == 1 and J > 0 and me.top[0] >= 0 and ladder_of(me.modes)
-    powers = 0
-    if not me.sphere and not ladder and me.top[0] >= 0:
-        for a in range(d):
-            powers += 2 * (me.top[a] + 1)
-    return Scratch(
-        np.zeros((keep, rows, n)),
-        np.empty((powers, n)),
-        np.zeros((1 + d, n)),
-        np.empty((d, n)),
-        np.empty(n),
-        np.empty(n),
-        np.zeros(K),
-        np.zeros(K),
-        np.zeros((1 + d, 2 * J)),
-    )
-
-
-@kernel(counted=False)
-def ladder_of(modes: Array) -> bool:
-    """Whether the modes in one angle are 0, 1, 2, ... or 1, 2, 3, ..."""
-    for j in range(len(modes)):
-        if modes[j, 0] != modes[0, 0] + j:
-            return False
-    return 0 <= modes[0, 0] <= 1
+    ladder = d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
+    powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
+    shapes = ((keep, rows, n), (powers, n), (1 + d, n), (d, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
+    return Scratch(*map(np.zeros, shapes))

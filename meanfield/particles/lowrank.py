@@ -1,6 +1,6 @@
 """Whole trajectories of low-rank games, compiled: both players, from one save to the next.
 
-Nothing here holds Python's global lock, so replicas run in threads.
+Nothing compiled here holds Python's global lock, so replicas run in threads.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ Rooms = tuple[Scratch, Scratch]
 
 
 @kernel(counted=False)
+def see(players: Players, states: States, rooms: Rooms) -> None:
+    """Moments of both players, and the coefficients of both costs."""
+    moments(players[0], states[0], rooms[0])
+    moments(players[1], states[1], rooms[1])
+    apply(players[0].map, rooms[1].m, rooms[0].c)
+    apply(players[1].map, rooms[0].m, rooms[1].c)
+
+
+@kernel(counted=False)
 def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch) -> None:
     """One player through part of a step: forces at one state move another (the same one in Euler's)."""
     aim(me, r.c, r)
@@ -48,13 +57,11 @@ def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r:
     reweigh(me, to)
 
 
-@kernel
 def middle(s: State) -> State:
     """A copy for the midpoint; the running sums are shared, for a midpoint adds nothing to them."""
     return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)
 
 
-@kernel
 def run(second_order: bool, players: Players, states: States, first: int, steps: int) -> None:
     """Steps first, ..., first + steps - 1 of one replica, in place."""
     s, t = states
@@ -93,29 +100,30 @@ def march(
                     copy(t, n)
                 at, facing = (m, n) if second_order and stage == 1 else (s, t)
                 to, goal = (m, n) if to_middle else (s, t)
-                moments(one, at, r)
-                moments(two, facing, q)
-                apply(one.map, q.m, r.c)
-                apply(two.map, r.m, q.c)
+                see(players, (at, facing), rooms)
                 part = 0.5 if to_middle else 1.0
                 push(one, at, to, part, noise_of(one, not second_order), k, r)
                 push(two, facing, goal, part, noise_of(two, not second_order), k, q)
 
 
-@kernel
 def forces(players: Players, states: States, U: tuple[Array, Array], G: tuple[Array, Array]) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
-    rs = (scratch(players[0], states[0]), scratch(players[1], states[1]))
+    rooms = scratch(players[0], states[0]), scratch(players[1], states[1])
+    see(players, states, rooms)
     for p in range(2):
-        moments(players[p], states[p], rs[p])
-    for p in range(2):
-        me, s, r = players[p], states[p], rs[p]
-        apply(me.map, rs[1 - p].m, r.c)
-        aim(me, r.c, r)
-        for b in range(len(s.x)):
-            recall(me, s.x, b, False, r)
-            block_forces(me, s.x[b], r.v[held(b, r)], r.c, True, r)
-            if me.sphere:
-                project(s.x[b], r.UG[1:], r.t)
-            U[p][b] = r.UG[0]
-            G[p][b] = r.UG[1:]
+        look(players[p], states[p], rooms[p], U[p], G[p])
+
+
+@kernel(counted=False)
+def look(me: Player, s: State, r: Scratch, U: Array, G: Array) -> None:
+    """Cost and gradient of one player from its coefficients."""
+    aim(me, r.c, r)
+    for b in range(len(s.x)):
+        recall(me, s.x, b, False, r)
+        block_forces(me, s.x[b], r.v[held(b, r)], r.c, True, r)
+        if me.sphere:
+            project(s.x[b], r.UG[1:], r.t)
+        for i in range(U.shape[1]):
+            U[b, i] = r.UG[0, i]
+            for k in range(G.shape[1]):
+                G[b, k, i] = r.UG[1 + k, i]

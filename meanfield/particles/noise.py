@@ -22,7 +22,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
-from meanfield.jit import kernel
+from meanfield.jit import apart, kernel
 
 BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
 
@@ -72,6 +72,7 @@ def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[
 @kernel(counted=False)
 def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
     """Two uniforms for each of the pairs first, first + 1, ... in `out`, whose length is even."""
+    apart()
     k0, k1 = _U32(key), _U32(_U64(key) >> _32)
     c0, c1, c2, c3 = np.int32(first), _U32(tick), _U32(stream), _U32(replica)
     for q in range(len(out) // 2):
@@ -84,6 +85,7 @@ def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key:
 @kernel(counted=False)
 def _box_muller(out: Array) -> None:
     """Pairs of uniforms to pairs of normals."""
+    apart()
     half = len(out) // 2
     for q in range(half):
         out[2 * q] = 2.0 * minus_log(out[2 * q])
@@ -112,8 +114,10 @@ def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: i
             more = np.empty(len(block))
             for j in range(1, refine):
                 _pairs(more, (first + lo) // 2, tick * refine + j, stream, replica, key)
-                block += more
-            block /= math.sqrt(refine)
+                for i in range(len(block)):
+                    block[i] += more[i]
+            for i in range(len(block)):
+                block[i] /= math.sqrt(refine)
 
 
 @kernel(counted=False)

@@ -11,6 +11,7 @@ from meanfield.measures import Measure
 from meanfield.particles.blocks import blocked, flat
 from meanfield.particles.kernels import (
     Player,
+    Scratch,
     State,
     add_weights,
     block_move,
@@ -62,7 +63,7 @@ def run(
 
 def _euler(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
     for me, s, (U, G) in zip(players, states, forces(game, states, counts), strict=True):
-        push(me, s, s, U, G, 1.0, noise_of(me, True), k)
+        push(me, s, s, U, G, 1.0, noise_of(me, True), k, scratch(me, s))
 
 
 def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
@@ -70,19 +71,20 @@ def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, in
         kick(me, s, 2 * k, scratch(me, s))
     middle = [State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums) for s in states]
     for me, at, s, (U, G) in zip(players, states, middle, forces(game, states, counts), strict=True):
-        push(me, at, s, U, G, 0.5, 0.0, k)
+        push(me, at, s, U, G, 0.5, 0.0, k, scratch(me, s))
     for me, at, s, (U, G) in zip(players, middle, states, forces(game, middle, counts), strict=True):
-        push(me, at, s, U, G, 1.0, 0.0, k)
+        push(me, at, s, U, G, 1.0, 0.0, k, scratch(me, s))
         kick(me, s, 2 * k + 1, scratch(me, s))
 
 
-@kernel
-def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int) -> None:
+@kernel(counted=False)
+def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int, r: Scratch) -> None:
     """`lowrank.push` along given forces of all blocks."""
-    r = scratch(me, to)
     for b in range(len(to.x)):
-        r.UG[0] = U[b]
-        r.UG[1:] = G[b]
+        for i in range(U.shape[1]):
+            r.UG[0, i] = U[b, i]
+            for a in range(G.shape[1]):
+                r.UG[1 + a, i] = G[b, a, i]
         if noise > 0.0:
             draw(me, to.x[b], b, k, r.Z)
         velocity(me, part, noise, at.x[b], r)

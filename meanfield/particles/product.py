@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import apart, kernel
 
 TILE = 16  # lanes come in multiples of it
 _WIDTH = 8
@@ -114,6 +114,7 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 @kernel(counted=False)
 def product(A: Array, F: Array, out: Array) -> None:
     """out = A F for A (r, K), F (K, lanes), lanes a multiple of TILE; all in C order."""
+    apart()
     r = A.shape[0]
     whole = 4 * ((r + 1) // 4)  # three rows left over are done as four
     for i in range(0, F.shape[1], TILE):
@@ -127,6 +128,7 @@ def product(A: Array, F: Array, out: Array) -> None:
 @kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
 def apply(M: Array, m: Array, out: Array) -> None:
     """out = M m; spelled out, so that no linear algebra library is loaded for a few numbers."""
+    apart()
     for i in range(M.shape[0]):
         total = 0.0
         for j in range(M.shape[1]):
