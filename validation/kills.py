@@ -104,6 +104,7 @@ def _killed(what: str, file: Path, seconds: float, wanted: int, rng: Any) -> tup
         process = subprocess.Popen(_command(*go_on), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(timeout=float(rng.uniform(0.2, 1.0)) * seconds)
+            seconds *= 0.7  # too late: the first run had to compile, or the machine was busy
             continue
         except subprocess.TimeoutExpired:
             process.kill()
