@@ -203,7 +203,9 @@ def react(m: Array, volumes: Array, U: Array, rates: Rates, dt: float) -> Array:
     T = rates.temperature
     kept = math.exp(-rates.alpha * T * dt)
     with np.errstate(divide="ignore"):
-        log = kept * np.log(m / volumes) - (U * (-math.expm1(-rates.alpha * T * dt) / T) if T > 0 else U * (rates.alpha * dt))
+        log = kept * np.log(m / volumes) - (
+            U * (-math.expm1(-rates.alpha * T * dt) / T) if T > 0 else U * (rates.alpha * dt)
+        )
     new = volumes * np.exp(log - log.max())
     return np.asarray(new / new.sum())
 

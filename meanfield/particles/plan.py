@@ -12,7 +12,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Sphere, Torus
 
-SCHEMES = ("euler", "strang")
+SCHEMES = ("euler", "strang", "mirror-prox")
 SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement")
 
 
@@ -115,11 +115,6 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
                 f"player {name} has temperature {rates.temperature:g} and reaction alpha {rates.alpha:g}: the reaction "
                 "needs the log-density of the law, which particles do not have; set one of them to zero, "
                 "or use densities (meanfield.solve)"
-            )
-        if rates.response > 0:
-            raise ValueError(
-                f"player {name} follows best responses (rate {rates.response:g}): particles that jump to them are not "
-                "simulated; use densities (meanfield.solve)"
             )
         if type(manifold) not in (Torus, Sphere):
             raise ValueError(f"particles move on tori and spheres; player {name} lives on {manifold}")

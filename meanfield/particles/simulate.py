@@ -15,7 +15,7 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles import lowrank, pairwise
+from meanfield.particles import later, lowrank, pairwise
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.kernels import State
 from meanfield.particles.plan import SETTINGS, Plan, both, check_flow, check_memory, make_plan
@@ -65,7 +65,9 @@ def simulate(
 
     both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)). "strang" is
     of weak order two on every manifold: noise over dt/2, one midpoint step of positions and log-weights of
-    both players together, noise over dt/2; without noise it is a second-order Runge-Kutta step.
+    both players together, noise over dt/2; without noise it is a second-order Runge-Kutta step. "mirror-prox"
+    is the extragradient step of flows without noise; it, flows with memory, schedules or Gibbs responses are
+    described in `meanfield.particles.later`.
 
     particles: a number or (n_x, n_y). placement: "iid" draws from the start, "quantile" puts circle
     particles at equal-mass quantiles, "atoms" takes the start's atoms and masses as they stand.
@@ -95,6 +97,7 @@ def simulate(
     if resume is not None:
         given = _resumed(given, game, flow, resume)
     plan = make_plan(time=time, **given)
+    later.check(game, flow, plan.scheme)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
     keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every)
     if keeper is not None:
@@ -166,6 +169,7 @@ class _Run:
         self.players = player(game, 0, flow.x, *shared), player(game, 1, flow.y, *shared)
         self.observables = dict(diagnostics or {})
         self.compiled = compiled(game)
+        self.loop = later.Loop(game, flow, plan, self.players) if later.needed(flow, plan.scheme) else None
         self.done = 0
         self.states: list[State] = []
         self.times: list[float] = []
@@ -186,6 +190,8 @@ class _Run:
         rows = zip(old.state["positions"], old.state["log_weights"], old.state["weight_sums"], strict=True)
         self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
         self.done = int(old.state["step"])
+        if self.loop is not None and "averaged_moments" in old.state:
+            self.loop.seen = [np.asarray(z, dtype=np.float64) for z in old.state["averaged_moments"]]
         if self.done > self.plan.steps:
             raise ValueError(
                 f"resume already stands at t={old.times[-1]:g}, past time={self.plan.steps * self.plan.step:g}"
@@ -236,7 +242,9 @@ class _Run:
                     keeper.offer(self.trajectory)
 
     def advance(self, steps: int) -> None:
-        if self.compiled:
+        if self.loop is not None:
+            self.loop.run(self.states, self.done, steps)
+        elif self.compiled:
             lowrank.run(self.plan.second_order, self.players, tuple(self.states), self.done, steps)
         else:
             how = self.plan.second_order, self.players, self.states, self.plan.particles
@@ -304,6 +312,8 @@ class _Run:
         }
         if self.flow.reacts:
             kept["mean_weights"] = self.means
+        if self.loop is not None and self.loop.seen is not None:
+            kept["averaged_moments"] = tuple(z.copy() for z in self.loop.seen)
         about: dict[str, Any] = {
             "game": repr(self.game),
             "flow": repr(self.flow),
