@@ -15,7 +15,7 @@ from meanfield.games.base import Game
 from meanfield.storage import files
 
 EVERY = 30.0  # seconds between checkpoints
-SHARE = 0.01  # of the run's time that writing may take: slow disks and large states wait longer
+SHARE = 0.005  # of the run's time that writing may take: slow disks and large states wait longer
 
 
 class Keeps(Protocol):
