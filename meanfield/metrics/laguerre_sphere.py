@@ -13,6 +13,8 @@ of the density across them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -205,7 +207,7 @@ class Diagram:
         self.starts, self.columns, self.arc = rows(self.pairs, len(p))
 
     @property
-    def flat(self) -> tuple[Array, ...]:
+    def flat(self) -> tuple[Any, ...]:
         return self.pairs, self.a, self.t, self.lengths, self.starts, self.columns
 
 
@@ -220,10 +222,10 @@ def sphere_w2_squared(points: Array, weights: Array, nodes: Array | None, masses
     d^2 on the optimal plan of the cost -2 log cos d. Raises NotConverged.
     """
     y, place = np.unique(points, axis=0, return_inverse=True)
-    b = np.bincount(place.ravel(), weights, len(y))
-    b /= b.sum()
+    b = np.bincount(place.ravel(), weights, len(y)) / np.sum(weights)
     what = f"W2 on S^2 of {len(y)} atoms"
-    mesh, tree = NO_MESH, None
+    mesh: tuple[Any, ...] = NO_MESH
+    tree = None
     if nodes is not None and masses is not None:
         from scipy.spatial import cKDTree
 
