@@ -1,14 +1,17 @@
 """Compiled pair loops of expression games: source text generated from the checked graph alone.
 
-One pass over the pairs gives player p's cost and its gradient. What depends on one player only is
-taken out of the inner loop; sines and cosines of a sum of both players' parts are split by the
-addition theorem, which leaves two products in the place of a call.
+One pass over the pairs gives player p's cost and its gradient, or both players' at once. What depends
+on one player only is taken out of the inner loop; sines and cosines of a sum of both players' parts are
+split by the addition theorem, which leaves two products in the place of a call. The inner loop runs over
+a block of own points, one processor lane each, so that no sum is reordered and every line is a vector
+operation; functions are those of `meanfield.fastmath`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meanfield.games.base import SIGNS
@@ -17,11 +20,14 @@ from meanfield.games.calculus import Graph
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 2  # raise when the meaning of generated source changes
+FORMAT = 3  # raise when the meaning of generated source changes
 LINES = 3000  # longer kernels take too long to compile; numpy serves them
 OWN, OTHER = 1, 2
 
-_CALLS = {"abs": "fabs", **{name: name for name in ("sin", "cos", "exp", "log", "sqrt", "sinh", "cosh", "tanh")}}
+BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
+
+_OURS = {"sin", "cos", "exp", "log"}
+_CALLS = {"abs": "fabs", **{name: name for name in ("sqrt", "sinh", "cosh", "tanh")}}
 _CALLS |= {"asin": "asin", "acos": "acos", "atan": "atan"}
 
 
@@ -38,13 +44,26 @@ def forces_source(game: Expression, p: int, roots: Sequence[int] | None = None) 
 
     It averages R operations over the opponent's atoms: `roots`, or the loss and its gradient.
     """
+    return _source(game, p, roots or game.jet(p), [])
+
+
+def pair_kernel(game: Expression) -> Callable[..., Any] | None:
+    """forces(x, y, masses_x, masses_y) of both players from one look at each pair; None where numpy has to do."""
+    from meanfield.games.kernels import load
+
+    source = _source(game, 0, game.jet(0), game.jet(1))
+    return None if source is None else load(source, "forces")
+
+
+def _source(game: Expression, p: int, roots: Sequence[int], facing: Sequence[int]) -> str | None:
     graph = Graph()
-    roots = _separated(game.graph, roots or game.jet(p), set(game.variables(p)), graph)
-    order = graph.needed(roots)
+    made = _separated(game.graph, [*roots, *facing], set(game.variables(p)), graph)
+    order = graph.needed(made)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
     if len(order) > LINES or not all(math.isfinite(c) for c in constants):
         return None
-    return _module(graph, roots, order, game.variables(p), game.variables(1 - p), SIGNS[p])
+    sums = made[: len(roots)], made[len(roots) :]
+    return _module(graph, sums, order, game.variables(p), game.variables(1 - p), SIGNS[p])
 
 
 def _sides(graph: Graph, order: Sequence[int], own: set[int]) -> dict[int, int]:
@@ -104,35 +123,55 @@ def _addition(g: Graph, op: str, a: int, b: int) -> int:
     return g.add(g.mul(g.call("cos", a), g.call("cos", b)), g.neg(g.mul(g.call("sin", a), g.call("sin", b))))
 
 
-def _module(graph: Graph, roots: Sequence[int], order: Sequence[int], own: range, other: range, sign: float) -> str:
+def _module(
+    graph: Graph, roots: tuple[list[int], list[int]], order: Sequence[int], own: range, other: range, sign: float
+) -> str:
     sides = _sides(graph, order, set(own))
     lines: dict[int, list[str]] = {OWN: [], OTHER: [], OWN | OTHER: []}
     for i in order:
         if sides[i]:
             lines[sides[i]] += _statement(graph, i, own, other)
-    # Values of the opponent's side that the inner loop reads are tabulated once.
-    readers = [i for i in order if sides[i] == OWN | OTHER]
-    read = {a for i in readers for a in graph.entries[i][1]} | set(roots)
-    table = sorted(i for i in read if sides[i] == OTHER)
-    sums = range(len(roots))
+    # Values of one side that the inner loop reads are tabulated once.
+    read = {a for i in order if sides[i] == OWN | OTHER for a in graph.entries[i][1]} | {*roots[0], *roots[1]}
+    given, table = (sorted(i for i in read if sides[i] == side) for side in (OWN, OTHER))
+    mine, facing = roots
+    extra = ", weights" if facing else ""
     body = [
-        "def forces(points, nodes, masses):",
+        f"def forces(points, nodes, {'weights, ' if facing else ''}masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
-        f"    cost, slope, table = np.empty(n), np.empty((n, {len(roots) - 1})), np.empty((m, {max(len(table), 1)}))",
+        f"    cost, slope, table = np.zeros(n), np.zeros((n, {len(mine) - 1})), np.zeros((m, {max(len(table), 1)}))",
+        f"    against, push = np.zeros(m), np.zeros((m, {max(len(facing) - 1, 0)}))",
+        f"    given, sums = np.zeros({max(len(given), 1) * BLOCK}), np.zeros({len(mine) * BLOCK})",
+        f"    fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums)",
+        "    return (cost, slope), (against, push)" if facing else "    return cost, slope",
+        "",
+        "",
+        '@kernel(counted=False, fastmath={"contract"})',
+        f"def fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums):",
+        "    n, m = points.shape[0], nodes.shape[0]",
         "    for j in range(m):",
         *(f"        {line}" for line in lines[OTHER]),
         *(f"        table[j, {k}] = {_name(graph, i)}" for k, i in enumerate(table)),
-        "    for i in range(n):",
-        *(f"        {line}" for line in lines[OWN]),
-        *(f"        s{k} = 0.0" for k in sums),
+        f"    for low in range(0, n, {BLOCK}):",
+        f"        size = min({BLOCK}, n - low)",
+        "        for i in range(size):",
+        *(f"            {line}" for line in lines[OWN]),
+        *(f"            given[{k * BLOCK} + i] = {_name(graph, i)}" for k, i in enumerate(given)),
+        *(f"            sums[{k * BLOCK} + i] = 0.0" for k in range(len(mine))),
         "        for j in range(m):",
         "            w = masses[j]",
         *(f"            {_name(graph, i)} = table[j, {k}]" for k, i in enumerate(table)),
-        *(f"            {line}" for line in lines[OWN | OTHER]),
-        *(f"            s{k} += w * {_name(graph, roots[k])}" for k in sums),
-        f"        cost[i] = {sign!r} * s0",
-        *(f"        slope[i, {k - 1}] = {sign!r} * s{k}" for k in sums if k),
-        "    return cost, slope",
+        *(f"            a{k} = 0.0" for k in range(len(facing))),
+        "            for i in range(size):",
+        *(f"                {_name(graph, i)} = given[{k * BLOCK} + i]" for k, i in enumerate(given)),
+        *(f"                {line}" for line in lines[OWN | OTHER]),
+        *(f"                sums[{k * BLOCK} + i] += w * {_name(graph, r)}" for k, r in enumerate(mine)),
+        *(f"                a{k} = summed(a{k}, weights[low + i] * {_name(graph, r)})" for k, r in enumerate(facing)),
+        *(f"            against[j] -= {sign!r} * a0" for _ in facing[:1]),
+        *(f"            push[j, {k - 1}] -= {sign!r} * a{k}" for k in range(1, len(facing))),
+        "        for i in range(size):",
+        f"            cost[low + i] = {sign!r} * sums[i]",
+        *(f"            slope[low + i, {k - 1}] = {sign!r} * sums[{k * BLOCK} + i]" for k in range(1, len(mine))),
     ]
     return "\n".join([*_header(), *body, ""])
 
@@ -140,13 +179,25 @@ def _module(graph: Graph, roots: Sequence[int], order: Sequence[int], own: range
 def _header() -> list[str]:
     import numba
 
+    from meanfield import fastmath
+    from meanfield.jit import stamp
+
+    functions = stamp(Path(fastmath.__file__))
     return [
-        f'"""Pair loops of a meanfield game, generated; format {FORMAT}, numba {numba.__version__}."""',
+        f'"""Pair loops of a meanfield game, generated; format {FORMAT}, numba {numba.__version__},',
+        f'functions {functions}."""',
         "",
         "import math",
         "",
         "import numpy as np",
+        "",
+        "from meanfield import fastmath",
         "from meanfield.jit import kernel",
+        "",
+        "",
+        '@kernel(counted=False, fastmath={"reassoc", "nsz"})',
+        "def summed(total, more):",
+        "    return total + more",
         "",
         "",
         "@kernel",
@@ -164,7 +215,7 @@ def _statement(graph: Graph, i: int, own: range, other: range) -> list[str]:
     names = [_name(graph, a) for a in args]
     if op == "var":
         mine = value in own
-        return [f"t{i} = {'points[i' if mine else 'nodes[j'}, {value - (own if mine else other).start}]"]
+        return [f"t{i} = {'points[low + i' if mine else 'nodes[j'}, {value - (own if mine else other).start}]"]
     if op in ("add", "mul", "div"):
         return [f"t{i} = {names[0]} {dict(add='+', mul='*', div='/')[op]} {names[1]}"]
     if op == "neg":
@@ -173,7 +224,7 @@ def _statement(graph: Graph, i: int, own: range, other: range) -> list[str]:
         return [f"t{i} = math.copysign(1.0, {names[0]})"]
     if op == "pow":
         return _whole_power(i, names[0], value) if isinstance(value, int) else [f"t{i} = {names[0]} ** {value!r}"]
-    return [f"t{i} = math.{_CALLS[op]}({names[0]})"]
+    return [f"t{i} = {f'fastmath.{op}' if op in _OURS else f'math.{_CALLS[op]}'}({names[0]})"]
 
 
 def _whole_power(i: int, base: str, n: int) -> list[str]:

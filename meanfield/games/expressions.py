@@ -70,7 +70,7 @@ class Expression(Pairwise):
     def __init__(self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = "") -> None:
         self.graph, self.root, self.X, self.Y = graph, root, X, Y
         self.name, self.statement, self.answers = name, statement, {}
-        self._kernels: dict[tuple[int, str], Any] = {}
+        self._kernels: dict[Any, Any] = {}
         try:
             self._slopes_of = tuple(tuple(self._gradient_of(p)) for p in (0, 1))
         except ValueError as error:
@@ -92,14 +92,14 @@ class Expression(Pairwise):
             return isinstance(self.manifolds[p], Sphere)
         raise TypeError(f"expressions live on tori and spheres, got {self.manifolds[p]!r}; use function() there")
 
-    def _curvatures(self, p: int) -> dict[tuple[int, int], int]:
+    def curvatures(self, p: int) -> dict[tuple[int, int], int]:
         """The ambient second derivatives in p's coordinates, (i, j) with i <= j."""
         slopes, own = self._ambient(p), self.variables(p)
         return {(i, j): self.graph.slope(slopes[i], own[j]) for i in range(len(own)) for j in range(i, len(own))}
 
     def _laplacian_of(self, p: int) -> int:
         """Lap = tr H, on the unit sphere of R^a tr H - x'Hx - (a - 1) x.g (H, g in the space around)."""
-        graph, own, H = self.graph, self.variables(p), self._curvatures(p)
+        graph, own, H = self.graph, self.variables(p), self.curvatures(p)
         trace = graph.sum(H[i, i] for i in range(len(own)))
         if not self._curved(p):
             return trace
@@ -136,7 +136,7 @@ class Expression(Pairwise):
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         with _BUILDING:
-            H, a = self._curvatures(p), self.manifolds[p].ambient
+            H, a = self.curvatures(p), self.manifolds[p].ambient
         means = self._against(p, [*H.values(), *self._ambient(p)], points, opponent.points, opponent.masses)
         full = np.empty((len(points), a, a))
         for k, (i, j) in enumerate(H):
@@ -155,6 +155,17 @@ class Expression(Pairwise):
 
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         return self._compiled(p, "jet", self.jet(p), points, nodes, masses)
+
+    def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> tuple[Any, Any]:
+        """`forces` of both players, each pair looked at once."""
+        if "pair" not in self._kernels:
+            from meanfield.games.codegen import pair_kernel
+
+            self._kernels["pair"] = pair_kernel(self)
+        run = self._kernels["pair"]
+        if run is None:
+            return self.forces(0, x, y, masses_y), self.forces(1, y, x, masses_x)
+        return run(*(np.ascontiguousarray(v, dtype=np.float64) for v in (x, y, masses_x, masses_y)))  # type: ignore[no-any-return]
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
         return self._averages(p, "jet", self.jet(p), points, opponent)[0]

@@ -31,10 +31,16 @@ def forces(game: Game, states: list[State], counts: tuple[int, int]) -> Forces:
     points = [flat(s.x, n) for s, n in zip(states, counts, strict=True)]
     masses = [s.w.ravel()[:n] for s, n in zip(states, counts, strict=True)]
     found = []
-    for p in range(2):
-        U, G = _forces(game, p, points[p], points[1 - p], masses[1 - p])
+    for U, G in _both(game, points, masses):
         found.append((blocked(U[:, None])[:, 0, :].copy(), blocked(G)))
     return found
+
+
+def _both(game: Any, points: list[Array], masses: list[Array]) -> Any:
+    """Costs and gradients at points (n, a) of both players; one look at each pair where the game offers it."""
+    if hasattr(game, "both_forces"):
+        return game.both_forces(*points, *masses)
+    return [_forces(game, p, points[p], points[1 - p], masses[1 - p]) for p in range(2)]
 
 
 def _forces(game: Any, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
