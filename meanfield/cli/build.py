@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import meanfield.games as games
@@ -20,7 +22,7 @@ from meanfield.cli.schema import (
     text,
     whole,
 )
-from meanfield.flows import Flow
+from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
@@ -32,8 +34,42 @@ FLOWS: dict[str, dict[str, Check]] = {
     "WassersteinFisherRao": {"gamma": pair_or_one(number), "alpha": pair_or_one(number)},
     "MirrorDescent": {"alpha": pair_or_one(number)},
     "BestResponse": {"rate": pair_or_one(number)},
+    "EntropicBestResponse": {"beta": pair_or_one(number), "rate": pair_or_one(number)},
+    "TwoTimeScale": {"beta": pair_or_one(number), "ratio": number},
+    "AveragedLangevin": {"beta": pair_or_one(number), "power": number, "gamma": pair_or_one(number)},
+    "DiscountedLangevin": {"beta": pair_or_one(number), "rate": number, "gamma": pair_or_one(number)},
+    "EntropicWassersteinFisherRao": {key: pair_or_one(number) for key in ("beta", "gamma", "alpha")},
     "Flow": {key: pair_or_one(number) for key in ("gamma", "alpha", "temperature", "response")},
 }
+
+
+NEEDED = {"ratio": "write ratio = 10.0", "rate": "write rate = 0.1", "beta": "write beta = 10.0"}
+
+
+def memory(value: Any) -> Memory:
+    """{power = 0} or {rate = 0.1}."""
+    if not isinstance(value, dict) or set(value) not in ({"power"}, {"rate"}):
+        raise BadInput(f"must be {{power = 0.0}} or {{rate = 0.1}}, got {value!r}")
+    return _built(Memory, {key: number(item) for key, item in value.items()})  # type: ignore[no-any-return]
+
+
+def schedule(value: Any) -> Schedule:
+    """{kind = "log"} with scale, power and floor."""
+    known: dict[str, Check] = {"kind": text, "scale": number, "power": number, "floor": number}
+    if not isinstance(value, dict) or "kind" not in value or not set(value) <= set(known):
+        raise BadInput(f'must be like {{kind = "log", scale = 1.0, power = 1.0, floor = 0.0}}, got {value!r}')
+    return _built(Schedule, {key: known[key](item) for key, item in value.items()})  # type: ignore[no-any-return]
+
+
+def _built(kind: Any, given: dict[str, Any]) -> Any:
+    try:
+        return kind(**given)
+    except (ValueError, TypeError) as error:
+        raise BadInput(one_line(error)) from None
+
+
+# What any flow may have besides.
+CHANGES: dict[str, Check] = {"memory": memory, "cooling": schedule, "speed": schedule}
 
 
 def manifold(value: Any) -> Manifold:
@@ -109,14 +145,22 @@ def flow(spec: Spec) -> Flow:
         raise spec.fail(
             key, f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}"
         )
-    given = spec.section("flow", {"name": text, **FLOWS[name]})
+    given = spec.section("flow", {"name": text, **FLOWS[name], **CHANGES})
     given.pop("name")
-    if name == "Langevin" and "beta" not in given:
-        raise spec.fail(("flow",), "Langevin needs beta, the inverse temperature; write beta = 10.0")
+    for missing in _needed(getattr(flows, name)):
+        if missing not in given:
+            what = "beta, the inverse temperature" if missing == "beta" else missing
+            raise spec.fail(("flow",), f"{name} needs {what}; {NEEDED[missing]}")
+    changes = {key: given.pop(key) for key in CHANGES if key in given}
     try:
-        return getattr(flows, name)(**given)  # type: ignore[no-any-return]
+        return replace(getattr(flows, name)(**given), **changes)  # type: ignore[no-any-return]
     except (ValueError, TypeError) as error:
         raise spec.fail(_culprit("flow", given, error), one_line(error)) from None
+
+
+def _needed(made: Any) -> list[str]:
+    """The arguments of a constructor that have no default."""
+    return [key for key, p in signature(made).parameters.items() if p.default is p.empty]
 
 
 def start(spec: Spec, on: Game) -> Start:

@@ -99,7 +99,7 @@ FIELD = {
     "step": number, "tol": number,
 }  # fmt: skip
 PARTICLES = {
-    "step": number, "particles": pair_or_one(whole), "seed": whole, "scheme": one_of("euler", "strang"),
+    "step": number, "particles": pair_or_one(whole), "seed": whole, "scheme": one_of("euler", "strang", "mirror-prox"),
     "replica": whole, "refine": whole, "placement": one_of("iid", "quantile", "atoms"),
 }  # fmt: skip
 COMPARE = {
