@@ -59,8 +59,8 @@ def nash(
 ) -> Equilibrium:
     """A mixed Nash equilibrium of the game, sparse and certified.
 
-    Stops when the certificate is below `tol` (relative to the losses met), after `rounds` rounds, or
-    when nothing new can be added; the atoms are then merged, and refined by Newton's method on the
+    Stops when the best responses found gain less than `tol` (relative to the losses met), after `rounds`
+    rounds, or when nothing new can be added; the atoms are then merged, and refined by Newton's method on the
     equilibrium's own equations (positions, weights, value). The certificate says what was reached.
     Exact for games that are quadratic on spheres, in any dimension; for others it is as good as the
     search for best responses (`method`). start: measures whose atoms the supports begin with, instead
@@ -72,7 +72,7 @@ def nash(
     best: Equilibrium | None = None
     tried = np.inf
     for k in range(whole("rounds", rounds)):
-        pair = _matrix_game(game, supports)
+        pair = matrix_game(game, supports)
         found, responses = oracle(*pair, rounds=k + 1)
         best = found if best is None else _better(best, found)
         scale = 1 + float(np.abs(game.loss(*supports)).max())
@@ -89,7 +89,7 @@ def nash(
     assert best is not None
     best = _refined(game, oracle, best)
     unique, remark = uniqueness(game, best.x, best.y, oracle(best.x, best.y, 0)[1], best.error)
-    return replace(best, unique=unique, remark=remark)
+    return oracle.certified(replace(best, unique=unique, remark=remark))
 
 
 def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list[Array]:
@@ -114,19 +114,26 @@ def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
 
 
 class _Oracle:
-    """Best responses to a pair, and the certificate that they make."""
+    """Best responses to a pair, and what they say of it: at first the values found, in the end proofs."""
 
     def __init__(self, game: Game) -> None:
         self.game = game
-        self.searches = Searches(game)
+        self.searches = Searches(game, tight=False)
 
     def __call__(self, mu_x: Measure, mu_y: Measure, rounds: int) -> tuple[Equilibrium, tuple[Response, Response]]:
         to_y = self.searches.best_response(0, mu_y)
         to_x = self.searches.best_response(1, mu_x)
-        certified = bool(np.isfinite(to_y.floor) and np.isfinite(to_x.floor))
-        lower, upper = (to_y.floor, -to_x.floor) if certified else (to_y.value, -to_x.value)
         value = self.game.value(mu_x, mu_y)
-        return Equilibrium(mu_x, mu_y, value, lower, upper, rounds, certified, to_y.method), (to_y, to_x)
+        found = Equilibrium(mu_x, mu_y, value, to_y.value, -to_x.value, rounds, False, to_y.method)
+        return found, (to_y, to_x)
+
+    def certified(self, found: Equilibrium) -> Equilibrium:
+        """With the tightest bounds that there are."""
+        searches = Searches(self.game, tight=True)
+        to_y, to_x = searches.best_response(0, found.y), searches.best_response(1, found.x)
+        if not (np.isfinite(to_y.floor) and np.isfinite(to_x.floor)):
+            return replace(found, lower=to_y.value, upper=-to_x.value, method=to_y.method)
+        return replace(found, lower=to_y.floor, upper=-to_x.floor, certified=True, method=to_y.method)
 
 
 def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
@@ -142,7 +149,7 @@ def _grown(game: Game, p: int, support: Array, response: Response, slack: float)
     return support
 
 
-def _matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
+def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
     """Equilibrium of the matrix game on finite supports, by one linear program and its dual."""
     from scipy.optimize import linprog
 

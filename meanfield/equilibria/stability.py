@@ -11,6 +11,7 @@ has the rank of the game. The lowest eigenvectors of both S_p, and the range of 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, UnderResolved, real, whole
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.flows import Number
 from meanfield.games.base import Game
@@ -30,9 +31,10 @@ from meanfield.storage.results import Result
 Complex = NDArray[np.complex128]
 
 ORDER = 8  # of the differences on tori; two-point fluxes elsewhere are of order 2
-DENSE = 600  # cells up to which all modes of S are computed
+DENSE = 320  # cells up to which all modes of S are computed
 SHIFT = 1e-2  # the sparse eigensolver inverts S + SHIFT
 DEEPER = 3  # times that forces are solved for
+PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too little of the wells
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +96,10 @@ def stability(
     beta: an inverse temperature, one or one a player, or a Gibbs point that is known already.
     cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes: how
     many eigenvectors of each player's own generator carry the coupled modes on meshes of more than
-    600 cells; raise it when `residuals` are large.
+    320 cells; raise it when `residuals` are large.
 
-    Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises.
+    Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises; warns
+    UnderResolved where beta |dU| over one cell exceeds 6.
     """
     point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, cells)
     if point.game is not game and point.game.manifolds != game.manifolds:
@@ -142,6 +145,14 @@ def _sides(point: GibbsPoint, modes: int) -> tuple[_Side, _Side]:
 def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
     game, (own, other) = point.game, ((point.x, point.y), (point.y, point.x))[p]
     at_nodes, at_faces = (game.cost(p, q, other) for q in (own.mesh.nodes, own.mesh.faces))
+    first, second = own.mesh.pairs.T
+    peclet = point.beta[p] * float(np.abs(at_nodes[first] - at_nodes[second]).max())
+    if peclet > PECLET:
+        warnings.warn(
+            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`",
+            UnderResolved,
+            stacklevel=4,
+        )
     A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
     costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)

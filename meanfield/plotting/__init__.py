@@ -1,10 +1,12 @@
 """Pictures of measures, runs, fixed points and comparisons. Nothing is computed anew for them.
 
-Every function returns a matplotlib figure and works without a display.
+Every function returns a matplotlib figure (`save_movie`: the file that it wrote) and works without a display.
 """
 
 from meanfield.plotting.comparison import plot_comparison
 from meanfield.plotting.measures import plot_measure
+from meanfield.plotting.movies import save_movie
+from meanfield.plotting.path import plot_path
 from meanfield.plotting.runs import plot_gibbs, plot_trajectory
 
-__all__ = ["plot_comparison", "plot_gibbs", "plot_measure", "plot_trajectory"]
+__all__ = ["plot_comparison", "plot_gibbs", "plot_measure", "plot_path", "plot_trajectory", "save_movie"]

@@ -9,12 +9,14 @@ import numpy as np
 from meanfield.checks import Array, finite_array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
+from meanfield.games.expressions import Expression
 from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index, mesh
 from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
 from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
+from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
 
 STARTS = 2048  # points looked at where there is no mesh
@@ -28,7 +30,8 @@ class Searches:
     """Best responses in one game for many opponents: grids and features are computed once.
 
     tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call)
-    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost).
+    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and those
+    of formulas on tori of dimension 1 and 2 to 1e-9 by intervals.
     """
 
     def __init__(self, game: Game, tight: bool = True) -> None:
@@ -115,6 +118,7 @@ class Search:
         self.manifold: Manifold = game.manifolds[p]
         basis = game.bases[p] if isinstance(game, LowRank) else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
+        self.formula = isinstance(game, Expression) and isinstance(self.manifold, Torus) and self.manifold.d <= 2
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
         self.side = 0
         if isinstance(self.manifold, Torus) and self.manifold.d <= 3:
@@ -144,6 +148,8 @@ class Search:
         least = float(values.min())
         if self.tight and np.isfinite(floor):
             floor = max(floor, branch_and_bound(self.trig, cost.c, self.points, seen, self.side, least))  # type: ignore
+        elif self.tight and self.formula and isinstance(cost, OpponentCost):
+            floor = floor_by_intervals(cost, least, float(np.abs(seen).max()))
         # Rounding may leave the proven floor a few units above the value found at the minimiser.
         return Response(points[order], values[order], min(floor, least), self._method(floor))
 
@@ -161,6 +167,7 @@ class Search:
     def _method(self, floor: float) -> str:
         where = f"grid of {self.side} points per axis" if self.side else f"{len(self.points)} starts"
         proven = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
+        proven = "branch and bound by interval Hessians" if self.formula else proven
         proof = proven if np.isfinite(floor) else UNPROVEN
         return f"{where}, Newton polish, {proof}"
 

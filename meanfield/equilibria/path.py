@@ -1,0 +1,101 @@
+"""The Gibbs fixed point (9) followed in beta: what Theorem 1's trade-off looks like on one game.
+
+The smaller the temperature, the nearer the fixed point to a Nash equilibrium and the slower the flow (7)
+gets there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from meanfield.checks import Array, NotConverged, finite_array
+from meanfield.equilibria.gibbs import GibbsPoint, gibbs
+from meanfield.equilibria.stability import stability
+from meanfield.games.base import Game
+from meanfield.meshes import Mesh
+from meanfield.metrics.energy import free_energy
+from meanfield.metrics.nikaido import NikaidoIsoda
+from meanfield.storage.results import Result
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsPath(Result):
+    """Fixed points (9) at `beta` (B,), rising, with what they are worth.
+
+    value: L. free_energy: L_beta. entropy (B, 2): H of x and of y. ni, ni_upper: the Nikaido-Isoda error
+    and its certificate. residual: as of `gibbs`. rate, frequency: of the linearised (7), where asked for.
+    """
+
+    beta: Array
+    value: Array
+    free_energy: Array
+    entropy: Array
+    ni: Array
+    ni_upper: Array
+    residual: Array
+    rate: Array | None
+    frequency: Array | None
+    points: list[GibbsPoint] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"GibbsPath: {len(self.beta)} fixed points, beta from {self.beta[0]:g} to {self.beta[-1]:g}, "
+            f"NI from {self.ni[0]:.3g} to {self.ni[-1]:.3g}, residuals up to {self.residual.max():.1e}"
+        )
+
+    def plot(self, **options: Any) -> Any:
+        """Draw value, entropies, NI and rate against beta; see `meanfield.plotting.plot_path`."""
+        from meanfield.plotting import plot_path
+
+        return plot_path(self, **options)
+
+
+def gibbs_path(
+    game: Game,
+    betas: ArrayLike,
+    cells: int | tuple[Mesh, Mesh] | None = None,
+    tol: float = 1e-12,
+    spectrum: bool = False,
+) -> GibbsPath:
+    """Gibbs fixed points (9) at rising inverse temperatures, each started from the one before.
+
+    betas (B,): above 0 and rising. cells, tol: as of `gibbs`. spectrum: the leading eigenvalue of the
+    linearised (7) at each, too. Raises ValueError for betas that do not rise, NotConverged with the beta
+    reached.
+    """
+    at = finite_array("betas", betas, (None,))
+    if not len(at) or at[0] <= 0 or (np.diff(at) <= 0).any():
+        raise ValueError(f"betas must be above 0 and rise, got {at}")
+    points: list[GibbsPoint] = []
+    for beta in at:
+        begun = (points[-1].x, points[-1].y) if points else None
+        on = (points[-1].x.mesh, points[-1].y.mesh) if points else cells
+        try:
+            points.append(gibbs(game, float(beta), on, tol, begun))
+        except NotConverged as lost:
+            reached = f"{points[-1].beta[0]:g}" if points else "none"
+            raise NotConverged(f"at beta = {beta:g}, the last reached being {reached}: {lost}") from None
+    error = NikaidoIsoda(game, tight=True)
+    errors = [error(point.x, point.y) for point in points]
+    leading = [stability(game, point, count=1) for point in points] if spectrum else []
+    return GibbsPath(
+        at,
+        np.array([game.value(p.x, p.y) for p in points]),
+        np.array([free_energy(game, p.beta, p.x, p.y) for p in points]),
+        np.array([[p.x.entropy(), p.y.entropy()] for p in points]),
+        np.array([e.value for e in errors]),
+        np.array([e.upper for e in errors]),
+        np.array([p.residual for p in points]),
+        _column(leading, "rate"),
+        _column(leading, "frequency"),
+        points,
+    )
+
+
+def _column(found: Sequence[Any], name: str) -> Array | None:
+    return np.array([getattr(f, name) for f in found]) if found else None
