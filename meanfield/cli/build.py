@@ -121,7 +121,9 @@ def game(spec: Spec) -> Game:
     try:
         return _made(name, dict(given))
     except (ValueError, TypeError) as error:
-        key = ("game", "expression") if isinstance(error, games.ExpressionError) else _culprit("game", given, error)
+        key: tuple[str, ...] = (
+            ("game", "expression") if isinstance(error, games.ExpressionError) else _culprit("game", given, error)
+        )
         raise spec.fail(key, one_line(error)) from None
 
 
