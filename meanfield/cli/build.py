@@ -121,10 +121,9 @@ def game(spec: Spec) -> Game:
     try:
         return _made(name, dict(given))
     except (ValueError, TypeError) as error:
-        key: tuple[str, ...] = (
-            ("game", "expression") if isinstance(error, games.ExpressionError) else _culprit("game", given, error)
-        )
-        raise spec.fail(key, one_line(error)) from None
+        formula = isinstance(error, games.ExpressionError)
+        place = ("game", "expression") if formula else _culprit("game", given, error)
+        raise spec.fail(place, one_line(error)) from None
 
 
 def _made(name: str, given: dict[str, Any]) -> Game:
