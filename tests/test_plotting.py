@@ -107,7 +107,7 @@ def test_the_image_of_a_torus_is_not_transposed() -> None:
     masses = (np.abs(grid.nodes - [np.pi / 2, 0.0]).max(axis=1) < 1e-9).astype(float)
     image = plot_measure(mf.Density(masses, grid)).axes[0].collections[0]
     corners = image.get_coordinates()  # type: ignore[attr-defined]
-    row, column = np.unravel_index(np.argmax(image.get_array()), (4, 8))
+    row, column = np.unravel_index(np.argmax(image.get_array()), (5, 9))
     cell = corners[row : row + 2, column : column + 2].mean(axis=(0, 1))
     assert np.allclose(cell, [np.pi / 2, 0.0], rtol=0, atol=1e-12)
 

@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("file", metavar="RUN.h5")
     one.add_argument("--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)")
     one.add_argument("--no-plot", action="store_true", help="print the summary only")
+    one.add_argument("--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces")
+    one.add_argument(
+        "--movie", nargs="?", const=True, metavar="MOVIE.gif",
+        help="write a movie too, .mp4 (needs ffmpeg) or .gif (default: beside the file)",
+    )  # fmt: skip
     one.add_argument(
         "--export", metavar="FILE", action="append", help="write a .csv of the curves or a .npz of all arrays"
     )

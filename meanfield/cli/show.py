@@ -11,6 +11,7 @@ import numpy as np
 from meanfield.cli.jobs import bytes_of
 from meanfield.cli.schema import BadInput
 from meanfield.storage.files import load, read_header, replace
+from meanfield.trajectory import Trajectory
 
 
 def show(options: Any) -> int:
@@ -28,7 +29,9 @@ def show(options: Any) -> int:
     for target in options.export or []:
         print(f"wrote {export(result, target)}")
     if not options.no_plot:
-        print(f"drew {picture(result, path, options.out)}")
+        print(f"drew {picture(result, path, options.out, options.view)}")
+    if options.movie:
+        print(f"filmed {movie(result, path, options.movie, options.view)}")
     return 0
 
 
@@ -59,12 +62,29 @@ def export(result: Any, target: str) -> Path:
     raise BadInput(f"--export {target} must end in .csv or .npz")
 
 
-def picture(result: Any, path: Path, out: str | None) -> Path:
+def movie(result: Any, path: Path, out: str | bool, view: str = "map") -> Path:
+    """The run as a movie beside the file, or under the name given: .mp4 with ffmpeg, .gif without."""
+    from meanfield.plotting.movies import save_movie, usual_suffix
+
+    run = getattr(result, "field", result)
+    if not isinstance(run, Trajectory):
+        raise BadInput(f"{path} holds no run over time; --movie films runs and comparisons")
+    target = path.with_suffix(usual_suffix()) if isinstance(out, bool) else Path(out)
+
+    def fill(partial: Path) -> None:
+        # Writers of movies go by a file's ending.
+        save_movie(run, partial.with_name(partial.name + target.suffix), view=view).rename(partial)
+
+    replace(target, fill)
+    return target
+
+
+def picture(result: Any, path: Path, out: str | None, view: str = "map") -> Path:
     """The drawing beside the file, or under `out`."""
     target = Path(out) if out else path.with_suffix(".png")
     if target.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise BadInput(f"--out {target} must end in .png, .pdf or .svg")
-    figure = draw(result)
+    figure = draw(result, view)
 
     def fill(partial: Path) -> None:
         figure.savefig(partial, dpi=160, format=target.suffix[1:].lower())
@@ -73,12 +93,14 @@ def picture(result: Any, path: Path, out: str | None) -> Path:
     return target
 
 
-def draw(result: Any) -> Any:
+def draw(result: Any, view: str = "map") -> Any:
     """The result's own picture; that of its field for a comparison under way."""
     if hasattr(result, "rows"):
         if result.field is None:
             raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
         result = result.field
+    if isinstance(result, Trajectory):
+        return result.plot(view=view)
     if hasattr(result, "plot"):
         return result.plot()
     from meanfield.plotting import plot_measure
@@ -87,11 +109,11 @@ def draw(result: Any) -> Any:
     with styled():
         if not hasattr(result, "y"):  # one measure
             figure = new_figure(4.0, 3.2)
-            plot_measure(result, figure.subplots())
+            plot_measure(result, figure.subplots(), view=view)
             return figure
         figure = new_figure(7.2, 3.2)
         for ax, measure, (name, color) in zip(figure.subplots(1, 2), (result.x, result.y), PLAYERS, strict=True):
-            plot_measure(measure, ax, color=color)
+            plot_measure(measure, ax, color=color, view=view)
             ax.set_title(f"$\\mu_{name}$")
         if hasattr(result, "value"):
             figure.suptitle(f"equilibrium, value in [{result.lower:.6g}, {result.upper:.6g}]", fontsize=9.5)

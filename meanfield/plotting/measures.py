@@ -1,4 +1,4 @@
-"""One measure: curves on circles, maps elsewhere, and a circle's measures over time."""
+"""One measure: curves on circles, maps and surfaces elsewhere, and a circle's measures over time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from meanfield.checks import Array, whole
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.plotting.style import BLUE, new_figure, ramp, styled
+from meanfield.plotting.surfaces import draw_in_space, draw_mollweide, in_space
 
 FEW = 400  # up to so many atoms are drawn one by one
+LARGEST_DOT = 154.0  # square points
+VIEWS = ("map", "3d")
 
 
 def circular(measure: Measure) -> bool:
@@ -40,24 +43,37 @@ def profile(measure: Measure, bins: int = 128) -> tuple[Array, Array]:
     return 0.5 * (edges[1:] + edges[:-1]), held * bins / period
 
 
-def plot_measure(measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "") -> Any:
-    """Draw one measure: a curve or histogram on circles, a map elsewhere. Returns the figure.
+def plot_measure(
+    measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "", view: str = "map",
+    top: float | None = None,
+) -> Any:  # fmt: skip
+    """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere. Returns the figure.
 
-    ax: axes to draw on; by default a new figure's. Raises TypeError for what is no measure.
+    ax: axes to draw on; by default a new figure's. view: "map" (S^2 by Mollweide's projection, T^2 by its
+    angles, beyond by the first two coordinates) or "3d" (S^2 and T^2 as surfaces seen from afar; others by
+    their map). The area of an atom's dot goes with its mass, up to a diameter of 14 points. top: the density drawn
+    darkest, or the upper end of a curve's axis (default: its largest value). Raises TypeError for what is no
+    measure, ValueError for an unknown view.
     """
     if not isinstance(measure, Measure):
         raise TypeError(f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}")
+    if view not in VIEWS:
+        raise ValueError(f"view is {view!r}; known are {', '.join(map(repr, VIEWS))}")
+    bins = whole("bins", bins)
     with styled():
-        if ax is None:
+        alone = ax is None
+        if alone:
             ax = new_figure(4.2, 2.6 if circular(measure) else 3.6).add_subplot()
         if circular(measure):
-            _curve(ax, measure, color, whole("bins", bins), label)
-        else:
-            _map(ax, measure, color)
+            _curve(ax, measure, color, bins, label, top)
+            return ax.figure
+        drawn = _map(ax, measure, color, view, top)
+        if alone and drawn is not None:
+            ax.figure.colorbar(drawn, ax=ax, shrink=0.7, label="density")
         return ax.figure
 
 
-def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str) -> None:
+def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None) -> None:
     if not isinstance(measure, Density) and len(measure) <= FEW:
         a, period = angles(measure)
         ax.vlines(a, 0, measure.masses, color=color, label=label or None)
@@ -71,7 +87,7 @@ def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str) -> None
         ax.fill_between(at, values, color=color, alpha=0.15, step="mid" if line else None, lw=0)
         ax.set_ylabel("density")
     _turn(ax.xaxis, period)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, top)
 
 
 def _turn(axis: Any, period: float, inner: bool = True) -> None:
@@ -86,53 +102,57 @@ def _turn(axis: Any, period: float, inner: bool = True) -> None:
 
 
 def _flat(measure: Measure) -> tuple[Array, tuple[str, str]]:
-    """Two coordinates to draw a measure by, (n, 2), and their names.
-
-    Tori: the first two angles. S^2: longitude over pi and height, an equal-area map. Beyond: the
-    first two coordinates.
-    """
+    """Two coordinates to draw a measure by, (n, 2), and their names: the first two angles of tori, else the
+    first two coordinates."""
     x = measure.points
     if isinstance(measure.manifold, Torus):
         period = measure.manifold.period
         return np.where(x < period / 2, x, x - period)[:, :2], (r"$x_1$", r"$x_2$")
-    if isinstance(measure.manifold, Sphere) and measure.manifold.d == 2:
-        return np.stack([np.arctan2(x[:, 1], x[:, 0]), x[:, 2]], 1), ("longitude", "height $x_3$")
     return x[:, :2], ("$x_1$", "$x_2$")
 
 
-def _map(ax: Any, measure: Measure, color: str, names: bool = True) -> None:
+def dots(measure: Measure) -> Array:
+    """Areas of atoms' dots in square points, (n,)."""
+    size = np.clip(3000 / len(measure), 0.6, 14)
+    return np.minimum(size * measure.masses * len(measure), LARGEST_DOT)
+
+
+def _map(ax: Any, measure: Measure, color: str, view: str, top: float | None) -> Any:
+    """Returns what a colour bar needs, for densities."""
+    if view == "3d" and in_space(measure.manifold):
+        return draw_in_space(ax, measure, color, top, dots(measure))
+    if measure.manifold == Sphere(2):
+        return draw_mollweide(ax, measure, color, top, dots(measure))
     at, labels = _flat(measure)
+    drawn = None
     if isinstance(measure, Density) and measure.mesh.shape is not None and measure.manifold.dim == 2:
-        _grid_image(ax, measure, at, color)
+        drawn = _grid_image(ax, measure, at, color, top)
     elif isinstance(measure, Density):
         order = np.argsort(measure.values)
-        ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=4e3 / np.sqrt(len(at)) / 8, lw=0)
+        size = 4e3 / np.sqrt(len(at)) / 8
+        drawn = ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=size, lw=0, vmin=0, vmax=top)
     else:
-        weight = measure.masses * len(measure)
-        size = np.clip(3000 / len(measure), 0.6, 14)
-        ax.scatter(*at.T, s=size * weight, color=color, alpha=min(1.0, 0.15 + 150 / len(measure)), lw=0)
+        ax.scatter(*at.T, s=dots(measure), color=color, alpha=min(1.0, 0.25 + 150 / len(measure)), lw=0)
     if isinstance(measure.manifold, Torus):
         _turn(ax.xaxis, measure.manifold.period, inner=False)
         _turn(ax.yaxis, measure.manifold.period, inner=False)
         ax.set_aspect("equal")
-    elif isinstance(measure.manifold, Sphere) and measure.manifold.d == 2:
-        _turn(ax.xaxis, 2 * np.pi, inner=False)
-        ax.set_ylim(-1, 1)
-        ax.set_aspect(np.pi / 2)
     else:
         ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
-    if names:
-        ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    return drawn
 
 
-def _grid_image(ax: Any, measure: Density, at: Array, color: str) -> None:
+def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float | None) -> Any:
     shape = measure.mesh.shape
     grids = [at[:, k].reshape(shape) for k in (0, 1)]
     rows, columns = np.argsort(grids[0][:, 0]), np.argsort(grids[1][0])
     values = measure.values.reshape(shape)[np.ix_(rows, columns)]
-    ax.pcolormesh(
-        grids[0][rows, 0], grids[1][0, columns], values.T, cmap=ramp(color), vmin=0, shading="nearest", rasterized=True
-    )
+    # The first cells once more at the far ends, where half of them belongs.
+    period = measure.manifold.period  # type: ignore[attr-defined]
+    across, up = (np.append(at, at[0] + period) for at in (grids[0][rows, 0], grids[1][0, columns]))
+    wrapped = np.pad(values, ((0, 1), (0, 1)), mode="wrap")
+    return ax.pcolormesh(across, up, wrapped.T, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
 
 
 def draw_space_time(ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128) -> None:

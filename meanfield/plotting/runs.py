@@ -14,11 +14,11 @@ from meanfield.plotting.style import GREY, PLAYERS, new_figure, styled
 from meanfield.trajectory import Trajectory
 
 
-def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128) -> Any:
+def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128, view: str = "map") -> Any:
     """Draw a run, a row a player: space against time on circles, snapshots elsewhere. Returns the figure.
 
-    snapshots: maps a player (not on circles). bins: of histograms of particles. Recorded diagnostics
-    "value" and "ni" are drawn below. Raises TypeError for what is no trajectory.
+    snapshots: maps a player (not on circles). bins: of histograms of particles. view: "map" or "3d", as in
+    `plot_measure`. Recorded diagnostics "value" and "ni" are drawn below. Raises TypeError for what is no trajectory.
     """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(f"plot_trajectory draws a meanfield.Trajectory, got {type(trajectory).__name__}")
@@ -38,7 +38,7 @@ def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 1
                 ax.set_ylabel(f"${name}$")
                 ax.set_xlabel("time $t$" if not told and name == "y" else "")
             else:
-                _snapshots(part, trajectory.times, measures, name, color, whole("snapshots", snapshots))
+                _snapshots(part, trajectory.times, measures, name, color, whole("snapshots", snapshots), view)
         if told:
             _diagnostics(parts[2], trajectory, told)
     return figure
@@ -51,15 +51,18 @@ def _curve_of(trajectory: Trajectory, key: str) -> bool:
 
 def _title(trajectory: Trajectory) -> str:
     parts = [getattr(trajectory.game, "name", ""), getattr(trajectory.flow, "name", "")]
-    kind = "mean field" if isinstance(trajectory.x[-1], Density) else f"{len(trajectory.x[-1]):,} particles"
+    field = isinstance(trajectory.x[-1], Density) or "engine" in trajectory.provenance
+    kind = "mean field" if field else f"{len(trajectory.x[-1]):,} particles"
     return ", ".join([p for p in parts if p] + [kind])
 
 
-def _snapshots(part: Any, times: Array, measures: Sequence[Measure], name: str, color: str, count: int) -> None:
+def _snapshots(
+    part: Any, times: Array, measures: Sequence[Measure], name: str, color: str, count: int, view: str
+) -> None:
     chosen = np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))
     axes = part.subplots(1, len(chosen), squeeze=False)[0]
     for k, ax in zip(chosen, axes, strict=True):
-        plot_measure(measures[k], ax, color=color)
+        plot_measure(measures[k], ax, color=color, view=view)
         ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5)
         if k != chosen[0]:
             ax.set_ylabel("")
