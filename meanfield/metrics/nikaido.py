@@ -65,10 +65,12 @@ class NikaidoIsoda:
         steps: int = 1000,
         step: float | None = None,
         seed: int = 0,
+        settle: bool = True,
     ) -> NikaidoIsodaError:
         """The paper's estimate: the best of `runs` gradient runs a player, from uniform points. A lower bound.
 
-        steps, step: how many a run at most, and how long (default: 1 over the curvature).
+        steps, step: how many a run at most, and how long (default: 1 over the curvature). settle: end runs
+        whose slope has become a millionth of the largest at the start.
         """
         runs, steps = whole("runs", runs), whole("steps", steps, 0)
         if step is not None:
@@ -77,7 +79,9 @@ class NikaidoIsoda:
         for p, opponent in ((0, mu_y), (1, mu_x)):
             M = self.game.manifolds[p]
             starts = M.sample(runs, np.random.default_rng((whole("seed", seed, 0), p)))
-            found.append(gradient_runs(self.searches.cost(p, opponent), M, starts, steps, step))
+            found.append(
+                gradient_runs(self.searches.cost(p, opponent), M, starts, steps, step, 1e-6 if settle else None)
+            )
         return _error(*found)
 
 
