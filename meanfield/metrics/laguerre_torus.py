@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
+from meanfield.metrics.polygons import clip, integrate
 from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
 
 Index = NDArray[np.int64]
@@ -66,30 +67,6 @@ def raise_to(tree: Array, psi: Array) -> None:
         below = tree[leaves - 1 : 2 * leaves - 1, 4]
         leaves //= 2
         tree[leaves - 1 : 2 * leaves - 1, 4] = np.maximum(below[0::2], below[1::2])
-
-
-@kernel
-def clip(P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, kept: Index) -> int:
-    """Q = P within a x + b y <= h, both counter-clockwise; its number of corners.
-
-    tags[k] names the edge from corner k to the next; `tag` names the new edge.
-    """
-    out = 0
-    s = a * P[m - 1, 0] + b * P[m - 1, 1] - h
-    before = m - 1
-    for k in range(m):
-        after = a * P[k, 0] + b * P[k, 1] - h
-        if (s <= 0.0) != (after <= 0.0):
-            t = s / (s - after)
-            Q[out, 0] = P[before, 0] + t * (P[k, 0] - P[before, 0])
-            Q[out, 1] = P[before, 1] + t * (P[k, 1] - P[before, 1])
-            kept[out] = tag if s <= 0.0 else tags[before]
-            out += 1
-        if after <= 0.0:
-            Q[out, 0], Q[out, 1], kept[out] = P[k, 0], P[k, 1], tags[k]
-            out += 1
-        s, before = after, k
-    return out
 
 
 @kernel
@@ -180,83 +157,6 @@ def cell(
                     return -1, side
                 u, v, rho = ball(W[side], m)
     return m, side
-
-
-@kernel
-def moments(P: Array, m: int) -> tuple[float, float]:
-    """Area and int |v|^2 dv of a convex polygon: triangles from its first corner, nothing cancels."""
-    area = second = 0.0
-    for k in range(1, m - 1):
-        ax, ay = P[k, 0] - P[0, 0], P[k, 1] - P[0, 1]
-        bx, by = P[k + 1, 0] - P[0, 0], P[k + 1, 1] - P[0, 1]
-        A = 0.5 * (ax * by - ay * bx)
-        sx, sy = P[0, 0] + P[k, 0] + P[k + 1, 0], P[0, 1] + P[k, 1] + P[k + 1, 1]
-        squares = P[0, 0] ** 2 + P[0, 1] ** 2 + P[k, 0] ** 2 + P[k, 1] ** 2 + P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
-        area += A
-        second += A / 12 * (squares + sx * sx + sy * sy)
-    return area, second
-
-
-@kernel
-def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, int]:
-    """First and last strip of the grid along an axis that the polygon meets."""
-    low = high = P[0, axis]
-    for k in range(1, m):
-        low, high = min(low, P[k, axis]), max(high, P[k, axis])
-    return int(np.floor((low + origin) * count + 0.5)), int(np.floor((high + origin) * count + 0.5))
-
-
-@kernel
-def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tuple[float, float]:
-    """Mass and second moment of a piece of constant density; its tagged edges' density to `lengths`."""
-    area, second = moments(P, m)
-    for k in range(m):
-        if tags[k] >= 0:
-            l = k + 1 if k + 1 < m else 0
-            lengths[tags[k]] += density * np.sqrt((P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2)
-    return density * area, density * second
-
-
-@kernel
-def integrate(
-    P: Array, tags: Index, m: int, x: float, y: float, density: Array, lengths: Array, work: Array, names: Index
-) -> tuple[float, float]:
-    """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
-
-    Columns are cut off one after another, from each column its squares. work (4, r, 2), names (4, r).
-    """
-    mass = second = 0.0
-    A, B = density.shape
-    rest, rest_tags, left = P, tags, m
-    c, last = span(P, m, 0, x, A)
-    side = 0
-    while True:
-        col, col_tags, in_col = rest, rest_tags, left
-        if c < last:
-            at = (c + 0.5) / A - x
-            in_col = clip(rest, rest_tags, left, 1.0, 0.0, at, -1, work[2], names[2])
-            left = clip(rest, rest_tags, left, -1.0, 0.0, -at, -1, work[side], names[side])
-            col, col_tags = work[2], names[2]
-            rest, rest_tags = work[side], names[side]
-            side = 1 - side
-        if in_col >= 3:
-            r, end = span(col, in_col, 1, y, B)
-            while r < end and in_col >= 3:
-                at = (r + 0.5) / B - y
-                piece = clip(col, col_tags, in_col, 0.0, 1.0, at, -1, work[3], names[3])
-                if piece >= 3:
-                    more = gather(work[3], names[3], piece, density[c % A, r % B], lengths)
-                    mass, second = mass + more[0], second + more[1]
-                into = 4 + (r % 2)
-                in_col = clip(col, col_tags, in_col, 0.0, -1.0, -at, -1, work[into], names[into])
-                col, col_tags = work[into], names[into]
-                r += 1
-            if in_col >= 3:
-                more = gather(col, col_tags, in_col, density[c % A, r % B], lengths)
-                mass, second = mass + more[0], second + more[1]
-        c += 1
-        if c > last or left < 3:
-            return mass, second
 
 
 @kernel
