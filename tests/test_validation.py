@@ -10,7 +10,7 @@ import pytest
 from validation.verdicts import CLAIMS, Verdict, run
 
 # The comparisons and the kills take minutes even when quick; their parts have tests of their own.
-QUICK = ("exact_answers", "w2_circle", "oscillator", "schemes")
+QUICK = ("exact_answers", "w2_circle", "oscillator", "schemes", "concentration")
 
 
 @pytest.mark.parametrize("claim", QUICK)

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-CLAIMS = ("exact_answers", "w2_circle", "w2_surfaces", "oscillator", "schemes", "comparison", "equilibria", "temperature", "kills")
+CLAIMS = (
+    "exact_answers",
+    "w2_circle",
+    "w2_surfaces",
+    "oscillator",
+    "schemes",
+    "concentration",
+    "comparison",
+    "equilibria",
+    "temperature",
+    "kills",
+)
 
 
 @dataclass(frozen=True)
