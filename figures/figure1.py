@@ -182,8 +182,8 @@ def draw(path: Path) -> Path:
                 draw_time(ax, held["times"], samples[k])
             row[0].set_ylabel(f"NI error on $\\ell_{KINDS[k]}$")
             row[0].set_ylim(SHOWN, None)
-        axes[0, 0].legend(*handles(held["sizes"]), ncols=2, loc="lower left")
-        axes[0, 3].legend(handles=time_handles(), loc="lower left")
+        axes[1, 0].legend(*handles(held["sizes"]), ncols=2, loc="lower left")
+        axes[1, 3].legend(handles=time_handles(), loc="lower left")
         for ax, title in zip(axes[0], titles, strict=True):
             ax.set_title(title)
     return save_png(figure, path)
@@ -228,14 +228,19 @@ def draw_setting(ax: Any, at: Array, samples: Array, name: str) -> None:
         mean, low, high = spread(samples[:, m])
         ax.plot(at, mean, "o-", color=color, ms=3.5)
         ax.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
-    ax.set(xscale="log", yscale="log", xlabel=name)
-    ends = at[[0, -1]]
-    ax.set_xticks(ends, [f"{v:g}" for v in ends])
-    ax.minorticks_off()
+    span(ax, at, name)
 
 
 def draw_time(ax: Any, times: Array, samples: Array) -> None:
     for m, color in enumerate(COLORS):
         for kind, line in ((1, ":"), (0, "-")):
             ax.plot(times, spread(samples[m, kind])[0], line, color=color)
-    ax.set(xscale="log", yscale="log", xlabel="time $t$")
+    span(ax, times, "time $t$")
+
+
+def span(ax: Any, at: Array, name: str) -> None:
+    """Logarithmic axes, the abscissa marked at its ends."""
+    ax.set(xscale="log", yscale="log", xlabel=name)
+    ends = at[[0, -1]]
+    ax.set_xticks(ends, [f"{v:g}" for v in ends])
+    ax.minorticks_off()

@@ -108,7 +108,7 @@ def stability(
     both = gamma if isinstance(gamma, (tuple, list)) else (gamma, gamma)
     rates = real("gamma", both[0], 0.0, strict=True), real("gamma", both[1], 0.0, strict=True)
     sides = _sides(point, modes)
-    values, vectors = np.linalg.eig(_reduced(point, sides, rates))
+    values, vectors = _spectrum(*_reduced(point, sides, rates))
     order = np.lexsort((-values.imag, -values.real))[:count]
     values, vectors = values[order], vectors[:, order]
     k = sides[0].basis.shape[1]
@@ -122,8 +122,9 @@ def stability(
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One player: S = A'A (sparse), an orthonormal basis that carries the leading modes, and sqrt(m)."""
+    """One player: A and S = A'A (sparse), an orthonormal basis that carries the leading modes, and sqrt(m)."""
 
+    A: Any
     S: Any
     root: Array  # (N,)
     basis: Array  # (N, k), orthogonal to sqrt(m)
@@ -157,7 +158,7 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
     costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)
     basis, solve = _lowest(S, root, modes)
-    return _Side(S, root, basis, solve, costs, game.moment_matrix(p, own.mesh.nodes))
+    return _Side(A, S, root, basis, solve, costs, game.moment_matrix(p, own.mesh.nodes))
 
 
 def _widened(side: _Side, pushed: Array) -> _Side:
@@ -242,15 +243,31 @@ def _coupling(sides: tuple[_Side, _Side], p: int, g: Array) -> Array:
     return me.root[:, None] * (me.costs @ other.moments(other.root[:, None] * g))
 
 
-def _reduced(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]) -> Array:
-    """The generator in both players' bases."""
-    rows = []
+def _reduced(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]) -> tuple[Array, Array]:
+    """The generator in both players' bases as -G F: G = gamma V'SV by players, F the forces."""
+    sizes = [side.basis.shape[1] for side in sides]
+    G, F = np.zeros((2, sum(sizes), sum(sizes)))
+    ends = (slice(0, sizes[0]), slice(sizes[0], None))
     for p, side in enumerate(sides):
-        speed = -gamma[p] * (side.S @ side.basis).T
-        own = speed @ side.basis / point.beta[p]
-        cross = speed @ _coupling(sides, p, sides[1 - p].basis)
-        rows.append([own, cross] if p == 0 else [cross, own])
-    return np.block(rows)
+        # Of A and not of S: where S has an eigenvalue of 1e-14, A has one of 1e-7.
+        steep = side.A @ side.basis
+        G[ends[p], ends[p]] = gamma[p] * (steep.T @ steep)
+        F[ends[p], ends[p]] = np.eye(sizes[p]) / point.beta[p]
+        F[ends[p], ends[1 - p]] = side.basis.T @ _coupling(sides, p, sides[1 - p].basis)
+    return G, F
+
+
+def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
+    """Eigenvalues and eigenvectors of -G F, those near zero by its inverse: every one keeps its digits."""
+    values, vectors = np.linalg.eig(-G @ F)
+    edge = np.sqrt(np.finfo(float).eps) * float(np.abs(values).max())
+    slow = np.abs(values) < edge
+    if not slow.any():
+        return values.astype(complex), vectors.astype(complex)
+    inverse, others = np.linalg.eig(-np.linalg.solve(F, np.linalg.inv(G)))
+    slowest = np.argsort(-np.abs(inverse))[: int(slow.sum())]
+    joined = np.concatenate([values[~slow], 1 / inverse[slowest]]).astype(complex)
+    return joined, np.concatenate([vectors[:, ~slow], others[:, slowest]], axis=1).astype(complex)
 
 
 def _apply(
