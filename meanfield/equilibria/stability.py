@@ -270,9 +270,7 @@ def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
     return joined, np.concatenate([vectors[:, ~slow], others[:, slowest]], axis=1).astype(complex)
 
 
-def _apply(
-    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Array, Array]
-) -> list[Array]:
+def _apply(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Any, Any]) -> list[Any]:
     """The generator on the meshes themselves, for columns g_x (N, k), g_y (M, k)."""
     found = []
     for p in (0, 1):
