@@ -280,7 +280,8 @@ def EntropicWassersteinFisherRao(beta: Number, gamma: Number = 1.0, alpha: Numbe
     d_t mu = gamma [div(mu grad U) + (1/beta) Lap mu] - alpha mu (U + (1/beta) log mu - mean): the Gibbs
     measures (9) are stationary for every gamma and alpha. Densities only: particles have no log-density.
     """
-    return replace(Langevin(beta, gamma), alpha=alpha, name="entropic Wasserstein-Fisher-Rao")
+    warm = Langevin(beta).temperature
+    return Flow(gamma=gamma, alpha=alpha, temperature=warm, name="entropic Wasserstein-Fisher-Rao")
 
 
 def Annealed(flow: Flow, cooling: Schedule | None = None, speed: Schedule | None = None) -> Flow:

@@ -19,6 +19,7 @@ CLAIMS = (
     "comparison",
     "equilibria",
     "temperature",
+    "cures",
     "kills",
 )
 

@@ -12,7 +12,8 @@ composed as half the local parts, transport, half the local parts in reverse ord
 masses stay nonnegative and sum to one at any step, and the discrete Gibbs measures (9) are stationary.
 
 With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game, averaged masses
-for any other. Within a step moments follow a straight line.
+for any other. Within a step moments follow a straight line. A law that relaxes within one step ends at the
+Gibbs measure of the step's middle: long steps of slow averages see it lag by half a step.
 """
 
 from __future__ import annotations

@@ -1,0 +1,345 @@
+"""Later flows at both levels: their papers' statements, orders, stationarity, bits, files and refusals."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.density.solve import build
+from meanfield.flows import Flow
+from meanfield.metrics import kl, regularised_nikaido_isoda
+from tests.convergence import fitted_order
+from validation.cures import Linear
+
+GAME = mf.games.oscillator()
+START = mf.Start(x=mf.concentrated(1.1, 0.3), y=mf.concentrated(0.0, 0.3))
+BETA = 5.0
+LOG, POLY = mf.Schedule("log"), mf.Schedule("poly", scale=1.0, power=0.5)
+MEAN_FIELD = {
+    "best response": mf.EntropicBestResponse(BETA, 2.0),
+    "discounted": mf.DiscountedLangevin(BETA, 3.0),
+    "averaged, r = 0": mf.AveragedLangevin(BETA, 0.0),
+    "averaged, r = 2": mf.AveragedLangevin(BETA, 2.0),
+    "entropic WFR": mf.EntropicWassersteinFisherRao(BETA, (1.0, 0.5), 2.0),
+    "annealed": mf.Annealed(mf.Langevin(BETA), LOG, POLY),
+    "all at once": Flow(1.0, 1.0, 0.2, response=1.0, memory=mf.Memory(rate=1.0), cooling=LOG, speed=POLY),
+}
+PARTICLES = {
+    "best response": (mf.EntropicBestResponse(BETA, 2.0), "euler"),
+    "discounted": (mf.DiscountedLangevin(BETA, 3.0), "euler"),
+    "averaged": (mf.AveragedLangevin(BETA, 1.0), "euler"),
+    "annealed": (mf.Annealed(mf.Langevin(BETA), LOG, POLY), "strang"),
+    "mirror-prox": (mf.WassersteinFisherRao(0.1, 1.0), "mirror-prox"),
+    "annealed mirror-prox": (mf.Annealed(mf.MirrorDescent(), speed=POLY), "mirror-prox"),
+}
+
+
+def masses(run):
+    return np.concatenate([m.masses for m in run[-1]])
+
+
+def sines(run):
+    """E e^{ix} and E e^{iy} at the saved times."""
+    return np.array([[m.integrate(np.exp(1j * m.points[:, 0])) for m in pair] for pair in run])
+
+
+def solved(flow, time=1.0, game=GAME, start=START, cells=64, **options):
+    return mf.solve(game, flow, start, time, cells=cells, save_every=options.pop("save_every", time), **options)
+
+
+# -- mean field -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
+def test_splitting_is_of_order_two(flow):
+    steps = [0.05, 0.025, 0.0125]
+    exact = masses(solved(flow, step=0.0125 / 8))
+    errors = [np.abs(masses(solved(flow, step=h)) - exact).sum() for h in steps]
+    assert 1.7 < fitted_order(steps, errors) < 2.3 and errors[-1] < 5e-3
+
+
+@pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
+def test_step_control_keeps_the_error_near_the_tolerance(flow):
+    exact = masses(solved(flow, step=1e-3))
+    coarse, fine = (np.abs(masses(solved(flow, tol=tol)) - exact).sum() for tol in (1e-2, 1e-3))
+    assert coarse < 2e-2 and fine < 2e-3
+
+
+def test_splitting_agrees_with_other_engines_where_they_reach():
+    plain = solved(mf.Langevin(BETA), engine="finite-volume", weights="sg", tol=1e-9)
+    np.testing.assert_allclose(
+        masses(solved(mf.Langevin(BETA), engine="splitting", step=2e-3)), masses(plain), atol=1e-6
+    )
+    # Mirror descent on atoms' weights: the cells of a mesh as atoms, by characteristics.
+    flow = mf.MirrorDescent((1.0, 2.0))
+    cells = solved(flow, engine="splitting", step=2e-3)
+    labels = solved(flow, engine="characteristics", start=mf.Start(*solved(flow, engine="splitting", time=1e-9)[0]))
+    np.testing.assert_allclose(masses(cells), masses(labels), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["best response", "discounted", "averaged, r = 2", "entropic WFR"])
+def test_the_gibbs_point_stands_still(name):
+    fixed = mf.gibbs(GAME, BETA, cells=64)
+    run = solved(MEAN_FIELD[name], 0.4, start=mf.Start(x=fixed.x, y=fixed.y), step=0.2)
+    assert np.abs(masses(run) - masses([(fixed.x, fixed.y)])).sum() < 1e-13
+
+
+@pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
+def test_mass_and_sign_are_kept_at_any_step(flow):
+    run = solved(flow, 20.0, step=2.0, save_every=2.0)
+    assert all(abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair)
+
+
+def test_entropic_best_response_beats_the_rate_of_its_paper():
+    """Lascu et al.: NI_beta decays at least as exp(-rate t), from any start and for every beta."""
+    for beta, rate in ((5.0, 1.0), (25.0, 2.0)):
+        run = solved(mf.EntropicBestResponse(beta, rate), 4.0 / rate, step=2e-3 / rate, save_every=0.25 / rate)
+        ni = np.array([regularised_nikaido_isoda(GAME, beta, *pair) for pair in run])
+        scaled = ni * np.exp(rate * run.times)
+        assert (np.diff(scaled) < 1e-4 * scaled[0]).all() and scaled[-1] < scaled[0]
+
+
+def test_entropic_best_response_in_closed_form_without_coupling():
+    """Against nobody the potential stands: m(t) = e^{-rate t} m(0) + (1 - e^{-rate t}) G."""
+    game, beta, rate = mf.games.oscillator(coupling=0.0), 3.0, 1.5
+    begin, fixed = solved(mf.Langevin(beta), 1.0, game=game)[0], mf.gibbs(game, beta, cells=64)
+    run = solved(mf.EntropicBestResponse(beta, rate), 2.0, game=game, step=0.5)
+    for k, G in enumerate((fixed.x, fixed.y)):
+        exact = np.exp(-rate * 2.0) * begin[k].masses + (1 - np.exp(-rate * 2.0)) * G.masses
+        np.testing.assert_allclose(run[-1][k].masses, exact, atol=1e-12)
+
+
+def test_the_reaction_with_log_mu_decays_by_its_lyapunov_identity():
+    """With gamma = 0: d/dt sum KL(mu* | mu) = -(alpha/beta) sum [KL(mu | mu*) + KL(mu* | mu)], mu* the Gibbs point."""
+    alpha, fixed = 2.0, mf.gibbs(GAME, BETA, cells=64)
+    run = solved(mf.EntropicWassersteinFisherRao(BETA, 0.0, alpha), 2.0, step=1e-3, save_every=0.01)
+    star = (fixed.x, fixed.y)
+    behind = np.array([sum(kl(s, m) for s, m in zip(star, pair, strict=True)) for pair in run])
+    both = behind + np.array([sum(kl(m, s) for s, m in zip(star, pair, strict=True)) for pair in run])
+    lost = np.concatenate([[0.0], np.cumsum((both[1:] + both[:-1]) / 2 * np.diff(run.times))]) * alpha / BETA
+    np.testing.assert_allclose(behind + lost, behind[0], rtol=1e-4)
+    assert behind[-1] < behind[0] * np.exp(-alpha / BETA * 2.0)
+
+
+def test_entropic_wfr_descends_the_free_energy_when_the_opponent_rests():
+    run = solved(mf.EntropicWassersteinFisherRao(BETA), 3.0, game=mf.games.oscillator(coupling=0.0), save_every=0.1)
+    fixed = mf.gibbs(mf.games.oscillator(coupling=0.0), BETA, cells=64)
+    distance = [kl(x, fixed.x) for x in run.x]
+    assert (np.diff(distance) < 0).all() and distance[-1] < 0.5 * distance[0]
+
+
+@pytest.mark.parametrize(("beta", "rate"), [(1.0, 0.1), (1.0, 0.5), (5.0, 0.3)])
+def test_discounted_gradients_follow_their_leading_eigenvalue(beta, rate):
+    """Lu & Monmarche: exponentially to (9) where the discount is slow enough, and only there.
+
+    Over one period of the leading pair of eigenvalues the distance changes by exp(Re 2 pi / |Im|).
+    """
+    leading = Linear(GAME, beta, 64).leading(rate)
+    assert (leading.real < 0) == (beta == 1.0)
+    fixed = mf.gibbs(GAME, beta, cells=64)
+    x = fixed.x.masses * (1 + 1e-4 * np.sin(fixed.x.points[:, 0]))
+    start = mf.Start(x=mf.Density(x / x.sum(), fixed.x.mesh), y=fixed.y)
+    period = 2 * np.pi / abs(leading.imag)
+    # A look after the faster modes have gone, and one period later.
+    run = solved(mf.DiscountedLangevin(beta, rate), 2 * period, start=start, step=period / 1000, save_every=period)
+    away = [np.abs(run.x[k].masses - fixed.x.masses).sum() for k in (1, 2)]
+    assert np.log(away[1] / away[0]) / period == pytest.approx(leading.real, rel=0.05)
+
+
+def test_a_fast_discount_is_no_discount():
+    plain = masses(solved(mf.Langevin(BETA), engine="finite-volume", weights="sg", tol=1e-8))
+    gaps = [np.abs(masses(solved(mf.DiscountedLangevin(BETA, a), step=1e-3)) - plain).sum() for a in (50.0, 100.0)]
+    assert gaps[1] < 0.03 and 1.6 < gaps[0] / gaps[1] < 2.4  # of order 1/rate
+
+
+def test_averages_are_those_of_the_saved_past():
+    """The engine's averaged moments against quadrature over the run itself."""
+    for memory in (mf.Memory(power=1.5), mf.Memory(rate=0.7)):
+        flow = Flow(1.0, 0.0, 1 / BETA, memory=memory)
+        run = solved(flow, 2.0, step=1e-3, save_every=2e-3)
+        engine = build(GAME, flow, START, cells=64, engine="splitting", step=1e-3)
+        engine.advance(2.0)
+        features = np.array([engine.coupling.moments(0, x.masses) for x in run.x])
+        t = run.times
+        weight = t**memory.power if memory.rate is None else np.exp(-memory.rate * (2.0 - t))
+        rule = np.full(len(t), 2e-3)
+        rule[[0, -1]] /= 2
+        rest = 0.0 if memory.rate is None else np.exp(-memory.rate * 2.0) * features[0]
+        share = 1 / (weight @ rule) if memory.rate is None else memory.rate
+        np.testing.assert_allclose(engine.seen[0], rest + share * (weight * rule) @ features, atol=1e-5)
+
+
+def test_memory_over_a_pairwise_game_averages_masses():
+    game = mf.games.expression("cos(x - y) + 0.3*sin(2*x)*exp(cos(y))")
+    run = solved(mf.DiscountedLangevin(BETA, 1.0), game=game, cells=32)
+    flat = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0)])
+    assert not hasattr(game, "bases") and len(run.state["seen_x"]) == 32
+    assert len(solved(mf.DiscountedLangevin(BETA, 1.0), game=flat, cells=32).state["seen_x"]) == 2
+
+
+def test_two_time_scales_are_rates_per_player():
+    flow = mf.TwoTimeScale(BETA, 10.0)
+    assert flow.gamma == (1.0, 10.0) and flow.temperature == (0.2, 0.2)
+    # Time in units of the other player: the same path.
+    a = solved(flow, 1.0, engine="galerkin", tol=1e-10)
+    b = solved(mf.Langevin(BETA, (0.1, 1.0)), 10.0, engine="galerkin", tol=1e-10)
+    np.testing.assert_allclose(masses(a), masses(b), atol=1e-8)
+
+
+def test_slowing_down_is_a_change_of_time():
+    """speed(t) = exp(-t): the state at t is that of the plain flow at 1 - exp(-t)."""
+    slow = solved(mf.Annealed(mf.Langevin(BETA), speed=mf.Schedule("exp")), 2.0, step=2e-3)
+    plain = solved(mf.Langevin(BETA), 1 - np.exp(-2.0), engine="finite-volume", weights="sg", tol=1e-9)
+    np.testing.assert_allclose(masses(slow), masses(plain), atol=1e-6)
+
+
+def test_cooling_of_free_motion_in_closed_form():
+    """l = 0: mode k decays as exp(-k^2 int_0^t T), here T = T0 (1 + s)^-1."""
+    circle = mf.Torus(1)
+    game, T0, k, t = mf.games.free(circle, circle), 0.5, 2, 3.0
+    flow = mf.Annealed(mf.Langevin(1 / T0), mf.Schedule("poly"))
+    start = mf.Start(x=lambda x: 1 + np.cos(k * x[:, 0]))
+    exact = 0.5 * np.exp(-(k**2) * T0 * np.log(1 + t))
+    run = solved(flow, t, game=game, start=start, cells=128, step=0.02)
+    assert run.x[-1].integrate(np.cos(k * run.x[-1].points[:, 0])) == pytest.approx(exact, rel=1e-3)
+    n = 20_000
+    swarm = mf.simulate(game, flow, start, t, step=0.05, particles=n, scheme="strang")
+    assert swarm.x[-1].integrate(np.cos(k * swarm.x[-1].points[:, 0])) == pytest.approx(exact, abs=4 / np.sqrt(2 * n))
+
+
+# -- particles --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["best response", "discounted", "averaged", "annealed"])
+def test_particles_follow_the_mean_field(name):
+    flow, scheme = PARTICLES[name]
+    n = 20_000
+    swarm = mf.simulate(GAME, flow, START, 1.0, step=0.01, particles=n, scheme=scheme, save_every=0.25)
+    field = solved(flow, save_every=0.25, cells=128, tol=1e-4)
+    # Fluctuations of 1/sqrt(n) and, in Euler's scheme, an error of the order of the step.
+    assert np.abs(sines(swarm) - sines(field)).max() < 4 / np.sqrt(n) + (0.01 if scheme == "euler" else 0.0)
+
+
+def spiral(scheme, step, steps=400, size=1e-3):
+    """The fitted rate per step at which small offsets of the weights grow."""
+    game = mf.games.wang_chizat()
+    x, y = game.answers["measures"](size, 0.0)
+    run = mf.simulate(
+        game, mf.MirrorDescent(), mf.Start(x=x, y=y), steps * step, step=step, particles=2, placement="atoms",
+        save_every=step, scheme=scheme,
+    )  # fmt: skip
+    size = np.hypot(*(np.array([m.masses[0] - 0.5 for m in side]) for side in (run.x, run.y)))
+    return np.polyfit(np.arange(len(size)), np.log(size), 1)[0]
+
+
+def test_mirror_prox_spirals_in_where_explicit_steps_spiral_out():
+    """Wang & Chizat's example 4.1: exp(+-2 eta'^2 k) after k steps."""
+    for step in (0.01, 0.04):
+        assert spiral("euler", step) == pytest.approx(2 * step**2, rel=0.01)
+        assert spiral("mirror-prox", step) == pytest.approx(-2 * step**2, rel=0.01)
+
+
+def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
+    game = mf.games.wang_chizat()
+    x, y = game.answers["measures"](0.1, 0.0)
+    moved = [mf.Measure(m.points + 0.01, m.masses, m.manifold) for m in (x, y)]
+    start, flow = mf.Start(x=moved[0], y=moved[1]), mf.WassersteinFisherRao(0.02, 1.0)
+    how = {"step": 0.05, "particles": 2, "placement": "atoms"}
+    ends = {}
+    for scheme in ("euler", "mirror-prox"):
+        run = mf.simulate(game, flow, start, 100.0, scheme=scheme, **how)
+        ends[scheme] = mf.nikaido_isoda(game, *run[-1]).value
+    assert ends["mirror-prox"] < 1e-3 < 1e-1 < ends["euler"]
+
+
+@pytest.mark.parametrize(("flow", "scheme"), PARTICLES.values(), ids=PARTICLES)
+def test_particles_repeat_and_resume_to_the_bit(flow, scheme, tmp_path):
+    how = {"step": 0.02, "particles": (150, 120), "scheme": scheme, "seed": 3, "save_every": 0.1}
+    whole = mf.simulate(GAME, flow, START, 0.6, **how)
+    again = mf.simulate(GAME, flow, START, 0.6, **how)
+    half = mf.simulate(GAME, flow, START, 0.3, **how)
+    loaded = mf.load(half.save(tmp_path / "half.h5"))
+    assert loaded.flow == flow
+    rest = mf.simulate(GAME, flow, None, 0.6, scheme=scheme, resume=loaded)
+    for other in (again, rest):
+        for a, b in zip(whole[-1], other[-1], strict=True):
+            assert np.array_equal(a.points, b.points) and np.array_equal(a.masses, b.masses)
+
+
+@pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
+def test_densities_resume_to_the_bit_through_a_file(flow, tmp_path):
+    how = {"cells": 32, "save_every": 0.25}
+    whole = mf.solve(GAME, flow, START, 1.0, **how)
+    half = mf.load(mf.solve(GAME, flow, START, 0.5, **how).save(tmp_path / "half.h5"))
+    assert half.flow == flow and half.provenance["engine"] == "splitting"
+    rest = mf.solve(GAME, flow, START, 1.0, resume=half, **how)
+    assert all(np.array_equal(a.masses, b.masses) for a, b in zip(whole[-1], rest[-1], strict=True))
+
+
+def test_a_checkpoint_knows_its_flow(tmp_path):
+    path = tmp_path / "run.h5"
+    mf.solve(GAME, mf.AveragedLangevin(BETA, 1.0), START, 0.5, cells=32, checkpoint=path)
+    with pytest.raises(ValueError, match="another run"):
+        mf.solve(GAME, mf.AveragedLangevin(BETA, 2.0), START, 0.5, cells=32, checkpoint=path)
+
+
+# -- what is refused --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: mf.Memory(), ValueError, "either power"),
+        (lambda: mf.Memory(power=1.0, rate=1.0), ValueError, "either power"),
+        (lambda: mf.Memory(rate=0.0), ValueError, "rate must be above 0"),
+        (lambda: mf.Memory(power=-1.0), ValueError, "power must be at least 0"),
+        (lambda: mf.Schedule("linear"), ValueError, "kind must be"),
+        (lambda: mf.Schedule("log", scale=0.0), ValueError, "scale must be above 0"),
+        (lambda: mf.Schedule("log", floor=2.0), ValueError, "floor must be at most 1"),
+        (lambda: Flow(memory=0.5), TypeError, "memory must be a meanfield Memory"),
+        (lambda: Flow(speed=lambda t: 1 / t), TypeError, "speed must be a meanfield Schedule"),
+        (lambda: mf.Annealed(mf.Wasserstein(), LOG), ValueError, "zero for both players"),
+        (lambda: mf.TwoTimeScale(BETA, 0.0), ValueError, "ratio must be above 0"),
+        (lambda: solved(Flow(memory=mf.Memory(rate=1.0))), ValueError, "needs a temperature where it transports"),
+        (lambda: solved(Flow(0.0, response=1.0, memory=mf.Memory(rate=1.0))), ValueError, "responds by Gibbs"),
+        (lambda: solved(mf.DiscountedLangevin(BETA, 1.0), engine="galerkin"), ValueError, 'use "splitting"'),
+        (lambda: solved(mf.EntropicBestResponse(BETA), engine="best-response"), ValueError, 'use "splitting"'),
+        (lambda: solved(MEAN_FIELD["annealed"], engine="finite-volume"), ValueError, 'use "splitting"'),
+        (lambda: solved(mf.EntropicWassersteinFisherRao(BETA), engine="finite-volume"), ValueError, "reaction"),
+    ],
+)  # fmt: skip
+def test_bad_flows_are_refused(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("flow", "options", "match"),
+    [
+        (mf.EntropicWassersteinFisherRao(BETA), {}, "log-density"),
+        (mf.BestResponse(), {}, "would share one point"),
+        (mf.DiscountedLangevin(BETA, 1.0), {"scheme": "strang"}, 'scheme="euler"'),
+        (mf.EntropicBestResponse(BETA), {"scheme": "mirror-prox"}, 'scheme="euler"'),
+        (mf.Langevin(BETA), {"scheme": "mirror-prox"}, "without noise"),
+        (Flow(1.0, (1.0, 0.0), (0.0, 0.2), response=(0.0, 1.0), memory=mf.Memory(rate=1.0)), {}, None),
+    ],
+)
+def test_particles_refuse_what_they_cannot_do(flow, options, match):
+    if match is None:
+        mf.simulate(GAME, flow, START, 0.02, step=0.01, particles=20)
+        return
+    with pytest.raises(ValueError, match=match):
+        mf.simulate(GAME, flow, START, 0.1, step=0.01, particles=20, **options)
+
+
+def test_particles_of_pairwise_games_have_no_averaged_gradients_and_high_spheres_no_mesh():
+    pairwise = mf.games.expression("cos(x - y) + 0.3*sin(2*x)*exp(cos(y))")
+    with pytest.raises(ValueError, match="not low-rank"):
+        mf.simulate(pairwise, mf.AveragedLangevin(BETA), START, 0.1, step=0.01, particles=20)
+    with pytest.raises(ValueError, match="no mesh"):
+        mf.simulate(mf.games.polynomial(dim=6), mf.EntropicBestResponse(BETA), mf.Start(), 0.1, step=0.01, particles=20)
+
+
+def test_the_energy_of_an_annealed_flow_needs_a_temperature():
+    run = solved(MEAN_FIELD["annealed"], 0.1)
+    with pytest.raises(ValueError, match="changes with time"):
+        regularised_nikaido_isoda(GAME, run.flow, *run[-1])
