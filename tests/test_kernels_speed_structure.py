@@ -40,7 +40,7 @@ def test_normals_are_drawn_in_vectors():
 
 
 @pytest.mark.parametrize(
-    "text", ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2 + cos(x - y) + 0.5*sin(2*x))"]
+    "text", ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2.6 + cos(x - y) + 0.5*sin(2*x))"]
 )
 def test_pair_loops_run_in_vectors(folder, text):
     game = expression(text)

@@ -31,7 +31,7 @@ BLOCK = 1 << 17  # pairs at a time: a few intermediate blocks stay within the ca
 
 @recorded
 def expression(
-    text: str, X: Manifold | None = None, Y: Manifold | None = None, **constants: float
+    text: str, X: Manifold | None = None, Y: Manifold | None = None, truncate: float | None = None, **constants: float
 ) -> LowRank | Expression:
     """The game whose loss is the formula `text` in x and y, exactly differentiated.
 
@@ -40,6 +40,9 @@ def expression(
     coordinates of the space around it. Keywords are named constants: expression("a*cos(x - y)", a=2).
     Allowed are numbers, + - * / **, ( ), pi and sin cos tan exp log sqrt sinh cosh tanh asin acos
     atan abs.
+
+    truncate: on tori, replace any other loss by a trigonometric polynomial within this fraction of its
+    largest absolute value, say 1e-12; `answers["truncation"]` then states the error.
 
     Returns a `LowRank` game when the loss is a trigonometric polynomial in the angles and quadratic
     in sphere coordinates, else an `Expression`. Raises ExpressionError, a ValueError pointing at the
@@ -61,7 +64,14 @@ def expression(
     values = ", ".join(f"{k} = {v:g}" for k, v in constants.items())
     statement = f"l = {name}" + (f" with {values}" if values else "")
     short = lowrank_of(graph, root, X, Y, name=name, statement=statement)
-    return short if short is not None else Expression(graph, root, X, Y, name, statement)
+    if short is not None:
+        return short
+    game = Expression(graph, root, X, Y, name, statement)
+    if truncate is None:
+        return game
+    from meanfield.games.truncation import truncated
+
+    return truncated(game, truncate)
 
 
 class Expression(Pairwise):

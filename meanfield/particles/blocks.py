@@ -66,6 +66,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
     manifold: Any = game.manifolds[p]
     sphere = type(manifold) is Sphere
     matrix = coefficients = np.zeros((0, 0))
+    modes: Any
     modes, top, squares = np.zeros((0, 1), dtype=np.int64), np.full(1, -1), False
     if compiled(game):
         basis: Any = game.bases[p]  # type: ignore[attr-defined]
@@ -95,7 +96,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
     )
 
 
-def tabulated(modes: Array) -> tuple[Array, Array]:
+def tabulated(modes: Array) -> tuple[Any, Any]:
     """Modes (J, d) as whole numbers, and the highest power of each angle to be tabulated; -1 where that is no gain."""
     rounded = np.ascontiguousarray(np.rint(modes), dtype=np.int64)
     top = np.abs(rounded).max(axis=0, initial=0)

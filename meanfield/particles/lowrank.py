@@ -5,6 +5,8 @@ Nothing compiled here holds Python's global lock, so replicas run in threads.
 
 from __future__ import annotations
 
+from typing import Any
+
 from meanfield.checks import Array
 from meanfield.jit import kernel
 from meanfield.particles.kernels import (
@@ -62,7 +64,7 @@ def middle(s: State) -> State:
     return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)
 
 
-def run(second_order: bool, players: Players, states: States, first: int, steps: int) -> None:
+def run(second_order: bool, players: Players, states: Any, first: int, steps: int) -> None:
     """Steps first, ..., first + steps - 1 of one replica, in place."""
     s, t = states
     rooms = scratch(players[0], s), scratch(players[1], t)
@@ -106,7 +108,7 @@ def march(
                 push(two, facing, goal, part, noise_of(two, not second_order), k, q)
 
 
-def forces(players: Players, states: States, U: tuple[Array, Array], G: tuple[Array, Array]) -> None:
+def forces(players: Players, states: Any, U: Any, G: Any) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
     rooms = scratch(players[0], states[0]), scratch(players[1], states[1])
     see(players, states, rooms)

@@ -86,11 +86,9 @@ def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key:
 def _box_muller(out: Array) -> None:
     """Pairs of uniforms to pairs of normals."""
     apart()
-    half = len(out) // 2
-    for q in range(half):
-        out[2 * q] = 2.0 * minus_log(out[2 * q])
-    for q in range(half):
-        radius, quarters = math.sqrt(out[2 * q]), 4.0 * out[2 * q + 1]
+    # One loop: written by itself every other number would go to memory one by one.
+    for q in range(len(out) // 2):
+        radius, quarters = math.sqrt(2.0 * minus_log(out[2 * q])), 4.0 * out[2 * q + 1]
         whole = (quarters + ROUND) - ROUND
         sine, cosine = turned((quarters - whole) * (math.pi / 2), whole)
         out[2 * q] = radius * cosine

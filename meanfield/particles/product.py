@@ -23,7 +23,7 @@ _WIDTH = 8
 _DOUBLES = ir.VectorType(ir.DoubleType(), _WIDTH)
 
 
-def _emit(context: Any, builder: Any, signature: Any, args: Any, rows: int) -> Any:
+def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """out[k + q, i : i + TILE] = sum_m A[k + q, m] F[m, i : i + TILE] for q < rows; rows past the last repeat it."""
     A, F, out = (context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:3], args[:3], strict=True))
     k, i = args[3:]
@@ -71,12 +71,12 @@ def _signature(A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _four(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
-    return _signature(A, F, out, k, i), lambda *given: _emit(*given, rows=4)
+    return _signature(A, F, out, k, i), lambda *given: _emit(4, *given)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _one(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
-    return _signature(A, F, out, k, i), lambda *given: _emit(*given, rows=1)
+    return _signature(A, F, out, k, i), lambda *given: _emit(1, *given)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

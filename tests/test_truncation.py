@@ -1,0 +1,73 @@
+"""Smooth torus losses cut to trigonometric polynomials: Bessel's coefficients, stated errors, refusals."""
+
+import numpy as np
+import pytest
+from scipy.special import iv
+
+import meanfield as mf
+from meanfield.games.expressions import expression
+from meanfield.games.lowrank import LowRank
+from meanfield.measures import Measure
+
+
+def test_coefficients_are_bessels():
+    """exp(cos t) = I_0(1) + 2 sum I_k(1) cos kt (Abramowitz and Stegun 9.6.34)."""
+    game = expression("exp(cos(x - y))", truncate=1e-13)
+    assert isinstance(game, LowRank)
+    modes = game.bases[0].modes[:, 0].astype(int)
+    J = len(modes)
+    for j, k in enumerate(modes):
+        np.testing.assert_allclose(game.C[j, j], iv(k, 1.0) * (2 if k else 1), rtol=0, atol=3e-16)
+    assert 2 * iv(modes.max() + 1, 1.0) < 1e-13 * np.e and abs(game.C[:J, J:]).max() < 1e-15
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)", "1/(2 + cos(x - y) + 0.5*sin(2*x))", "log(3 + cos(x)*sin(y + x))",
+     "exp(0.1*sin(x1 + y2))*cos(x2 - y1)"],
+)  # fmt: skip
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-12])
+def test_the_stated_error_holds(text, tolerance):
+    exact, short = expression(text), expression(text, truncate=tolerance)
+    rng = np.random.default_rng(0)
+    x, y = exact.X.sample(300, rng), exact.Y.sample(300, rng)
+    loss = exact.loss(x, y)
+    assert np.abs(short.loss(x, y) - loss).max() < short.answers["truncation"] + 2e-14
+    assert short.answers["truncation"] <= tolerance * np.abs(loss).max() * 1.5
+    nu = Measure(y, None, exact.Y)
+    top = max(np.abs(b.modes).max() for b in short.bases)
+    np.testing.assert_allclose(
+        short.gradient(0, x, nu), exact.gradient(0, x, nu), rtol=0, atol=4 * top * short.answers["truncation"] + 1e-13
+    )
+
+
+def test_a_coarser_tolerance_keeps_fewer_modes():
+    sizes = [len(expression("1/(1.2 + cos(x - y))", truncate=t).bases[0].modes) for t in (1e-3, 1e-6, 1e-12)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+
+
+def test_exact_polynomials_stay_exact():
+    game = expression("cos(x - y) + 0.3*sin(2*x)", truncate=1e-3)
+    assert "truncation" not in game.answers and set(game.C[game.C != 0].tolist()) <= {1.0, 0.3}
+
+
+def test_periods_other_than_two_pi():
+    torus = mf.Torus(1, 3.0)
+    text = "exp(cos(2*pi*(x - y)/3))"
+    exact, short = expression(text, torus, torus), expression(text, torus, torus, truncate=1e-12)
+    x = np.linspace(0, 3, 40)[:, None]
+    np.testing.assert_allclose(short.loss(x, x), exact.loss(x, x), rtol=0, atol=4e-12)
+
+
+@pytest.mark.parametrize(
+    "text, manifold, tolerance, message",
+    [
+        ("exp(x1*y1)", mf.Sphere(2), 1e-12, "two tori"),
+        ("1/(1.0001 + cos(x - y))", None, 1e-12, "not resolved|more than"),
+        ("exp(cos(x - y))", None, 0.0, "truncate"),
+        ("exp(cos(x - y))", None, -1.0, "truncate"),
+    ],
+)
+def test_what_cannot_be_truncated_is_refused(text, manifold, tolerance, message):
+    with pytest.raises(ValueError, match=message):
+        expression(text, manifold, manifold, truncate=tolerance)
