@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 import meanfield as mf
 from meanfield.cli import main
 from meanfield.plotting import movies, plot_measure, save_movie
-from meanfield.plotting.measures import LARGEST_DOT, dots
+from meanfield.plotting.measures import LARGEST_DOT, dots, profile
+from meanfield.plotting.runs import of_labels
 from meanfield.plotting.surfaces import embed, frame, mollweide, mollweide_pixels, pixels
 from meanfield.start import law
 from meanfield.storage.files import save
@@ -169,6 +170,21 @@ def test_runs_are_drawn_in_both_views(view: str) -> None:
 def test_labels_of_the_mean_field_are_not_called_particles() -> None:
     field = mf.solve(mf.games.benchmark("circle"), mf.WassersteinFisherRao(), time=0.1, save_every=0.1)
     assert "mean field" in field.plot().get_suptitle() and "particles" not in field.plot().get_suptitle()
+
+
+def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
+    game = mf.games.benchmark("circle")
+    field = mf.solve(game, mf.WassersteinFisherRao(), mf.Start(x=mf.concentrated(0.0, 0.3)), time=0.2, save_every=0.1)
+    assert of_labels(field, "x") and not of_labels(moving(), "x")
+    at, values = profile(field.x[0], spread=True)
+    exact = np.exp((np.cos(at) - 1) / 0.3)
+    exact /= exact.sum() * 2 * np.pi / len(at)
+    # Straight between labels, which counting in bins, here one or three a bin, falls far short of.
+    assert np.abs(values - exact).max() < 0.1 * exact.max()
+    assert np.abs(profile(field.x[0])[1] - exact).max() > 0.2 * exact.max()
+    assert values.sum() * 2 * np.pi / len(at) == pytest.approx(1, abs=1e-12)
+    image = field.plot().subfigs[0].axes[0].collections[0]
+    assert np.asarray(image.get_array()).size == 128 * len(field)
 
 
 def test_a_movie_has_a_frame_a_state_and_moves(tmp_path: Path) -> None:

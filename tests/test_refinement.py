@@ -194,6 +194,8 @@ def test_labels_are_refined_only_where_that_means_something():
     still = mf.Flow(gamma=(0, 1), alpha=(1, 1))
     x, y = run(Characteristics, CIRCLE, still, 1.0).measures()
     assert isinstance(x, mf.Density) and len(y) >= 256
+    three = trigonometric([((1, 0, 0), (1, 0, 0), 1, 0)])
+    assert len(engine(Characteristics, three, WFR).measures()[0]) == 24**3
     given = mf.Start(x=mf.Density(np.full(32, 1 / 32), mf.mesh(mf.Torus(1), 32)))
     assert len(run(Characteristics, CIRCLE, WFR, 0.1, given).measures()[0]) == 32
 

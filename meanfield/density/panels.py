@@ -28,8 +28,8 @@ MOST = 1 << 16  # labels a player
 
 
 def has_panels(manifold: Manifold) -> bool:
-    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2."""
-    return type(manifold) in ROOTS and manifold.dim in NODES
+    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2 (on T^3 labels soon run out)."""
+    return manifold.dim in ROOTS.get(type(manifold), ())
 
 
 @cache
@@ -134,7 +134,8 @@ class Panels:
         w = gauss(q)[1]
         found = np.empty((len(self), d))
         for axis in range(d):
-            last = np.abs(np.tensordot(grid, last_coefficients(q), (axis + 1, 1))).max(axis=-1)  # (P, [q,] functions)
+            last = np.abs(np.tensordot(grid, last_coefficients(q), (axis + 1, 1))).max(axis=-1)
+            # (P, [nodes of the other axis,] functions)
             found[:, axis] = (np.tensordot(last, w, (1, 0)) if d == 2 else last).max(axis=-1)
         return found
 

@@ -32,28 +32,44 @@ def angles(measure: Measure) -> tuple[Array, float]:
     return np.where(a < period / 2, a, a - period), period
 
 
-def profile(measure: Measure, bins: int = 128) -> tuple[Array, Array]:
-    """(positions, density) of a measure on a circle: a density's own cells, or a histogram of atoms."""
+def profile(measure: Measure, bins: int = 128, spread: bool = False) -> tuple[Array, Array]:
+    """(positions, density) of a measure on a circle: a density's own cells, or a histogram of atoms.
+
+    spread: atoms are labels of a density, their masses spread over the gaps between them before bins are counted.
+    """
     a, period = angles(measure)
     if isinstance(measure, Density):
         order = np.argsort(a)
         return a[order], measure.values[order]
     edges = np.linspace(-period / 2, period / 2, bins + 1)
-    held, _ = np.histogram(a, edges, weights=measure.masses)
+    if spread and len(measure) > 2:
+        held = np.diff(_between(a, measure.masses, period, edges))
+    else:
+        held, _ = np.histogram(a, edges, weights=measure.masses)
     return 0.5 * (edges[1:] + edges[:-1]), held * bins / period
+
+
+def _between(a: Array, masses: Array, period: float, edges: Array) -> Array:
+    """Cumulative mass at the edges, linear between atoms, half of an atom's mass on either side of it."""
+    order = np.argsort(a, kind="stable")
+    at, m = a[order], masses[order]
+    F = np.cumsum(m) - 0.5 * m
+    around = np.concatenate([[at[-1] - period], at, [at[0] + period]])
+    return np.interp(edges, around, np.concatenate([[F[-1] - 1], F, [F[0] + 1]]))
 
 
 def plot_measure(
     measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "", view: str = "map",
-    top: float | None = None,
+    top: float | None = None, spread: bool = False,
 ) -> Any:  # fmt: skip
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere. Returns the figure.
 
     ax: axes to draw on; by default a new figure's. view: "map" (S^2 by Mollweide's projection, T^2 by its
     angles, beyond by the first two coordinates) or "3d" (S^2 and T^2 as surfaces seen from afar; others by
     their map). The area of an atom's dot goes with its mass, up to a diameter of 14 points. top: the density drawn
-    darkest, or the upper end of a curve's axis (default: its largest value). Raises TypeError for what is no
-    measure, ValueError for an unknown view.
+    darkest, or the upper end of a curve's axis (default: its largest value). spread: atoms on a circle are
+    labels of a density, drawn as one (`profile`). Raises TypeError for what is no measure, ValueError for an
+    unknown view.
     """
     if not isinstance(measure, Measure):
         raise TypeError(f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}")
@@ -65,7 +81,7 @@ def plot_measure(
         if alone:
             ax = new_figure(4.2, 2.6 if circular(measure) else 3.6).add_subplot()
         if circular(measure):
-            _curve(ax, measure, color, bins, label, top)
+            _curve(ax, measure, color, bins, label, top, spread)
             return ax.figure
         drawn = _map(ax, measure, color, view, top)
         if alone and drawn is not None:
@@ -73,13 +89,13 @@ def plot_measure(
         return ax.figure
 
 
-def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None) -> None:
-    if not isinstance(measure, Density) and len(measure) <= FEW:
+def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None, spread: bool) -> None:
+    if not isinstance(measure, Density) and len(measure) <= FEW and not spread:
         a, period = angles(measure)
         ax.vlines(a, 0, measure.masses, color=color, label=label or None)
         ax.set_ylabel("mass")
     else:
-        at, values = profile(measure, bins)
+        at, values = profile(measure, bins, spread)
         period = angles(measure)[1]
         # A step for atoms says that bins were counted; a line says that the density is known.
         line = {} if isinstance(measure, Density) else {"drawstyle": "steps-mid"}
@@ -155,19 +171,21 @@ def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float | N
     return ax.pcolormesh(across, up, wrapped.T, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
 
 
-def draw_space_time(ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128) -> None:
-    """Density over time on a circle: an image, or one dot an atom where there are few atoms."""
+def draw_space_time(
+    ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128, spread: bool = False
+) -> None:
+    """Density over time on a circle: an image, or one dot an atom where there are few; spread: as in `profile`."""
     period = angles(measures[0])[1]
-    if not isinstance(measures[0], Density) and len(measures[0]) <= FEW:
+    if not isinstance(measures[0], Density) and len(measures[0]) <= FEW and not spread:
         for t, m in zip(times, measures, strict=True):
             at = angles(m)[0]
             ax.scatter(np.full(len(m), t), at, s=3 * m.masses * len(m), color=color, alpha=0.25, lw=0, rasterized=True)
     else:
-        rows = [profile(m, bins) for m in measures]
+        rows = [profile(m, bins, spread) for m in measures]
         image = np.stack([values for _, values in rows], 1)
         # The first instants may be sharp peaks; the rest of the run sets the scale.
         top = max(float(np.percentile(image.max(axis=0), 80)), 1e-12)
-        smooth = "gouraud" if isinstance(measures[0], Density) else "nearest"
+        smooth = "gouraud" if isinstance(measures[0], Density) or spread else "nearest"
         ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading=smooth, rasterized=True)
     ax.set_xlim(times[0], times[-1])
     _turn(ax.yaxis, period)

@@ -12,6 +12,7 @@ import numpy as np
 from meanfield.checks import whole
 from meanfield.measures import Density, Measure
 from meanfield.plotting.measures import FEW, circular, plot_measure, profile
+from meanfield.plotting.runs import of_labels
 from meanfield.plotting.style import GREY, PLAYERS, new_figure, styled
 from meanfield.trajectory import Trajectory
 
@@ -45,10 +46,18 @@ def save_movie(
     chosen = chosen_states(len(trajectory), frames)
     with styled():
         figure, parts = _stage(trajectory, view)
-        tops = [_top([measures[k] for k in chosen], bins) for measures in (trajectory.x, trajectory.y)]
+        spread = [of_labels(trajectory, name) for name, _ in PLAYERS]
+        tops = [
+            _top([measures[k] for k in chosen], bins, labels)
+            for measures, labels in zip((trajectory.x, trajectory.y), spread, strict=True)
+        ]
+        how = [
+            {"bins": whole("bins", bins), "view": view, "top": top, "spread": s}
+            for top, s in zip(tops, spread, strict=True)
+        ]
         with writer.saving(figure, os.fspath(target), whole("dpi", dpi)):
             for k in chosen:
-                _draw(figure, parts, trajectory, int(k), tops, whole("bins", bins), view)
+                _draw(figure, parts, trajectory, int(k), how)
                 writer.grab_frame()
                 # What the first frame settled stays: axes do not jump about, and later frames are quicker.
                 figure.set_layout_engine("none")
@@ -94,25 +103,24 @@ def _told(trajectory: Trajectory) -> str:
     return ""
 
 
-def _top(measures: Sequence[Measure], bins: int) -> float | None:
+def _top(measures: Sequence[Measure], bins: int, spread: bool) -> float | None:
     """The density that is darkest, or highest, in all frames: short-lived peaks do not squeeze the rest."""
     if all(isinstance(m, Density) for m in measures):
         peaks = [float(m.values.max()) for m in measures]  # type: ignore[attr-defined]
     elif circular(measures[0]):
-        peaks = [float((m.masses if len(m) <= FEW else profile(m, bins)[1]).max()) for m in measures]
+        few = len(measures[0]) <= FEW and not spread
+        peaks = [float((m.masses if few else profile(m, bins, spread)[1]).max()) for m in measures]
     else:
         return None
     return 1.05 * max(float(np.percentile(peaks, 80)), 1e-300)
 
 
-def _draw(
-    figure: Any, parts: list[Any], trajectory: Trajectory, k: int, tops: list[float | None], bins: int, view: str
-) -> None:
+def _draw(figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: list[dict[str, Any]]) -> None:
     t = trajectory.times[k]
     figure.suptitle(f"{_name(trajectory)}$t = {t:.2f}$", fontsize=9.5)
-    for ax, measure, top, (name, color) in zip(parts[:2], trajectory[k], tops, PLAYERS, strict=True):
+    for ax, measure, options, (name, color) in zip(parts[:2], trajectory[k], how, PLAYERS, strict=True):
         ax.clear()
-        plot_measure(measure, ax, color=color, bins=bins, view=view, top=top)
+        plot_measure(measure, ax, color=color, **options)
         ax.set_title(f"$\\mu_{name}$")
     if len(parts) == 3:
         _trace(parts[2], trajectory, k)

@@ -34,11 +34,12 @@ def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 1
         ):
             if is_flat:
                 ax = part.add_subplot()
-                draw_space_time(ax, trajectory.times, measures, color, whole("bins", bins))
+                draw_space_time(ax, trajectory.times, measures, color, whole("bins", bins), of_labels(trajectory, name))
                 ax.set_ylabel(f"${name}$")
                 ax.set_xlabel("time $t$" if not told and name == "y" else "")
             else:
-                _snapshots(part, trajectory.times, measures, name, color, whole("snapshots", snapshots), view)
+                how = {"color": color, "view": view, "spread": of_labels(trajectory, name)}
+                _snapshots(part, trajectory.times, measures, name, whole("snapshots", snapshots), how)
         if told:
             _diagnostics(parts[2], trajectory, told)
     return figure
@@ -49,6 +50,12 @@ def _curve_of(trajectory: Trajectory, key: str) -> bool:
     return len(trajectory) > 1 and np.shape(trajectory.diagnostics.get(key, 0.0)) == (len(trajectory),)
 
 
+def of_labels(trajectory: Trajectory, player: str) -> bool:
+    """Whether a player's atoms are labels of a density, carried by the mean field: their quadrature was watched."""
+    watched = trajectory.diagnostics.get(f"jump_{player}")
+    return watched is not None and bool(np.isfinite(watched[0]))
+
+
 def _title(trajectory: Trajectory) -> str:
     parts = [getattr(trajectory.game, "name", ""), getattr(trajectory.flow, "name", "")]
     field = isinstance(trajectory.x[-1], Density) or "engine" in trajectory.provenance
@@ -57,12 +64,12 @@ def _title(trajectory: Trajectory) -> str:
 
 
 def _snapshots(
-    part: Any, times: Array, measures: Sequence[Measure], name: str, color: str, count: int, view: str
+    part: Any, times: Array, measures: Sequence[Measure], name: str, count: int, how: dict[str, Any]
 ) -> None:
     chosen = np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))
     axes = part.subplots(1, len(chosen), squeeze=False)[0]
     for k, ax in zip(chosen, axes, strict=True):
-        plot_measure(measures[k], ax, color=color, view=view)
+        plot_measure(measures[k], ax, **how)
         ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5)
         if k != chosen[0]:
             ax.set_ylabel("")

@@ -150,7 +150,7 @@ def _graticule(ax: Any) -> None:
 
 def draw_in_space(ax: Any, measure: Measure, color: str, top: float | None, sizes: Array) -> Any:
     """A density as the colour of a shaded surface; atoms as dots before a white one, faint where it hides them."""
-    seen = pixels(measure.manifold)
+    seen = pixels(measure.manifold)  # type: ignore[arg-type]
     if isinstance(measure, Density):
         return _bare(ax, seen.extent, _image(ax, seen, measure, color, top))
     grey = np.ones((*seen.shown.shape, 4))
