@@ -6,6 +6,8 @@ from scipy.optimize import linprog
 
 import meanfield as mf
 from meanfield.equilibria.nash import nash
+from meanfield.equilibria.support import uniqueness
+from meanfield.responses import Searches
 
 
 def grid_value(A):
@@ -62,3 +64,36 @@ def test_a_certificate_is_not_given_away():
     assert mf.nikaido_isoda(game, moved, found.y).lower > 1e-2
     with pytest.raises(ValueError, match="tol"):
         nash(game, tol=-1.0)
+
+
+def test_uniqueness_is_told():
+    only = nash(mf.games.polynomial("a", dim=5, seed=0))
+    assert only.unique is True and "only equilibrium" in repr(only)
+    for game in (mf.games.uniform_equilibrium(1.5, 2), mf.games.bilinear(dim=3), mf.games.free()):
+        found = nash(game)
+        assert found.unique is None and "degenerate" in found.remark  # many, and not claimed to be one
+        assert found.certified and found.error < 1e-9
+
+
+def test_free_weights_are_a_continuum_of_equilibria():
+    """l = cos 2x + cos y: x may put any weights on pi/2 and 3 pi/2, y sits at 0."""
+    game = mf.games.trigonometric([((2,), (0,), 1.0, 0.0), ((0,), (1,), 1.0, 0.0)])
+    both = mf.Measure([[np.pi / 2], [3 * np.pi / 2]], [0.3, 0.7], game.X)
+    found = nash(game, start=(both, mf.Measure([[0.0]], None, game.Y)))
+    assert found.value == pytest.approx(0.0, abs=1e-12)
+    assert found.unique is not True
+    responses = Searches(game).best_response(0, found.y), Searches(game).best_response(1, found.x)
+    unique, remark = uniqueness(game, both, found.y, responses, 0.0)
+    assert unique is False and "1 and 0 directions" in remark
+
+
+def test_starts_must_fit_the_game():
+    game = mf.games.polynomial("a", dim=3, seed=0)
+    with pytest.raises(ValueError, match="start's y"):
+        nash(game, start=(mf.uniform(game.X), mf.uniform(mf.Torus(1))))
+
+
+def test_the_torus_benchmark_is_certified_along_its_valleys():
+    found = nash(mf.games.benchmark("torus"))
+    assert found.certified and found.error < 1e-7
+    assert found.lower <= 0.3 + 1e-12 and found.upper >= 0.3 - 1e-12  # cos 3y at its best, the rest mixed away

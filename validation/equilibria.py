@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from scipy.optimize import linprog
@@ -101,20 +101,26 @@ def states(game: mf.games.base.Game, seed: int) -> dict[str, Pair]:
     return {"random": uniform, "mirror descent": mirror[-1], "WFR-DA": run[-1]}  # type: ignore[dict-item]
 
 
-def missed(dims: list[int], seeds: int, steps: list[int]) -> dict[tuple[str, int, int], Array]:
-    """(where, d, steps) -> relative misses 1 - estimate/exact over games."""
+def missed(dims: list[int], seeds: int, steps: list[int]) -> tuple[dict[tuple[str, int, int], Array], float]:
+    """(where, d, steps) -> relative misses 1 - estimate/exact over games; the most that an estimate exceeds exact.
+
+    The latter in units of the largest loss: neither can be better than its rounding.
+    """
     found: dict[tuple[str, int, int], list[float]] = {}
+    above = 0.0
     for d in dims:
         for seed in range(seeds):
             for kind in "ab":
                 game = mf.games.polynomial(kind, dim=d, seed=seed)
                 error = mf.NikaidoIsoda(game)
                 for where, pair in states(game, seed).items():
-                    exact = error(*pair).value
+                    exact, size = error(*pair).value, float(np.abs(game.loss(pair[0].points, pair[1].points)).max())
                     for count in steps:
                         seen = error.estimate(*pair, steps=count).value
-                        found.setdefault((where, d, count), []).append(1 - seen / exact if exact > 1e-12 else 0.0)
-    return {key: np.array(v) for key, v in found.items()}
+                        above = max(above, (seen - exact) / size)
+                        # Errors at rounding are no errors to miss.
+                        found.setdefault((where, d, count), []).append(1 - seen / exact if exact > 1e-9 * size else 0.0)
+    return {key: np.array(v) for key, v in found.items()}, above
 
 
 def timed(dims: list[int], steps: int, repeats: int = 200) -> list[tuple[str, int, float, float]]:
@@ -131,9 +137,10 @@ def timed(dims: list[int], steps: int, repeats: int = 200) -> list[tuple[str, in
                 clock = perf_counter()
                 error(mu_x, mu_y)
                 each.append(perf_counter() - clock)
-            clock = perf_counter()
+            # Time of the processor: long runs would be charged for what else the machine does.
+            clock = process_time()
             error.estimate(mu_x, mu_y, steps=steps, settle=False)
-            rows.append((kind, d, float(np.median(each)), perf_counter() - clock))
+            rows.append((kind, d, float(np.median(each)), process_time() - clock))
     return rows
 
 
@@ -160,15 +167,13 @@ def main(quick: bool, out: Path) -> list[Verdict]:
     ]
     steps = [30, 100, 1000]
     seeds = 2 if quick else 5
-    found = missed([2, 5, 20] if quick else [2, 5, 10, 20, 50, 100], seeds, steps)
+    found, above = missed([2, 5, 20] if quick else [2, 5, 10, 20, 50, 100], seeds, steps)
     print("  2000 gradient runs: share of games missed by over 1%, and the median miss, after so many steps each")
     print("  " + " " * 22 + "".join(f"{s:>20d}" for s in steps))
     for where, d in dict.fromkeys(key[:2] for key in found):
         cells = [found[where, d, s] for s in steps]
         print(f"  {where:>14s}, d = {d:3d} " + "".join(f"{np.mean(c > 0.01):10.0%} {np.median(c):9.1e}" for c in cells))
-    verdicts.append(
-        Verdict("2. runs above the exact error, relative", max(-min(v.min() for v in found.values()), 0), 0, 1e-9)
-    )
+    verdicts.append(Verdict("2. gradient runs above the exact error, over the largest loss", above, 0, 1e-13))
     rows = timed([2, 5, 20] if quick else [2, 5, 10, 20, 50, 100], 1000)
     print("  one exact error against 2000 gradient runs of 1000 steps")
     for kind, d, one, runs in rows:
