@@ -45,6 +45,23 @@ SOURCES = {
         "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw. Parallel random numbers: as easy as 1, 2, 3. SC11, 2011."
     ],
     "strang": ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."],
+    "splitting": ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."],
+    "mirror-prox": [
+        "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
+        "continuous games. arXiv:2211.01280, 2022."
+    ],
+    "averaged gradients": [
+        "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics for distributional "
+        "minimax problems. ICLR, 2024."
+    ],
+    "discounted gradients": [
+        "Y. Lu, P. Monmarche. Convergence of time-averaged mean field gradient descent dynamics for continuous "
+        "multi-player zero-sum games. arXiv:2505.07642, 2025."
+    ],
+    "entropic best response": [
+        "R.-A. Lascu, M. B. Majka, L. Szpruch. Entropic mean-field min-max problems via best response flow. "
+        "arXiv:2306.03033, 2023."
+    ],
     "double oracle": [
         "H. B. McMahan, G. J. Gordon, A. Blum. Planning in the presence of cost functions controlled by an "
         "adversary. ICML, 2003."
@@ -72,6 +89,7 @@ def methods(result: Any) -> list[str]:
     found += [str(about.get("engine", ""))]
     if about.get("level") == "particles" or hasattr(result, "samples"):
         found += ["particles", str(about.get("scheme", ""))]
+    found += _of_flow(getattr(result, "flow", None))
     if hasattr(result, "field"):
         found += methods(result.field)
         found += ["circle"] if any(m.manifold.dim == 1 for m in result.field[0]) else []
@@ -80,6 +98,13 @@ def methods(result: Any) -> list[str]:
     game = getattr(result, "game", None) or getattr(getattr(result, "field", None), "game", None)
     found += [key for key in ("Wang-Chizat",) if key in str(getattr(game, "name", ""))]
     return [key for key in dict.fromkeys(found) if key in SOURCES]
+
+
+def _of_flow(flow: Any) -> list[str]:
+    """What a flow takes from later work."""
+    memory = getattr(flow, "memory", None)
+    found = [] if memory is None else ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    return [*found, "entropic best response"] if getattr(flow, "softens", False) else found
 
 
 def cite(result: Any) -> str:
