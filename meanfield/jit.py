@@ -57,6 +57,14 @@ def apart(_: Any) -> Any:
     return types.none(), emit
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c in one rounding, wherever it is compiled into."""
+    if not all(isinstance(t, types.Float) for t in (a, b, c)):
+        return None
+    return types.float64(types.float64, types.float64, types.float64), lambda _, builder, __, given: builder.fma(*given)
+
+
 def stamp(*files: Path) -> str:
     """A hash of files and of all kernels that they may call."""
     seen: dict[Path, str] = {}

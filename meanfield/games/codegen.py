@@ -146,7 +146,7 @@ def _module(
         "    return (cost, slope), (against, push)" if facing else "    return cost, slope",
         "",
         "",
-        '@kernel(counted=False, fastmath={"contract"})',
+        "@kernel(counted=False)",
         f"def fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums):",
         "    n, m = points.shape[0], nodes.shape[0]",
         "    for j in range(m):",
@@ -165,7 +165,10 @@ def _module(
         "            for i in range(size):",
         *(f"                {_name(graph, i)} = given[{k * BLOCK} + i]" for k, i in enumerate(given)),
         *(f"                {line}" for line in lines[OWN | OTHER]),
-        *(f"                sums[{k * BLOCK} + i] += w * {_name(graph, r)}" for k, r in enumerate(mine)),
+        *(
+            f"                sums[{k * BLOCK} + i] = fma(w, {_name(graph, r)}, sums[{k * BLOCK} + i])"
+            for k, r in enumerate(mine)
+        ),
         *(f"                a{k} = summed(a{k}, weights[low + i] * {_name(graph, r)})" for k, r in enumerate(facing)),
         *(f"            against[j] -= {sign!r} * a0" for _ in facing[:1]),
         *(f"            push[j, {k - 1}] -= {sign!r} * a{k}" for k in range(1, len(facing))),
@@ -192,7 +195,7 @@ def _header() -> list[str]:
         "import numpy as np",
         "",
         "from meanfield import fastmath",
-        "from meanfield.jit import kernel",
+        "from meanfield.jit import fma, kernel",
         "",
         "",
         '@kernel(counted=False, fastmath={"reassoc", "nsz"})',

@@ -8,8 +8,8 @@ is below (m/4 + 4) 4e-16, that of rounding the phase w m x itself being m x 1e-1
 from __future__ import annotations
 
 from meanfield.checks import Array
-from meanfield.fastmath import CONTRACT, sincos
-from meanfield.jit import apart, kernel
+from meanfield.fastmath import sincos
+from meanfield.jit import apart, fma, kernel
 from meanfield.particles.product import TILE, product, times
 
 
@@ -50,17 +50,17 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
             base += 2 * rows
 
 
-@kernel(counted=False, fastmath=CONTRACT)
+@kernel(counted=False)
 def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     """Cosine and sine of waves_j . x for a block x (a, lanes)."""
     for i in range(len(c)):
         phase = 0.0
         for a in range(len(x)):
-            phase += matrix[j, a] * x[a, i]
+            phase = fma(matrix[j, a], x[a, i], phase)
         s[i], c[i] = sincos(phase)
 
 
-@kernel(counted=False, fastmath=CONTRACT)
+@kernel(counted=False)
 def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
     """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their sines."""
     apart()

@@ -14,7 +14,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
-from meanfield.jit import apart, kernel
+from meanfield.jit import apart, fma, kernel
 from meanfield.particles.features import add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
 from meanfield.particles.product import product
@@ -117,7 +117,7 @@ def aim(me: Player, c: Array, r: Scratch) -> None:
             r.A[1 + k, j], r.A[1 + k, J + j] = me.matrix[j, k] * b, -me.matrix[j, k] * a
 
 
-@kernel(counted=False, fastmath={"contract"})
+@kernel(counted=False)
 def block_forces(me: Player, x: Array, v: Array, c: Array, costs: bool, r: Scratch) -> None:
     """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in r.UG (1 + a, lanes).
 
@@ -136,20 +136,20 @@ def block_forces(me: Player, x: Array, v: Array, c: Array, costs: bool, r: Scrat
     for k in range(d):
         linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
         for i in range(len(U)):
-            G[k, i] = linear + 2.0 * (square * x[k, i] + quadratic * v[k, i])
+            G[k, i] = fma(2.0, fma(square, x[k, i], quadratic * v[k, i]), linear)
         if costs:
             for i in range(len(U)):
-                U[i] += (linear + square * x[k, i] + quadratic * v[k, i]) * x[k, i]
+                U[i] = fma(fma(square, x[k, i], fma(quadratic, v[k, i], linear)), x[k, i], U[i])
 
 
-@kernel(counted=False, fastmath={"contract"})
+@kernel(counted=False)
 def dots(a: Array, b: Array, out: Array) -> None:
     """out = sums over coordinates of a b, lane by lane."""
     for i in range(len(out)):
         out[i] = 0.0
     for k in range(a.shape[0]):
         for i in range(a.shape[1]):
-            out[i] += a[k, i] * b[k, i]
+            out[i] = fma(a[k, i], b[k, i], out[i])
 
 
 @kernel(counted=False)
@@ -190,7 +190,7 @@ def draw(me: Player, x: Array, b: int, tick: int, Z: Array) -> None:
     fill(Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
 
 
-@kernel(counted=False, fastmath={"contract"})
+@kernel(counted=False)
 def velocity(me: Player, part: float, noise: float, x: Array, r: Scratch) -> None:
     """r.Z <- noise xi - part gamma dt grad U, with xi in r.Z and grad U in r.UG.
 
@@ -202,7 +202,7 @@ def velocity(me: Player, part: float, noise: float, x: Array, r: Scratch) -> Non
     if noise > 0.0:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
-                Z[k, i] = noise * Z[k, i] - speed * G[k, i]
+                Z[k, i] = fma(noise, Z[k, i], -speed * G[k, i])
     else:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
@@ -283,9 +283,11 @@ def reweigh(me: Player, s: State) -> None:
     if me.reaction <= 0.0:
         return
     top = largest(s.logw)
-    total = 0.0
-    for b in range(len(s.logw)):
-        total += sum_exp(s.logw[b], top)
+    for b in range(s.logw.shape[0]):
+        for i in range(s.logw.shape[1]):
+            s.w[b, i] = s.logw[b, i] - top
+    exponentials(s.w, s.w)
+    total = summed(s.w)
     shift = top + math.log(total)
     for b in range(s.logw.shape[0]):
         for i in range(s.logw.shape[1]):
@@ -303,14 +305,17 @@ def largest(logw: Array) -> float:
     return top
 
 
-@kernel(counted=False, fastmath={"reassoc", "nsz"})
-def sum_exp(logw: Array, top: float) -> float:
-    """sum of exp(log w - top)."""
-    apart()
-    total = 0.0
-    for i in range(len(logw)):
-        total += exp(logw[i] - top)
-    return total
+@kernel(counted=False)
+def summed(w: Array) -> float:
+    """The sum of all entries, in four series, whose order the compiler may not choose."""
+    p, q, r, t = 0.0, 0.0, 0.0, 0.0
+    for b in range(w.shape[0]):
+        for i in range(0, w.shape[1], 4):
+            p += w[b, i]
+            q += w[b, i + 1]
+            r += w[b, i + 2]
+            t += w[b, i + 3]
+    return (p + q) + (r + t)
 
 
 @kernel(counted=False)

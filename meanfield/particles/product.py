@@ -48,8 +48,7 @@ def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> A
             number = builder.load(builder.gep(A.data, [builder.add(builder.mul(row, columns), loop.index)]))
             everywhere = _everywhere(builder, number)
             for vector, held in zip(vectors, kept, strict=True):
-                product = builder.fmul(everywhere, vector, flags=("contract",))
-                builder.store(builder.fadd(builder.load(held), product, flags=("contract",)), held)
+                builder.store(_fused(builder, everywhere, vector, builder.load(held)), held)
     for row, kept in zip(own, sums, strict=True):
         for v, held in enumerate(kept):
             builder.store(builder.load(held), place(out.data, row, v), align=8)
@@ -61,6 +60,13 @@ def _everywhere(builder: Any, number: Any) -> Any:
     none = ir.Constant(_DOUBLES, ir.Undefined)
     first = builder.insert_element(none, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, none, ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), [0] * _WIDTH))
+
+
+def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c of vectors, in one rounding."""
+    module = builder.module
+    kind = ir.FunctionType(_DOUBLES, [_DOUBLES] * 3)
+    return builder.call(cgutils.get_or_insert_function(module, kind, f"llvm.fma.v{_WIDTH}f64"), [a, b, c])
 
 
 def _signature(A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
@@ -100,12 +106,11 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(builder.gep(arrays[array].data, [start]), _DOUBLES.as_pointer())
 
     sign = _everywhere(builder, args[3])
-    flags = ("contract",)
     for v in range(TILE // _WIDTH):
         a, b, c, d = (builder.load(place(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6)))
-        b = builder.fmul(b, sign, flags=flags)
-        real = builder.fsub(builder.fmul(a, c, flags=flags), builder.fmul(b, d, flags=flags), flags=flags)
-        imaginary = builder.fadd(builder.fmul(b, c, flags=flags), builder.fmul(a, d, flags=flags), flags=flags)
+        b = builder.fmul(b, sign)
+        real = _fused(builder, a, c, builder.fneg(builder.fmul(b, d)))
+        imaginary = _fused(builder, b, c, builder.fmul(a, d))
         builder.store(real, place(7, 8, v), align=8)
         builder.store(imaginary, place(7, 9, v), align=8)
     return context.get_dummy_value()

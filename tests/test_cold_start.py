@@ -1,0 +1,31 @@
+"""A process that compiles the kernels and one that finds them on disk give the same bits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import hashlib, numpy as np, meanfield as mf
+digest = hashlib.sha256()
+start = mf.Start(x=mf.concentrated(1.1, 0.04))
+circle, sphere = mf.games.oscillator(), mf.games.polynomial("a", dim=3, seed=0)
+for game, begin in ((circle, start), (sphere, mf.Start())):
+    for flow in (mf.Langevin(25.0), mf.WassersteinFisherRao()):
+        run = mf.simulate(game, flow, begin, 0.1, step=0.005, particles=333, scheme="strang")
+        for measure in run[-1]:
+            digest.update(measure.points.tobytes() + measure.masses.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_cold_and_warm_processes_agree_to_the_bit(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    cold, warm = (
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert list(tmp_path.rglob("*.nbc")), "the first process compiled and kept its kernels"
+    assert cold == warm
