@@ -23,8 +23,9 @@ _HOMES = {
     "Trajectory": "trajectory",
     "w2": "metrics", "nikaido_isoda": "metrics", "NikaidoIsoda": "metrics",
     "simulate": "particles.simulate", "solve": "density.solve",
-    "gibbs": "equilibria",
-    "nash": "equilibria", "stability": "equilibria", "gibbs_path": "equilibria", "polish": "equilibria", "compare": "studies", "resume": "studies.resume",
+    "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
+    "stability": "equilibria",
+    "compare": "studies", "resume": "studies.resume",
     "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip

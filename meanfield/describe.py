@@ -25,7 +25,8 @@ from meanfield.meshes import Mesh, torus_mesh
 
 # Records whose fields say all: kind -> home.
 RECORDS = {
-    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Memory": "flows", "Schedule": "flows", "Start": "start", "Concentrated": "start",
+    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Memory": "flows", "Schedule": "flows",
+    "Start": "start", "Concentrated": "start",
     "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
     "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
     "Partial": "studies.compare", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",

@@ -1,0 +1,78 @@
+"""What `simulate` refuses, and in which words."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.games.lowrank import trigonometric
+from meanfield.manifolds import Torus
+from meanfield.measures import Measure
+from meanfield.particles.ensemble import ensemble
+from meanfield.particles.simulate import simulate
+from tests.test_particles import FLOWS, GAMES, TORUS_TERMS, short
+
+BAD = [
+    ({"time": 0.105}, "nearest is time=0.1"),
+    ({"time": -1.0}, "time must be at least 0"),
+    ({"save_every": 0.015}, "nearest is save_every=0.02"),
+    ({"save_every": 0.001}, "nearest is save_every=0.01"),
+    ({"step": 0.0}, "step must be above 0"),
+    ({"step": float("nan")}, "step must be finite"),
+    ({"particles": 0}, "particles must be at least 1"),
+    ({"particles": (1, 2, 3)}, "one whole number or two"),
+    ({"particles": 2.5}, "whole number"),
+    ({"seed": -1}, "seed must be at least 0"),
+    ({"seed": 2**64}, "seed must be below"),
+    ({"replica": 2**32}, "replica must be below"),
+    ({"refine": 0}, "refine must be at least 1"),
+    ({"scheme": "milstein"}, "scheme must be one of"),
+    ({"placement": "grid"}, "placement must be one of"),
+    ({"placement": "quantile"}, "defined on circles"),
+    ({"placement": "atoms"}, "needs start.x to be a measure"),
+    ({"time": 1e7, "refine": 100}, "ticks of noise"),
+    ({"time": 1e5, "particles": 10**7, "save_every": 0.01}, "raise save_every"),
+]
+
+
+@pytest.mark.parametrize("options, message", BAD)
+def test_bad_numbers(options, message):
+    with pytest.raises(ValueError, match=message):
+        short(GAMES["torus"](), FLOWS["Langevin"], **options)
+
+
+def test_bad_objects():
+    game, flow = GAMES["torus"](), FLOWS["Langevin"]
+    with pytest.raises(ValueError, match="player y has temperature .* log-density"):
+        short(game, mf.Flow(alpha=(0.0, 1.0), temperature=0.1))
+    with pytest.raises(ValueError, match="best responses"):
+        short(game, mf.Flow(response=1.0))
+    with pytest.raises(TypeError, match="game must be"):
+        short("game", flow)
+    with pytest.raises(TypeError, match="flow must be"):
+        short(game, "Langevin")
+    with pytest.raises(TypeError, match=r"start must be a meanfield\.Start"):
+        simulate(game, flow, None, 0.1)
+    atoms = mf.Start(*(Measure(m.sample(3, np.random.default_rng(0)), None, m) for m in game.manifolds))
+    with pytest.raises(ValueError, match="start.x has 3 atoms; ask for particles=3"):
+        simulate(game, flow, atoms, 0.1, particles=4, placement="atoms")
+    with pytest.raises(TypeError, match="no option of an ensemble"):
+        list(ensemble(game, flow, mf.Start(), 0.1, replicas=2, replica=1))
+
+
+def test_bad_resume():
+    game, flow = GAMES["torus"](), FLOWS["Langevin"]
+    part = short(game, flow, time=0.1)
+    for options, message in (
+        ({"time": 0.05}, "already stands at t=0.1"),
+        ({"step": 0.02}, "made with step=0.01"),
+        ({"particles": 7}, "made with particles="),
+        ({"flow": mf.Langevin(3.0)}, "give the flow"),
+        ({"game": GAMES["mixed"]()}, "give the game"),
+        ({"game": trigonometric(TORUS_TERMS[:3], X=Torus(2, period=2.5))}, "give the game"),
+        ({"diagnostics": {"one": lambda x, y: 1.0}}, "give the same"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            simulate(**{"game": game, "flow": flow, "start": None, "time": 0.2, "resume": part, **options})
+    with pytest.raises(ValueError, match="state has no"):
+        empty = mf.Trajectory(part.times, part.x, part.y, game, flow)
+        simulate(game, flow, None, 0.2, resume=empty)
