@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged
+from meanfield.checks import Array, NotConverged, UnderResolved
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 
@@ -118,6 +119,7 @@ def _off_circle(a: Measure, b: Measure, method: str, metric: str) -> Transport:
             if method == "semidiscrete":
                 raise
             failure = f"{error}; "
+            warnings.warn(f"{error}; W2 takes the density as atoms at its nodes", UnderResolved, stacklevel=3)
     if method == "semidiscrete":
         raise ValueError("method='semidiscrete' is between atoms and a Density on T^2 or S^2; use method='auto'")
     from meanfield.metrics.transport import discrete_w2_squared

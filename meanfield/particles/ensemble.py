@@ -11,7 +11,8 @@ from typing import Any
 from meanfield.checks import whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.particles.simulate import bar, simulate
+from meanfield.particles.simulate import simulate
+from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from time import perf_counter
@@ -19,6 +18,7 @@ from meanfield.particles import later, lowrank, pairwise
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.kernels import State
 from meanfield.particles.plan import SETTINGS, Plan, both, check_flow, check_memory, make_plan
+from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
 from meanfield.trajectory import Trajectory, versions
@@ -128,14 +128,6 @@ def _keeper(run: _Run, start: Any, path: Any, every: float | None) -> Keeper:
     return Keeper(
         path, {"call": "simulate", "game": run.game, "flow": run.flow, "start": start, "options": options}, every
     )
-
-
-def bar(total: int, label: str, progress: bool | None, initial: int = 0) -> Any:
-    """A progress bar with time left, by default when standard error is a terminal."""
-    from tqdm import tqdm
-
-    hidden = not sys.stderr.isatty() if progress is None else not progress
-    return tqdm(total=total, initial=initial, desc=label, disable=hidden)
 
 
 def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
