@@ -59,6 +59,19 @@ def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
     assert ends["mirror-prox"] < 1e-3 < 1e-1 < ends["euler"]
 
 
+@pytest.mark.parametrize("name", ["best response", "annealed", "mirror-prox"])
+def test_one_game_in_two_forms_moves_alike(name):
+    """cos(x - y) + 0.3 cos(2 x + y) by its features and, with derivatives by differences, by its pairs."""
+    flow, scheme = PARTICLES[name]
+    features = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.3, 0.0)])
+    circle = mf.Torus(1)
+    pairs = mf.games.function(lambda x, y: (np.cos(x - y) + 0.3 * np.cos(2 * x + y))[..., 0], circle, circle)
+    one, two = (mf.simulate(g, flow, START, 0.2, step=0.02, particles=30, scheme=scheme) for g in (features, pairs))
+    for a, b in zip(one[-1], two[-1], strict=True):
+        np.testing.assert_allclose(a.points, b.points, atol=1e-6)
+        np.testing.assert_allclose(a.masses, b.masses, atol=1e-6)
+
+
 @pytest.mark.parametrize(("flow", "scheme"), PARTICLES.values(), ids=PARTICLES)
 def test_particles_repeat_and_resume_to_the_bit(flow, scheme, tmp_path):
     how = {"step": 0.02, "particles": (150, 120), "scheme": scheme, "seed": 3, "save_every": 0.1}
