@@ -143,6 +143,15 @@ class Flow:
         if self.cooling is not None and max(self.temperature) == 0:
             raise ValueError("cooling multiplies the temperature, which is zero for both players; give one to cool")
 
+    def __repr__(self) -> str:
+        shown = []
+        for key in ("gamma", "alpha", "temperature", "response"):
+            a, b = getattr(self, key)
+            if a or b:
+                shown.append(f"{key}={a!r}" if a == b else f"{key}=({a!r}, {b!r})")
+        shown += [f"{k}={getattr(self, k)!r}" for k in ("memory", "cooling", "speed") if getattr(self, k) is not None]
+        return f"{self.name}({', '.join(shown)})"
+
     @property
     def x(self) -> Rates:
         return self.players[0]
