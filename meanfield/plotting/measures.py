@@ -65,11 +65,11 @@ def plot_measure(
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere. Returns the figure.
 
     ax: axes to draw on; by default a new figure's. view: "map" (S^2 by Mollweide's projection, T^2 by its
-    angles, beyond by the first two coordinates) or "3d" (S^2 and T^2 as surfaces seen from afar; others by
-    their map). The area of an atom's dot goes with its mass, up to a diameter of 14 points. top: the density drawn
-    darkest, or the upper end of a curve's axis (default: its largest value). spread: atoms on a circle are
-    labels of a density, drawn as one (`profile`). Raises TypeError for what is no measure, ValueError for an
-    unknown view.
+    angles, beyond by the first two coordinates) or "3d" (S^2 and T^2 as surfaces, seen from two opposite
+    sides; others by their map). The area of an atom's dot goes with its mass, up to a diameter of 14 points.
+    top: the density drawn darkest, or the upper end of a curve's axis (default: its largest value). spread:
+    atoms on a circle are labels of a density, drawn as one (`profile`). Raises TypeError for what is no
+    measure, ValueError for an unknown view.
     """
     if not isinstance(measure, Measure):
         raise TypeError(f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}")
@@ -98,7 +98,7 @@ def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str, top: fl
         at, values = profile(measure, bins, spread)
         period = angles(measure)[1]
         # A step for atoms says that bins were counted; a line says that the density is known.
-        line = {} if isinstance(measure, Density) else {"drawstyle": "steps-mid"}
+        line = {} if isinstance(measure, Density) or spread else {"drawstyle": "steps-mid"}
         ax.plot(at, values, color=color, label=label or None, **line)
         ax.fill_between(at, values, color=color, alpha=0.15, step="mid" if line else None, lw=0)
         ax.set_ylabel("density")
@@ -129,7 +129,7 @@ def _flat(measure: Measure) -> tuple[Array, tuple[str, str]]:
 
 def dots(measure: Measure) -> Array:
     """Areas of atoms' dots in square points, (n,)."""
-    size = np.clip(3000 / len(measure), 0.6, 14)
+    size = np.clip(5000 / len(measure), 0.8, 14)
     return np.minimum(size * measure.masses * len(measure), LARGEST_DOT)
 
 

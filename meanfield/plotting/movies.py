@@ -34,8 +34,8 @@ def save_movie(
 
     path: ends in .mp4 (needs the program ffmpeg) or .gif; by default run.mp4, or run.gif without ffmpeg.
     frames: at most so many states, evenly spaced. view, bins: as in `plot_measure`. One scale of densities
-    serves all frames. Raises TypeError for what is no trajectory, ValueError for one state only, another
-    ending, or .mp4 without ffmpeg.
+    serves all frames while their peaks stay within a factor of 5. Raises TypeError for what is no trajectory,
+    ValueError for one state only, another ending, or .mp4 without ffmpeg.
     """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(f"save_movie draws a meanfield.Trajectory, got {type(trajectory).__name__}")
@@ -104,7 +104,8 @@ def _told(trajectory: Trajectory) -> str:
 
 
 def _top(measures: Sequence[Measure], bins: int, spread: bool) -> float | None:
-    """The density that is darkest, or highest, in all frames: short-lived peaks do not squeeze the rest."""
+    """The density that is darkest, or highest, in all frames; None, each frame's own, where peaks grow or fall
+    so much that one scale would show nothing of the rest."""
     if all(isinstance(m, Density) for m in measures):
         peaks = [float(m.values.max()) for m in measures]  # type: ignore[attr-defined]
     elif circular(measures[0]):
@@ -112,7 +113,7 @@ def _top(measures: Sequence[Measure], bins: int, spread: bool) -> float | None:
         peaks = [float((m.masses if few else profile(m, bins, spread)[1]).max()) for m in measures]
     else:
         return None
-    return 1.05 * max(float(np.percentile(peaks, 80)), 1e-300)
+    return 1.05 * max(peaks) if max(peaks) < 5 * min(peaks) else None
 
 
 def _draw(figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: list[dict[str, Any]]) -> None:
@@ -121,7 +122,10 @@ def _draw(figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: li
     for ax, measure, options, (name, color) in zip(parts[:2], trajectory[k], how, PLAYERS, strict=True):
         ax.clear()
         plot_measure(measure, ax, color=color, **options)
-        ax.set_title(f"$\\mu_{name}$")
+        told = ""
+        if options["top"] is None and isinstance(measure, Density) and not circular(measure):
+            told = f", darkest at {measure.values.max():.3g}"
+        ax.set_title(f"$\\mu_{name}${told}")
     if len(parts) == 3:
         _trace(parts[2], trajectory, k)
 

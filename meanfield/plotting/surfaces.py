@@ -20,7 +20,7 @@ from meanfield.plotting.style import GREY, ramp
 
 PIXELS = 280
 TUBE = 0.42  # radius of the torus' tube; its middle runs on the unit circle
-ELEVATION, AZIMUTH = 35.0, 30.0  # degrees
+SIDES = (35.0, 30.0), (-35.0, 210.0)  # elevations and azimuths of the viewer, in degrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,11 @@ def embed(manifold: Manifold, points: Array) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=8)
-def pixels(manifold: Manifold, elevation: float = ELEVATION, azimuth: float = AZIMUTH) -> Pixels:
+def pixels(manifold: Manifold, elevation: float = SIDES[0][0], azimuth: float = SIDES[0][1]) -> Pixels:
     """What each pixel of a view from afar shows."""
     axes = frame(elevation, azimuth)
     reach = 1.0 if isinstance(manifold, Sphere) else 1 + TUBE
-    high = reach if isinstance(manifold, Sphere) else np.sin(np.radians(elevation)) + TUBE
+    high = reach if isinstance(manifold, Sphere) else np.sin(np.radians(abs(elevation))) + TUBE
     width, height = PIXELS, round(PIXELS * high / reach)
     points = _sphere_grid(axes) if isinstance(manifold, Sphere) else _torus_grid(manifold)
     place, normal = embed(manifold, points)
@@ -127,7 +127,7 @@ def draw_mollweide(ax: Any, measure: Measure, color: str, top: float | None, siz
     drawn = None
     if isinstance(measure, Density):
         seen = mollweide_pixels()
-        drawn = _image(ax, seen, measure, color, top, flat=True)
+        drawn = _image(ax, seen, measure, color, top)
     else:
         alpha = min(1.0, 0.25 + 150 / len(measure))
         ax.scatter(*mollweide(measure.points).T, s=sizes, color=color, alpha=alpha, lw=0)
@@ -149,20 +149,27 @@ def _graticule(ax: Any) -> None:
 
 
 def draw_in_space(ax: Any, measure: Measure, color: str, top: float | None, sizes: Array) -> Any:
-    """A density as the colour of a shaded surface; atoms as dots before a white one, faint where it hides them."""
-    seen = pixels(measure.manifold)  # type: ignore[arg-type]
-    if isinstance(measure, Density):
-        return _bare(ax, seen.extent, _image(ax, seen, measure, color, top))
-    grey = np.ones((*seen.shown.shape, 4))
-    grey[..., :3] = (0.8 + 0.2 * np.where(seen.shown, seen.shade, 1.0))[..., None]
-    grey[..., 3] = seen.shown
-    ax.imshow(grey, origin="lower", extent=seen.extent, interpolation="bilinear")
-    at = embed(measure.manifold, measure.points)[0] @ frame(ELEVATION, AZIMUTH).T
-    hidden = at[:, 2] < _depth_at(seen, at) - 0.05
-    alpha = min(1.0, 0.25 + 150 / len(measure))
-    ax.scatter(*at[hidden, :2].T, s=sizes[hidden], color=color, alpha=0.12 * alpha, lw=0)
-    ax.scatter(*at[~hidden, :2].T, s=sizes[~hidden], color=color, alpha=alpha, lw=0)
-    return _bare(ax, seen.extent, None)
+    """A density as the colour of a shaded surface, atoms as dots on a white one; seen from two opposite sides,
+    next to each other for spheres, one above the other for tori. Every point of a sphere is seen once."""
+    drawn, corners = None, np.empty((2, 4))
+    for k, side in enumerate(SIDES):
+        seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
+        along = (seen.extent[1], 0.0) if isinstance(measure.manifold, Sphere) else (0.0, seen.extent[2])
+        shift = 2.1 * k * np.array(along)
+        corners[k] = seen.extent + np.repeat(shift, 2)
+        if isinstance(measure, Density):
+            drawn = _image(ax, seen, measure, color, top, corners[k])
+            continue
+        grey = np.ones((*seen.shown.shape, 4))
+        grey[..., :3] = (0.8 + 0.2 * np.where(seen.shown, seen.shade, 1.0))[..., None]
+        grey[..., 3] = seen.shown
+        ax.imshow(grey, origin="lower", extent=corners[k], interpolation="bilinear")
+        at = embed(measure.manifold, measure.points)[0] @ frame(*side).T
+        met = at[:, 2] > _depth_at(seen, at) - 0.05
+        alpha = min(1.0, 0.25 + 150 / len(measure))
+        ax.scatter(*(at[met, :2] + shift).T, s=sizes[met], color=color, alpha=alpha, lw=0)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return _bare(ax, (low[0], high[1], low[2], high[3]), drawn)
 
 
 def _depth_at(seen: Pixels, at: Array) -> Array:
@@ -173,7 +180,7 @@ def _depth_at(seen: Pixels, at: Array) -> Array:
     return seen.depth[row, column]
 
 
-def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float | None, flat: bool = False) -> Any:
+def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float | None, extent: Any = None) -> Any:
     """The density at each pixel, from white (none) to dark (`top`, or its largest value); returns the mappable."""
     import matplotlib as mpl
 
@@ -181,13 +188,15 @@ def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float | Non
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, largest), ramp(color))
     painted = np.zeros((*seen.shown.shape, 4))
     painted[seen.shown] = scale.to_rgba(density(seen.points))
-    if not flat:
+    if extent is not None:
         painted[..., :3] *= (0.72 + 0.28 * np.where(seen.shown, seen.shade, 1.0))[..., None]
-    ax.imshow(painted, origin="lower", extent=seen.extent, interpolation="bilinear", zorder=0)
+    ax.imshow(
+        painted, origin="lower", extent=seen.extent if extent is None else extent, interpolation="bilinear", zorder=0
+    )
     return scale
 
 
-def _bare(ax: Any, extent: tuple[float, float, float, float], drawn: Any) -> Any:
+def _bare(ax: Any, extent: Any, drawn: Any) -> Any:
     left, right, bottom, top = extent
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     ax.set_axis_off()
