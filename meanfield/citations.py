@@ -58,6 +58,10 @@ SOURCES = {
         "Y. Lu, P. Monmarche. Convergence of time-averaged mean field gradient descent dynamics for continuous "
         "multi-player zero-sum games. arXiv:2505.07642, 2025."
     ],
+    "two time scales": [
+        "Y. Lu. Two-scale gradient descent ascent dynamics finds mixed Nash equilibria of continuous games: a "
+        "mean-field perspective. ICML, 2023."
+    ],
     "entropic best response": [
         "R.-A. Lascu, M. B. Majka, L. Szpruch. Entropic mean-field min-max problems via best response flow. "
         "arXiv:2306.03033, 2023."
@@ -104,6 +108,8 @@ def _of_flow(flow: Any) -> list[str]:
     """What a flow takes from later work."""
     memory = getattr(flow, "memory", None)
     found = [] if memory is None else ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    paces = getattr(flow, "gamma", (0.0, 0.0))
+    found += ["two time scales"] if getattr(flow, "diffuses", False) and paces[0] != paces[1] else []
     return [*found, "entropic best response"] if getattr(flow, "softens", False) else found
 
 
