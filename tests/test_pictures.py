@@ -293,3 +293,9 @@ def test_movies_need_no_display(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, env={})
     assert done.returncode == 0, done.stderr
     assert path.read_bytes()[:3] == b"GIF"
+
+
+@pytest.mark.skipif(movies.usual_suffix() == ".gif", reason="the program ffmpeg is not here")
+def test_an_mp4_is_one(tmp_path: Path) -> None:
+    path = save_movie(moving(), tmp_path / "run.mp4", dpi=41)
+    assert path.read_bytes()[4:8] == b"ftyp"
