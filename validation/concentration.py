@@ -219,7 +219,14 @@ def _over_time(ax: Any, s: Study) -> None:
 
     ax.loglog(TIMES, s.l1[-1], "s-", ms=3, color=RED, label="$L^1$")
     apart = np.nanmin(np.where(np.isnan(s.w2), np.inf, s.w2), axis=0)
-    ax.loglog(TIMES, np.where(np.isfinite(apart), apart, np.nan), "d-", ms=4, color=GREEN, label="$W_2$")
+    ax.loglog(
+        TIMES,
+        np.where(np.isfinite(apart), apart, np.nan),
+        "d-",
+        ms=4,
+        color=GREEN,
+        label="$W_2$ (before the end: coarser)",
+    )
     ax.loglog(TIMES, s.moments[-1], "o-", ms=3, color=BLUE, label="moments")
     ax.loglog(TIMES, s.ni[-1], "^-", ms=3, color=ORANGE, label="NI")
     own = np.abs(s.labels[0].moments - s.labels[-1].moments).max(axis=1)
