@@ -308,7 +308,10 @@ def draw(curves: Curves, path: Path) -> None:
     columns = 4
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
-    for ax, (name, (times, seen, exact)) in zip(figure.subplots(rows, columns).flat, curves.items(), strict=False):
+    axes = figure.subplots(rows, columns).flat
+    for ax in list(axes)[len(curves) :]:
+        ax.set_visible(False)
+    for ax, (name, (times, seen, exact)) in zip(figure.axes, curves.items(), strict=False):
         ax.plot(times, seen, lw=3, alpha=0.4, label="measured")
         ax.plot(times, exact, "k--", lw=1, label="exact")
         ax.set_title(name, fontsize=8)
