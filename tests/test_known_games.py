@@ -253,3 +253,10 @@ def test_benchmarks_are_named_and_start_from_positive_densities():
             assert (law.density(points) > 0).all()
     with pytest.raises(ValueError, match="circle, torus, sphere"):
         games.benchmark("plane")
+
+
+def test_a_gap_lost_in_rounding_is_not_given():
+    well = mf.games.double_well().answers["f"]
+    assert well.spectral_gap(8.0) > 0
+    with pytest.raises(ValueError, match="rounding hides it"):
+        well.spectral_gap(20.0)

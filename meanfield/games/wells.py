@@ -64,6 +64,7 @@ class Wells:
 
         The ground state transform makes the generator H = -(1/beta) d^2 + beta f'^2/4 - f''/2, a
         banded Hermitian matrix in Fourier space whose lowest eigenvalue is zero.
+        Raises ValueError where the gap is lost in the matrix's rounding: beta is too large.
         """
         c = _coefficients(self.waves)
         k = np.arange(-modes, modes + 1)
@@ -75,7 +76,14 @@ class Wells:
         band = np.concatenate([beta / 4 * square - bend / 2, np.zeros(1)])
         gaps = k[:, None] - k[None, :] + 2 * K
         H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0) + np.diag(k**2 / beta)
-        return float(np.linalg.eigvalsh(H)[1])
+        levels = np.linalg.eigvalsh(H)
+        gap, lost = float(levels[1]), 1e-15 * float(np.abs(levels).max())
+        if gap < 100 * lost:
+            raise ValueError(
+                f"the spectral gap at beta = {beta:g} is below {100 * lost:.0e}, where rounding hides it; "
+                "meanfield.stability keeps the digits of exponentially small rates"
+            )
+        return gap
 
 
 def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:
