@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
 import meanfield as mf
+from tests.grid_programs import grid_value
 
 
 def paper_matrices(kind, d, seed):
@@ -52,16 +52,6 @@ def test_values_agree_with_semidefinite_programs(kind, d):
     assert found.certified and found.error < 1e-9
     size = np.sqrt(d) if kind == "a" else d
     assert found.value == pytest.approx(semidefinite_value(kind, d, 1), abs=2e-7 * size)
-
-
-def grid_value(A):
-    """Value and strategies of the matrix game A (rows minimise), with no code of the package's."""
-    n, m = A.shape
-    answer = linprog(
-        np.r_[np.zeros(n), 1.0], A_ub=np.c_[A.T, -np.ones(m)], b_ub=np.zeros(m),
-        A_eq=np.r_[np.ones(n), 0.0][None], b_eq=[1.0], bounds=[(0, None)] * n + [(None, None)],
-    )  # fmt: skip
-    return answer.fun
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,7 +1,7 @@
 """Finite volumes for (7): conservation, sign, Gibbs, orders, and the exact answers."""
 
 import warnings
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -18,35 +18,13 @@ from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
+from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, started, wavy
 
-# l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
-CIRCLE = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)])
 # the same with 0.6 sin x + 0.2 cos 2y, whose Gibbs point is nowhere uniform
 TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
                         ((1,), (0,), 0, -0.6), ((0,), (2,), 0.2, 0)])  # fmt: skip
-# l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1
-TORUS = trigonometric([((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25),
-                       ((2, 1), (-1, 0), 0, -0.25)])  # fmt: skip
 
-
-def wavy(points):
-    return np.prod(1 + 0.5 * np.cos(points), axis=1)
-
-
-def engine(game=CIRCLE, beta=10.0, cells=64, start=None, gamma=1.0, **options):
-    laws = (start or Start(x=wavy, y=wavy)).laws(game.X, game.Y)
-    return FiniteVolumes(game, Langevin(beta, gamma), laws, (cells, cells), **options)
-
-
-def moved(*args, until, **options):
-    made = engine(*args, **options)
-    made.advance(until)
-    return made
-
-
-def distance(a, b):
-    """The larger player's L1 distance."""
-    return max(float(np.abs(m - n).sum()) for m, n in zip(a.masses, b.masses, strict=True))
+engine, moved = partial(started, FiniteVolumes), partial(moved_on, FiniteVolumes)
 
 
 def spectral(game, beta, size, until, start=wavy):

@@ -2,22 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
 import meanfield as mf
 from meanfield.equilibria.nash import nash
 from meanfield.equilibria.support import uniqueness
 from meanfield.responses import Searches
-
-
-def grid_value(A):
-    """Value of the matrix game A (rows minimise), with no code of the package's."""
-    n, m = A.shape
-    answer = linprog(
-        np.r_[np.zeros(n), 1.0], A_ub=np.c_[A.T, -np.ones(m)], b_ub=np.zeros(m),
-        A_eq=np.r_[np.ones(n), 0.0][None], b_eq=[1.0], bounds=[(0, None)] * n + [(None, None)],
-    )  # fmt: skip
-    return answer.fun
+from tests.grid_programs import grid_value
 
 
 @pytest.mark.parametrize("kind", ["a", "b"])

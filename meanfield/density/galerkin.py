@@ -20,6 +20,7 @@ import numpy as np
 
 from meanfield.checks import UnderResolved, real, whole
 from meanfield.density import etd
+from meanfield.density.inputs import later
 from meanfield.density.modes import Complex, Index, Modes
 from meanfield.density.modes import modes as modes_of
 from meanfield.flows import Flow, Rates
@@ -87,9 +88,7 @@ class Galerkin:
 
         Raises ValueError when `until` lies before now or a given step is unstable.
         """
-        until = real("until", until)
-        if until < self.time:
-            raise ValueError(f"until is {until:g}, before the present time {self.time:g}")
+        until = later(until, self.time)
         if until > self.time:
             if self.step is None:
                 self._controlled(until)

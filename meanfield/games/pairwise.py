@@ -22,7 +22,7 @@ class Pairwise(Game):
 
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """Laplace-Beltrami of l in player p's variable at all pairs, shape (n, m)."""
-        raise NotImplementedError
+        raise TypeError(f"{self.name} gives no Laplacian")
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         if type(self).pair_laplacian is Pairwise.pair_laplacian:
