@@ -126,14 +126,8 @@ def compare(
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
-        asked = {
-            **options,
-            **mean_field,
-            "particles": sizes,
-            "replicas": counts,
-            "step": step,
-            "confidence": confidence,
-        }
+        counted = {"particles": sizes, "replicas": counts, "step": step, "confidence": confidence}
+        asked = {**options, **mean_field, **counted}
         job = {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
@@ -145,14 +139,7 @@ def compare(
         work = sum(n * R for n, R in zip(sizes, counts, strict=True)) + 2 * sizes[-1] * counts[-1]
         with bar(work, f"{flow.name}: particles", progress) as progressed:
             runs = _Runs(_Gauge(game, field_run), game, flow, start, options, threads, progressed, done, keeper)
-            levels = range(len(sizes))
-            # The runs of the largest n follow the Brownian paths that half the step resolves.
-            drawn = [runs(sizes[k], counts[k], k, step, refine=2 if k == levels[-1] else 1) for k in levels]
-            halved = runs(sizes[-1], counts[-1], levels[-1], step / 2)
-        samples = {
-            "w2_squared": [squared for squared, _ in drawn], "ni": [ni for _, ni in drawn],
-            "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
-        }  # fmt: skip
+            samples = runs.samples(sizes, counts, step)
         provenance = {
             "game": game.name, "flow": flow, "start": start, "scheme": scheme, "step": step, "seed": seed,
             "field": field_run.provenance, "confidence": confidence, "versions": versions(),
@@ -178,7 +165,6 @@ def judge(
     gaps = [np.abs(s - field_ni) for s in samples["ni"]]
     squared = [band(s, confidence) for s in totals]
     ni = [band(s, confidence) for s in samples["ni"]]
-    several = len(sizes) > 1
     return Comparison(
         particles=tuple(sizes),
         replicas=tuple(len(s) for s in totals),
@@ -191,8 +177,8 @@ def judge(
         field_ni=field_ni,
         sup=[sup_of_means(s, confidence) for s in totals],
         ni_sup=[sup_of_means(s, confidence) for s in gaps],
-        exponent=exponent(sizes, totals, confidence) if several else None,
-        ni_exponent=exponent(sizes, gaps, confidence) if several else None,
+        exponent=_slope(sizes, totals, confidence),
+        ni_exponent=_slope(sizes, gaps, confidence),
         step_bias=step_bias(
             totals[-1], samples["w2_squared_half_step"][0].sum(axis=2), provenance["scheme"], confidence
         ),
@@ -200,6 +186,13 @@ def judge(
         field=field_run,
         provenance=provenance,
     )
+
+
+def _slope(sizes: Sequence[int], samples: list[Array], confidence: float) -> Interval | None:
+    """The exponent in n; None for a single size and for what vanishes altogether, such as NI without a loss."""
+    if len(sizes) < 2 or any(not s.any() for s in samples):
+        return None
+    return exponent(sizes, samples, confidence)
 
 
 def step_bias(full: Array, half: Array, scheme: str, confidence: float = 0.95) -> Interval:
@@ -293,6 +286,17 @@ class _Runs:
     progressed: Any
     done: Partial
     keeper: Keeper | None
+
+    def samples(self, sizes: Sequence[int], counts: Sequence[int], step: float) -> dict[str, list[Array]]:
+        """Every series of a comparison; the largest n a second time, with half the step."""
+        top = len(sizes) - 1
+        # The runs of the largest n follow the Brownian paths that half the step resolves.
+        drawn = [self(sizes[k], counts[k], k, step, refine=2 if k == top else 1) for k in range(top + 1)]
+        halved = self(sizes[top], counts[top], top, step / 2)
+        return {
+            "w2_squared": [squared for squared, _ in drawn], "ni": [ni for _, ni in drawn],
+            "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
+        }  # fmt: skip
 
     def __call__(self, n: int, replicas: int, level: int, step: float, refine: int = 1) -> tuple[Array, Array]:
         """Samples of W2^2 (R, T, 2) and of NI (R, T); replicas that are done already are not run again."""

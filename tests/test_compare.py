@@ -1,0 +1,121 @@
+"""`compare` and its error bars, against closed laws and known coverage."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import meanfield as mf
+from meanfield.studies.compare import judge, step_bias
+from meanfield.studies.statistics import band, exponent, sup_of_means
+
+CIRCLE = mf.Torus(1)
+
+
+def free(**options):
+    """Free motion from the uniform law: i.i.d. uniform particles at every time."""
+    how = {"particles": (20, 80, 320), "replicas": (300, 200, 150), "step": 0.05, "save_every": 0.1, "cells": 32}
+    return mf.compare(mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), mf.Start(), 0.3, **{**how, **options})
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return free(seed=1)
+
+
+def test_free_particles_have_the_closed_constant_at_every_time(compared):
+    """E (W2^2_x + W2^2_y) = 2 L^2/(12 n) for every n and t."""
+    for n, samples in zip(compared.particles, compared.samples["w2_squared"], strict=True):
+        totals = samples.sum(axis=2)
+        z = (totals.mean(axis=0) - CIRCLE.period**2 / (6 * n)) / (totals.std(axis=0, ddof=1) / np.sqrt(len(totals)))
+        assert np.abs(z).max() < 4
+
+
+def test_free_particles_have_exponent_minus_one_and_no_step_bias(compared):
+    assert compared.exponent.low < -1 < compared.exponent.high
+    assert compared.exponent.high - compared.exponent.low < 0.3
+    # Euler's Gaussian increments are exact: halving the step moves nothing but rounding.
+    assert compared.relative_bias < 1e-9
+    assert compared.field_ni == pytest.approx(0, abs=1e-12)
+    assert compared.ni_exponent is None  # without a loss there is no error to fit
+    assert np.all(compared.w2_squared_low < compared.w2_squared)
+    assert np.all(compared.w2_squared < compared.w2_squared_high)
+
+
+def test_threads_and_repeats_do_not_change_bits():
+    runs = [free(replicas=6, threads=threads) for threads in (1, 2, 2)]
+    for other in runs[1:]:
+        for key, kept in runs[0].samples.items():
+            assert all(np.array_equal(a, b) for a, b in zip(kept, other.samples[key], strict=True))
+    assert not np.array_equal(free(replicas=6, seed=7).samples["w2_squared"][0], runs[0].samples["w2_squared"][0])
+
+
+def test_stored_samples_are_judged_alike(compared):
+    again = judge(compared.particles, compared.field, compared.field_ni, compared.samples, compared.provenance)
+    assert again.exponent == compared.exponent and again.sup == compared.sup
+    assert np.array_equal(again.w2_squared, compared.w2_squared)
+
+
+def test_a_coarse_step_is_said():
+    game = mf.games.oscillator()
+    with pytest.warns(mf.UnderResolved, match="halve it"):
+        mf.compare(
+            game, mf.Langevin(25.0), game.answers["start"], 1.0, particles=(100, 4000), replicas=4,
+            step=0.1, scheme="euler", save_every=0.5, cells=128,
+        )  # fmt: skip
+
+
+def test_a_mean_field_of_atoms_lies_below_the_particles_own_distance():
+    game = mf.games.benchmark("circle")
+    n = 2000
+    found = mf.compare(
+        game, mf.WassersteinFisherRao(), game.answers["start"], 0.02, particles=(n,), replicas=40, step=0.02
+    )
+    N = len(found.field.x[0])
+    assert (CIRCLE.period / N) ** 2 / 12 < 0.011 * CIRCLE.period**2 / (12 * n)
+    assert found.exponent is None
+
+
+def test_step_bias_adds_what_halving_leaves():
+    rng = np.random.default_rng(0)
+    half = rng.exponential(1.0, (30, 4))
+    shift = np.array([0.0, 0.1, -0.3, 0.2])
+    for scheme, left in (("euler", 0.5), ("strang", 0.25)):
+        found = step_bias(half + shift, half, scheme)
+        assert found.value == pytest.approx(-0.3 / (1 - left), rel=1e-12)
+
+
+def test_bands_are_student_intervals():
+    samples = np.random.default_rng(0).normal(3.0, 2.0, (12, 2))
+    mean, low, high = band(samples)
+    for k in range(2):
+        exact = stats.ttest_1samp(samples[:, k], 0.0).confidence_interval(0.95)
+        assert (low[k], high[k]) == pytest.approx((exact.low, exact.high), rel=1e-12)
+        assert mean[k] == pytest.approx(samples[:, k].mean(), rel=1e-14)
+
+
+def test_intervals_cover_as_often_as_they_say():
+    """95% intervals on skewed samples: 150 trials miss a few times, and neither never nor often."""
+    rng = np.random.default_rng(3)
+    sizes = (100, 1000, 10_000)
+    hits = np.zeros(3)
+    for trial in range(150):
+        samples = [rng.exponential(1 / n, (30, 1)) for n in sizes]
+        slope, top = exponent(sizes, samples, seed=trial), sup_of_means(samples[0], seed=trial)
+        hits += slope.low <= -1 <= slope.high, top.low <= 0.01 <= top.high, slope.low <= -0.8 <= slope.high
+    assert 0.85 * 150 < hits[0] < 150
+    assert 0.85 * 150 < hits[1] < 150
+    assert hits[2] < 0.5 * 150  # a wrong exponent is told apart
+
+
+def test_bad_input_is_refused():
+    for options, message in (
+        ({"scheme": "milstein"}, "scheme must be one of"),
+        ({"replicas": (3, 4)}, "one number or 3"),
+        ({"replicas": 1}, "at least 2"),
+        ({"particles": (0,)}, "at least 1"),
+        ({"step": 0.0}, "above 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            free(**options)
+    with pytest.raises(ValueError, match="two sizes or more"):
+        exponent((10,), [np.ones((3, 1))])
