@@ -139,15 +139,17 @@ def without_diffusion(curves: Curves) -> list[Verdict]:
 def draw(curves: Curves, path: Path) -> None:
     """Errors against resolution."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(12.5, 4.5), layout="constrained")
     space, time = figure.subplots(1, 2)
     for name, (h, errors) in curves.items():
-        (time if name.endswith("in time") else space).loglog(h, errors, "o-", label=name)
+        (time if name.endswith("in time") else space).loglog(h, errors, "o-", label=name.removesuffix(", in time"))
     space.set(xlabel="1 / nodes", ylabel="error", title="space")
     time.set(xlabel="step", ylabel="error", title="time")
     for ax in (space, time):
-        ax.legend(fontsize=8)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=120)
 
 
