@@ -1,1 +1,1 @@
-"""One file a claim: states it, computes, draws, asserts. `python -m validation [CLAIM ...] [--quick]`."""
+"""Claims and their verdicts: `python -m validation [CLAIM ...] [--quick | --full]`; see validation/suite.py."""

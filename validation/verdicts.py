@@ -1,75 +1,72 @@
-"""Verdicts: what was expected, what was measured, and whether they agree within a stated tolerance."""
+"""Verdicts: what was claimed, what was measured, and whether the two agree."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from time import perf_counter
 
-CLAIMS = (
-    "exact_answers",
-    "w2_circle",
-    "w2_surfaces",
-    "oscillator",
-    "schemes",
-    "concentration",
-    "comparison",
-    "equilibria",
-    "temperature",
-    "cures",
-    "kills",
-)
+HOLDS, FAILS, INCONCLUSIVE = "holds", "fails", "inconclusive"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`measured` is claimed to lie within `tolerance` of `expected`."""
+    """`measured`, known up to `error`, is claimed to lie within `tolerance` of `expected`.
+
+    `error` is the half width of a 95% confidence interval (0 for what is not random), `tolerance` the deviation
+    that would matter. The claim holds when the whole interval lies within the tolerance, fails when all of it
+    lies beyond, and is inconclusive in between. `side` "below" or "above" bounds it on that side alone.
+    """
 
     claim: str
     measured: float
     expected: float
-    tolerance: float
+    tolerance: float = 0.0
+    error: float = 0.0
+    side: str = "both"
+
+    @property
+    def outcome(self) -> str:
+        off = float(self.measured - self.expected)
+        off = {"both": abs(off), "below": off, "above": -off}[self.side]
+        # Written so that a NaN never holds and is never excused as inconclusive.
+        if off + self.error <= self.tolerance:
+            return HOLDS
+        return INCONCLUSIVE if off - self.error <= self.tolerance and math.isfinite(off) else FAILS
 
     @property
     def holds(self) -> bool:
-        # Written so that a NaN never holds.
-        return abs(self.measured - self.expected) <= self.tolerance
+        return self.outcome == HOLDS
+
+    @property
+    def found(self) -> str:
+        """The measured value with its error."""
+        return f"{self.measured:.6g}" + (f" +- {self.error:.2g}" if self.error else "")
+
+    @property
+    def allowed(self) -> str:
+        """Where the claim wants it."""
+        if self.side == "both":
+            return f"{self.expected:.6g} +- {self.tolerance:.2g}"
+        bound = self.expected + (self.tolerance if self.side == "below" else -self.tolerance)
+        return f"{'at most' if self.side == 'below' else 'at least'} {bound:.6g}"
 
     def __str__(self) -> str:
-        word = "holds" if self.holds else "FAILS"
-        return f"  {word}  {self.claim}: {self.measured:.6g}, expected {self.expected:.6g} +- {self.tolerance:.2g}"
+        word = self.outcome if self.holds else self.outcome.upper()
+        return f"  {word:<12}  {self.claim}: {self.found}, expected {self.allowed}"
 
 
-def run(names: Sequence[str], quick: bool, out: Path) -> int:
-    """Run claims by name, print every verdict; the number of those that fail."""
-    failed = 0
-    for name in names:
-        clock = perf_counter()
-        module = importlib.import_module(f"validation.{name}")
-        print(f"{name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
-        verdicts = module.main(quick=quick, out=out)
-        for verdict in verdicts:
-            print(verdict, flush=True)
-        failed += sum(not v.holds for v in verdicts)
-        print(f"  {len(verdicts)} verdicts in {perf_counter() - clock:.1f} s", flush=True)
-    print(f"{failed} of all verdicts fail" if failed else "every verdict holds")
-    return failed
+def below(claim: str, measured: float, bound: float, error: float = 0.0) -> Verdict:
+    """`measured` is claimed to be at most `bound`."""
+    return Verdict(claim, measured, bound, 0.0, error, "below")
 
 
-def command(names: Sequence[str] = CLAIMS, arguments: Sequence[str] | None = None) -> None:
-    """The command line shared by all claims."""
-    import argparse
+def above(claim: str, measured: float, bound: float, error: float = 0.0) -> Verdict:
+    """`measured` is claimed to be at least `bound`."""
+    return Verdict(claim, measured, bound, 0.0, error, "above")
 
-    parser = argparse.ArgumentParser(description="Check the claims of the paper and of this package.")
-    parser.add_argument("claims", nargs="*", help=f"which (default all): {', '.join(CLAIMS)}")
-    parser.add_argument("--quick", action="store_true", help="fewer replicas and smaller sizes, wider error bars")
-    parser.add_argument("--out", type=Path, default=Path("results/validation"), help="where pictures go")
-    options = parser.parse_args(arguments)
-    unknown = sorted(set(options.claims) - set(CLAIMS))
-    if unknown:
-        parser.error(f"no claim {', '.join(unknown)}; known are {', '.join(CLAIMS)}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    sys.exit(1 if run(options.claims or names, options.quick, options.out) else 0)
+
+def overall(verdicts: Iterable[Verdict]) -> str:
+    """One failure fails a claim; without one, one inconclusive verdict (or none at all) leaves it open."""
+    outcomes = {v.outcome for v in verdicts}
+    return FAILS if FAILS in outcomes else HOLDS if outcomes == {HOLDS} else INCONCLUSIVE

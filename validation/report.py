@@ -1,0 +1,148 @@
+"""The summary for the terminal and one self-contained HTML page: statements, numbers, pictures, settings, times."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import os
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from meanfield.trajectory import versions
+from validation.suite import Outcome, module
+from validation.verdicts import FAILS
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: .7em 0; font-variant-numeric: tabular-nums }
+td, th { padding: .15em .8em .15em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4 }
+pre { background: #f6f6f4; padding: .8em; overflow-x: auto; font-size: 13px }
+img { max-width: 100% }
+.holds { color: #1a7f37 } .fails { color: #b42318; font-weight: 600 } .inconclusive, .not { color: #9a6700 }
+h2 { margin-top: 2.2em; border-top: 2px solid #ddd; padding-top: .6em } small { color: #666 }
+"""
+
+
+def title(name: str) -> str:
+    """The first line of a claim's docstring."""
+    return (module(name).__doc__ or name).strip().splitlines()[0].rstrip(".")
+
+
+def statement(name: str) -> str:
+    """The rest of it."""
+    return "\n".join((module(name).__doc__ or "").strip().splitlines()[1:]).strip()
+
+
+def tally(outcome: Outcome) -> str:
+    """How many of its verdicts hold, and what broken input did."""
+    words = [f"{sum(v.holds for v in outcome.verdicts)}/{len(outcome.verdicts)} checks"]
+    if outcome.sabotages:
+        caught = sum(not b.failed and b.outcome == FAILS for b in outcome.sabotages.values())
+        words.append(f"{caught}/{len(outcome.sabotages)} broken inputs caught")
+    return ", ".join(words)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The terminal's summary: every verdict that does not hold, then one line a claim."""
+    lines = []
+    for o in outcomes:
+        lines += [f"{o.name}:\n{v}" for v in o.verdicts if not v.holds]
+        lines += [f"{o.name}: {part} could not be computed\n{text}" for part, text in o.failed.items()]
+        lines += [f"{o.name}: not computed: {', '.join(o.missing)}"] if o.missing else []
+        for what, broken in o.sabotages.items():
+            if broken.failed or broken.outcome != FAILS:
+                lines.append(f"{o.name}: broken input not caught: {what} ({broken.outcome})")
+                lines += broken.failed.values()
+    width = max(len(o.name) for o in outcomes)
+    lines += [f"{o.name:<{width}}  {o.outcome:<12}  {sum(o.seconds.values()):7.1f} s  {tally(o)}" for o in outcomes]
+    return "\n".join(lines)
+
+
+def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) -> None:
+    """The report, whole or not at all."""
+    about = {
+        "mode": mode,
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "this run": f"{elapsed:.0f} s",
+        "computing, all parts": f"{sum(sum(o.seconds.values()) for o in outcomes):.0f} s",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+        "python": sys.version.split()[0],
+    }
+    summary = [[link(o), word(o.outcome), tally(o), f"{sum(o.seconds.values()):.1f}"] for o in outcomes]
+    body = [
+        "<h1>Mean-field two-player zero-sum games: claims and verdicts</h1>",
+        rows(about.items()),
+        "<p>A check holds when its whole 95% interval lies within the stated tolerance, fails when all of it lies "
+        "beyond, and is inconclusive in between. A claim holds when all of its checks do.</p>",
+        grid(["claim", "verdict", "checks", "seconds"], summary),
+        *(section(o) for o in outcomes),
+    ]
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Validation</title><style>{STYLE}</style>'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(page + "\n".join(body) + "</html>\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def section(o: Outcome) -> str:
+    """One claim: statement, checks, pictures, broken inputs, settings, times."""
+    checks = [[escape(v.claim), escape(v.found), escape(v.allowed), word(v.outcome)] for v in o.verdicts]
+    parts = [f"{part} {seconds:.1f} s" for part, seconds in o.seconds.items()]
+    lines = [
+        f'<h2 id="{o.name}">{escape(title(o.name))}</h2><p>{word(o.outcome)} <small>{o.name}</small></p>',
+        f"<pre>{escape(statement(o.name))}</pre>",
+        *(f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>" for part, text in o.failed.items()),
+        f"<p>Not computed: {escape(', '.join(o.missing))}</p>" if o.missing else "",
+        grid(["check", "measured", "expected", "verdict"], checks),
+        *(picture(path) for path in o.pictures),
+        broken(o),
+        f"<details><summary>settings and times</summary>{rows(plain(o.settings).items())}"
+        f"<p>{escape(', '.join(parts))}</p></details>",
+    ]
+    return "\n".join(lines)
+
+
+def broken(o: Outcome) -> str:
+    """What each deliberately broken input did."""
+    if not o.sabotages:
+        return ""
+    lines = []
+    for what, other in o.sabotages.items():
+        bad = [v for v in other.verdicts if v.outcome == FAILS]
+        first = f"{bad[0].claim}: {bad[0].found}, expected {bad[0].allowed}" if bad else "nothing"
+        lines.append([escape(what), escape(first), f"{len(bad)} of {len(other.verdicts)}"])
+    return "<p>Deliberately broken inputs</p>" + grid(["broken", "first check that fails", "failing"], lines)
+
+
+def picture(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<p><img alt="{escape(path.stem)}" src="data:image/png;base64,{data}"></p>'
+
+
+def link(o: Outcome) -> str:
+    return f'<a href="#{o.name}">{escape(title(o.name))}</a>'
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    return dataclasses.asdict(settings)
+
+
+def word(outcome: str) -> str:
+    return f'<span class="{outcome.split()[0]}">{outcome}</span>'
+
+
+def rows(pairs: Iterable[tuple[str, Any]]) -> str:
+    return grid([], [[escape(str(name)), escape(str(value))] for name, value in pairs])
+
+
+def grid(head: list[str], lines: list[list[str]]) -> str:
+    """An HTML table of cells that are escaped already."""
+    top = "<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>" if head else ""
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
+    return f"<table>{top}{body}</table>"

@@ -1,0 +1,47 @@
+"""Data of parts and figures: plain arrays in one file each, which knows what it was made with and how long it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import meanfield as mf
+
+Data = dict[str, np.ndarray]
+ABOUT = ("key", "seconds")
+
+
+def key(settings: Any) -> str:
+    """The name of the settings that data were made with; the package's version belongs to it."""
+    return json.dumps({"settings": settings, "version": mf.__version__}, sort_keys=True, default=str)
+
+
+def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) -> None:
+    """Store arrays; the file appears whole or not at all."""
+    arrays = {name: np.asarray(value) for name, value in data.items()}
+    if odd := [name for name, value in arrays.items() if value.dtype == object]:
+        raise TypeError(f"{path.name}: {', '.join(odd)} would need pickle; store plain arrays")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, key=np.array(key), seconds=np.array(seconds), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def held(path: Path, key: str) -> tuple[Data, float] | None:
+    """The arrays in `path` and the seconds they took, or None unless they were made with the settings `key`."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            return {name: file[name] for name in file.files if name not in ABOUT}, float(file["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

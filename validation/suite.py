@@ -1,0 +1,211 @@
+"""Running claims: parts are computed once and stored, verdicts and pictures are made from what is stored.
+
+A claim is a module of this folder:
+
+    its docstring       the title, then the statement with its equation
+    Settings            a frozen dataclass of plain numbers; QUICK and FULL are two of them
+    parts(s)            {name: functools.partial(function of this module, *plain arguments)}: each returns arrays
+    judge(s, data)      list[Verdict] from {part: {array name: array}}
+    draw(s, data)       {picture name: matplotlib Figure} from the same
+    SABOTAGES           {what is broken: Settings} under which the claim must fail
+
+Parts are independent of one another, so that they run in several processes, and a stopped run goes on with the
+parts that are missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from meanfield.progress import bar
+from validation.store import Data, held, keep, key
+from validation.verdicts import FAILS, Verdict, overall
+
+CLAIMS = ("w2_surfaces",)
+
+Part = Callable[[], Mapping[str, Any]]
+
+
+@dataclass
+class Outcome:
+    """What became of one claim. `failed` holds the tracebacks of parts that could not be computed."""
+
+    name: str
+    settings: Any
+    verdicts: list[Verdict] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    sabotages: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        if self.failed:
+            return FAILS
+        return "not computed" if self.missing else overall(self.verdicts)
+
+    @property
+    def caught(self) -> bool:
+        """Whether every broken input makes the claim fail by a verdict, not by an exception."""
+        return all(not broken.failed and broken.outcome == FAILS for broken in self.sabotages.values())
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part of a claim and the file of its data."""
+
+    path: Path
+    key: str
+    compute: Part
+
+
+def module(name: str) -> Any:
+    """The claim's module."""
+    return importlib.import_module(f"validation.{name}")
+
+
+def tasks(parts: Mapping[str, Part], folder: Path) -> dict[str, Task]:
+    """The parts with their files; a part is its function and arguments, wherever else it may serve."""
+    found = {}
+    for name, part in parts.items():
+        assert isinstance(part, partial), f"part {name} must be a functools.partial of a function with plain arguments"
+        made_with = [f"{part.func.__module__}.{part.func.__qualname__}", part.args, part.keywords]
+        made = key(made_with)
+        found[name] = Task(folder / f"{name}-{crc32(made.encode()):08x}.npz", made, part)
+    return found
+
+
+def timed(part: Part) -> tuple[dict[str, np.ndarray], float]:
+    """A part's arrays and the seconds they took."""
+    clock = perf_counter()
+    data = {name: np.asarray(value) for name, value in part().items()}
+    return data, perf_counter() - clock
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes started within use one thread each for linear algebra: they already fill the cores."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def compute(wanted: list[Task], jobs: int, show: bool | None = None) -> dict[Path, str]:
+    """Compute and store tasks; the tracebacks of those that failed. This process alone writes."""
+    failed: dict[Path, str] = {}
+
+    def finish(task: Task, result: Callable[[], tuple[Data, float]]) -> None:
+        try:
+            data, seconds = result()
+            keep(task.path, task.key, data, seconds)
+        except Exception:
+            failed[task.path] = traceback.format_exc()
+
+    with bar(len(wanted), "parts", show) as progress:
+        if jobs == 1 or len(wanted) < 2:
+            for task in wanted:
+                progress.set_description(task.path.stem)
+                finish(task, partial(timed, task.compute))
+                progress.update()
+            return failed
+        with one_thread_each(), ProcessPoolExecutor(min(jobs, len(wanted)), get_context("spawn")) as pool:
+            running: dict[Future[Any], Task] = {pool.submit(timed, task.compute): task for task in wanted}
+            try:
+                for future in as_completed(running):
+                    finish(running[future], future.result)
+                    progress.set_description(running[future].path.stem)
+                    progress.update()
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return failed
+
+
+def collect(name: str, settings: Any, folder: Path, failed: Mapping[Path, str], pictures: Path | None) -> Outcome:
+    """Judge a claim from what is stored in `folder`, and draw it to `pictures`."""
+    claim, outcome = module(name), Outcome(name, settings)
+    data: dict[str, Data] = {}
+    for part, task in tasks(claim.parts(settings), folder).items():
+        if task.path in failed:
+            outcome.failed[part] = failed[task.path]
+        elif (found := held(task.path, task.key)) is None:
+            outcome.missing.append(part)
+        else:
+            data[part], outcome.seconds[part] = found
+    if not outcome.failed and not outcome.missing:
+        try:
+            outcome.verdicts = claim.judge(settings, data)
+            if pictures is not None:
+                outcome.pictures = save(name, claim.draw(settings, data), pictures)
+        except Exception:
+            outcome.failed["judging and drawing"] = traceback.format_exc()
+    return outcome
+
+
+def save(name: str, figures: Mapping[str, Any], folder: Path) -> list[Path]:
+    """The pictures as PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for picture, figure in figures.items():
+        paths.append(folder / f"{name}-{picture}.png")
+        figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def run(
+    names: Sequence[str],
+    quick: bool,
+    out: Path,
+    *,
+    jobs: int = 1,
+    stored: bool = False,
+    fresh: bool = False,
+    sabotage: bool = False,
+    show: bool | None = None,
+) -> list[Outcome]:
+    """Compute what is missing (all with `fresh`, nothing with `stored`), then judge and draw every claim."""
+    plan: list[tuple[str, str, Any]] = []
+    for name in names:
+        claim = module(name)
+        plan.append((name, "", claim.QUICK if quick else claim.FULL))
+        if sabotage:
+            plan += [(name, what, settings) for what, settings in claim.SABOTAGES.items()]
+    wanted = {
+        task.path: task
+        for name, _, settings in plan
+        for task in tasks(module(name).parts(settings), out / name).values()
+        if not stored and (fresh or held(task.path, task.key) is None)
+    }
+    failed = compute(list(wanted.values()), jobs, show)
+    outcomes: dict[str, Outcome] = {}
+    for name, what, settings in plan:
+        pictures = None if what else out / ("quick" if quick else "full")
+        outcome = collect(name, settings, out / name, failed, pictures)
+        if what:
+            outcomes[name].sabotages[what] = outcome
+        else:
+            outcomes[name] = outcome
+    return list(outcomes.values())
