@@ -87,10 +87,12 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     verdicts = [Verdict("T^2, n = 1: W2^2", float(data["one"]["w2_squared"]), 1 / 6, 1e-12)]
     for name, n, value, half, gain in constants(s, data):
         expected, tolerance, _ = KNOWN[name, n]
-        what = f"{name}, n = {n}: n E W2^2 - {'log n/(4 pi)' if name == 'T^2' else 'log n'}"
-        verdicts.append(
-            Verdict(f"{what} (variance cut {gain:.0f} times)", value, expected, max(tolerance, 3 * half), half)
-        )
+        log = "log n/(4 pi)" if name == "T^2" else "log n"
+        what = f"{name}, n = {n}: n E W2^2 - {log} (variance cut {gain:.0f} times)"
+        verdicts.append(Verdict(what, value, expected, max(tolerance, 3 * half), half))
+        energy = data[f"{name}_{n}"]["controls"].sum(1) / bands(shell_means(SURFACES[name], KNOWN[name, n][2])).sum()
+        half = 1.96 * energy.std(ddof=1) / np.sqrt(len(energy))
+        verdicts.append(Verdict(f"{name}, n = {n}: low-mode energy over its mean", energy.mean(), 1, 3 * half, half))
     return verdicts
 
 
