@@ -35,7 +35,11 @@ from meanfield.progress import bar
 from validation.store import Data, held, keep, key
 from validation.verdicts import FAILS, Verdict, overall
 
-CLAIMS = ("w2_surfaces",)
+CLAIMS = (
+    # the package's own
+    "w2_surfaces",
+    "schemes",
+)
 
 Part = Callable[[], Mapping[str, Any]]
 
