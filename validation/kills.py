@@ -8,20 +8,25 @@ equal an uninterrupted one in every bit, wall time apart.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
 import warnings
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 import meanfield as mf
 from meanfield.describe import Described, describe, same
 from meanfield.storage import read_header
-from validation.verdicts import Verdict, command
+from validation.store import Data
+from validation.suite import Part
+from validation.verdicts import Verdict, above, below
 
 CIRCLE = '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\ny = {center = 0.0, width = 0.04}\n'
 FORMULA = '[game]\nexpression = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)"\n'
@@ -53,31 +58,65 @@ CASES: dict[str, tuple[str, str]] = {
 }
 
 
-def main(quick: bool, out: Path) -> list[Verdict]:
-    rng = np.random.default_rng(0)
-    folder = out / "kills"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    each = 1 if quick else 4
-    killed = unreadable = different = bare = left = 0
-    print("  case                                             kills  before the first state  same bits")
-    for k, (name, (what, source)) in enumerate(CASES.items()):
-        file = folder / f"case{k}.toml"
+@dataclass(frozen=True)
+class Settings:
+    """Kills a case that leave a file; the cases; whether one bit of the finished run is flipped."""
+
+    each: int
+    cases: tuple[str, ...]
+    flip: bool = False
+
+
+FEW = ("particles, Langevin", "particles on a sphere, Wasserstein-Fisher-Rao", "field, galerkin")
+QUICK = Settings(1, FEW)
+FULL = Settings(4, tuple(CASES))
+SABOTAGES = {"one bit flipped in the finished run": Settings(1, ("field, best response",), flip=True)}
+
+
+def killed(name: str, each: int, flip: bool) -> dict[str, Any]:
+    """Kills, those before anything was written, unreadable files, other bits, partial files left behind."""
+    what, source = CASES[name]
+    with TemporaryDirectory() as made:
+        file = Path(made) / "case.toml"
         file.write_text(source + KEEP)
         whole, seconds = _uninterrupted(what, file)
-        n, none, bad, result = _killed(what, file, seconds, each, rng)
-        equal = _bits(result, whole)
-        print(f"  {name:48} {n:5d}  {none:22d}  {'yes' if equal else 'NO'}", flush=True)
-        killed, bare, unreadable, different = killed + n, bare + none, unreadable + bad, different + (not equal)
-        left += len(list(folder.glob(".*.partial")))
-    print(f"  {killed} kills, {bare} of them before anything was written; {left} partial files left behind")
-    wanted = len(CASES) * each
+        n, bare, bad, result = _killed(what, file, seconds, each, np.random.default_rng(crc32(name.encode())))
+        if flip:
+            result.times[-1] = np.nextafter(result.times[-1], 0)
+        left = len(list(Path(made).glob(".*.partial")))
+        return {"kills": n, "bare": bare, "unreadable": bad, "different": not _bits(result, whole), "left": left}
+
+
+def parts(s: Settings) -> dict[str, Part]:
+    return {name: partial(killed, name, s.each, s.flip) for name in s.cases}
+
+
+def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
+    total = {
+        key: sum(int(held[key]) for held in data.values())
+        for key in ("kills", "bare", "unreadable", "different", "left")
+    }
     return [
-        Verdict("random kills that left a file (at least those wanted)", min(killed - bare, wanted), wanted, 0),
-        Verdict("files unreadable after a kill", unreadable, 0, 0),
-        Verdict("runs finished to other bits", different, 0, 0),
-        Verdict("partial files left behind", left, 0, 0),
+        above("random kills that left a file", total["kills"] - total["bare"], s.each * len(s.cases)),
+        below("files unreadable after a kill", total["unreadable"], 0),
+        below("runs finished to other bits", total["different"], 0),
+        below("partial files left behind", total["left"], 0),
     ]
+
+
+def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
+    """Kills by case, those before anything was written apart."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.8 + 0.3 * len(s.cases)), layout="constrained")
+    ax = figure.subplots()
+    bare = np.array([int(data[name]["bare"]) for name in s.cases])
+    kept = np.array([int(data[name]["kills"]) for name in s.cases]) - bare
+    ax.barh(s.cases, kept, label="left a file")
+    ax.barh(s.cases, bare, left=kept, label="before the first state")
+    ax.set(xlabel="kills")
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return {"kills": figure}
 
 
 def _command(*arguments: str) -> list[str]:
@@ -143,7 +182,3 @@ def _timeless(plain: Any) -> Any:
     if isinstance(plain, (list, tuple)):
         return type(plain)(map(_timeless, plain))
     return plain
-
-
-if __name__ == "__main__":
-    command(["kills"])

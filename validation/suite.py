@@ -39,6 +39,8 @@ CLAIMS = (
     # the package's own
     "w2_surfaces",
     "schemes",
+    "concentration",
+    "kills",
 )
 
 Part = Callable[[], Mapping[str, Any]]
