@@ -8,7 +8,6 @@ change at one dimension. Each game's exact equilibrium gives its value.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, save_png, stored
+from figures.store import load, save_png, settings_of, stored
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
 from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled
@@ -172,7 +171,7 @@ def draw(path: Path) -> Path:
     with styled():
         figure = new_figure(13.6, 6.4)
         axes = figure.subplots(2, 5, sharey="row", width_ratios=(2.2, 1, 1, 1.1, 1.1))
-        one = int(json.loads(str(held["settings"]))["one_dim"])
+        one = int(settings_of(held)["one_dim"])
         titles = ["errors by dimension", *[f"$d = {d}$" for d in (one, one, *held["time_dims"])]]
         for k, row in enumerate(axes):
             draw_dimension(row[0], held, k)

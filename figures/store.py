@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,38 +10,27 @@ from typing import Any
 
 import numpy as np
 
-import meanfield as mf
+from validation.store import held, keep, key
 
 CURVES = ("times", "w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high", "field_ni")
 
 
 def stored(path: Path, settings: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]) -> Path:
     """`path`, computed unless it holds the data of these very settings. Appears whole or not at all."""
-    key = json.dumps({**settings, "version": mf.__version__}, sort_keys=True, default=str)
-    if not fresh(path, key):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: np.asarray(value) for name, value in compute().items()}
-        if odd := [name for name, value in arrays.items() if value.dtype == object]:
-            raise TypeError(f"{path.name}: {', '.join(odd)} would need pickle; store plain arrays")
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, settings=np.array(key), **arrays)
-        os.replace(partial, path)
+    made_with = key(settings)
+    if held(path, made_with) is None:
+        keep(path, made_with, compute())
     return path
 
 
-def fresh(path: Path, key: str) -> bool:
-    """Whether `path` holds data made with the settings `key`."""
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            return str(held["settings"]) == key
-    except (OSError, ValueError, KeyError):
-        return False
+def settings_of(data: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The settings that loaded data were made with."""
+    return dict(json.loads(str(data["key"]))["settings"])
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as held:
-        return {name: held[name] for name in held.files}
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def pack(comparison: Any, prefix: str) -> dict[str, np.ndarray]:
@@ -57,12 +45,12 @@ def pack(comparison: Any, prefix: str) -> dict[str, np.ndarray]:
     return {f"{prefix}_{name}": np.asarray(value) for name, value in arrays.items()}
 
 
-def unpack(held: Mapping[str, np.ndarray], prefix: str) -> SimpleNamespace:
+def unpack(data: Mapping[str, np.ndarray], prefix: str) -> SimpleNamespace:
     """What `pack` stored, as the drawing functions of meanfield.plotting take it."""
-    c = SimpleNamespace(**{name: held[f"{prefix}_{name}"] for name in CURVES})
-    c.particles = tuple(int(n) for n in held[f"{prefix}_particles"])
-    c.sup = [interval(row) for row in held[f"{prefix}_sup"]]
-    c.exponent, c.step_bias = interval(held[f"{prefix}_exponent"]), interval(held[f"{prefix}_step_bias"])
+    c = SimpleNamespace(**{name: data[f"{prefix}_{name}"] for name in CURVES})
+    c.particles = tuple(int(n) for n in data[f"{prefix}_particles"])
+    c.sup = [interval(row) for row in data[f"{prefix}_sup"]]
+    c.exponent, c.step_bias = interval(data[f"{prefix}_exponent"]), interval(data[f"{prefix}_step_bias"])
     return c
 
 
