@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meanfield.games.base import SIGNS
 from meanfield.games.calculus import Graph
@@ -25,6 +25,18 @@ LINES = 3000  # longer kernels take too long to compile; numpy serves them
 OWN, OTHER = 1, 2
 
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
+
+
+class Dialect(NamedTuple):
+    """How the lines of a loop are written: where coordinates stand, constants, and the functions that are ours."""
+
+    own: str = "points[low + i"
+    other: str = "nodes[j"
+    constant: str = "({})"
+    ours: str = "fastmath.{}"
+
+
+PROCESSOR = Dialect()
 
 _OURS = {"sin", "cos", "exp", "log"}
 _CALLS = {"abs": "fabs", **{name: name for name in ("sqrt", "sinh", "cosh", "tanh")}}
@@ -56,14 +68,24 @@ def pair_kernel(game: Expression) -> Callable[..., Any] | None:
 
 
 def _source(game: Expression, p: int, roots: Sequence[int], facing: Sequence[int]) -> str | None:
-    graph = Graph()
-    made = _separated(game.graph, [*roots, *facing], set(game.variables(p)), graph)
-    order = graph.needed(made)
-    constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
-    if len(order) > LINES or not all(math.isfinite(c) for c in constants):
+    found = prepared(game, p, [*roots, *facing])
+    if found is None:
         return None
+    graph, made, order = found
     sums = made[: len(roots)], made[len(roots) :]
     return _module(graph, sums, order, game.variables(p), game.variables(1 - p), SIGNS[p])
+
+
+def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, list[int], list[int]] | None:
+    """A graph of the roots with both players' parts taken apart, the roots in it, all that they need in order.
+
+    None for a game too long.
+    """
+    graph = Graph()
+    made = _separated(game.graph, roots, set(game.variables(p)), graph)
+    order = graph.needed(made)
+    constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
+    return None if len(order) > LINES or not all(math.isfinite(c) for c in constants) else (graph, made, order)
 
 
 def _sides(graph: Graph, order: Sequence[int], own: set[int]) -> dict[int, int]:
@@ -123,17 +145,35 @@ def _addition(g: Graph, op: str, a: int, b: int) -> int:
     return g.add(g.mul(g.call("cos", a), g.call("cos", b)), g.neg(g.mul(g.call("sin", a), g.call("sin", b))))
 
 
-def _module(
-    graph: Graph, roots: tuple[list[int], list[int]], order: Sequence[int], own: range, other: range, sign: float
-) -> str:
+class Parts(NamedTuple):
+    """Lines of text by whose coordinates they look at, and the values of one side that the inner loop reads."""
+
+    own: list[str]
+    other: list[str]
+    inner: list[str]
+    given: list[int]
+    table: list[int]
+
+
+def parts(
+    graph: Graph, roots: Sequence[int], order: Sequence[int], own: range, other: range, dialect: Dialect = PROCESSOR
+) -> Parts:
+    """What of the roots is computed once an own point, once a point of the opponent's, and once a pair."""
     sides = _sides(graph, order, set(own))
     lines: dict[int, list[str]] = {OWN: [], OTHER: [], OWN | OTHER: []}
     for i in order:
         if sides[i]:
-            lines[sides[i]] += _statement(graph, i, own, other)
+            lines[sides[i]] += _statement(graph, i, own, other, dialect)
     # Values of one side that the inner loop reads are tabulated once.
-    read = {a for i in order if sides[i] == OWN | OTHER for a in graph.entries[i][1]} | {*roots[0], *roots[1]}
+    read = {a for i in order if sides[i] == OWN | OTHER for a in graph.entries[i][1]} | {*roots}
     given, table = (sorted(i for i in read if sides[i] == side) for side in (OWN, OTHER))
+    return Parts(lines[OWN], lines[OTHER], lines[OWN | OTHER], given, table)
+
+
+def _module(
+    graph: Graph, roots: tuple[list[int], list[int]], order: Sequence[int], own: range, other: range, sign: float
+) -> str:
+    of_own, of_other, inner, given, table = parts(graph, [*roots[0], *roots[1]], order, own, other)
     mine, facing = roots
     extra = ", weights" if facing else ""
     body = [
@@ -150,26 +190,26 @@ def _module(
         f"def fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums):",
         "    n, m = points.shape[0], nodes.shape[0]",
         "    for j in range(m):",
-        *(f"        {line}" for line in lines[OTHER]),
-        *(f"        table[j, {k}] = {_name(graph, i)}" for k, i in enumerate(table)),
+        *(f"        {line}" for line in of_other),
+        *(f"        table[j, {k}] = {name(graph, i)}" for k, i in enumerate(table)),
         f"    for low in range(0, n, {BLOCK}):",
         f"        size = min({BLOCK}, n - low)",
         "        for i in range(size):",
-        *(f"            {line}" for line in lines[OWN]),
-        *(f"            given[{k * BLOCK} + i] = {_name(graph, i)}" for k, i in enumerate(given)),
+        *(f"            {line}" for line in of_own),
+        *(f"            given[{k * BLOCK} + i] = {name(graph, i)}" for k, i in enumerate(given)),
         *(f"            sums[{k * BLOCK} + i] = 0.0" for k in range(len(mine))),
         "        for j in range(m):",
         "            w = masses[j]",
-        *(f"            {_name(graph, i)} = table[j, {k}]" for k, i in enumerate(table)),
+        *(f"            {name(graph, i)} = table[j, {k}]" for k, i in enumerate(table)),
         *(f"            a{k} = 0.0" for k in range(len(facing))),
         "            for i in range(size):",
-        *(f"                {_name(graph, i)} = given[{k * BLOCK} + i]" for k, i in enumerate(given)),
-        *(f"                {line}" for line in lines[OWN | OTHER]),
+        *(f"                {name(graph, i)} = given[{k * BLOCK} + i]" for k, i in enumerate(given)),
+        *(f"                {line}" for line in inner),
         *(
-            f"                sums[{k * BLOCK} + i] = fma(w, {_name(graph, r)}, sums[{k * BLOCK} + i])"
+            f"                sums[{k * BLOCK} + i] = fma(w, {name(graph, r)}, sums[{k * BLOCK} + i])"
             for k, r in enumerate(mine)
         ),
-        *(f"                a{k} = summed(a{k}, weights[low + i] * {_name(graph, r)})" for k, r in enumerate(facing)),
+        *(f"                a{k} = summed(a{k}, weights[low + i] * {name(graph, r)})" for k, r in enumerate(facing)),
         *(f"            against[j] -= {sign!r} * a0" for _ in facing[:1]),
         *(f"            push[j, {k - 1}] -= {sign!r} * a{k}" for k in range(1, len(facing))),
         "        for i in range(size):",
@@ -207,27 +247,29 @@ def _header() -> list[str]:
     ]
 
 
-def _name(graph: Graph, i: int) -> str:
+def name(graph: Graph, i: int, dialect: Dialect = PROCESSOR) -> str:
+    """What an operation's value is called."""
     op, _, value = graph.entries[i]
-    return f"({value!r})" if op == "const" else f"t{i}"
+    return dialect.constant.format(repr(value)) if op == "const" else f"t{i}"
 
 
-def _statement(graph: Graph, i: int, own: range, other: range) -> list[str]:
+def _statement(graph: Graph, i: int, own: range, other: range, dialect: Dialect = PROCESSOR) -> list[str]:
     """The line(s) that compute an operation."""
     op, args, value = graph.entries[i]
-    names = [_name(graph, a) for a in args]
+    names = [name(graph, a, dialect) for a in args]
     if op == "var":
         mine = value in own
-        return [f"t{i} = {'points[low + i' if mine else 'nodes[j'}, {value - (own if mine else other).start}]"]
+        return [f"t{i} = {dialect.own if mine else dialect.other}, {value - (own if mine else other).start}]"]
     if op in ("add", "mul", "div"):
         return [f"t{i} = {names[0]} {dict(add='+', mul='*', div='/')[op]} {names[1]}"]
     if op == "neg":
         return [f"t{i} = -{names[0]}"]
     if op == "sign":
-        return [f"t{i} = math.copysign(1.0, {names[0]})"]
+        return [f"t{i} = math.copysign({dialect.constant.format('1.0')}, {names[0]})"]
     if op == "pow":
-        return _whole_power(i, names[0], value) if isinstance(value, int) else [f"t{i} = {names[0]} ** {value!r}"]
-    return [f"t{i} = {f'fastmath.{op}' if op in _OURS else f'math.{_CALLS[op]}'}({names[0]})"]
+        power = dialect.constant.format(repr(value))
+        return _whole_power(i, names[0], value) if isinstance(value, int) else [f"t{i} = {names[0]} ** {power}"]
+    return [f"t{i} = {dialect.ours.format(op) if op in _OURS else f'math.{_CALLS[op]}'}({names[0]})"]
 
 
 def _whole_power(i: int, base: str, n: int) -> list[str]:

@@ -13,7 +13,8 @@ from meanfield.games.base import Game
 from meanfield.manifolds import Sphere, Torus
 
 SCHEMES = ("euler", "strang", "mirror-prox")
-SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement")
+SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement", "device")
+LATER = {"device": "cpu"}  # settings that older results do not name, and what they mean by that
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Plan:
     placement: str
     every: int
     steps: int
+    device: str = "cpu"
 
     @property
     def second_order(self) -> bool:
@@ -37,6 +39,7 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What a resumed run takes over."""
         found = {key: getattr(self, key) for key in SETTINGS if key != "save_every"}
+        found = {key: value for key, value in found.items() if key not in LATER or value != LATER[key]}
         return {**found, "save_every": self.every * self.step}
 
 
@@ -58,6 +61,7 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
         rest["placement"],
         every,
         steps,
+        *(rest[key] for key in LATER),
     )
     ticks = steps * refine * (2 if plan.second_order else 1)
     if ticks >= 1 << 32:

@@ -14,10 +14,10 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles import later, lowrank, pairwise
+from meanfield.particles import cuda, later, lowrank, pairwise
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.kernels import State
-from meanfield.particles.plan import SETTINGS, Plan, both, check_flow, check_memory, make_plan
+from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, check_memory, make_plan
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
@@ -33,6 +33,7 @@ _DEFAULTS: dict[str, Any] = {
     "replica": 0,
     "refine": 1,
     "placement": "iid",
+    **LATER,
 }
 
 
@@ -49,6 +50,7 @@ def simulate(
     replica: int = 0,
     refine: int = 1,
     placement: str = "iid",
+    device: str = "cpu",
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
     callback: Observer | None = None,
@@ -75,7 +77,8 @@ def simulate(
     `meanfield.particles.noise`. diagnostics: name -> f(mu_x, mu_y), recorded at saves beside "value" (L)
     and "displacement" (S, 2), the farthest that a particle of either player has got since the save before.
     stop(t, mu_x, mu_y) ends the run early when true; callback(t, mu_x, mu_y) looks on. progress: a bar,
-    by default when standard error is a terminal.
+    by default when standard error is a terminal. device: "cuda" sums over pairs on a graphics processor, for
+    losses given by a formula that are not low-rank; the rest of the step stays as it is (`meanfield.particles.cuda`).
 
     resume: a trajectory to go on from, up to the final time `time`, to the bits of an uninterrupted run. It
     keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
@@ -99,6 +102,7 @@ def simulate(
     plan = make_plan(time=time, **given)
     later.check(game, flow, plan.scheme)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
+    run.field = cuda.field(game, flow, plan.scheme, plan.device)
     keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every)
     if keeper is not None:
         held, finished = keeper.held(game)
@@ -141,11 +145,12 @@ def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) 
     if game.manifolds != resume.game.manifolds or not _agree(game.value(*resume[-1]), resume.diagnostics["value"][-1]):
         raise ValueError(f"resume plays {resume.game!r}, not {game!r}; give the game that it was made with")
     for key, default in _DEFAULTS.items():
-        held = resume.provenance[key]
+        held = resume.provenance.get(key, default)
         held = tuple(held) if key == "particles" else held
-        if given[key] not in (default, held) and not (key == "particles" and both(key, given[key]) == held):
-            raise ValueError(f"resume was made with {key}={held!r}, not {given[key]!r}; leave {key} out")
-    return {key: resume.provenance[key] for key in SETTINGS}
+        asked = given.get(key, default)
+        if asked not in (default, held) and not (key == "particles" and both(key, asked) == held):
+            raise ValueError(f"resume was made with {key}={held!r}, not {asked!r}; leave {key} out")
+    return {key: resume.provenance.get(key, _DEFAULTS[key]) for key in SETTINGS}
 
 
 def _agree(a: float, b: float) -> bool:
@@ -160,6 +165,7 @@ class _Run:
         shared = (plan.step, plan.seed, plan.replica, plan.refine)
         self.players = player(game, 0, flow.x, *shared), player(game, 1, flow.y, *shared)
         self.observables = dict(diagnostics or {})
+        self.field: Any = game  # what gives the forces
         self.compiled = compiled(game)
         self.loop = later.Loop(game, flow, plan, self.players) if later.needed(flow, plan.scheme) else None
         self.done = 0
@@ -240,13 +246,13 @@ class _Run:
             lowrank.run(self.plan.second_order, self.players, tuple(self.states), self.done, steps)
         else:
             how = self.plan.second_order, self.players, self.states, self.plan.particles
-            pairwise.run(self.game, *how, self.done, steps)
+            pairwise.run(self.field, *how, self.done, steps)
         self.done += steps
 
     def forces(self) -> pairwise.Forces:
         """Costs (blocks, lanes) and gradients (blocks, a, lanes) of both players now."""
         if not self.compiled:
-            return pairwise.forces(self.game, self.states, self.plan.particles)
+            return pairwise.forces(self.field, self.states, self.plan.particles)
         U = tuple(np.empty_like(s.w) for s in self.states)
         G = tuple(np.empty_like(s.x) for s in self.states)
         lowrank.forces(self.players, tuple(self.states), U, G)
@@ -278,7 +284,7 @@ class _Run:
             self.saved[p].append(mu)
             pair.append(mu)
         self.times.append(self.now)
-        self.records["value"].append(self.game.value(*pair))
+        self.records["value"].append(self.field.value(*pair))
         self.records["displacement"].append(farthest)
         for key, f in self.observables.items():
             self.records[key].append(f(*pair))

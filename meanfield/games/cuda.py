@@ -1,0 +1,89 @@
+"""The pair loops of expression games for a graphics processor, generated from the same graph as those of `codegen`.
+
+One thread an own point. The threads of a block take the opponent's points in tiles: each of them computes
+what depends on one of these points alone, and leaves it in the memory that they share; then all run over
+the tile. Functions are those of the device's library, products are added in one rounding: costs and
+gradients agree with the processor's to a few roundings, not to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from meanfield.games.base import SIGNS
+from meanfield.games.codegen import Dialect, name, parts, prepared
+
+if TYPE_CHECKING:
+    from meanfield.games.expressions import Expression
+
+FORMAT = 1  # raise when the meaning of generated source changes
+SHARED = 48 * 1024  # bytes that the threads of a block share on every device
+DEVICE = Dialect(own="points[own", ours="math.{}")
+
+
+def device_source(game: Expression, p: int) -> str:
+    """The module's text: THREADS, and a kernel `look` of player p's cost and gradient for blocks of as many threads.
+
+    look(points (n, a), nodes (m, b), masses (m,), share, out (parts, 1 + a, n)): block (., k) sums over the nodes
+    from k share to (k + 1) share; the parts are to be added up.
+
+    Raises ValueError for a formula too long.
+    """
+    found = prepared(game, p, game.jet(p))
+    if found is None:
+        raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
+    graph, made, order = found
+    own, other, inner, _, table = parts(graph, made, order, game.variables(p), game.variables(1 - p), DEVICE)
+    threads = min(128, SHARED // (8 * (len(table) + 1)) // 32 * 32)
+    if threads == 0:
+        raise ValueError(
+            f"{game.name[:60]} asks for {len(table)} numbers of every point of the opponent, more than the threads of "
+            'a block can share; leave device at "cpu"'
+        )
+    lines = [
+        f'"""Pair loops of a meanfield game for graphics processors, generated; format {FORMAT}."""',
+        "",
+        "import math",
+        "",
+        "from numba import cuda, float64",
+        "",
+        f"THREADS = {threads}",
+        "",
+        "",
+        "def look(points, nodes, masses, share, out):",
+        f"    tile = cuda.shared.array(({len(table) + 1}, {threads}), float64)",
+        "    lane, part = cuda.threadIdx.x, cuda.blockIdx.y",
+        "    n, m = points.shape[0], nodes.shape[0]",
+        f"    i = cuda.blockIdx.x * {threads} + lane",
+        "    own = i if i < n else n - 1  # threads beyond the last point fill tiles too",
+        *(f"    {line}" for line in own),
+        *(f"    s{k} = 0.0" for k in range(len(made))),
+        "    end = (part + 1) * share if (part + 1) * share < m else m",
+        f"    for first in range(part * share, end, {threads}):",
+        "        j = first + lane",
+        "        if j < end:",
+        *(f"            {line}" for line in other),
+        *(f"            tile[{k}, lane] = {name(graph, i, DEVICE)}" for k, i in enumerate(table)),
+        f"            tile[{len(table)}, lane] = masses[j]",
+        "        cuda.syncthreads()",
+        f"        for q in range({threads} if first + {threads} < end else end - first):",
+        *(f"            {name(graph, i, DEVICE)} = tile[{k}, q]" for k, i in enumerate(table)),
+        *(f"            {line}" for line in inner),
+        *(f"            s{k} += tile[{len(table)}, q] * {name(graph, r, DEVICE)}" for k, r in enumerate(made)),
+        "        cuda.syncthreads()  # before the next tile takes its place",
+        "    if i < n:",
+        *(f"        out[part, {k}, i] = {SIGNS[p]!r} * s{k}" for k in range(len(made))),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def device_kernel(game: Expression, p: int) -> tuple[Callable[..., Any], int]:
+    """(look, threads a block), not compiled; RuntimeError where no folder can hold the module."""
+    from meanfield.games.kernels import load
+
+    source = device_source(game, p)
+    look, threads = load(source, "look"), load(source, "THREADS")
+    if look is None or threads is None:
+        raise RuntimeError('device="cuda" needs a folder for compiled kernels; set MEANFIELD_CACHE to one of your own')
+    return look, threads  # type: ignore[return-value]

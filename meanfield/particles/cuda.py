@@ -1,0 +1,111 @@
+"""Forces between all pairs of particles on a graphics processor: simulate(..., device="cuda").
+
+An optional part: numba's CUDA target and an NVIDIA driver. Positions, weights and noise stay where they
+are, on the processor: a step sends (n + m) points and fetches as many forces, nothing against its n m pairs,
+and follows the noise of a run on the processor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.games.lowrank import LowRank
+from meanfield.measures import Measure
+from meanfield.particles import later
+
+DEVICES = ("cpu", "cuda")
+BLOCKS = 1024  # blocks of threads that keep any device busy: with few own points the opponent's are shared out
+
+
+def field(game: Game, flow: Flow, scheme: str, device: Any) -> Any:
+    """What gives the forces of a run: the game itself, or its forces on the device.
+
+    Raises ValueError for what has no device form, ImportError or RuntimeError where there is no device.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    if device == "cpu":
+        return game
+    from meanfield.games.expressions import Expression
+
+    if isinstance(game, LowRank):
+        raise ValueError(
+            f'device="cuda" sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: '
+            'leave device at "cpu"'
+        )
+    if not isinstance(game, Expression):
+        raise ValueError(
+            f'device="cuda" is for losses given by a formula (games.expression), not for {game.name}, whose loss is '
+            "a Python function"
+        )
+    if later.needed(flow, scheme):
+        raise ValueError(
+            f'device="cuda" takes "euler" and "strang" steps of the paper\'s flows, not {flow}, {scheme!r}'
+        )
+    return Cuda(game)
+
+
+def target() -> Any:
+    """numba's CUDA target, ready for use; ImportError or RuntimeError says what is missing."""
+    try:
+        from numba import cuda
+    except ImportError as error:
+        raise ImportError(
+            f"device=\"cuda\" needs numba's CUDA target ({error}): pip install 'meanfield-zerosum[cuda]'"
+        ) from None
+    if not cuda.is_available():
+        raise RuntimeError(
+            'device="cuda" needs an NVIDIA graphics processor with its driver and the CUDA compiler, and numba finds '
+            "them not to be usable here: pip install 'meanfield-zerosum[cuda]' brings the compiler, the driver comes "
+            'with the system; leave device at "cpu" otherwise'
+        )
+    return cuda
+
+
+class Cuda:
+    """In place of a game: its costs and gradients between atoms, computed on the device."""
+
+    def __init__(self, game: Any) -> None:
+        from meanfield.games.cuda import device_kernel
+
+        self.game, self.cuda = game, target()
+        self.kernels = []
+        for p in (0, 1):
+            look, threads = device_kernel(game, p)
+            self.kernels.append((self.cuda.jit(look), threads))
+
+    def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
+        """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""
+        x, y, masses_x, masses_y = (self._sent(v) for v in (x, y, masses_x, masses_y))
+        sums = self._launched(0, x, y, masses_y), self._launched(1, y, x, masses_x)
+        return tuple(_fetched(s) for s in sums)
+
+    def value(self, mu: Measure, nu: Measure) -> float:
+        """L(mu, nu)."""
+        cost, _ = _fetched(self._launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses))))
+        return float(mu.masses @ cost)
+
+    def _sent(self, v: Array) -> Any:
+        return self.cuda.to_device(np.ascontiguousarray(v, dtype=np.float64))
+
+    def _launched(self, p: int, points: Any, nodes: Any, masses: Any) -> Any:
+        """Sums (parts, 1 + a, n) on the device, perhaps still to come."""
+        look, threads = self.kernels[p]
+        n, m = points.shape[0], nodes.shape[0]
+        blocks, tiles = -(-n // threads), -(-m // threads)
+        # By the sizes alone: the same parts, and sums, on every device.
+        share = -(-tiles // min(tiles, max(1, BLOCKS // blocks))) * threads
+        parts = -(-m // share)
+        out = self.cuda.device_array((parts, 1 + points.shape[1], n), np.float64)
+        look[(blocks, parts), threads](points, nodes, masses, share, out)
+        return out
+
+
+def _fetched(sums: Any) -> tuple[Array, Array]:
+    total = sums.copy_to_host().sum(axis=0)
+    return total[0].copy(), np.ascontiguousarray(total[1:].T)

@@ -1,0 +1,149 @@
+"""Pair loops on a graphics processor: in numba's simulator, as machine code without a device, and on one at hand."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.games.cuda import device_kernel, device_source
+from meanfield.games.lowrank import polynomial
+
+CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"
+SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) + log(2 + y1*x2)"
+
+# More points than a tile has, and than a block of threads has; a resumed run.
+RUNS = f"""
+import numpy as np, meanfield as mf
+from meanfield.particles.cuda import Cuda
+rng = np.random.default_rng(0)
+def farthest(a, b):
+    return max(abs(u - v).max() for u, v in zip(a, b, strict=True))
+for text, space in (({CIRCLE!r}, mf.Torus(1)), ({SPHERE!r}, mf.Sphere(2))):
+    game = mf.games.expression(text, space, space)
+    x, y, wx, wy = space.sample(131, rng), space.sample(140, rng), rng.random(131), rng.random(140)
+    given = x, y, wx / wx.sum(), wy / wy.sum()
+    for here, there in zip(game.both_forces(*given), Cuda(game).both_forces(*given), strict=True):
+        print(farthest(here, there), abs(here[1]).max())
+options = dict(step=0.01, particles=(3, 130), progress=False)
+here = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.02, **options)
+there = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.01, **options, device="cuda")
+there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=there)
+assert there.provenance["device"] == "cuda" and "device" not in here.provenance
+points = lambda run, k: [m.points for m in run[k]]
+print(farthest(points(here, -1), points(there, -1)), farthest(points(here, -1), points(here, 0)))
+print(abs(here.diagnostics["value"] - there.diagnostics["value"]).max(), 1.0)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path_factory.getbasetemp() / "cuda"))
+
+
+def test_runs_in_the_simulator_equal_those_on_the_processor():
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    done = subprocess.run([sys.executable, "-c", RUNS], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [[float(v) for v in line.split()] for line in done.stdout.splitlines()]
+    assert len(lines) == 6
+    for difference, size in lines:
+        assert difference < 1e-12 and size > 0.1
+
+
+def compiled_to_ptx(function, signature):
+    """PTX for compute capability 8.0, which asks for no device; the test is skipped where the compiler is missing."""
+    from numba import cuda
+
+    try:
+        cuda.compile_ptx(lambda x: None, (signature[0],), cc=(8, 0))
+    except Exception as error:
+        if type(error).__name__ in ("NvvmSupportError", "CudaSupportError", "DynamicLibNotFoundError"):
+            pytest.skip(f"the CUDA compiler is missing: {error}".splitlines()[0])
+        raise
+    return cuda.compile_ptx(function, signature, cc=(8, 0))[0]
+
+
+@pytest.mark.parametrize(("text", "space"), [("exp(cos(x - y))", None), (SPHERE, mf.Sphere(2))])
+@pytest.mark.parametrize("p", [0, 1])
+def test_loops_over_pairs_compile_without_calls_or_memory_of_their_own(text, space, p):
+    from numba import float64, int64
+
+    game = mf.games.expression(text, space, space)
+    look, threads = device_kernel(game, p)
+    shared = int(re.search(r"shared\.array\(\((\d+), ", device_source(game, p))[1])  # type: ignore[index]
+    rows = float64[:, ::1]
+    ptx = compiled_to_ptx(look, (rows, rows, float64[::1], int64, float64[:, :, ::1]))
+    assert re.search(rf"\.shared \.align 8 \.b8 \S+\[{8 * threads * shared}\]", ptx), "tiles are shared by a block"
+    before, loop, _ = re.split(r"bar\.sync", ptx)
+    assert loop.count("ld.shared.f64") >= shared and loop.count("fma.rn.f64") > 10
+    assert not re.search(r"\bcall|\.local|fma\.rn\.f32|\.global\.f64", loop)
+    assert "call" in before, "sines of one player's angles are taken before the loop"
+
+
+def test_one_tile_holds_what_all_threads_of_a_block_may_share():
+    def sums(terms):
+        return mf.games.expression(" + ".join(f"exp(sin({k}*y)*cos(x + {k}))" for k in range(1, terms + 1)))
+
+    assert [device_kernel(sums(terms), 0)[1] for terms in (40, 60, 150)] == [128, 96, 32]
+    with pytest.raises(ValueError, match="more than the threads of a block can share"):
+        device_source(sums(200), 0)
+
+
+def small(game, flow=None, **options):
+    return mf.simulate(game, flow or mf.Langevin(10.0), mf.Start(), 0.02, step=0.01, particles=9, **options)
+
+
+@pytest.mark.parametrize(
+    ("game", "options", "message"),
+    [
+        (lambda: mf.games.expression(CIRCLE), {"device": "gpu"}, "device must be one of cpu, cuda"),
+        (mf.games.oscillator, {"device": "cuda"}, "is low-rank, and its steps cost O"),
+        (lambda: polynomial("a", dim=3, seed=0), {"device": "cuda"}, "is low-rank"),
+        (
+            lambda: mf.games.function(lambda x, y: np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1)),
+            {"device": "cuda"},
+            "given by a formula",
+        ),
+        (
+            lambda: mf.games.expression(CIRCLE),
+            {"device": "cuda", "flow": mf.Wasserstein(), "scheme": "mirror-prox"},
+            'takes "euler" and "strang" steps',
+        ),
+    ],
+    ids=["name", "trigonometric", "polynomial", "function", "mirror-prox"],
+)
+def test_what_has_no_device_form_is_refused(game, options, message):
+    with pytest.raises(ValueError, match=message):
+        small(game(), **options)
+
+
+def test_without_a_device_the_message_says_what_to_do(monkeypatch):
+    from numba import cuda
+
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=r"needs an NVIDIA graphics processor.*meanfield-zerosum\[cuda\]"):
+        small(mf.games.expression(CIRCLE), device="cuda")
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.delattr(sys.modules["numba"], "cuda")
+    with pytest.raises(ImportError, match=r"pip install 'meanfield-zerosum\[cuda\]'"):
+        small(mf.games.expression(CIRCLE), device="cuda")
+
+
+def test_runs_on_a_device_equal_those_on_the_processor():
+    from numba import cuda
+
+    if not cuda.is_available():
+        pytest.skip("no NVIDIA graphics processor here")
+    game = mf.games.expression(SPHERE, mf.Sphere(2), mf.Sphere(2))
+    options = dict(step=0.01, particles=(3000, 2000), progress=False)
+    runs = [
+        mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.1, **options, device=name)
+        for name in ("cpu", "cuda", "cuda")
+    ]
+    for here, there, again in zip(*(run[-1] for run in runs), strict=True):
+        np.testing.assert_allclose(here.points, there.points, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(there.points, again.points)
