@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,3 +245,28 @@ def test_bad_input():
 def test_importing_metrics_loads_nothing_heavy():
     code = "import sys, meanfield.metrics; sys.exit(bool({'numba', 'ot', 'scipy', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("spread", ["uniform", "bump", "lattice", "point"])
+def test_equal_atoms_take_the_best_of_all_cyclic_shifts(spread: str) -> None:
+    """Against every shift in turn, and against the walk along cumulative masses that serves any weights."""
+    rng, circle = np.random.default_rng(11), mf.Torus(1, 2.5)
+
+    def draw(n: int) -> mf.Measure:
+        x = {
+            "uniform": rng.random(n),
+            "bump": (rng.random() + 0.05 * rng.standard_normal(n)) % 1,
+            "lattice": rng.integers(0, 8, n) / 8,
+            "point": np.full(n, rng.random()),
+        }[spread]
+        return mf.Measure(circle.period * x[:, None], None, circle)
+
+    for n in [*range(1, 40), 1000]:
+        a, b = prepare(draw(n)), prepare(draw(n) if n % 2 else mf.Measure(circle.sample(n, rng), None, circle))
+        assert a.equal and b.equal
+        found = w2_squared(a, b) / circle.period**2
+        turns = np.concatenate([b.starts - 1, b.starts, b.starts + 1, b.starts + 2])
+        every = min(np.mean((turns[j : j + n] - a.starts) ** 2) for j in range(2 * n + 1))
+        assert abs(found - every) <= 1e-13 * max(every, 1e-4)
+        walked = w2_squared(replace(a, equal=False), b) / circle.period**2
+        assert abs(found - walked) <= 1e-13 * max(walked, 1e-4)

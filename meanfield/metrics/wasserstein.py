@@ -17,7 +17,7 @@ class Pieces:
     """A measure on a circle, sorted: what `w2` makes of each argument.
 
     cumulative (n + 1,) from 0 to 1; starts, lengths (n,) in units of the period; slopes = lengths
-    over masses. An atom has length zero.
+    over masses. An atom has length zero. `equal`: atoms of one mass.
     """
 
     manifold: Torus
@@ -25,6 +25,7 @@ class Pieces:
     starts: Array
     lengths: Array
     slopes: Array
+    equal: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def prepare(measure: Measure | Pieces) -> Pieces:
     starts, lengths, masses = _sorted_pieces(measure)
     if masses is None:
         n = len(starts)
-        return Pieces(measure.manifold, np.arange(n + 1) / n, starts, lengths, lengths * n)
+        atoms = not isinstance(measure, Density)
+        return Pieces(measure.manifold, np.arange(n + 1) / n, starts, lengths, lengths * n, atoms)
     F = cumulate(masses)
     steps = np.diff(F)
     if not steps.all():
@@ -172,6 +174,10 @@ def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
 def _on_circle(a: Pieces, b: Pieces) -> float:
     from meanfield.metrics.circle import best_shift
 
+    if a.equal and b.equal and len(a.starts) == len(b.starts):
+        from meanfield.metrics.circle_equal import best_cyclic
+
+        return float(best_cyclic(a.starts, np.append(b.starts, b.starts[0] + 1.0)))
     # The first measure's gaps carry the derivative: atoms first makes C'' that of Newton's method.
     if b.slopes.min() < a.slopes.min():
         a, b = b, a
