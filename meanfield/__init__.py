@@ -22,7 +22,7 @@ _HOMES = {
     "Memory": "flows", "Schedule": "flows",
     "Trajectory": "trajectory",
     "w2": "metrics", "nikaido_isoda": "metrics", "NikaidoIsoda": "metrics",
-    "simulate": "particles.simulate", "solve": "density.solve",
+    "simulate": "particles.simulate", "copies": "particles.copies", "Drive": "particles.copies", "solve": "density.solve",
     "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
     "stability": "equilibria",
     "compare": "studies", "resume": "studies.resume",

@@ -278,10 +278,10 @@ def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -
 
 
 @kernel(counted=False)
-def reweigh(me: Player, s: State) -> None:
-    """Subtract log sum exp from the log-weights; w = exp(log w)."""
+def reweigh(me: Player, s: State) -> float:
+    """Subtract log sum exp from the log-weights, and return it; w = exp(log w)."""
     if me.reaction <= 0.0:
-        return
+        return 0.0
     top = largest(s.logw)
     for b in range(s.logw.shape[0]):
         for i in range(s.logw.shape[1]):
@@ -293,6 +293,7 @@ def reweigh(me: Player, s: State) -> None:
         for i in range(s.logw.shape[1]):
             s.logw[b, i] -= shift
     exponentials(s.logw, s.w)
+    return shift
 
 
 @kernel(counted=False, fastmath={"nnan", "nsz"})

@@ -46,8 +46,11 @@ def see(players: Players, states: States, rooms: Rooms) -> None:
 
 
 @kernel(counted=False)
-def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch) -> None:
-    """One player through part of a step: forces at one state move another (the same one in Euler's)."""
+def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch) -> float:
+    """One player through part of a step: forces at one state move another (the same one in Euler's).
+
+    Returns what `reweigh` took off the log-weights.
+    """
     aim(me, r.c, r)
     for b in range(len(at.x)):
         recall(me, at.x, b, False, r)
@@ -56,7 +59,7 @@ def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r:
             draw(me, at.x[b], b, k, r.Z)
         velocity(me, part, noise, at.x[b], r)
         block_move(me, part, to, b, r)
-    reweigh(me, to)
+    return reweigh(me, to)
 
 
 def middle(s: State) -> State:

@@ -84,7 +84,7 @@ def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, in
 
 
 @kernel(counted=False)
-def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int, r: Scratch) -> None:
+def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int, r: Scratch) -> float:
     """`lowrank.push` along given forces of all blocks."""
     for b in range(len(to.x)):
         for i in range(U.shape[1]):
@@ -95,4 +95,4 @@ def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, nois
             draw(me, to.x[b], b, k, r.Z)
         velocity(me, part, noise, at.x[b], r)
         block_move(me, part, to, b, r)
-    reweigh(me, to)
+    return reweigh(me, to)
