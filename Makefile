@@ -1,6 +1,7 @@
 # Everything here sets itself up: Python 3.11 or newer, make and a shell are enough.
 #   make paper    theorem checks, W2 curves and figures at quick settings under results/, in minutes
-#   make figures  the same at full size
+#   make figures  the figures at full size
+#   make validate every claim at full size, broken inputs too, and a report; stopped, it goes on where it was
 #   make test     style, types and tests
 #   make clean    removes what the other targets made
 
@@ -12,7 +13,7 @@ OUT    ?= results
 # Settings that the caller's shell might hold must not leak into the environment made here.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help paper figures test check setup clean
+.PHONY: help paper figures validate test check setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,6 +33,9 @@ paper: $(STAMP)
 
 figures: $(STAMP)
 	$(BIN)/python -m figures --out $(OUT)
+
+validate: $(STAMP)
+	$(BIN)/python -m validation --full --sabotage --out $(OUT)/validation
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -6,7 +6,8 @@ keeps fixed cells. While both resolve the densities (t = 0.4) MUSCL's moments an
 sum_i w_i |rho(x_i)/p_i - 1|, over labels of weight w_i and density p_i, fall with order 2 in the cells' width.
 Later peaks are narrower than cells: L1 (estimated so it may pass 2) tells nothing any more, moments and NI still
 agree, at order about 1, and so does W2 on S^2. On T^2 the mass that cells carry over a ridge, a share of order
-h, goes on to another peak, at a distance d: W2 = d h^(1/2). Labels' moments follow their limit throughout.
+h, goes on to another peak, at a distance d, which would make W2 = d h^(1/2); over meshes of 24^2 to 180^2 cells it
+falls more slowly yet, with a fitted order of 0.29. Labels' moments follow their limit throughout.
 """
 
 from __future__ import annotations
@@ -164,7 +165,6 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for which, name in SPACES.items():
         d = data[which]
         widths, moments = d["widths"], d["moments"]
-        power = 0.5 if which == "torus" else 1.0
         verdicts += [
             Verdict(f"order of MUSCL in moments at t = 0.4, {name}", order(widths, moments[:, 0]), 2, 0.3),
             Verdict(f"order of MUSCL in L1 at t = 0.4, {name}", order(widths, d["l1"][:, 0]), 2, 0.4),
@@ -173,9 +173,13 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             Verdict(f"order of MUSCL in moments at t = 4, {name}", order(widths, moments[:, -1]), 1, 0.5),
             below(f"NI of the finest cells at t = 4, {name}", float(d["ni"][-1, -1]), 5e-3),
             below(f"W2 of the finest cells at t = 4, {name}", float(d["w2"][-1, -1]), 0.15),
-            above(f"order of MUSCL in W2 at t = 4, {name}", order(widths, d["w2"][:, -1]), power - 0.25),
+            below(f"W2 at t = 4, finest cells over coarsest, {name}", float(d["w2"][-1, -1] / d["w2"][0, -1]), 0.8),
             above(f"L1 of the finest cells at t = 4, {name}", float(d["l1"][-1, -1]), 1.0),
         ]
+    sphere = data["sphere"]
+    verdicts.append(
+        Verdict("order of MUSCL in W2 at t = 4, S^2", order(sphere["widths"], sphere["w2"][:, -1]), 1, 0.2)
+    )
     return verdicts
 
 
