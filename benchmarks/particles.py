@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import torch_peers
+from benchmarks import jax_peers, torch_peers
 from benchmarks.race import Row, Work
 from meanfield.flows import Langevin, WassersteinFisherRao
 from meanfield.games.expressions import expression
@@ -84,6 +84,13 @@ def _polynomials() -> Iterator[Row]:
                     "PyTorch autograd": _repeated(
                         lambda g=game, k=kind, m=n, r=reacts: torch_peers.sphere_step(g, k, m, r), 20 if n == 100 else 2
                     ),
+                    "JAX": lambda g=game, k=kind, m=n, r=reacts: jax_peers.sphere_step(
+                        g, k, m, r, 20 if m == 100 else 2
+                    ),
+                    "PyTorch moments": _repeated(
+                        lambda g=game, k=kind, m=n, r=reacts: torch_peers.sphere_step(g, k, m, r, True),
+                        20 if n == 100 else 2,
+                    ),
                     "numpy features": _repeated(numpy_steps(game, reacts, n), 20 if n == 100 else 2),
                 }
                 units = 20.0 if n == 100 else 2.0
@@ -133,6 +140,7 @@ def _pairs() -> Row:
         "meanfield": ours,
         "PyTorch autograd": lambda: torch_peers.circle_pairs(n, False),
         "torch.compile": lambda: torch_peers.circle_pairs(n, True),
+        "JAX": lambda: jax_peers.circle_pairs(n),
         "numpy": plain,
     }
     return Row("pair loss on the circle, n=4000", "pair", float(n * n), ready, 80.0, "PyTorch autograd")

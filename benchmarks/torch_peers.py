@@ -13,6 +13,10 @@ from meanfield.games.lowrank import LowRank
 
 BETA, STEP = 10.0, 1e-5  # of all rows of particles
 
+# Particles x, y and their weights u, v (None: equal) -> the mean loss and, on demand, the players' costs.
+Costs = Callable[[], tuple[Any, ...]]
+Loss = Callable[[Any, Any, Any, Any], tuple[Any, Costs]]
+
 
 def _torch() -> Any:
     import torch
@@ -39,21 +43,42 @@ def polynomial_loss(game: LowRank, kind: str) -> Callable[[Any, Any], Any]:
     return loss
 
 
-def sphere_step(game: LowRank, kind: str, n: int, reacts: bool) -> Callable[[], None]:
+def moments_loss(game: LowRank, kind: str) -> Loss:
+    """The same through the other player's means: no matrix of pairs."""
+    torch = _torch()
+    d = game.X.ambient
+    C = torch.tensor(game.C)
+    A0, A2 = (torch.tensor(b.S) for b in game.bases)  # type: ignore[attr-defined]
+    A1, A3, a0, a1 = C[1 : d + 1, 1 : d + 1], C[d + 1 : -1, 1 : d + 1], C[1 : d + 1, 0], C[0, 1 : d + 1]
+
+    def loss(x: Any, y: Any, u: Any, v: Any) -> tuple[Any, Costs]:
+        if u is None:
+            u = v = torch.full((len(x),), 1.0 / len(x))
+        own, facing = ((x @ A0) * x).sum(1) + x @ a0, ((y @ A2) * y).sum(1) + y @ a1
+        mean = v @ y
+        pull = A1 @ mean
+        across = x @ pull + ((x**2) @ (A3 @ mean) if kind == "a" else 0.0)
+        back = (u @ x) @ A1 + ((u @ x**2) @ A3 if kind == "a" else 0.0)
+        return u @ (own + across) + v @ facing, lambda: (own + across + v @ facing, -(facing + y @ back + u @ own))
+
+    return loss
+
+
+def sphere_step(game: LowRank, kind: str, n: int, reacts: bool, moments: bool = False) -> Callable[[], None]:
     """A step of Algorithm 1 (with noise) or 2 (with weights) on spheres."""
     torch = _torch()
-    loss = polynomial_loss(game, kind)
+    loss = moments_loss(game, kind) if moments else of_pairs(polynomial_loss(game, kind))
     state = [torch.nn.functional.normalize(torch.randn(n, game.X.ambient), dim=1) for _ in range(2)]
     logs = [torch.full((n,), 1.0 / n).log() for _ in range(2)]
 
     def step() -> None:
         x, y = (s.detach().requires_grad_(True) for s in state)
-        L = loss(x, y)
-        u, v = logs[0].exp(), logs[1].exp()
-        gx, gy = torch.autograd.grad(L.mean() if not reacts else u @ L @ v, (x, y))
+        u, v = (log.exp() for log in logs) if reacts else (None, None)
+        total, costs = loss(x, y, u, v)
+        gx, gy = torch.autograd.grad(total, (x, y))
         with torch.no_grad():
             if reacts:
-                for p, cost in enumerate((L @ v, -(u @ L))):
+                for p, cost in enumerate(costs()):
                     log = logs[p] - STEP * cost
                     logs[p] = log - torch.logsumexp(log, 0)
             for p, (z, g) in enumerate(((x, gx), (y, -gy))):
@@ -65,6 +90,19 @@ def sphere_step(game: LowRank, kind: str, n: int, reacts: bool) -> Callable[[], 
                 state[p] = w / w.norm(dim=1, keepdim=True)
 
     return step
+
+
+def of_pairs(loss: Callable[[Any, Any], Any]) -> Loss:
+    """The mean of an n x n matrix of losses, and its means over either player."""
+
+    def weighted(x: Any, y: Any, u: Any, v: Any) -> tuple[Any, Costs]:
+        L = loss(x, y)
+        if u is None:
+            return L.mean(), lambda: ()
+        facing = L @ v
+        return u @ facing, lambda: (facing, -(u @ L))
+
+    return weighted
 
 
 def circle_pairs(n: int, compiled: bool) -> Callable[[], None]:
