@@ -21,21 +21,12 @@ from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
+from meanfield.metrics.costs import LEAF, curve_order
 from meanfield.metrics.polygons import clip, integrate
 from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
 
 Index = NDArray[np.int64]
-LEAF = 8
 FULL = 1e-14  # of its mean: how far a density's holes are filled
-
-
-def morton_order(x: Array) -> Index:
-    """The order of points (n, 2) of [0, 1)^2 along Morton's curve: neighbours in it are near."""
-    code = np.zeros(len(x), dtype=np.int64)
-    cells = np.minimum((x * 2.0**30).astype(np.int64), 2**30 - 1)
-    for bit in range(30):
-        code |= ((cells[:, 0] >> bit) & 1) << (2 * bit) | ((cells[:, 1] >> bit) & 1) << (2 * bit + 1)
-    return np.argsort(code, kind="stable")
 
 
 def boxes(x: Array) -> Array:
@@ -263,7 +254,7 @@ def merged(points: Array, weights: Array) -> tuple[Array, Array]:
     """Points in Morton's order, those at one place made one (two would both claim its cell)."""
     x, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(x))
-    order = morton_order(x)
+    order = curve_order(x, 0.0, 1.0)
     return np.ascontiguousarray(x[order]), b[order] / b.sum()
 
 

@@ -1,0 +1,200 @@
+"""Squared distances between points and boxes of points, and the search for arcs cheaper than their prices.
+
+Kinds of cost: 0 geodesic and 1 extrinsic on tori of some period, 2 geodesic and 3 extrinsic on unit spheres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.checks import Array
+from meanfield.jit import kernel
+
+Index = NDArray[np.int64]
+LEAF = 8
+
+
+@kernel
+def of_gap(gap: float, kind: int, period: float) -> float:
+    """What one axis of a torus adds to the cost of a gap in [0, period)."""
+    short = min(gap, period - gap)
+    if kind == 0:
+        return short * short
+    return (period / np.pi * np.sin(np.pi / period * short)) ** 2
+
+
+@kernel
+def cost(x: Array, i: int, y: Array, j: int, kind: int, period: float) -> float:
+    """c(x_i, y_j)."""
+    total = 0.0
+    if kind <= 1:
+        for k in range(x.shape[1]):
+            total += of_gap(abs(x[i, k] - y[j, k]), kind, period)
+        return total
+    for k in range(x.shape[1]):
+        total += (x[i, k] - y[j, k]) ** 2
+    if kind == 3:
+        return total
+    if total <= 2.0:
+        return 4 * np.arcsin(0.5 * np.sqrt(total)) ** 2
+    other = 0.0  # the antipode's side, where the chord has lost its digits
+    for k in range(x.shape[1]):
+        other += (x[i, k] + y[j, k]) ** 2
+    return (np.pi - 2 * np.arcsin(min(0.5 * np.sqrt(other), 1.0))) ** 2
+
+
+@kernel
+def arc_costs(x: Array, y: Array, tails: Index, heads: Index, kind: int, period: float) -> Array:
+    """c(x_i, y_j) for pairs (i, j), shape (E,)."""
+    out = np.empty(len(tails))
+    for e in range(len(tails)):
+        out[e] = cost(x, tails[e], y, heads[e], kind, period)
+    return out
+
+
+@kernel
+def least_in_box(x: Array, i: int, low: Array, high: Array, slope: Array, node: int, kind: int, period: float) -> float:
+    """No more than c(x_i, y) - g . (y - middle) for y in a box, g its slope.
+
+    On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of y.
+    """
+    bend, total = 1.0, 0.0
+    if kind == 2:
+        s = 0.0
+        for k in range(x.shape[1]):
+            s += (x[i, k] - 0.5 * (low[node, k] + high[node, k])) ** 2
+        s = min(s, 3.9)
+        if s > 1e-8:
+            d = 2 * np.arcsin(0.5 * np.sqrt(s))
+            bend = d / np.sqrt(s * (1 - 0.25 * s))
+            total = d * d - bend * s
+    for k in range(x.shape[1]):
+        l, h, g = low[node, k], high[node, k], slope[node, k]
+        if kind == 1:  # prices rise too fast for this cost's bound to gain by a slope: there is none
+            below, above = l - x[i, k], x[i, k] - h
+            if below > 0 or above > 0:
+                total += of_gap(min(below, above + period) if below > 0 else min(above, below + period), kind, period)
+            continue
+        least = np.inf
+        for turn in range(-1, 2):
+            if kind == 0 or turn == 0:
+                at = x[i, k] + turn * period
+                y = min(max(at + 0.5 * g / bend, l), h)
+                least = min(least, bend * (y - at) ** 2 - g * (y - 0.5 * (l + h)))
+        total += least
+    return total
+
+
+@kernel
+def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, top: Array) -> None:
+    """For each box the mean slope of the prices v, whose gradients are G (m, a), and the most of v less that slope."""
+    leaves = len(top) // 2 + 1
+    width, first = LEAF * leaves, 0
+    for _ in range(64):
+        for node in range(first, min(2 * first + 1, len(top))):
+            begin = (node - first) * width
+            end = min(begin + width, len(y))
+            top[node] = -np.inf
+            if begin >= end:
+                continue
+            for k in range(y.shape[1]):
+                total = 0.0
+                for j in range(begin, end):
+                    total += G[j, k]
+                slope[node, k] = total / (end - begin)
+            for j in range(begin, end):
+                value = v[j]
+                for k in range(y.shape[1]):
+                    value -= slope[node, k] * (y[j, k] - 0.5 * (low[node, k] + high[node, k]))
+                top[node] = max(top[node], value)
+        first, width = 2 * first + 1, width // 2
+        if first >= len(top):
+            return
+
+
+@kernel
+def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> Array:
+    """d c(x_i, y)/dy at y_j with i = partner_j, along the ambient axes, shape (m, a); zero for kind 1."""
+    G = np.zeros(y.shape)
+    for j in range(len(y)):
+        i, bend = partner[j], 1.0
+        if kind == 2:
+            s = 0.0
+            for k in range(y.shape[1]):
+                s += (x[i, k] - y[j, k]) ** 2
+            s = min(s, 3.9)
+            bend = 2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s)) if s > 1e-8 else 1.0
+        for k in range(y.shape[1]):
+            gap = y[j, k] - x[i, k]
+            if kind == 0:
+                gap -= period * np.rint(gap / period)
+            if kind != 1:
+                G[j, k] = 2 * bend * gap
+    return G
+
+
+def curve_order(x: Array, low: float, high: float) -> Index:
+    """The order of points (n, a) of [low, high]^a along Morton's curve."""
+    axes = x.shape[1]
+    bits = min(30, 60 // axes)
+    cells = np.minimum((x - low) * (2.0**bits / (high - low)), 2**bits - 1).astype(np.int64)
+    code = np.zeros(len(x), dtype=np.int64)
+    for bit in range(bits):
+        for k in range(axes):
+            code |= ((cells[:, k] >> bit) & 1) << (axes * bit + k)
+    return np.argsort(code, kind="stable")
+
+
+def box_tree(y: Array) -> tuple[Array, Array]:
+    """Boxes over points (m, a) in the curve's order: low and high (2 L - 1, a) in heap order, L leaves of LEAF."""
+    leaves = 1 << max(0, int(np.ceil(np.log2(len(y) / LEAF))))
+    low, high = np.full((2 * leaves - 1, y.shape[1]), np.inf), np.full((2 * leaves - 1, y.shape[1]), -np.inf)
+    starts = np.arange(0, len(y), LEAF)
+    low[leaves - 1 : leaves - 1 + len(starts)] = np.minimum.reduceat(y, starts)
+    high[leaves - 1 : leaves - 1 + len(starts)] = np.maximum.reduceat(y, starts)
+    for v in range(leaves - 2, -1, -1):
+        low[v] = np.minimum(low[2 * v + 1], low[2 * v + 2])
+        high[v] = np.maximum(high[2 * v + 1], high[2 * v + 2])
+    return low, high
+
+
+@kernel
+def cheapest(
+    x: Array, start: Array, y: Array, v: Array, low: Array, high: Array, slope: Array, top: Array, kind: int,
+    period: float, count: int,
+) -> tuple[Array, Index]:  # fmt: skip
+    """For each x_i the `count` least values of c(x_i, y_j) - v_j below start_i: values and j (n, count), in order.
+
+    -1 where there are fewer. Boxes are passed over where distance and largest price leave no hope.
+    """
+    n, leaves = len(x), len(top) // 2
+    found, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)
+    stack, bound = np.empty(128, dtype=np.int64), np.empty(128)
+    for i in range(n):
+        found[i] = start[i]
+        stack[0], bound[0], depth = 0, -np.inf, 1
+        while depth:
+            depth -= 1
+            node = stack[depth]
+            if bound[depth] >= found[i, count - 1]:
+                continue
+            if node < leaves:
+                a, b = 2 * node + 1, 2 * node + 2
+                of_a = least_in_box(x, i, low, high, slope, a, kind, period) - top[a] if top[a] > -np.inf else np.inf
+                of_b = least_in_box(x, i, low, high, slope, b, kind, period) - top[b] if top[b] > -np.inf else np.inf
+                if of_a < of_b:
+                    a, b, of_a, of_b = b, a, of_b, of_a
+                stack[depth], bound[depth], stack[depth + 1], bound[depth + 1] = a, of_a, b, of_b
+                depth += 2
+                continue
+            begin = (node - leaves) * LEAF
+            for j in range(begin, min(begin + LEAF, len(y))):
+                value = cost(x, i, y, j, kind, period) - v[j]
+                if value < found[i, count - 1]:
+                    k = count - 1
+                    while k > 0 and found[i, k - 1] > value:
+                        found[i, k], at[i, k] = found[i, k - 1], at[i, k - 1]
+                        k -= 1
+                    found[i, k], at[i, k] = value, j
+    return found, at
