@@ -21,10 +21,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import particles, transport
+from benchmarks import generators, particles, transport
 from benchmarks.race import Raced, Row, peaks, race
 
-SHOWN = ("numpy", "scipy", "numba", "torch", "POT")
+SHOWN = ("numpy", "scipy", "numba", "torch", "jax", "POT", "pysdot")
 
 
 def versions() -> dict[str, str]:
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     chosen: list[Row] = [
         r
-        for r in (*particles.rows(), *transport.rows())
+        for r in (*particles.rows(), *generators.rows(), *transport.rows())
         if options.rows is None or any(w in r.name for w in options.rows)
     ]
     peak = peaks()

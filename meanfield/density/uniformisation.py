@@ -209,11 +209,15 @@ def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape
     forward, backward = jump[0], jump[1]
-    enter, leaving = np.zeros((size, width)), np.zeros(size)
+    # A neighbour that is not there is the cell itself at rate 0. Half the bytes of an index, and a number that
+    # cannot be negative, save a third of a product's time.
+    enter, near, leaving = np.zeros((size, width)), np.empty((size, width), np.uint32), np.zeros(size)
     for i in range(size):
         for s in range(width):
             f = face[i, s]
+            near[i, s] = i
             if other[i, s] >= 0:
+                near[i, s] = other[i, s]
                 enter[i, s] = backward[f] if f >= 0 else forward[-2 - f]
                 leaving[i] += forward[f] if f >= 0 else backward[-2 - f]
     q = leaving.max()
@@ -223,14 +227,20 @@ def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple
     inside = np.maximum(1.0 - leaving / q, 0.0)
     low, weights = poisson(q)
     v, new, total = m.copy(), np.empty(size), np.zeros(size)
-    for k in range(low + len(weights)):
-        if k > 0:
-            for i in range(size):
-                new[i] = inside[i] * v[i]
-                for s in range(width):
-                    if other[i, s] >= 0:
-                        new[i] += enter[i, s] * v[other[i, s]]
-            v, new = new, v
-        if k >= low:
-            accumulate(weights[k - low], v, total)
+    if low == 0:
+        accumulate(weights[0], v, total)
+    for k in range(1, low + len(weights)):
+        table_product(enter, near, inside, v, new, weights[k - low] if k >= low else 0.0, total)
+        v, new = new, v
     return q, total, rescale(total, mass(m))
+
+
+@kernel
+def table_product(enter: Array, near: Index, inside: Array, v: Array, new: Array, weight: float, total: Array) -> None:
+    """new = P v, and weight times it to the total."""
+    for i in range(len(v)):
+        entered = inside[i] * v[i]
+        for s in range(near.shape[1]):
+            entered += enter[i, s] * v[near[i, s]]
+        new[i] = entered
+        total[i] += weight * entered
