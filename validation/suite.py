@@ -36,6 +36,7 @@ from validation.store import Data, held, keep, key
 from validation.verdicts import FAILS, Verdict, overall
 
 CLAIMS = (
+    "theorem1_fixed_point",
     # the package's own
     "w2_surfaces",
     "schemes",
