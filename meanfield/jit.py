@@ -59,10 +59,11 @@ def apart(_: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c in one rounding, wherever it is compiled into."""
+    """a b + c in one rounding, wherever it is compiled into; single precision where all three are."""
     if not all(isinstance(t, types.Float) for t in (a, b, c)):
         return None
-    return types.float64(types.float64, types.float64, types.float64), lambda _, builder, __, given: builder.fma(*given)
+    t = types.float32 if a == b == c == types.float32 else types.float64
+    return t(t, t, t), lambda _, builder, __, given: builder.fma(*given)
 
 
 def stamp(*files: Path) -> str:

@@ -36,7 +36,8 @@ games: oscillator, uniform_equilibrium, free, separable, double_well, wang_chiza
   benchmark, polynomial, polynomial_from, trigonometric, or expression = "cos(x - y)"
 flows: Wasserstein, Langevin, WassersteinFisherRao, MirrorDescent, BestResponse, Flow
 level: "field" solves the mean-field equation (cells, engine, step, tol),
-  "particles" follows particles (particles, step, seed, scheme, placement, replica, refine, device)
+  "particles" follows particles (particles, step, seed, scheme, placement, replica, refine, device,
+    precision)
 both: save_every, record = ["ni"] for the Nikaido-Isoda error at every saved time
 
 Stopped or killed, the same command goes on, and so does `meanfield resume RUN.h5`.

@@ -216,10 +216,10 @@ def _module(
         f"            cost[low + i] = {sign!r} * sums[i]",
         *(f"            slope[low + i, {k - 1}] = {sign!r} * sums[{k * BLOCK} + i]" for k in range(1, len(mine))),
     ]
-    return "\n".join([*_header(), *body, ""])
+    return "\n".join([*header(), *body, ""])
 
 
-def _header() -> list[str]:
+def header() -> list[str]:
     import numba
 
     from meanfield import fastmath

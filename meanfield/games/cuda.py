@@ -17,16 +17,18 @@ from meanfield.games.codegen import Dialect, name, parts, prepared
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 1  # raise when the meaning of generated source changes
+FORMAT = 2  # raise when the meaning of generated source changes
 SHARED = 48 * 1024  # bytes that the threads of a block share on every device
-DEVICE = Dialect(own="points[own", ours="math.{}")
+DOUBLE = Dialect(own="points[own", ours="math.{}")
+SINGLE = Dialect(own="points[own", constant="F({})", ours="math.{}")
 
 
-def device_source(game: Expression, p: int) -> str:
+def device_source(game: Expression, p: int, single: bool = False) -> str:
     """The module's text: THREADS, and a kernel `look` of player p's cost and gradient for blocks of as many threads.
 
     look(points (n, a), nodes (m, b), masses (m,), share, out (parts, 1 + a, n)): block (., k) sums over the nodes
-    from k share to (k + 1) share; the parts are to be added up.
+    from k share to (k + 1) share; the parts are to be added up. single: as in `meanfield.games.single`, pairs and the
+    sums over a tile in single precision, the rest in double.
 
     Raises ValueError for a formula too long.
     """
@@ -34,8 +36,10 @@ def device_source(game: Expression, p: int) -> str:
     if found is None:
         raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
     graph, made, order = found
-    own, other, inner, _, table = parts(graph, made, order, game.variables(p), game.variables(1 - p), DEVICE)
-    threads = min(128, SHARED // (8 * (len(table) + 1)) // 32 * 32)
+    dialect = SINGLE if single else DOUBLE
+    own, other, _, given, table = parts(graph, made, order, game.variables(p), game.variables(1 - p), DOUBLE)
+    inner = parts(graph, made, order, game.variables(p), game.variables(1 - p), dialect).inner
+    threads = min(128, SHARED // ((4 if single else 8) * (len(table) + 1)) // 32 * 32)
     if threads == 0:
         raise ValueError(
             f"{game.name[:60]} asks for {len(table)} numbers of every point of the opponent, more than the threads of "
@@ -46,31 +50,34 @@ def device_source(game: Expression, p: int) -> str:
         "",
         "import math",
         "",
-        "from numba import cuda, float64",
+        f"from numba import cuda, float{32 if single else 64} as F",
         "",
         f"THREADS = {threads}",
         "",
         "",
         "def look(points, nodes, masses, share, out):",
-        f"    tile = cuda.shared.array(({len(table) + 1}, {threads}), float64)",
+        f"    tile = cuda.shared.array(({len(table) + 1}, {threads}), F)",
         "    lane, part = cuda.threadIdx.x, cuda.blockIdx.y",
         "    n, m = points.shape[0], nodes.shape[0]",
         f"    i = cuda.blockIdx.x * {threads} + lane",
         "    own = i if i < n else n - 1  # threads beyond the last point fill tiles too",
         *(f"    {line}" for line in own),
+        *(f"    t{i} = F(t{i})" for i in given if single),
         *(f"    s{k} = 0.0" for k in range(len(made))),
         "    end = (part + 1) * share if (part + 1) * share < m else m",
         f"    for first in range(part * share, end, {threads}):",
         "        j = first + lane",
         "        if j < end:",
         *(f"            {line}" for line in other),
-        *(f"            tile[{k}, lane] = {name(graph, i, DEVICE)}" for k, i in enumerate(table)),
+        *(f"            tile[{k}, lane] = t{i}" for k, i in enumerate(table)),
         f"            tile[{len(table)}, lane] = masses[j]",
         "        cuda.syncthreads()",
+        *(f"        c{k} = F(0.0)" for k in range(len(made))),
         f"        for q in range({threads} if first + {threads} < end else end - first):",
-        *(f"            {name(graph, i, DEVICE)} = tile[{k}, q]" for k, i in enumerate(table)),
+        *(f"            t{i} = tile[{k}, q]" for k, i in enumerate(table)),
         *(f"            {line}" for line in inner),
-        *(f"            s{k} += tile[{len(table)}, q] * {name(graph, r, DEVICE)}" for k, r in enumerate(made)),
+        *(f"            c{k} += tile[{len(table)}, q] * {name(graph, r, dialect)}" for k, r in enumerate(made)),
+        *(f"        s{k} += c{k}" for k in range(len(made))),
         "        cuda.syncthreads()  # before the next tile takes its place",
         "    if i < n:",
         *(f"        out[part, {k}, i] = {SIGNS[p]!r} * s{k}" for k in range(len(made))),
@@ -78,11 +85,11 @@ def device_source(game: Expression, p: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def device_kernel(game: Expression, p: int) -> tuple[Callable[..., Any], int]:
+def device_kernel(game: Expression, p: int, single: bool = False) -> tuple[Callable[..., Any], int]:
     """(look, threads a block), not compiled; RuntimeError where no folder can hold the module."""
     from meanfield.games.kernels import load
 
-    source = device_source(game, p)
+    source = device_source(game, p, single)
     look, threads = load(source, "look"), load(source, "THREADS")
     if look is None or threads is None:
         raise RuntimeError('device="cuda" needs a folder for compiled kernels; set MEANFIELD_CACHE to one of your own')

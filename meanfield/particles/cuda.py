@@ -12,42 +12,9 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.flows import Flow
-from meanfield.games.base import Game
-from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
-from meanfield.particles import later
 
-DEVICES = ("cpu", "cuda")
 BLOCKS = 1024  # blocks of threads that keep any device busy: with few own points the opponent's are shared out
-
-
-def field(game: Game, flow: Flow, scheme: str, device: Any) -> Any:
-    """What gives the forces of a run: the game itself, or its forces on the device.
-
-    Raises ValueError for what has no device form, ImportError or RuntimeError where there is no device.
-    """
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
-    if device == "cpu":
-        return game
-    from meanfield.games.expressions import Expression
-
-    if isinstance(game, LowRank):
-        raise ValueError(
-            f'device="cuda" sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: '
-            'leave device at "cpu"'
-        )
-    if not isinstance(game, Expression):
-        raise ValueError(
-            f'device="cuda" is for losses given by a formula (games.expression), not for {game.name}, whose loss is '
-            "a Python function"
-        )
-    if later.needed(flow, scheme):
-        raise ValueError(
-            f'device="cuda" takes "euler" and "strang" steps of the paper\'s flows, not {flow}, {scheme!r}'
-        )
-    return Cuda(game)
 
 
 def target() -> Any:
@@ -68,15 +35,15 @@ def target() -> Any:
 
 
 class Cuda:
-    """In place of a game: its costs and gradients between atoms, computed on the device."""
+    """In place of a game: its costs and gradients between atoms, computed on the device; single: see `fields`."""
 
-    def __init__(self, game: Any) -> None:
+    def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.cuda import device_kernel
 
         self.game, self.cuda = game, target()
         self.kernels = []
         for p in (0, 1):
-            look, threads = device_kernel(game, p)
+            look, threads = device_kernel(game, p, single)
             self.kernels.append((self.cuda.jit(look), threads))
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:

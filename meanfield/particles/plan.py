@@ -13,8 +13,10 @@ from meanfield.games.base import Game
 from meanfield.manifolds import Sphere, Torus
 
 SCHEMES = ("euler", "strang", "mirror-prox")
-SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement", "device")
-LATER = {"device": "cpu"}  # settings that older results do not name, and what they mean by that
+DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
+# Settings that older results do not name, with what they mean by that.
+LATER = {"device": DEVICES[0], "precision": PRECISIONS[0]}
+SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement", *LATER)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Plan:
     placement: str
     every: int
     steps: int
-    device: str = "cpu"
+    device: str = DEVICES[0]
+    precision: str = PRECISIONS[0]
 
     @property
     def second_order(self) -> bool:
@@ -47,6 +50,10 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
     """Check the numbers of a run; ValueError names the nearest number of steps that would do."""
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    later = {key: rest.get(key, usual) for key, usual in LATER.items()}
+    for key, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        if later[key] not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, got {later[key]!r}")
     dt = real("step", step, 0.0, strict=True)
     steps = whole_steps("time", real("time", time, 0.0), dt)
     refine = whole("refine", rest["refine"])
@@ -61,7 +68,7 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
         rest["placement"],
         every,
         steps,
-        *(rest[key] for key in LATER),
+        **later,
     )
     ticks = steps * refine * (2 if plan.second_order else 1)
     if ticks >= 1 << 32:

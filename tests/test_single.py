@@ -1,0 +1,144 @@
+"""Single precision: where it follows double precision, what it refuses and that it is right to."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+import meanfield as mf
+from meanfield import fastmath
+from meanfield.games.single import pair_kernel32
+from meanfield.particles import fields
+from meanfield.particles.plan import PRECISIONS
+
+T1, S2 = mf.Torus(1), mf.Sphere(2)
+SADDLE = "exp(sin(x)) - exp(sin(y)) + 0.3*exp(cos(x - y))"
+FORMULAS = [
+    (SADDLE, T1),
+    ("log(2 + cos(x - y))*exp(sin(x)) + sqrt(3 - sin(2*x + y)) + tanh(cos(y))**3", T1),
+    ("1/(2.6 + cos(x - y) + 0.5*sin(2*x)) + abs(2 + sin(x - y)) + sin(x)", T1),
+    ("sin(exp(sin(x))*cos(y)) + cos(3*sin(x)*sin(y))", T1),
+    ("exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + log(2 + y1*x2)", S2),
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path_factory.getbasetemp() / "single"))
+
+
+def evaluated(function, x):
+    """A function at single-precision numbers, compiled in a loop."""
+
+    @njit(error_model="numpy", fastmath=False)
+    def run(x, out):
+        for i in range(len(x)):
+            out[i] = function(x[i])
+
+    out = np.empty(len(x), np.float32)
+    run(x, out)
+    return out
+
+
+def test_functions_in_single_precision_keep_their_bounds():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-1e4, 1e4, 200_000), rng.uniform(-4, 4, 200_000)]).astype(np.float32)
+    for ours, exact in ((fastmath.sin32, np.sin), (fastmath.cos32, np.cos)):
+        assert np.abs(evaluated(ours, x) - exact(x.astype(float))).max() < 1e-7
+    x = rng.uniform(-87.3, 88.7, 400_000).astype(np.float32)
+    exact = np.exp(x.astype(float))
+    assert (np.abs(evaluated(fastmath.exp32, x) - exact) / np.spacing(exact.astype(np.float32))).max() < 1.5
+    x = np.exp(np.concatenate([rng.uniform(-87, 88, 200_000), rng.uniform(-0.7, 0.7, 200_000)])).astype(np.float32)
+    exact = np.log(x.astype(float))
+    assert (np.abs(evaluated(fastmath.log32, x) - exact) <= 2e-7 * np.abs(exact)).all()
+    edges = np.array([np.inf, -np.inf, np.nan, 0.0, -88.0, 89.0], np.float32)
+    np.testing.assert_array_equal(evaluated(fastmath.exp32, edges), np.array([np.inf, 0, np.nan, 1, 0, np.inf]))
+    edges = np.array([0.0, -1.0, np.inf, np.nan, 1.0, 1e-40], np.float32)
+    np.testing.assert_array_equal(evaluated(fastmath.log32, edges), [-np.inf, np.nan, np.inf, np.nan, 0, -np.inf])
+
+
+@pytest.mark.parametrize(("text", "space"), FORMULAS, ids=[text[:12] for text, _ in FORMULAS])
+@pytest.mark.parametrize("sizes", [(7, 130), (300, 65)])
+def test_forces_are_those_of_double_precision_to_single_rounding(text, space, sizes):
+    game = mf.games.expression(text, space, space)
+    rng = np.random.default_rng(1)
+    x, y = (space.sample(n, rng) for n in sizes)
+    a, b = (w / w.sum() for w in map(rng.random, sizes))
+    single = pair_kernel32(game)(x, y, a, b)
+    for p, (own, other, w) in enumerate(((x, y, b), (y, x, a))):
+        for have, want in zip(single[p], game._plain(p, game.jet(p), own, other, w), strict=True):
+            error = np.abs(have - want).max() / np.abs(want).max()
+            assert 1e-11 < error < 2e-6
+
+
+def test_pairs_in_single_precision_fill_whole_vectors():
+    kernel = pair_kernel32(mf.games.expression(SADDLE))
+    x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
+    kernel(x, x, w, w)
+    lines = [line for text in kernel.inspect_asm().values() for line in text.splitlines()]
+    wide = sum(("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line) for line in lines)
+    assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
+
+
+def run(seed=0, flow=None, text=SADDLE, time=1.0, **options):
+    flow = flow or mf.Langevin(20.0)
+    game = mf.games.expression(text)
+    return mf.simulate(game, flow, mf.Start(), time, step=0.01, particles=200, seed=seed, progress=False, **options)
+
+
+@pytest.mark.parametrize("scheme", ["euler", "strang"])
+def test_a_langevin_run_follows_that_in_double_precision(scheme):
+    double, single, other = run(scheme=scheme), run(scheme=scheme, precision="float32"), run(seed=1, scheme=scheme)
+    assert single.provenance["precision"] == "float32" and "precision" not in double.provenance
+    for p in range(2):
+        moved = T1.distance(double[-1][p].points, single[-1][p].points)
+        assert 0 < moved.max() < 1e-5
+    ni = [mf.nikaido_isoda(run.game, *run[-1]).value for run in (double, single, other)]
+    assert abs(ni[1] - ni[0]) < 1e-6
+    assert abs(ni[2] - ni[0]) > 1e-3
+
+
+def test_a_run_in_single_precision_repeats_and_resumes_to_the_bit():
+    whole, again = run(precision="float32"), run(precision="float32")
+    half = run(time=0.5, precision="float32", save_every=0.01)
+    game = half.game
+    finished = mf.simulate(game, half.flow, None, 1.0, resume=half, progress=False)
+    assert finished.provenance["precision"] == "float32"
+    for p in range(2):
+        np.testing.assert_array_equal(whole[-1][p].points, again[-1][p].points)
+        np.testing.assert_array_equal(whole[-1][p].points, finished[-1][p].points)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "single"}, "precision must be one of float64, float32"),
+        ({"flow": mf.WassersteinFisherRao()}, r"player x has a reaction \(alpha = 1\).* 80% too large"),
+        ({"flow": mf.Flow(alpha=(0.0, 0.5), temperature=(0.1, 0.0))}, r"player y has a reaction \(alpha = 0.5\)"),
+        ({"flow": mf.MirrorDescent()}, "player x has a reaction"),
+        ({"flow": mf.Wasserstein()}, "player x has no noise"),
+        ({"flow": mf.Annealed(mf.Langevin(9.0), mf.Schedule("log"))}, 'takes "euler" and "strang" steps'),
+        ({"text": "sin(x - y)"}, "is low-rank"),
+        ({"text": "tanh(cos(x - y))"}, "gains nothing .* tanh of both players"),
+        ({"text": "(2 + cos(x - y))**1.3"}, "gains nothing .* broken power"),
+    ],
+    ids=["name", "both", "one", "mirror", "quiet", "annealed", "low-rank", "tanh", "power"],
+)
+def test_single_precision_is_refused_where_it_is_unsafe_or_useless(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(**{"precision": "float32", **options})
+
+
+def test_functions_are_refused():
+    game = mf.games.function(lambda x, y: np.cos(x[..., 0] - y[..., 0]), T1, T1)
+    with pytest.raises(ValueError, match="given by a formula"):
+        mf.simulate(game, mf.Langevin(9.0), mf.Start(), 0.1, step=0.01, particles=9, precision="float32")
+
+
+def test_algorithm_2_would_stall_where_double_precision_goes_on(monkeypatch):
+    """The reason given for the refusal, measured."""
+    monkeypatch.setattr(fields, "_check_noise", lambda flow: None)
+    game, flow = mf.games.expression(SADDLE), mf.WassersteinFisherRao()
+    options = dict(step=0.02, particles=50, save_every=20.0, progress=False)
+    ends = [mf.simulate(game, flow, mf.Start(), 120.0, **options, precision=name)[-1] for name in PRECISIONS]
+    double, single = (mf.nikaido_isoda(game, *end).value for end in ends)
+    assert double < 1e-10 and single > 5e-9
