@@ -10,11 +10,13 @@ A claim is a module of this folder:
     SABOTAGES           {what is broken: Settings} under which the claim must fail
 
 Parts are independent of one another, so that they run in several processes, and a stopped run goes on with the
-parts that are missing.
+parts that are missing. A change of the module's code other than `judge` and `draw` makes its parts anew; a change of
+the package does so with its version only: ask for --fresh.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import traceback
@@ -22,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -37,9 +39,11 @@ from validation.verdicts import FAILS, Verdict, overall
 
 CLAIMS = (
     "theorem1_fixed_point",
+    "theorem1_if",
     # the package's own
     "w2_surfaces",
     "schemes",
+    "schemes_surfaces",
     "concentration",
     "kills",
 )
@@ -86,12 +90,21 @@ def module(name: str) -> Any:
     return importlib.import_module(f"validation.{name}")
 
 
+@cache
+def source(name: str) -> str:
+    """A stamp of what a module computes with: its code without docstrings, `judge` and `draw`."""
+    tree = ast.parse(Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8"))
+    kept = [node for node in tree.body if getattr(node, "name", "") not in ("judge", "draw")]
+    return f"{crc32(''.join(map(ast.dump, kept[1:])).encode()):08x}"
+
+
 def tasks(parts: Mapping[str, Part], folder: Path) -> dict[str, Task]:
-    """The parts with their files; a part is its function and arguments, wherever else it may serve."""
+    """The parts with their files; a part is its function and arguments, and the code around it."""
     found = {}
     for name, part in parts.items():
         assert isinstance(part, partial), f"part {name} must be a functools.partial of a function with plain arguments"
-        made_with = [f"{part.func.__module__}.{part.func.__qualname__}", part.args, part.keywords]
+        func = part.func
+        made_with = [f"{func.__module__}.{func.__qualname__}", part.args, part.keywords, source(func.__module__)]
         made = key(made_with)
         found[name] = Task(folder / f"{name}-{crc32(made.encode()):08x}.npz", made, part)
     return found
