@@ -40,6 +40,8 @@ from validation.verdicts import FAILS, Verdict, overall
 CLAIMS = (
     "theorem1_fixed_point",
     "theorem1_if",
+    "discretisation",
+    "distance_and_dimension",
     # the package's own
     "w2_surfaces",
     "schemes",
