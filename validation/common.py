@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import numpy as np
 
 import meanfield as mf
+from meanfield.density import spherical
 from meanfield.games.base import Game
+from meanfield.meshes import Mesh
 
 
 def random_trigonometric(seed: int) -> Game:
@@ -13,3 +18,15 @@ def random_trigonometric(seed: int) -> Game:
     rng = np.random.default_rng(seed)
     modes = [(k, m) for k in range(-2, 3) for m in range(3) if (m, k) > (0, 0)]
     return mf.games.trigonometric([((k,), (m,), *rng.standard_normal(2)) for k, m in modes])
+
+
+@lru_cache(maxsize=4)
+def quadrature_mesh(n: int) -> Mesh:
+    """A product quadrature of S^2 as a mesh without faces: integrals of harmonics up to degree 2n - 1 are exact."""
+    points, weights = spherical.quadrature(n)
+    return Mesh(mf.Sphere(2), points, weights, np.empty((0, 2), np.int64), np.empty(0), np.empty((0, 3)))
+
+
+def label(*words: object) -> str:
+    """A part's name, fit for a file."""
+    return re.sub(r"[^\w.]+", "_", "_".join(map(str, words)))

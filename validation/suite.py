@@ -39,10 +39,13 @@ from validation.verdicts import FAILS, Verdict, overall
 
 CLAIMS = (
     "theorem1_fixed_point",
+    "theorem1_epsilon",
     "theorem1_if",
+    "theorem2",
     "discretisation",
     "distance_and_dimension",
     # the package's own
+    "cures",
     "w2_surfaces",
     "schemes",
     "schemes_surfaces",

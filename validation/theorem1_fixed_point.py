@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from meanfield.density import spherical
 from meanfield.density.solve import build
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
-from validation.common import random_trigonometric
+from validation.common import label, quadrature_mesh, random_trigonometric
 from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, below
@@ -100,14 +100,8 @@ SABOTAGES = {
 
 def meshes(game: Game, cells: int) -> tuple[Mesh, Mesh]:
     """Grids of tori; on S^2 a product quadrature, on which integrals of harmonics are exact."""
-    x, y = (_quadrature(cells + 8) if isinstance(M, mf.Sphere) else mf.mesh(M, cells) for M in game.manifolds)
+    x, y = (quadrature_mesh(cells + 8) if isinstance(M, mf.Sphere) else mf.mesh(M, cells) for M in game.manifolds)
     return x, y
-
-
-@lru_cache(maxsize=4)
-def _quadrature(n: int) -> Mesh:
-    points, weights = spherical.quadrature(n)
-    return Mesh(mf.Sphere(2), points, weights, np.empty((0, 2), np.int64), np.empty(0), np.empty((0, 3)))
 
 
 def gibbs(energy: Array, mesh: Mesh) -> Array:
@@ -231,11 +225,6 @@ def parts(s: Settings) -> dict[str, Part]:
         for start in STARTS:
             found[label(name, beta, start)] = partial(settled, name, beta, cells, start, *wrong)
     return found
-
-
-def label(name: str, beta: float, what: str) -> str:
-    """A part's name, fit for a file."""
-    return f"{name}_{beta:g}_{what}".replace(" ", "_").replace("^", "")
 
 
 def fitted_rate(held: Data) -> float:
