@@ -215,8 +215,10 @@ NO_MESH = (np.zeros((1, 3)), np.full(1, 0.25 / np.pi), np.empty((0, 2), dtype=np
            np.empty((0, 3)), np.empty(0), np.zeros(2, dtype=np.int64), np.empty(0, dtype=np.int64))  # fmt: skip
 
 
-def sphere_w2_squared(points: Array, weights: Array, nodes: Array | None, masses: Array | None) -> float:
+def sphere_transport(points: Array, weights: Array, nodes: Array | None, masses: Array | None) -> tuple[float, Array]:
     """An upper bound of W2^2 on S^2 between atoms and the uniform law (nodes None) or a Voronoi mesh's density.
+
+    And the atoms' prices (n,) for the cost -2 log cos d.
 
     points (n, 3), weights (n,) > 0; nodes (N, 3) of the mesh and masses (N,) of its cells. The bound is
     d^2 on the optimal plan of the cost -2 log cos d. Raises NotConverged.
@@ -243,7 +245,7 @@ def sphere_w2_squared(points: Array, weights: Array, nodes: Array | None, masses
         return Cells(mass, second, laguerre.starts, laguerre.columns, edge[laguerre.arc])
 
     psi, now = newton(cells, b, np.zeros(len(y)), what, TOLERANCE)
-    return dual_value(psi, b, now)
+    return dual_value(psi, b, now), psi[place.ravel()]
 
 
 def _areas(grid: Diagram) -> Array:

@@ -14,7 +14,7 @@ d = x_j - x_i cuts nothing of a polygon within rho of c when
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from meanfield.metrics.polygons import clip, integrate
 from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
 
 Index = NDArray[np.int64]
+STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled
 
 
@@ -200,62 +201,57 @@ def image_gap(x: Array, i: int, j: int, P: Array, k: int, l: int) -> float:
     return np.sqrt(a * a + b * b)
 
 
-def torus_w2_squared(points: Array, weights: Array, density: Array) -> float:
+def torus_w2_squared(points: Array, weights: Array, density: Array, prices: Array | None = None) -> float:
     """W2^2 on the unit torus between sum_i weights_i delta(points_i) and a piecewise-constant density.
 
     points (n, 2) in [0, 1)^2, weights (n,) > 0; density (A, B) on cells centred at (k/A, l/B). Exact to
-    rounding. Where Newton fails from Voronoi cells it follows `easier` densities from even to the one
-    wanted; a density with holes is filled up to 1e-14 of its mean, which moves W2^2 by less than 1e-14.
+    rounding. Newton starts from Voronoi cells, or from prices (n,) of the atoms that are nearly optimal: a
+    density with holes needs them, and is filled up to 1e-14 of its mean, which moves W2^2 by less than 1e-14.
     Raises NotConverged.
     """
-    x, b = merged(points, weights)
+    x, b, place = merged(points, weights)
     tree, hints, what = boxes(x), near(x), f"W2 on T^2 of {len(x)} atoms"
-    exact = density / density.mean()
+    rho = density / density.mean()
 
-    def settle(rho: Array, psi: Array, tolerance: float) -> tuple[Array, Cells]:
-        def cells(psi: Array) -> Cells:
-            nonlocal hints
-            raise_to(tree, psi)
-            mass, second, starts, columns, edge = laguerre(x, psi, tree, rho, *hints)
-            hints = starts, columns
-            return Cells(mass, second, starts, columns, edge)
-
-        return newton(cells, b, psi, what, tolerance)
+    def cells(psi: Array) -> Cells:
+        nonlocal hints
+        raise_to(tree, psi)
+        mass, second, starts, columns, edge = laguerre(x, psi, tree, rho, *hints)
+        hints = starts, columns
+        return Cells(mass, second, starts, columns, edge)
 
     psi = np.zeros(len(x))
-    if exact.min() > FULL:
-        try:
-            psi, now = settle(exact, psi, TOLERANCE)
-            return dual_value(psi, b, now)
-        except NotConverged:
-            psi, hints = np.zeros(len(x)), near(x)
-    for rho in easier(exact):
-        psi, _ = settle(rho / rho.mean(), psi, 1e-2)
-    rho = np.maximum(exact, FULL)
-    psi, now = settle(rho / rho.mean(), psi, TOLERANCE)
+    if prices is None and rho.min() <= FULL:
+        raise NotConverged(f"{what}: the density has holes")
+    if prices is not None:
+        psi[place] = prices
+        psi = opened(cells, psi, b)
+        rho = np.maximum(rho, FULL)
+        rho /= rho.mean()
+    psi, now = newton(cells, b, psi, what, TOLERANCE, STEPS)
     return dual_value(psi, b, now)
 
 
-def easier(density: Array) -> Iterator[Array]:
-    """Densities on the way from even to `density`: blurred less and less, then filled less and less."""
-    A, B = density.shape
-    k2 = np.add.outer(np.fft.fftfreq(A, 1 / A) ** 2, np.fft.fftfreq(B, 1 / B) ** 2)
-    modes = np.fft.fft2(density)
-    width, level = 0.3, 1e-2
-    while width > 0.5 / min(A, B):
-        yield np.maximum(np.fft.ifft2(modes * np.exp(-2 * (np.pi * width) ** 2 * k2)).real, level)
-        width *= 0.7
-    while level > FULL:
-        yield np.maximum(density, level)
-        level *= 0.1
+def opened(cells: Callable[[Array], Cells], psi: Array, target: Array) -> Array:
+    """Potentials raised, little by little, where a cell holds less than a hundredth of its mass."""
+    rise = np.full(len(psi), 1e-8)
+    for _ in range(60):
+        poor = cells(psi).masses < 1e-2 * target
+        if not poor.any():
+            break
+        psi = psi + np.where(poor, rise, 0.0)
+        rise = np.where(poor, 2 * rise, rise)
+    return psi
 
 
-def merged(points: Array, weights: Array) -> tuple[Array, Array]:
-    """Points in Morton's order, those at one place made one (two would both claim its cell)."""
+def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
+    """Points in Morton's order, those at one place made one (two would both claim its cell), and where each went."""
     x, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(x))
     order = curve_order(x, 0.0, 1.0)
-    return np.ascontiguousarray(x[order]), b[order] / b.sum()
+    back = np.empty(len(x), dtype=np.int64)
+    back[order] = np.arange(len(x))
+    return np.ascontiguousarray(x[order]), b[order] / b.sum(), back[place.ravel()]
 
 
 def near(x: Array, count: int = 13) -> tuple[Index, Index]:

@@ -78,8 +78,13 @@ NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targ
 
 
 def newton(
-    cells: Callable[[Array], Cells], target: Array, psi: Array, what: str, tolerance: float = TOLERANCE
-) -> tuple[Array, Cells]:
+    cells: Callable[[Array], Cells],
+    target: Array,
+    psi: Array,
+    what: str,
+    tolerance: float = TOLERANCE,
+    steps: int = STEPS,
+) -> tuple[Array, Cells]:  # fmt: skip
     """Potentials psi (n,) whose Laguerre cells have masses `target`, by damped Newton, and those cells.
 
     The dual is concave with gradient target - masses (Kitagawa, Merigot, Thibert 2019). While some masses
@@ -89,7 +94,7 @@ def newton(
     must fall by a share of what the step promises. Raises NotConverged, never returns short of `tolerance`.
     """
     now, stride = cells(psi), np.log(8.0)
-    for _ in range(STEPS):
+    for _ in range(steps):
         if not (now.masses > 0).all():
             raise NotConverged(f"{what}: {int((now.masses <= 0).sum())} cells hold no mass")
         error = float(np.abs(target - now.masses).sum())
@@ -107,7 +112,7 @@ def newton(
         if not near:
             stride = float(np.clip(stride * (2.0 if t == 1 else 0.5 if t < 0.3 else 1.0), 0.1, 5.0))
         psi, now = psi + t * d, new
-    raise NotConverged(f"{what}: {STEPS} Newton steps leave the marginals off by {error:.2e} in total")
+    raise NotConverged(f"{what}: {steps} Newton steps leave the marginals off by {error:.2e} in total")
 
 
 def direction(now: Cells, aim: Array, tolerance: float) -> Array:

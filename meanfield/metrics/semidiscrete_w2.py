@@ -4,32 +4,64 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
+from meanfield.metrics.semidiscrete import TOLERANCE
+from meanfield.metrics.wasserstein import Transport
+
+ATTEMPTS = 3
 
 
-def semidiscrete_w2_squared(atoms: Measure, density: Density) -> float:
+def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = True) -> Transport:
     """W2^2 on T^2 (exact) or S^2 (upper bound) between atoms and a piecewise-constant density.
 
-    Raises ValueError for meshes other than the equidistant grid of T^2 and Voronoi cells of S^2, NotConverged.
+    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant grid of
+    T^2 and Voronoi cells of S^2, NotConverged.
     """
     held = atoms.masses > 0
-    x, weights = atoms.points[held], atoms.masses[held]
+    atoms = Measure(atoms.points[held], atoms.masses[held] / atoms.masses.sum(), atoms.manifold)
     mesh = density.mesh
     if isinstance(atoms.manifold, Torus):
-        from meanfield.metrics.laguerre_torus import torus_w2_squared
-
-        period = atoms.manifold.period
-        return torus_w2_squared(np.mod(x / period, 1.0), weights, _grid(density)) * period**2
+        squared = _on_torus(atoms, density)
+        return Transport(squared, "semidiscrete", True, "", squared, squared, TOLERANCE)
     if mesh.radius is None:
         raise ValueError(f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}")
-    from meanfield.metrics.laguerre_sphere import sphere_w2_squared
+    from meanfield.metrics.laguerre_sphere import sphere_transport
 
-    heights = density.values
-    if heights.max() - heights.min() <= 1e-13 * heights.max():
-        return sphere_w2_squared(x, weights, None, None)
-    return sphere_w2_squared(x, weights, mesh.nodes, density.masses / density.masses.sum())
+    heights, nodes, masses = density.values, None, None
+    if heights.max() - heights.min() > 1e-13 * heights.max():
+        nodes, masses = mesh.nodes, density.masses / density.masses.sum()
+    upper, prices = sphere_transport(atoms.points, atoms.masses, nodes, masses)
+    lower = 0.0
+    if bounded:
+        from meanfield.metrics.elements import MOST, cut, dual_bound, parts_for
+
+        lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
+    note = "an upper bound, see `w2_details`"
+    return Transport(upper, "semidiscrete", False, note, min(lower, upper), upper, TOLERANCE)
+
+
+def _on_torus(atoms: Measure, density: Density) -> float:
+    """Newton from Voronoi cells; failing that, from the prices of exact transport from ever smaller elements."""
+    from meanfield.metrics.laguerre_torus import torus_w2_squared
+
+    grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]
+    x = np.mod(atoms.points / period, 1.0)
+    try:
+        return torus_w2_squared(x, atoms.masses, grid) * period**2
+    except NotConverged:
+        pass
+    from meanfield.metrics.elements import bounds, cut, parts_for, wanted
+
+    parts = parts_for(density, wanted(atoms))
+    for attempt in range(ATTEMPTS):
+        prices = bounds(atoms, cut(density, parts << attempt), "geodesic").prices / period**2
+        try:
+            return torus_w2_squared(x, atoms.masses, grid, prices) * period**2
+        except NotConverged as error:
+            last = error
+    raise last
 
 
 def _grid(density: Density) -> Array:

@@ -140,19 +140,19 @@ class Basis:
 
 
 def cheapest_arcs(
-    a: Atoms, b: Atoms, v: Array, G: Array | None, kind: int, period: float, count: int, below: Array | None = None
+    x: Array, b: Atoms, v: Array, G: Array | None, kind: int, period: float, count: int, below: Array | None = None
 ) -> tuple[Array, Index]:
-    """For each of a's points the `count` least c_ij - v_j (n, count), below given values, and where; -1 for none.
+    """For each of x (n, a) the `count` least c_ij - v_j (n, count), below given values, and where; -1 for none.
 
     G (m, a): about the gradient of v; the better it is the fewer boxes are opened.
     """
     from meanfield.metrics.costs import cheapest, lift
 
     low, high = b.tree
-    start = np.full(len(a.x), np.inf) if below is None else below
+    start = np.full(len(x), np.inf) if below is None else below
     slope, top = np.zeros(low.shape), np.empty(len(low))
     lift(b.x, v, np.zeros(b.x.shape) if G is None else G, low, high, slope, top)
-    return cheapest(a.x, start, b.x, v, low, high, slope, top, kind, period, min(count, len(b.x)))  # type: ignore[no-any-return]
+    return cheapest(x, start, b.x, v, low, high, slope, top, kind, period, min(count, len(b.x)))  # type: ignore[no-any-return]
 
 
 def grouped(a: Atoms) -> tuple[Atoms, Index]:
@@ -174,11 +174,11 @@ def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, In
     if max(n, m) > SMALL:
         (a_groups, a_starts), (b_groups, b_starts) = grouped(a), grouped(b)
         coarse, _, _, _ = solved(a_groups, b_groups, kind, period, 1e-9, COARSE_ROUNDS)
-        value, at = cheapest_arcs(b, a_groups, *coarse.sender_prices(), kind, period, 1)
+        value, at = cheapest_arcs(b.x, a_groups, *coarse.sender_prices(), kind, period, 1)
         v, G = value[:, 0], gradients(a_groups.x, b.x, at[:, 0], kind, period)
-    value, heads = cheapest_arcs(a, b, v, G, kind, period, NEAR)
+    value, heads = cheapest_arcs(a.x, b, v, G, kind, period, NEAR)
     G = None if coarse is None else gradients(b.x, a.x, heads[:, 0], kind, period)
-    _, tails = cheapest_arcs(b, a, value[:, 0].copy(), G, kind, period, NEAR)
+    _, tails = cheapest_arcs(b.x, a, value[:, 0].copy(), G, kind, period, NEAR)
     rows = np.repeat(np.arange(n), heads.shape[1])
     keys = np.concatenate([rows * m + heads.ravel(), (tails * m + np.arange(m)[:, None]).ravel()])
     if coarse is None:
@@ -204,7 +204,7 @@ def solved(
         more, least = basis.optimise(keys, tolerance)
         pivots += more
         u = basis.price[: len(a.x)]
-        found, at = cheapest_arcs(a, b, *basis.receiver_prices(), kind, period, 4, u + least)
+        found, at = cheapest_arcs(a.x, b, *basis.receiver_prices(), kind, period, 4, u + least)
         new = (at >= 0) & (found < u[:, None] - 8 * least)
         if not new.any():
             return basis, np.minimum(found[:, 0], u), round_ + 1, pivots
