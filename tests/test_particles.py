@@ -11,10 +11,12 @@ from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.particles.blocks import flat, player
 from meanfield.particles.ensemble import ensemble
+from meanfield.particles.frames import frame, spherical
 from meanfield.particles.kernels import settle
 from meanfield.particles.noise import normals
 from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
+from meanfield.particles.singles import singles
 
 FLOWS = {
     "Wasserstein": mf.Wasserstein(),
@@ -152,10 +154,24 @@ def test_kernel_forces_are_the_games(game):
     run = _Run(game, mf.Wasserstein(), make_plan(time=0, step=1e-5, particles=n, seed=0, **settings), 0.0, None)
     run.begin(start)
     for p, (U, G) in enumerate(run.forces()):
+        G = run.frame.back(p, G)
         me, other = run.saved[p][0], run.saved[1 - p][0]
         cost, slope = game.cost(p, me.points, other), game.gradient(p, me.points, other)
         np.testing.assert_allclose(U.ravel()[: n[p]], cost, rtol=0, atol=1e-13 * max(1, abs(cost).max()))
         np.testing.assert_allclose(flat(G, n[p]), slope, rtol=0, atol=1e-13 * max(1, abs(slope).max()))
+
+
+def drawn(game, flow, p, n, tick, seed):
+    """The normals (n, a) of a tick; those of games on spheres are drawn along the axes in which these move."""
+    d = game.manifolds[p].ambient
+    if not spherical(game):
+        xi = np.empty((d, n + n % 2))
+        for k in range(d):
+            normals(xi[k], 0, tick, 2 * k + p, 0, np.uint64(seed), 1)
+        return xi[:, :n].T
+    xi, E = np.empty((d + d % 2, -(-n // 16) * 16)), frame(game, flow).axes[p]
+    singles(xi, xi.shape[1], 0, tick, p, 0, np.uint64(seed), 1)
+    return xi[:d, :n].T if E is None else xi[:d, :n].T @ E.T
 
 
 def listing(game, flow, tr, step, steps, seed):
@@ -169,10 +185,8 @@ def listing(game, flow, tr, step, steps, seed):
         ends = []
         for p, rates in enumerate(flow.players):
             z, M = mu[p].points, game.manifolds[p]
-            xi = np.empty((z.shape[1], len(z) + len(z) % 2))
-            for k in range(len(xi)):
-                normals(xi[k], 0, t, 2 * k + p, 0, np.uint64(seed), 1)
-            noise = np.sqrt(2 * rates.gamma * rates.temperature * step) * M.project(z, xi[:, : len(z)].T)
+            xi = drawn(game, flow, p, len(z), t, seed)
+            noise = np.sqrt(2 * rates.gamma * rates.temperature * step) * M.project(z, xi)
             z = M.retract(z, -rates.gamma * step * game.gradient(p, z, mu[1 - p]) + noise)
             v = w[p] * np.exp(-rates.alpha * step * game.cost(p, mu[p].points, mu[1 - p]))
             ends.append((z, v / v.sum()))

@@ -13,6 +13,7 @@ from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
+from meanfield.particles.frames import spherical
 from meanfield.particles.kernels import LANES, Player, State, exponentials
 from meanfield.particles.noise import initial_generator
 from meanfield.particles.product import TILE
@@ -70,7 +71,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
     modes, top, squares = np.zeros((0, 1), dtype=np.int64), np.full(1, -1), False
     if compiled(game):
         basis: Any = game.bases[p]  # type: ignore[attr-defined]
-        matrix = basis.S if sphere else basis.waves
+        matrix = form(basis.S) if sphere else basis.waves
         coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined]
         if sphere:
             d = manifold.ambient
@@ -93,7 +94,14 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
         np.uint64(seed),
         replica,
         refine,
+        spherical(game),
     )
+
+
+def form(S: Array) -> Array:
+    """S (d, d), or its diagonal (1, d) where the rest is zero."""
+    diagonal = np.diag(S)
+    return S if (S - np.diag(diagonal)).any() else diagonal[None]
 
 
 def tabulated(modes: Array) -> tuple[Any, Any]:

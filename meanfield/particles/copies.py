@@ -21,7 +21,7 @@ from meanfield.games.base import SIGNS, Game
 from meanfield.games.lowrank import LowRank
 from meanfield.jit import kernel
 from meanfield.measures import Measure
-from meanfield.particles import later, lowrank, pairwise
+from meanfield.particles import later, lowrank, pairwise, spheres
 from meanfield.particles.blocks import blocked, flat
 from meanfield.particles.kernels import (
     Player,
@@ -156,8 +156,12 @@ class _Copies(_Run):
         for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
             r, m, means = scratch(me, s), lowrank.middle(s), self.drive.means[p][rows]
             if self.compiled:
-                C = self.drive.coefficients[p][rows]
-                self.grown[p] += march(self.plan.second_order, me, s, m, r, C, means, self.done)
+                C = self.frame.coefficients(p, self.drive.coefficients[p][rows])
+                if self.fused:
+                    own = spheres.side(me, self.players[1 - p])
+                    self.grown[p] += spheres.follow(own, s, C, means, self.done)
+                else:
+                    self.grown[p] += march(self.plan.second_order, me, s, m, r, C, means, self.done)
                 continue
             for k, row in enumerate(rows, self.done):
                 self.grown[p] += self._step(p, k, row, m, r)
@@ -179,8 +183,9 @@ class _Copies(_Run):
 
     def _costs(self, p: int, s: State, row: int) -> tuple[Array, Array]:
         """Costs (blocks, lanes) and gradients (blocks, a, lanes) against a saved state."""
-        U, G = self.drive.costs(p, flat(s.x, self.plan.particles[p]), row)
-        return blocked(U[:, None])[:, 0, :].copy(), blocked(G)
+        points = flat(self.frame.back(p, s.x), self.plan.particles[p])
+        U, G = self.drive.costs(p, points, row)
+        return blocked(U[:, None])[:, 0, :].copy(), self.frame.into(p, blocked(G))
 
     def forces(self) -> pairwise.Forces:
         if not len(self.rows):
@@ -197,10 +202,10 @@ class _Copies(_Run):
             found.append((U, G))
         return found
 
-    def save(self) -> tuple[float, Measure, Measure]:
+    def save(self, placed: list[State] | None = None) -> tuple[float, Measure, Measure]:
         if self.flow.reacts:
             self.records["mass"].append(np.exp(self.grown))
-        return super().save()
+        return super().save(placed)
 
     def trajectory(self) -> Trajectory:
         made = super().trajectory()

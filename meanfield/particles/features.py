@@ -23,7 +23,12 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
     """
     apart()
     if sphere:
-        product(matrix, x, F)
+        if len(matrix) > 1:
+            product(matrix, x, F)
+            return
+        for k in range(len(x)):
+            for i in range(x.shape[1]):
+                F[k, i] = matrix[0, k] * x[k, i]
         return
     J = len(modes)
     if len(P) == 0 and top[0] >= 0:

@@ -18,6 +18,7 @@ from meanfield.jit import apart, fma, kernel
 from meanfield.particles.features import add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
 from meanfield.particles.product import product
+from meanfield.particles.singles import rows, singles
 
 LANES = 112  # a multiple of product.TILE; rows a power of two apart would share few places of the first cache
 KEPT = 1 << 15  # features of all blocks are kept from moments to forces when no more numbers than this
@@ -29,7 +30,7 @@ class Player(NamedTuple):
     number: int
     sphere: bool
     period: float
-    matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere
+    matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere, (1, d) where it is diagonal
     modes: Array  # (J, d) whole numbers, the wave vectors over 2 pi / period; empty on a sphere
     top: Array  # (d,) the highest power of each angle that is tabulated, -1 for none
     squares: bool  # whether the opponent asks for the means of the squared coordinates of a sphere
@@ -40,6 +41,7 @@ class Player(NamedTuple):
     seed: np.uint64
     replica: int
     refine: int
+    single: bool  # whether the noise is that of `meanfield.particles.singles`
 
 
 class Scratch(NamedTuple):
@@ -186,8 +188,11 @@ def settle(me: Player, x: Array, t: Array) -> None:
 
 @kernel(counted=False)
 def draw(me: Player, x: Array, b: int, tick: int, Z: Array) -> None:
-    """Standard normals Z (a, lanes) in the space around the particles of block b."""
-    fill(Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+    """Standard normals Z (a or more, lanes) in the space around the particles of block b."""
+    if me.single:
+        singles(Z, x.shape[1], b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+    else:
+        fill(Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
 
 
 @kernel(counted=False)
@@ -247,7 +252,7 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
         draw(me, x, b, tick, r.Z)
         if me.sphere:
             project(x, r.Z, r.t)
-        geodesic(me, x, scale, r.Z, r.t, r.u)
+        geodesic(me, x, scale, r.Z[: len(x)], r.t, r.u)
         settle(me, x, r.t)
 
 
@@ -359,9 +364,10 @@ def scratch(me: Player, s: State) -> Scratch:
     """Room for the kernels of one player."""
     blocks, d, n = s.x.shape
     J, K = len(me.modes), len(me.map)
-    rows = len(me.matrix) if me.sphere else 2 * J
-    keep = blocks if me.sphere or blocks * rows * n <= KEPT else 1
+    height = d if me.sphere else 2 * J
+    keep = blocks if me.sphere or blocks * height * n <= KEPT else 1
     ladder = d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    shapes = ((keep, rows, n), (powers, n), (1 + d, n), (d, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
+    drawn = rows(d, me.refine) if me.single else d
+    shapes = ((keep, height, n), (powers, n), (1 + d, n), (drawn, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
     return Scratch(*map(np.zeros, shapes))

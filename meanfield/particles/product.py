@@ -17,72 +17,50 @@ from numba.extending import intrinsic
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
+from meanfield.particles.vectors import DOUBLE, WORD, constant, everywhere, fused, place, vector
 
 TILE = 16  # lanes come in multiples of it
 _WIDTH = 8
-_DOUBLES = ir.VectorType(ir.DoubleType(), _WIDTH)
+_ROWS = 4
+_DOUBLES = vector(DOUBLE, _WIDTH)
 
 
-def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """out[k + q, i : i + TILE] = sum_m A[k + q, m] F[m, i : i + TILE] for q < rows; rows past the last repeat it."""
+def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     A, F, out = (context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:3], args[:3], strict=True))
-    k, i = args[3:]
-    one = ir.Constant(k.type, 1)
+    k, i, j = args[3:]
     height, columns = cgutils.unpack_tuple(builder, A.shape)
-    lanes = cgutils.unpack_tuple(builder, F.shape)[1]
-    last = builder.sub(height, one)
+    lanes, width = (cgutils.unpack_tuple(builder, a.shape)[1] for a in (F, out))
+    last = builder.sub(height, ir.Constant(WORD, 1))
     own = []
-    for q in range(rows):
-        row = builder.add(k, ir.Constant(k.type, q))
+    for q in range(_ROWS):
+        row = builder.add(k, ir.Constant(WORD, q))
         own.append(builder.select(builder.icmp_signed("<", row, last), row, last))
-    zero = ir.Constant(_DOUBLES, [0.0] * _WIDTH)
+    zero = constant(_DOUBLES, 0.0)
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(0, TILE, _WIDTH)] for _ in own]
 
-    def place(base: Any, row: Any, v: int) -> Any:
-        index = builder.add(builder.mul(row, lanes), builder.add(i, ir.Constant(k.type, v * _WIDTH)))
-        return builder.bitcast(builder.gep(base, [index]), _DOUBLES.as_pointer())
+    def at(array: Any, row: Any, long: Any, first: Any, v: int) -> Any:
+        offset = builder.add(builder.mul(row, long), builder.add(first, ir.Constant(WORD, v * _WIDTH)))
+        return place(builder, array.data, offset, _DOUBLES)
 
     with cgutils.for_range(builder, columns) as loop:
-        vectors = [builder.load(place(F.data, loop.index, v), align=8) for v in range(TILE // _WIDTH)]
+        vectors = [builder.load(at(F, loop.index, lanes, i, v), align=8) for v in range(TILE // _WIDTH)]
         for row, kept in zip(own, sums, strict=True):
             number = builder.load(builder.gep(A.data, [builder.add(builder.mul(row, columns), loop.index)]))
-            everywhere = _everywhere(builder, number)
-            for vector, held in zip(vectors, kept, strict=True):
-                builder.store(_fused(builder, everywhere, vector, builder.load(held)), held)
+            factor = everywhere(builder, number, _WIDTH)
+            for part, held in zip(vectors, kept, strict=True):
+                builder.store(fused(builder, factor, part, builder.load(held)), held)
     for row, kept in zip(own, sums, strict=True):
         for v, held in enumerate(kept):
-            builder.store(builder.load(held), place(out.data, row, v), align=8)
+            builder.store(builder.load(held), at(out, row, width, j, v), align=8)
     return context.get_dummy_value()
 
 
-def _everywhere(builder: Any, number: Any) -> Any:
-    """A vector of one number."""
-    none = ir.Constant(_DOUBLES, ir.Undefined)
-    first = builder.insert_element(none, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, none, ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), [0] * _WIDTH))
-
-
-def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c of vectors, in one rounding."""
-    module = builder.module
-    kind = ir.FunctionType(_DOUBLES, [_DOUBLES] * 3)
-    return builder.call(cgutils.get_or_insert_function(module, kind, f"llvm.fma.v{_WIDTH}f64"), [a, b, c])
-
-
-def _signature(A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
+@intrinsic  # type: ignore[untyped-decorator]
+def _four(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
+    """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, ..., k + 3; rows past the last repeat it."""
     if any(t.layout != "C" or t.ndim != 2 or t.dtype != types.float64 for t in (A, F, out)):
         return None
-    return types.none(A, F, out, types.int64, types.int64)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _four(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
-    return _signature(A, F, out, k, i), lambda *given: _emit(4, *given)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _one(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any) -> Any:
-    return _signature(A, F, out, k, i), lambda *given: _emit(1, *given)
+    return types.none(A, F, out, types.int64, types.int64, types.int64), _emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -101,18 +79,18 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     arrays = {k: context.make_array(signature.args[k])(context, builder, args[k]) for k in (0, 4, 7)}
     lanes = cgutils.unpack_tuple(builder, arrays[0].shape)[1]
 
-    def place(array: int, row: int, v: int) -> Any:
-        start = builder.add(builder.mul(args[row], lanes), builder.add(args[10], ir.Constant(lanes.type, v * _WIDTH)))
-        return builder.bitcast(builder.gep(arrays[array].data, [start]), _DOUBLES.as_pointer())
+    def at(array: int, row: int, v: int) -> Any:
+        start = builder.add(builder.mul(args[row], lanes), builder.add(args[10], ir.Constant(WORD, v * _WIDTH)))
+        return place(builder, arrays[array].data, start, _DOUBLES)
 
-    sign = _everywhere(builder, args[3])
+    sign = everywhere(builder, args[3], _WIDTH)
     for v in range(TILE // _WIDTH):
-        a, b, c, d = (builder.load(place(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6)))
+        a, b, c, d = (builder.load(at(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6)))
         b = builder.fmul(b, sign)
-        real = _fused(builder, a, c, builder.fneg(builder.fmul(b, d)))
-        imaginary = _fused(builder, b, c, builder.fmul(a, d))
-        builder.store(real, place(7, 8, v), align=8)
-        builder.store(imaginary, place(7, 9, v), align=8)
+        real = fused(builder, a, c, builder.fneg(builder.fmul(b, d)))
+        imaginary = fused(builder, b, c, builder.fmul(a, d))
+        builder.store(real, at(7, 8, v), align=8)
+        builder.store(imaginary, at(7, 9, v), align=8)
     return context.get_dummy_value()
 
 
@@ -120,13 +98,16 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 def product(A: Array, F: Array, out: Array) -> None:
     """out = A F for A (r, K), F (K, lanes), lanes a multiple of TILE; all in C order."""
     apart()
-    r = A.shape[0]
-    whole = 4 * ((r + 1) // 4)  # three rows left over are done as four
     for i in range(0, F.shape[1], TILE):
-        for k in range(0, whole, 4):
-            _four(A, F, out, k, i)
-        for k in range(whole, r):
-            _one(A, F, out, k, i)
+        for k in range(0, len(A), _ROWS):
+            _four(A, F, out, k, i, i)
+
+
+@kernel(counted=False)
+def strip(A: Array, F: Array, i: int, out: Array) -> None:
+    """out (r, TILE) = A F[:, i : i + TILE]."""
+    for k in range(0, len(A), _ROWS):
+        _four(A, F, out, k, i, 0)
 
 
 # A sum over columns may be reordered, or it would run one addition at a time.

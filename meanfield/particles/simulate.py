@@ -14,9 +14,10 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles import later, lowrank, pairwise
+from meanfield.particles import later, lowrank, pairwise, spheres, tones
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.fields import field
+from meanfield.particles.frames import Frame, frame
 from meanfield.particles.kernels import State
 from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, check_memory, make_plan
 from meanfield.progress import bar
@@ -81,8 +82,9 @@ def simulate(
     stop(t, mu_x, mu_y) ends the run early when true; callback(t, mu_x, mu_y) looks on. progress: a bar,
     by default when standard error is a terminal. device: "cuda" sums over pairs on a graphics processor, for
     losses given by a formula that are not low-rank; the rest of the step stays as it is (`meanfield.particles.cuda`).
-    precision: "float32" looks at the pairs of such losses in single precision, about three times as fast, for
-    Langevin flows alone, whose noise covers the rounding (`meanfield.particles.fields`); states stay double.
+    precision: "float32" looks at the pairs of such losses in single precision, about three times as fast, and at
+    the modes of trigonometric games on circles, for Langevin flows alone, whose noise covers the rounding
+    (`meanfield.particles.fields`); states stay double.
 
     resume: a trajectory to go on from, up to the final time `time`, to the bits of an uninterrupted run. It
     keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
@@ -93,7 +95,9 @@ def simulate(
 
     The trajectory's state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a
     weight moves, "mean_weights": at each save the weights averaged over the steps before it, each step
-    counting with the weights it started from (at time zero the weights themselves).
+    counting with the weights it started from (at time zero the weights themselves). Runs that move along other
+    axes than the game's (see `meanfield.particles.frames`) keep these and the positions along them: "axes_x",
+    "axes_y", "framed".
 
     Raises ValueError for numbers that do not fit, for a flow with temperature and reaction in one player,
     and for an unstable step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the
@@ -166,12 +170,10 @@ class _Run:
 
     def __init__(self, game: Game, flow: Flow, plan: Plan, memory: float, diagnostics: Any) -> None:
         self.game, self.flow, self.plan, self.memory = game, flow, plan, memory
-        shared = (plan.step, plan.seed, plan.replica, plan.refine)
-        self.players = player(game, 0, flow.x, *shared), player(game, 1, flow.y, *shared)
         self.observables = dict(diagnostics or {})
         self.field: Any = game  # what gives the forces
         self.compiled = compiled(game)
-        self.loop = later.Loop(game, flow, plan, self.players) if later.needed(flow, plan.scheme) else None
+        self.turn(frame(game, flow))
         self.done = 0
         self.states: list[State] = []
         self.times: list[float] = []
@@ -182,14 +184,25 @@ class _Run:
         self.start = ""
         self.piece = 1  # steps at a time while a checkpoint is kept
 
+    def turn(self, to: Frame) -> None:
+        """Move in this frame."""
+        self.frame, plan, rates = to, self.plan, self.flow.players
+        shared = (plan.step, plan.seed, plan.replica, plan.refine)
+        self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
+        self.loop = later.Loop(to.game, self.flow, plan, self.players) if later.needed(self.flow, plan.scheme) else None
+        self.fused = self.compiled and plan.scheme == "euler" and spheres.quadratic(to.game)
+
     def begin(self, start: Start) -> None:
         plan = self.plan
-        self.states = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
+        placed = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
+        self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
         self.check_step()
-        self.save()
+        self.save(placed)
 
     def restore(self, old: Trajectory) -> None:
-        rows = zip(old.state["positions"], old.state["log_weights"], old.state["weight_sums"], strict=True)
+        self.turn(frame(self.game, self.flow, old.state))
+        points = old.state.get("framed", old.state["positions"])
+        rows = zip(points, old.state["log_weights"], old.state["weight_sums"], strict=True)
         self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
         self.done = int(old.state["step"])
         if self.loop is not None and "averaged_moments" in old.state:
@@ -246,6 +259,10 @@ class _Run:
     def advance(self, steps: int) -> None:
         if self.loop is not None:
             self.loop.run(self.states, self.done, steps)
+        elif self.compiled and self.plan.precision == "float32":
+            tones.run(self.plan.second_order, self.players, (self.states[0], self.states[1]), self.done, steps)
+        elif self.fused:
+            spheres.run(self.players, tuple(self.states), self.done, steps)
         elif self.compiled:
             lowrank.run(self.plan.second_order, self.players, tuple(self.states), self.done, steps)
         else:
@@ -254,7 +271,7 @@ class _Run:
         self.done += steps
 
     def forces(self) -> pairwise.Forces:
-        """Costs (blocks, lanes) and gradients (blocks, a, lanes) of both players now."""
+        """Costs (blocks, lanes) and gradients (blocks, a, lanes), in the run's frame, of both players now."""
         if not self.compiled:
             return pairwise.forces(self.field, self.states, self.plan.particles)
         U = tuple(np.empty_like(s.w) for s in self.states)
@@ -277,12 +294,13 @@ class _Run:
     def now(self) -> float:
         return self.done * self.plan.step
 
-    def save(self) -> tuple[float, Measure, Measure]:
-        """Record the present state."""
+    def save(self, placed: list[State] | None = None) -> tuple[float, Measure, Measure]:
+        """Record the present state; `placed` is it as it was given, before it was turned into the frame."""
         pair = []
         farthest = []
         for p, (s, n) in enumerate(zip(self.states, self.plan.particles, strict=True)):
-            mu = Measure(flat(s.x, n), s.w.ravel()[:n].copy(), self.game.manifolds[p])
+            points = self.points(p) if placed is None else flat(placed[p].x, n)
+            mu = Measure(points, s.w.ravel()[:n].copy(), self.game.manifolds[p])
             before = self.saved[p][-1].points if self.saved[p] else mu.points
             farthest.append(float(mu.manifold.distance(before, mu.points).max()))
             self.saved[p].append(mu)
@@ -296,6 +314,10 @@ class _Run:
             self.means.append(self.mean_weights())
         return self.now, pair[0], pair[1]
 
+    def points(self, p: int) -> Array:
+        """Where player p's particles are, (n, a)."""
+        return flat(self.frame.back(p, self.states[p].x), self.plan.particles[p])
+
     def mean_weights(self) -> tuple[Array, Array]:
         """Weights averaged over the steps done; those of a player whose weights never move as they are."""
         means = []
@@ -308,10 +330,12 @@ class _Run:
         n = self.plan.particles
         kept: dict[str, Any] = {
             "step": self.done,
-            "positions": tuple(flat(s.x, k) for s, k in zip(self.states, n, strict=True)),
+            "positions": (self.points(0), self.points(1)),
             "log_weights": tuple(s.logw.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
             "weight_sums": tuple(s.sums.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
         }
+        if axes := self.frame.kept():
+            kept |= axes | {"framed": tuple(flat(s.x, k) for s, k in zip(self.states, n, strict=True))}
         if self.flow.reacts:
             kept["mean_weights"] = self.means
         if self.loop is not None and self.loop.seen is not None:
