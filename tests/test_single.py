@@ -7,7 +7,9 @@ from numba import njit
 import meanfield as mf
 from meanfield import fastmath
 from meanfield.games.single import pair_kernel32
-from meanfield.particles import fields
+from meanfield.particles import fields, tones
+from meanfield.particles.blocks import flat, place, player
+from meanfield.particles.kernels import scratch
 from meanfield.particles.plan import PRECISIONS
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
@@ -79,33 +81,79 @@ def test_pairs_in_single_precision_fill_whole_vectors():
     assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
 
 
-def run(seed=0, flow=None, text=SADDLE, time=1.0, **options):
+def series(modes):
+    """A trigonometric game on circles with these modes for x, and as many for y."""
+    rng = np.random.default_rng(3)
+    terms = [((k,), (j,), *(rng.standard_normal(2) / (1 + k))) for j, k in enumerate(modes, 1)]
+    return mf.games.trigonometric(terms, mf.Torus(1, period=3.0), T1)
+
+
+GAMES = {"formula": lambda: mf.games.expression(SADDLE), "series": lambda: series((0, 1, 3, 4, 5, 8, 9, 10, 11, 15))}
+
+
+def run(seed=0, flow=None, text=SADDLE, time=1.0, game=None, **options):
     flow = flow or mf.Langevin(20.0)
-    game = mf.games.expression(text)
+    game = mf.games.expression(text) if game is None else GAMES[game]()
     return mf.simulate(game, flow, mf.Start(), time, step=0.01, particles=200, seed=seed, progress=False, **options)
 
 
+@pytest.mark.parametrize("game", GAMES)
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
-def test_a_langevin_run_follows_that_in_double_precision(scheme):
-    double, single, other = run(scheme=scheme), run(scheme=scheme, precision="float32"), run(seed=1, scheme=scheme)
+def test_a_langevin_run_follows_that_in_double_precision(scheme, game):
+    how = dict(scheme=scheme, game=game)
+    double, single, other = run(**how), run(**how, precision="float32"), run(seed=1, **how)
     assert single.provenance["precision"] == "float32" and "precision" not in double.provenance
-    for p in range(2):
-        moved = T1.distance(double[-1][p].points, single[-1][p].points)
+    for p, space in enumerate(double.game.manifolds):
+        moved = space.distance(double[-1][p].points, single[-1][p].points)
         assert 0 < moved.max() < 1e-5
     ni = [mf.nikaido_isoda(run.game, *run[-1]).value for run in (double, single, other)]
     assert abs(ni[1] - ni[0]) < 1e-6
     assert abs(ni[2] - ni[0]) > 1e-3
 
 
-def test_a_run_in_single_precision_repeats_and_resumes_to_the_bit():
-    whole, again = run(precision="float32"), run(precision="float32")
-    half = run(time=0.5, precision="float32", save_every=0.01)
-    game = half.game
-    finished = mf.simulate(game, half.flow, None, 1.0, resume=half, progress=False)
+@pytest.mark.parametrize("game", GAMES)
+def test_a_run_in_single_precision_repeats_and_resumes_to_the_bit(game):
+    whole, again = (run(precision="float32", game=game) for _ in range(2))
+    half = run(time=0.5, precision="float32", save_every=0.01, game=game)
+    finished = mf.simulate(half.game, half.flow, None, 1.0, resume=half, progress=False)
     assert finished.provenance["precision"] == "float32"
     for p in range(2):
         np.testing.assert_array_equal(whole[-1][p].points, again[-1][p].points)
         np.testing.assert_array_equal(whole[-1][p].points, finished[-1][p].points)
+
+
+@pytest.mark.parametrize("top", [8, 30, 101])
+def test_sums_over_modes_are_those_of_double_precision(top):
+    game = series(range(1, top + 1))
+    start = mf.Start()
+    states = place(game, start, (333, 50), "iid", 0, 0)
+    for p, n in enumerate((333, 50)):
+        me = player(game, p, mf.Langevin(20.0).players[p], 0.01, 0, 0, 1)
+        room, space = tones.tones(me), scratch(me, states[p])
+        tones.moments(room, states[p], space)
+        x, w = flat(states[p].x, n), states[p].w.ravel()[:n]
+        np.testing.assert_allclose(space.m, game.moments(p, x, w), rtol=0, atol=1e-7 * (top + 2))
+        c = np.random.default_rng(0).standard_normal(2 * top) / np.tile(np.arange(1, top + 1), 2) ** 2
+        tones.aim(room, c)
+        tones.slope(room, states[p].x[0, 0], space.UG[1])
+        want = game.bases[p].gradient(states[p].x[0].T, c)[:, 0]
+        np.testing.assert_allclose(space.UG[1], want, rtol=0, atol=1e-7 * (top + 2) * np.abs(want).max())
+
+
+def test_turning_modes_fills_whole_vectors():
+    room = tones.Tones(
+        1.0, np.arange(1, 9), np.zeros(tones._ROOM, np.float32), np.zeros(16), np.zeros((2, 8), np.float32)
+    )
+
+    @njit(fastmath=False, error_model="numpy")
+    def fresh(room, x):
+        tones.add_means(room, x, x)
+        tones.slope(room, x, x)
+
+    fresh(room, np.ones(112))
+    lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
+    wide = sum(("ymm" in line or "zmm" in line) and "ps" in line and "fm" in line for line in lines)
+    assert wide + sum(".4s" in line and "fml" in line for line in lines) > 30
 
 
 @pytest.mark.parametrize(
@@ -117,11 +165,12 @@ def test_a_run_in_single_precision_repeats_and_resumes_to_the_bit():
         ({"flow": mf.MirrorDescent()}, "player x has a reaction"),
         ({"flow": mf.Wasserstein()}, "player x has no noise"),
         ({"flow": mf.Annealed(mf.Langevin(9.0), mf.Schedule("log"))}, 'takes "euler" and "strang" steps'),
-        ({"text": "sin(x - y)"}, "is low-rank"),
+        ({"text": "sin(x - y)"}, "gains nothing .* 2 modes up to 1 on a circle"),
+        ({"text": "sin(x1 - y1)*cos(x2)"}, "games on circles"),
         ({"text": "tanh(cos(x - y))"}, "gains nothing .* tanh of both players"),
         ({"text": "(2 + cos(x - y))**1.3"}, "gains nothing .* broken power"),
     ],
-    ids=["name", "both", "one", "mirror", "quiet", "annealed", "low-rank", "tanh", "power"],
+    ids=["name", "both", "one", "mirror", "quiet", "annealed", "few modes", "T^2", "tanh", "power"],
 )
 def test_single_precision_is_refused_where_it_is_unsafe_or_useless(options, message):
     with pytest.raises(ValueError, match=message):

@@ -9,7 +9,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
-from meanfield.particles import later
+from meanfield.particles import later, tones
 from meanfield.particles.plan import Plan
 
 
@@ -21,7 +21,10 @@ def field(game: Game, flow: Flow, plan: Plan) -> Any:
     if plan.device == "cpu" and plan.precision == "float64":
         return game
     asked = 'device="cuda"' if plan.device == "cuda" else 'precision="float32"'
-    _check_game(game, asked)
+    if plan.device == "cpu" and isinstance(game, LowRank):
+        tones.check(game)
+    else:
+        _check_game(game, asked)
     if later.needed(flow, plan.scheme):
         raise ValueError(
             f'{asked} takes "euler" and "strang" steps of the paper\'s flows, not {flow} by "{plan.scheme}"'
@@ -32,7 +35,7 @@ def field(game: Game, flow: Flow, plan: Plan) -> Any:
         from meanfield.particles.cuda import Cuda
 
         return Cuda(game, plan.precision == "float32")
-    return Single(game)
+    return game if isinstance(game, LowRank) else Single(game)  # the steps of low-rank games are those of `tones`
 
 
 def _check_game(game: Game, asked: str) -> None:
@@ -40,8 +43,8 @@ def _check_game(game: Game, asked: str) -> None:
 
     if isinstance(game, LowRank):
         raise ValueError(
-            f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor, "
-            "in double precision: leave it out"
+            f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: "
+            "leave it out"
         )
     if not isinstance(game, Expression):
         raise ValueError(
