@@ -46,6 +46,7 @@ CLAIMS = (
     "distance_and_dimension",
     # the package's own
     "cures",
+    "w2_circle",
     "w2_surfaces",
     "schemes",
     "schemes_surfaces",
