@@ -11,8 +11,10 @@ from scipy.optimize import linear_sum_assignment
 
 import meanfield as mf
 from meanfield.checks import NotConverged
-from meanfield.metrics import transport, w2_squared
+from meanfield.metrics import transport, w2_details, w2_squared
+from meanfield.metrics.elements import bounds_densities, cut
 from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+from tests.convergence import fitted_order
 
 MANIFOLDS = [mf.Torus(2), mf.Torus(3, 1.5), mf.Sphere(1), mf.Sphere(2), mf.Sphere(5)]
 
@@ -192,3 +194,75 @@ def test_a_warning_becomes_an_error(monkeypatch):
         return plan, log
 
     assert "numItermax" in spoiled(monkeypatch, complain)
+
+
+def circle_density(heights, circle):
+    return mf.Density(heights / heights.sum(), mf.mesh(circle, len(heights)))
+
+
+def chord_squared(gap, circle):
+    return (circle.period / np.pi * np.sin(np.pi / circle.period * gap)) ** 2
+
+
+def test_chords_on_the_circle_against_every_shift_and_the_assignment_problem():
+    """Near measures are matched in order with a shift of its own; far ones are not matched in order at all."""
+    circle, rng = mf.Torus(1, 2.0), np.random.default_rng(11)
+    for far in (False, True):
+        x = np.sort(rng.random(40) * 0.3)
+        y = np.sort(rng.random(40) * 0.4 + 0.85 if far else rng.random(40) * 0.3 + 0.05)
+        a, b = (mf.Measure(p[:, None], None, circle) for p in (x, y))
+        found = w2_squared(a, b, metric="extrinsic")
+        cost = chord_squared(x[:, None] - y, circle)
+        assert found == pytest.approx(cost[linear_sum_assignment(cost)].mean(), rel=1e-13)
+        ordered = min(chord_squared(x - np.roll(y, s), circle).mean() for s in range(40))
+        assert found < 0.999 * ordered if far else found == pytest.approx(ordered, rel=1e-13)
+        assert found < w2_squared(a, b)
+
+
+def test_chords_between_densities_on_the_circle():
+    """Closed forms: a translation short enough is optimal, and the uniform law sees every point alike."""
+    circle = mf.Torus(1, 2.0)
+    bump = circle_density(np.exp(4 * np.cos(2 * np.pi * np.arange(32) / 32)), circle)
+    moved = mf.Density(np.roll(bump.masses, 3), bump.mesh)
+    for a, b, exact in (
+        (
+            circle_density(np.eye(1, 20)[0], circle),
+            circle_density(np.eye(1, 20, 4)[0], circle),
+            chord_squared(0.4, circle),
+        ),
+        (mf.Measure([[0.7]], None, circle), mf.uniform(circle), 0.5 * (2 / np.pi) ** 2),
+        (bump, bump, 0.0),
+    ):
+        found = w2_details(a, b, metric="extrinsic")
+        assert found.method == "elements" and found.lower - 1e-15 <= exact <= found.upper + 1e-15
+        assert found.upper - found.lower <= 2e-4 * exact + 1e-7
+    sides = w2_details(bump, moved, metric="extrinsic")
+    # Rotating by s costs chord(s)^2 at most; chords below arcs.
+    assert sides.lower < sides.upper <= chord_squared(3 / 16, circle) * (1 + 1e-4)
+    assert sides.upper < w2_squared(bump, moved)
+
+
+def test_bounds_between_densities_close_like_the_square_of_the_width():
+    """On T^1 and T^2, for either cost; on the circle the arcs' own solver lies between them."""
+    rng = np.random.default_rng(12)
+    for d, cells, sizes in ((1, 16, (4, 8, 16)), (2, 6, (4, 8))):
+        torus = mf.Torus(d, 2.0)
+        a, b = (mf.Density(m / m.sum(), mf.mesh(torus, cells)) for m in rng.random((2, cells**d)))
+        for metric in ("geodesic", "extrinsic"):
+            found = [bounds_densities(cut(a, r), cut(b, r), torus, metric) for r in sizes]
+            assert fitted_order(sizes, [f.upper - f.lower for f in found]) == pytest.approx(-2, abs=0.15)
+            assert max(f.lower for f in found) <= min(f.upper for f in found)
+            if d == 1 and metric == "geodesic":
+                assert max(f.lower for f in found) <= w2_squared(a, b) <= min(f.upper for f in found)
+
+
+def test_chords_from_many_atoms_to_a_density_on_the_circle():
+    circle, rng = mf.Torus(1, 1.0), np.random.default_rng(13)
+    rho = circle_density(rng.random(24) * (rng.random(24) < 0.6), circle)
+    atoms = weighted(circle, 200, rng)
+    found = w2_details(atoms, rho, metric="extrinsic")
+    steps = ((np.arange(60) + 0.5) / 60 - 0.5) / 24
+    fine = mf.Measure((rho.points + steps).reshape(-1, 1), np.repeat(rho.masses / 60, 60), circle)
+    program = w2_squared(atoms, fine, "discrete", "extrinsic")
+    assert program == pytest.approx(found.squared, rel=1e-3)
+    assert found.upper - found.lower < 3e-4 * found.upper and found.upper < w2_squared(atoms, rho)

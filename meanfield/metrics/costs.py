@@ -71,10 +71,15 @@ def least_in_box(x: Array, i: int, low: Array, high: Array, slope: Array, node: 
             total = d * d - bend * s
     for k in range(x.shape[1]):
         l, h, g = low[node, k], high[node, k], slope[node, k]
-        if kind == 1:  # prices rise too fast for this cost's bound to gain by a slope: there is none
+        if kind == 1 and g == 0.0:
             below, above = l - x[i, k], x[i, k] - h
             if below > 0 or above > 0:
                 total += of_gap(min(below, above + period) if below > 0 else min(above, below + period), kind, period)
+            continue
+        if kind == 1:  # it bends downwards no less than a parabola turned over: the least is near an end
+            at_l = (period / np.pi * np.sin(np.pi / period * (x[i, k] - l))) ** 2 + 0.5 * g * (h - l)
+            at_h = (period / np.pi * np.sin(np.pi / period * (x[i, k] - h))) ** 2 - 0.5 * g * (h - l)
+            total += min(at_l, at_h) - 0.25 * (h - l) ** 2
             continue
         least = np.inf
         for turn in range(-1, 2):
@@ -115,7 +120,7 @@ def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, to
 
 @kernel
 def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> Array:
-    """d c(x_i, y)/dy at y_j with i = partner_j, along the ambient axes, shape (m, a); zero for kind 1."""
+    """d c(x_i, y)/dy at y_j with i = partner_j, along the ambient axes, shape (m, a)."""
     G = np.zeros(y.shape)
     for j in range(len(y)):
         i, bend = partner[j], 1.0
@@ -129,8 +134,7 @@ def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> A
             gap = y[j, k] - x[i, k]
             if kind == 0:
                 gap -= period * np.rint(gap / period)
-            if kind != 1:
-                G[j, k] = 2 * bend * gap
+            G[j, k] = 2 * bend * gap if kind != 1 else period / np.pi * np.sin(2 * np.pi / period * gap)
     return G
 
 

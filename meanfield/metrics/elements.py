@@ -115,17 +115,51 @@ def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
 
 def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -> float:
     """No more than the dual value of any prices (m,), hence than W2^2; and no less than zero."""
+    kept = atoms.masses > 0
+    q, v = atoms.masses[kept] / atoms.masses.sum(), prices[kept]
+    u = transform(elements.corners, Measure(atoms.points[kept], q, atoms.manifold), v, metric)
+    return max(float(elements.masses @ (u.mean(1) - elements.slack) + q @ v), 0.0)
+
+
+def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
+    """min_j (c(x, y_j) - v_j) at corners (N, k, a), shape (N, k)."""
     from meanfield.metrics.sparse import Atoms, cheapest_arcs, kind_of
 
-    kept = atoms.masses > 0
-    y, q, v = atoms.points[kept], atoms.masses[kept] / atoms.masses.sum(), prices[kept]
-    receivers = Atoms(y, q, atoms.manifold)
-    mean, share = -elements.slack, 1 / elements.corners.shape[1]
-    for k in range(elements.corners.shape[1]):
-        x = np.ascontiguousarray(elements.corners[:, k])
-        least, _ = cheapest_arcs(x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1)
-        mean = mean + share * least[:, 0]
-    return max(float(elements.masses @ mean + q @ v), 0.0)
+    receivers = Atoms(atoms.points, atoms.masses, atoms.manifold)
+    x = corners.reshape(-1, corners.shape[2])
+    least, _ = cheapest_arcs(x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1)
+    return least.reshape(corners.shape[:2])
+
+
+def bracket_densities(a: Density, b: Density, metric: str = "geodesic", most: int = MOST) -> Bracket:
+    """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
+    torus = a.manifold
+    parts = [parts_for(d, FEWEST) for d in (a, b)]
+    while True:
+        found = bounds_densities(cut(a, parts[0]), cut(b, parts[1]), torus, metric)
+        if found.upper - found.lower <= ENOUGH * found.upper or found.elements * 2**torus.dim > most:
+            return found
+        parts = [2 * p for p in parts]
+
+
+def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
+    """Both bounds from elements of two densities on a torus.
+
+    Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at corners with
+    u + v <= c there, linear in between and less each side's slack, are prices everywhere.
+    """
+    from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+
+    senders, receivers = (Atoms(e.points, e.masses, torus) for e in (first, second))
+    plan = sparse_transport(senders, receivers, *kind_of(torus, metric))
+    upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
+    axes = second.corners.shape[2]
+    v = transform(second.corners, Measure(first.points, first.masses, torus), plan.u, metric)
+    nodes = second.corners.reshape(-1, axes)
+    u = transform(first.corners, Measure(nodes, np.full(len(nodes), 1 / len(nodes)), torus), v.ravel(), metric)
+    lower = float(first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack))
+    elements = max(len(first), len(second))
+    return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
 
 
 def cut(density: Density, parts: int) -> Elements:

@@ -123,13 +123,15 @@ class Basis:
         return self.price[self.n :].copy(), gradients(self.a.x, self.b.x, at, self.kind, self.period)
 
     def optimise(self, keys: Index, tolerance: float) -> tuple[int, float]:
-        """Pivots over arcs i m + j until none is worth more than the tolerance (relative to the largest cost)."""
+        """Pivots over arcs i m + j until none gains more than the tolerance, relative to the largest cost or price."""
         from meanfield.metrics.costs import arc_costs
         from meanfield.metrics.network import simplex
 
         tails, heads = keys // len(self.b.x), keys % len(self.b.x)
         costs = arc_costs(self.a.x, self.b.x, tails, heads, self.kind, self.period)
-        least, limit = tolerance * max(float(costs.max()), 1e-300), 100 * (len(keys) + len(self.parent))
+        # What prices and costs are rounded to is no reason to move.
+        scale = max(float(costs.max()), float(np.abs(self.price).max()), 1e-300)
+        least, limit = tolerance * scale, 100 * (len(keys) + len(self.parent))
         pivots = simplex(
             self.n, tails, heads, costs, self.parent, self.flow, self.toll, *self.links, self.price, least, limit
         )
@@ -164,34 +166,32 @@ def grouped(a: Atoms) -> tuple[Atoms, Index]:
 
 
 def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, Index]:
-    """A tree to begin with and arcs to look at: from a solution between groups of atoms, where there are many."""
+    """A tree to begin with and arcs i m + j to look at: all of them where atoms are few, else by way of groups."""
     from meanfield.metrics.costs import gradients
     from meanfield.metrics.network import grow, north_west, refine
 
     n, m = len(a.x), len(b.x)
-    parent, flow, v = np.empty(n + m, dtype=np.int64), np.zeros(n + m, dtype=np.int64), np.zeros(m)
-    coarse, G = None, None
-    if max(n, m) > SMALL:
-        (a_groups, a_starts), (b_groups, b_starts) = grouped(a), grouped(b)
-        coarse, _, _, _ = solved(a_groups, b_groups, kind, period, 1e-9, COARSE_ROUNDS)
-        value, at = cheapest_arcs(b.x, a_groups, *coarse.sender_prices(), kind, period, 1)
-        v, G = value[:, 0], gradients(a_groups.x, b.x, at[:, 0], kind, period)
-    value, heads = cheapest_arcs(a.x, b, v, G, kind, period, NEAR)
-    G = None if coarse is None else gradients(b.x, a.x, heads[:, 0], kind, period)
-    _, tails = cheapest_arcs(b.x, a, value[:, 0].copy(), G, kind, period, NEAR)
-    rows = np.repeat(np.arange(n), heads.shape[1])
-    keys = np.concatenate([rows * m + heads.ravel(), (tails * m + np.arange(m)[:, None]).ravel()])
-    if coarse is None:
+    parent, flow = np.empty(n + m, dtype=np.int64), np.zeros(n + m, dtype=np.int64)
+    if max(n, m) <= SMALL:
         north_west(a.counted, b.counted, parent, flow)
-    else:
-        on, to = coarse.pairs()
-        sent = coarse.flow[:-1] > 0
-        forest = refine(on[sent], to[sent], coarse.flow[:-1][sent], a_starts, b_starts, a.counted, b.counted)
-        starts = np.arange(m + 1, dtype=np.int64) * tails.shape[1]
-        grow(n, *forest, starts, tails.ravel(), parent, flow)
+        return Basis(a, b, kind, period, parent, flow), np.arange(n * m)
+    (a_groups, a_starts), (b_groups, b_starts) = grouped(a), grouped(b)
+    coarse, _, _, _ = solved(a_groups, b_groups, kind, period, 1e-9, COARSE_ROUNDS)
+    # The groups' prices carried over to the members, and the cheapest arcs by them.
+    value, at = cheapest_arcs(b.x, a_groups, *coarse.sender_prices(), kind, period, 1)
+    G = gradients(a_groups.x, b.x, at[:, 0], kind, period)
+    value, heads = cheapest_arcs(a.x, b, value[:, 0].copy(), G, kind, period, NEAR)
+    G = gradients(b.x, a.x, heads[:, 0], kind, period)
+    _, tails = cheapest_arcs(b.x, a, value[:, 0].copy(), G, kind, period, NEAR)
+    on, to = coarse.pairs()
+    sent = coarse.flow[:-1] > 0
+    forest = refine(on[sent], to[sent], coarse.flow[:-1][sent], a_starts, b_starts, a.counted, b.counted)
+    grow(n, *forest, np.arange(m + 1, dtype=np.int64) * tails.shape[1], tails.ravel(), parent, flow)
     basis = Basis(a, b, kind, period, parent, flow)
     on, to = basis.pairs()
-    return basis, np.unique(np.concatenate([keys, on * m + to]))
+    rows = np.repeat(np.arange(n), heads.shape[1])
+    keys = [rows * m + heads.ravel(), (tails * m + np.arange(m)[:, None]).ravel(), on * m + to]
+    return basis, np.unique(np.concatenate(keys))
 
 
 def solved(
@@ -212,10 +212,10 @@ def solved(
     return basis, None, most, pivots
 
 
-def sparse_transport(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float = 1e-15) -> Plan:
+def sparse_transport(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float = 2e-15) -> Plan:
     """The optimal plan between two measures of many atoms.
 
-    tolerance: how much cheaper than its prices an arc must be to enter, relative to the largest cost. Raises
+    tolerance: how much cheaper than its prices an arc must be to enter, relative to the largest cost or price. Raises
     NotConverged when the arcs, or the pivots, do not come to an end.
     """
     basis, u, rounds, pivots = solved(a, b, kind, period, tolerance, ROUNDS)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, UnderResolved
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
+
+if TYPE_CHECKING:
+    from meanfield.metrics.elements import Bracket
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ def w2_details(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", m
 
     metric "geodesic", or "extrinsic": chords, |x - y| on spheres and, with the period P, the sum over axes of
     (P/pi)^2 sin^2(pi (x - y)/P) on tori. Between atoms exact; between atoms and a density on a torus or S^2, or
-    two densities on the circle, by "elements".
+    two densities on a torus, by "elements".
 
     Raises TypeError for what is no measure, ValueError for measures on different manifolds, for what a
     method or metric does not cover and for too large a discrete problem, NotConverged.
@@ -129,10 +133,16 @@ def _off_circle(a: Measure, b: Measure, method: str, metric: str, bounded: bool)
         atoms, density = (a, b) if isinstance(b, Density) else (b, a)
         return _between(atoms, density, method, metric, bounded)  # type: ignore[arg-type]
     if method == "auto" and spread and metric == "extrinsic":
-        raise ValueError(
-            "metric='extrinsic' between two densities is for the circle; they are taken as atoms at their nodes "
-            "with method='discrete'"
-        )
+        if not isinstance(a.manifold, Torus):
+            raise ValueError(
+                f"metric='extrinsic' between two densities is for tori, not {a.manifold}; they are taken as atoms "
+                "at their nodes with method='discrete'"
+            )
+        from meanfield.metrics.elements import bracket_densities
+
+        if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):  # type: ignore[attr-defined]
+            return _exactly(0.0, "elements", 0.0)
+        return _midway(bracket_densities(a, b, metric), MIDWAY)  # type: ignore[arg-type]
     from meanfield.metrics.transport import discrete_w2_squared
 
     squared, residual = discrete_w2_squared(a, b, metric)
@@ -143,7 +153,7 @@ def _off_circle(a: Measure, b: Measure, method: str, metric: str, bounded: bool)
 
 def _between(atoms: Measure, density: Density, method: str, metric: str, bounded: bool) -> Transport:
     """Atoms against a density off the circle: semi-discrete, else from elements of the density."""
-    note = "midway between bounds from elements of the density"
+    note = MIDWAY
     if metric == "geodesic":
         from meanfield.metrics.semidiscrete_w2 import semidiscrete_transport
 
@@ -160,14 +170,18 @@ def _between(atoms: Measure, density: Density, method: str, metric: str, bounded
             f"metric='extrinsic' between atoms and a density is for tori and S^2, not {atoms.manifold}; "
             "densities are taken as atoms at their nodes with method='discrete'"
         )
-    found = bracket(atoms, density, metric)
+    return _midway(bracket(atoms, density, metric), note)
+
+
+def _midway(found: Bracket, note: str) -> Transport:
     if found.upper - found.lower > WIDE * found.upper:
         apart = (found.upper - found.lower) / found.upper
-        warnings.warn(f"W2^2 is known only between bounds {apart:.1%} apart ({note})", UnderResolved, stacklevel=5)
+        warnings.warn(f"W2^2 is known only between bounds {apart:.1%} apart ({note})", UnderResolved, stacklevel=6)
     middle = 0.5 * (found.lower + found.upper)
     return Transport(middle, "elements", False, note, found.lower, found.upper, found.residual)
 
 
+MIDWAY = "midway between bounds from elements of the density"
 WIDE = 0.01  # of W2^2: how far apart bounds may be without a warning
 
 
