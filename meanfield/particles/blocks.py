@@ -51,7 +51,7 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
     rows[1, :n] = sums
     logw, total = (np.ascontiguousarray(r.reshape(blocks, lanes)) for r in rows)
     w = np.empty_like(logw)
-    exponentials(logw, w)
+    exponentials(logw, 0.0, w)
     return State(blocked(points), logw, w, total)
 
 

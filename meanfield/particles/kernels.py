@@ -288,16 +288,13 @@ def reweigh(me: Player, s: State) -> float:
     if me.reaction <= 0.0:
         return 0.0
     top = largest(s.logw)
-    for b in range(s.logw.shape[0]):
-        for i in range(s.logw.shape[1]):
-            s.w[b, i] = s.logw[b, i] - top
-    exponentials(s.w, s.w)
+    exponentials(s.logw, top, s.w)
     total = summed(s.w)
     shift = top + math.log(total)
     for b in range(s.logw.shape[0]):
         for i in range(s.logw.shape[1]):
             s.logw[b, i] -= shift
-    exponentials(s.logw, s.w)
+    exponentials(s.logw, 0.0, s.w)
     return shift
 
 
@@ -325,12 +322,12 @@ def summed(w: Array) -> float:
 
 
 @kernel(counted=False)
-def exponentials(logw: Array, w: Array) -> None:
-    """w = exp(log w), the one place where weights come from."""
+def exponentials(logw: Array, top: float, w: Array) -> None:
+    """w = exp(log w - top), the one place where weights come from; two arrays, or they would be taken one by one."""
     apart()
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
-            w[b, i] = exp(logw[b, i])
+            w[b, i] = exp(logw[b, i] - top)
 
 
 @kernel(counted=False)

@@ -21,18 +21,17 @@ from meanfield.particles.vectors import DOUBLE, WORD, constant, everywhere, fuse
 
 TILE = 16  # lanes come in multiples of it
 _WIDTH = 8
-_ROWS = 4
 _DOUBLES = vector(DOUBLE, _WIDTH)
 
 
-def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
     A, F, out = (context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:3], args[:3], strict=True))
     k, i, j = args[3:]
     height, columns = cgutils.unpack_tuple(builder, A.shape)
     lanes, width = (cgutils.unpack_tuple(builder, a.shape)[1] for a in (F, out))
     last = builder.sub(height, ir.Constant(WORD, 1))
     own = []
-    for q in range(_ROWS):
+    for q in range(rows):
         row = builder.add(k, ir.Constant(WORD, q))
         own.append(builder.select(builder.icmp_signed("<", row, last), row, last))
     zero = constant(_DOUBLES, 0.0)
@@ -55,12 +54,22 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
+def _signature(A: Any, F: Any, out: Any) -> Any:
+    if any(t.layout != "C" or t.ndim != 2 or t.dtype != types.float64 for t in (A, F, out)):
+        return None
+    return types.none(A, F, out, types.int64, types.int64, types.int64)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def _four(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
     """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, ..., k + 3; rows past the last repeat it."""
-    if any(t.layout != "C" or t.ndim != 2 or t.dtype != types.float64 for t in (A, F, out)):
-        return None
-    return types.none(A, F, out, types.int64, types.int64, types.int64), _emit
+    return _signature(A, F, out), lambda *given: _emit(4, *given)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _five(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
+    """Five rows: a sum more at a time than hides the delay of one."""
+    return _signature(A, F, out), lambda *given: _emit(5, *given)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -99,15 +108,15 @@ def product(A: Array, F: Array, out: Array) -> None:
     """out = A F for A (r, K), F (K, lanes), lanes a multiple of TILE; all in C order."""
     apart()
     for i in range(0, F.shape[1], TILE):
-        for k in range(0, len(A), _ROWS):
+        for k in range(0, len(A), 4):
             _four(A, F, out, k, i, i)
 
 
 @kernel(counted=False)
 def strip(A: Array, F: Array, i: int, out: Array) -> None:
     """out (r, TILE) = A F[:, i : i + TILE]."""
-    for k in range(0, len(A), _ROWS):
-        _four(A, F, out, k, i, 0)
+    for k in range(0, len(A), 5):
+        _five(A, F, out, k, i, 0)
 
 
 # A sum over columns may be reordered, or it would run one addition at a time.

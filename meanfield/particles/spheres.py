@@ -42,7 +42,7 @@ class Side(NamedTuple):
     c: Array  # (d,): sigma a
     h: Array  # (d,): 2 sigma (s + q S), S where it is diagonal
     v: Array  # (d, TILE): S x
-    W: Array  # (d, TILE)
+    W: Array  # (d, TILE): where there is noise
     U: Array  # (TILE,)
     Z: Array  # (rows, CHUNK): noise
 

@@ -87,17 +87,25 @@ def _drive(dense: bool, costs: bool) -> Any:
         tile, none = ir.Constant(WORD, TILE), ir.Constant(WORD, 0)
         names = ("xW", "WW", "xx", "xc")
         sums = [{name: cgutils.alloca_once_value(b, zero) for name in names} for _ in parts]
-        with cgutils.for_range(b, d) as loop:
-            k = loop.index
-            slope, linear = number(h, k), number(c, k)
-            for part, held in zip(parts, sums, strict=True):
+
+        def forces(k: Any) -> Any:
+            """c, and for each part x and W."""
+            slope, linear, found = number(h, k), number(c, k), []
+            for part in parts:
                 z = b.load(at(x, lanes, k, i, part), align=8)
                 w = fused(b, slope, z, linear)
                 if dense:
                     w = fused(b, q, b.load(at(v, tile, k, none, part), align=8), w)
                 if not costs:
                     w = fused(b, noise, b.load(at(Z, drawn, k, j, part), align=8), w)
-                b.store(w, at(W, tile, k, none, part), align=8)
+                found.append((z, w))
+            return linear, found
+
+        with cgutils.for_range(b, d) as loop:
+            linear, found = forces(loop.index)
+            for part, (z, w), held in zip(parts, found, sums, strict=True):
+                if not costs:
+                    b.store(w, at(W, tile, loop.index, none, part), align=8)
                 products = [("xW", z, w), ("WW", w, w), ("xx", z, z)] + ([("xc", z, linear)] if costs else [])
                 for name, left, right in products:
                     b.store(fused(b, left, right, b.load(held[name])), held[name])
@@ -111,10 +119,13 @@ def _drive(dense: bool, costs: bool) -> Any:
             scale = b.fdiv(one, called(b, "sqrt", norm))
             scales.append((scale, b.fmul(left, scale)))
         with cgutils.for_range(b, moved) as loop:
-            for part, (scale, left) in zip(parts, scales, strict=True):
+            # Forces without noise are taken once more: that is quicker than to keep them.
+            again = forces(loop.index)[1] if costs else [(None, None) for _ in parts]
+            for part, (z, w), (scale, left) in zip(parts, again, scales, strict=True):
                 here = at(x, lanes, loop.index, i, part)
-                w = b.load(at(W, tile, loop.index, none, part), align=8)
-                b.store(fused(b, left, b.load(here, align=8), b.fmul(scale, w)), here, align=8)
+                z = b.load(here, align=8) if z is None else z
+                w = b.load(at(W, tile, loop.index, none, part), align=8) if w is None else w
+                b.store(fused(b, left, z, b.fmul(scale, w)), here, align=8)
         return context.get_dummy_value()
 
     return emit
