@@ -74,6 +74,78 @@ def test_run_writes_what_simulate_gives(file, capsys):
         assert told in out
 
 
+OPTIONS = [
+    ("finite-volume", "Langevin", 'weights = "sg"', {"weights": "sg"}),
+    ("staggered", "Langevin", "order = 4", {"order": 4}),
+    ("muscl", "Wasserstein", 'limiter = "van Leer"', {"limiter": "van Leer"}),
+    ("characteristics", "Wasserstein", "refine = 1e-11", {"refine": 1e-11}),
+]
+
+
+def field_file(engine, flow, line):
+    """The small file at the level of the field, with an engine and one of its options on line 17."""
+    beta = "\nbeta = 2.0" if flow == "Langevin" else ""
+    head = SMALL[: SMALL.index("[run]")].replace('"Langevin"\nbeta = 10.0', f'"{flow}"{beta}').replace("0.1}", "0.5}")
+    cells = "" if engine == "characteristics" else "cells = 48\n"
+    return f'{head}[run]\n{line}\ntime = 0.1\nengine = "{engine}"\n{cells}'
+
+
+@pytest.mark.parametrize(("engine", "flow", "line", "option"), OPTIONS)
+def test_options_of_an_engine_reach_it(engine, flow, line, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text(field_file(engine, flow, line))
+    assert main(["run", "run.toml", "--quiet"]) == 0
+    held = mf.load("run.h5")
+    start = mf.Start(x=mf.concentrated(1.0, 0.5), y=mf.games.density("1 + 0.5*cos(y)"))
+    how = {"time": 0.1, "engine": engine, **({} if engine == "characteristics" else {"cells": 48})}
+    moving = mf.Langevin(2.0) if flow == "Langevin" else mf.Wasserstein()
+    direct, usual = (mf.solve(mf.games.oscillator(2.0), moving, start, **how, **extra) for extra in (option, {}))
+    assert same(describe(held.x[-1]), describe(direct.x[-1]))
+    assert not same(describe(held.x[-1]), describe(usual.x[-1]))
+
+
+def test_names_are_those_of_the_engines():
+    from meanfield.cli.schema import OPTIONS as known
+    from meanfield.density.rates import WEIGHTS
+    from meanfield.density.reconstruction import LIMITERS
+
+    for option, names in (("limiter", LIMITERS), ("weights", WEIGHTS)):
+        assert [known[option][1](name) for name in names] == list(names)
+
+
+BAD_OPTIONS = [
+    ("muscl", "Wasserstein", "order = 4", 'run.order: belongs to engine = "staggered"; this run uses "muscl"'),
+    ("staggered", "Langevin", "order = 5", "order must be 4, 6 or 8, got 5"),
+    ("staggered", "Langevin", "order = 4.0", "run.order: must be a whole number, got 4.0"),
+    (
+        "finite-volume",
+        "Langevin",
+        'weights = "gs"',
+        "must be one of auto, sg, face, sqrt, got 'gs'; did you mean 'sg'?",
+    ),
+    ("muscl", "Wasserstein", 'limiter = "van Leet"', "did you mean 'van Leer'?"),
+    ("characteristics", "Wasserstein", "refine = 0", "refine must be above 0, got 0"),
+    ("staggered", "Langevin", "ordr = 4", "run.ordr: there is no such key; did you mean 'order'?"),
+]
+
+
+@pytest.mark.parametrize(("engine", "flow", "line", "message"), BAD_OPTIONS)
+def test_bad_options_of_an_engine_get_one_line(engine, flow, line, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text(field_file(engine, flow, line))
+    assert main(["run", "run.toml", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and os.listdir(tmp_path) == ["run.toml"]
+
+
+def test_particles_take_no_engine_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for line, message in (("order = 4", 'run.order: belongs to level = "field"'), ("refine = 0.5", "must be a whole")):
+        Path("run.toml").write_text(SMALL.replace("step = 0.01", f"step = 0.01\n{line}"))
+        assert main(["run", "run.toml", "--quiet"]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_settings_override_the_file(file):
     assert (
         main(["run", file, "--quiet", "--out", "other.h5", "--set", "run.seed=7", "--set", "flow.beta=[5, 6.0]"]) == 0

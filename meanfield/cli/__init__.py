@@ -35,7 +35,8 @@ RUN_HELP = """A file has sections; every key has a default except the game, the 
 games: oscillator, uniform_equilibrium, free, separable, double_well, wang_chizat, bilinear,
   benchmark, polynomial, polynomial_from, trigonometric, or expression = "cos(x - y)"
 flows: Wasserstein, Langevin, WassersteinFisherRao, MirrorDescent, BestResponse, Flow
-level: "field" solves the mean-field equation (cells, engine, step, tol),
+level: "field" solves the mean-field equation (cells, engine, step, tol; weights of finite-volume,
+    order of staggered, refine of characteristics, limiter of muscl),
   "particles" follows particles (particles, step, seed, scheme, placement, replica, refine, device,
     precision)
 both: save_every, record = ["ni"] for the Nikaido-Isoda error at every saved time

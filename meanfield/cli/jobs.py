@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from meanfield.cli import build
-from meanfield.cli.schema import FIELD, PARTICLES, RUN, BadInput, Spec, read
+from meanfield.cli.schema import FIELD, OPTIONS, PARTICLES, RUN, BadInput, Spec, read
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -80,6 +80,7 @@ def _run_options(spec: Spec) -> dict[str, Any]:
     for key in given:
         if key not in RUN and key not in own:
             raise spec.fail(("run", key), f'belongs to level = "{other}"; this run has level = "{given["level"]}"')
+    given |= spec.section("run", {**RUN, **own})
     return {**given, "call": solve if given["level"] == "field" else simulate}
 
 
@@ -98,15 +99,25 @@ def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
 def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     """Bytes of the saved states, and the plan in words."""
     from meanfield.density.solve import build as engine
+    from meanfield.density.solve import default_engine
     from meanfield.schedule import saved_times
 
-    keys = ("cells", "engine", "step", "tol")
-    moving = engine(p.game, p.flow, p.start, **{key: given.get(key) for key in keys})  # type: ignore[arg-type]
+    if p.flow is not None:
+        _check_engine(p, given.get("engine") or default_engine(p.game, p.flow), given)
+    keys = ("cells", "engine", "step", "tol", *OPTIONS)
+    moving = engine(p.game, p.flow, p.start, **{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]
     x, y = moving.measures()
     saves = len(saved_times(given["time"], given.get("save_every")))
     # Densities on a mesh share their nodes; atoms that move do not.
     width = sum(len(m) * (1 if hasattr(m, "mesh") else 1 + m.manifold.ambient) for m in (x, y))
     return 8.0 * saves * width, f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
+
+
+def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
+    """That no option of [run] belongs to another engine than the one that runs."""
+    for key, (owner, _) in OPTIONS.items():
+        if key in given and used != owner:
+            raise p.spec.fail(("run", key), f'belongs to engine = "{owner}"; this run uses "{used}"')
 
 
 def compare(options: Any) -> int:

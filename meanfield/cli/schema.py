@@ -94,9 +94,16 @@ def cells(value: Any) -> Any:
 
 
 RUN = {"level": one_of("field", "particles"), "time": number, "save_every": number, "record": many(one_of("ni"))}
+# What one engine takes besides: option -> (engine, check).
+OPTIONS: dict[str, tuple[str, Check]] = {
+    "weights": ("finite-volume", one_of("auto", "sg", "face", "sqrt")),
+    "order": ("staggered", whole),
+    "refine": ("characteristics", number),
+    "limiter": ("muscl", one_of("positive", "van Leer", "monotonized central")),
+}
 FIELD = {
     "cells": cells, "engine": one_of(*ENGINES),
-    "step": number, "tol": number,
+    "step": number, "tol": number, **{key: check for key, (_, check) in OPTIONS.items()},
 }  # fmt: skip
 PARTICLES = {
     "step": number, "particles": pair_or_one(whole), "seed": whole, "scheme": one_of("euler", "strang", "mirror-prox"),
@@ -112,7 +119,7 @@ GIBBS = {"beta": pair_or_one(number), "cells": whole, "tol": number}
 NASH = {"tol": number, "rounds": whole, "seed": whole}
 OUTPUT = {"file": text, "checkpoint_every": number}
 SECTIONS: dict[str, Mapping[str, Check]] = {
-    "game": {}, "flow": {}, "start": {"x": anything, "y": anything}, "run": {**RUN, **FIELD, **PARTICLES},
+    "game": {}, "flow": {}, "start": {"x": anything, "y": anything}, "run": {**RUN, **PARTICLES, **FIELD},
     "compare": COMPARE, "gibbs": GIBBS, "nash": NASH, "output": OUTPUT,
 }  # fmt: skip
 
