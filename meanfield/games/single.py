@@ -28,7 +28,9 @@ def pair_kernel32(game: Expression) -> Callable[..., Any] | None:
     """`codegen.pair_kernel` with an inner loop in single precision; None, with a warning, where numpy has to do."""
     from meanfield.games.kernels import load
 
-    return load(single_source(game), "forces")
+    if "single" not in game._kernels:
+        game._kernels["single"] = load(single_source(game), "forces")
+    return game._kernels["single"]  # type: ignore[no-any-return]
 
 
 def single_source(game: Expression) -> str:

@@ -41,10 +41,12 @@ class Cuda:
         from meanfield.games.cuda import device_kernel
 
         self.game, self.cuda = game, target()
-        self.kernels = []
-        for p in (0, 1):
-            look, threads = device_kernel(game, p, single)
-            self.kernels.append((self.cuda.jit(look), threads))
+        # Kept with the game: every replica would compile them again.
+        kept = game._kernels
+        if ("cuda", single) not in kept:
+            found = (device_kernel(game, p, single) for p in (0, 1))
+            kept["cuda", single] = [(self.cuda.jit(look), threads) for look, threads in found]
+        self.kernels = kept["cuda", single]
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""

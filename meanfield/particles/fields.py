@@ -1,4 +1,8 @@
-"""What gives the forces of a run: the game itself, its pairs in single precision, or a graphics processor."""
+"""What gives the forces of a run: the game itself, its pairs in single precision, or a graphics processor.
+
+Double precision is the default even where single precision is safe: results are promised to the bit, those stored are
+double, and a formula such as exp(100 cos(x - y)) overflows in single precision (which is then said).
+"""
 
 from __future__ import annotations
 
