@@ -50,7 +50,11 @@ class Tones(NamedTuple):
 
 
 def check(game: LowRank) -> None:
-    """Refuse games that this does not serve, or that gain nothing, with the reason."""
+    """Refuse games that this does not serve, or that gain nothing, with the reason.
+
+    On spheres normals are single as it is. The products that are left, half a step of the paper's l_a and nothing of
+    its l_b at d = 50, would gain a factor 1.4 in single precision: 1.15 of a step.
+    """
     circles = all(type(b) is TrigBasis and type(b.manifold) is Torus and b.manifold.d == 1 for b in game.bases)
     if not circles:
         raise ValueError(
