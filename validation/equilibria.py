@@ -1,44 +1,94 @@
-"""Exact equilibria and certified errors: independent values, what gradient runs miss, and what an error costs.
+"""Exact equilibria and Nikaido-Isoda errors are exact.
 
-1. Values of the paper's games by the double oracle against the moment relaxation as a semidefinite program
-   (cvxpy, where it is installed), d up to 50, and against grid linear programs on circles.
-2. Exact Nikaido-Isoda errors against the best of 2000 gradient runs: how often those miss, and by how much,
-   at random measures and at the ends of runs.
-3. Time of one exact error against 2000 gradient runs.
-4. Ends of runs polished to the exact equilibrium.
-
-    python -m validation equilibria [--quick]
+Values of the paper's games by the double oracle are held against linear programs on grids of S^1 x S^1, which may
+miss a bounded amount, and, where cvxpy is installed, against the moment relaxation: the game's value as one
+semidefinite program, exact for quadratics on spheres. Wang & Chizat's example 4.1 is known in closed form. Ends of
+runs polish to equilibria. NI by trust regions is held against the paper's estimate, the best of 2000 gradient runs a
+player, at random measures and at the ends of runs: the estimate never exceeds it, reaches it where the landscape is
+easy, and misses it near equilibrium, where it matters.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from time import perf_counter, process_time
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 import meanfield as mf
 from meanfield.checks import Array
-from validation.verdicts import Verdict, command
+from meanfield.games.base import Game
+from validation.common import label
+from validation.store import Data
+from validation.suite import Part
+from validation.verdicts import Verdict, below
 
-Pair = tuple[mf.Measure, mf.Measure]
+WHERE = ("random", "mirror descent", "WFR")
+EASY = 20  # dimension up to which 1000 steps reach the best response to random measures
 
 
-def matrices(kind: str, d: int, seed: int) -> tuple[Array, ...]:
+@dataclass(frozen=True)
+class Settings:
+    """Seeds of grid programs, dimensions of the other checks; what is wrong.
+
+    forgotten: leave A3 and a1 out of the programs. tol: of `nash` and of the exactness asked of its certificate.
+    """
+
+    seeds: int
+    programs: tuple[int, ...]
+    polished: tuple[int, ...]
+    runs: tuple[int, ...]
+    games: int
+    steps: tuple[int, ...] = (30, 100, 1000)
+    forgotten: bool = False
+    tol: float = 1e-9
+
+
+QUICK = Settings(2, (2, 10, 20), (3, 10), (2, 5, 20), 2)
+FULL = Settings(8, (2, 3, 5, 10, 20, 30, 50), (2, 3, 5, 10, 20, 50), (2, 5, 10, 20, 50, 100), 5)
+_FEW = replace(QUICK, programs=(), polished=(), runs=(), seeds=1)
+SABOTAGES = {
+    "terms of y left out of the programs": replace(_FEW, forgotten=True),
+    "a double oracle stopped early": replace(_FEW, tol=0.3),
+}
+
+
+def matrices(kind: str, d: int, seed: int, forgotten: bool) -> tuple[Array, ...]:
     """The arrays of l_a or l_b drawn as their definition says."""
     rng = np.random.default_rng(seed)
     A0, A1, A2, A3 = rng.standard_normal((4, d, d))
     a0, a1 = rng.standard_normal((2, d))
-    return (A0, A1, A2, A3, a0, a1) if kind == "a" else (A0.T @ A0, A1, A2.T @ A2, 0 * A3, a0, a1)
+    if kind == "b":
+        A0, A2, A3 = A0.T @ A0, A2.T @ A2, 0 * A3
+    return (A0, A1, A2, 0 * A3, a0, 0 * a1) if forgotten else (A0, A1, A2, A3, a0, a1)
 
 
-def semidefinite_value(kind: str, d: int, seed: int) -> float:
-    """min <A0, M> + a0'm + max over y, with [[1, m'], [m, M]] >= 0, trace M = 1, the inner maximum dualised."""
+def grids(kind: str, seed: int, forgotten: bool, tol: float, N: int = 240) -> dict[str, Any]:
+    """Value on S^1 x S^1 and on a grid of it, and the h^2/8 curvature by which these may differ."""
+    from scipy.optimize import linprog
+
+    A0, A1, A2, A3, a0, a1 = matrices(kind, 2, seed, forgotten)
+    angle = np.arange(N) * 2 * np.pi / N
+    z = np.stack([np.cos(angle), np.sin(angle)], 1)
+    of_x, of_y = ((z @ A * z).sum(1) + z @ a for A, a in ((A0, a0), (A2, a1)))
+    loss = of_x[:, None] + z @ A1 @ z.T + of_y + z**2 @ A3.T @ z.T
+    value = linprog(
+        np.r_[np.zeros(N), 1.0], A_ub=np.c_[loss.T, -np.ones(N)], b_ub=np.zeros(N),
+        A_eq=np.r_[np.ones(N), 0.0][None], b_eq=[1.0], bounds=[(0, None)] * N + [(None, None)],
+    ).fun  # fmt: skip
+    bend = 4 * sum(np.abs(A).sum() for A in (A0, A1, A2, A3)) + np.abs(a0).sum() + np.abs(a1).sum()
+    exact = mf.nash(mf.games.polynomial(kind, dim=2, seed=seed), tol=tol)
+    return {"off": abs(value - exact.value) / (bend * (2 * np.pi / N) ** 2 / 8), "certificate": exact.error}
+
+
+def program(kind: str, d: int, seed: int, forgotten: bool) -> dict[str, Any]:
+    """The value by `nash` and by min <A0, M> + a0'm + max over y, trace M = 1, [[1, m'], [m, M]] >= 0, the max dual."""
     import cvxpy
 
     scale = np.sqrt(d) if kind == "a" else d
-    A0, A1, A2, A3, a0, a1 = (A / scale for A in matrices(kind, d, seed))
+    A0, A1, A2, A3, a0, a1 = (A / scale for A in matrices(kind, d, seed, forgotten))
     Z, s, t = cvxpy.Variable((d + 1, d + 1), symmetric=True), cvxpy.Variable((1, 1)), cvxpy.Variable()
     m, M = Z[1:, 0], Z[1:, 1:]
     q = cvxpy.reshape(A1.T @ m + A3 @ cvxpy.diag(M) + a1, (d, 1), order="C")
@@ -46,172 +96,103 @@ def semidefinite_value(kind: str, d: int, seed: int) -> float:
     objective = cvxpy.trace((A0 + A0.T) / 2 @ M) + a0 @ m + s[0, 0] + t
     problem = cvxpy.Problem(cvxpy.Minimize(objective), [Z >> 0, inner >> 0, Z[0, 0] == 1, cvxpy.trace(M) == 1])
     problem.solve(solver="CLARABEL")
-    return float(scale * problem.value)
+    exact = mf.nash(mf.games.polynomial(kind, dim=d, seed=seed))
+    return {"off": abs(problem.value - exact.value / scale), "certificate": exact.error / scale}
 
 
-def against_semidefinite_programs(dims: list[int]) -> list[Verdict]:
-    try:
-        import cvxpy  # noqa: F401
-    except ImportError:
-        print("  semidefinite programs: left out, cvxpy is not installed (pip install meanfield-zerosum[sdp])")
-        return []
-    worst = 0.0
-    print("      d        value       certificate   nash     program   difference/size")
-    for d in dims:
-        for kind in "ab":
-            clock = perf_counter()
-            exact = mf.nash(mf.games.polynomial(kind, dim=d, seed=0))
-            took, clock = perf_counter() - clock, perf_counter()
-            gap = abs(semidefinite_value(kind, d, 0) - exact.value) / (np.sqrt(d) if kind == "a" else d)
-            spent = perf_counter() - clock
-            print(f"  {kind} {d:4d}  {exact.value:14.9f}  {exact.error:9.1e}  {took:6.2f} s {spent:6.2f} s   {gap:.1e}")
-            worst = max(worst, gap)
-    return [Verdict(f"1. values against semidefinite programs, d up to {dims[-1]}, over sqrt d or d", worst, 0, 1e-7)]
+def example() -> dict[str, Any]:
+    """Distance of example 4.1's equilibrium from its closed form."""
+    game = mf.games.wang_chizat()
+    exact = mf.nash(game)
+    gaps = [mf.w2(mu, nu) for mu, nu in zip((exact.x, exact.y), game.answers["equilibrium"], strict=True)]
+    return {"value": exact.value, "w2": max(gaps)}
 
 
-def against_grids(seeds: int) -> Verdict:
-    """Distance of values to grid linear programs on S^1 x S^1, over the h^2/8 curvature that it may have."""
-    N = 240
-    angle = np.arange(N) * 2 * np.pi / N
-    points = np.stack([np.cos(angle), np.sin(angle)], 1)
-    worst = 0.0
-    for seed in range(seeds):
-        for kind in "ab":
-            A0, A1, A2, A3, a0, a1 = matrices(kind, 2, seed)
-            own, other = ((points @ A) * points for A in (A0, A2))
-            loss = own.sum(1)[:, None] + points @ A1 @ points.T + other.sum(1) + points**2 @ A3.T @ points.T
-            loss = loss + (points @ a0)[:, None] + points @ a1
-            value = linprog(
-                np.r_[np.zeros(N), 1.0], A_ub=np.c_[loss.T, -np.ones(N)], b_ub=np.zeros(N),
-                A_eq=np.r_[np.ones(N), 0.0][None], b_eq=[1.0], bounds=[(0, None)] * N + [(None, None)],
-            ).fun  # fmt: skip
-            bend = 4 * sum(np.abs(A).sum() for A in (A0, A1, A2, A3)) + np.abs(a0).sum() + np.abs(a1).sum()
-            exact = mf.nash(mf.games.polynomial(kind, dim=2, seed=seed)).value
-            worst = max(worst, abs(value - exact) / (bend * (2 * np.pi / N) ** 2 / 8))
-    return Verdict(f"1. values against {2 * seeds} grid programs on S^1, over what the grid may miss", worst, 0, 1.0)
+def polished(kind: str, d: int) -> dict[str, Any]:
+    """NI of the end of a run of 100 particles, and of what it polishes to."""
+    game = mf.games.polynomial(kind, dim=d, seed=3)
+    run = mf.simulate(game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=1e-3, particles=100, seed=1)
+    found = mf.polish(game, *run[-1])
+    return {"before": found.before, "after": found.after}
 
 
-def states(game: mf.games.base.Game, seed: int) -> dict[str, Pair]:
+def states(game: Game, seed: int) -> dict[str, tuple[mf.Measure, mf.Measure]]:
     """Where errors are looked at: random measures, and the ends of runs."""
     rng = np.random.default_rng(seed)
-    uniform = tuple(mf.Measure(M.sample(50, rng), None, M) for M in game.manifolds)
-    long = 10_000 if game.X.ambient <= 20 else 5000
-    run = mf.simulate(game, mf.WassersteinFisherRao(), mf.Start(), long * 1e-3, step=1e-3, particles=50, seed=seed)
-    mirror = mf.simulate(game, mf.MirrorDescent(), mf.Start(), 5.0, step=1e-3, particles=50, seed=seed)
-    return {"random": uniform, "mirror descent": mirror[-1], "WFR-DA": run[-1]}  # type: ignore[dict-item]
-
-
-def missed(dims: list[int], seeds: int, steps: list[int]) -> tuple[dict[tuple[str, int, int], Array], float]:
-    """(where, d, steps) -> relative misses 1 - estimate/exact over games; the most that an estimate exceeds exact.
-
-    The latter in units of the largest loss: neither can be better than its rounding.
-    """
-    found: dict[tuple[str, int, int], list[float]] = {}
-    above = 0.0
-    for d in dims:
-        for seed in range(seeds):
-            for kind in "ab":
-                game = mf.games.polynomial(kind, dim=d, seed=seed)
-                error = mf.NikaidoIsoda(game)
-                for where, pair in states(game, seed).items():
-                    exact, size = error(*pair).value, float(np.abs(game.loss(pair[0].points, pair[1].points)).max())
-                    for count in steps:
-                        seen = error.estimate(*pair, steps=count).value
-                        above = max(above, (seen - exact) / size)
-                        # Errors at rounding are no errors to miss.
-                        found.setdefault((where, d, count), []).append(1 - seen / exact if exact > 1e-9 * size else 0.0)
-    return {key: np.array(v) for key, v in found.items()}, above
-
-
-def timed(dims: list[int], steps: int, repeats: int = 200) -> list[tuple[str, int, float, float]]:
-    """(kind, d, seconds of one exact error, seconds of 2000 runs), along one run's states."""
-    rows = []
-    for kind in "ab":
-        for d in dims:
-            game = mf.games.polynomial(kind, dim=d, seed=0)
-            error, (mu_x, mu_y) = mf.NikaidoIsoda(game), states(game, 0)["random"]
-            error(mu_x, mu_y)
-            count = max(5, min(repeats, 4000 // d))
-            each = []
-            for _ in range(count):
-                clock = perf_counter()
-                error(mu_x, mu_y)
-                each.append(perf_counter() - clock)
-            # Time of the processor: long runs would be charged for what else the machine does.
-            clock = process_time()
-            error.estimate(mu_x, mu_y, steps=steps, settle=False)
-            rows.append((kind, d, float(np.median(each)), process_time() - clock))
-    return rows
-
-
-def polished(dims: list[int]) -> Verdict:
-    """The worst error left by polishing the ends of runs of 100 particles."""
-    worst = 0.0
-    for d in dims:
-        for kind in "ab":
-            game = mf.games.polynomial(kind, dim=d, seed=3)
-            run = mf.simulate(game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=1e-3, particles=100, seed=1)
-            found = mf.polish(game, *run[-1])
-            atoms = f"{len(found.x)} and {len(found.y)} atoms"
-            print(f"  polished l_{kind}, d = {d}: NI {found.before:.2e} -> {found.after:.1e}, {atoms}")
-            worst = max(worst, found.after)
-    return Verdict("4. NI after polishing", worst, 0, 1e-11)
-
-
-def main(quick: bool, out: Path) -> list[Verdict]:
-    dims = [2, 5, 10, 20] if quick else [2, 3, 5, 10, 20, 30, 50]
-    verdicts = [
-        *against_semidefinite_programs(dims),
-        against_grids(2 if quick else 8),
-        polished([3, 10] if quick else [2, 3, 5, 10, 20, 50]),
-    ]
-    steps = [30, 100, 1000]
-    seeds = 2 if quick else 5
-    found, above = missed([2, 5, 20] if quick else [2, 5, 10, 20, 50, 100], seeds, steps)
-    print("  2000 gradient runs: share of games missed by over 1%, and the median miss, after so many steps each")
-    print("  " + " " * 22 + "".join(f"{s:>20d}" for s in steps))
-    for where, d in dict.fromkeys(key[:2] for key in found):
-        cells = [found[where, d, s] for s in steps]
-        print(f"  {where:>14s}, d = {d:3d} " + "".join(f"{np.mean(c > 0.01):10.0%} {np.median(c):9.1e}" for c in cells))
-    verdicts.append(Verdict("2. gradient runs above the exact error, over the largest loss", above, 0, 1e-13))
-    rows = timed([2, 5, 20] if quick else [2, 5, 10, 20, 50, 100], 1000)
-    print("  one exact error against 2000 gradient runs of 1000 steps")
-    for kind, d, one, runs in rows:
-        print(f"  {kind} d = {d:3d}: {one * 1e6:7.0f} us, {runs:7.3f} s: {runs / one:8.0f} times")
-    # The aim is 2000; a busy machine is given room.
-    verdicts.append(
-        Verdict(
-            "3. smallest factor in time over 2000, logarithm if below",
-            min(0.0, np.log10(min(r[3] / r[2] for r in rows) / 2000)),
-            0,
-            0.5,
+    x, y = (mf.Measure(M.sample(50, rng), None, M) for M in game.manifolds)
+    ends = [
+        mf.simulate(game, flow, mf.Start(), time, step=1e-3, particles=50, seed=seed)[-1]
+        for flow, time in (
+            (mf.MirrorDescent(), 5.0),
+            (mf.WassersteinFisherRao(), 10.0 if game.X.ambient <= 20 else 5.0),
         )
-    )
-    _draw(found, steps, out)
+    ]
+    return dict(zip(WHERE, ((x, y), *ends), strict=True))
+
+
+def missed(d: int, games: int, steps: tuple[int, ...]) -> dict[str, Any]:
+    """1 - estimate/exact (games, places, steps); the most that an estimate exceeds the exact, over the largest loss."""
+    shares, above = [], 0.0
+    for seed in range(games):
+        for kind in "ab":
+            game = mf.games.polynomial(kind, dim=d, seed=seed)
+            error, rows = mf.NikaidoIsoda(game), []
+            for pair in states(game, seed).values():
+                exact, size = error(*pair).value, float(np.abs(game.loss(pair[0].points, pair[1].points)).max())
+                seen = np.array([error.estimate(*pair, steps=count).value for count in steps])
+                above = max(above, float((seen - exact).max()) / size)
+                # An error at rounding is none to miss.
+                rows.append(1 - seen / exact if exact > 1e-9 * size else 0 * seen)
+            shares.append(rows)
+    return {"missed": np.array(shares), "above": above}
+
+
+def parts(s: Settings) -> dict[str, Part]:
+    found: dict[str, Part] = {"example": partial(example)}
+    for kind in "ab":
+        found |= {label("grid", kind, k): partial(grids, kind, k, s.forgotten, s.tol) for k in range(s.seeds)}
+        if find_spec("cvxpy"):
+            found |= {label("program", kind, d): partial(program, kind, d, 0, s.forgotten) for d in s.programs}
+        found |= {label("polished", kind, d): partial(polished, kind, d) for d in s.polished}
+    return found | {label("missed", d): partial(missed, d, s.games, s.steps) for d in s.runs}
+
+
+def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
+    def worst(kind: str, what: str) -> list[float]:
+        found = [float(held[what]) for name, held in data.items() if name.startswith(kind)]
+        return [max(found)] if found else []
+
+    verdicts = [
+        below("example 4.1: W2 from its equilibrium", float(data["example"]["w2"]), 1e-7),
+        Verdict("example 4.1: value", float(data["example"]["value"]), 0, 1e-12),
+        *(below("grid programs on S^1: values off, over what a grid may miss", v, 1) for v in worst("grid", "off")),
+        *(below("the same games: certificates", v, 1e-9) for v in worst("grid", "certificate")),
+        *(below("semidefinite programs: values off, over sqrt d or d", v, 1e-7) for v in worst("program", "off")),
+        *(below("the same games: certificates", v, 1e-10) for v in worst("program", "certificate")),
+        *(below("NI after polishing ends of runs", v, 1e-11) for v in worst("polished", "after")),
+        *(below("estimates above the exact NI, over the largest loss", v, 1e-13) for v in worst("missed", "above")),
+    ]
+    if easy := [data[label("missed", d)]["missed"][:, 0, -1].max() for d in s.runs if d <= EASY]:
+        what = f"random measures, d up to {EASY}, {s.steps[-1]} steps: share of NI that 2000 runs miss"
+        verdicts.append(below(what, float(max(easy)), 1e-9))
     return verdicts
 
 
-def _draw(found: dict[tuple[str, int, int], Array], steps: list[int], out: Path) -> None:
+def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
+    """The share of NI that gradient runs miss, by place, dimension and steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
-    for ax, where in zip(axes, dict.fromkeys(key[0] for key in found), strict=True):
-        dims = sorted({key[1] for key in found})
-        for s, mark in zip(steps, "os^", strict=True):
-            for d in dims:
-                values = np.maximum(found[where, d, s], 1e-16)
-                ax.plot(np.full(len(values), d) * (1 + 0.05 * (mark == "s") + 0.1 * (mark == "^")), values, mark,
-                        ms=3, color={"o": "#D55E00", "s": "#0072B2", "^": "#009E73"}[mark])  # fmt: skip
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(WHERE), sharey=True)
+    for j, (ax, where) in enumerate(zip(axes, WHERE, strict=True)):
+        for k, count in enumerate(s.steps):
+            for d in s.runs:
+                values = np.maximum(data[label("missed", d)]["missed"][:, j, k], 1e-16)
+                ax.plot(np.full(len(values), d) * 1.06**k, values, "os^"[k], color=f"C{k}", ms=3)
+            ax.plot([], [], "os^"[k], color=f"C{k}", ms=3, label=f"{count} steps")
         ax.set(xscale="log", yscale="log", xlabel="dimension $d$", title=where)
-        ax.set_xticks(dims, [str(d) for d in dims])
+        ax.set_xticks(s.runs, [str(d) for d in s.runs])
         ax.minorticks_off()
     axes[0].set_ylabel("share of NI missed by 2000 runs")
-    for s, mark, color in zip(steps, "os^", ("#D55E00", "#0072B2", "#009E73"), strict=True):
-        axes[-1].plot([], [], mark, color=color, ms=3, label=f"{s} steps")
-    axes[-1].legend()
-    figure.savefig(out / "equilibria.png", dpi=150)
-
-
-if __name__ == "__main__":
-    command(["equilibria"])
+    axes[0].legend(fontsize=8)
+    return {"missed": figure}
