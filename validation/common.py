@@ -8,9 +8,12 @@ from functools import lru_cache
 import numpy as np
 
 import meanfield as mf
+from meanfield.checks import Array
 from meanfield.density import spherical
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.studies.statistics import band
+from validation.verdicts import Verdict
 
 
 def random_trigonometric(seed: int) -> Game:
@@ -30,3 +33,9 @@ def quadrature_mesh(n: int) -> Mesh:
 def label(*words: object) -> str:
     """A part's name, fit for a file."""
     return re.sub(r"[^\w.]+", "_", "_".join(map(str, words)))
+
+
+def known(claim: str, samples: Array, expected: float, tolerance: float) -> Verdict:
+    """The mean of samples (R,) with its Student interval, held against what it is known to be."""
+    mean, low, high = band(samples)
+    return Verdict(claim, float(mean), expected, tolerance, float(high - low) / 2)

@@ -1,4 +1,4 @@
-"""Discretisation: Algorithm 1 has weak order one, Algorithm 2 order one; their own limits are known and held against.
+"""Algorithm 1 is of weak order one and Algorithm 2 of order one in the step; what they do at a finite step is known.
 
 Algorithm 1 on S^1 (the oscillator game, beta = 25). With n -> infinity its law obeys its own recursion, one step
 being mu_p <- (id - eta grad U_p)# mu_p convolved with the wrapped Gaussian of variance 2 eta/beta, which Fourier
@@ -26,6 +26,7 @@ from meanfield.checks import Array
 from meanfield.metrics import w2_squared
 from meanfield.studies.statistics import band, exponent
 from validation.algorithms import BETA, COUPLING, MODES, Swarm, density, law, moments
+from validation.common import known
 from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, below
@@ -181,12 +182,6 @@ def bias(s: Settings, data: dict[str, Data], scheme: str) -> Array:
 
 def held(s: Settings, data: dict[str, Data], space: str, scheme: str, name: str) -> Array:
     return np.concatenate([data[f"paths_{space}_{scheme}_{c}"][name] for c in range(s.chunks)])
-
-
-def known(claim: str, samples: Array, expected: float, tolerance: float) -> Verdict:
-    """The mean of samples (R,) with its Student interval."""
-    mean, low, high = band(np.asarray(samples))
-    return Verdict(claim, float(mean), expected, tolerance, float(high - low) / 2)
 
 
 def weak(s: Settings, data: dict[str, Data], scheme: str) -> Array:

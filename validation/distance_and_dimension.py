@@ -1,6 +1,6 @@
-"""Extrinsic against geodesic distance, particle number, dimension: constants change, exponents in n do not.
+"""Chords for arcs change the constants of W2 and no exponent in n; the dimension changes exponents of W2, not of NI.
 
-Theorem 3 does not say which distance W2 is taken with. Chords c and arcs d obey (2/pi) d <= c <= d, so that extrinsic
+W2 is taken with geodesic or with extrinsic distances. Chords c and arcs d obey (2/pi) d <= c <= d, so that extrinsic
 W2^2 lies between (2/pi)^2 and 1 times geodesic W2^2, and c^2 = d^2 - d^4/12 + ... makes the ratio tend to one as fast
 as the distances that mass travels shrink. Measured between n particles of equation (4) and the mean field (7) (its
 density as atoms, the same for both costs) on S^1 and S^2: equal exponents of sup_t E W2^2, ratio within bounds. For
