@@ -51,6 +51,7 @@ CLAIMS = (
     "equilibria",
     "cures",
     "w2_circle",
+    "exact_answers",
     "w2_surfaces",
     "schemes",
     "schemes_surfaces",
