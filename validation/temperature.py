@@ -199,16 +199,12 @@ def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def batches(s: Settings) -> range:
-    return range(0, s.sphere[0], 20)
-
-
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {"spectra": partial(spectra, s.ratio, s.cells)}
     found |= {label("path", name): partial(path, name, s.betas) for name in s.curves}
     found |= {label("decay", name, b): partial(densities, name, b, s.ratio, s.cells) for name, b in s.decays}
     found |= {label("wells", b): partial(in_wells, b, n, r) for b, n, r in s.wells}
-    found |= {label("sphere", k): partial(on_sphere, k, min(20, s.sphere[0] - k)) for k in batches(s)}
+    found |= {label("sphere", k): partial(on_sphere, k, min(20, s.sphere[0] - k)) for k in range(0, s.sphere[0], 20)}
     return found | ({"trade": partial(traded, s.trade, s.times)} if s.trade else {})
 
 
@@ -243,7 +239,7 @@ def measured_in_wells(held: Data) -> tuple[float, float]:
 
 
 def of_sphere(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    ratio = np.concatenate([data[label("sphere", k)]["ratio"] for k in batches(s)])
+    ratio = np.concatenate([data[label("sphere", k)]["ratio"] for k in range(0, s.sphere[0], 20)])
     predicted, verdicts = data[label("sphere", 0)]["predicted"], []
     for what, part in (("real", np.real), ("imaginary", np.imag)):
         mean, low, _ = band(part(ratio))
