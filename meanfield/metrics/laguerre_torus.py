@@ -218,7 +218,7 @@ def torus_w2_squared(points: Array, weights: Array, density: Array, prices: Arra
         raise_to(tree, psi)
         mass, second, starts, columns, edge = laguerre(x, psi, tree, rho, *hints)
         hints = starts, columns
-        return Cells(mass, second, starts, columns, edge)
+        return Cells(mass, second, starts, columns, edge, ordered=True)
 
     psi = np.zeros(len(x))
     if prices is None and rho.min() <= FULL:

@@ -19,7 +19,7 @@ class Cells:
     """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and the dual's second derivative.
 
     Row i of the sparse matrix holds weights[k] > 0 for neighbours columns[k], starts[i] <= k < starts[i + 1]:
-    d mass_i / d psi_j = -weight, and the sum of the row for j = i.
+    d mass_i / d psi_j = -weight, and the sum of the row for j = i. ordered: atoms that follow each other are near.
     """
 
     masses: Array
@@ -27,13 +27,47 @@ class Cells:
     starts: Index
     columns: Index
     weights: Array
+    ordered: bool = False
+
+
+@kernel
+def between_groups(starts: Index, columns: Index, weights: Array, group: int, count: int) -> Array:
+    """The matrix summed over groups of atoms that follow each other, shape (count, count)."""
+    A = np.zeros((count, count))
+    for i in range(len(starts) - 1):
+        for k in range(starts[i], starts[i + 1]):
+            A[i // group, i // group] += weights[k]
+            A[i // group, columns[k] // group] -= weights[k]
+    return A
+
+
+@kernel
+def precondition(g: Array, inverse: Array, group: int, coarse: Array, sums: Array, z: Array) -> None:
+    """z = g over the diagonal, plus what the groups' own system makes of g."""
+    for i in range(len(g)):
+        z[i] = g[i] * inverse[i]
+    if len(coarse) == 0:
+        return
+    sums[:] = 0.0
+    for i in range(len(g)):
+        sums[i // group] += g[i]
+    answer = np.zeros(len(coarse))
+    for k in range(len(coarse)):
+        s = sums[k]
+        for l in range(len(coarse)):
+            answer[l] += coarse[k, l] * s
+    for i in range(len(g)):
+        z[i] += answer[i // group]
 
 
 @kernel
 def conjugate_gradients(
-    starts: Index, columns: Index, weights: Array, r: Array, tolerance: float, limit: int
+    starts: Index, columns: Index, weights: Array, r: Array, tolerance: float, limit: int, group: int, coarse: Array
 ) -> tuple[Array, float]:
-    """d with H d = r, r of sum zero, and the relative residual; preconditioned by the diagonal."""
+    """d with H d = r, r of sum zero, and the relative residual; preconditioned by the diagonal.
+
+    And, where there are groups, by the inverse (m, m) of `between_groups`, for errors that are long.
+    """
     n = len(r)
     d, Hp = np.zeros(n), np.empty(n)
     inverse = np.empty(n)
@@ -43,7 +77,8 @@ def conjugate_gradients(
             total += weights[k]
         inverse[i] = 1.0 / total if total > 0 else 0.0
     g = r.copy()
-    z = g * inverse
+    z, sums = np.empty(n), np.empty(len(coarse))
+    precondition(g, inverse, group, coarse, sums, z)
     p = z.copy()
     first = rho = float(np.dot(g, z))
     if first == 0.0:
@@ -62,7 +97,8 @@ def conjugate_gradients(
         for i in range(n):
             d[i] += a * p[i]
             g[i] -= a * Hp[i]
-            z[i] = g[i] * inverse[i]
+        precondition(g, inverse, group, coarse, sums, z)
+        for i in range(n):
             new += g[i] * z[i]
         b, rho = new / rho, new
         if tolerance * tolerance * first >= rho:
@@ -74,6 +110,7 @@ def conjugate_gradients(
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
 STEPS = 150
+MANY, GROUPS = 20_000, 400  # atoms from which on long errors are treated by groups, and how many groups
 NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targets themselves
 
 
@@ -118,7 +155,12 @@ def newton(
 def direction(now: Cells, aim: Array, tolerance: float) -> Array:
     """Newton's step d, H d = aim - masses, of mean zero."""
     r = aim - now.masses
-    d, _ = conjugate_gradients(now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000)
+    group, coarse = 1, np.empty((0, 0))
+    if now.ordered and len(r) > MANY:
+        group = -(-len(r) // GROUPS)
+        A = between_groups(now.starts, now.columns, now.weights, group, -(-len(r) // group))
+        coarse = np.linalg.inv(A + A.trace() / len(A) ** 2)
+    d, _ = conjugate_gradients(now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000, group, coarse)
     return d - d.mean()
 
 
