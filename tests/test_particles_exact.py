@@ -76,7 +76,7 @@ class OneStep:
         kernels.aim(self.me[0], self.r.c, self.r)
         for b in range(len(v)):
             r = self.r._replace(Z=v[b])
-            kernels.recall(self.me[0], self.s.x, b, True, r)
+            kernels.fresh(self.me[0], self.s.x, b, r)
             kernels.block_forces(self.me[0], self.s.x[b], r.v[kernels.held(b, r)], r.c, False, r)
             kernels.velocity(self.me[0], 1.0, kernels.noise_of(self.me[0], True), self.s.x[b], r)
             kernels.block_move(self.me[0], 1.0, self.s, b, r)

@@ -94,7 +94,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
         np.uint64(seed),
         replica,
         refine,
-        spherical(game),
+        True if spherical(game) else None,
     )
 
 

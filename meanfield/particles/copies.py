@@ -197,8 +197,8 @@ class _Copies(_Run):
         for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
             r, U, G = scratch(me, s), np.empty_like(s.w), np.empty_like(s.x)
             moments(me, s, r)  # for the features that it leaves
-            r.c[:] = self.drive.coefficients[p][row]
-            lowrank.look(me, s, r, U, G)
+            r.c[:] = self.frame.coefficients(p, self.drive.coefficients[p][row])
+            lowrank.push(me, s, State(G, U, s.w, s.sums), 0.0, 0.0, 0, r)
             found.append((U, G))
         return found
 

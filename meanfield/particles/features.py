@@ -30,7 +30,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
             for i in range(x.shape[1]):
                 F[k, i] = matrix[0, k] * x[k, i]
         return
-    J = len(modes)
+    J = len(modes)  # 0 * J below is no literal, for which `powers` would be compiled once more
     if len(P) == 0 and top[0] >= 0:
         powers(wave, modes[0, 0], J, x[0], F)
         return
@@ -40,7 +40,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
         return
     base = 0
     for a in range(len(x)):
-        powers(wave, 0, top[a] + 1, x[a], P[base : base + 2 * (top[a] + 1)])
+        powers(wave, 0 * J, top[a] + 1, x[a], P[base : base + 2 * (top[a] + 1)])
         base += 2 * (top[a] + 1)
     for j in range(J):
         base = 0

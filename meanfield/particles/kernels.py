@@ -18,7 +18,7 @@ from meanfield.jit import apart, fma, kernel
 from meanfield.particles.features import add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
 from meanfield.particles.product import product
-from meanfield.particles.singles import rows, singles
+from meanfield.particles.singles import singles
 
 LANES = 112  # a multiple of product.TILE; rows a power of two apart would share few places of the first cache
 KEPT = 1 << 15  # features of all blocks are kept from moments to forces when no more numbers than this
@@ -41,7 +41,7 @@ class Player(NamedTuple):
     seed: np.uint64
     replica: int
     refine: int
-    single: bool  # whether the noise is that of `meanfield.particles.singles`
+    single: bool | None  # True where the noise is that of `singles`, None where it is that of `noise`
 
 
 class Scratch(NamedTuple):
@@ -74,11 +74,17 @@ def held(b: int, r: Scratch) -> int:
 
 
 @kernel(counted=False)
-def recall(me: Player, x: Array, b: int, fresh: bool, r: Scratch) -> None:
-    """Features of block b in r.v, computed when fresh or when there is no room to keep those of all blocks."""
-    if fresh or len(r.v) < len(x):
-        wave = 0.0 if me.sphere else 2 * math.pi / me.period
-        features(me.sphere, me.matrix, wave, me.modes, me.top, x[b], r.P, r.v[held(b, r)])
+def fresh(me: Player, x: Array, b: int, r: Scratch) -> None:
+    """Features of block b in r.v."""
+    wave = 0.0 if me.sphere else 2 * math.pi / me.period
+    features(me.sphere, me.matrix, wave, me.modes, me.top, x[b], r.P, r.v[held(b, r)])
+
+
+@kernel(counted=False)
+def recall(me: Player, x: Array, b: int, r: Scratch) -> None:
+    """`fresh` where there is no room to keep the features of all blocks."""
+    if len(r.v) < len(x):
+        fresh(me, x, b, r)
 
 
 @kernel(counted=False)
@@ -91,7 +97,7 @@ def moments(me: Player, s: State, r: Scratch) -> None:
         r.t[i], r.UG[0, i] = 0.0, 1.0
     for b in range(len(s.x)):
         x, w, v = s.x[b], s.w[b], r.v[held(b, r)]
-        recall(me, s.x, b, True, r)
+        fresh(me, s.x, b, r)
         if not me.sphere:
             add_means(v, w, r.m)
             continue
@@ -189,10 +195,18 @@ def settle(me: Player, x: Array, t: Array) -> None:
 @kernel(counted=False)
 def draw(me: Player, x: Array, b: int, tick: int, Z: Array) -> None:
     """Standard normals Z (a or more, lanes) in the space around the particles of block b."""
-    if me.single:
-        singles(Z, x.shape[1], b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+    drawn(me.single, Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+
+
+@kernel(counted=False)
+def drawn(
+    single: bool | None, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int
+) -> None:
+    """`draw`; an argument that is None takes the branch out before it is compiled."""
+    if single is None:
+        fill(Z, first, tick, number, replica, seed, refine)
     else:
-        fill(Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+        singles(Z, Z.shape[1], first, tick, number, replica, seed, refine)
 
 
 @kernel(counted=False)
@@ -365,6 +379,6 @@ def scratch(me: Player, s: State) -> Scratch:
     keep = blocks if me.sphere or blocks * height * n <= KEPT else 1
     ladder = d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    drawn = rows(d, me.refine) if me.single else d
+    drawn = (d if me.single is None else d + d % 2) * (1 if me.refine == 1 else 2)
     shapes = ((keep, height, n), (powers, n), (1 + d, n), (drawn, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
     return Scratch(*map(np.zeros, shapes))

@@ -119,15 +119,32 @@ def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: i
 
 
 @kernel(counted=False)
-def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
-    """`normals` of all coordinates, Z (a, lanes): rows are short, so what can is done over all of them at once."""
-    if refine > 1:
-        for k in range(len(Z)):
-            normals(Z[k], first, tick, 2 * k + player, replica, key, refine)
-        return
+def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
+    apart()
     for k in range(len(Z)):
         _uniforms(Z[k], first // 2, tick, 2 * k + player, replica, key)
     _box_muller(Z.reshape(Z.size))
+
+
+@kernel(counted=False)
+def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
+    """`normals` of all coordinates, the rows of Z: they are short, so what can is done over all of them at once.
+
+    With refine > 1 coordinates are the upper half of the rows, the lower one is room.
+    """
+    if refine == 1:
+        _rows(Z, first, tick, player, replica, key)
+        return
+    rows = len(Z) // 2
+    _rows(Z[:rows], first, tick * refine, player, replica, key)
+    for j in range(1, refine):
+        _rows(Z[rows:], first, tick * refine + j, player, replica, key)
+        for k in range(rows):
+            for i in range(Z.shape[1]):
+                Z[k, i] += Z[rows + k, i]
+    for k in range(rows):
+        for i in range(Z.shape[1]):
+            Z[k, i] /= math.sqrt(refine)
 
 
 def initial_generator(seed: int, replica: int, player: int) -> np.random.Generator:

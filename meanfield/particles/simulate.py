@@ -276,7 +276,7 @@ class _Run:
             return pairwise.forces(self.field, self.states, self.plan.particles)
         U = tuple(np.empty_like(s.w) for s in self.states)
         G = tuple(np.empty_like(s.x) for s in self.states)
-        lowrank.forces(self.players, tuple(self.states), U, G)
+        (spheres if self.fused else lowrank).forces(self.players, tuple(self.states), U, G)
         return list(zip(U, G, strict=True))
 
     def check_step(self) -> None:

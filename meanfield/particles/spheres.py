@@ -166,6 +166,39 @@ def run(players: tuple[Player, Player], states: Any, first: int, steps: int) -> 
 
 
 @kernel(counted=False)
+def show(me: Side, s: State, U: Array, G: Array) -> None:
+    """Costs U (blocks, lanes), without their constants, and tangent gradients G (blocks, d, lanes) from me.r."""
+    aim(me, -1.0)
+    for b in range(len(s.x)):
+        x, g = s.x[b], G[b]
+        for i in range(0, x.shape[1], TILE):
+            tile(me, x, i, 0, 0.0, True, -1.0, 0)
+            for t in range(TILE):
+                U[b, i + t], normal = me.U[t], 0.0
+                for k in range(len(x)):
+                    form = 0.0 if me.diagonal else me.q * me.v[k, t]
+                    g[k, i + t] = 2.0 * form - me.h[k] * x[k, i + t] - me.c[k]
+                    normal += g[k, i + t] * x[k, i + t]
+                for k in range(len(x)):
+                    g[k, i + t] -= normal * x[k, i + t]
+
+
+def forces(players: tuple[Player, Player], states: Any, U: Any, G: Any) -> None:
+    """`lowrank.forces` for these games."""
+    sides = side(*players), side(*players[::-1])
+    moments = []
+    for me, s, u, g in zip(sides, states, U, G, strict=True):
+        show(me._replace(q=1.0), s, u, g)  # me.r is zero: the cost is x'Sx
+        lone, squares = np.einsum("bki,bi->k", s.x, s.w), np.einsum("bki,bki,bi->k", s.x, s.x, s.w)
+        moments.append(np.concatenate([[s.w.sum()], lone, squares, [(s.w * u).sum()]]))
+    for p, (me, s) in enumerate(zip(sides, states, strict=True)):
+        c = np.einsum("ij,j->i", me.me.map, moments[1 - p])
+        me.r[:] = c[1 : 1 + len(me.r)]
+        show(me._replace(q=float(c[-1])), s, U[p], G[p])
+        np.add(U[p], c[0], out=U[p])
+
+
+@kernel(counted=False)
 def follow(me: Side, s: State, C: Array, means: Array, first: int) -> float:
     """`copies.march` for these games in Euler's scheme: steps of one player in costs with coefficients C (steps, K)."""
     grown = 0.0
