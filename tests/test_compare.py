@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 import meanfield as mf
+from meanfield.metrics.sobolev import controlled_mean
 from meanfield.studies.compare import judge, step_bias
 from meanfield.studies.statistics import band, exponent, sup_of_means
 
@@ -39,6 +40,72 @@ def test_free_particles_have_exponent_minus_one_and_no_step_bias(compared):
     assert compared.ni_exponent is None  # without a loss there is no error to fit
     assert np.all(compared.w2_squared_low < compared.w2_squared)
     assert np.all(compared.w2_squared < compared.w2_squared_high)
+
+
+def test_controls_cut_the_variance_and_intervals_still_cover(compared):
+    """Batches of ten replicas: their intervals hold L^2/(6 n) as often as they say, and are a tenth as wide."""
+    assert compared.provenance["control"] == "energies of copies"
+    assert compared.energy.low < 1 < compared.energy.high
+    hits, widths, rows = (
+        [],
+        [],
+        zip(*(compared.samples[k] for k in ("w2_squared", "energies", "energy_means")), strict=True),
+    )
+    for n, (squared, energies, exact) in zip(compared.particles, rows, strict=True):
+        for i in range(0, len(squared), 10):
+            totals, off = squared[i : i + 10].sum(axis=2), energies[i : i + 10] - exact
+            _, low, high = band(totals, controls=off)
+            plain = band(totals)
+            hits.append(np.mean((low < CIRCLE.period**2 / (6 * n)) & (CIRCLE.period**2 / (6 * n) < high)))
+            widths.append(np.median((high - low) / (plain[2] - plain[1])))
+    assert 0.88 < np.mean(hits) < 0.995
+    assert np.median(widths) < 0.1
+
+
+def test_controls_agree_with_means_of_interacting_particles():
+    game = mf.games.benchmark("circle")
+    found = mf.compare(
+        game,
+        mf.Langevin(10.0),
+        game.answers["start"],
+        0.4,
+        particles=(100, 400),
+        replicas=(160, 80),
+        step=0.02,
+        cells=64,
+    )
+    bare = {k: v for k, v in found.samples.items() if "energ" not in k}
+    plain = judge(found.particles, found.field, found.field_ni, bare, found.provenance)
+    assert plain.provenance["control"] == "none"
+    half = (plain.w2_squared_high - plain.w2_squared_low) / 2
+    assert np.all(np.abs(plain.w2_squared - found.w2_squared) < 2.5 * half)
+    assert np.median((found.w2_squared_high - found.w2_squared_low) / (2 * half)) < 0.25
+    assert len(found.field) == len(found.times) == 21
+
+
+def test_copies_of_another_law_are_no_control(compared):
+    changed = {**compared.samples, "energies": [1.5 * e for e in compared.samples["energies"]]}
+    again = judge(compared.particles, compared.field, compared.field_ni, changed, compared.provenance)
+    assert "left out" in again.provenance["control"]
+    assert again.sup[0].value == compared.samples["w2_squared"][0].sum(axis=2).mean(axis=0).max()
+
+
+def test_controls_are_refused_where_there_are_none():
+    with pytest.raises(ValueError, match="weights"):
+        mf.compare(mf.games.benchmark("circle"), mf.WassersteinFisherRao(), None, 0.1, control=True)
+    with pytest.raises(ValueError, match="control must be"):
+        free(control="perhaps")
+    assert "energies" not in free(replicas=3, control=False).samples
+
+
+def test_bands_with_controls_are_regressions():
+    rng = np.random.default_rng(5)
+    samples, controls = rng.exponential(size=(2, 20, 3))
+    samples = samples + 2 * controls
+    mean, low, high = band(samples, controls=controls - 1)
+    for k in range(3):
+        one = controlled_mean(samples[:, k], controls[:, [k]], [1.0])
+        assert (mean[k], low[k], high[k]) == pytest.approx(one, rel=1e-12)
 
 
 def test_threads_and_repeats_do_not_change_bits():
@@ -100,7 +167,14 @@ def test_intervals_cover_as_often_as_they_say():
     hits = np.zeros(3)
     for trial in range(150):
         samples = [rng.exponential(1 / n, (30, 1)) for n in sizes]
-        slope, top = exponent(sizes, samples, seed=trial), sup_of_means(samples[0], seed=trial)
+        controls = (
+            None
+            if trial % 2
+            else [s - 1 / n + rng.normal(0, 0.3 / n, s.shape) for n, s in zip(sizes, samples, strict=True)]
+        )
+        first = None if controls is None else controls[0]
+        slope = exponent(sizes, samples, seed=trial, controls=controls)
+        top = sup_of_means(samples[0], seed=trial, controls=first)
         hits += slope.low <= -1 <= slope.high, top.low <= 0.01 <= top.high, slope.low <= -0.8 <= slope.high
     assert 0.85 * 150 < hits[0] < 150
     assert 0.85 * 150 < hits[1] < 150

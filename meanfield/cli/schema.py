@@ -113,7 +113,7 @@ PARTICLES = {
 COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,
     "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells, "engine": FIELD["engine"],
-    "tol": number, "seed": whole, "threads": whole, "confidence": number,
+    "tol": number, "seed": whole, "threads": whole, "confidence": number, "control": anything,
 }  # fmt: skip
 GIBBS = {"beta": pair_or_one(number), "cells": whole, "tol": number}
 NASH = {"tol": number, "rounds": whole, "seed": whole}

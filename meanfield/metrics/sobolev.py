@@ -13,7 +13,9 @@ For n i.i.d. uniform points E |mu_k|^2 = 1/n exactly, which makes low modes cont
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -155,23 +157,29 @@ def _pairs(a: Measure, b: Measure | None, count: int) -> list[tuple[Array, Array
     return list(zip(first, second, strict=True))
 
 
-def _harmonics(measure: Measure, count: int) -> list[Array]:
-    """For each order m the coefficients of degrees max(m, 1), ..., count, in orthonormal harmonics."""
-    x, y, z = measure.points.T
+def solid_harmonics(points: Array, count: int, weights: Array | None = None) -> Iterator[tuple[int, int, Any]]:
+    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count; orthonormal, complex."""
+    x, y, z = points.T
     turn = x - 1j * y
-    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * measure.masses
-    found = []
+    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (1.0 if weights is None else weights)
     for m in range(count + 1):
         # Fully normalised Legendre functions by degree; sin^m and the phase sit in `top`.
-        last, here, row = np.zeros_like(top), top, []
+        last, here = np.zeros_like(top), top
         for l in range(m, count + 1):
-            row.append(here.sum())
+            yield m, l, here
             up = np.sqrt((4.0 * (l + 1) ** 2 - 1) / ((l + 1) ** 2 - m**2))
             down = np.sqrt((l**2 - m**2) / (4.0 * l**2 - 1)) if l > m else 0.0
             last, here = here, up * (z * here - down * last)
-        found.append(np.array(row[1:] if m == 0 else row))
         top = top * turn * np.sqrt((2 * m + 3) / (2 * m + 2))
-    return found
+
+
+def _harmonics(measure: Measure, count: int) -> list[Array]:
+    """For each order m the coefficients of degrees max(m, 1), ..., count, in orthonormal harmonics."""
+    found: list[list[complex]] = [[] for _ in range(count + 1)]
+    for m, l, values in solid_harmonics(measure.points, count, measure.masses):
+        if l > 0:
+            found[m].append(values.sum())
+    return [np.array(row) for row in found]
 
 
 def _sphere_shells(coefficients: list[Array]) -> Array:
