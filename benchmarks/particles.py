@@ -13,8 +13,9 @@ from benchmarks.race import Row, Work
 from meanfield.flows import Langevin, WassersteinFisherRao
 from meanfield.games.expressions import expression
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
-from meanfield.particles import lowrank, noise
+from meanfield.particles import lowrank, noise, spheres
 from meanfield.particles.blocks import place, player
+from meanfield.particles.frames import frame
 from meanfield.start import Start
 
 STEP = torch_peers.STEP
@@ -24,9 +25,12 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
     """Ours: steps of Euler's scheme of the compiled loop."""
 
     def ready() -> Work:
-        states = tuple(place(game, Start(), (n, n), "iid", 0, 0))
-        players = tuple(player(game, p, r, STEP, 0, 0, 1) for p, r in enumerate(flow.players))
+        moving: Any = frame(game, flow).game
+        states = tuple(place(moving, Start(), (n, n), "iid", 0, 0))
+        players: Any = tuple(player(moving, p, r, STEP, 0, 0, 1) for p, r in enumerate(flow.players))
         at = count(0, per_call)
+        if spheres.quadratic(moving):
+            return lambda: spheres.run(players, states, next(at), per_call)
         return lambda: lowrank.run(False, players, states, next(at), per_call)  # type: ignore[arg-type]
 
     return ready
@@ -94,10 +98,10 @@ def _polynomials() -> Iterator[Row]:
                     "numpy features": _repeated(numpy_steps(game, reacts, n), 20 if n == 100 else 2),
                 }
                 units = 20.0 if n == 100 else 2.0
-                # Two products with S, both players; what is left out (noise, passes) is not counted.
+                # The product with S of player x in l_a; all else (noise, passes) is not counted.
                 yield Row(
                     f"{short}, l_{kind}, n={n}, d=50", "step", units, ready, target, "PyTorch autograd",
-                    flops=units * 2 * 2.0 * n * 50 * 50,
+                    flops=units * 2.0 * n * 50 * 50 if kind == "a" else 0.0,
                 )  # fmt: skip
 
 
