@@ -1,295 +1,299 @@
-"""Which later flows cure the oscillator's cycle, where they settle and how fast; spirals of example 4.1.
+"""The oscillator's cycle is cured by some later flows and not by others, at the rates that theory gives.
 
 The oscillator of `meanfield.games` at beta = 25, from two narrow bumps, where (7) settles on a cycle round the
-linearly stable Gibbs point (9). Distances are L1 to that point.
+linearly stable Gibbs point (9). Distances are total variations (TV) from that point on the same mesh.
 
-- Two time scales cure: y ten times as fast leaves 1.7e-3 for x, 5e-4 for y at t = 200; ten times as slow 0.10, 0.07.
-- Entropic best response cures, at its rate: near (9) averages obey z' = rate (-1 +- i kappa) z.
+- Two time scales cure (Ma & Ying; Lu): y ten times as fast leaves 8.5e-4 for x, 2.5e-4 for y at t = 200; ten times as
+  slow 0.05, 0.035, falling.
+- Entropic best response cures, at its rate (Lascu et al.): near (9) averages obey z' = rate (-1 +- i kappa) z.
 - The Wasserstein-Fisher-Rao flow of L_beta cures from an alpha between 1.2 and 1.3 on, then at its leading eigenvalue.
-- Averaged gradients do not cure in any time that one would wait. With discount a, (9) is unstable from
-  a* = gap/kappa^2 up to a of the order of the cycle's frequency: the averages turn kappa times as fast as they
-  relax, and laws that lag behind by 1/gap turn them outwards. a* is 5e-8 at beta = 25 and 2e-2 at beta = 2, by the
-  eigenvalues of the linearised equation. Weights t^r are a discount of (r + 1)/t, hence stable from
+- Averaged gradients (Kim et al.; Lu & Monmarche) do not cure in any time that one would wait. With discount a, (9) is
+  unstable from a* = gap/kappa^2 up to a of the order of the cycle's frequency: the averages turn kappa times as fast
+  as they relax, and laws that lag behind by 1/gap turn them outwards. a* is 5e-8 at beta = 25 and 2e-2 at beta = 2, by
+  the eigenvalues of the linearised equation. Weights t^r are a discount of (r + 1)/t, hence stable from
   t = (r + 1)/a* on, 2e7 for r = 0 at beta = 25; from there distances fall like t^-(r + 1), shown at beta = 2.
 
 On example 4.1 (Wang & Chizat) weights spiral like exp(+2 eta'^2 k) after k explicit steps, exp(-2 eta'^2 k) after k of
 mirror-prox.
-
-    python -m validation cures [--quick]
 """
 
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
-from time import perf_counter
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import meanfield as mf
-from meanfield.checks import Array
-from meanfield.density.rates import FaceRates
 from meanfield.density.solve import build
-from meanfield.flows import Rates
-from validation.verdicts import Verdict, command
+from validation.common import label
+from validation.linearised import Linear
+from validation.store import Data
+from validation.suite import Part
+from validation.verdicts import Verdict, above, below
 
-Curves = dict[str, tuple[Array, Array]]  # name -> times and distances (S, 2), or steps and sizes
+BETA, HOT = 25.0, 2.0
+SETTLED = 0.025  # total variation of both players below which a run has settled
 
 
-# -- the linearised equation --------------------------------------------------------------------------
+def _entropic(alpha: float) -> mf.Flow:
+    return mf.EntropicWassersteinFisherRao(BETA, 1.0, alpha)
 
 
-class Linear:
-    """(7), or with alpha > 0 the flow of L_beta, linearised at its Gibbs point, with or without discounting.
+# name -> flow, how it is solved
+FLOWS: dict[str, tuple[mf.Flow, dict[str, Any]]] = {
+    "(7)": (mf.Langevin(BETA), {}),
+    "y 10 times faster": (mf.TwoTimeScale(BETA, 10.0), {}),
+    "y 10 times slower": (mf.TwoTimeScale(BETA, 0.1), {}),
+    "entropic best response": (mf.EntropicBestResponse(BETA), {"step": 2e-3}),
+    "WFR of L_beta, alpha = 1": (_entropic(1.0), {"step": 0.02}),
+    "WFR of L_beta, alpha = 1.2": (_entropic(1.2), {"step": 0.02}),
+    "WFR of L_beta, alpha = 1.3": (_entropic(1.3), {"step": 0.02}),
+    "WFR of L_beta, alpha = 3": (_entropic(3.0), {"step": 0.01}),
+    "discount 0.1": (mf.DiscountedLangevin(BETA, 0.1), {"tol": 1e-2}),
+    "weights t^0": (mf.AveragedLangevin(BETA, 0.0), {"tol": 1e-2}),
+    "weights t^2": (mf.AveragedLangevin(BETA, 2.0), {"tol": 1e-2}),
+}
+# What they leave of x and y at t = 200, by an independent solver, and how well that was told.
+LEFT = {"y 10 times faster": ((8.5e-4, 2.5e-5), (2.5e-4, 1e-5)), "y 10 times slower": ((0.05, 2.5e-3), (0.035, 2.5e-3))}
+# Settled for good before that time.
+CURED = {
+    "y 10 times faster": 100.0, "entropic best response": 10.0, "WFR of L_beta, alpha = 1.3": 250.0,
+    "WFR of L_beta, alpha = 3": 50.0,
+}  # fmt: skip
+ILL = ("(7)", "WFR of L_beta, alpha = 1", "WFR of L_beta, alpha = 1.2", "discount 0.1", "weights t^0", "weights t^2")
+SWARMS: dict[str, tuple[float, dict[str, Any]]] = {
+    "(7)": (40.0, {"step": 0.02, "scheme": "strang"}),
+    "y 10 times faster": (60.0, {"step": 0.005, "scheme": "strang"}),
+    "entropic best response": (12.0, {"step": 0.02}),
+}
+SPIRALS = {"euler": 1.0, "mirror-prox": -1.0}  # scheme -> sign of its rate 2 eta'^2
 
-    d/dt dm_p = A_p (dm_p + beta m_p K_p dz_q), A_p the generator at the fixed costs, K_p dz_q the change of
-    p's costs with the opponent's (averaged) moments z_q: exact to first order, for A(U + dU) annihilates
-    m (1 - beta dU). Discounting adds d/dt dz_q = rate (F_q dm_q - dz_q).
+
+@dataclass(frozen=True)
+class Settings:
+    """Runs (flow, time); particles, 0 for none; powers of weights followed at beta = 2 in steps that lag by
+    `fraction`; steps of example 4.1.
+
+    reference: beta of the Gibbs point that distances are taken from. schemes: what is run under SPIRALS' names.
     """
 
-    def __init__(self, game: mf.games.Game, beta: float, cells: int, alpha: float = 0.0) -> None:
-        fixed = mf.gibbs(game, beta, cells=cells)
-        pair = (fixed.x, fixed.y)
-        self.A, self.B, self.F = [], [], []
-        for p, mu in enumerate(pair):
-            U = game.cost(p, mu.points, pair[1 - p])[None]
-            A = generator(mu.mesh.pairs, FaceRates(mu.mesh, Rates(1.0, 0.0, 1 / beta), "sg")(U, U)[0][0])
-            K = game.cost_matrix(p, mu.points, pair[1 - p].points)
-            F = game.moment_matrix(p, mu.points)
-            # The reaction - alpha m (dU + dm / (beta m) - mean), and transport with its diffusion.
-            mean = np.outer(mu.masses, np.ones(cells))
-            self.A.append(A - alpha / beta * (np.eye(cells) - mean))
-            self.B.append(A @ (beta * mu.masses[:, None] * K) - alpha * mu.masses[:, None] * (K - mu.masses @ K))
-            self.F.append(np.eye(cells) if F is None else F)
-        # Relaxed laws dm_p = -beta m_p (K_p dz_q - mean) give the averages' own map z -> -kappa^2 z.
-        S = [F @ np.linalg.lstsq(A, -B, rcond=1e-12)[0] for A, B, F in zip(self.A, self.B, self.F, strict=True)]
-        self.kappa = float(np.sqrt(np.abs(np.linalg.eigvals(S[0] @ S[1])).max()))
-        self.gap = -float(np.sort(np.linalg.eigvals(self.A[0]).real)[-2])
-
-    def leading(self, rate: float | None = None) -> complex:
-        """The eigenvalue of largest real part but the two that keep masses; rate None: no averaging."""
-        (A, C), (B, D), (F, E) = self.A, self.B, self.F
-        if rate is None:
-            M = np.block([[A, B @ E], [D @ F, C]])
-        else:
-            N, k, m = len(A), len(F), len(E)
-            M = np.block(
-                [
-                    [A, np.zeros((N, N + k)), B],
-                    [np.zeros((N, N)), C, D, np.zeros((N, m))],
-                    [rate * F, np.zeros((k, N)), -rate * np.eye(k), np.zeros((k, m))],
-                    [np.zeros((m, N)), rate * E, np.zeros((m, k)), -rate * np.eye(m)],
-                ]
-            )
-        found = np.linalg.eigvals(M)
-        found = found[np.argsort(np.abs(found))][2:]
-        return complex(found[np.argmax(found.real)])
-
-    def threshold(self) -> float:
-        """The discount a* below which the Gibbs point is stable, by bisection of log a round gap/kappa^2."""
-        guess = self.gap / self.kappa**2
-        low, high = 0.1 * guess, 10 * guess
-        for _ in range(14):
-            middle = float(np.sqrt(low * high))
-            low, high = (middle, high) if self.leading(middle).real < 0 else (low, middle)
-        return float(np.sqrt(low * high))
+    runs: tuple[tuple[str, float], ...] = ()
+    particles: int = 0
+    powers: tuple[float, ...] = ()
+    fraction: float = 0.03
+    cells: tuple[int, int] = (64, 96)
+    steps: tuple[float, ...] = ()
+    longest: int = 10_000
+    reference: float = BETA
+    schemes: tuple[str, str] = ("euler", "mirror-prox")
 
 
-def generator(pairs: Array, jumps: Array) -> Array:
-    """The dense generator (N, N) of jumps (2, F) over the pairs (F, 2) of cells."""
-    first, second = pairs.T
-    A = np.zeros((pairs.max() + 1,) * 2)
-    for a, b, rate in ((first, second, jumps[0]), (second, first, jumps[1])):
-        np.add.at(A, (b, a), rate)
-        np.add.at(A, (a, a), -rate)
-    return A
+ENDS = {"entropic best response": 12.0, "WFR of L_beta, alpha = 3": 100.0}
+QUICK = Settings(
+    runs=tuple((name, ENDS.get(name, 200.0)) for name in FLOWS if name[-3:] not in ("1.2", "1.3", "= 1")),
+    particles=4000, powers=(0.0, 2.0), fraction=0.1, steps=(0.01, 0.02, 0.05), longest=400,
+)  # fmt: skip
+FULL = Settings(
+    runs=tuple((name, ENDS.get(name, 300.0 if "WFR" in name else 200.0)) for name in FLOWS),
+    particles=40_000, powers=(0.0, 2.0), cells=(96, 192), steps=(0.01, 0.02, 0.05),
+)  # fmt: skip
+SABOTAGES = {
+    "the Gibbs point of beta = 24": Settings(runs=(("y 10 times faster", 200.0),), reference=24.0),
+    "explicit steps taken for mirror-prox": Settings(steps=(0.05,), longest=400, schemes=("euler", "euler")),
+}
 
 
-# -- runs ---------------------------------------------------------------------------------------------
+# -- parts --------------------------------------------------------------------------------------------
 
 
-def distances(run: mf.Trajectory, beta: float, cells: int) -> Array:
-    """L1 from the Gibbs point of the same mesh, for x and y, shape (S, 2)."""
-    fixed = mf.gibbs(run.game, beta, cells=cells)
-    return np.array(
-        [[np.abs(m.masses - f.masses).sum() for m, f in zip(p, (fixed.x, fixed.y), strict=True)] for p in run]
+def away(pair: Any, fixed: mf.GibbsPoint) -> list[float]:
+    """Total variations of x and y from the Gibbs point of the same mesh."""
+    return [float(np.abs(m.masses - f.masses).sum() / 2) for m, f in zip(pair, (fixed.x, fixed.y), strict=True)]
+
+
+def followed(name: str, end: float, reference: float) -> dict[str, Any]:
+    """times (S,), away (S, 2) of a flow on the oscillator."""
+    (flow, how), game = FLOWS[name], mf.games.oscillator()
+    cells = 192 if flow.composite else 256
+    fixed = mf.gibbs(game, reference, cells=cells)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mf.UnderResolved)  # of the first moments of the narrow bumps
+        run = mf.solve(game, flow, game.answers["start"], end, cells=cells, save_every=end / 400, **how)
+    return {"times": run.times, "away": [away(pair, fixed) for pair in run]}
+
+
+def swarm(name: str, n: int) -> dict[str, Any]:
+    """Distances of (E sin x, E sin y) from the Gibbs point's, times from 0 to 1."""
+    game, (end, how) = mf.games.oscillator(), SWARMS[name]
+    fixed = mf.gibbs(game, BETA, cells=256)
+    run = mf.simulate(game, FLOWS[name][0], game.answers["start"], end, particles=n, save_every=end / 100, **how)
+    path, (centre,) = (
+        np.array([[m.integrate(np.sin(m.points[:, 0])) for m in pair] for pair in pairs])
+        for pairs in (run, [(fixed.x, fixed.y)])
     )
+    return {"times": run.times / end, "away": np.linalg.norm(path - centre, axis=1)}
 
 
-def followed(flow: mf.Flow, beta: float, cells: int, times: Array, fraction: float) -> Array:
-    """The same at any times, in steps of 0.1 or `fraction` of the time: averages slow down with it."""
-    game = mf.games.oscillator()
-    fixed = mf.gibbs(game, beta, cells=cells)
-    engine: Any = build(game, flow, game.answers["start"], cells=cells, step=0.1)
-    found = []
+def linear(beta: float, cells: int, alpha: float = 0.0) -> dict[str, Any]:
+    found = Linear(mf.games.oscillator(), beta, cells, alpha)
+    values = {"leading": found.leading(), "gap": found.gap, "kappa": found.kappa}
+    return values if alpha else values | {"threshold": found.threshold()}
+
+
+def averaged(power: float, cells: int, fraction: float) -> dict[str, Any]:
+    """Weights t^power at beta = 2 to a hundred times t* = (power + 1)/a*, in units of which times are given.
+
+    Relaxed laws lag behind by half a step, which takes kappa^2 (r + 1) dt/(2 t) from the exponent's 1.
+    """
+    game, hot = mf.games.oscillator(), Linear(mf.games.oscillator(), HOT, 64)
+    fixed, turn = mf.gibbs(game, HOT, cells=cells), (power + 1) / hot.threshold()
+    start, flow = game.answers["start"], mf.AveragedLangevin(HOT, power)
+    engine: Any = build(game, flow, start, cells=cells, step=0.1)
+    times, found = np.geomspace(1.0, 100 * turn, 141), []
     for t in times:
-        engine.step = max(0.1, fraction * engine.time)
+        engine.step = max(0.1, fraction / hot.kappa**2 / (power + 1) * engine.time)
         engine.advance(float(t))
-        pairs = zip(engine.measures(), (fixed.x, fixed.y), strict=True)
-        found.append([np.abs(m.masses - f.masses).sum() for m, f in pairs])
-    return np.array(found)
+        found.append(away(engine.measures(), fixed))
+    return {"times": times / turn, "away": found}
 
 
-def settled(times: Array, away: Array, level: float = 0.05) -> float:
-    """The time from which both distances stay below `level`; infinite where they do not."""
-    late = np.flatnonzero((away >= level).any(axis=1))
-    return float(times[0]) if not len(late) else float(times[late[-1] + 1]) if late[-1] + 1 < len(times) else np.inf
-
-
-def decay(times: Array, away: Array, begin: float, end: float) -> float:
-    """The fitted rate at which the sum of the distances falls over [begin, end]."""
-    part = (times >= begin) & (times <= end)
-    return -float(np.polyfit(times[part], np.log(away[part].sum(axis=1)), 1)[0])
-
-
-def oscillator(quick: bool, curves: Curves) -> list[Verdict]:
-    beta, game = 25.0, mf.games.oscillator()
-    start = game.answers["start"]
-    entropic = mf.EntropicWassersteinFisherRao
-    long = 100.0 if quick else 300.0
-    table = {
-        "(7)": (mf.Langevin(beta), 200.0, {}),
-        "y 10 times faster": (mf.TwoTimeScale(beta, 10.0), 200.0, {}),
-        "y 10 times slower": (mf.TwoTimeScale(beta, 0.1), 200.0, {}),
-        "entropic best response": (mf.EntropicBestResponse(beta), 12.0, {"step": 2e-3}),
-        "WFR of L_beta, alpha = 1": (entropic(beta), long, {"step": 0.02}),
-        "WFR of L_beta, alpha = 3": (entropic(beta, 1.0, 3.0), 100.0, {"step": 0.01}),
-        "discount 0.1": (mf.DiscountedLangevin(beta, 0.1), 200.0, {"tol": 1e-2}),
-        "weights t^0": (mf.AveragedLangevin(beta, 0.0), 200.0, {"tol": 1e-2}),
-        "weights t^2": (mf.AveragedLangevin(beta, 2.0), 200.0, {"tol": 1e-2}),
-    }
-    seen: Curves = {}
-    for name, (flow, end, how) in table.items():
-        cells, clock = 256 if flow.composite is False else 192, perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", mf.UnderResolved)  # of the first moments of the narrow bumps
-            run = mf.solve(game, flow, start, end, cells=cells, save_every=end / 400, **how)  # type: ignore[arg-type]
-        away = distances(run, beta, cells)
-        seen[name] = run.times, away
-        print(
-            f"  {name}: L1 {away[-1, 0]:.2e} (x), {away[-1, 1]:.2e} (y) at t = {end:g}; below 0.05 from t = "
-            f"{settled(run.times, away):.4g}; {perf_counter() - clock:.1f} s"
-        )
-    curves.update(seen)
-    verdicts = []
-    for name, exact, within in (("faster", (1.7e-3, 5e-4), (5e-5, 2e-5)), ("slower", (0.10, 0.07), (5e-3, 5e-3))):
-        for k in (0, 1):
-            found = seen[f"y 10 times {name}"][1][-1, k]
-            verdicts.append(Verdict(f"L1 of {'xy'[k]} at t = 200, y 10 times {name}", found, exact[k], within[k]))
-    rate = decay(*seen["entropic best response"], 6.0, 12.0)
-    verdicts.append(Verdict("rate of L1, entropic best response", rate, 1.0, 0.05))
-    rate = decay(*seen["WFR of L_beta, alpha = 3"], 50.0, 100.0)
-    leading = -Linear(game, beta, 192, alpha=3.0).leading().real
-    verdicts.append(Verdict("rate of L1, WFR of L_beta at alpha = 3", rate, leading, 0.03 * leading))
-    for name in ("(7)", "WFR of L_beta, alpha = 1", "discount 0.1", "weights t^0", "weights t^2"):
-        times, away = seen[name]
-        least = away[times >= times[-1] / 2].sum(axis=1).min()
-        verdicts.append(
-            Verdict(f"not cured (least L1 of x and y in the second half is 2 +- 1.2): {name}", least, 2.0, 1.2)
-        )
-    return verdicts
-
-
-def particles(quick: bool, curves: Curves) -> list[Verdict]:
-    """The cycle has |(E sin x, E sin y)| above 0.87 for ever; cured particles stay near the Gibbs point's value."""
-    beta, game, n = 25.0, mf.games.oscillator(), 4000 if quick else 40_000
-    fixed = mf.gibbs(game, beta, cells=256)
-    center = np.array([m.integrate(np.sin(m.points[:, 0])) for m in (fixed.x, fixed.y)])
-    verdicts = []
-    for flow, end, how in (
-        (mf.Langevin(beta), 40.0, {"step": 0.02, "scheme": "strang"}),
-        (mf.TwoTimeScale(beta, 10.0), 60.0, {"step": 0.005, "scheme": "strang"}),
-        (mf.EntropicBestResponse(beta), 12.0, {"step": 0.02}),
-    ):
-        run = mf.simulate(game, flow, game.answers["start"], end, particles=n, save_every=end / 100, **how)  # type: ignore[arg-type]
-        path = np.array([[m.integrate(np.sin(m.points[:, 0])) for m in pair] for pair in run])
-        away = float(np.linalg.norm(path[66:] - center, axis=1).max())
-        print(f"  {n} particles, {flow.name}: (E sin x, E sin y) within {away:.3f} of the fixed point late")
-        exact, within = (1.0, 0.15) if flow.name == "Langevin" else (0.0, 0.2)
-        verdicts.append(Verdict(f"{n} particles, {flow.name}: distance of means to the end", away, exact, within))
-    return verdicts
-
-
-def averages(quick: bool, curves: Curves) -> list[Verdict]:
-    game = mf.games.oscillator()
-    hot, cold = Linear(game, 2.0, 64), Linear(game, 25.0, 96)
-    a = {2.0: hot.threshold(), 25.0: cold.threshold()}
-    for beta, linear in ((2.0, hot), (25.0, cold)):
-        print(
-            f"  beta = {beta:g}: gap {linear.gap:.3g}, kappa {linear.kappa:.3g}, gap/kappa^2 "
-            f"{linear.gap / linear.kappa**2:.3g}, stable below a* = {a[beta]:.3g}, that is weights t^r from "
-            f"t = {1 / a[beta]:.3g} (r + 1)"
-        )
-    verdicts = [
-        Verdict("leading eigenvalue of (7) at beta = 25, real part", cold.leading().real, -0.00489, 1e-4),
-        Verdict("and imaginary part", abs(cold.leading().imag), 0.00941, 1e-4),
-        Verdict("beta = 25: a* over gap/kappa^2", a[25.0] * cold.kappa**2 / cold.gap, 1.0, 0.1),
-    ]
-    for power in (0.0, 2.0):
-        # Along weights t^power the discount at time t is (power + 1)/t.
-        turn = (power + 1) / a[2.0]
-        times = np.geomspace(1.0, 100 * turn, 141)
-        flow, clock = mf.AveragedLangevin(2.0, power), perf_counter()
-        # Relaxed laws lag behind by half a step, which takes kappa^2 (r + 1) dt/(2 t) from the exponent's 1.
-        away = followed(flow, 2.0, 48, times, (0.1 if quick else 0.03) / hot.kappa**2 / (power + 1))
-        curves[f"beta = 2, weights t^{power:g}"] = times, away
-        before = away[(times > turn / 10) & (times < turn)].sum(axis=1).min()
-        late = times > 25 * turn
-        slope = np.polyfit(np.log(times[late]), np.log(away[late].sum(axis=1)), 1)[0]
-        print(f"  beta = 2, weights t^{power:g}: L1 {away[-1]} at t = {times[-1]:.3g}; {perf_counter() - clock:.1f} s")
-        verdicts += [
-            Verdict(f"beta = 2, t^{power:g}: least L1 over [t*/10, t*]", before, 1.0, 0.8),
-            Verdict(f"beta = 2, t^{power:g}: exponent of L1 beyond 25 t*", slope, -(power + 1), 0.1 * (power + 1)),
-        ]
-    return verdicts
-
-
-def spirals(quick: bool, curves: Curves) -> list[Verdict]:
+def spiral(step: float, scheme: str, steps: int) -> dict[str, Any]:
+    """Sizes of the weights' orbit in example 4.1, step by step."""
     game, flow = mf.games.wang_chizat(), mf.MirrorDescent()
     x, y = game.answers["measures"](1e-3, 0.0)
+    run = mf.simulate(
+        game, flow, mf.Start(x=x, y=y), steps * step, step=step, particles=2, placement="atoms", save_every=step,
+        scheme=scheme,
+    )  # fmt: skip
+    return {"size": np.hypot(*(np.array([m.masses[0] - 0.5 for m in side]) for side in (run.x, run.y)))}
+
+
+def parts(s: Settings) -> dict[str, Part]:
+    found: dict[str, Part] = {label(name): partial(followed, name, end, s.reference) for name, end in s.runs}
+    if s.particles:
+        found |= {label("particles", name): partial(swarm, name, s.particles) for name in SWARMS}
+    if s.powers:
+        found["alpha_3"] = partial(linear, BETA, 192, 3.0)
+        found |= {f"beta_{b:g}": partial(linear, b, N) for b, N in zip((HOT, BETA), s.cells, strict=True)}
+    found |= {f"weights_{r:g}": partial(averaged, r, 48, s.fraction) for r in s.powers}
+    for name, scheme in zip(SPIRALS, s.schemes, strict=True):
+        for step in s.steps:
+            found[f"{name}_{step:g}"] = partial(spiral, step, scheme, min(round(1 / step**2), s.longest))
+    return found
+
+
+# -- verdicts -----------------------------------------------------------------------------------------
+
+
+def settled(held: Data) -> float:
+    """The time from which both distances stay below SETTLED; infinite where they do not."""
+    late = np.flatnonzero((held["away"] >= SETTLED).any(axis=1))
+    return float([*held["times"], np.inf][late[-1] + 1 if len(late) else 0])
+
+
+def decay(held: Data, begin: float, end: float) -> float:
+    """The fitted rate at which the sum of the distances falls over [begin, end]."""
+    part = (held["times"] >= begin) & (held["times"] <= end)
+    return -float(np.polyfit(held["times"][part], np.log(held["away"][part].sum(axis=1)), 1)[0])
+
+
+def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     verdicts = []
-    for step in (0.01, 0.02, 0.05):
-        for scheme, exact in (("euler", 2 * step**2), ("mirror-prox", -2 * step**2)):
-            steps = 400 if quick else round(1 / step**2)
-            run = mf.simulate(
-                game, flow, mf.Start(x=x, y=y), steps * step, step=step, particles=2, placement="atoms",
-                save_every=step, scheme=scheme,
-            )  # fmt: skip
-            size = np.hypot(*(np.array([m.masses[0] - 0.5 for m in side]) for side in (run.x, run.y)))
+    for name, _ in s.runs:
+        held = data[label(name)]
+        for k, (left, within) in enumerate(LEFT.get(name, ())):
+            verdicts.append(Verdict(f"{name}: TV of {'xy'[k]} at t = 200", held["away"][-1, k], left, within))
+        if name in CURED:
+            verdicts.append(below(f"{name}: settled (TV below {SETTLED}) from t =", settled(held), CURED[name]))
+        if name in ILL:
+            least = held["away"][len(held["times"]) // 2 :].sum(axis=1).min()
+            verdicts.append(above(f"{name}: not cured, least TV of x and y in the second half", least, 0.4))
+    if "entropic_best_response" in data:
+        rate = decay(data["entropic_best_response"], 6.0, 12.0)
+        verdicts.append(Verdict("entropic best response: rate", rate, 1.0, 0.05))
+    if s.powers:
+        rate = decay(data[label("WFR of L_beta, alpha = 3")], 50.0, 100.0)
+        leading = -float(data["alpha_3"]["leading"].real)
+        verdicts.append(
+            Verdict("WFR of L_beta, alpha = 3: rate over the leading eigenvalue's", rate / leading, 1, 0.03)
+        )
+        verdicts += thresholds(data)
+    if s.particles:
+        for name in SWARMS:
+            late = data[label("particles", name)]["away"][66:]
+            claim, what = f"{s.particles} particles, {name}: ", "distance of means from the fixed point's, last third"
+            cured = name in CURED
+            verdicts.append(below(claim + what, late.max(), 0.15) if cured else above(claim + what, late.min(), 0.8))
+    return verdicts + [v for r in s.powers for v in powers(r, data)] + spirals(s, data)
+
+
+def thresholds(data: dict[str, Data]) -> list[Verdict]:
+    """The linearised equation at beta = 25, and the discounts that it is stable under."""
+    cold = data["beta_25"]
+    ratio = float(cold["threshold"] * cold["kappa"] ** 2 / cold["gap"])
+    # Two percent: cells of second order.
+    return [
+        Verdict("leading eigenvalue of (7) at beta = 25, real part", cold["leading"].real, -0.00489, 1e-4),
+        Verdict("and imaginary part", abs(cold["leading"].imag), 0.00941, 1e-4),
+        Verdict(f"beta = 25: a* = {cold['threshold']:.3g} over gap/kappa^2", ratio, 1.0, 0.1),
+    ]
+
+
+def powers(r: float, data: dict[str, Data]) -> list[Verdict]:
+    """Before t* weights t^r keep away from the Gibbs point, long after it they near it like t^-(r + 1)."""
+    held = data[f"weights_{r:g}"]
+    t, both = held["times"], held["away"].sum(axis=1)
+    slope = np.polyfit(np.log(t[t > 25]), np.log(both[t > 25]), 1)[0]
+    return [
+        above(f"beta = 2, t^{r:g}: least TV of x and y over [t*/10, t*]", both[(t > 0.1) & (t < 1)].min(), 0.1),
+        Verdict(f"beta = 2, t^{r:g}: exponent of TV beyond 25 t*", slope, -(r + 1), 0.1 * (r + 1)),
+    ]
+
+
+def spirals(s: Settings, data: dict[str, Data]) -> list[Verdict]:
+    verdicts = []
+    for name, sign in SPIRALS.items():
+        for step in s.steps:
+            size, exact = data[f"{name}_{step:g}"]["size"], 2 * sign * step**2
             rate = float(np.polyfit(np.arange(len(size)), np.log(size), 1)[0])
-            curves[f"4.1, {scheme}, step {step:g}"] = np.arange(0.0, len(size)), size[:, None] / size[0]
-            verdicts.append(
-                Verdict(f"example 4.1, rate per step of {step:g}, {scheme}", rate, exact, 0.01 * abs(exact))
-            )
+            claim = f"example 4.1, rate per step of {step:g}, {name}"
+            verdicts.append(Verdict(claim, rate, exact, 0.01 * abs(exact)))
     return verdicts
 
 
-def draw(curves: Curves, path: Path) -> None:
-    """Distances against time for the oscillator at beta = 25 and beta = 2, sizes against steps for example 4.1."""
+# -- pictures -----------------------------------------------------------------------------------------
+
+
+def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
+    """The table of cures, distances against time, and example 4.1's sizes against steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 4.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    for name, (times, away) in curves.items():
-        ax = right if name.startswith("4.1") else middle if name.startswith("beta = 2") else left
-        plot = ax.semilogy if ax is right else ax.loglog
-        plot(times[1:], away[1:].sum(axis=1), lw=1, label=name.removeprefix("4.1, "))
-    left.set(title="oscillator, beta = 25", xlabel="t", ylabel="L1 to the Gibbs point, x and y")
-    middle.set(title="oscillator, beta = 2: averaged gradients settle late", xlabel="t")
-    right.set(title="example 4.1: size of the weights' orbit, at first 1", xlabel="steps")
-    for ax in (left, middle, right):
-        ax.legend(fontsize=7)
-    figure.savefig(path, dpi=120)
-
-
-def main(quick: bool, out: Path) -> list[Verdict]:
-    """The cure table, printed, and verdicts on it; the picture is `cures.png`."""
-    curves: Curves = {}
-    verdicts = [v for part in (oscillator, particles, averages, spirals) for v in part(quick, curves)]
-    draw(curves, out / "cures.png")
-    return verdicts
-
-
-if __name__ == "__main__":
-    command(["cures"])
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    axes = figure.subplot_mosaic([["table", "table", "table"], ["cold", "hot", "4.1"]], height_ratios=(1, 1.3))
+    rows = [
+        [name, f"{held['times'][-1]:g}", *(f"{v:.1e}" for v in held["away"][-1]), f"{settled(held):.3g}"]
+        for name, held in ((name, data[label(name)]) for name, _ in s.runs)
+    ]
+    columns = ["oscillator, beta = 25", "until t", "TV of x", "TV of y", f"below {SETTLED} from"]
+    axes["table"].axis("off")
+    table = axes["table"].table(rows, colLabels=columns, loc="center", cellLoc="left", colWidths=(0.3, *[0.12] * 4))
+    table.set_fontsize(8)
+    for name, _ in s.runs:
+        axes["cold"].loglog(data[label(name)]["times"][1:], data[label(name)]["away"][1:].sum(axis=1), lw=1, label=name)
+    for r in s.powers:
+        held = data[f"weights_{r:g}"]
+        axes["hot"].loglog(held["times"], held["away"].sum(axis=1), lw=1, label=f"weights t^{r:g}")
+    for step in s.steps:
+        for name in SPIRALS:
+            size = data[f"{name}_{step:g}"]["size"]
+            axes["4.1"].semilogy(size / size[0], lw=1, label=f"{name}, {step:g}")
+    axes["cold"].set(xlabel="t", ylabel="TV to the Gibbs point, x and y")
+    axes["hot"].set(title="beta = 2: averages settle late", xlabel="t / t*")
+    axes["4.1"].set(title="example 4.1: size over the first", xlabel="steps")
+    axes["cold"].legend(fontsize=6, loc="center left", bbox_to_anchor=(-0.75, 0.5))
+    for name in ("hot", "4.1"):
+        axes[name].legend(fontsize=7, loc="lower left")
+    return {"cures": figure}
