@@ -9,7 +9,7 @@ whose norm follows from the three sums x.W, W.W and x.x that are taken on the wa
 `meanfield.particles.frames`) a step takes O(d) operations a particle; otherwise S x is one product a tile.
 
 At n = 100 and d = 50 a coordinate of l_b takes 0.9 ns with noise, half of it for the noise, and 0.5 ns without; the
-product of l_a takes 1 ns more, at 98 Gflop/s of one core (AVX-512): what is left of it are its multiplications.
+product of l_a takes 0.9 ns more, 110 Gflop/s of one core with AVX-512, where numpy's dgemm at d = 1200 has 54.
 """
 
 from __future__ import annotations
