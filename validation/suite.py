@@ -59,6 +59,7 @@ CLAIMS = (
     "kills",
 )
 
+FRAME = {f"validation.{name}" for name in ("store", "suite", "verdicts")}
 Part = Callable[[], Mapping[str, Any]]
 
 
@@ -103,10 +104,12 @@ def module(name: str) -> Any:
 
 @cache
 def source(name: str) -> str:
-    """A stamp of what a module computes with: its code without docstrings, `judge` and `draw`."""
+    """A stamp of what a module computes with: its code and that of its helpers here, without `judge` and `draw`."""
     tree = ast.parse(Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8"))
-    kept = [node for node in tree.body if getattr(node, "name", "") not in ("judge", "draw")]
-    return f"{crc32(''.join(map(ast.dump, kept[1:])).encode()):08x}"
+    kept = [node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw")]
+    helpers = [str(n.module) for n in kept if isinstance(n, ast.ImportFrom) and str(n.module).startswith("validation.")]
+    used = [source(helper) for helper in helpers if helper not in FRAME]
+    return f"{crc32(''.join([*map(ast.dump, kept), *used]).encode()):08x}"
 
 
 def tasks(parts: Mapping[str, Part], folder: Path) -> dict[str, Task]:
