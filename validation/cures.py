@@ -294,6 +294,7 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     axes["hot"].set(title="beta = 2: averages settle late", xlabel="t / t*")
     axes["4.1"].set(title="example 4.1: size over the first", xlabel="steps")
     axes["cold"].legend(fontsize=6, loc="center left", bbox_to_anchor=(-0.75, 0.5))
-    for name in ("hot", "4.1"):
-        axes[name].legend(fontsize=7, loc="lower left")
+    axes["hot"].legend(fontsize=7, loc="lower left")
+    axes["4.1"].set_ylim(0.1, 60)
+    axes["4.1"].legend(fontsize=7, loc="upper left", ncols=2)
     return {"cures": figure}

@@ -269,11 +269,11 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     main = data[f"edge_{_named(s.edges[0])}"]
     path = data["galerkin_256_0"]["path"]
     left.plot(*path[1000:1300].T, label="stable cycle")
-    for end, label in (("below", "just below the threshold, t > 15"), ("above", "just above")):
+    for end, label in (("below", "below the threshold"), ("above", "above it")):
         left.plot(*main[end][61:].T, lw=0.8, label=label)
     left.plot(0, 0, "k.", label="Gibbs point")
     left.set(xlabel="E sin x", ylabel="E sin y", aspect="equal", title="mean field, beta = 25, a = 3")
-    left.set(xlim=(-2.0, 2.0), ylim=(-1.1, 1.9))
+    left.set(xlim=(-1.5, 1.5), ylim=(-1.1, 1.9))
     left.legend(fontsize=7, loc="upper center", ncols=2)
     for name, label in (("swarm_0", "two bumps"), (f"swarm_from_{BEYOND}", f"s = {BEYOND}"),
                         (f"swarm_from_{BEFORE}", f"s = {BEFORE}")):  # fmt: skip
@@ -291,6 +291,6 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     right.axhline(0, color="k", lw=1)
     right.axvline(1, color="k", lw=0.5, ls=":")
     right.set(xscale="log", xlabel="parameter over its value at the fold", ylabel="mean norm", ylim=(-0.05, 1.5))
-    right.set(title="cycles (the Gibbs point, 0, is always stable)")
+    right.set(title="cycles; the Gibbs point, 0, is stable")
     right.legend(fontsize=7, loc="upper left")
     return {"orbits": figure}
