@@ -30,7 +30,7 @@ GAMES = {
     "double well": mf.games.double_well,
     "oscillator": mf.games.oscillator,
     "circle benchmark": partial(mf.games.benchmark, "circle"),
-    **{f"random {seed}": partial(random_trigonometric, seed) for seed in range(4)},
+    **{f"random {seed}": partial(random_trigonometric, seed) for seed in range(3)},
 }
 TILT = 0.3
 SPHERE = (10.0, 4.0, 0.15)  # beta, time, amplitude of the benchmark on S^2
@@ -52,13 +52,13 @@ class Settings:
 
 
 FULL = Settings(
-    ("double well", "oscillator", "random 0", "random 1", "random 2", "random 3"), 30,
+    ("double well", "oscillator", "random 0", "random 1", "random 2", "circle benchmark"), 30,
     (
         ("double well", 1.0), ("double well", 2.0), ("double well", 3.0), ("double well", 4.0), ("oscillator", 3.0),
         ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0), ("random 0", 5.0), ("random 1", 2.0),
         ("random 1", 5.0), ("random 2", 1.0),
     ),
-    ((1.0, 20_000, 24), (2.0, 20_000, 24), (3.0, 5000, 24), (4.0, 2000, 24)), (100, 0.02), 43, (50.0, 250.0, 1000.0),
+    ((1.0, 20_000, 24), (2.0, 20_000, 24), (3.0, 5000, 24), (3.5, 4000, 24)), (100, 0.02), 43, (50.0, 250.0, 1000.0),
 )  # fmt: skip
 QUICK = Settings(
     ("double well", "oscillator"), 9,
