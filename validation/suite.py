@@ -43,6 +43,7 @@ CLAIMS = (
     "theorem1_if",
     "temperature",
     "theorem2",
+    "theorem3",
     "plain_flow",
     "discretisation",
     "distance_and_dimension",
