@@ -126,14 +126,16 @@ def centred(row: Row) -> np.ndarray:
 
 
 def log_slope(sizes: list[int], rows: list[Row], area: float) -> tuple[float, float]:
-    """Slope of n E W2^2 in log n over the last two sizes, over the area, at the last time; half width."""
-    ends = [
-        band(n * r["squared"][:, -1], controls=n * centred(r)[:, -1])
-        for n, r in zip(sizes[-2:], rows[-2:], strict=True)
-    ]
-    scale = area * np.log(sizes[-1] / sizes[-2])
-    half = np.hypot(*((high - low) / 2 for _, low, high in ends))
-    return float(ends[1][0] - ends[0][0]) / scale, float(half) / scale
+    """Slope of n E W2^2 at the last time in log n, over the area; half width. The spread is that of all sizes."""
+    values = [n * r["squared"][:, -1] for n, r in zip(sizes, rows, strict=True)]
+    controls = [n * centred(r)[:, -1] for n, r in zip(sizes, rows, strict=True)]
+    left = [y - np.polyfit(c, y, 1)[0] * c for y, c in zip(values, controls, strict=True)]
+    weights = np.array([len(v) for v in left])
+    spread = sum(len(v) * v.var() for v in left) / (weights - 2).sum()
+    off = np.log(sizes) - np.average(np.log(sizes), weights=weights)
+    precision = float(weights @ off**2)
+    slope = float((weights * off) @ np.array([v.mean() for v in left])) / precision
+    return slope / area, float(1.96 * np.sqrt(spread / precision)) / area
 
 
 def power(
@@ -174,7 +176,7 @@ def judged(s: Settings, name: str, sizes: list[int], rows: list[Row], data: dict
         yield power(f"{name}: the same, by control variates", sizes, squared, -1, s.within, controls)
     else:
         slope, half = log_slope(sizes, rows, area)
-        claim = f"{name}: slope of n E W2^2 in log n, {sizes[-2]} to {sizes[-1]}, over |M|/(4 pi)"
+        claim = f"{name}: slope of n E W2^2 in log n, {span}, over |M|/(4 pi)"
         yield Verdict(claim, slope, 1, s.log_within, half)
     gaps = [np.abs(r["ni"] - r["field_ni"]) for r in rows]
     yield power(f"{name}: exponent of sup E |NI - NI*| in n, {span}", sizes, gaps, -0.5, s.within)
