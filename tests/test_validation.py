@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_claim_holds_and_its_broken_inputs_are_caught(claim: str, out: Path) -> None:
-    (outcome,) = run([claim], quick=True, out=out, sabotage=True)
+    (outcome,) = run([claim], quick=True, out=out, sabotage=True, jobs=os.cpu_count() or 1)
     told = table([outcome])
     assert outcome.outcome == HOLDS, told
     assert outcome.pictures, "every claim draws"
