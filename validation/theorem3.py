@@ -70,7 +70,7 @@ FULL = Settings(
     + every("T^2", (100, 300, 100), (1000, 80, 24), (10_000, 40, 8))
     + every("S^2", (100, 300, 40), (1000, 80, 16), (10_000, 40, 5)),
     (
-        ("S^1, Langevin", 300_000, 3),
+        ("S^1, Langevin", 300_000, 8),
         ("S^1, WFR", 100_000, 3),
         *((name, 3000, 5) for name in PROBLEMS if not name.startswith("S^1")),
     ),

@@ -118,7 +118,7 @@ def copies(
     check_flow(game, flow, scheme)
     plan = make_plan(
         time=time, step=step, particles=particles, seed=seed, scheme=scheme, save_every=save_every, replica=replica,
-        refine=refine, placement=placement, **later_settings(),
+        refine=refine, placement=placement,
     )  # fmt: skip
     if later.needed(flow, scheme):
         raise ValueError(f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}')
@@ -132,13 +132,6 @@ def copies(
     run.begin(start)
     run.follow(None, None, False, None)
     return run.trajectory()
-
-
-def later_settings() -> dict[str, Any]:
-    """Settings of `simulate` that copies leave at their defaults."""
-    from meanfield.particles import plan
-
-    return dict(getattr(plan, "LATER", {}))
 
 
 class _Copies(_Run):
