@@ -177,9 +177,7 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             above(f"L1 of the finest cells at t = 4, {name}", float(d["l1"][-1, -1]), 1.0),
         ]
     sphere = data["sphere"]
-    verdicts.append(
-        Verdict("order of MUSCL in W2 at t = 4, S^2", order(sphere["widths"], sphere["w2"][:, -1]), 1, 0.2)
-    )
+    verdicts.append(Verdict("order of MUSCL in W2 at t = 4, S^2", order(sphere["widths"], sphere["w2"][:, -1]), 1, 0.2))
     return verdicts
 
 
