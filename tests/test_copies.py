@@ -154,3 +154,16 @@ def test_what_copies_cannot_do_is_refused():
             mf.copies(**asked)
     with pytest.raises(TypeError, match="meanfield.Trajectory"):
         mf.copies(GAME, LANGEVIN, START, field.x, 0.4, **how)
+
+
+def test_copies_are_not_resumed_as_particles():
+    run = mf.copies(GAME, LANGEVIN, START, mean_field(), 0.2, step=0.02, particles=5)
+    with pytest.raises(ValueError, match="holds copies"):
+        mf.simulate(GAME, LANGEVIN, START, 0.4, step=0.02, particles=5, resume=run)
+
+
+def test_only_weights_ask_for_the_values_of_a_field():
+    for flow, asked in ((LANGEVIN, False), (mf.WassersteinFisherRao(1.0, 2.0), True)):
+        drive = mf.Drive(GAME, mean_field(flow))
+        mf.copies(GAME, flow, START, drive, 0.2, step=0.02, particles=5)
+        assert ("means" in vars(drive)) == asked

@@ -11,6 +11,7 @@ the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) i
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,18 @@ class Drive:
             if mu.manifold != manifold:
                 raise ValueError(f"field.{name} lives on {mu.manifold}, but the game has {manifold} there")
         self.game, self.field, self.times = game, field, np.asarray(field.times)
-        values = np.array([game.value(*pair) for pair in field])
-        self.means = [sign * values for sign in SIGNS]  # of U_p under mu_p
         self.coefficients: list[Array] = []  # of U_p in the features of p, (S, K_p); low-rank games
         if isinstance(game, LowRank):
             for p, mus in enumerate((field.y, field.x)):
                 self.coefficients.append(
                     np.array([game.coefficients(p, game.moments(1 - p, mu.points, mu.masses)) for mu in mus])
                 )
+
+    @cached_property
+    def means(self) -> list[Array]:
+        """Of U_p under mu_p at every saved state: only flows with weights look at them."""
+        values = np.array([self.game.value(*pair) for pair in self.field])
+        return [sign * values for sign in SIGNS]
 
     def rows(self, plan: Plan) -> Any:
         """Which saved states the steps of a run see: at t_k in Euler's step, at t_k + dt/2 in Strang's, (steps,)."""
@@ -147,7 +152,8 @@ class _Copies(_Run):
     def advance(self, steps: int) -> None:
         rows = self.rows[self.done : self.done + steps]
         for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
-            r, m, means = scratch(me, s), lowrank.middle(s), self.drive.means[p][rows]
+            r, m = scratch(me, s), lowrank.middle(s)
+            means = self.drive.means[p][rows] if me.reaction > 0 else np.zeros(len(rows))
             if self.compiled:
                 C = self.frame.coefficients(p, self.drive.coefficients[p][rows])
                 if self.fused:
@@ -172,7 +178,7 @@ class _Copies(_Run):
             kick(me, s, 2 * k + 1, r)
         else:
             shift = pairwise.push(me, s, s, *self._costs(p, s, row), 1.0, noise_of(me, True), k, r)
-        return float(shift + me.reaction * self.drive.means[p][row])
+        return float(shift + (me.reaction * self.drive.means[p][row] if me.reaction > 0 else 0.0))
 
     def _costs(self, p: int, s: State, row: int) -> tuple[Array, Array]:
         """Costs (blocks, lanes) and gradients (blocks, a, lanes) against a saved state."""
