@@ -105,7 +105,7 @@ def example() -> dict[str, Any]:
     game = mf.games.wang_chizat()
     exact = mf.nash(game)
     gaps = [mf.w2(mu, nu) for mu, nu in zip((exact.x, exact.y), game.answers["equilibrium"], strict=True)]
-    return {"value": exact.value, "w2": max(gaps)}
+    return {"value": exact.value, "w2": np.max(gaps)}
 
 
 def polished(kind: str, d: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def parts(s: Settings) -> dict[str, Part]:
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     def worst(kind: str, what: str) -> list[float]:
         found = [float(held[what]) for name, held in data.items() if name.startswith(kind)]
-        return [max(found)] if found else []
+        return [float(np.max(found))] if found else []
 
     verdicts = [
         below("example 4.1: W2 from its equilibrium", float(data["example"]["w2"]), 1e-7),
@@ -174,8 +174,14 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     ]
     if easy := [data[label("missed", d)]["missed"][:, 0, -1].max() for d in s.runs if d <= EASY]:
         what = f"random measures, d up to {EASY}, {s.steps[-1]} steps: share of NI that 2000 runs miss"
-        verdicts.append(below(what, float(max(easy)), 1e-9))
+        verdicts.append(below(what, float(np.max(easy)), 1e-9))
     return verdicts
+
+
+def note(data: dict[str, Data]) -> str:
+    """Whether semidefinite programs were solved."""
+    solved = any(name.startswith("program") for name in data)
+    return "" if solved else "semidefinite programs were left out: they need cvxpy (pip install '.[sdp]')"
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:

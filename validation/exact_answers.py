@@ -249,7 +249,7 @@ def of_modes(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 def of_errors(data: dict[str, Data]) -> list[Verdict]:
     """Items 3 to 6."""
-    gap = max(float(data[f"settled_{engine}"]["gap"]) for engine in ENGINES)
+    gap = float(np.max([data[f"settled_{engine}"]["gap"] for engine in ENGINES]))
     runs = [data[f"response_{step:g}"] for step in RESPONSE_STEPS]
     errors = [float(abs(run["ni"] - np.exp(-run["times"])).max()) for run in runs]
     order = np.polyfit(np.log(RESPONSE_STEPS), np.log(errors), 1)[0]

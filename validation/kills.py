@@ -26,7 +26,7 @@ from meanfield.describe import Described, describe, same
 from meanfield.storage import read_header
 from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
+from validation.verdicts import Verdict, below
 
 CIRCLE = '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\ny = {center = 0.0, width = 0.04}\n'
 FORMULA = '[game]\nexpression = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)"\n'
@@ -92,12 +92,8 @@ def parts(s: Settings) -> dict[str, Part]:
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    total = {
-        key: sum(int(held[key]) for held in data.values())
-        for key in ("kills", "bare", "unreadable", "different", "left")
-    }
+    total = {key: sum(int(held[key]) for held in data.values()) for key in ("unreadable", "different", "left")}
     return [
-        above("random kills that left a file", total["kills"] - total["bare"], s.each * len(s.cases)),
         below("files unreadable after a kill", total["unreadable"], 0),
         below("runs finished to other bits", total["different"], 0),
         below("partial files left behind", total["left"], 0),
@@ -114,7 +110,7 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     kept = np.array([int(data[name]["kills"]) for name in s.cases]) - bare
     ax.barh(s.cases, kept, label="left a file")
     ax.barh(s.cases, bare, left=kept, label="before the first state")
-    ax.set(xlabel="kills")
+    ax.set(xlabel="kills", xticks=range(int((kept + bare).max()) + 1))
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return {"kills": figure}
 

@@ -42,7 +42,7 @@ def tally(outcome: Outcome) -> str:
     """How many of its verdicts hold, and what broken input did."""
     words = [f"{sum(v.holds for v in outcome.verdicts)}/{len(outcome.verdicts)} checks"]
     if outcome.sabotages:
-        caught = sum(not b.failed and b.outcome == FAILS for b in outcome.sabotages.values())
+        caught = sum(b.fails_by_a_number for b in outcome.sabotages.values())
         words.append(f"{caught}/{len(outcome.sabotages)} broken inputs caught")
     return ", ".join(words)
 
@@ -54,8 +54,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
         lines += [f"{o.name}:\n{v}" for v in o.verdicts if not v.holds]
         lines += [f"{o.name}: {part} could not be computed\n{text}" for part, text in o.failed.items()]
         lines += [f"{o.name}: not computed: {', '.join(o.missing)}"] if o.missing else []
+        lines += [f"{o.name}: {text}" for text in remarks(o)]
         for what, broken in o.sabotages.items():
-            if broken.failed or broken.outcome != FAILS:
+            if not broken.fails_by_a_number:
                 lines.append(f"{o.name}: broken input not caught: {what} ({broken.outcome})")
                 lines += broken.failed.values()
     width = max(len(o.name) for o in outcomes)
@@ -100,12 +101,19 @@ def section(o: Outcome) -> str:
         *(f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>" for part, text in o.failed.items()),
         f"<p>Not computed: {escape(', '.join(o.missing))}</p>" if o.missing else "",
         grid(["check", "measured", "expected", "verdict"], checks),
+        *(f"<p>{escape(text)}</p>" for text in remarks(o)),
         *(picture(path) for path in o.pictures),
         broken(o),
         f"<details><summary>settings and times</summary>{rows(plain(o.settings).items())}"
         f"<p>{escape(', '.join(parts))}</p></details>",
     ]
     return "\n".join(lines)
+
+
+def remarks(o: Outcome) -> list[str]:
+    """What a reader of the verdicts must know besides."""
+    stale = f"stored by another state of the package: {', '.join(o.older)}" if o.older else ""
+    return [text for text in (o.note, stale) if text]
 
 
 def broken(o: Outcome) -> str:

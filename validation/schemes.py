@@ -123,12 +123,12 @@ def at_rest(engine: str, heated: float) -> dict[str, Any]:
     rest = mf.gibbs(GAME, BETA / heated, cells=cells)
     start = mf.Start(x=rest.x, y=rest.y)
     run = mf.solve(GAME, FLOW, start, 20.0, cells=cells, engine=engine, save_every=5.0, **options)
-    moved = max(mf.total_variation(a, b) for a, b in zip(run[-1], (rest.x, rest.y), strict=True))
+    moved = np.max([mf.total_variation(a, b) for a, b in zip(run[-1], (rest.x, rest.y), strict=True)])
     return {"moved": moved, "drift": drift(run)}
 
 
 def drift(run: mf.Trajectory) -> float:
-    return max(abs(m.masses.sum() - 1) for pair in run for m in pair)
+    return float(np.max([abs(m.masses.sum() - 1) for pair in run for m in pair]))
 
 
 def without_diffusion() -> dict[str, Any]:

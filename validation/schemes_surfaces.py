@@ -138,8 +138,8 @@ def kept(space: str) -> dict[str, Any]:
         still = mf.solve(game, flow, mf.Start(rest.x, rest.y), 20.0, cells=cells, save_every=10.0, tol=1e-5, **how)
     return {
         "least": min(m.masses.min() for pair in huge for m in pair),
-        "drift": max(abs(m.masses.sum() - 1) for held in (huge, still) for pair in held for m in pair),
-        "moved": max(mf.total_variation(a, b) for a, b in zip(still[-1], (rest.x, rest.y), strict=True)),
+        "drift": np.max([abs(m.masses.sum() - 1) for held in (huge, still) for pair in held for m in pair]),
+        "moved": np.max([mf.total_variation(a, b) for a, b in zip(still[-1], (rest.x, rest.y), strict=True)]),
     }
 
 
@@ -190,6 +190,7 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     """Errors against resolution."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     space, time = figure.subplots(1, 2)
@@ -202,5 +203,6 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     space.set(xlabel="nodes per axis, square root of cells, degree", ylabel="L1 error", title="space")
     time.set(xlabel="step", ylabel="L1 error", title="time")
     for ax in (space, time):
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return {"errors": figure}

@@ -6,20 +6,35 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 import meanfield as mf
 
 Data = dict[str, np.ndarray]
-ABOUT = ("key", "seconds")
+ABOUT = ("key", "seconds", "package")
 
 
 def key(settings: Any) -> str:
     """The name of the settings that data were made with; the package's version belongs to it."""
     return json.dumps({"settings": settings, "version": mf.__version__}, sort_keys=True, default=str)
+
+
+@cache
+def package() -> str:
+    """A stamp of the package's source."""
+    root = Path(mf.__file__).parent
+    return f"{crc32(b''.join(path.read_bytes() for path in sorted(root.rglob('*.py')))):08x}"
+
+
+def package_of(path: Path) -> str:
+    """The stamp of the package that made a file."""
+    with np.load(path, allow_pickle=False) as file:
+        return str(file["package"]) if "package" in file.files else ""
 
 
 def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) -> None:
@@ -30,7 +45,8 @@ def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, key=np.array(key), seconds=np.array(seconds), **arrays)
+        about = {"key": np.array(key), "seconds": np.array(seconds), "package": np.array(package())}
+        np.savez_compressed(file, **about, **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)

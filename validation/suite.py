@@ -8,10 +8,11 @@ A claim is a module of this folder:
     judge(s, data)      list[Verdict] from {part: {array name: array}}
     draw(s, data)       {picture name: matplotlib Figure} from the same
     SABOTAGES           {what is broken: Settings} under which the claim must fail
+    note(data)          where there is one: what a reader of the verdicts must know, such as a check left out
 
 Parts are independent of one another, so that they run in several processes, and a stopped run goes on with the
-parts that are missing. A change of the module's code other than `judge` and `draw` makes its parts anew; a change of
-the package does so with its version only: ask for --fresh.
+parts that are missing. A change of the module's code other than `judge` and `draw` makes its parts anew; after a
+change of the package within a version they are kept, and the report says which: ask for --fresh.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from zlib import crc32
 import numpy as np
 
 from meanfield.progress import bar
-from validation.store import Data, held, keep, key
+from validation.store import Data, held, keep, key, package, package_of
 from validation.verdicts import FAILS, Verdict, overall
 
 CLAIMS = (
@@ -45,9 +46,9 @@ CLAIMS = (
     "theorem2",
     "theorem3",
     "plain_flow",
+    "transport_speed",
     "discretisation",
     "distance_and_dimension",
-    "transport_speed",
     # the package's own
     "equilibria",
     "cures",
@@ -66,7 +67,8 @@ Part = Callable[[], Mapping[str, Any]]
 
 @dataclass
 class Outcome:
-    """What became of one claim. `failed` holds the tracebacks of parts that could not be computed."""
+    """What became of one claim. `failed` holds the tracebacks of parts that could not be computed; `older` names
+    parts that were stored by another state of the package."""
 
     name: str
     settings: Any
@@ -75,7 +77,9 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    older: list[str] = field(default_factory=list)
     sabotages: dict[str, Outcome] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def outcome(self) -> str:
@@ -85,8 +89,12 @@ class Outcome:
 
     @property
     def caught(self) -> bool:
-        """Whether every broken input makes the claim fail by a verdict, not by an exception."""
-        return all(not broken.failed and broken.outcome == FAILS for broken in self.sabotages.values())
+        """Whether every broken input makes the claim fail by a number, not by an exception or a NaN."""
+        return all(broken.fails_by_a_number for broken in self.sabotages.values())
+
+    @property
+    def fails_by_a_number(self) -> bool:
+        return not self.failed and any(v.outcome == FAILS and np.isfinite(v.measured) for v in self.verdicts)
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,9 @@ def module(name: str) -> Any:
 
 @cache
 def source(name: str) -> str:
-    """A stamp of what a module computes with: its code and that of its helpers here, without `judge` and `draw`."""
+    """A stamp of what a module computes with: its code and its helpers', without `judge`, `draw` and `note`."""
     tree = ast.parse(Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8"))
-    kept = [node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw")]
+    kept = [node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw", "note")]
     helpers = [str(n.module) for n in kept if isinstance(n, ast.ImportFrom) and str(n.module).startswith("validation.")]
     used = [source(helper) for helper in helpers if helper not in FRAME]
     return f"{crc32(''.join([*map(ast.dump, kept), *used]).encode()):08x}"
@@ -190,9 +198,12 @@ def collect(name: str, settings: Any, folder: Path, failed: Mapping[Path, str], 
             outcome.missing.append(part)
         else:
             data[part], outcome.seconds[part] = found
+            if package_of(task.path) != package():
+                outcome.older.append(part)
     if not outcome.failed and not outcome.missing:
         try:
             outcome.verdicts = claim.judge(settings, data)
+            outcome.note = claim.note(data) if hasattr(claim, "note") else ""
             if pictures is not None:
                 outcome.pictures = save(name, claim.draw(settings, data), pictures)
         except Exception:

@@ -132,7 +132,7 @@ def against_sobolev(samples: int, seed: int = 3) -> float:
         w = rng.exponential(size=n) if rng.random() < 0.5 else np.ones(n)
         sample = mf.Measure(circle.sample(n, rng), w / w.sum(), circle)
         exact = sobolev_norm_squared(sample)
-        worst = max(worst, abs(w2_squared(sample, mf.uniform(circle)) / exact - 1))
+        worst = np.maximum(worst, abs(w2_squared(sample, mf.uniform(circle)) / exact - 1))
     return worst
 
 
@@ -172,7 +172,7 @@ def ratio(s: Settings, data: dict[str, Data], n: int, weighted: bool) -> tuple[f
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     errors = np.concatenate([data[f"programs_{c}"]["errors"] for c in range(s.chunks)])
-    worst = max(float(data[f"norms_{c}"]["worst"]) for c in range(s.chunks))
+    worst = float(np.max([data[f"norms_{c}"]["worst"] for c in range(s.chunks)]))
     verdicts = [
         below(f"largest relative error against {len(errors)} linear programs", float(errors.max()), 2e-12),
         below("largest relative difference to the H^-1 norm", worst, 1e-12),
