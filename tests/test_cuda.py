@@ -37,6 +37,13 @@ assert there.provenance["device"] == "cuda" and "device" not in here.provenance
 points = lambda run, k: [m.points for m in run[k]]
 print(farthest(points(here, -1), points(there, -1)) / 1e-12, farthest(points(here, -1), points(here, 0)))
 print(abs(here.diagnostics["value"] - there.diagnostics["value"]).max() / 1e-12, 1.0)
+how = dict(device="cuda", precision="float32")
+half, whole = (mf.simulate(game, mf.Langevin(10.0), mf.Start(), time, **options, **how) for time in (0.01, 0.02))
+there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=half)
+assert there.provenance["device"] == "cuda" and there.provenance["precision"] == "float32"
+assert farthest(points(whole, -1), points(there, -1)) == 0 and farthest(points(here, -1), points(there, -1)) > 0
+print(farthest(points(here, -1), points(there, -1)) / 1e-6, farthest(points(there, -1), points(half, 0)))
+print(abs(game.value(*there[-1]) - there.diagnostics["value"][-1]) / 1e-12, 1.0)
 """
 
 
@@ -50,7 +57,7 @@ def test_runs_in_the_simulator_equal_those_on_the_processor():
     done = subprocess.run([sys.executable, "-c", RUNS], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [[float(v) for v in line.split()] for line in done.stdout.splitlines()]
-    assert len(lines) == 10
+    assert len(lines) == 12
     for difference, size in lines:
         assert difference < 1 and size > 0.1
 

@@ -40,7 +40,7 @@ class Cuda:
     def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.cuda import device_kernel
 
-        self.game, self.cuda = game, target()
+        self.game, self.single, self.cuda = game, single, target()
         # Kept with the game: every replica would compile them again.
         kept = game._kernels
         if ("cuda", single) not in kept:
@@ -55,7 +55,9 @@ class Cuda:
         return tuple(_fetched(s) for s in sums)
 
     def value(self, mu: Measure, nu: Measure) -> float:
-        """L(mu, nu)."""
+        """L(mu, nu), in double precision: what tells a run to be resumed from that of another game."""
+        if self.single:
+            return self.game.value(mu, nu)  # type: ignore[no-any-return]
         cost, _ = _fetched(self._launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses))))
         return float(mu.masses @ cost)
 
