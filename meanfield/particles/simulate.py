@@ -149,7 +149,7 @@ def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) 
         raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
     if (level := resume.provenance.get("level", "particles")) != "particles":
         raise ValueError(
-            f"resume holds {level}, which a given mean field drives, not interacting particles; resume a run of simulate"
+            f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
         )
     if flow != resume.flow:
         raise ValueError(f"resume follows {resume.flow}, not {flow}; give the flow that it was made with")
