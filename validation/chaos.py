@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 import meanfield as mf
 from meanfield.metrics import prepare, w2_squared
@@ -16,10 +17,10 @@ BETA = 10.0
 PROBLEMS: dict[str, tuple[str, str, float, float, int, float | None]] = {
     "S^1, Langevin": ("circle", "langevin", 1.0, 0.02, 5, None),
     "S^1, WFR": ("circle", "wfr", 0.5, 0.02, 5, None),
-    "T^2, Langevin": ("torus", "langevin", 0.6, 0.025, 2, 2 * np.pi),
-    "T^2, WFR": ("torus", "wfr", 0.4, 0.025, 2, 2 * np.pi),
-    "S^2, Langevin": ("sphere", "langevin", 0.6, 0.025, 2, 2.0),
-    "S^2, WFR": ("sphere", "wfr", 0.4, 0.025, 2, 2.0),
+    "T^2, Langevin": ("torus", "langevin", 0.6, 0.025, 3, 2 * np.pi),
+    "T^2, WFR": ("torus", "wfr", 0.42, 0.02, 3, 2 * np.pi),
+    "S^2, Langevin": ("sphere", "langevin", 0.6, 0.025, 3, 2.0),
+    "S^2, WFR": ("sphere", "wfr", 0.42, 0.02, 3, 2.0),
 }
 
 
@@ -47,48 +48,62 @@ def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
     return game, flow, start, field, at, [[ready(mu) for mu in laws[k]] for k in at]
 
 
-def thinned(field: mf.Trajectory, at: np.ndarray) -> mf.Trajectory:
-    """The field at the times of the comparisons."""
-    return mf.Trajectory(field.times[at], [field.x[k] for k in at], [field.y[k] for k in at], field.game, field.flow)
+def thinned(run: mf.Trajectory, count: int) -> mf.Trajectory:
+    """A run at its start and `count` times more, evenly."""
+    at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)
+    return mf.Trajectory(run.times[at], [run.x[k] for k in at], [run.y[k] for k in at], run.game, run.flow)
 
 
-def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda) -> list[float]:
-    """NI at every saved time; of the time averages until then where weights move."""
+def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
+    """NI at `count` times after the start; where weights move, of the averages over all saved times until then.
+
+    The game is linear in each player's feature means, so that those of the averages are averages of means.
+    """
     if not run.flow.reacts:
-        return [ni(*pair).value for pair in run]
-    return [ni(*run.average("measures", k)).value for k in range(len(run))]
+        return [ni(*pair).value for pair in list(thinned(run, count))[1:]]
+    means = [[run.game.moments(p, mu.points, mu.masses) for mu in side] for p, side in enumerate((run.x, run.y))]
+    t = run.times
+    x, y = (cumulative_trapezoid(m, t, axis=0) / (t[1:] - t[0])[:, None] for m in means)
+    at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)[1:] - 1
+    return [ni(x[k], y[k]).value for k in at]
 
 
 def replicas(
     name: str, n: int, first: int, count: int, distances: int, scheme: str, coarser: float, beta: float, seed: int
 ) -> dict[str, Any]:
-    """Of replicas first, first + 1, ..., at each comparison: W2^2 (summed over the players) and the copies' energies
-    of those numbered below `distances`; mean |x - copy|^2 and NI of all. Of the first on the circle W2^2 of the copies.
+    """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the players), mean
+    |x - copy|^2 and NI (after the start); W2^2 of those numbered below `distances`, and on the circle that of their
+    copies at the end.
     """
-    h, T = PROBLEMS[name][3] * coarser, PROBLEMS[name][2]
+    h, T, saves = PROBLEMS[name][3] * coarser, PROBLEMS[name][2], PROBLEMS[name][4]
     game, flow, start, field, at, laws = mean_field(name, beta, h / 2, n)
     labels = [mu.masses if flow.reacts else None for mu in field[0]]
     gauges = [[ModeEnergy(mu, on) for mu, on in zip(field[k], labels, strict=True)] for k in at]
     drive, ni = mf.Drive(game, field), mf.NikaidoIsoda(game)
     rows: dict[str, list[Any]] = {key: [] for key in ("squared", "energy", "copies", "chaos", "ni")}
     for r in range(first, first + count):
-        how = {"step": h, "scheme": scheme, "particles": n, "replica": r, "save_every": T / (len(at) - 1)}
-        run = mf.simulate(game, flow, start, T, seed=0, progress=False, **how)
-        copies = mf.copies(game, flow, start, drive, T, seed=seed, **how)
+        how = {"step": h, "scheme": scheme, "particles": n, "replica": r}
+        # Time averages are over all steps; only the rest makes do with the comparisons.
+        every = mf.simulate(
+            game, flow, start, T, seed=0, progress=False, save_every=h if flow.reacts else T / saves, **how
+        )
+        rows["ni"].append(errors(every, ni, saves))
+        run = thinned(every, saves)
+        copies = mf.copies(game, flow, start, drive, T, seed=seed, save_every=T / saves, **how)
         mass = copies.diagnostics.get("mass", np.ones((len(at), 2)))
         rows["chaos"].append(
             [sum(gap(a, b) for a, b in zip(*pair, strict=True)) for pair in zip(run, copies, strict=True)]
         )
-        rows["ni"].append(errors(run, ni))
+        rows["energy"].append(
+            [sum(E(mu, m) for E, mu, m in zip(*row, strict=True)) for row in zip(gauges, copies, mass, strict=True)]
+        )
         if r < distances:
             rows["squared"].append(far(run, laws))
-            rows["energy"].append(
-                [sum(E(mu, m) for E, mu, m in zip(*row, strict=True)) for row in zip(gauges, copies, mass, strict=True)]
-            )
-            if PROBLEMS[name][5] is None:
-                rows["copies"].append(far(copies, laws))
+            if name == "S^1, Langevin":
+                rows["copies"].append(sum(w2_squared(a, b) for a, b in zip(copies[-1], laws[-1], strict=True)))
     exact = [sum(E.mean for E in pair) / n for pair in gauges]
-    return {**rows, "exact": exact, "field_ni": errors(thinned(field, at), ni), "times": field.times[at]}
+    stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
+    return {**rows, "exact": exact, "field_ni": errors(stepped, ni, saves), "times": field.times[at]}
 
 
 def gap(a: mf.Measure, b: mf.Measure) -> float:
