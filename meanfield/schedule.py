@@ -6,6 +6,8 @@ import numpy as np
 
 from meanfield.checks import Array, real
 
+MOST = 1e6  # saved states
+
 
 def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Array:
     """begin, then every multiple of `save_every` (default: time / 100), then `time` itself.
@@ -16,7 +18,7 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
     if end <= begin:
         raise ValueError(f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time")
     gap = end / 100 if save_every is None else real("save_every", save_every, 0.0, strict=True)
-    if end / gap > 1e6:
+    if end / gap > MOST:
         raise ValueError(f"save_every = {gap:g} asks for {end / gap:.3g} saved states; choose a longer interval")
     # Multiples are counted from zero, so that a resumed run saves where an uninterrupted one does.
     first = int(np.floor(begin / gap * (1 + 1e-12) + 1e-12)) + 1

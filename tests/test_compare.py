@@ -1,12 +1,14 @@
 """`compare` and its error bars, against closed laws and known coverage."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from scipy import stats
 
 import meanfield as mf
 from meanfield.metrics.sobolev import controlled_mean
-from meanfield.studies.compare import judge, step_bias
+from meanfield.studies.compare import judge, settled, step_bias
 from meanfield.studies.statistics import band, exponent, sup_of_means
 
 CIRCLE = mf.Torus(1)
@@ -93,9 +95,53 @@ def test_copies_of_another_law_are_no_control(compared):
 def test_controls_are_refused_where_there_are_none():
     with pytest.raises(ValueError, match="weights"):
         mf.compare(mf.games.benchmark("circle"), mf.WassersteinFisherRao(), None, 0.1, control=True)
-    with pytest.raises(ValueError, match="control must be"):
-        free(control="perhaps")
+    for control in ("perhaps", 1, 0, None):
+        with pytest.raises(ValueError, match="control must be"):
+            free(control=control)
     assert "energies" not in free(replicas=3, control=False).samples
+
+
+def test_copies_of_smaller_energies_are_no_control_where_replicas_are_many(compared):
+    """Two dozen skewed energies may well fall short by chance."""
+    changed = {**compared.samples, "energies": [0.8 * e for e in compared.samples["energies"]]}
+    again = judge(compared.particles, compared.field, compared.field_ni, changed, compared.provenance)
+    assert "left out" in again.provenance["control"]
+    few = {key: [rows if key == "energy_means" else rows[:24] for rows in s] for key, s in changed.items()}
+    again = judge(compared.particles, compared.field, compared.field_ni, few, compared.provenance)
+    assert again.provenance["control"] == "energies of copies"
+
+
+def test_few_replicas_take_no_control():
+    found = free(replicas=7)
+    assert found.provenance["control"] == "none: fewer than 8 replicas"
+    assert "energies" not in found.samples and len(found.field) == len(found.times) == 4
+    with pytest.raises(ValueError, match="control=True: fewer than 8 replicas"):
+        free(replicas=7, control=True)
+    some = free(replicas=(8, 7, 7))
+    assert some.provenance["control"] == "energies of copies"
+
+
+def cosine(x, y):
+    return np.cos(x - y)[..., 0]
+
+
+def test_copies_that_look_at_all_cells_are_asked_for():
+    game = mf.games.function(cosine, CIRCLE, CIRCLE)
+    how = {"particles": (10,), "replicas": 8, "step": 0.05, "cells": 32}
+    assert "not low-rank" in mf.compare(game, mf.Langevin(2.0), None, 0.1, **how).provenance["control"]
+    assert "energies" in mf.compare(game, mf.Langevin(2.0), None, 0.1, **how, control=True).samples
+
+
+@pytest.mark.parametrize("change", [{"time": 6000.0, "step": 0.01}, {"time": 40.0, "step": 1e-3, "cells": 1024}])
+def test_mean_fields_too_long_to_keep_take_no_control(change):
+    """6000 / 0.005 states, more than any run saves; 80,000 states of 2 x 1024 numbers, 1.3 GB."""
+    asked = signature(mf.compare).bind(mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), **change, save_every=20.0)
+    asked.apply_defaults()
+    found = settled(**asked.arguments)
+    assert "more than are kept" in found.without and found.gap == 20.0
+    assert settled(**{**asked.arguments, "time": 1.0}).gap == change["step"] / 2
+    with pytest.raises(ValueError, match="control=True: copies need the mean field at every"):
+        settled(**{**asked.arguments, "control": True})
 
 
 def test_bands_with_controls_are_regressions():

@@ -22,15 +22,13 @@ from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Part
 from meanfield.storage.results import Result
-from meanfield.studies.gauge import USED, Gauge, controls_of, no_control, thinned
+from meanfield.studies.gauge import FEWEST, LOOKS, TOO_FEW, USED, Gauge, controls_of, no_control, thinned, too_long
 from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
 from meanfield.trajectory import Trajectory, versions
 
 # A halved step leaves this share of the bias, at the least favourable: bias terms of first order in
 # dt for Algorithm 1's step, of second order for the Strang step.
 LEFT = {"euler": 0.5, "strang": 0.25}
-# Between the times at which the schemes' copies look at the mean field, in steps.
-LOOKS = {"euler": 1.0, "strang": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,33 +130,26 @@ def compare(
     control: estimate E W2^2 by regression on the low-mode energies (`metrics.energies`) of synchronously coupled copies
     (`particles.copies`), whose means are known exactly: its variance falls 20 to 2000 times on the circle
     and 20 to 200 times on T^2 at moderate times, 2 to 6 times on the oscillator at t = 2, for runs that cost twice as
-    much, W2 apart, and a mean field kept at every half step. "auto": for flows without weights on the circle, T^2
-    and S^2, unless the copies' energies exceed their means (UnderResolved warns); True: or ValueError; False: never.
-    Numbers of particles with fewer than 8 replicas take none.
+    much for low-rank games, W2 apart, and a mean field kept at every half step. Its band is for the particles' law in
+    the limit of small steps, the mean field's: a check guards this, by leaving the control out and warning
+    (UnderResolved) where the copies' energies are off their means. "auto": for flows without weights of low-rank
+    games on the circle, T^2 and S^2, where the states kept take up to 256 MB; True: for any game, and ValueError
+    where there is no control; False: never. provenance["control"] says what was done. Numbers of particles with
+    fewer than 8 replicas take none.
     checkpoint: a file (.h5) that holds the mean field and what is measured of every finished replica,
     written every `checkpoint_every` seconds (default 30), and the comparison at the end. Killed or
     interrupted, the same call computes only what is missing, as does `meanfield.resume`.
     """
-    sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
-    counts = _replicas(replicas, sizes)
-    if scheme not in LEFT:
-        raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
-    # About 20 comparisons, where the particles' steps end.
-    twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
-    every = twentieth if save_every is None else save_every
-    start = start or Start()
-    refused = no_control(game, flow, scheme)
-    if control not in ("auto", True, False):
-        raise ValueError(f'control must be "auto", True or False, got {control!r}')
-    if control is True and refused:
-        raise ValueError(f"control=True: {refused}")
-    controlled = bool(control) and not refused
-    mean_field = {"cells": _labels(game, flow, sizes[-1]) if cells is None else cells, "engine": engine, "tol": tol}
+    s = settled(
+        game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol, control
+    )  # fmt: skip
+    start, sizes, counts, every, mean_field, controlled = s.start, s.sizes, s.counts, s.every, s.field, not s.without
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
-        counted = {"particles": sizes, "replicas": counts, "step": step, "confidence": confidence, "control": control}
-        asked = {**options, **mean_field, **counted}
+        counted = {"particles": sizes, "replicas": counts, "step": step, "confidence": confidence}
+        # Files older than controls say nothing of them.
+        asked = {**options, **mean_field, **counted, **({} if control is False else {"control": control})}
         job = {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
@@ -166,7 +157,7 @@ def compare(
             return held  # type: ignore[no-any-return]
         done = held or done
     with keeper or nullcontext():
-        looked = {**options, "save_every": LOOKS[scheme] * step} if controlled else options
+        looked = {**options, "save_every": s.gap}
         solved = _field(game, flow, start, looked, mean_field, done, keeper, progress)
         field_run = thinned(solved, saved_times(time, every)) if controlled else solved
         gauge = Gauge(game, field_run, start, solved if controlled else None)
@@ -177,7 +168,7 @@ def compare(
             samples = runs.samples(sizes, counts, step)
         provenance = {
             "game": game.name, "flow": flow, "start": start, "scheme": scheme, "step": step, "seed": seed,
-            "field": field_run.provenance, "confidence": confidence, "versions": versions(),
+            "field": field_run.provenance, "confidence": confidence, "versions": versions(), "control": s.without,
         }  # fmt: skip
         result = judge(sizes, field_run, gauge.field_ni, samples, provenance)
         if keeper is not None:
@@ -192,6 +183,49 @@ def compare(
     return result
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What `compare` makes of its arguments before anything runs.
+
+    every: time between comparisons; gap: between the states of the mean field that are kept; field: how it is
+    solved; without: "none" and why no control is used, empty where one is.
+    """
+
+    start: Start
+    sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+    every: float
+    gap: float
+    field: dict[str, Any]
+    without: str
+
+
+def settled(
+    game: Game, flow: Flow, start: Start | None, time: float, particles: Sequence[int],
+    replicas: int | Sequence[int] | None, step: float, scheme: str, save_every: float | None, cells: Any,
+    engine: str | None, tol: float | None, control: str | bool, **_: Any,
+) -> Settled:  # fmt: skip
+    """The arguments of `compare` checked, and whether it uses a control; ValueError for control=True without one."""
+    sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
+    counts = _replicas(replicas, sizes)
+    if scheme not in LEFT:
+        raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
+    # About 20 comparisons, where the particles' steps end.
+    twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
+    every, start = twentieth if save_every is None else save_every, start or Start()
+    field = {"cells": _labels(game, flow, sizes[-1]) if cells is None else cells, "engine": engine, "tol": tol}
+    if not (control == "auto" or isinstance(control, bool)):
+        raise ValueError(f'control must be "auto", True or False, got {control!r}')
+    if control is False:
+        return Settled(start, sizes, counts, every, every, field, "none")
+    gap = LOOKS[scheme] * step
+    refused = no_control(game, flow, scheme, control) or (TOO_FEW if max(counts) < FEWEST else "")
+    refused = refused or too_long(game, flow, start, time, gap, field)
+    if control is True and refused:
+        raise ValueError(f"control=True: {refused}")
+    return Settled(start, sizes, counts, every, every if refused else gap, field, f"none: {refused}" if refused else "")
+
+
 def judge(
     sizes: Sequence[int], field_run: Trajectory, field_ni: Array, samples: dict[str, list[Array]],
     provenance: dict[str, Any],
@@ -200,6 +234,8 @@ def judge(
     confidence = provenance["confidence"]
     totals = [s.sum(axis=2) for s in samples["w2_squared"]]
     controls, about = controls_of(samples)
+    if "energies" not in samples and str(provenance.get("control")).startswith(about):
+        about = provenance["control"]  # with the reason
     gaps = [np.abs(s - field_ni) for s in samples["ni"]]
     squared = [band(s, confidence, c) for s, c in zip(totals, controls, strict=True)]
     ni = [band(s, confidence) for s in samples["ni"]]
