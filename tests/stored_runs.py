@@ -30,7 +30,11 @@ def study(**more):
     return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.2, particles=(10, 40), replicas=3, cells=128, **more)
 
 
-MAKERS = [swarm, field, finite_volumes, carried, study]
+def controlled(**more):
+    return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, replicas=8, cells=128, control=True, **more)
+
+
+MAKERS = [swarm, field, finite_volumes, carried, study, controlled]
 
 
 def timeless(plain):

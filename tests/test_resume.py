@@ -94,6 +94,25 @@ def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
     assert len(runs) == 3 + 3 + 3 - 5
 
 
+def test_a_comparison_from_before_controls_goes_on_without(tmp_path, monkeypatch):
+    path, write, settings = tmp_path / "run.h5", keeper.Keeper._write, {"replicas": 8, "control": False}
+
+    def breaking(self, result, finished):
+        write(self, result, finished)
+        if getattr(result, "rows", None):
+            raise Killed
+
+    def plain(**more):
+        return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, cells=128, **settings, **more)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(keeper.Keeper, "_write", breaking)
+        plain(checkpoint=path, checkpoint_every=0)
+    assert "control" not in files.read_header(path).job["options"]
+    found = mf.resume(path)
+    assert equal(found, plain()) and "energies" not in found.samples
+
+
 def test_solve_resumed_holds_the_earlier_saves():
     part = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.375, save_every=0.125)
     rest = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.125, resume=part)

@@ -62,6 +62,7 @@ def resume(
         options["diagnostics"] = diagnostics_of(names, game) if diagnostics is None else diagnostics
     else:
         options["threads"] = threads
+        options.setdefault("control", False)  # files older than controls have none
     how = {"progress": progress, "checkpoint": Path(path), "checkpoint_every": checkpoint_every}
     return _calls()[call](game, rebuild(header.job["flow"]), start, **options, **how)
 
