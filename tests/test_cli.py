@@ -146,6 +146,23 @@ def test_particles_take_no_engine_options(tmp_path, monkeypatch, capsys):
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("value", "shown"), [("1", "1"), ('"always"', "'always'")])
+def test_control_is_true_false_or_auto(value, shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.toml").write_text(SMALL.replace("replicas = 3", f"replicas = 3\ncontrol = {value}"))
+    assert main(["compare", "bad.toml"]) == 2
+    wanted = f'line 25: compare.control: must be true, false or "auto", got {shown}'
+    assert wanted in capsys.readouterr().err and os.listdir() == ["bad.toml"]
+
+
+@pytest.mark.parametrize(("control", "states"), [("false", 3), ("auto", 21), ("true", 21)])
+def test_compare_announces_the_states_that_a_control_keeps(control, states, file, capsys):
+    """Every 0.05 and at the end, or at every half step."""
+    how = ("replicas=8", f"control={control}", "save_every=0.05")
+    assert main(["compare", file, *(a for h in how for a in ("--set", f"compare.{h}"))]) == 0
+    assert f" {states} saved states" in capsys.readouterr().out
+
+
 def test_settings_override_the_file(file):
     assert (
         main(["run", file, "--quiet", "--out", "other.h5", "--set", "run.seed=7", "--set", "flow.beta=[5, 6.0]"]) == 0

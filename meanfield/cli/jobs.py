@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -101,6 +102,7 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     from meanfield.density.solve import build as engine
     from meanfield.density.solve import default_engine
     from meanfield.schedule import saved_times
+    from meanfield.studies.gauge import state_bytes
 
     if p.flow is not None:
         _check_engine(p, given.get("engine") or default_engine(p.game, p.flow), given)
@@ -108,9 +110,7 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     moving = engine(p.game, p.flow, p.start, **{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]
     x, y = moving.measures()
     saves = len(saved_times(given["time"], given.get("save_every")))
-    # Densities on a mesh share their nodes; atoms that move do not.
-    width = sum(len(m) * (1 if hasattr(m, "mesh") else 1 + m.manifold.ambient) for m in (x, y))
-    return 8.0 * saves * width, f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
+    return saves * state_bytes(x, y), f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
 
 
 def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
@@ -123,6 +123,7 @@ def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
 def compare(options: Any) -> int:
     """meanfield compare FILE.toml"""
     from meanfield.studies.compare import compare as study
+    from meanfield.studies.compare import settled
 
     p = problem(options, "compare")
     given = p.spec.section("compare")
@@ -130,10 +131,10 @@ def compare(options: Any) -> int:
         raise p.spec.fail(("compare",), "time is missing: the length of the runs, for example time = 2.0")
     if options.threads is not None:
         given["threads"] = options.threads
-    field = {key: given.get(key) for key in ("cells", "engine", "tol")}
-    size, plan = _field_need(
-        p, {**field, "time": given["time"], "save_every": given.get("save_every", given["time"] / 20)}
-    )
+    asked = signature(study).bind(p.game, p.flow, p.start, **given)  # type: ignore[arg-type]
+    asked.apply_defaults()
+    s = settled(**asked.arguments)
+    size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
     p.say(
         f"{p.spec.path}: particles against the mean field, {p.flow.name} on {p.game.name}" if p.flow else "",
         f"  {plan}",

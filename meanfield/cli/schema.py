@@ -93,6 +93,12 @@ def cells(value: Any) -> Any:
     return whole(value)
 
 
+def auto_or_not(value: Any) -> Any:
+    if value != "auto" and not isinstance(value, bool):
+        raise BadInput(f'must be true, false or "auto", got {value!r}')
+    return value
+
+
 RUN = {"level": one_of("field", "particles"), "time": number, "save_every": number, "record": many(one_of("ni"))}
 # What one engine takes besides: option -> (engine, check).
 OPTIONS: dict[str, tuple[str, Check]] = {
@@ -113,7 +119,7 @@ PARTICLES = {
 COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,
     "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells, "engine": FIELD["engine"],
-    "tol": number, "seed": whole, "threads": whole, "confidence": number, "control": anything,
+    "tol": number, "seed": whole, "threads": whole, "confidence": number, "control": auto_or_not,
 }  # fmt: skip
 GIBBS = {"beta": pair_or_one(number), "cells": whole, "tol": number}
 NASH = {"tol": number, "rounds": whole, "seed": whole}
