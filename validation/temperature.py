@@ -1,9 +1,11 @@
-"""The colder, the nearer to equilibrium and the slower: rates of (7) follow the linearised flow, and freeze in wells.
+"""The colder, the nearer to equilibrium, and in the end the slower: (7) decays as its linearisation says, and freezes.
 
-The remark after Theorem 1. The leading eigenvalue of (7) linearised at the Gibbs point (9) is held against closed
-spectra (the uniform equilibrium, spectral gaps of separable games, two states with Kramers' passes where wells are
-deep, the oscillator's -0.00489 +- 0.00941 i), and is what small perturbations decay and turn with: densities by a
-weighted fit of the mode's amplitude, particles by the same fit over replicas, on S^2 and between two wells. From the
+The remark after Theorem 1. NI of the Gibbs point (9) falls along every curve in beta. The leading eigenvalue of (7)
+linearised there has a far smaller rate at the coldest beta than at the best one, but need not fall on the way: the
+oscillator's rises from beta = 6.3 to 10. The eigenvalue is held against closed spectra (the uniform equilibrium,
+spectral gaps of separable games, two states with Kramers' passes where wells are deep, the oscillator's
+-0.00489 +- 0.00941 i), and is what small perturbations decay and turn with: densities by a weighted fit of the mode's
+amplitude, particles by the same fit over replicas, between two wells, for the oscillator and on S^2. From the
 wrong well NI falls to a minimum at a middle temperature: NI at a given time, and the best beta for it, against a
 two-state prediction that knows the basins' Gibbs integrals and the spectral gap alone.
 """
@@ -18,22 +20,12 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array
-from meanfield.equilibria import Stability
-from meanfield.particles.ensemble import ensemble
 from meanfield.studies.statistics import band
-from validation.common import label, random_trigonometric
+from validation.common import label
+from validation.perturbed import GAMES, TILT, coupled, densities, in_wells
 from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
-
-GAMES = {
-    "double well": mf.games.double_well,
-    "oscillator": mf.games.oscillator,
-    "circle benchmark": partial(mf.games.benchmark, "circle"),
-    **{f"random {seed}": partial(random_trigonometric, seed) for seed in range(3)},
-}
-TILT = 0.3
-SPHERE = (10.0, 4.0, 0.15)  # beta, time, amplitude of the benchmark on S^2
+from validation.verdicts import Verdict, above, below
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,8 @@ class Settings:
     betas: int
     decays: tuple[tuple[str, float], ...]
     wells: tuple[tuple[float, int, int], ...]  # beta, particles, replicas
-    sphere: tuple[int, float]  # replicas, tolerance
+    # game, beta, time, step, amplitude, particles, replicas, tolerance
+    coupled: tuple[tuple[str, float, float, float, float, int, int, float], ...]
     trade: int  # values of beta
     times: tuple[float, ...]
     ratio: float = 1.0
@@ -58,14 +51,21 @@ FULL = Settings(
         ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0), ("random 0", 5.0), ("random 1", 2.0),
         ("random 1", 5.0), ("random 2", 1.0),
     ),
-    ((1.0, 20_000, 24), (2.0, 20_000, 24), (3.0, 5000, 24), (3.5, 4000, 24)), (100, 0.02), 43, (50.0, 250.0, 1000.0),
+    ((1.0, 20_000, 24), (2.0, 20_000, 24), (3.0, 5000, 24), (3.5, 4000, 24)),
+    (
+        ("oscillator", 3.0, 3.0, 0.05, 0.3, 50_000, 40, 0.06), ("oscillator", 10.0, 4.0, 0.05, 0.3, 50_000, 40, 0.06),
+        ("S^2", 10.0, 4.0, 0.1, 0.15, 50_000, 100, 0.06),
+    ),
+    43, (50.0, 250.0, 1000.0),
 )  # fmt: skip
 QUICK = Settings(
     ("double well", "oscillator"), 9,
     (("double well", 2.0), ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0)),
-    ((2.0, 10_000, 10),), (12, 0.05), 25, (50.0, 250.0),
+    ((2.0, 10_000, 10),),
+    (("oscillator", 3.0, 3.0, 0.05, 0.3, 20_000, 10, 0.1), ("S^2", 10.0, 4.0, 0.1, 0.15, 50_000, 12, 0.15)),
+    25, (50.0, 250.0),
 )  # fmt: skip
-_FEW = replace(QUICK, decays=QUICK.decays[:2], wells=(), sphere=(0, 0.0), trade=0, curves=())
+_FEW = replace(QUICK, decays=QUICK.decays[:2], wells=(), coupled=(), trade=0, curves=())
 SABOTAGES = {
     "a spectrum colder by two hundredths": replace(_FEW, ratio=1.02),
     "a spectrum on too few cells": replace(_FEW, cells=24),
@@ -114,73 +114,6 @@ class Wells:
         return 2 * (self.cost[1] + above * (self.cost[0] - self.cost[1]))
 
 
-class Amplitude:
-    """The complex coefficient c of a small change Re(c mode) of both players' masses, by weighted least squares."""
-
-    def __init__(self, found: Stability) -> None:
-        point = found.point
-        self.meshes, self.base = (point.x.mesh, point.y.mesh), np.concatenate([point.x.masses, point.y.masses])
-        mode = np.concatenate([found.modes_x[0], found.modes_y[0]])
-        self.weight = 1 / np.sqrt(self.base)
-        self.design = self.weight[:, None] * np.stack([mode.real, -mode.imag], 1)
-
-    def __call__(self, pair: tuple[mf.Measure, mf.Measure]) -> complex:
-        held = [mu if isinstance(mu, mf.Density) else mu.deposit(m) for mu, m in zip(pair, self.meshes, strict=True)]
-        change = np.concatenate([mu.masses for mu in held]) - self.base
-        (re, im), *_ = np.linalg.lstsq(self.design, self.weight * change, rcond=None)
-        return complex(re, im)
-
-
-def densities(name: str, beta: float, ratio: float, cells: int) -> dict[str, Any]:
-    """log(c(T)/c(0))/T of the mean field from a perturbation of 1e-4, and the eigenvalue."""
-    game = GAMES[name]()
-    found = mf.stability(game, beta, 256)
-    amplitude, value = Amplitude(found), found.eigenvalues[0]
-    x, y = found.perturbed(1e-4)
-    run = mf.solve(
-        game, mf.Langevin(beta), mf.Start(x=x, y=y), 1.5 / abs(value), cells=256, engine="galerkin", tol=1e-11,
-        save_every=0.05 / abs(value),
-    )  # fmt: skip
-    c = np.array([amplitude(pair) for pair in run])
-    claimed = mf.stability(game, beta * ratio, cells).eigenvalues[0]
-    return {"measured": np.sum(np.log(c[1:] / c[:-1])) / run.times[-1], "claimed": claimed}
-
-
-def in_wells(beta: float, particles: int, replicas: int) -> dict[str, Any]:
-    """c(T)/c(0) of particles between two wells, for replicas of either player (they never meet), T = 0.8/rate."""
-    game = mf.games.double_well(TILT)
-    point, rate = mf.gibbs(game, beta, 256), game.answers["f"].spectral_gap(beta)
-    found = mf.stability(game, point, count=1)
-    slow = found.modes_x[0].real / point.x.masses
-    slow = slow / np.abs(slow).max()  # the slow mode of one player, whose mean decays like exp(-rate t)
-    masses = point.x.masses * (1 + 0.9 * slow)
-    law, time = mf.Density(masses / masses.sum(), point.x.mesh), 0.02 * round(40 / rate)
-    runs = ensemble(
-        game, mf.Langevin(beta), mf.Start(x=law, y=law), time, replicas=replicas, particles=particles, step=0.02,
-        scheme="strang", save_every=time, threads=1, progress=False,
-        reduce=lambda run: [float(slow @ mu.deposit(law.mesh).masses) for mu in run[-1]],
-    )  # fmt: skip
-    return {"ratio": np.array(list(runs)).ravel() / float(slow @ law.masses), "time": time, "rate": rate}
-
-
-def on_sphere(first: int, count: int) -> dict[str, Any]:
-    """c(t)/c(0) of particles from half the difference of opposite perturbations, which has no even orders."""
-    game, beta, time, size = mf.games.benchmark("sphere"), *SPHERE
-    cells = mf.mesh(mf.Sphere(2), 2562)
-    found = mf.stability(game, beta, (cells, cells))
-    amplitude, c = Amplitude(found), []
-    for sign in (1.0, -1.0):
-        x, y = found.perturbed(sign * size)
-        runs = ensemble(
-            game, mf.Langevin(beta), mf.Start(x=x, y=y), time, replicas=range(first, first + count),
-            particles=50_000, step=0.1, scheme="strang", save_every=time, threads=1, progress=False,
-            reduce=lambda run: amplitude(run[-1]),
-        )  # fmt: skip
-        c.append(np.array(list(runs)))
-    ratio = (c[0] - c[1]) / 2 / amplitude(found.perturbed(size))
-    return {"ratio": ratio, "predicted": np.exp(found.eigenvalues[0] * time)}
-
-
 def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
     """NI of (7) from the upper wells at the times, along beta, and of two basins that are in equilibrium each."""
     game, t = mf.games.double_well(TILT), np.array(times)
@@ -204,7 +137,10 @@ def parts(s: Settings) -> dict[str, Part]:
     found |= {label("path", name): partial(path, name, s.betas) for name in s.curves}
     found |= {label("decay", name, b): partial(densities, name, b, s.ratio, s.cells) for name, b in s.decays}
     found |= {label("wells", b): partial(in_wells, b, n, r) for b, n, r in s.wells}
-    found |= {label("sphere", k): partial(on_sphere, k, min(20, s.sphere[0] - k)) for k in range(0, s.sphere[0], 20)}
+    for name, beta, *how, replicas, _ in s.coupled:
+        for first in range(0, replicas, 20):
+            count = min(20, replicas - first)
+            found[label("coupled", name, beta, first)] = partial(coupled, name, beta, *how, first, count)
     return found | ({"trade": partial(traded, s.trade, s.times)} if s.trade else {})
 
 
@@ -222,13 +158,32 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for name, beta in s.decays:
         held = data[label("decay", name, beta)]
         off = float(abs(held["measured"] / held["claimed"] - 1))
-        verdicts.append(below(f"{name}, beta = {beta:g}: (7) decays and turns off the eigenvalue by", off, 2e-3))
+        verdicts.append(below(f"{name}, beta = {beta:g}: (7) decays and turns off the eigenvalue by", off, 1e-4))
     for beta, _, _ in s.wells:
         rate, error = measured_in_wells(data[label("wells", beta)])
         verdicts.append(Verdict(f"double well, beta = {beta:g}: particles' decay over the gap", rate, 1, 0.06, error))
-    return (
-        verdicts + (of_sphere(s, data) if s.sphere[0] else []) + (of_trade(s.times, data["trade"]) if s.trade else [])
-    )
+    for name, beta, *_, tolerance in s.coupled:
+        (growth, frequency), errors, value = measured_coupled(s, data, name, beta)
+        what = f"particles, {name}, beta = {beta:g}:"
+        verdicts.append(Verdict(f"{what} rate over the eigenvalue's", growth / value.real, 1, tolerance, errors[0]))
+        off = frequency / value.imag
+        verdicts.append(Verdict(f"{what} frequency over the eigenvalue's", off, 1, tolerance / 2, errors[1]))
+    verdicts += [v for name in s.curves for v in of_path(name, data[label("path", name)])]
+    return verdicts + (of_trade(s.times, data["trade"]) if s.trade else [])
+
+
+def of_path(name: str, held: Data) -> list[Verdict]:
+    """NI falls along the curve; the rate is small where it ends, and the oscillator's rises on the way."""
+    rate, steepness = held["rate"], np.diff(np.log(held["ni"])) / np.diff(np.log(held["beta"]))
+    what = f"{name}, beta = {held['beta'][0]:g} to {held['beta'][-1]:g}:"
+    found = [
+        below(f"{what} slope of log NI in log beta, largest", float(steepness.max()), 0),
+        below(f"{what} rate at the coldest over the largest", float(rate[-1] / rate.max()), 0.1),
+    ]
+    if name == "oscillator":
+        rise = float(np.max(rate / np.minimum.accumulate(rate)))
+        found.append(above(f"{what} rate over that at a warmer beta, largest", rise, 1.02))
+    return found
 
 
 def measured_in_wells(held: Data) -> tuple[float, float]:
@@ -238,15 +193,15 @@ def measured_in_wells(held: Data) -> tuple[float, float]:
     return float(-np.log(mean) * scale), float((mean - low) / mean * scale)
 
 
-def of_sphere(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    ratio = np.concatenate([data[label("sphere", k)]["ratio"] for k in range(0, s.sphere[0], 20)])
-    predicted, verdicts = data[label("sphere", 0)]["predicted"], []
-    for what, part in (("real", np.real), ("imaginary", np.imag)):
-        mean, low, _ = band(part(ratio))
-        claim = f"particles on S^2, beta = {SPHERE[0]:g}: {what} part of c(t)/c(0), t = {SPHERE[1]:g}"
-        # The third order in the perturbation leaves 0.003.
-        verdicts.append(Verdict(claim, float(mean), float(part(predicted)), s.sphere[1], float(mean - low)))
-    return verdicts
+def measured_coupled(s: Settings, data: dict[str, Data], name: str, beta: float) -> tuple[Array, Array, complex]:
+    """The particles' growth and frequency, half widths of their intervals over the eigenvalue's, the eigenvalue."""
+    replicas = next(r for n, b, *_, r, _ in s.coupled if (n, b) == (name, beta))
+    held = [data[label("coupled", name, beta, first)] for first in range(0, replicas, 20)]
+    value, time = complex(held[0]["value"]), float(held[0]["time"])
+    z = np.concatenate([h["ratio"] for h in held]) / np.exp(value * time)
+    found = value + np.log(z.mean()) / time
+    halves = np.array([float(high - low) / 2 for _, low, high in (band(z.real), band(z.imag))]) / time
+    return np.array([found.real, found.imag]), halves / np.abs([value.real, value.imag]), value
 
 
 def of_trade(times: tuple[float, ...], held: Data) -> list[Verdict]:
@@ -276,8 +231,13 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         left.loglog(held["beta"], held["ni"], color[name], label=name)
         middle.loglog(held["beta"], held["rate"], color[name])
     for name, beta in s.decays:
-        rate = -data[label("decay", name, beta)]["measured"].real
-        middle.plot(beta, rate, "o", color=color[name], mfc="none", ms=7)
+        if name in s.curves:
+            rate = -data[label("decay", name, beta)]["measured"].real
+            middle.plot(beta, rate, "o", color=color[name], mfc="none", ms=7)
+    for name, beta, *_ in s.coupled:
+        if name in s.curves:
+            (growth, _), errors, value = measured_coupled(s, data, name, beta)
+            middle.errorbar(beta, -growth, errors[0] * -value.real, fmt="kx", ms=5, capsize=2)
     for beta, _, _ in s.wells:
         held = data[label("wells", beta)]
         rate, error = measured_in_wells(held)
