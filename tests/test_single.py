@@ -6,6 +6,8 @@ from numba import njit
 
 import meanfield as mf
 from meanfield import fastmath
+from meanfield.games.bases import TrigBasis
+from meanfield.games.lowrank import LowRank
 from meanfield.games.single import pair_kernel32
 from meanfield.particles import fields, tones
 from meanfield.particles.blocks import flat, place, player
@@ -175,6 +177,20 @@ def test_turning_modes_fills_whole_vectors():
 def test_single_precision_is_refused_where_it_is_unsafe_or_useless(options, message):
     with pytest.raises(ValueError, match=message):
         run(**{"precision": "float32", **options})
+
+
+@pytest.mark.parametrize(("changed", "message"), [(-2, "mode -2 1 times"), (3, "mode 3 2 times")])
+@pytest.mark.parametrize("p", [0, 1])
+def test_modes_below_zero_or_twice_are_refused(changed, message, p):
+    """The kernels take modes 1, 2, ... in turn, and would leave such a one out."""
+    bases, C = [TrigBasis(T1, np.arange(1.0, 11.0)[:, None]) for _ in range(2)], 0.1 * np.eye(20)
+    tones.check(LowRank(*bases, C))
+    bases[p] = TrigBasis(T1, np.array([*range(1, 10), changed], float)[:, None])
+    game = LowRank(*bases, C)
+    options = dict(step=0.01, particles=9, progress=False)
+    with pytest.raises(ValueError, match=message):
+        mf.simulate(game, mf.Langevin(9.0), mf.Start(), 0.02, **options, precision="float32")
+    assert mf.simulate(game, mf.Langevin(9.0), mf.Start(), 0.02, **options).times[-1] == 0.02
 
 
 def test_functions_are_refused():

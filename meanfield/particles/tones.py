@@ -63,6 +63,13 @@ def check(game: LowRank) -> None:
         )
     for basis in game.bases:
         modes: Any = basis.modes  # type: ignore[attr-defined]
+        found, times = np.unique(modes, return_counts=True)
+        if (wrong := found[(found < 0) | (times > 1)]).size:
+            raise ValueError(
+                f'precision="float32" takes every mode of a circle once, from 0 on, but {game.name} has mode '
+                f"{wrong[0]:g} {times[found == wrong[0]][0]} times: give modes k and -k as one, k, with the sum of the "
+                "cosines' and the difference of the sines' coefficients; or leave precision at \"float64\""
+            )
         top = modes.max(initial=0)
         if len(modes) < FEWEST or top > 2 * len(modes):
             raise ValueError(
