@@ -73,7 +73,6 @@ class Node:
 
 
 Token = tuple[str, str, int]
-Resolve = Callable[[str], "tuple[int, int] | None"]
 
 
 def variable(name: str) -> tuple[int, int] | None:

@@ -37,8 +37,9 @@ class Transport:
     """What `w2_details` found: W2^2, how ("circle", "semidiscrete", "discrete", "elements"), and what to know of it.
 
     exact: whether `squared` is W2^2 of the two measures to rounding. Otherwise `note` says what it is.
-    lower, upper: proven bounds of W2^2, equal to `squared` where it is exact. residual: no more than this
-    of the two masses, in total, was not where it should be.
+    lower, upper: bounds of W2^2, equal to `squared` where it is exact: proven on tori and between atoms; on S^2
+    with a density they hold up to quadrature, third order in the elements' width. residual: no more than this of
+    the two masses, in total, was not where it should be.
     """
 
     squared: float

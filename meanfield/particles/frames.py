@@ -5,6 +5,9 @@ know no axes. In the basis of eigenvectors, x = E z and S = E diag(lambda) E', t
 diag(lambda) in place of S, and a step takes O(d) operations a particle, not O(d^2). Starts are turned before the
 first step, noise is drawn along the eigenvectors, and what is saved is turned back. For another frame the same
 seed gives other noise of the same law: runs of one game share theirs, runs of games with different S do not.
+
+The eigenvectors are those of LAPACK's eigh, whose bits may depend on the library and its threads: one thread and two
+gave the same at d <= 120, but not at d = 300 (OpenBLAS). A run's axes are stored with it and used when it is resumed.
 """
 
 from __future__ import annotations
