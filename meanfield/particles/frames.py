@@ -7,7 +7,7 @@ first step, noise is drawn along the eigenvectors, and what is saved is turned b
 seed gives other noise of the same law: runs of one game share theirs, runs of games with different S do not.
 
 The eigenvectors are those of LAPACK's eigh, whose bits may depend on the library and its threads: one thread and two
-gave the same at d <= 120, but not at d = 300 (OpenBLAS). A run's axes are stored with it and used when it is resumed.
+gave the same at d <= 120, but not at d = 300. A run's axes are stored with it and used when it is resumed.
 """
 
 from __future__ import annotations
