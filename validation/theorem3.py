@@ -81,7 +81,10 @@ FULL = Settings(
     (
         ("S^1, Langevin", 300_000, 8),
         ("S^1, WFR", 100_000, 3),
-        *((name, 3000, 5) for name in PROBLEMS if not name.startswith("S^1")),
+        ("T^2, Langevin", 3000, 5),
+        ("T^2, WFR", 1000, 3),
+        ("S^2, Langevin", 3000, 5),
+        ("S^2, WFR", 1000, 3),
     ),
     0.1,
     0.1,
