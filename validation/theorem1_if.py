@@ -41,6 +41,8 @@ EXACT = (0.87366, 1.01365, 4.03429, 4.03419)
 LEADING = -0.00489 + 0.00941j
 FITTED = (600.0, 1200.0)  # times at which the approach to the Gibbs point is linear
 BEFORE, BEYOND = 0.25, 0.45  # shares of the cycle that settle on the Gibbs point and on the cycle
+FOLDS = {"beta": 11.128, "coupling": 1.3442}  # where the cycle is born
+SHARE = 0.3469  # of the cycle, on the segment from the Gibbs point at phase 0, where its basin ends
 COARSE = (32, 256)  # cells at beta = 12, Scharfetter and Gummel
 
 Edge = tuple[float, float, str, int, float, float]
@@ -196,7 +198,7 @@ def stable(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         float(-data[f"spectrum_{_named(p)}"]["leading"].real / data[f"spectrum_{_named(p)}"]["gap"]) for p in s.spectra
     ]
     name = f"least rate at the Gibbs point over the frozen gap, {len(rates)} pairs (a, beta)"
-    verdicts = [above(name, min(rates), 1 - 1e-6)]
+    verdicts = [above(name, float(np.min(rates)), 1 - 1e-6)]
     if (3.0, 25.0) in s.spectra:
         leading = complex(data[f"spectrum_{_named((3.0, 25.0))}"]["leading"])
         verdicts += [
@@ -204,6 +206,11 @@ def stable(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             Verdict("leading eigenvalue, imaginary part", abs(leading.imag), LEADING.imag, 5e-6),
         ]
     return verdicts
+
+
+def _off(e: Edge) -> float:
+    """How far a threshold share may be off: finite volumes err by h^2."""
+    return 2e-3 * (512 / e[3]) ** 2 if e[2] == "finite-volume" else 1e-4
 
 
 def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
@@ -214,13 +221,16 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     ends = {k: np.array([np.linalg.norm(h[k][-1]) for h in held.values()]) for k in ("below", "above")}
     least = np.array([h["norms"].min() for h in held.values()])
     inner = {e: unstable(h) for e, h in held.items()}
-    main = held[s.edges[0]]
     verdicts = [
-        Verdict("threshold's bracket, share of the cycle", main["high"] - main["low"], 0.0, s.edges[0][-1]),
+        *(
+            Verdict(f"threshold share, {e[2]}, {e[3]} cells", (h["high"] + h["low"]) / 2, SHARE, _off(e))
+            for e, h in held.items()
+            if e[:2] == s.edges[0][:2] and e[4] == 0
+        ),
         below(f"{len(held)} brackets: norm at the end from below the threshold", ends["below"].max(), CENTRE),
         above(f"{len(held)} brackets: from above it, over the cycle's least norm", (ends["above"] / least).min(), 0.99),
         below("greatest norm of the unstable cycle over the stable one's least",
-              max(v[1] / r for v, r in zip(inner.values(), least, strict=True)), 0.97),
+              float(np.max([v[1] / r for v, r in zip(inner.values(), least, strict=True)])), 0.97),
     ]  # fmt: skip
     for e in s.edges[1:]:
         if e[:2] == s.edges[0][:2]:
@@ -240,23 +250,25 @@ def means(s: Settings, data: dict[str, Data]) -> Array:
 
 
 def births(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    """Where the cycle disappears: brackets, engines against each other, and the fold's square root."""
+    """Where the cycle disappears: by either engine, and where the squared distance of the two cycles vanishes."""
     verdicts, middles = [], {}
     for f in s.folds:
         low, high = (float(data[f"fold_{_named(f)}"][end]) for end in ("low", "high"))
         middles[f[:3]] = (low + high) / 2
-        name = f"cycle gone at {f[0]} = {low:.5g}, there at {high:.5g}, {f[1]}, {f[2]} cells: width"
-        verdicts.append(Verdict(name, high - low, 0.0, f[-1]))
+        if f[1] == "galerkin":
+            name = f"cycle gone at {f[0]} = {low:.5g}, there at {high:.5g}: middle"
+            verdicts.append(Verdict(name, middles[f[:3]], FOLDS[f[0]], f[-1]))
     volumes = [v for k, v in middles.items() if k[:2] == ("beta", "finite-volume")]
-    threshold = next((v for k, v in middles.items() if k[:2] == ("beta", "galerkin")), np.nan)
     if len(volumes) == 2:
         better = volumes[1] + (volumes[1] - volumes[0]) / 3
-        verdicts.append(Verdict("least beta, finite volumes, extrapolated", better, threshold, 0.01))
-    near = sorted((beta, (r - u) ** 2) for a, beta, r, u in means(s, data) if a == 3.0 and beta < 11.6)
-    if len(near) == 2:
-        (b0, g0), (b1, g1) = near
-        name = "least beta, where the squared distance of the two cycles vanishes"
-        verdicts.append(Verdict(name, b0 - g0 * (b1 - b0) / (g1 - g0), threshold, 0.02))
+        verdicts.append(Verdict("least beta, finite volumes, extrapolated", better, FOLDS["beta"], 0.01))
+    cycles = means(s, data)
+    for k, name, others, near in ((1, "beta", 3.0, 11.6), (0, "coupling", 25.0, 1.6)):
+        rows = cycles[(cycles[:, 1 - k] == others) & (cycles[:, k] < near)]
+        if len({row[k] for row in rows}) == 2:
+            (b0, g0), (b1, g1) = sorted((row[k], (row[2] - row[3]) ** 2) for row in rows)
+            what = f"least {name}, where the squared distance of the two cycles vanishes"
+            verdicts.append(Verdict(what, b0 - g0 * (b1 - b0) / (g1 - g0), FOLDS[name], 0.02))
     return verdicts
 
 
