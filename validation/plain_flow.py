@@ -1,4 +1,4 @@
-"""The plain flow (6) ends away from every equilibrium where Langevin's (7) and the averages of WFR (8) do not.
+"""The plain flow (6) ends far from an equilibrium that Langevin's (7), once cold, and averages of WFR (8) come near.
 
 Without noise and reaction particles only descend. On separable games l = f(x) - g(y) each ends in the minimum of the
 basin it starts in, and the NI error at
@@ -21,33 +21,47 @@ lie where |sin x| <= (|s| + c)/(4 w): (6) keeps the share of each well and ends 
 comes to its Gibbs point, whose beta NI is 1/2 + 1/2 for the wells' widths and, as beta grows, p log((1 - p)/p) a
 player for their shares, p the smaller one at the equilibrium; and the averages of (8) obey the regret of exponential
 weights on two wells: alpha t NI at most 2 log 10 for least shares of a tenth, and what the transport takes at first.
+
+Far and near are told by one yardstick, W2 from the equilibrium (of both players, the root of the sum of squares). (6)
+ends at pi (|m_x - t/c|/2 + |m_y + s/c|/2)^(1/2), 2.72 beyond the tops and 1.44 from the uniform law; (7) from
+beta = 8 on, at 10 by NI too, and the averages of (8) end within half of that. At beta = 5 the Gibbs point is itself
+0.75 away, NI 0.33: no nearer than (6) from the uniform law by half (NI 0.37).
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-import meanfield as mf
 from meanfield.checks import Array
-from meanfield.games.base import Game
 from meanfield.games.wells import Wells
 from validation.common import known, label
 from validation.store import Data
 from validation.suite import Part
+from validation.trapped import (
+    STARTS,
+    TILT,
+    WAVES,
+    C,
+    S,
+    T,
+    equilibrium,
+    field,
+    langevin,
+    langevin_swarm,
+    separable,
+    swarms,
+)
 from validation.verdicts import Verdict, above, below
 
-W, S, T, C = 0.4, 0.2, 0.3, 1.0
-TILT = 0.3
-WAVES = (((1, 0.3, 0.2), (2, 0.5, -0.4), (3, -0.3, 0.6)), ((1, -0.2, 0.5), (3, 0.4, 0.3), (4, 0.2, -0.1)))
 TRAPPED = 1.9  # NI for nine tenths above
 MINORITIES = ((1 - T / C) / 2, (1 - S / C) / 2)  # the equilibrium's smaller shares
 COLD = sum(1 / 2 + p * np.log((1 - p) / p) for p in MINORITIES)
 WARM = 5.0
+NEAR = {"W2 from the equilibrium": 8.0, "NI": 10.0}  # from which beta on (7) ends within half of (6)'s
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Settings:
     cold: float = 80.0
 
 
-QUICK = Settings(6000, 6, long=True, betas=((WARM, 400.0),))
+QUICK = Settings(6000, 6, long=True, betas=((WARM, 400.0), (10.0, 20_000.0)))
 FULL = Settings(20_000, 16, long=True, betas=((WARM, 600.0), (8.0, 6000.0), (10.0, 20_000.0)), cold=400.0)
 SMALL = Settings(500, 3)
 SABOTAGES = {
@@ -75,99 +89,6 @@ SABOTAGES = {
     "the coupling's sign is wrong": replace(SMALL, coupling=-C),
     "a flow that reacts taken for the plain one": replace(SMALL, alpha=0.2),
 }
-
-
-def coupled(c: float = C) -> Game:
-    return mf.games.trigonometric([
-        ((2,), (0,), W, 0.0), ((1,), (0,), 0.0, -S), ((0,), (2,), -W, 0.0), ((0,), (1,), 0.0, T),
-        ((1,), (-1,), c / 2, 0.0), ((1,), (1,), -c / 2, 0.0),
-    ])  # fmt: skip
-
-
-def beyond_the_tops(points: Array) -> Array:
-    """A density above and below the tops, nine tenths above; |sin| > 0.82 where the tops reach 0.75 and 0.8125."""
-    z = np.sin(points[:, 0])
-    return 0.9 * np.maximum(z - 0.82, 0) ** 2 + 0.1 * np.maximum(-z - 0.82, 0) ** 2
-
-
-STARTS = {"beyond the tops": mf.Start(x=beyond_the_tops, y=beyond_the_tops), "uniform": mf.Start()}
-
-
-def plainly(alpha: float) -> mf.Flow:
-    """(6), or (8) where something reacts."""
-    return mf.WassersteinFisherRao(1.0, alpha) if alpha else mf.Wasserstein()
-
-
-# -- parts --------------------------------------------------------------------------------------------
-
-
-def watched(game: Game, run: mf.Trajectory) -> dict[str, Any]:
-    """times (S,), ni (S,), sines (S, 2)."""
-    error = mf.NikaidoIsoda(game)
-    sines = [[m.integrate(np.sin(m.points[:, 0])) for m in pair] for pair in run]
-    return {"times": run.times, "ni": [error(*pair).value for pair in run], "sines": sines}
-
-
-def separable(centre: float, alpha: float, n: int) -> dict[str, Any]:
-    """The double well from two bumps by characteristics and by particles; other wells from the uniform law."""
-    game, bump = mf.games.double_well(TILT), mf.concentrated(centre, 0.05)
-    start, plain = mf.Start(x=bump, y=bump), plainly(alpha)
-    field = watched(game, mf.solve(game, plain, start, 30.0, save_every=0.5))
-    swarm = watched(game, mf.simulate(game, plain, start, 30.0, step=0.02, particles=n, save_every=0.5))
-    other = mf.games.separable(*WAVES)
-    spread = mf.NikaidoIsoda(other)(*mf.solve(other, plain, mf.Start(), 60.0, save_every=60.0)[-1]).value
-    return {"times": field["times"], "field": field["ni"], "swarm": swarm["ni"], "spread": spread}
-
-
-def field(start: str, coupling: float, alpha: float, time: float) -> dict[str, Any]:
-    """(6), or (8) with alpha > 0, by characteristics; W2 from the equilibrium at the end."""
-    game = coupled(coupling)
-    run = mf.solve(game, plainly(alpha), STARTS[start], time, save_every=time / 200)
-    found, error = watched(game, run), mf.NikaidoIsoda(game)
-    known = mf.nash(coupled())
-    away = [mf.w2(m, e) for m, e in zip(run[-1], (known.x, known.y), strict=True)]
-    averaged = [error(*run.average(last=k)).value for k in range(20, 201, 20)] if alpha else []
-    return {**found, "away": away, "averaged": averaged}
-
-
-def swarms(start: str, coupling: float, alpha: float, n: int, replica: int, time: float = 60.0) -> dict[str, Any]:
-    game = coupled(coupling)
-    run = mf.simulate(
-        game, plainly(alpha), STARTS[start], time, step=0.02, particles=n, replica=replica, save_every=1.0,
-    )  # fmt: skip
-    averaged = [mf.NikaidoIsoda(game)(*run.average()).value] if alpha else []
-    return watched(game, run) | {"averaged": averaged}
-
-
-def langevin(beta: float, time: float) -> dict[str, Any]:
-    """(7) from beyond the tops: NI, that of the Gibbs point, and total variations from it at the end."""
-    game = coupled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mf.UnderResolved)  # of the start, whose slope has corners
-        run = mf.solve(game, mf.Langevin(beta), STARTS["beyond the tops"], time, cells=128, save_every=time / 200)
-    fixed = mf.gibbs(game, beta, cells=128)
-    away = [mf.total_variation(m, f) for m, f in zip(run[-1], (fixed.x, fixed.y), strict=True)]
-    return watched(game, run) | {"gibbs": mf.nikaido_isoda(game, fixed.x, fixed.y).value, "away": away}
-
-
-def langevin_swarm(beta: float, n: int, replica: int) -> dict[str, Any]:
-    game = coupled()
-    run = mf.simulate(
-        game, mf.Langevin(beta), STARTS["beyond the tops"], 300.0, step=0.05, scheme="strang", particles=n,
-        replica=replica, save_every=5.0,
-    )  # fmt: skip
-    return watched(game, run)
-
-
-def equilibrium(beta: float) -> dict[str, Any]:
-    """The exact equilibrium with its certificate; NI of the Gibbs point at a large beta."""
-    game = coupled()
-    found, fixed = mf.nash(game), mf.gibbs(game, beta, cells=512)
-    return {
-        "sines": [m.integrate(np.sin(m.points[:, 0])) for m in (found.x, found.y)],
-        "value": found.value, "error": found.error, "alone": bool(found.certified and found.unique),
-        "gibbs": mf.nikaido_isoda(game, fixed.x, fixed.y).value,
-    }  # fmt: skip
 
 
 def parts(s: Settings) -> dict[str, Part]:
@@ -178,8 +99,8 @@ def parts(s: Settings) -> dict[str, Part]:
             found[label("plain", start, r)] = partial(swarms, start, s.coupling, s.alpha, s.particles, r)
     if s.long:
         found["equilibrium"] = partial(equilibrium, s.cold)
-        found |= {f"langevin_{beta:g}": partial(langevin, beta, time) for beta, time in s.betas}
         for start in STARTS:
+            found |= {label("langevin", start, f"{beta:g}"): partial(langevin, beta, t, start) for beta, t in s.betas}
             found[label("wfr", start)] = partial(field, start, C, 1.0, 200.0)
         for r in range(3):
             found[f"langevin_swarm_{r}"] = partial(langevin_swarm, WARM, s.particles, r)
@@ -204,6 +125,11 @@ def predicted(sines: Array) -> float:
     return float(abs(C * m_x - T) + abs(C * m_y + S) + S * m_x + T * m_y)
 
 
+def spans(sines: Array) -> float:
+    """W2 between atoms at +-pi/2 of these means and the equilibrium's: what is too much crosses half the circle."""
+    return float(np.pi * np.sqrt((abs(sines[0] - T / C) + abs(sines[1] + S / C)) / 2))
+
+
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     held, spread = data["separable"], reached(WAVES[0]) + reached(WAVES[1])
     verdicts = [
@@ -221,7 +147,7 @@ def plain(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
     held = data[label("plain", start)]
     end, shares = held["ni"][-1], predicted(held["sines"][-1])
     ends = [data[label("plain", start, r)] for r in range(s.replicas)]
-    own = max(abs(h["ni"][-1] - predicted(h["sines"][-1])) for h in ends)
+    own = np.max([abs(h["ni"][-1] - predicted(h["sines"][-1])) for h in ends])
     swarm = np.array([h["ni"][-1] for h in ends])
     exact = TRAPPED if start == "beyond the tops" else end
     verdicts = [
@@ -229,8 +155,11 @@ def plain(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
         Verdict(f"coupled, {start}: the same, worst of {s.replicas} swarms", own, 0.0, 1e-5),
         known(f"coupled, {start}: NI of {s.particles} particles at the end", swarm, exact, 0.05),
         above(f"coupled, {start}: least NI of (6) at all times", held["ni"].min(), 0.3),
-        above(f"coupled, {start}: W2 from the equilibrium at the end, x and y", np.hypot(*held["away"]), 0.5),
-    ]
+        Verdict(
+            f"coupled, {start}: W2 of (6) from the equilibrium, against that form", float(held["distance"]),
+            spans(held["sines"][-1]), 1e-4,
+        ),
+    ]  # fmt: skip
     if start == "beyond the tops":
         # Labels keep the shares to ten times their refinement.
         verdicts.append(Verdict(f"coupled, {start}: NI of (6) at the end", end, TRAPPED, 1e-4))
@@ -248,14 +177,16 @@ def cured(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         # The next order is of order 1/beta, 0.015 at 80.
         Verdict(f"beta NI of the Gibbs point, beta = {s.cold:g}", s.cold * float(exact["gibbs"]), COLD, 0.02),
     ]
-    for beta, time in s.betas:
-        held = data[f"langevin_{beta:g}"]
-        verdicts += [
-            Verdict(f"(7), beta = {beta:g}, t = {time:g}: TV from the Gibbs point", held["away"].max(), 0.0, 1e-3),
-            Verdict(f"(7), beta = {beta:g}: beta NI at the end", beta * held["ni"][-1], COLD, 0.3),
-        ]
+    for start in STARTS:
+        for beta, time in s.betas:
+            held, how = data[label("langevin", start, f"{beta:g}")], f"(7), {start}, beta = {beta:g}"
+            verdicts += [
+                Verdict(f"{how}, t = {time:g}: TV from the Gibbs point", np.max(held["away"]), 0.0, 1e-3),
+                Verdict(f"{how}: beta NI at the end", beta * held["ni"][-1], COLD, 0.3),
+            ]
+        verdicts += nearer(s, start, data)
     late = np.array([data[f"langevin_swarm_{r}"]["ni"][-20:].mean() for r in range(3)])
-    warm = float(data[f"langevin_{WARM:g}"]["gibbs"])
+    warm = float(data[label("langevin", "uniform", f"{WARM:g}")]["gibbs"])
     # Means of n sines fluctuate by n^(-1/2) each, which NI sees through |.|.
     verdicts.append(known(f"(7), beta = {WARM:g}: NI of {s.particles} particles", late, warm, 0.1))
     for start in STARTS:
@@ -271,28 +202,48 @@ def cured(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     return [*verdicts, known(f"(8): NI of the averages of {s.particles} particles at t = 100", swarm, 0.0, 0.1)]
 
 
+def nearer(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
+    """(7)'s ends and (8)'s averages against (6)'s end, by the same yardsticks."""
+    plain, reacting = data[label("plain", start)], data[label("wfr", start)]
+    far = dict(zip(NEAR, (float(plain["distance"]), plain["ni"][-1]), strict=True))
+    verdicts = [
+        below(f"(8), {start}: W2 of averages, over (6)'s", float(reacting["near"]) / far[next(iter(NEAR))], 0.5)
+    ]
+    for beta, _ in s.betas:
+        held = data[label("langevin", start, f"{beta:g}")]
+        for (what, least), value in zip(NEAR.items(), (float(held["distance"]), held["ni"][-1]), strict=True):
+            if beta >= least:
+                verdicts.append(
+                    below(f"(7), {start}, beta = {beta:g}: {what} at the end, over (6)'s", value / far[what], 0.5)
+                )
+    return verdicts
+
+
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """NI against time: the double well, and the coupled game from both starts."""
+    """W2 from the equilibrium at the end, and NI against time, from both starts."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, sharey=True)
-    held = data["separable"]
-    left.plot(held["times"], held["field"], label="(6), mean field")
-    left.plot(held["times"][::4], held["swarm"][::4], "o", ms=3, label=f"(6), {s.particles} particles")
-    left.axhline(4 * TILT, color="k", lw=0.5, ls=":", label="4 tilt")
-    left.set(title="double well, from the wrong basin", xlabel="t", ylabel="NI error", yscale="log")
-    left.legend(fontsize=7, loc="lower left")
-    for ax, start in ((middle, "beyond the tops"), (right, "uniform")):
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    names = ["(6)", *(f"(7)\nbeta\n{beta:g}" for beta, _ in s.betas), "(8)\naverages"]
+    for k, start in enumerate(STARTS):
         plain, reacting = data[label("plain", start)], data[label("wfr", start)]
+        colds = [data[label("langevin", start, f"{beta:g}")] for beta, _ in s.betas]
+        ends = [float(v) for v in (plain["distance"], *(h["distance"] for h in colds), reacting["near"])]
+        left.bar(np.arange(len(ends)) + 0.4 * k - 0.2, ends, 0.4, color=f"C{8 + k}", label=start)
+        left.axhline(ends[0] / 2, color=f"C{8 + k}", lw=1, ls="--", label=None if k else "half of (6)'s")
+        ax = (middle, right)[k]
         ax.plot(plain["times"][1:], plain["ni"][1:], label="(6)")
         swarm = data[label("plain", start, 0)]
         ax.plot(swarm["times"][1:], swarm["ni"][1:], "C0o", ms=2, label="(6), particles")
         ax.plot(reacting["times"][1:], reacting["ni"][1:], "C2", lw=0.6, label="(8), last iterate")
         ax.plot(reacting["times"][20::20], reacting["averaged"], "C2o-", ms=3, label="(8), averages")
-        ax.set(title=f"coupled game, {start}", xlabel="t", xscale="log")
-    for k, (beta, _) in enumerate(s.betas):
-        held = data[f"langevin_{beta:g}"]
-        middle.plot(held["times"][1:], held["ni"][1:], f"C{3 + k}", label=f"(7), beta = {beta:g}")
+        for j, ((beta, _), held) in enumerate(zip(s.betas, colds, strict=True)):
+            ax.plot(held["times"][1:], held["ni"][1:], f"C{3 + j}", lw=1, label=f"(7), beta = {beta:g}")
+        ax.set(title=f"coupled game, {start}", xlabel="t", ylabel="NI error", xscale="log", yscale="log")
+        ax.set(ylim=(2e-3, 3))
+    left.set(title="W2 from the equilibrium at the end")
+    left.set_xticks(range(len(names)), names)
+    left.legend(fontsize=7)
     middle.legend(fontsize=7, loc="lower left")
     return {"ni": figure}
