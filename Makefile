@@ -28,7 +28,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 paper: $(STAMP)
-	$(BIN)/python -m validation exact_answers w2_circle theorem1_if schemes --quick --out $(OUT)/validation
+	$(BIN)/python -m validation theorem1_fixed_point theorem1_if theorem2 theorem3 --quick --out $(OUT)/validation
 	$(BIN)/python -m figures --quick --out $(OUT)
 
 figures: $(STAMP)
