@@ -16,6 +16,7 @@ START = mf.games.oscillator().answers["start"]
 WELLS = ((1, -2 / 3, 0.0), (2, 5 / 12, 0.0))  # V
 PERIOD = 4.0343
 CENTRE = 0.15  # norm below which a path has left every cycle seen for the Gibbs point
+LONGER = 300.0  # how long a path is followed beyond its decision
 AGES = 1000.0  # time after which an undecided path counts as one on a cycle
 
 Pair = tuple[mf.Density, mf.Density]
@@ -73,6 +74,16 @@ def late(coupling: float, beta: float, time: float) -> dict[str, Array]:
     return path | {"times": 20.0 + path["times"]}
 
 
+def basin(engine: str, cells: int, starts: tuple[tuple[float, float, float], ...]) -> dict[str, Array]:
+    """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, width) at coupling 3, beta = 25."""
+    found = []
+    for x, y, width in starts:
+        start = mf.Start(x=mf.concentrated(x, width), y=mf.concentrated(y, width))
+        path = told(solved(3.0, 25.0, start, 200.0, 0.1, engine=engine, cells=cells))["path"]
+        found.append(np.linalg.norm(path[-400:], axis=1).mean())
+    return {"norms": np.array(found)}
+
+
 def swarm(n: int, replica: int, share: float | None = None) -> dict[str, Array]:
     """Particles at coupling 3, beta = 25 from the two bumps, or from a mixture."""
     start = START
@@ -100,7 +111,10 @@ def spectrum(coupling: float, beta: float) -> dict[str, Any]:
 
 
 def edge(coupling: float, beta: float, engine: str, cells: int, turns: float, bracket: float) -> dict[str, Any]:
-    """Bisection between the shares that settle on the Gibbs point and on the cycle; the paths of both ends."""
+    """Bisection between the shares that settle on the Gibbs point and on the cycle; the paths of both ends.
+
+    settled: how both go on beyond their decision, norm from below and mean norm from above.
+    """
     fixed, far, norms = both(coupling, beta, turns, engine, cells)
 
     def decided(t: float, x: mf.Measure, y: mf.Measure) -> bool:
@@ -108,8 +122,15 @@ def edge(coupling: float, beta: float, engine: str, cells: int, turns: float, br
 
     def followed(share: float) -> dict[str, Array]:
         start = begin(mixed(share, fixed, far))
-        return told(solved(coupling, beta, start, AGES, 0.25, engine=engine, cells=cells, stop=decided))
+        run = solved(coupling, beta, start, AGES, 0.25, engine=engine, cells=cells, stop=decided)
+        last[share] = begin(run[-1])
+        return told(run)
 
+    def later(share: float) -> Array:
+        run = solved(coupling, beta, last[share], LONGER, 0.25, engine=engine, cells=cells)
+        return np.linalg.norm(told(run)["path"][-80:], axis=1)
+
+    last: dict[float, mf.Start] = {}
     ends = {0.0: followed(0.0), 1.0: followed(1.0)}
     low, high = 0.0, 1.0
     while high - low > bracket:
@@ -118,7 +139,8 @@ def edge(coupling: float, beta: float, engine: str, cells: int, turns: float, br
         up = np.hypot(*ends[middle]["path"][-1]) > CENTRE
         low, high = (low, middle) if up else (middle, high)
     paths = {"times": ends[low]["times"], "below": ends[low]["path"], "above": ends[high]["path"]}
-    return {"low": low, "high": high, "norms": norms, **paths}
+    settled = [later(low)[-1], later(high).mean()]
+    return {"low": low, "high": high, "norms": norms, "settled": settled, **paths}
 
 
 def fold(what: str, engine: str, cells: int, low: float, high: float, bracket: float) -> dict[str, Any]:

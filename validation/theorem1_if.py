@@ -29,7 +29,21 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.studies.statistics import band
-from validation.oscillations import CENTRE, approach, cycle, decay, edge, fold, late, spectrum, summary, swarm, unstable
+from validation.oscillations import (
+    CENTRE,
+    LONGER,
+    approach,
+    basin,
+    cycle,
+    decay,
+    edge,
+    fold,
+    late,
+    spectrum,
+    summary,
+    swarm,
+    unstable,
+)
 from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, above, below
@@ -42,6 +56,10 @@ FITTED = (600.0, 1200.0)  # times at which the approach to the Gibbs point is li
 BEFORE, BEYOND = 0.25, 0.45  # shares of the cycle that settle on the Gibbs point and on the cycle
 FOLDS = {"beta": 11.128, "coupling": 1.3442}  # where the cycle is born
 SHARE = 0.3469  # of the cycle, on the segment from the Gibbs point at phase 0, where its basin ends
+# Bumps (centre of x, of y, width): whether they begin within the unstable cycle, and with that where they settle.
+INSIDE = ((0.0, 0.0, 0.3), (3.0, 3.0, 0.3), (3.0, 0.0, 0.1))
+OUTSIDE = ((1.5, 1.5, 0.1), (-1.2, 0.5, 0.1), (2.0, -1.0, 0.2))
+BASINS = (("galerkin", 96), ("finite-volume", 256))
 COARSE = (32, 256)  # cells at beta = 12, Scharfetter and Gummel
 
 Edge = tuple[float, float, str, int, float, float]
@@ -124,6 +142,7 @@ def parts(s: Settings) -> dict[str, Part]:
         for N in COARSE:
             how = {"engine": "finite-volume", "cells": N}
             found[f"cold_{N}"] = partial(cycle, 3.0, 12.0, 200.0, 0.05, **how)
+        found |= {f"basin_{engine}": partial(basin, engine, cells, INSIDE + OUTSIDE) for engine, cells in BASINS}
     n, replicas = s.swarm
     found |= {f"swarm_{r}": partial(swarm, n, r) for r in range(replicas)}
     if replicas:
@@ -158,6 +177,13 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             Verdict("approach to the Gibbs point from a nearby start, rate", rate, LEADING.real, 5e-5),
             Verdict("and frequency", abs(turn), LEADING.imag, 5e-5),
         ]
+        for engine, _ in BASINS:
+            norms = data[f"basin_{engine}"]["norms"]
+            off = np.abs(norms[len(INSIDE) :] / summary(data["galerkin_256_0"])[4] - 1).max()
+            verdicts += [
+                below(f"bumps within the unstable cycle, {engine}: norm at t = 200", norms[: len(INSIDE)].max(), 0.05),
+                below(f"bumps beyond it, {engine}: mean norm off the cycle's, relatively", off, 0.01),
+            ]
         lost, kept = (np.linalg.norm(data[f"cold_{N}"]["path"][-1]) for N in COARSE)
         verdicts += [
             below("beta = 12, t = 200: norm on 32 cells, falsely", lost, CENTRE),
@@ -218,7 +244,8 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     held = {e: data[f"edge_{_named(e)}"] for e in s.edges}
     if not held:
         return []
-    ends = {k: np.array([np.linalg.norm(h[k][-1]) for h in held.values()]) for k in ("below", "above")}
+    settled = np.array([h["settled"] for h in held.values()])
+    mean = np.array([h["norms"].mean() for h in held.values()])
     least = np.array([h["norms"].min() for h in held.values()])
     inner = {e: unstable(h) for e, h in held.items()}
     verdicts = [
@@ -227,8 +254,9 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             for e, h in held.items()
             if e[:2] == s.edges[0][:2] and e[4] == 0
         ),
-        below(f"{len(held)} brackets: norm at the end from below the threshold", ends["below"].max(), CENTRE),
-        above(f"{len(held)} brackets: from above it, over the cycle's least norm", (ends["above"] / least).min(), 0.99),
+        below(f"{len(held)} brackets: norm {LONGER:g} after the decision, from below", settled[:, 0].max(), CENTRE / 2),
+        Verdict(f"{len(held)} brackets: mean norm then from above, over the cycle's, worst",
+                1 + np.abs(settled[:, 1] / mean - 1).max(), 1.0, 0.02),
         below("greatest norm of the unstable cycle over the stable one's least",
               float(np.max([v[1] / r for v, r in zip(inner.values(), least, strict=True)])), 0.97),
     ]  # fmt: skip
