@@ -18,6 +18,11 @@ _CF4 = [
     "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
     "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
 ]
+_STRANG = ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."]
+_WANG_CHIZAT = [
+    "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
+    "continuous games. arXiv:2211.01280, 2022."
+]
 SOURCES = {
     "galerkin": _ETD,
     "harmonics": _ETD,
@@ -44,12 +49,9 @@ SOURCES = {
     "particles": [
         "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw. Parallel random numbers: as easy as 1, 2, 3. SC11, 2011."
     ],
-    "strang": ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."],
-    "splitting": ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."],
-    "mirror-prox": [
-        "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
-        "continuous games. arXiv:2211.01280, 2022."
-    ],
+    "strang": _STRANG,
+    "splitting": _STRANG,
+    "mirror-prox": _WANG_CHIZAT,
     "averaged gradients": [
         "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics for distributional "
         "minimax problems. ICLR, 2024."
@@ -74,10 +76,7 @@ SOURCES = {
         "J. Delon, J. Salomon, A. Sobolevski. Fast transport optimization for Monge costs on the circle. "
         "SIAM J. Appl. Math. 70, 2010."
     ],
-    "Wang-Chizat": [
-        "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
-        "continuous games. arXiv:2211.01280, 2022."
-    ],
+    "Wang-Chizat": _WANG_CHIZAT,
 }
 TOOLS = [
     "C. R. Harris et al. Array programming with NumPy. Nature 585, 2020.",

@@ -13,8 +13,6 @@ of sigma are there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from meanfield.checks import Array
@@ -23,39 +21,13 @@ from meanfield.jit import kernel
 NEWTON_ROUNDS = 100
 
 
-@dataclass(frozen=True)
-class SphereMinimum:
-    """Minimiser `x` (d,), its `value`, a certified `lower` bound; `twin` is the other candidate.
-
-    In the hard case there are two minimisers, mirror images in the lowest eigenvector; `twin` is
-    the mirror image polished onto the sphere and `twin_value` its value.
-    """
-
-    x: Array
-    value: float
-    lower: float
-    twin: Array
-    twin_value: float
-
-
-def spectrum(Q: Array) -> tuple[Array, Array]:
-    """Eigenvalues (ascending) and eigenvectors of the symmetric matrix Q (d, d)."""
-    return np.linalg.eigh(Q)
-
-
-def minimise_on_sphere(Q: Array, c: Array, eigen: tuple[Array, Array] | None = None) -> SphereMinimum:
-    """Least value of x'Qx + c'x over |x| = 1, certified; Q (d, d) symmetric, c (d,).
-
-    `eigen` = spectrum(Q) may be given when Q stays the same from call to call: then O(d^2), and a
-    few microseconds when d is small.
-    """
-    w, U = spectrum(Q) if eigen is None else eigen
-    return SphereMinimum(*least(Q, c, w, 0.5 * (c @ U), np.ascontiguousarray(U.T)))
-
-
 @kernel
 def least(Q: Array, c: Array, w: Array, half: Array, axes: Array) -> tuple[Array, float, float, Array, float]:
-    """What a SphereMinimum holds; half = U'c/2, axes = U', the eigenvectors as rows."""
+    """The minimiser x (d,) of x'Qx + c'x over |x| = 1, its value, a certified lower bound, the twin and its value.
+
+    w: the eigenvalues of Q (d, d), ascending; half = U'c/2; axes = U', the eigenvectors as rows. In the hard case there
+    are two minimisers, mirror images in the lowest eigenvector: the twin is that mirror image on the sphere.
+    """
     delta = w - w[0]
     sigma = multiplier(np.abs(half), delta)
     z = stationary(half, delta, sigma)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.density.inputs import later
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
@@ -47,6 +48,7 @@ class FictitiousPlay:
         return self._costs[p] @ (m if B is None else B @ m)
 
     def advance(self, until: float) -> None:
+        until = later(until, self.time)
         count = max(1, int(np.ceil((until - self.time) / self.step - 1e-9)))
         kept = np.exp(-self.rates * (until - self.time) / count)
         for _ in range(count):

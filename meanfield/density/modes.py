@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from meanfield.checks import Array
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
+from meanfield.meshes import Index
 
-Index = NDArray[np.int64]
 Complex = NDArray[np.complex128]
 
 

@@ -6,12 +6,11 @@ Kinds of cost: 0 geodesic and 1 extrinsic on tori of some period, 2 geodesic and
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
+from meanfield.meshes import Index
 
-Index = NDArray[np.int64]
 LEAF = 8
 
 

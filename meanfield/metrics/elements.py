@@ -64,17 +64,17 @@ def covered(manifold: Manifold) -> bool:
     return isinstance(manifold, Torus) or (isinstance(manifold, Sphere) and manifold.d == 2)
 
 
-def bracket(atoms: Measure, density: Density, metric: str = "geodesic", most: int = MOST) -> Bracket:
+def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
     """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4 apart, relatively.
 
-    Or until twice as fine elements would be more than `most`. Raises ValueError for meshes
+    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes
     other than the equidistant grid and Voronoi cells, NotConverged.
     """
     parts = parts_for(density, wanted(atoms))
     while True:
         found = bounds(atoms, cut(density, parts), metric)
         more = found.elements * 2**density.manifold.dim
-        if found.upper - found.lower <= ENOUGH * found.upper or more > most:
+        if found.upper - found.lower <= ENOUGH * found.upper or more > MOST:
             return found
         parts *= 2
 
@@ -131,13 +131,13 @@ def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
     return least.reshape(corners.shape[:2])
 
 
-def bracket_densities(a: Density, b: Density, metric: str = "geodesic", most: int = MOST) -> Bracket:
+def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Bracket:
     """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
     torus = a.manifold
     parts = [parts_for(d, FEWEST) for d in (a, b)]
     while True:
         found = bounds_densities(cut(a, parts[0]), cut(b, parts[1]), torus, metric)
-        if found.upper - found.lower <= ENOUGH * found.upper or found.elements * 2**torus.dim > most:
+        if found.upper - found.lower <= ENOUGH * found.upper or found.elements * 2**torus.dim > MOST:
             return found
         parts = [2 * p for p in parts]
 

@@ -16,13 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
+from meanfield.meshes import Index
 from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
 
-Index = NDArray[np.int64]
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 NODES, WEIGHTS = 0.5 * (NODES + 1), 0.5 * WEIGHTS
 

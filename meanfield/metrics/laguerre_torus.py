@@ -17,15 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
+from meanfield.meshes import Index
 from meanfield.metrics.costs import LEAF, curve_order
 from meanfield.metrics.polygons import clip, integrate
 from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
 
-Index = NDArray[np.int64]
 STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled
 

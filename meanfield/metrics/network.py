@@ -12,12 +12,10 @@ the top of a cycle.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
-
-Index = NDArray[np.int64]
+from meanfield.meshes import Index
 
 
 @kernel

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
-
-Index = NDArray[np.int64]
+from meanfield.meshes import Index
 
 
 @kernel
@@ -76,7 +74,7 @@ def integrate(
 ) -> tuple[float, float]:
     """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
 
-    Columns are cut off one after another, from each column its squares. work (4, r, 2), names (4, r).
+    Columns are cut off one after another, from each column its squares. work (6, r, 2), names (6, r).
     """
     mass = second = 0.0
     A, B = density.shape

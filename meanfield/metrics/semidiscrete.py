@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
-
-Index = NDArray[np.int64]
+from meanfield.meshes import Index
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,11 +59,6 @@ def shell_means(manifold: Manifold, modes: int = 16) -> Array:
     return _by_shell(shell, energy, count)
 
 
-def sobolev(a: Measure, b: Measure | None = None, modes: int = 16) -> float:
-    """The H^-1 norm of a - b over the first shells of modes; b uniform when None."""
-    return float(np.sqrt(shell_energies(a, b, modes).sum()))
-
-
 def bands(shells: Array, edges: ArrayLike = (1, 2, 4, 8, 16, 32, 64)) -> Array:
     """Shells (..., modes) summed by bands [edge, next edge), (..., bands): few controls instead of many."""
     count = shells.shape[-1]

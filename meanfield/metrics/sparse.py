@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Manifold, Torus
+from meanfield.meshes import Index
 
-Index = NDArray[np.int64]
 WHOLE = 1 << 60  # a mass of one, in the integers that flows are counted in
 NEAR = 8  # arcs from each atom to the nearest of the other measure
 ROUNDS = 200
@@ -54,11 +53,11 @@ def kind_of(manifold: Manifold, metric: str) -> tuple[int, float]:
 class Atoms:
     """Points in the curve's order, masses as whole numbers, and the tree of boxes; `order` leads back."""
 
-    def __init__(self, points: Array, masses: Array, manifold: Manifold, order: Index | None = None) -> None:
+    def __init__(self, points: Array, masses: Array, manifold: Manifold) -> None:
         from meanfield.metrics.costs import curve_order
 
         low, high = (0.0, manifold.period) if isinstance(manifold, Torus) else (-1.0, 1.0)
-        self.order = curve_order(points, low, high) if order is None else order
+        self.order = curve_order(points, low, high)
         self.m = masses[self.order] / masses.sum()
         self._set(np.ascontiguousarray(points[self.order]), counted(self.m))
 

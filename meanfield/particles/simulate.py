@@ -120,12 +120,9 @@ def simulate(
             _resumed(plan.settings(), game, flow, held)
             resume = held
     if resume is None:
-        if not isinstance(start, Start):
-            raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
         run.begin(start)
     else:
         run.restore(resume)
-    run.start = repr(start) if resume is None else resume.provenance["start"]
     with keeper or nullcontext():
         run.follow(stop, callback, progress, keeper)
         if keeper is not None:
@@ -196,14 +193,17 @@ class _Run:
         self.loop = later.Loop(to.game, self.flow, plan, self.players) if later.needed(self.flow, plan.scheme) else None
         self.fused = self.compiled and plan.scheme == "euler" and spheres.quadratic(to.game)
 
-    def begin(self, start: Start) -> None:
-        plan = self.plan
+    def begin(self, start: Start | None) -> None:
+        if not isinstance(start, Start):
+            raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
+        self.start, plan = repr(start), self.plan
         placed = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
         self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
         self.check_step()
         self.save(placed)
 
     def restore(self, old: Trajectory) -> None:
+        self.start = old.provenance["start"]
         self.turn(frame(self.game, self.flow, old.state))
         points = old.state.get("framed", old.state["positions"])
         rows = zip(points, old.state["log_weights"], old.state["weight_sums"], strict=True)

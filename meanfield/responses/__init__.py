@@ -8,6 +8,6 @@ for trigonometric games (Ehlich & Zeller 1964, branch and bound).
 
 from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
 from meanfield.responses.runs import gradient_runs
-from meanfield.responses.search import Searches, best_response
+from meanfield.responses.search import Searches
 
-__all__ = ["Cost", "FeatureCost", "OpponentCost", "Response", "Searches", "best_response", "gradient_runs"]
+__all__ = ["Cost", "FeatureCost", "OpponentCost", "Response", "Searches", "gradient_runs"]

@@ -181,11 +181,6 @@ def _side(d: int, degree: int) -> int:
     return int(np.clip(wanted, {1: 64, 2: 48, 3: 24}[d], max(finest, 2 * degree + 1)))
 
 
-def best_response(game: Game, p: int, opponent: Measure | Array, own: Measure | None = None) -> Response:
-    """Player p's best response to one opponent; for many, build `Searches`."""
-    return Searches(game).best_response(p, opponent, own)
-
-
 def _best(cost: Cost, points: Array, count: int) -> Array:
     """The `count` best of at most STARTS of the points, picked evenly."""
     some = points[:: max(1, -(-len(points) // STARTS))]

@@ -147,9 +147,16 @@ def compare(
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
-        counted = {"particles": sizes, "replicas": counts, "step": step, "confidence": confidence}
-        # Files older than controls say nothing of them.
-        asked = {**options, **mean_field, **counted, **({} if control is False else {"control": control})}
+        asked = {
+            **options,
+            **mean_field,
+            "particles": sizes,
+            "replicas": counts,
+            "step": step,
+            "confidence": confidence,
+        }
+        if control is not False:  # files older than controls say nothing of them
+            asked["control"] = control
         job = {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
@@ -173,14 +180,20 @@ def compare(
         result = judge(sizes, field_run, gauge.field_ni, samples, provenance)
         if keeper is not None:
             keeper.finish(result)
-    if controlled and result.provenance["control"] != USED:
-        warnings.warn(result.provenance["control"], UnderResolved, stacklevel=2)
-    if result.relative_bias > 0.05:
-        warnings.warn(
-            f"the step {step:g} moves W2^2 by {result.relative_bias:.0%} of its mean at n = {sizes[-1]:,}; halve it",
-            UnderResolved, stacklevel=2,
-        )  # fmt: skip
+    _warn(result, controlled)
     return result
+
+
+def _warn(result: Comparison, controlled: bool) -> None:
+    """Tell the caller of `compare` where the control was left out after all, or the step is too long."""
+    told = result.provenance
+    if controlled and told["control"] != USED:
+        warnings.warn(told["control"], UnderResolved, stacklevel=3)
+    if (bias := result.relative_bias) > 0.05:
+        warnings.warn(
+            f"the step {told['step']:g} moves W2^2 by {bias:.0%} of its mean at n = {result.particles[-1]:,}; halve it",
+            UnderResolved, stacklevel=3,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
