@@ -1,4 +1,4 @@
-"""Games and closed solutions without diffusion that the tests of two engines share."""
+"""Games, and closed solutions without diffusion, that several tests share."""
 
 from dataclasses import replace
 
@@ -10,9 +10,7 @@ from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.games.pairwise import Pairwise
 
 # l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
-CIRCLE = trigonometric(
-    [((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)], name="circle"
-)
+CIRCLE = mf.games.benchmark("circle")
 # l = cos x - cos y: both players' costs are cosines, of x and of y.
 COSINES = trigonometric([((1,), (0,), 1, 0), ((0,), (1,), -1, 0)], name="cosines")
 
@@ -65,24 +63,21 @@ def cosine_density(x, t, alpha):
 
 
 class Pairs(Pairwise):
-    """A trigonometric game on circles shown only through pairs."""
+    """A low-rank game seen only through its loss and gradients at pairs."""
 
-    name = "circle by pairs"
+    name = "pairs"
 
     def __init__(self, game):
-        self.game, self.X, self.Y = game, game.X, game.Y
+        self.game, self.X, self.Y, self.answers = game, game.X, game.Y, {}
 
     def loss(self, x, y):
         return self.game.loss(x, y)
 
     def pair_gradient(self, p, x, y):
-        along = np.empty((len(x), len(y), 1))
-        for j in range(len(y)) if p == 0 else range(len(x)):
-            if p == 0:
-                along[:, j] = self.game.gradient(0, x, mf.Measure(y[j : j + 1], None, self.Y))
-            else:
-                along[j] = -self.game.gradient(1, y, mf.Measure(x[j : j + 1], None, self.X))
-        return along
+        points, others = (x, y) if p == 0 else (y, x)
+        against = [self.game.coefficients(p, features) for features in self.game.bases[1 - p].values(others)]
+        pairs = (1 - 2 * p) * np.stack([self.game.bases[p].gradient(points, c) for c in against], 1)
+        return pairs if p == 0 else pairs.swapaxes(0, 1)
 
     def swapped(self):
         return Pairs(self.game.swapped())

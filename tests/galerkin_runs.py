@@ -3,20 +3,10 @@
 import numpy as np
 
 from meanfield.density.galerkin import Galerkin
-from meanfield.games.lowrank import trigonometric
-from meanfield.start import Start, concentrated
+from meanfield.games import oscillator
 
-OSCILLATOR = trigonometric(
-    [
-        ((1,), (0,), -2 / 3, 0.0),
-        ((2,), (0,), 5 / 12, 0.0),
-        ((0,), (1,), 2 / 3, 0.0),
-        ((0,), (2,), -5 / 12, 0.0),
-        ((1,), (-1,), 1.5, 0.0),  # 3 sin x sin y
-        ((1,), (1,), -1.5, 0.0),
-    ]
-)
-BUMPS = Start(concentrated(1.1, 0.04), concentrated(0.0, 0.04))
+OSCILLATOR = oscillator()
+BUMPS = OSCILLATOR.answers["start"]
 
 
 def engine(game, flow, start, cells=(96, 96), **how):

@@ -3,11 +3,12 @@
 import numpy as np
 
 from meanfield.flows import Langevin
+from meanfield.games import benchmark
 from meanfield.games.lowrank import trigonometric
 from meanfield.start import Start
 
 # l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
-CIRCLE = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)])
+CIRCLE = benchmark("circle")
 # l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1
 TORUS = trigonometric([((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25),
                        ((2, 1), (-1, 0), 0, -0.25)])  # fmt: skip

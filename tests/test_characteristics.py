@@ -92,19 +92,15 @@ def test_tolerance_controls_the_error_of_time():
 
 def chizat(a, b, alpha, times):
     """Masses off 1/2 of the atoms of Wang-Chizat example 4.1 at `times`, and the largest move of an atom."""
-    unit = mf.Torus(1, period=1.0)
-    game = trigonometric([((2,), (0,), 0, -1), ((0,), (2,), 0, -1), ((1,), (1,), 2, 0)], X=unit, Y=unit)
-    start = mf.Start(
-        x=mf.Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], unit),
-        y=mf.Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], unit),
-    )
+    game = mf.games.wang_chizat()
+    start = mf.Start(*game.answers["measures"](a, b))
     moving = engine(Characteristics, game, mf.WassersteinFisherRao(1.0, alpha), start, tol=1e-12)
     off, astray = [], 0.0
     for t in times:
         moving.advance(t)
         pair = moving.measures()
         off.append([mu.masses[0] - 0.5 for mu in pair])
-        moved = (unit.distance(mu.points, at.points).max() for mu, at in zip(pair, (start.x, start.y), strict=True))
+        moved = (game.X.distance(mu.points, at.points).max() for mu, at in zip(pair, (start.x, start.y), strict=True))
         astray = max(astray, *moved)
     return np.array(off), astray
 

@@ -24,6 +24,8 @@ def _table(which, x, out):
             out[i] = fastmath.cos(x[i])
         elif which == 2:
             out[i] = fastmath.exp(x[i])
+        elif which == 4:
+            out[i] = fastmath.exp_moderate(x[i])
         else:
             out[i] = fastmath.log(x[i])
 
@@ -77,6 +79,29 @@ def test_exponential():
     assert (off(values(2, x), mpmath.exp, x) / size).max() < 1.5
 
 
+def test_moderate_exponential():
+    rng = np.random.default_rng(6)
+    x = np.concatenate([rng.uniform(-700, 700, 4000), rng.uniform(-2, 2, 4000), [0.0, 700.0, -700.0]])
+    with mpmath.workdps(40):
+        size = np.array([np.spacing(float(mpmath.exp(mpmath.mpf(v)))) for v in x])
+    assert (off(values(4, x), mpmath.exp, x) / size).max() < 1.5
+    assert values(4, [0.0, -0.0]).tolist() == [1.0, 1.0] and np.isnan(values(4, [np.nan])).all()
+
+
+def test_its_polynomial_is_the_economised_series():
+    """Chebyshev's coefficients of (e^r - 1 - r)/r^2 on |r| <= log(2)/2, by 40 digits, back to powers of r."""
+    h, n = np.log(2.0) / 2, 40
+    with mpmath.workdps(40):
+        nodes = [mpmath.cos(mpmath.pi * (k + mpmath.mpf(0.5)) / n) for k in range(n)]
+        values_there = [(mpmath.exp(h * s) - 1 - h * s) / (h * s) ** 2 for s in nodes]
+        waves = [[mpmath.cos(j * mpmath.acos(s)) for s in nodes] for j in range(10)]
+        chebyshev = [float(2 * mpmath.fdot(wave, values_there) / n) for wave in waves]
+    chebyshev[0] /= 2
+    powers = np.polynomial.chebyshev.cheb2poly(chebyshev) / h ** np.arange(10)
+    ours = [getattr(fastmath, f"_E{k}") for k in range(2, 12)]
+    np.testing.assert_allclose(ours * h ** np.arange(2, 12), powers * h ** np.arange(2, 12), rtol=0, atol=1e-17)
+
+
 def test_logarithm():
     rng = np.random.default_rng(5)
     x = np.concatenate(
@@ -98,10 +123,10 @@ def test_the_ends_of_the_range():
     assert np.isnan(values(2, [np.nan])).all() and np.isnan(values(0, [np.nan, np.inf])).all()
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(5))
 def test_loops_run_in_vectors(which):
     """Packed multiplications in the machine code, and none that takes one number at a time inside."""
-    name = ("sin", "cos", "exp", "log")[which]
+    name = ("sin", "cos", "exp", "log", "exp_moderate")[which]
     f = getattr(fastmath, name)
 
     @njit(fastmath=False, error_model="numpy")

@@ -12,12 +12,12 @@ from meanfield.checks import UnderResolved
 from meanfield.density.finite_volumes import FiniteVolumes
 from meanfield.flows import Flow, Langevin, WassersteinFisherRao
 from meanfield.games.lowrank import trigonometric
-from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
+from tests.flat_problems import Pairs
 from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, started, wavy
 
 # the same with 0.6 sin x + 0.2 cos 2y, whose Gibbs point is nowhere uniform
@@ -271,28 +271,15 @@ def test_a_torus_game_of_one_angle_is_the_circle_game():
     np.testing.assert_allclose(run.masses[1], flat.masses[1], atol=1e-14)
 
 
-class Plain(Pairwise):
-    """CIRCLE's loss without its features."""
-
-    X = Y = Torus(1)
-    name = "pairwise"
-
-    def loss(self, x, y):
-        return np.cos(x - y.T) + 0.5 * np.sin(2 * x) * np.cos(y.T) + 0.3 * np.cos(3 * y.T)
-
-    def swapped(self):
-        raise NotImplementedError
-
-
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 @pytest.mark.parametrize("start", [None, Start(x=Measure([[1.0]], None, Torus(1)), y="uniform")])
 @pytest.mark.parametrize("weights", ["sg", "face"])
 def test_pairwise_and_low_rank_games_agree(weights, start, monkeypatch):
     low = moved(until=1.0, step=0.1, weights=weights, start=start)
-    dense = moved(Plain(), until=1.0, step=0.1, weights=weights, start=start)
+    dense = moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)
     assert distance(low, dense) < 1e-12
     monkeypatch.setattr("meanfield.density.coupling.KEPT", 1000)  # kernels too large to keep come in blocks
-    assert distance(low, moved(Plain(), until=1.0, step=0.1, weights=weights, start=start)) < 1e-12
+    assert distance(low, moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)) < 1e-12
 
 
 def test_a_mesh_given_without_a_grid_plugs_in():

@@ -12,14 +12,10 @@ import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.equilibria import GibbsPoint  # noqa: F401
 from meanfield.games.lowrank import trigonometric
-from meanfield.games.pairwise import Pairwise
+from tests.flat_problems import Pairs
 
 module = import_module("meanfield.equilibria.gibbs")  # the name gibbs itself is the function
 
-OSCILLATOR = [
-    ((1,), (0,), -2 / 3, 0), ((2,), (0,), 5 / 12, 0), ((0,), (1,), 2 / 3, 0), ((0,), (2,), -5 / 12, 0),
-    ((1,), (-1,), 1.5, 0), ((1,), (1,), -1.5, 0),
-]  # fmt: skip
 # The last terms of each player alone break the symmetries that make an equilibrium easy.
 CIRCULAR = [
     ((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
@@ -32,36 +28,10 @@ PLANAR = [
 ]  # fmt: skip
 
 
-class Smooth(Pairwise):
-    """exp(sum cos(x - y)) + sin 2x_1 cos y_1 + cos(x_1 - 0.4) + sin(y_1)/2 on T^d: no finite number of features."""
-
-    name = "smooth"
-
-    def __init__(self, d):
-        self.X = self.Y = mf.Torus(d)
-        self.answers = {}
-
-    def loss(self, x, y):
-        coupled = np.exp(np.cos(x[:, None] - y[None]).sum(-1)) + np.sin(2 * x[:, :1]) * np.cos(y[:, 0])
-        return coupled + np.cos(x[:, :1] - 0.4) + np.sin(y[:, 0]) / 2
-
-    def swapped(self):
-        raise NotImplementedError
-
-
-class Opaque(Pairwise):
-    """A low-rank game seen only through its loss."""
-
-    name = "opaque"
-
-    def __init__(self, game):
-        self.game, self.X, self.Y, self.answers = game, game.X, game.Y, {}
-
-    def loss(self, x, y):
-        return self.game.loss(x, y)
-
-    def swapped(self):
-        return Opaque(self.game.swapped())
+SMOOTH = {  # by the dimension: no finite number of features
+    d: mf.games.expression(f"exp({coupled}) + sin(2*x1)*cos(y1) + cos(x1 - 0.4) + sin(y1)/2")
+    for d, coupled in ((1, "cos(x1 - y1)"), (2, "cos(x1 - y1) + cos(x2 - y2)"))
+}
 
 
 def outside_residual(game, point):
@@ -83,7 +53,7 @@ BETAS = [0.1, 1.0, 10.0, 100.0, (0.1, 100.0), (50.0, 5.0)]
 @pytest.mark.parametrize("beta", BETAS, ids=str)
 @pytest.mark.parametrize(
     "game, cells",
-    [(trigonometric(CIRCULAR), 256), (trigonometric(PLANAR), 32), (Smooth(1), 128), (Smooth(2), 20)],
+    [(trigonometric(CIRCULAR), 256), (trigonometric(PLANAR), 32), (SMOOTH[1], 128), (SMOOTH[2], 20)],
     ids=["circle, low rank", "T^2, low rank", "circle, pairwise", "T^2, pairwise"],
 )
 def test_residual_below_1e_12(game, cells, beta):
@@ -136,13 +106,13 @@ def test_against_an_outside_root_finder():
 
 def test_low_rank_and_pairwise_roads_meet():
     game = trigonometric(CIRCULAR)
-    a, b = mf.gibbs(game, 25.0, cells=100), mf.gibbs(Opaque(game), 25.0, cells=100)
+    a, b = mf.gibbs(game, 25.0, cells=100), mf.gibbs(Pairs(game), 25.0, cells=100)
     assert mf.measures.total_variation(a.x, b.x) < 1e-12
     assert mf.measures.total_variation(a.y, b.y) < 1e-12
 
 
 def test_krylov_and_dense_directions_meet(monkeypatch):
-    game = Smooth(1)
+    game = SMOOTH[1]
     dense = mf.gibbs(game, 10.0, cells=64)
     monkeypatch.setattr(module, "DENSE", 1)
     krylov = mf.gibbs(game, 10.0, cells=64)
@@ -188,7 +158,7 @@ def test_a_start_leads_to_the_same_point():
 
 def test_the_oscillators_point_in_closed_form():
     """By the symmetry x -> -x the coupling a sin x sin y drops out: x from exp(-beta V), y likewise."""
-    point = mf.gibbs(trigonometric(OSCILLATOR), 25.0, cells=256)
+    point = mf.gibbs(mf.games.oscillator(), 25.0, cells=256)
     x = point.x.points[:, 0]
     exact = np.exp(-25 * (-2 / 3 * np.cos(x) + 5 / 12 * np.cos(2 * x) + 1))
     for mu in (point.x, point.y):

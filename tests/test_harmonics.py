@@ -25,11 +25,8 @@ from tests.convergence import fitted_order
 # Runs of low degree are meant where errors are measured; that they warn is tested by itself.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 S2 = Sphere(2)
-GAME = polynomial_from(
-    [[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]], [[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]],
-    0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1],
-)  # fmt: skip
-START = Start(lambda p: 1 + 0.5 * p[:, 2], lambda p: 1 + 0.5 * p[:, 0])
+GAME = mf.games.benchmark("sphere")
+START = GAME.answers["start"]
 POINTS, WEIGHTS = spherical.quadrature(40)
 
 

@@ -241,11 +241,8 @@ def test_both_engines_agree_on_a_coupled_game_on_tori():
 
 def test_wang_chizat_atoms_on_nodes_orbit_to_order_two():
     """Cells at the equilibrium's points lose nothing; (1/4 - a^2)(1/4 - b^2) is conserved."""
-    unit = mf.Torus(1, period=1.0)
-    game = trigonometric([((2,), (0,), 0, -1), ((0,), (2,), 0, -1), ((1,), (1,), 2, 0)], X=unit, Y=unit)
-    start = mf.Start(
-        x=mf.Measure([[3 / 8], [7 / 8]], [0.8, 0.2], unit), y=mf.Measure([[1 / 8], [5 / 8]], [0.6, 0.4], unit)
-    )
+    game = mf.games.wang_chizat()
+    start = mf.Start(*game.answers["measures"](0.3, 0.1))
     exact = solve_ivp(
         lambda t, z: [8 * z[1] * (0.25 - z[0] ** 2), -8 * z[0] * (0.25 - z[1] ** 2)],
         (0, 3.6), [0.3, 0.1], rtol=1e-12, atol=1e-13, method="DOP853",

@@ -7,11 +7,11 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import trigonometric
-from meanfield.games.pairwise import Pairwise
 from meanfield.metrics import NikaidoIsoda, free_energy, gibbs_measures, kl, nikaido_isoda, regularised_nikaido_isoda
-from meanfield.responses import FeatureCost, best_response
+from meanfield.responses import FeatureCost, Searches
 from meanfield.responses.polish import polish, polish_on_circle
 from meanfield.responses.search import Search, _side
+from tests.flat_problems import Pairs
 
 
 def random_game(d, degree, rng, e=None):
@@ -24,28 +24,6 @@ def random_game(d, degree, rng, e=None):
 def atoms(manifold, n, rng):
     m = rng.exponential(size=n)
     return mf.Measure(manifold.sample(n, rng), m / m.sum(), manifold)
-
-
-class Opaque(Pairwise):
-    """A low-rank game whose structure is hidden: only its loss and gradients are seen."""
-
-    name = "opaque"
-
-    def __init__(self, game):
-        self.game, self.X, self.Y, self.answers = game, game.X, game.Y, {}
-
-    def loss(self, x, y):
-        return self.game.loss(x, y)
-
-    def pair_gradient(self, p, x, y):
-        points, others = (x, y) if p == 0 else (y, x)
-        sign, M = 1 - 2 * p, self.game.manifolds[1 - p]
-        columns = [sign * self.game.gradient(p, points, mf.Measure(o[None], None, M)) for o in others]
-        pairs = np.stack(columns, 1)
-        return pairs if p == 0 else pairs.swapaxes(0, 1)
-
-    def swapped(self):
-        return Opaque(self.game.swapped())
 
 
 def dense(manifold, n):
@@ -75,15 +53,11 @@ def test_trigonometric_games_against_a_dense_grid(d, n, seed):
 
 
 def test_zero_at_a_known_equilibrium():
-    """Wang & Chizat's example 4.1 on the unit torus: halves on 3/8, 7/8 against 1/8, 5/8."""
-    unit = mf.Torus(1, 1.0)
-    game = trigonometric([((2,), (0,), 0, -1), ((0,), (2,), 0, -1), ((1,), (1,), 2, 0)], unit, unit)
-    x, y = mf.Measure([[3 / 8], [7 / 8]], None, unit), mf.Measure([[1 / 8], [5 / 8]], None, unit)
-    found = nikaido_isoda(game, x, y)
+    game = mf.games.wang_chizat()
+    found = nikaido_isoda(game, *game.answers["equilibrium"])
     assert 0 <= found.value < 1e-14
     assert found.upper < 1e-9
-    off = nikaido_isoda(game, mf.Measure(x.points, [0.6, 0.4], unit), y)
-    assert off.value > 0.01
+    assert nikaido_isoda(game, *game.answers["measures"](0.1, 0.0)).value > 0.01
 
 
 def test_the_uniform_pair_is_an_equilibrium_of_cosine():
@@ -109,7 +83,7 @@ def test_many_starts_agree_with_the_exact_sphere_answer():
     rng = np.random.default_rng(5)
     game = mf.games.polynomial("a", dim=4, seed=3)
     x, y = atoms(game.X, 5, rng), atoms(game.Y, 5, rng)
-    exact, found = nikaido_isoda(game, x, y), nikaido_isoda(Opaque(game), x, y)
+    exact, found = nikaido_isoda(game, x, y), nikaido_isoda(Pairs(game), x, y)
     assert found.value == pytest.approx(exact.value, rel=1e-10)
     assert found.upper == np.inf and "lower bound only" in found.method
 
@@ -118,7 +92,7 @@ def test_pairwise_games_agree_with_low_rank_ones():
     rng = np.random.default_rng(6)
     game = random_game(1, 4, rng, e=2)
     x, y = atoms(game.X, 7, rng), atoms(game.Y, 5, rng)
-    found = nikaido_isoda(Opaque(game), x, y)
+    found = nikaido_isoda(Pairs(game), x, y)
     assert found.value == pytest.approx(nikaido_isoda(game, x, y).value, rel=1e-11)
     assert found.upper == np.inf
 
@@ -182,7 +156,7 @@ def test_a_best_response_is_one():
     rng = np.random.default_rng(10)
     game = random_game(2, 2, rng)
     y = atoms(game.Y, 4, rng)
-    found = best_response(game, 0, y)
+    found = Searches(game).best_response(0, y)
     assert (np.diff(found.values) >= 0).all()
     assert found.value <= game.potential_x(dense(game.X, 300), y).min() + 1e-12
     assert np.linalg.norm(game.gradient_x(found.point[None], y)) < 1e-6

@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+import re
 import stat
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.games import kernels
-from meanfield.games.codegen import forces_source
+from meanfield.games import kernels, loops
+from meanfield.games.loops import forces_source
+from tests.test_kernels_speed_structure import packed
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3 + 1/(2 + sin(-x))"
@@ -67,6 +70,38 @@ def test_inner_loops_hold_no_trigonometry_of_sums():
     game = mf.games.expression("exp(cos(x - y)) + sin(3*x + y/2 - 0.2 + y/2)")
     inner = forces_source(game, 0).split("w = masses[j]")[1]
     assert "math.exp" in inner and "math.sin" not in inner and "math.cos" not in inner
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "steep"),
+    [
+        ("exp(cos(x - y)) + sin(2*x)*(cos(y) - exp(sin(y))) - tanh(cos(y))", {"exp_moderate": 1}, 1),
+        ("(sin(x) + cos(y))*sqrt(2 + sin(y))*(tanh(cos(x)) - 2*cos(y)) + exp(cos(x))", {}, 1),
+        ("exp(4*sin(y))*(log(2 + cos(x - y)) - 3*cos(x)/(2 + sin(x)))", {"log": 1}, 1),
+        ("exp(800*cos(x - y) - 800)", {"exp": 1}, 100),
+    ],
+)
+@pytest.mark.parametrize("single", [False, True])
+def test_pairs_are_asked_only_for_what_they_share(folder, text, left, steep, single):
+    """Products of one player's part and the other's are summed apart; both gradients use the same functions."""
+    game = mf.games.expression(text)
+    source = loops._source(game, 0, game.jet(0), game.jet(1), loops.SINGLE if single else loops.PROCESSOR)
+    inner = re.findall(r"for j in range\((?:first|m).*?(?=\n        for i in|\n    for j)", source, re.S)
+    found = Counter(re.findall(r"math\.(\w+?)(?:32)?\(", "".join(inner[1:])))
+    assert found == left
+    (x, a), (y, b) = draw(game)
+    pairs = (loops.pair_kernel32 if single else loops.pair_kernel)(game)(x, y, a, b)
+    for p, given in enumerate(((x, y, b), (y, x, a))):
+        for have, want in zip(pairs[p], game._plain(p, game.jet(p), *given), strict=True):
+            error = np.abs(have - want).max() / np.abs(want).max()
+            assert error < (2e-6 if single else 3e-15) * steep
+
+
+def test_pair_loops_gather_nothing(folder):
+    game = mf.games.expression("exp(cos(x - y)) + 0.3*sin(3*x)*cos(y)")
+    kernel = loops.pair_kernel(game)
+    kernel(*(v for pair in zip(*draw(game), strict=True) for v in pair))
+    assert packed(kernel) > 20 and "gather" not in "".join(kernel.inspect_asm().values())
 
 
 def test_kernels_are_kept_in_a_private_folder_and_written_once(folder):

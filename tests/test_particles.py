@@ -17,6 +17,7 @@ from meanfield.particles.noise import normals
 from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
 from meanfield.particles.singles import singles
+from tests.flat_problems import Pairs
 
 FLOWS = {
     "Wasserstein": mf.Wasserstein(),
@@ -319,33 +320,11 @@ def test_infinite_forces_are_refused():
         simulate(Broken(), mf.Wasserstein(), mf.Start(), 0.1, step=0.1, particles=3)
 
 
-class AsPairs(Pairwise):
-    """A trigonometric game shown as a pairwise one, with gradients pair by pair."""
-
-    def __init__(self, terms, X):
-        self.low, self.X, self.Y, self.name = trigonometric(terms, X=X), X, Torus(1), "pairs"
-        self.terms = terms
-
-    def loss(self, x, y):
-        return self.low.loss(x, y)
-
-    def swapped(self):
-        raise NotImplementedError
-
-    def pair_gradient(self, p, x, y):
-        total = np.zeros((len(x), len(y), self.manifolds[p].ambient))
-        for k, m, re, im in self.terms:
-            waves = [np.array(v) * 2 * np.pi / M.period for v, M in zip((k, m), self.manifolds, strict=True)]
-            phase = (x @ waves[0])[:, None] + y @ waves[1]
-            total += (-re * np.sin(phase) - im * np.cos(phase))[..., None] * waves[p]
-        return total
-
-
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_both_kinds_of_game_run_one_scheme(flow, scheme):
-    pairs = AsPairs(TORUS_TERMS, Torus(2, period=2.5))
-    one, two = (short(g, FLOWS[flow], scheme, refine=2) for g in (pairs.low, pairs))
+    game = trigonometric(TORUS_TERMS, X=Torus(2, period=2.5))
+    one, two = (short(g, FLOWS[flow], scheme, refine=2) for g in (game, Pairs(game)))
     for a, b in zip([one.x[-1], one.y[-1]], [two.x[-1], two.y[-1]], strict=True):
         assert a.manifold.distance(a.points, b.points).max() < 1e-12
         np.testing.assert_allclose(a.masses, b.masses, rtol=1e-11)

@@ -297,16 +297,13 @@ def test_free_motion_on_spheres(d):
     assert abs(gaps["strang"]) < 4 < abs(gaps["euler"])
 
 
-# Design item 4: Wang and Chizat's example 4.1 on the unit torus.
-CIRCLE = Torus(1, period=1.0)
-ROTOR = trigonometric([((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)], X=CIRCLE, Y=CIRCLE)
+# Design item 4.
+ROTOR = mf.games.wang_chizat()
 
 
 def rotor(a, b, time, **options):
-    x = Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], CIRCLE)
-    y = Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], CIRCLE)
     options = {"particles": 2, "placement": "atoms", **options}
-    tr = simulate(ROTOR, mf.MirrorDescent(), mf.Start(x, y), time, **options)
+    tr = simulate(ROTOR, mf.MirrorDescent(), mf.Start(*ROTOR.answers["measures"](a, b)), time, **options)
     return tr, np.array([[mu.masses[0] - 0.5, nu.masses[0] - 0.5] for mu, nu in tr])
 
 

@@ -204,11 +204,8 @@ def test_a_game_on_spheres_of_four_coordinates_keeps_mass_sign_and_gibbs():
 
 # -- equation (7) ------------------------------------------------------------------------------
 
-GAME = polynomial_from(
-    [[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]], [[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]],
-    0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1],
-)  # fmt: skip
-START = Start(lambda p: 1 + 0.5 * p[:, 2], lambda p: 1 + 0.5 * p[:, 0])
+GAME = mf.games.benchmark("sphere")
+START = GAME.answers["start"]
 
 
 def volumes_run(game, beta, cells, until, start=START, **options):

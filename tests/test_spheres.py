@@ -11,14 +11,7 @@ from meanfield.particles.blocks import flat, place, player
 from meanfield.particles.frames import frame
 from meanfield.particles.simulate import simulate
 from meanfield.particles.singles import rows, singles
-
-FLOWS = {
-    "Wasserstein": mf.Wasserstein(),
-    "Langevin": mf.Langevin(beta=(20.0, 30.0), gamma=(1.0, 0.5)),
-    "Wasserstein-Fisher-Rao": mf.WassersteinFisherRao(gamma=(0.5, 1.0), alpha=(1.0, 2.0)),
-    "mirror descent": mf.MirrorDescent(alpha=1.5),
-    "one reacts, one diffuses": mf.Flow(gamma=1.0, alpha=(1.0, 0.0), temperature=(0.0, 0.05)),
-}
+from tests.test_particles import FLOWS
 
 
 def drawn(lanes, first=0, tick=0, player=0, replica=0, key=1, refine=1, coordinates=6):

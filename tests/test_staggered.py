@@ -15,7 +15,6 @@ from meanfield.density.galerkin import Galerkin
 from meanfield.density.staggered import Staggered
 from meanfield.flows import Langevin, Rates, WassersteinFisherRao
 from meanfield.games.lowrank import polynomial, trigonometric
-from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
@@ -222,22 +221,9 @@ def test_turning_a_torus_turns_the_run():
         np.testing.assert_allclose(n.reshape(20, 16), m.reshape(16, 20).T, atol=1e-14)
 
 
-class Plain(Pairwise):
-    """A smooth loss that is no sum of products: exp(cos(x - y)) sin(x + 2 y)."""
-
-    X = Y = Torus(1)
-    name = "smooth"
-
-    def loss(self, x, y):
-        return np.exp(np.cos(x - y.T)) * np.sin(x + 2 * y.T) / 2
-
-    def swapped(self):
-        raise NotImplementedError
-
-
 def test_general_losses_agree_with_finite_volumes_and_converge():
     """Finite volumes meet the staggered answer at order 2; that answer does not move any more."""
-    game = Plain()
+    game = mf.games.expression("exp(cos(x - y))*sin(x + 2*y)/2")  # no sum of products
     laws = Start(wavy, wavy).laws(game.X, game.Y)
     fine = moved(game, 5.0, cells=128, until=0.5, tol=1e-9)
     same = moved(game, 5.0, cells=96, until=0.5, tol=1e-9)
