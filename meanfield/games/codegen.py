@@ -1,39 +1,39 @@
-"""Compiled pair loops of expression games: source text generated from the checked graph alone.
+"""Formulas made ready for pair loops: what is computed once a point, once an opponent's point and once a pair.
 
-One pass over the pairs gives player p's cost and its gradient, or both players' at once. What depends
-on one player only is taken out of the inner loop; sines and cosines of a sum of both players' parts are
-split by the addition theorem, which leaves two products in the place of a call. The inner loop runs over
-a block of own points, one processor lane each, so that no sum is reordered and every line is a vector
-operation; functions are those of `meanfield.fastmath`.
+Sines and cosines of a sum of both players' parts are split by the addition theorem, which leaves two products
+in the place of a call. Signs are taken out of products and odd functions, so that both players' gradients share
+more. Sums of products of one player's part and the other's need no look at pairs: they are split off (`Split`).
+The lines themselves are written by `meanfield.games.loops` and `meanfield.games.cuda`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meanfield.games.base import SIGNS
 from meanfield.games.calculus import Graph
+from meanfield.manifolds import Sphere
 
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 3  # raise when the meaning of generated source changes
 LINES = 3000  # longer kernels take too long to compile; numpy serves them
+PRODUCTS = 16  # split off from one sum at most
 OWN, OTHER = 1, 2
-
-BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
+BOTH = OWN | OTHER
 
 
 class Dialect(NamedTuple):
-    """How the lines of a loop are written: where coordinates stand, constants, and the functions that are ours."""
+    """How lines are written: coordinates, constants, our functions, a b + c, and up to where exp is `exp_moderate`."""
 
     own: str = "points[low + i"
     other: str = "nodes[j"
     constant: str = "({})"
     ours: str = "fastmath.{}"
+    fused: str = "fma({}, {}, {})"
+    moderate: float = 700.0
 
 
 PROCESSOR = Dialect()
@@ -41,84 +41,75 @@ PROCESSOR = Dialect()
 _OURS = {"sin", "cos", "exp", "log"}
 _CALLS = {"abs": "fabs", **{name: name for name in ("sqrt", "sinh", "cosh", "tanh")}}
 _CALLS |= {"asin": "asin", "acos": "acos", "atan": "atan"}
+_ODD, _EVEN = {"sin", "sinh", "tanh", "asin", "atan"}, {"cos", "cosh", "abs"}
 
 
-def kernel(game: Expression, p: int, roots: Sequence[int]) -> Callable[..., Any] | None:
-    """forces(points, nodes, masses) of player p, compiled; None where numpy has to do."""
-    from meanfield.games.kernels import load
-
-    source = forces_source(game, p, roots)
-    return None if source is None else load(source, "forces")
+# -- the graph of a pair -------------------------------------------------------------------------------------------
 
 
-def forces_source(game: Expression, p: int, roots: Sequence[int] | None = None) -> str | None:
-    """The module's text: a function `forces` (n, a), (m, b), (m,) -> (n,), (n, R - 1). None for a game too long.
-
-    It averages R operations over the opponent's atoms: `roots`, or the loss and its gradient.
-    """
-    return _source(game, p, roots or game.jet(p), [])
-
-
-def pair_kernel(game: Expression) -> Callable[..., Any] | None:
-    """forces(x, y, masses_x, masses_y) of both players from one look at each pair; None where numpy has to do."""
-    from meanfield.games.kernels import load
-
-    source = _source(game, 0, game.jet(0), game.jet(1))
-    return None if source is None else load(source, "forces")
-
-
-def _source(game: Expression, p: int, roots: Sequence[int], facing: Sequence[int]) -> str | None:
-    found = prepared(game, p, [*roots, *facing])
-    if found is None:
-        return None
-    graph, made, order = found
-    sums = made[: len(roots)], made[len(roots) :]
-    return _module(graph, sums, order, game.variables(p), game.variables(1 - p), SIGNS[p])
-
-
-def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, list[int], list[int]] | None:
-    """A graph of the roots with both players' parts taken apart, the roots in it, all that they need in order.
-
-    None for a game too long.
-    """
+def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, list[int]] | None:
+    """A graph of the roots with both players' parts taken apart, and the roots in it; None for a game too long."""
     graph = Graph()
     made = _separated(game.graph, roots, set(game.variables(p)), graph)
     order = graph.needed(made)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
-    return None if len(order) > LINES or not all(math.isfinite(c) for c in constants) else (graph, made, order)
+    return None if len(order) > LINES or not all(math.isfinite(c) for c in constants) else (graph, made)
 
 
-def _sides(graph: Graph, order: Sequence[int], own: set[int]) -> dict[int, int]:
-    """Whose coordinates an operation depends on: OWN, OTHER, both bits, or 0 for a constant."""
-    sides: dict[int, int] = {}
+def sides(graph: Graph, order: Sequence[int], own: range) -> dict[int, int]:
+    """Whose coordinates an operation depends on: OWN, OTHER, BOTH, or 0 for a constant."""
+    found: dict[int, int] = {}
     for i in order:
         op, args, value = graph.entries[i]
-        sides[i] = (OWN if value in own else OTHER) if op == "var" else 0
+        found[i] = (OWN if value in own else OTHER) if op == "var" else 0
         for a in args:
-            sides[i] |= sides[a]
-    return sides
+            found[i] |= found[a]
+    return found
 
 
 def _separated(graph: Graph, roots: Sequence[int], own: set[int], into: Graph) -> list[int]:
     """The roots rebuilt with sin(A + B) and cos(A + B) split, A the player's own part, B the opponent's."""
     order = graph.needed(roots)
-    sides = _sides(graph, order, own)
+    side = sides(graph, order, own)  # type: ignore[arg-type]
     made: dict[int, int] = {}
     halves: dict[int, tuple[int, int] | None] = {}
     for i in order:
         op, args, value = graph.entries[i]
-        made[i] = into._rebuild(op, tuple(made[a] for a in args), value)
-        halves[i] = _halves(into, op, args, value, made, halves, sides[i], made[i], graph)
-        if op in ("sin", "cos") and sides[i] == OWN | OTHER and (parts := halves[args[0]]) is not None:
+        made[i] = _unsigned(into, op, tuple(made[a] for a in args), value)
+        halves[i] = _halves(into, op, args, made, halves, side[i], made[i], graph)
+        if op in ("sin", "cos") and side[i] == BOTH and (parts := halves[args[0]]) is not None:
             made[i] = _addition(into, op, *parts)
     return [made[r] for r in roots]
+
+
+def _unsigned(g: Graph, op: str, args: tuple[int, ...], value: Any = None) -> int:
+    """The operation with the signs of its arguments taken out where that is exact."""
+    inner = [_negated(g, a) for a in args]
+    if op == "add" and None not in inner:
+        return g.neg(g._rebuild("add", tuple(inner), None))  # type: ignore[arg-type]
+    if op in ("mul", "div") and any(a is not None for a in inner):
+        bare = tuple(a if b is None else b for a, b in zip(args, inner, strict=True))
+        product = g._rebuild(op, bare, None)
+        return product if None not in inner else g.neg(product)
+    if op in _ODD | _EVEN and inner[0] is not None:
+        called = g.call(op, inner[0])
+        return called if op in _EVEN else g.neg(called)
+    return g._rebuild(op, args, value)
+
+
+def _negated(g: Graph, i: int) -> int | None:
+    """The operation whose negative this one is, None if it carries no sign."""
+    op, args, _ = g.entries[i]
+    if op == "neg":
+        return args[0]
+    factor = g._number(args[0]) if op == "mul" else None
+    return g.mul(g.constant(-factor), args[1]) if factor is not None and factor < 0 else None
 
 
 def _halves(
     into: Graph,
     op: str,
     args: tuple[int, ...],
-    value: Any,
     made: dict[int, int],
     halves: dict[int, tuple[int, int] | None],
     side: int,
@@ -126,7 +117,7 @@ def _halves(
     graph: Graph,
 ) -> tuple[int, int] | None:
     """An operation as a sum of an own part and an opponent's part, where it is one."""
-    if side != OWN | OTHER:
+    if side != BOTH:
         zero = into.constant(0.0)
         return (zero, new) if side == OTHER else (new, zero)
     parts = [halves[a] for a in args]
@@ -140,13 +131,68 @@ def _halves(
 
 
 def _addition(g: Graph, op: str, a: int, b: int) -> int:
+    (sin_a, cos_a), (sin_b, cos_b) = ([_unsigned(g, name, (i,)) for name in ("sin", "cos")] for i in (a, b))
     if op == "sin":
-        return g.add(g.mul(g.call("sin", a), g.call("cos", b)), g.mul(g.call("cos", a), g.call("sin", b)))
-    return g.add(g.mul(g.call("cos", a), g.call("cos", b)), g.neg(g.mul(g.call("sin", a), g.call("sin", b))))
+        return _unsigned(g, "add", (_unsigned(g, "mul", (sin_a, cos_b)), _unsigned(g, "mul", (cos_a, sin_b))))
+    return _unsigned(g, "add", (_unsigned(g, "mul", (cos_a, cos_b)), g.neg(_unsigned(g, "mul", (sin_a, sin_b)))))
+
+
+# -- what needs no look at pairs -----------------------------------------------------------------------------------
+
+
+class Split(NamedTuple):
+    """An operation as pair + sum of own * other over `products`; pair is None where nothing of it is left."""
+
+    pair: int | None
+    products: tuple[tuple[int, int], ...]
+
+
+def splits(g: Graph, roots: Sequence[int], own: range) -> list[Split]:
+    """Every root split; adds operations to the graph."""
+    order = g.needed(roots)
+    side, found = sides(g, order, own), dict[int, Split]()
+    one = g.constant(1.0)
+    for i in order:
+        if side[i] == BOTH:
+            found[i] = _split(g, i, [(found[a], side[a], a) for a in g.entries[i][1]])
+        else:
+            found[i] = Split(None, ((one, i) if side[i] == OTHER else (i, one),))
+    return [found[r] for r in roots]
+
+
+def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
+    """An operation of both players, of arguments (split, side, operation)."""
+    op, whole = g.entries[i][0], Split(i, ())
+    if all(s.pair is not None and not s.products for s, _, _ in args) or op not in ("add", "neg", "mul"):
+        return whole
+    first, last = args[0][0], args[-1][0]
+    if op == "neg":
+        return Split(None if first.pair is None else g.neg(first.pair), tuple((g.neg(a), b) for a, b in first.products))
+    if op == "add":
+        left, right = first.pair, last.pair
+        pair = g.add(left, right) if left is not None and right is not None else left if right is None else right
+        found = Split(pair, first.products + last.products)
+    elif first.pair is None and last.pair is None:
+        every = [(g.mul(a, c), g.mul(b, d)) for a, b in first.products for c, d in last.products]
+        found = Split(None, tuple(every))
+    else:
+        found = _scaled(g, *(args if args[0][1] != BOTH else args[::-1])) or whole
+    return found if len(found.products) <= PRODUCTS else whole
+
+
+def _scaled(g: Graph, factor: tuple[Split, int, int], split: tuple[Split, int, int]) -> Split | None:
+    """A split times a factor of one player alone."""
+    (_, side, f), (pair, products) = factor, split[0]
+    if side == BOTH or pair is None or not products:
+        return None
+    return Split(g.mul(f, pair), tuple((a, g.mul(f, b)) if side == OTHER else (g.mul(f, a), b) for a, b in products))
+
+
+# -- lines ---------------------------------------------------------------------------------------------------------
 
 
 class Parts(NamedTuple):
-    """Lines of text by whose coordinates they look at, and the values of one side that the inner loop reads."""
+    """Lines of text by whose coordinates they look at, and the values of one side that the lines of a pair read."""
 
     own: list[str]
     other: list[str]
@@ -156,95 +202,59 @@ class Parts(NamedTuple):
 
 
 def parts(
-    graph: Graph, roots: Sequence[int], order: Sequence[int], own: range, other: range, dialect: Dialect = PROCESSOR
+    game: Expression, p: int, graph: Graph, roots: Sequence[int], more: Sequence[int] = (), dialect: Dialect = PROCESSOR
 ) -> Parts:
-    """What of the roots is computed once an own point, once a point of the opponent's, and once a pair."""
-    sides = _sides(graph, order, set(own))
-    lines: dict[int, list[str]] = {OWN: [], OTHER: [], OWN | OTHER: []}
+    """What of the roots is computed once an own point, once a point of the opponent's, and once a pair.
+
+    more: operations of one player alone that are needed too.
+    """
+    own, other = game.variables(p), game.variables(1 - p)
+    order = graph.needed([*roots, *more])
+    side, size = sides(graph, order, own), _sizes(game, graph, order)
+    fused = _fused(graph, order, roots, side)
+    lines: dict[int, list[str]] = {OWN: [], OTHER: [], BOTH: []}
     for i in order:
-        if sides[i]:
-            lines[sides[i]] += _statement(graph, i, own, other, dialect)
+        if side[i] and i not in fused.values():
+            mild = graph.entries[i][0] == "exp" and size[graph.entries[i][1][0]] <= dialect.moderate
+            lines[side[i]] += _statement(graph, i, own, other, dialect, fused.get(i), mild)
     # Values of one side that the inner loop reads are tabulated once.
-    read = {a for i in order if sides[i] == OWN | OTHER for a in graph.entries[i][1]} | {*roots}
-    given, table = (sorted(i for i in read if sides[i] == side) for side in (OWN, OTHER))
-    return Parts(lines[OWN], lines[OTHER], lines[OWN | OTHER], given, table)
+    read = {a for i in order if side[i] == BOTH for a in graph.entries[i][1]} | {*roots}
+    given, table = (sorted(i for i in read if side[i] == s) for s in (OWN, OTHER))
+    return Parts(lines[OWN], lines[OTHER], lines[BOTH], given, table)
 
 
-def _module(
-    graph: Graph, roots: tuple[list[int], list[int]], order: Sequence[int], own: range, other: range, sign: float
-) -> str:
-    of_own, of_other, inner, given, table = parts(graph, [*roots[0], *roots[1]], order, own, other)
-    mine, facing = roots
-    extra = ", weights" if facing else ""
-    body = [
-        f"def forces(points, nodes, {'weights, ' if facing else ''}masses):",
-        "    n, m = points.shape[0], nodes.shape[0]",
-        f"    cost, slope, table = np.zeros(n), np.zeros((n, {len(mine) - 1})), np.zeros((m, {max(len(table), 1)}))",
-        f"    against, push = np.zeros(m), np.zeros((m, {max(len(facing) - 1, 0)}))",
-        f"    given, sums = np.zeros({max(len(given), 1) * BLOCK}), np.zeros({len(mine) * BLOCK})",
-        f"    fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums)",
-        "    return (cost, slope), (against, push)" if facing else "    return cost, slope",
-        "",
-        "",
-        "@kernel(counted=False)",
-        f"def fill(points, nodes, masses{extra}, cost, slope, against, push, table, given, sums):",
-        "    n, m = points.shape[0], nodes.shape[0]",
-        "    for j in range(m):",
-        *(f"        {line}" for line in of_other),
-        *(f"        table[j, {k}] = {name(graph, i)}" for k, i in enumerate(table)),
-        f"    for low in range(0, n, {BLOCK}):",
-        f"        size = min({BLOCK}, n - low)",
-        "        for i in range(size):",
-        *(f"            {line}" for line in of_own),
-        *(f"            given[{k * BLOCK} + i] = {name(graph, i)}" for k, i in enumerate(given)),
-        *(f"            sums[{k * BLOCK} + i] = 0.0" for k in range(len(mine))),
-        "        for j in range(m):",
-        "            w = masses[j]",
-        *(f"            {name(graph, i)} = table[j, {k}]" for k, i in enumerate(table)),
-        *(f"            a{k} = 0.0" for k in range(len(facing))),
-        "            for i in range(size):",
-        *(f"                {name(graph, i)} = given[{k * BLOCK} + i]" for k, i in enumerate(given)),
-        *(f"                {line}" for line in inner),
-        *(
-            f"                sums[{k * BLOCK} + i] = fma(w, {name(graph, r)}, sums[{k * BLOCK} + i])"
-            for k, r in enumerate(mine)
-        ),
-        *(f"                a{k} = summed(a{k}, weights[low + i] * {name(graph, r)})" for k, r in enumerate(facing)),
-        *(f"            against[j] -= {sign!r} * a0" for _ in facing[:1]),
-        *(f"            push[j, {k - 1}] -= {sign!r} * a{k}" for k in range(1, len(facing))),
-        "        for i in range(size):",
-        f"            cost[low + i] = {sign!r} * sums[i]",
-        *(f"            slope[low + i, {k - 1}] = {sign!r} * sums[{k * BLOCK} + i]" for k in range(1, len(mine))),
-    ]
-    return "\n".join([*header(), *body, ""])
+def _fused(graph: Graph, order: Sequence[int], roots: Sequence[int], side: dict[int, int]) -> dict[int, int]:
+    """Sums of pairs, and the product in each of them that nothing else reads: they become one a b + c."""
+    uses = Counter([*roots, *(a for i in order for a in graph.entries[i][1])])
+    found = {}
+    for i in order:
+        op, args, _ = graph.entries[i]
+        once = [a for a in args if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1]
+        if op == "add" and once:
+            found[i] = once[0]
+    return found
 
 
-def header() -> list[str]:
-    import numba
-
-    from meanfield import fastmath
-    from meanfield.jit import stamp
-
-    functions = stamp(Path(fastmath.__file__))
-    return [
-        f'"""Pair loops of a meanfield game, generated; format {FORMAT}, numba {numba.__version__},',
-        f'functions {functions}."""',
-        "",
-        "import math",
-        "",
-        "import numpy as np",
-        "",
-        "from meanfield import fastmath",
-        "from meanfield.jit import fma, kernel",
-        "",
-        "",
-        '@kernel(counted=False, fastmath={"reassoc", "nsz"})',
-        "def summed(total, more):",
-        "    return total + more",
-        "",
-        "",
-        "@kernel",
-    ]
+def _sizes(game: Expression, graph: Graph, order: Sequence[int]) -> dict[int, float]:
+    """Bounds of absolute values; coordinates on spheres count as 2, so that points a little off do no harm."""
+    reach = [2.0 if isinstance(m, Sphere) else math.inf for m in game.manifolds for _ in range(m.ambient)]
+    size: dict[int, float] = {}
+    for i in order:
+        op, args, value = graph.entries[i]
+        u = [size[a] for a in args]
+        if op in ("const", "var"):
+            size[i] = abs(value) if op == "const" else reach[value]
+        elif op in ("sin", "cos", "tanh", "sign"):
+            size[i] = 1.0
+        elif op in ("add", "mul"):
+            size[i] = u[0] + u[1] if op == "add" else u[0] * u[1]
+        elif op == "pow" and value > 0 and value * math.log(1.0 + u[0]) < 700.0:
+            size[i] = u[0] ** value
+        elif op in ("neg", "abs", "atan"):
+            size[i] = u[0]
+        else:
+            size[i] = math.sqrt(u[0]) if op == "sqrt" else math.exp(u[0]) if op == "exp" and u[0] < 700.0 else math.inf
+    return size
 
 
 def name(graph: Graph, i: int, dialect: Dialect = PROCESSOR) -> str:
@@ -253,13 +263,19 @@ def name(graph: Graph, i: int, dialect: Dialect = PROCESSOR) -> str:
     return dialect.constant.format(repr(value)) if op == "const" else f"t{i}"
 
 
-def _statement(graph: Graph, i: int, own: range, other: range, dialect: Dialect = PROCESSOR) -> list[str]:
-    """The line(s) that compute an operation."""
+def _statement(
+    graph: Graph, i: int, own: range, other: range, dialect: Dialect, product: int | None, mild: bool
+) -> list[str]:
+    """The line(s) that compute an operation; `product` is the argument that a sum takes in unrounded."""
     op, args, value = graph.entries[i]
     names = [name(graph, a, dialect) for a in args]
     if op == "var":
         mine = value in own
         return [f"t{i} = {dialect.own if mine else dialect.other}, {value - (own if mine else other).start}]"]
+    if product is not None:
+        rest = args[1] if args[0] == product else args[0]
+        factors = [name(graph, a, dialect) for a in graph.entries[product][1]]
+        return [f"t{i} = {dialect.fused.format(*factors, name(graph, rest, dialect))}"]
     if op in ("add", "mul", "div"):
         return [f"t{i} = {names[0]} {dict(add='+', mul='*', div='/')[op]} {names[1]}"]
     if op == "neg":
@@ -269,7 +285,9 @@ def _statement(graph: Graph, i: int, own: range, other: range, dialect: Dialect 
     if op == "pow":
         power = dialect.constant.format(repr(value))
         return _whole_power(i, names[0], value) if isinstance(value, int) else [f"t{i} = {names[0]} ** {power}"]
-    return [f"t{i} = {dialect.ours.format(op) if op in _OURS else f'math.{_CALLS[op]}'}({names[0]})"]
+    if op in _OURS:
+        return [f"t{i} = {dialect.ours.format('exp_moderate' if mild else op)}({names[0]})"]
+    return [f"t{i} = math.{_CALLS[op]}({names[0]})"]
 
 
 def _whole_power(i: int, base: str, n: int) -> list[str]:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # raise when the meaning of generated source changes
 SHARED = 48 * 1024  # bytes that the threads of a block share on every device
-DOUBLE = Dialect(own="points[own", ours="math.{}")
-SINGLE = Dialect(own="points[own", constant="F({})", ours="math.{}")
+DOUBLE = Dialect(own="points[own", ours="math.{}", fused="{} * {} + {}", moderate=0.0)
+SINGLE = DOUBLE._replace(constant="F({})")
 
 
 def device_source(game: Expression, p: int, single: bool = False) -> str:
     """The module's text: THREADS, and a kernel `look` of player p's cost and gradient for blocks of as many threads.
 
     look(points (n, a), nodes (m, b), masses (m,), share, out (parts, 1 + a, n)): block (., k) sums over the nodes
-    from k share to (k + 1) share; the parts are to be added up. single: as in `meanfield.games.single`, pairs and the
+    from k share to (k + 1) share; the parts are to be added up. single: as in `meanfield.games.loops`, pairs and the
     sums over a tile in single precision, the rest in double.
 
     Raises ValueError for a formula too long.
@@ -35,10 +35,10 @@ def device_source(game: Expression, p: int, single: bool = False) -> str:
     found = prepared(game, p, game.jet(p))
     if found is None:
         raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
-    graph, made, order = found
+    graph, made = found
     dialect = SINGLE if single else DOUBLE
-    own, other, _, given, table = parts(graph, made, order, game.variables(p), game.variables(1 - p), DOUBLE)
-    inner = parts(graph, made, order, game.variables(p), game.variables(1 - p), dialect).inner
+    own, other, _, given, table = parts(game, p, graph, made, dialect=DOUBLE)
+    inner = parts(game, p, graph, made, dialect=dialect).inner
     threads = min(128, SHARED // ((4 if single else 8) * (len(table) + 1)) // 32 * 32)
     if threads == 0:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 The text goes through `grammar` (a whitelist, never evaluated), is checked on the manifolds by
 `domain`, becomes a low-rank game where `fourier` finds that it is one, and otherwise an
-`Expression`: exact derivatives by `calculus`, compiled pair loops by `codegen`.
+`Expression`: exact derivatives by `calculus`, compiled pair loops by `loops`.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Expression(Pairwise):
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> tuple[Any, Any]:
         """`forces` of both players, each pair looked at once."""
         if "pair" not in self._kernels:
-            from meanfield.games.codegen import pair_kernel
+            from meanfield.games.loops import pair_kernel
 
             self._kernels["pair"] = pair_kernel(self)
         run = self._kernels["pair"]
@@ -204,7 +204,7 @@ class Expression(Pairwise):
         self, p: int, kind: str, roots: list[int], points: Array, nodes: Array, masses: Array
     ) -> tuple[Array, Array]:
         if (p, kind) not in self._kernels:
-            from meanfield.games.codegen import kernel
+            from meanfield.games.loops import kernel
 
             self._kernels[p, kind] = kernel(self, p, roots)
         run = self._kernels[p, kind]

@@ -78,7 +78,7 @@ class Single:
     """In place of a game: its forces between atoms with each pair in single precision."""
 
     def __init__(self, game: Any) -> None:
-        from meanfield.games.single import pair_kernel32
+        from meanfield.games.loops import pair_kernel32
 
         self.game, self.run = game, pair_kernel32(game) or game.both_forces
 
