@@ -34,13 +34,6 @@ def test_mass_and_positivity_at_any_step():
     assert all(abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair)
 
 
-def test_resume_repeats_the_bits():
-    whole = mf.solve(GAME, mf.BestResponse(), START, 1.0, cells=32, save_every=0.25)
-    half = mf.solve(GAME, mf.BestResponse(), START, 0.5, cells=32, save_every=0.25)
-    rest = mf.solve(GAME, mf.BestResponse(), START, 1.0, cells=32, save_every=0.25, resume=half)
-    assert np.array_equal(rest.x[-1].masses, whole.x[-1].masses)
-
-
 def test_other_engines_refuse_it_and_it_refuses_other_flows():
     with pytest.raises(ValueError, match="best response"):
         mf.solve(GAME, mf.BestResponse(), START, 1.0, engine="galerkin")

@@ -197,31 +197,6 @@ def test_any_loss_gives_what_its_low_rank_form_gives():
             assert (p is None and q is None) or np.abs(p - q).max() < 1e-7
 
 
-def test_shifting_the_game_and_its_starts_shifts_the_run():
-    s, t = 0.7, -1.9
-
-    def moved(k, m, re, im):
-        turned = (re + 1j * im) * np.exp(-1j * (k * s + m * t))
-        return (k,), (m,), turned.real, turned.imag
-
-    shifted = trigonometric([moved(1, -1, 1, 0), moved(2, 1, 0, -0.25), moved(2, -1, 0, -0.25), moved(0, 3, 0.3, 0)])
-    there = mf.Start(*(mf.Measure(m.points + by, None, mf.Torus(1))
-                       for m, by in ((CLOUDS.x, s), (CLOUDS.y, t))))  # fmt: skip
-    a = run(Characteristics, CIRCLE, WFR, 1.0, CLOUDS).measures()
-    b = run(Characteristics, shifted, WFR, 1.0, there).measures()
-    for m, n, by in zip(a, b, (s, t), strict=True):
-        assert mf.Torus(1).distance(m.points + by, n.points).max() < 1e-9
-        assert np.abs(m.masses - n.masses).max() < 1e-10
-
-
-def test_swapping_the_players_swaps_the_run():
-    flow, back = mf.Flow(gamma=(1.0, 0.5), alpha=(0.3, 2.0)), mf.Flow(gamma=(0.5, 1.0), alpha=(2.0, 0.3))
-    a = run(Characteristics, CIRCLE, flow, 1.0, CLOUDS, step=0.05).measures()
-    b = run(Characteristics, CIRCLE.swapped(), back, 1.0, mf.Start(x=CLOUDS.y, y=CLOUDS.x), step=0.05).measures()
-    for m, n in zip(a, b[::-1], strict=True):
-        assert np.abs(m.points - n.points).max() < 1e-12 and np.abs(m.masses - n.masses).max() < 1e-12
-
-
 def test_rotating_a_sphere_game_rotates_the_run():
     from meanfield.games.lowrank import polynomial_from
 
@@ -282,21 +257,6 @@ def test_product_games_on_tori_factor():
     x, p = moved.measures()[0].points, np.exp(moved.log_densities()[0])
     exact = cosine_density(x[:, 0], 1.5, 0) * cosine_density(x[:, 1], 1.5, 0)
     assert np.abs(p / exact - 1).max() < 1e-8
-
-
-@pytest.mark.parametrize("step", [None, 0.06])
-def test_a_restored_run_goes_on_to_the_same_bits(step):
-    whole = engine(Characteristics, CIRCLE, WFR, cells=32, step=step)
-    for t in (0.3, 0.31, 1.0):
-        whole.advance(t)
-        if t == 0.31:
-            kept = whole.state()
-    again = engine(Characteristics, CIRCLE, WFR, cells=32, step=step)
-    again.restore(kept)
-    again.advance(1.0)
-    for a, b in zip(whole.measures(), again.measures(), strict=True):
-        assert np.array_equal(a.points, b.points) and np.array_equal(a.masses, b.masses)
-    assert whole.diagnostics() == again.diagnostics()
 
 
 def test_a_cut_step_does_not_shorten_those_that_follow():

@@ -233,30 +233,6 @@ def test_free_motion_is_exact_at_any_step():
             assert abs(found - size * np.exp(-(k**2) * 3 / beta)) < 5e-3
 
 
-def test_shifting_the_game_shifts_the_run():
-    cells, by = 60, 7
-    s = by * 2 * np.pi / cells
-    # l(x - s, y + s) of cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, term by term as phases e^{i(...)}
-    terms = [((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0)]
-    turned = []
-    for k, m, re, im in terms:
-        c = (re + 1j * im) * np.exp(1j * (-k[0] + m[0]) * s)
-        turned.append((k, m, c.real, c.imag))
-    start = Start(x=lambda p: wavy(p - s), y=lambda p: wavy(p + s))
-    plain = moved(until=1.0, cells=cells, step=0.05)
-    other = moved(trigonometric(turned), until=1.0, cells=cells, step=0.05, start=start)
-    np.testing.assert_allclose(other.masses[0], np.roll(plain.masses[0], by), atol=1e-13)
-    np.testing.assert_allclose(other.masses[1], np.roll(plain.masses[1], -by), atol=1e-13)
-
-
-def test_swapping_the_players_swaps_the_run():
-    start, back = Start(x=wavy, y="uniform"), Start(x="uniform", y=wavy)
-    plain = moved(beta=(10.0, 4.0), gamma=(1.0, 2.0), start=start, until=1.0)
-    other = moved(CIRCLE.swapped(), beta=(4.0, 10.0), gamma=(2.0, 1.0), start=back, until=1.0)
-    np.testing.assert_allclose(other.masses[0], plain.masses[1], atol=1e-14)
-    np.testing.assert_allclose(other.masses[1], plain.masses[0], atol=1e-14)
-
-
 def test_a_torus_game_of_one_angle_is_the_circle_game():
     terms = [((1, 0), (-1,), 1, 0), ((2, 0), (1,), 0, -0.25), ((2, 0), (-1,), 0, -0.25), ((0, 0), (3,), 0.3, 0)]
     game = trigonometric(terms)  # x on T^2, y on the circle
@@ -294,25 +270,6 @@ def test_a_mesh_given_without_a_grid_plugs_in():
         np.testing.assert_allclose(n, m[order], atol=1e-14)
 
 
-@pytest.mark.parametrize("step", [None, 0.07])
-def test_resumes_to_the_same_bits(step):
-    whole = engine(step=step, tol=1e-5)
-    whole.advance(0.9)
-    saved = {k: (v.copy() if isinstance(v, np.ndarray) else v) for k, v in whole.state().items()}
-    whole.advance(2.3)
-    again = engine(step=step, tol=1e-5, start=Start(x=concentrated(1.0, 0.2)))
-    again.advance(0.2)
-    again.restore(saved)
-    assert again.time == 0.9
-    again.advance(2.3)
-    assert all(np.array_equal(m, n) for m, n in zip(whole.masses, again.masses, strict=True))
-    assert whole.diagnostics() == again.diagnostics()
-    fresh = engine(step=step, tol=1e-5)
-    fresh.restore(engine(step=step, tol=1e-5).state())  # a state without a past
-    fresh.advance(0.9)
-    assert np.array_equal(fresh.masses[0], saved["masses_x"])
-
-
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 def test_auto_takes_face_weights_on_fine_meshes_and_sg_on_coarse_ones():
     assert engine(cells=256).weights == ("face", "face")
@@ -344,11 +301,6 @@ def test_refuses_what_it_cannot_do():
         engine(cells=mesh(Torus(2), 8))
     with pytest.raises(ValueError):
         FiniteVolumes(CIRCLE, Langevin(1.0), laws, (mesh(Torus(1, period=1.0), 8), 8))
-    run = moved(until=0.5)
-    with pytest.raises(ValueError, match="until"):
-        run.advance(0.2)
-    with pytest.raises(ValueError, match="shape"):
-        engine(cells=32).restore(run.state())
     with pytest.raises(ValueError, match='"face" weights overflow'):
         moved(cells=8, beta=1e5, weights="face", until=1.0)
     with pytest.raises(ValueError, match="Sphere"):

@@ -253,14 +253,6 @@ def test_shifting_the_torus_commutes():
         assert np.abs(e.modes(p) * shift[p] - s.modes(p)).max() < 1e-9
 
 
-def test_swapping_the_players_commutes():
-    game = trigonometric(TERMS)
-    e = run(game, Langevin((4.0, 5.0), (1.0, 0.5)), PLACE, 0.5, (48, 64), tol=1e-8)
-    s = run(game.swapped(), Langevin((5.0, 4.0), (0.5, 1.0)), Start(PLACE.y, PLACE.x), 0.5, (64, 48), tol=1e-8)
-    for p in range(2):
-        assert np.abs(e.modes(p) - s.modes(1 - p)).max() < 1e-13
-
-
 def test_period_is_a_unit_of_length():
     """On a torus of period P all goes as on one of 2 pi, w^2 times as fast."""
     P = 1.7

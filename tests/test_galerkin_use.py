@@ -16,23 +16,6 @@ from meanfield.start import Start
 from tests.galerkin_runs import BUMPS, OSCILLATOR, engine, nodal_error, run
 
 
-@pytest.mark.parametrize("cells, how", [((96, 80), {"step": 0.03}), ((80, 96), {}), ((None, None), {"tol": 1e-6})])
-def test_goes_on_to_the_same_bits(cells, how):
-    times = (0.3, 0.7, 1.9)
-    whole = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, cells, **how)
-    for t in times:
-        whole.advance(t)
-        if t == 0.7:
-            kept = whole.state()
-    again = engine(CIRCLE.game, Langevin(10.0), Start("uniform", "uniform"), cells, **how)
-    again.restore(kept)
-    assert again.time == 0.7
-    again.advance(1.9)
-    for p in range(2):
-        assert np.array_equal(whole.modes(p), again.modes(p))
-    assert whole.diagnostics() == again.diagnostics()
-
-
 def test_first_measures_are_the_start():
     e = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (65, 96))
     x, y = e.measures()
@@ -113,11 +96,3 @@ def test_what_cannot_be_done_is_refused(game, flow, how, says):
     start = Start("uniform", "uniform")
     with pytest.raises(ValueError, match=says):
         engine(game, flow, start, **how)
-
-
-def test_time_does_not_run_backwards():
-    e = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0)
-    with pytest.raises(ValueError, match="before the present time"):
-        e.advance(0.5)
-    with pytest.raises(ValueError, match="finite"):
-        e.advance(np.inf)

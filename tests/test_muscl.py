@@ -182,24 +182,6 @@ def test_any_loss_gives_what_its_low_rank_form_gives():
         assert np.abs(m.masses - n.masses).max() < 1e-14
 
 
-def test_shifting_by_cells_and_swapping_the_players_commute_with_the_run():
-    n, s, t = 48, 5, 17
-
-    def moved(k, m, re, im):
-        turned = (re + 1j * im) * np.exp(-2j * np.pi * (k * s + m * t) / n)
-        return (k,), (m,), turned.real, turned.imag
-
-    shifted = trigonometric([moved(1, -1, 1, 0), moved(2, 1, 0, -0.25), moved(2, -1, 0, -0.25), moved(0, 3, 0.3, 0)])
-    there = mf.Start(x=lambda q: tilted(q - 2 * np.pi * s / n), y=lambda q: tilted(q - 2 * np.pi * t / n))
-    flow, back = mf.Flow(gamma=(1.0, 0.5), alpha=(0.3, 2.0)), mf.Flow(gamma=(0.5, 1.0), alpha=(2.0, 0.3))
-    x, y = run(Muscl, CIRCLE, flow, 1.0, cells=n).measures()
-    u, v = run(Muscl, shifted, flow, 1.0, there, cells=n).measures()
-    assert np.abs(np.roll(x.masses, s) - u.masses).max() < 1e-12
-    assert np.abs(np.roll(y.masses, t) - v.masses).max() < 1e-12
-    q, p = run(Muscl, CIRCLE.swapped(), back, 1.0, cells=n).measures()
-    assert np.abs(p.masses - x.masses).max() < 1e-13 and np.abs(q.masses - y.masses).max() < 1e-13
-
-
 def test_a_circle_plays_a_torus():
     """l(x, y_1) on T^1 x T^2 with y_2 uniform is the game on circles, cell by cell."""
     lifted = trigonometric(
@@ -257,22 +239,6 @@ def test_wang_chizat_atoms_on_nodes_orbit_to_order_two():
     assert 1.9 < fitted_order(steps, errors) < 2.1
 
 
-@pytest.mark.parametrize("step", [None, 0.01])
-@pytest.mark.parametrize("flow", ["wfr", "mirror"])
-def test_a_restored_run_goes_on_to_the_same_bits(flow, step):
-    whole = engine(Muscl, CIRCLE, FLOWS[flow], cells=32, step=step)
-    for t in (0.3, 0.31, 1.0):
-        whole.advance(t)
-        if t == 0.31:
-            kept = whole.state()
-    again = engine(Muscl, CIRCLE, FLOWS[flow], cells=32, step=step)
-    again.restore(kept)
-    again.advance(1.0)
-    for a, b in zip(whole.measures(), again.measures(), strict=True):
-        assert np.array_equal(a.masses, b.masses)
-    assert whole.diagnostics() == again.diagnostics()
-
-
 def test_densities_on_few_cells_are_said_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -319,27 +285,3 @@ def test_bad_input_is_refused(say, options):
     options = {"flow": WFR, **options}
     with pytest.raises(ValueError, match=say):
         engine(Muscl, CIRCLE, options.pop("flow"), **options)
-
-
-def test_a_state_of_other_cells_is_refused():
-    with pytest.raises(ValueError, match="resume with the cells"):
-        engine(Muscl, CIRCLE, WFR, cells=16).restore(engine(Muscl, CIRCLE, WFR, cells=17).state())
-
-
-def test_solve_runs_both_engines_and_resumes_to_the_same_bits():
-    start = mf.Start(x=tilted, y=tilted)
-    for name in ("characteristics", "muscl"):
-        whole = mf.solve(CIRCLE, WFR, start, time=1.0, cells=64, engine=name, save_every=0.25)
-        half = mf.solve(CIRCLE, WFR, start, time=0.5, cells=64, engine=name, save_every=0.25)
-        rest = mf.solve(CIRCLE, WFR, start, time=1.0, cells=64, engine=name, save_every=0.25, resume=half)
-        assert np.array_equal(whole.x[-1].masses, rest.x[-1].masses)
-        assert np.array_equal(whole.y[-1].points, rest.y[-1].points)
-        assert whole.diagnostics["peak_y"][-1] == rest.diagnostics["peak_y"][-1] > 2
-    assert whole.provenance["engine"] == "muscl"
-
-
-def test_time_only_goes_forward():
-    moving = run(Muscl, CIRCLE, WFR, 0.2, cells=16)
-    for until, say in ((0.1, "before the present time 0.2"), (np.inf, "finite"), (np.nan, "finite")):
-        with pytest.raises(ValueError, match=say):
-            moving.advance(until)

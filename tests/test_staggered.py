@@ -201,14 +201,6 @@ def test_free_motion_is_exact_at_any_step():
             assert abs(found - size * np.exp(-(k**2) * 3 / beta)) < 1e-8
 
 
-def test_swapping_the_players_swaps_the_run():
-    start, back = Start(x=wavy, y="uniform"), Start(x="uniform", y=wavy)
-    plain = moved(beta=(10.0, 4.0), gamma=(1.0, 2.0), start=start, until=1.0)
-    other = moved(CIRCLE.swapped(), beta=(4.0, 10.0), gamma=(2.0, 1.0), start=back, until=1.0)
-    np.testing.assert_allclose(other.masses[0], plain.masses[1], atol=1e-14)
-    np.testing.assert_allclose(other.masses[1], plain.masses[0], atol=1e-14)
-
-
 def test_turning_a_torus_turns_the_run():
     """Axes exchanged for both players, on a grid that is not square."""
     terms = [((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25)]
@@ -289,19 +281,6 @@ def test_other_flows_and_meshes_are_refused():
     loose = Mesh(Torus(1), grid.nodes, grid.volumes, grid.pairs, grid.transmissibilities, grid.faces)
     with pytest.raises(ValueError, match="equidistant"):
         Staggered(CIRCLE, Langevin(1.0), laws, (loose, grid))
-
-
-@pytest.mark.parametrize("step", [None, 0.07])
-def test_resumes_to_the_same_bits(step):
-    whole = engine(step=step, tol=1e-5)
-    whole.advance(0.9)
-    saved = whole.state()
-    whole.advance(1.7)
-    again = engine(step=step, tol=1e-5, start=Start(x=concentrated(1.0, 0.2)))
-    again.restore(saved)
-    again.advance(1.7)
-    for m, n in zip(whole.masses, again.masses, strict=True):
-        assert np.array_equal(m, n)
 
 
 def test_solve_runs_it():

@@ -28,7 +28,7 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged, UnderResolved, real
 from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
-from meanfield.density.inputs import mesh_for
+from meanfield.density.inputs import later, mesh_for
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
 from meanfield.density.uniformisation import Exponential
 from meanfield.flows import Flow, Rates
@@ -183,7 +183,7 @@ class FiniteVolumes:
 
     def advance(self, until: float) -> None:
         """Move to `until` exactly, in steps of at most the given or controlled length."""
-        until = real("until", until, self.time)
+        until = later(until, self.time)
         while self.time < until:
             left = until - self.time
             wanted = self.step or self.proposal or self._first(left)
