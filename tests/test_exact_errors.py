@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from tests.test_games import paper_matrices
 
 
 def pair(game, rng, n=5):
@@ -28,11 +29,7 @@ def lower_by_descent(Q, c, rng, starts=400, steps=3000):
 def test_the_error_by_the_papers_formulas(kind, d):
     """V_x = x'A0x + c'x + const with c = A1 E y + a0 (l_a also A3'E y on x^2); V_y likewise."""
     rng = np.random.default_rng(d)
-    drawn = np.random.default_rng(7)
-    A0, A1, A2, A3 = drawn.standard_normal((4, d, d))
-    a0, a1 = drawn.standard_normal((2, d))
-    if kind == "b":
-        A0, A2, A3 = A0.T @ A0, A2.T @ A2, 0 * A3
+    A0, A1, A2, A3, a0, a1 = paper_matrices(kind, d, 7)
     game = mf.games.polynomial(kind, dim=d, seed=7)
     x, y = pair(game, rng)
     m, s, q = x.points.mean(0), (x.points**2).mean(0), y.points.mean(0)
