@@ -6,11 +6,15 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from numba import njit, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
 _ROOT = Path(__file__).parent
@@ -19,14 +23,14 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
 _COMPILES = "meanfield.jit"
 
 
-def kernel(function: Callable[..., Any] | None = None, *, counted: bool = True, **options: Any) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, counted: bool = False, **options: Any) -> Any:
     """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
 
     fastmath is set to False by name: left out, a function takes the setting of whichever function compiles
     it first, and is kept on disk that way. Reordered sums would undo roundings that are meant.
 
-    counted=False is for kernels that neither make nor return arrays: they do not count references, which
-    costs two atomic operations for every array of every argument, more than a small step of particles.
+    counted=True is for kernels that make or return arrays. The others do not count references, which costs two atomic
+    operations for every array of every argument and every view: more than a small step of particles or of modes.
 
     numba looks only at a function's own file to see whether its compiled form is out of date, although the
     functions that it calls are compiled into it; here an edit of any file of kernels that its file imports,
@@ -35,19 +39,55 @@ def kernel(function: Callable[..., Any] | None = None, *, counted: bool = True, 
     if function is None:
         return lambda f: kernel(f, counted=counted, **options)
     settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": counted, **options}
-    compiled = njit(**settings)(function)
+    compiled = njit(**settings, no_cfunc_wrapper=True)(function)
+    if isinstance(compiled, CPUDispatcher):
+        compiled.__class__ = _Kernel
     index: Any = getattr(compiled._cache, "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = stamp(Path(inspect.getfile(function)))
     return compiled
 
 
+class _Part(JITCodeLibrary):
+    """The code of a kernel inside others: neither optimised nor made machine code before it is taken into one.
+
+    numba would do both for every kernel that a kernel calls, and for the wrapper by which Python could call it:
+    half of all the time that compiling took.
+    """
+
+    codegen = SimpleNamespace(set_env=lambda name, env: None)  # what is not in memory holds no Python objects
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):  # type: ignore[misc]
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, _Part(target.codegen(), "part"), *rest)
+
+
+class _Kernel(CPUDispatcher):  # type: ignore[misc]
+    """What Python calls; kernels that name it call its `part`."""
+
+    @cached_property
+    def part(self) -> Any:
+        options = {**self.targetoptions, "no_cpython_wrapper": True}
+        return CPUDispatcher(self.py_func, targetoptions=options, pipeline_class=_PartCompiler)
+
+    @property
+    def _numba_type_(self) -> Any:
+        return types.Dispatcher(self.part)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def apart(_: Any) -> Any:
     """Called inside a kernel: keep it a function of its own in whatever calls it.
 
-    LLVM takes nearly every kernel into its callers, and works on it again in each of them, level by level;
-    for the few long ones that costs seconds of compilation and gains nothing.
+    LLVM takes nearly every kernel into its callers, and works on it again in each of them; for the few long
+    ones that costs compilation and gains nothing.
     """
 
     def emit(context: Any, builder: Any, *_: Any) -> Any:
