@@ -267,7 +267,8 @@ def of_algorithm_2(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+
+    from validation.pictures import legends
 
     figure = Figure(figsize=(12.5, 4), layout="constrained")
     laws, ball, second = figure.subplots(1, 3)
@@ -288,8 +289,6 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
             second.loglog(1 / np.array(s.second), row, look + style, label=name if space == "S^1" else None)
     second.set(title="no noise, t = 1: $S^1$, and $S^2$ (dashed)", ylabel="largest error")
     for ax in figure.axes:
-        low, high = ax.get_ylim()
-        ax.set(ylim=(low, high * (high / low) ** 0.4), xlabel=r"$\eta$")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.legend(fontsize=7, ncols=2, loc="upper left")
+        ax.set_xlabel(r"$\eta$")
+    legends(figure.axes, 0.4, fontsize=7, ncols=2, loc="upper left")
     return {"orders": figure}

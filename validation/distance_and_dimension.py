@@ -253,7 +253,8 @@ def apart(values: Array) -> Array:
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+
+    from validation.pictures import legends
 
     figure = Figure(figsize=(12.5, 4), layout="constrained")
     field, gap, dims = figure.subplots(1, 3)
@@ -279,8 +280,5 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     dims.set(ylabel="$l_a$ on $S^{d-1}$: squared fluctuation")
     for ax in figure.axes:
         ax.set(xscale="log", yscale="log", xlabel="n")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high * (high / low) ** 0.35)
-        ax.legend(fontsize=7, ncols=2, loc="upper right")
+    legends(figure.axes, 0.35, fontsize=7, ncols=2, loc="upper right")
     return {"curves": figure}

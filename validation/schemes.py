@@ -191,7 +191,8 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     """Errors against resolution."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+
+    from validation.pictures import legends
 
     figure = Figure(figsize=(12.5, 4.5), layout="constrained")
     space, time = figure.subplots(1, 2)
@@ -205,7 +206,5 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         space.loglog(1 / held["labels"], held["spectral"], "s--", label="(8): characteristics, moments")
     space.set(xlabel="1 / nodes", ylabel="error", title="space")
     time.set(xlabel="step", ylabel="error", title="time")
-    for ax in (space, time):
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    legends((space, time), fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return {"errors": figure}

@@ -190,7 +190,8 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     """Errors against resolution."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+
+    from validation.pictures import legends
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     space, time = figure.subplots(1, 2)
@@ -202,7 +203,5 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         time.loglog(TIME / held["steps"], held["errors"], "o-", label=name)
     space.set(xlabel="nodes per axis, square root of cells, degree", ylabel="L1 error", title="space")
     time.set(xlabel="step", ylabel="L1 error", title="time")
-    for ax in (space, time):
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    legends((space, time), fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return {"errors": figure}

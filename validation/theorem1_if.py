@@ -4,16 +4,15 @@ Theorem 1 says what (7) converges to "if it converges". On l = V(x) - V(y) + a s
 (5/12) cos 2x, a = 3, at beta = 25 (`meanfield.games.oscillator`), it does not from two narrow bumps: over t in
 [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.87366, 1.01365] and turns counter-clockwise with period
 4.03429 by the slope of its angle, 4.03419 by the upward zero crossings of E sin x (which no choice of window moves),
-and thousands of time units later it does the same. Galerkin is held against these numbers to 1e-5, the last digit
-known, with other modes and steps too, finite volumes (whose error is of order h^2) by Richardson's extrapolation,
-particles by their means over replicas.
+and so it does thousands of time units later. Galerkin, with several modes and steps, is held against these numbers to
+1e-5, the last digit known, finite volumes (whose error is of order h^2) by Richardson's extrapolation, particles by
+their means over replicas.
 
 The Gibbs point (9) attracts as well. Linearised there (7) is df/dt = -G (T + K) f, G symmetric and nonnegative, K
 antisymmetric: in every zero-sum game the point is linearly stable, at a rate not below the smaller spectral gap of the
-two players' frozen equations. Here both gaps are V's, whatever a, and the leading eigenvalue is -0.00489 +- 0.00941 i.
-Mixtures (1 - s) Gibbs + s cycle settle on the point for s below a threshold, on the cycle above it; at the threshold
-they follow an unstable cycle for as long as the bracket allows. The two cycles meet in a fold and are gone below beta
-= 11.13 (a = 3) and below a = 1.344 (beta = 25). The point itself loses its stability nowhere.
+two players' frozen equations. Mixtures (1 - s) Gibbs + s cycle settle on the point for s below a threshold, on the
+cycle above it; at the threshold they follow an unstable cycle for as long as the bracket allows. The two cycles meet
+in a fold and are gone below beta = 11.13 (a = 3) and below a = 1.344 (beta = 25).
 
 Coarse meshes damp the cycle away falsely: square-root weights on 32 cells at beta = 25; Scharfetter and Gummel's
 weights, which are upwind fluxes there, keep it but lose it near the fold. Which flows cure the cycle is another claim.
@@ -91,16 +90,13 @@ def _edge(coupling: float = 3.0, beta: float = 25.0, turns: float = 0.0, bracket
 
 
 QUICK = Settings(
-    refined=((128, 0.0), (256, 0.0)),
-    late=200.0,
-    swarm=(4000, 4),
+    refined=((128, 0.0), (256, 0.0)), late=200.0, swarm=(4000, 4),
     edges=(_edge(), (3.0, 25.0, "finite-volume", 256, 0.0, 1e-5)),
     folds=(("beta", "galerkin", 96, 11.0, 11.4, 0.2), ("coupling", "galerkin", 96, 1.3, 1.4, 0.05)),
     spectra=((3.0, 5.0), (3.0, 15.0), (1.0, 25.0), (12.0, 25.0)),
-)
+)  # fmt: skip
 FULL = Settings(
-    late=3000.0,
-    swarm=(20_000, 8),
+    late=3000.0, swarm=(20_000, 8),
     edges=(
         *(_edge(turns=turns, bracket=1e-11) for turns in (0.0, 0.25, 1 / 12, 1 / 6)),
         *((3.0, 25.0, "finite-volume", N, 0.0, 1e-6) for N in (256, 512)),
@@ -108,15 +104,14 @@ FULL = Settings(
         *(_edge(coupling=a) for a in (1.4, 1.5, 2.0, 6.0)),
     ),
     folds=(
-        ("beta", "galerkin", 96, 11.0, 11.5, 2e-3),
+        ("beta", "galerkin", 96, 11.0, 11.5, 2e-3), ("coupling", "galerkin", 96, 1.25, 1.5, 1e-3),
         *(("beta", "finite-volume", N, 11.0, 11.5, 4e-3) for N in (256, 512)),
-        ("coupling", "galerkin", 96, 1.25, 1.5, 1e-3),
     ),
     spectra=(
         *((3.0, beta) for beta in (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, 35.0)),
         *((a, 25.0) for a in (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 6.0, 8.0, 12.0)),
     ),
-)
+)  # fmt: skip
 CYCLE = Settings(refined=((128, 0.0),), volumes=(256, 512))
 SABOTAGES = {
     "the wrong sign of the coupling, which turns the cycle round": replace(CYCLE, coupling=-3.0),
@@ -125,8 +120,13 @@ SABOTAGES = {
 }
 
 
-def _named(value: tuple[Any, ...]) -> str:
-    return "_".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value)
+def _named(what: str, value: tuple[Any, ...]) -> str:
+    return "_".join([what, *(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value)])
+
+
+def _held(data: dict[str, Data], what: str, values: tuple[Any, ...]) -> dict[Any, Data]:
+    """The parts of `what` by their settings."""
+    return {value: data[_named(what, value)] for value in values}
 
 
 def parts(s: Settings) -> dict[str, Part]:
@@ -147,9 +147,9 @@ def parts(s: Settings) -> dict[str, Part]:
     found |= {f"swarm_{r}": partial(swarm, n, r) for r in range(replicas)}
     if replicas:
         found |= {f"swarm_from_{share}": partial(swarm, n, 0, share) for share in (BEFORE, BEYOND)}
-    found |= {f"edge_{_named(e)}": partial(edge, *e) for e in s.edges}
-    found |= {f"fold_{_named(f)}": partial(fold, *f) for f in s.folds}
-    return found | {f"spectrum_{_named(p)}": partial(spectrum, *p) for p in s.spectra}
+    for what, part, settings in (("edge", edge, s.edges), ("fold", fold, s.folds), ("spectrum", spectrum, s.spectra)):
+        found |= {_named(what, v): partial(part, *v) for v in settings}
+    return found
 
 
 # -- verdicts -----------------------------------------------------------------------------------------
@@ -220,13 +220,12 @@ def stable(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     """The Gibbs point is stable at a rate of at least the frozen equations' gap."""
     if not s.spectra:
         return []
-    rates = [
-        float(-data[f"spectrum_{_named(p)}"]["leading"].real / data[f"spectrum_{_named(p)}"]["gap"]) for p in s.spectra
-    ]
+    held = _held(data, "spectrum", s.spectra)
+    rates = [float(-h["leading"].real / h["gap"]) for h in held.values()]
     name = f"least rate at the Gibbs point over the frozen gap, {len(rates)} pairs (a, beta)"
     verdicts = [above(name, float(np.min(rates)), 1 - 1e-6)]
-    if (3.0, 25.0) in s.spectra:
-        leading = complex(data[f"spectrum_{_named((3.0, 25.0))}"]["leading"])
+    if (3.0, 25.0) in held:
+        leading = complex(held[3.0, 25.0]["leading"])
         verdicts += [
             Verdict("leading eigenvalue, real part", leading.real, LEADING.real, 5e-6),
             Verdict("leading eigenvalue, imaginary part", abs(leading.imag), LEADING.imag, 5e-6),
@@ -241,9 +240,9 @@ def _off(e: Edge) -> float:
 
 def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     """Both ends of every bracket of shares; the unstable cycle from several starts and by both engines."""
-    held = {e: data[f"edge_{_named(e)}"] for e in s.edges}
-    if not held:
+    if not s.edges:
         return []
+    held = _held(data, "edge", s.edges)
     settled = np.array([h["settled"] for h in held.values()])
     mean = np.array([h["norms"].mean() for h in held.values()])
     least = np.array([h["norms"].min() for h in held.values()])
@@ -273,15 +272,15 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 def means(s: Settings, data: dict[str, Data]) -> Array:
     """(coupling, beta, mean norm of the stable cycle, of the unstable one) of Galerkin's edges, shape (E, 4)."""
-    held = {e: data[f"edge_{_named(e)}"] for e in s.edges if e[2] == "galerkin"}
-    return np.array([[*e[:2], h["norms"].mean(), unstable(h).mean()] for e, h in held.items()])
+    held = _held(data, "edge", s.edges)
+    return np.array([[*e[:2], h["norms"].mean(), unstable(h).mean()] for e, h in held.items() if e[2] == "galerkin"])
 
 
 def births(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     """Where the cycle disappears: by either engine, and where the squared distance of the two cycles vanishes."""
     verdicts, middles = [], {}
-    for f in s.folds:
-        low, high = (float(data[f"fold_{_named(f)}"][end]) for end in ("low", "high"))
+    for f, h in _held(data, "fold", s.folds).items():
+        low, high = float(h["low"]), float(h["high"])
         middles[f[:3]] = (low + high) / 2
         if f[1] == "galerkin":
             name = f"cycle gone at {f[0]} = {low:.5g}, there at {high:.5g}: middle"
@@ -304,44 +303,40 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     """Orbits at both levels, and what there is at other temperatures and couplings."""
     from matplotlib.figure import Figure
 
+    from validation.pictures import legends
+
     figure = Figure(figsize=(12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    main = data[f"edge_{_named(s.edges[0])}"]
-    path = data["galerkin_256_0"]["path"]
-    left.plot(*path[1000:1300].T, label="stable cycle")
-    for end, label in (("below", "below the threshold"), ("above", "above it")):
-        left.plot(*main[end][61:].T, lw=0.8, label=label)
+    left.plot(*data["galerkin_256_0"]["path"][1000:1300].T, label="stable cycle")
+    for end in ("below", "above"):
+        left.plot(*data[_named("edge", s.edges[0])][end][61:].T, lw=0.8, label=f"{end} the threshold")
     left.plot(0, 0, "k.", label="Gibbs point")
     left.set(xlabel="E sin x", ylabel="E sin y", aspect="equal", title="mean field, beta = 25, a = 3")
     left.set(xlim=(-1.5, 1.5), ylim=(-1.1, 1.9))
-    left.legend(fontsize=7, loc="upper center", ncols=2)
-    for name, label in (("swarm_0", "two bumps"), (f"swarm_from_{BEYOND}", f"s = {BEYOND}"),
-                        (f"swarm_from_{BEFORE}", f"s = {BEFORE}")):  # fmt: skip
-        middle.plot(data[name]["times"], np.linalg.norm(data[name]["path"], axis=1), lw=0.8, label=label)
+    for part in ("swarm_0", f"swarm_from_{BEYOND}", f"swarm_from_{BEFORE}"):
+        norms, label = np.linalg.norm(data[part]["path"], axis=1), part.replace("swarm_0", "two bumps")
+        middle.plot(data[part]["times"], norms, lw=0.8, label=label.replace("swarm_from_", "s = "))
     middle.set(xlabel="t", ylabel="norm of (E sin x, E sin y)", ylim=(0, 1.3))
     middle.set(title=f"{s.swarm[0]} particles from bumps or shares s")
-    middle.legend(fontsize=7, loc="upper center", ncols=3)
     rows = means(s, data)
     if len(rows) > 4:
         for k, (what, mark) in enumerate((("beta", "o-"), ("coupling", "s--"))):
             along = rows[rows[:, k] == (3.0, 25.0)[k]]
             along = along[np.argsort(along[:, 1 - k])]
-            for column, color in ((2, "C0"), (3, "C1")):
-                label = f"{('stable', 'unstable')[column - 2]}, over {what}, fold at {FOLDS[what]:.4g}"
-                right.plot(
-                    along[:, 1 - k] / FOLDS[what], along[:, column], mark, color=color, ms=3, lw=0.8, label=label
-                )
+            for column, (word, color) in enumerate((("stable", "C0"), ("unstable", "C1")), 2):
+                look = {"color": color, "ms": 3, "lw": 0.8, "label": f"{word}, over {what}, fold at {FOLDS[what]:.4g}"}
+                right.plot(along[:, 1 - k] / FOLDS[what], along[:, column], mark, **look)
         right.axhline(0, color="k", lw=1)
         right.axvline(1, color="k", lw=0.5, ls=":")
         right.set(xscale="log", xlabel="parameter over its value at the fold", ylabel="mean norm", ylim=(-0.05, 1.5))
         right.set_xticks([1, 2, 3, 4], ["1", "2", "3", "4"])
-        right.xaxis.set_minor_formatter("")
         right.set(title="cycles; the Gibbs point, 0, is stable")
     else:  # too few for branches: rates at the Gibbs point
-        found, at = [data[f"spectrum_{_named(p)}"] for p in s.spectra], np.arange(len(s.spectra))
+        found, at = _held(data, "spectrum", s.spectra).values(), np.arange(len(s.spectra))
         right.bar(at - 0.2, [-h["leading"].real for h in found], 0.4, label="rate at the Gibbs point")
         right.bar(at + 0.2, [h["gap"] for h in found], 0.4, label="gap of the frozen equations")
         right.set_xticks(at, [f"{a:g}, {b:g}" for a, b in s.spectra])
         right.set(yscale="log", ylim=(None, 3), xlabel="a, beta", title="the Gibbs point is stable")
-    right.legend(fontsize=7, loc="upper left")
+    for ax, where, columns in ((left, "upper center", 2), (middle, "upper center", 3), (right, "upper left", 1)):
+        legends([ax], fontsize=7, loc=where, ncols=columns)
     return {"orbits": figure}
