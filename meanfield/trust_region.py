@@ -21,7 +21,7 @@ from meanfield.jit import kernel
 NEWTON_ROUNDS = 100
 
 
-@kernel
+@kernel(counted=True)
 def least(Q: Array, c: Array, w: Array, half: Array, axes: Array) -> tuple[Array, float, float, Array, float]:
     """The minimiser x (d,) of x'Qx + c'x over |x| = 1, its value, a certified lower bound, the twin and its value.
 
@@ -43,7 +43,7 @@ def least(Q: Array, c: Array, w: Array, half: Array, axes: Array) -> tuple[Array
     return x, value, min(dual(w[0], half, delta, sigma), value), twin, other
 
 
-@kernel
+@kernel(counted=True)
 def quadratic(Q: Array, c: Array, x: Array) -> float:
     """x'Qx + c'x."""
     image = c.copy()
@@ -52,7 +52,7 @@ def quadratic(Q: Array, c: Array, x: Array) -> float:
     return float(np.sum(image * x))
 
 
-@kernel
+@kernel(counted=True)
 def multiplier(a: Array, delta: Array) -> float:
     """Newton's iteration on 1/|x(sigma)| = 1, increasing and concave: monotone from the left.
 
@@ -82,7 +82,7 @@ def multiplier(a: Array, delta: Array) -> float:
     return sigma
 
 
-@kernel
+@kernel(counted=True)
 def stationary(half: Array, delta: Array, sigma: float) -> Array:
     """Coordinates (d,) of the minimiser in the eigenbasis; what the norm lacks goes to the lowest one."""
     z = np.zeros(len(half))
@@ -95,7 +95,7 @@ def stationary(half: Array, delta: Array, sigma: float) -> Array:
     return z
 
 
-@kernel
+@kernel(counted=True)
 def dual(lowest: float, half: Array, delta: Array, sigma: float) -> float:
     """The lower bound that the multiplier proves."""
     total = 0.0

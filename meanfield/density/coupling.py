@@ -115,7 +115,7 @@ def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
     return both(lambda p: cubic(a.tables[p], b.tables[p], h, u))
 
 
-@kernel
+@kernel(counted=True)
 def cubic(a: Array, b: Array, h: float, u: Array) -> Array:
     """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2) each."""
     found = np.empty((len(a), len(u)))

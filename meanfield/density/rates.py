@@ -77,7 +77,7 @@ class FaceRates:
         return judge(jumps, self.first, self.second, m)
 
 
-@kernel
+@kernel(counted=True)
 def face_rates(
     code: int, beta: float, nodes: Array, faces: Array, first: Index, second: Index, out: Array, back: Array
 ) -> tuple[Array, float]:
@@ -108,7 +108,7 @@ def bernoulli(z: float) -> float:
     return z / np.expm1(z) if z > 0 else 1.0
 
 
-@kernel
+@kernel(counted=True)
 def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
     """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum is zero."""
     change = np.zeros(len(m))
@@ -119,7 +119,7 @@ def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
     return change
 
 
-@kernel
+@kernel(counted=True)
 def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
     """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their least entry.
 
@@ -137,7 +137,7 @@ def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
     return early, late, least
 
 
-@kernel
+@kernel(counted=True)
 def judge(jumps: Array, first: Index, second: Index, m: Array) -> tuple[Array, float]:
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))

@@ -88,7 +88,7 @@ def face_value(behind, here, beyond, limiter):  # type: ignore[no-untyped-def]
     return here + np.copysign(0.5 * slope, a)
 
 
-@kernel
+@kernel(counted=True)
 def transport(m, U, gamma, volumes, pairs, conductance, others, weights, ahead, back, limiter, rate):  # type: ignore[no-untyped-def]
     """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest Euler
     step that leaves every mass nonnegative.

@@ -86,7 +86,7 @@ def attempt(x, y, wx, wy, cx, cy, keys, h, s, tails):
     return max(_miss(wx, cx[slot, 5], s), _miss(wy, cy[slot, 5], s))
 
 
-@kernel
+@kernel(counted=True)
 def speed(x, y, wx, wy, s):
     """Size of the drift at the state, which it sets; bounds its L1 norm."""
     rhs(x, y, wx, wy, STATE + s, N1 + s)

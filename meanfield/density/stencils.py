@@ -103,7 +103,7 @@ class StencilRates:
         return new, float(rescale(new, m.sum()))
 
 
-@kernel
+@kernel(counted=True)
 def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index) -> tuple[Array, float]:
     """Two exponentials a face, over half a cell and over one; farther nodes by products of those over one."""
     (d, q), size = ahead.shape, nodes.shape[1]
@@ -195,12 +195,12 @@ def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work:
                 )  # fmt: skip
 
 
-@kernel
+@kernel(counted=True)
 def scratch(back: Array, size: int) -> Array:
     return np.empty((3, size * (1 + 2 * back.shape[1])))
 
 
-@kernel
+@kernel(counted=True)
 def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
     """A v."""
     out = np.empty(len(v))
@@ -208,14 +208,14 @@ def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
     return out
 
 
-@kernel
+@kernel(counted=True)
 def judge(found: Array, back: Array, shape: Index, m: Array) -> tuple[Array, float]:
     ahead = apply(found[1], back, shape, apply(found[0], back, shape, m))
     behind = apply(found[0], back, shape, apply(found[1], back, shape, m))
     return apply(found[2], back, shape, m), np.abs(ahead - behind).sum()
 
 
-@kernel
+@kernel(counted=True)
 def bound(found: Array, back: Array, shape: Index) -> float:
     """A bound of A in the norm of L1: columns of |D-| times columns of the coefficients."""
     (d, q), size = back.shape, found.shape[1] // back.size
@@ -246,7 +246,7 @@ def _three_terms(image: Array, centre: float, scale: float, now: Array, old: Arr
         total[i] += term * old[i]
 
 
-@kernel
+@kernel(counted=True)
 def chebyshev(
     found: Array, back: Array, shape: Index, m: Array, terms: Array, centre: float, half: float
 ) -> Array:  # fmt: skip

@@ -56,7 +56,7 @@ class Exponential:
         return new, error
 
 
-@kernel
+@kernel(counted=True)
 def poisson(q: float) -> tuple[int, Array]:
     """First index and values of the Poisson weights e^-q q^k/k! above 1e-17 of the largest, sum one."""
     mode = int(q)
@@ -104,7 +104,7 @@ def rescale(new: Array, wanted: float) -> float:
     return abs(found / wanted - 1.0)
 
 
-@kernel
+@kernel(counted=True)
 def grid_exponential(jump: Array, shape: Index, wraps: Index, m: Array) -> tuple[float, Array, float]:
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
@@ -141,7 +141,7 @@ def grid_wraps(shape: tuple[int, ...]) -> Index:
     return np.concatenate(rows)
 
 
-@kernel
+@kernel(counted=True)
 def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
     """Each cell's total rate over its 2d faces."""
     size = stride = forward.shape[1]
@@ -156,7 +156,7 @@ def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
     return leaving
 
 
-@kernel
+@kernel(counted=True)
 def grid_entering(forward: Array, backward: Array, shape: Index, wraps: Index, q: float) -> tuple[Array, Array, Array]:
     """Rates over q into each cell from the cells `stride` before and after it; those over the seam apart."""
     d, size = forward.shape
@@ -204,7 +204,7 @@ def two(rate: Array, v: Array, new: Array) -> None:
         new[i] += rate[i] * v[i]
 
 
-@kernel
+@kernel(counted=True)
 def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple[float, Array, float]:
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape

@@ -26,7 +26,7 @@ from meanfield.games.codegen import PROCESSOR, Dialect, Parts, Split, name, part
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 4  # raise when the meaning of generated source changes
+FORMAT = 5  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(constant="F({})", ours="fastmath.{}32", moderate=80.0)
@@ -114,7 +114,7 @@ def _module(loop: _Loop) -> str:
     extra = "weights, " if S else ""
     rooms = "cost, slope, against, push, table, far, given, sums" + (", short" if loop.single else "")
     body = [
-        "@kernel",
+        "@kernel(counted=True)",
         f"def forces(points, nodes, {extra}masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
         f"    cost, slope, against, push = np.zeros(n), np.zeros((n, {R - 1})), np.zeros(m), "
@@ -126,7 +126,7 @@ def _module(loop: _Loop) -> str:
         "    return (cost, slope), (against, push)" if S else "    return cost, slope",
         "",
         "",
-        "@kernel(counted=False)",
+        "@kernel",
         f"def fill(points, nodes, {extra}masses, {rooms}):",
         "    n, m = points.shape[0], nodes.shape[0]",
         *_indented(_of_nodes(loop, far)),
@@ -245,7 +245,7 @@ def _header(single: bool) -> list[str]:
         f"F = np.float{32 if single else 64}",
         "",
         "",
-        '@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})',
+        '@kernel(fastmath={"reassoc", "nsz", "contract"})',
         "def summed(total, a, b):",
         "    return total + a * b",
         "",

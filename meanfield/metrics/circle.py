@@ -21,7 +21,7 @@ WIDTH = 4e-16  # shifts closer than this are one number
 ROUNDS = 400
 
 
-@kernel
+@kernel(counted=True)
 def cumulate(masses: Array) -> Array:
     """Cumulative masses (n + 1,) from 0 to exactly 1, by compensated sums, never falling.
 
@@ -220,7 +220,7 @@ def tangents(ends: Array) -> tuple[float, float]:
     return lo + ahead, C_lo + 2 * D_lo * ahead
 
 
-@kernel
+@kernel(counted=True)
 def best_shift(
     F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array, curvature: float
 ) -> tuple[float, float, int]:

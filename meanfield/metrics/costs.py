@@ -43,7 +43,7 @@ def cost(x: Array, i: int, y: Array, j: int, kind: int, period: float) -> float:
     return (np.pi - 2 * np.arcsin(min(0.5 * np.sqrt(other), 1.0))) ** 2
 
 
-@kernel
+@kernel(counted=True)
 def arc_costs(x: Array, y: Array, tails: Index, heads: Index, kind: int, period: float) -> Array:
     """c(x_i, y_j) for pairs (i, j), shape (E,)."""
     out = np.empty(len(tails))
@@ -117,7 +117,7 @@ def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, to
             return
 
 
-@kernel
+@kernel(counted=True)
 def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> Array:
     """d c(x_i, y)/dy at y_j with i = partner_j, along the ambient axes, shape (m, a)."""
     G = np.zeros(y.shape)
@@ -162,7 +162,7 @@ def box_tree(y: Array) -> tuple[Array, Array]:
     return low, high
 
 
-@kernel
+@kernel(counted=True)
 def cheapest(
     x: Array, start: Array, y: Array, v: Array, low: Array, high: Array, slope: Array, top: Array, kind: int,
     period: float, count: int,

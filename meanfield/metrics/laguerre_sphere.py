@@ -137,7 +137,7 @@ def climb(p: Array, k: int, starts: Index, columns: Index, x: float, y: float, z
         k, here = at, best
 
 
-@kernel
+@kernel(counted=True)
 def overlay(
     y: Array, p: Array, pairs: Index, a: Array, t: Array, lengths: Array, starts: Index, columns: Index,
     nodes: Array, rho: Array, mesh_pairs: Index, mesh_a: Array, mesh_t: Array, mesh_lengths: Array,

@@ -150,7 +150,7 @@ def cell(
     return m, side
 
 
-@kernel
+@kernel(counted=True)
 def laguerre(
     x: Array, psi: Array, tree: Array, density: Array, starts: Index, hints: Index
 ) -> tuple[Array, Array, Index, Index, Array]:

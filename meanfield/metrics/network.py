@@ -39,7 +39,7 @@ def north_west(supply: Index, demand: Index, parent: Index, flow: Index) -> None
             a = supply[i]
 
 
-@kernel
+@kernel(counted=True)
 def refine(
     tails: Index, heads: Index, flows: Index, first_child: Index, first_ward: Index, supply: Index, demand: Index
 ) -> tuple[Index, Index, Index]:
@@ -67,7 +67,7 @@ def refine(
     return i_found[:used], j_found[:used], amounts[:used]
 
 
-@kernel
+@kernel(counted=True)
 def grow(
     n: int, tails: Index, heads: Index, flows: Index, starts: Index, columns: Index, parent: Index, flow: Index
 ) -> None:
@@ -122,7 +122,7 @@ def grow(
         written += 1
 
 
-@kernel
+@kernel(counted=True)
 def hang(parent: Index, size: Index, first: Index, after: Index, before: Index) -> None:
     """Lists of children and sizes of subtrees (N,) from the parents."""
     N = len(parent)

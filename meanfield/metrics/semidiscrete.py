@@ -28,7 +28,7 @@ class Cells:
     ordered: bool = False
 
 
-@kernel
+@kernel(counted=True)
 def between_groups(starts: Index, columns: Index, weights: Array, group: int, count: int) -> Array:
     """The matrix summed over groups of atoms that follow each other, shape (count, count)."""
     A = np.zeros((count, count))
@@ -39,7 +39,7 @@ def between_groups(starts: Index, columns: Index, weights: Array, group: int, co
     return A
 
 
-@kernel
+@kernel(counted=True)
 def precondition(g: Array, inverse: Array, group: int, coarse: Array, sums: Array, z: Array) -> None:
     """z = g over the diagonal, plus what the groups' own system makes of g."""
     for i in range(len(g)):
@@ -58,7 +58,7 @@ def precondition(g: Array, inverse: Array, group: int, coarse: Array, sums: Arra
         z[i] += answer[i // group]
 
 
-@kernel
+@kernel(counted=True)
 def conjugate_gradients(
     starts: Index, columns: Index, weights: Array, r: Array, tolerance: float, limit: int, group: int, coarse: Array
 ) -> tuple[Array, float]:

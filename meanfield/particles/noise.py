@@ -102,7 +102,7 @@ def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: in
     _box_muller(out)
 
 
-@kernel
+@kernel(counted=True)
 def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: int, refine: int) -> None:
     """Standard normals of particles first, first + 1, ... (both `first` and the length of `out` even)."""
     for lo in range(0, len(out), BLOCK):
