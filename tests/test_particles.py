@@ -282,14 +282,6 @@ def test_provenance_and_diagnostics():
     assert tr.diagnostics["displacement"][4, 0] == far and tr.diagnostics["displacement"].shape == (101, 2)
 
 
-def test_expression_games_run_like_the_same_trigonometric_game():
-    low = trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.3)])
-    text = mf.games.expression("cos(x - y) + 0.3*sin(2*x + y)")
-    one, two = (short(g, FLOWS["Langevin"], "strang") for g in (low, text))
-    for a, b in ((one.x[-1], two.x[-1]), (one.y[-1], two.y[-1])):
-        assert a.manifold.distance(a.points, b.points).max() < 1e-12
-
-
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 def test_unstable_steps_are_refused(scheme):
     steep = trigonometric([((1,), (0,), 40.0, 0.0), ((0,), (1,), 1.0, 0.0)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import warnings
+from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import pytest
@@ -17,20 +19,26 @@ from tests.stored_runs import BUMPS, CIRCLE, LANGEVIN, MAKERS, Killed, equal, st
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
 
 
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("after", [1, 3])
-def test_a_run_broken_off_goes_on_to_the_same_bits(make, after, tmp_path, monkeypatch):
-    path, whole, written = tmp_path / "run.h5", make(), []
+@contextmanager
+def killed(monkeypatch, when):
+    """What runs within is killed by the first write of a result of which `when` is true."""
     write = keeper.Keeper._write
 
     def breaking(self, result, finished):
         write(self, result, finished)
-        written.append(finished)
-        if len(written) == after:
+        if when(result):
             raise Killed
 
-    monkeypatch.setattr(keeper.Keeper, "_write", breaking)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(keeper.Keeper, "_write", breaking)
+        yield
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_run_broken_off_goes_on_to_the_same_bits(make, after, tmp_path, monkeypatch):
+    path, whole, written = tmp_path / "run.h5", make(), count(1)
+    with killed(monkeypatch, lambda _: next(written) == after):
         make(checkpoint=path, checkpoint_every=0)
     assert not files.read_header(path).finished
     again = mf.resume(path) if after == 1 else make(checkpoint=path)
@@ -41,15 +49,7 @@ def test_a_run_broken_off_goes_on_to_the_same_bits(make, after, tmp_path, monkey
 
 def test_a_checkpoint_between_saves_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     path, whole = tmp_path / "run.h5", swarm()
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if result.state["step"] % 10:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
+    with killed(monkeypatch, lambda result: result.state["step"] % 10):
         swarm(checkpoint=path, checkpoint_every=0)
     assert mf.load(path).state["step"] % 10 and equal(mf.resume(path), whole)
 
@@ -79,15 +79,7 @@ def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
     runs = []
     simulate = ensemble.simulate
     monkeypatch.setattr(ensemble, "simulate", lambda *a, **k: runs.append(k["replica"]) or simulate(*a, **k))
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if hasattr(result, "rows") and sum(map(len, result.rows.values())) == 5:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
+    with killed(monkeypatch, lambda result: hasattr(result, "rows") and sum(map(len, result.rows.values())) == 5):
         study(checkpoint=tmp_path / "run.h5", checkpoint_every=0, threads=1)
     runs.clear()
     mf.resume(tmp_path / "run.h5")
@@ -95,18 +87,12 @@ def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
 
 
 def test_a_comparison_from_before_controls_goes_on_without(tmp_path, monkeypatch):
-    path, write, settings = tmp_path / "run.h5", keeper.Keeper._write, {"replicas": 8, "control": False}
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if getattr(result, "rows", None):
-            raise Killed
+    path, settings = tmp_path / "run.h5", {"replicas": 8, "control": False}
 
     def plain(**more):
         return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, cells=128, **settings, **more)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
+    with killed(monkeypatch, lambda result: getattr(result, "rows", None)):
         plain(checkpoint=path, checkpoint_every=0)
     assert "control" not in files.read_header(path).job["options"]
     found = mf.resume(path)

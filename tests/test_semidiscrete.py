@@ -16,7 +16,6 @@ from tests.convergence import fitted_order
 
 ONE = np.ones((5, 7))
 T2, S2 = mf.Torus(2, 1.0), mf.Sphere(2)
-RNG = np.random.default_rng(0)
 
 
 def lumpy(shape, rng):

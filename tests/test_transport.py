@@ -156,11 +156,6 @@ def test_one_atom_far_from_many():
     assert sparse(a, b).value == pytest.approx(a.masses @ mf.Sphere(2).distance(a.points, b.points) ** 2, rel=1e-12)
 
 
-def test_manifolds_must_match():
-    with pytest.raises(ValueError, match="one manifold"):
-        mf.w2(mf.uniform(mf.Torus(2)), mf.uniform(mf.Torus(2, 1.0)))
-
-
 def spoiled(monkeypatch, spoil):
     exact = ot.lp.emd
     monkeypatch.setattr(ot.lp, "emd", lambda p, q, M, **options: spoil(*exact(p, q, M, **options)))
