@@ -26,6 +26,14 @@ def _table(which, x, out):
             out[i] = fastmath.exp(x[i])
         elif which == 4:
             out[i] = fastmath.exp_moderate(x[i])
+        elif which == 5:
+            out[i] = fastmath.tanh(x[i])
+        elif which == 6:
+            out[i] = fastmath.sinh(x[i])
+        elif which == 7:
+            out[i] = fastmath.cosh(x[i])
+        elif which >= 8:
+            out[i] = fastmath.power(x[i], 0.5 * which - 5.3)
         else:
             out[i] = fastmath.log(x[i])
 
@@ -102,6 +110,31 @@ def test_its_polynomial_is_the_economised_series():
     np.testing.assert_allclose(ours * h ** np.arange(2, 12), powers * h ** np.arange(2, 12), rtol=0, atol=1e-17)
 
 
+@pytest.mark.parametrize("which, exact", [(5, mpmath.tanh), (6, mpmath.sinh), (7, mpmath.cosh)])
+def test_hyperbolic_functions_to_their_relative_error(which, exact):
+    rng = np.random.default_rng(7)
+    tiny = 10.0 ** rng.uniform(-300, 0, 2000)
+    x = np.concatenate(
+        [rng.uniform(-2, 2, 3000), rng.uniform(-30, 30, 2000), rng.uniform(-709, 709, 1000), tiny, -tiny]
+    )
+    with mpmath.workdps(40):
+        size = np.array([abs(float(exact(mpmath.mpf(v)))) for v in x])
+    assert (off(values(which, x), exact, x) / size).max() < 4e-16
+    far = {5: [1, -1, 1], 6: [np.inf, -np.inf, np.inf], 7: [np.inf, np.inf, np.inf]}[which]
+    assert values(which, [np.inf, -np.inf, 800.0]).tolist() == far
+    assert np.isnan(values(which, [np.nan])).all() and values(which, [0.0]).tolist() == [float(which == 7)]
+
+
+@pytest.mark.parametrize("which", [8, 11, 14])
+def test_powers(which):
+    p = 0.5 * which - 5.3
+    x = 10.0 ** np.random.default_rng(8).uniform(-12, 12, 3000)
+    with mpmath.workdps(40):
+        size = np.array([float(mpmath.mpf(v) ** mpmath.mpf(p)) for v in x])
+    error = off(values(which, x), lambda v: v ** mpmath.mpf(p), x) / size
+    assert (error / (1 + np.abs(p * np.log(x)))).max() < 4e-16
+
+
 def test_logarithm():
     rng = np.random.default_rng(5)
     x = np.concatenate(
@@ -123,10 +156,10 @@ def test_the_ends_of_the_range():
     assert np.isnan(values(2, [np.nan])).all() and np.isnan(values(0, [np.nan, np.inf])).all()
 
 
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(8))
 def test_loops_run_in_vectors(which):
     """Packed multiplications in the machine code, and none that takes one number at a time inside."""
-    name = ("sin", "cos", "exp", "log", "exp_moderate")[which]
+    name = ("sin", "cos", "exp", "log", "exp_moderate", "tanh", "sinh", "cosh")[which]
     f = getattr(fastmath, name)
 
     @njit(fastmath=False, error_model="numpy")

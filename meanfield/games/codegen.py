@@ -26,21 +26,19 @@ BOTH = OWN | OTHER
 
 
 class Dialect(NamedTuple):
-    """How lines are written: coordinates, constants, our functions, a b + c, and up to where exp is `exp_moderate`."""
+    """How lines are written: coordinates, constants, a b + c, our functions and up to where exp is `exp_moderate`."""
 
     own: str = "points[low + i"
     other: str = "nodes[j"
     constant: str = "({})"
-    ours: str = "fastmath.{}"
     fused: str = "fma({}, {}, {})"
+    ours: str = "fastmath.{}"
+    known: frozenset[str] = frozenset({"sin", "cos", "exp", "log", "tanh", "sinh", "cosh", "power"})
     moderate: float = 700.0
 
 
 PROCESSOR = Dialect()
 
-_OURS = {"sin", "cos", "exp", "log"}
-_CALLS = {"abs": "fabs", **{name: name for name in ("sqrt", "sinh", "cosh", "tanh")}}
-_CALLS |= {"asin": "asin", "acos": "acos", "atan": "atan"}
 _ODD, _EVEN = {"sin", "sinh", "tanh", "asin", "atan"}, {"cos", "cosh", "abs"}
 
 
@@ -282,12 +280,13 @@ def _statement(
         return [f"t{i} = -{names[0]}"]
     if op == "sign":
         return [f"t{i} = math.copysign({dialect.constant.format('1.0')}, {names[0]})"]
+    if op == "pow" and isinstance(value, int):
+        return _whole_power(i, names[0], value)
     if op == "pow":
-        power = dialect.constant.format(repr(value))
-        return _whole_power(i, names[0], value) if isinstance(value, int) else [f"t{i} = {names[0]} ** {power}"]
-    if op in _OURS:
-        return [f"t{i} = {dialect.ours.format('exp_moderate' if mild else op)}({names[0]})"]
-    return [f"t{i} = math.{_CALLS[op]}({names[0]})"]
+        op, names = "power", [names[0], dialect.constant.format(repr(value))]
+    if op in dialect.known:
+        return [f"t{i} = {dialect.ours.format('exp_moderate' if mild else op)}({', '.join(names)})"]
+    return [f"t{i} = math.{dict(abs='fabs', power='pow').get(op, op)}({', '.join(names)})"]
 
 
 def _whole_power(i: int, base: str, n: int) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # raise when the meaning of generated source changes
 SHARED = 48 * 1024  # bytes that the threads of a block share on every device
-DOUBLE = Dialect(own="points[own", ours="math.{}", fused="{} * {} + {}", moderate=0.0)
+DOUBLE = Dialect(own="points[own", fused="{} * {} + {}", known=frozenset(), moderate=0.0)
 SINGLE = DOUBLE._replace(constant="F({})")
 
 

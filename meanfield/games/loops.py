@@ -7,9 +7,8 @@ given from outside would be read number by number, for its index might count fro
 
 In single precision the inner loop alone is single, twice as many pairs at a time; what depends on one player alone
 is computed in double precision and rounded once. Sums run over SHORT pairs in single precision and then go on in
-double, so that their rounding does not grow with the number of particles. Where a pair asks for a function of the
-C library, which is called for one number after the other, nothing is gained (measured: 1.01 times as fast); such
-formulas are refused.
+double, so that their rounding does not grow with the number of particles. Formulas that ask a pair for a function
+that has no single form here are refused: nothing would be gained (1.01 times as fast through the C library).
 """
 
 from __future__ import annotations
@@ -26,11 +25,13 @@ from meanfield.games.codegen import PROCESSOR, Dialect, Parts, Split, name, part
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 5  # raise when the meaning of generated source changes
+FORMAT = 6  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 SHORT = 64  # the opponent's points in one single-precision sum
-SINGLE = Dialect(constant="F({})", ours="fastmath.{}32", moderate=80.0)
-_SLOW = re.compile(r"math\.(sinh|cosh|tanh|asin|acos|atan)\(|\*\*")
+SINGLE = Dialect(
+    constant="F({})", ours="fastmath.{}32", known=frozenset({"sin", "cos", "exp", "log", "tanh"}), moderate=80.0
+)
+_SLOW = re.compile(r"\bmath\.(sinh|cosh|asin|acos|atan|pow)\(")
 
 
 def kernel(game: Expression, p: int, roots: Sequence[int]) -> Callable[..., Any] | None:
@@ -99,10 +100,10 @@ def _source(
     if dialect is SINGLE:
         inner = parts(game, p, graph, pairs, dialect=SINGLE).inner
         if slow := _SLOW.search("\n".join(inner)):
+            what = "a broken power" if slow[1] == "pow" else slow[1]
             raise ValueError(
-                f'precision="float32" gains nothing for {game.name[:60]}: {slow[1] or "a broken power"} of both '
-                "players together is computed for one pair after the other (measured: 1.01 times as fast); leave "
-                'precision at "float64"'
+                f'precision="float32" gains nothing for {game.name[:60]}: {what} of both players together has no form '
+                'in single precision here; leave precision at "float64"'
             )
     mine, other = split[: len(roots)], split[len(roots) :]
     return _module(_Loop(graph, mine, other, wide, inner, SIGNS[p], dialect is SINGLE))
