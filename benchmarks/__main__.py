@@ -2,8 +2,8 @@
 
 All contestants of a row run in turn, round after round, one thread each, by processor time; the ratio is
 that of a peer's time to ours in the same round, its median and quartiles over rounds. Peers that are not
-installed are named and left out. The mean-field engines have a race of their own, to equal errors
-(`benchmarks.mean_field`), which follows with --densities.
+installed are named and left out. Solvers of equation (7) are tuned first, each to the same error
+(`benchmarks.mean_field`). At the end come start-up times, of processes of their own.
 """
 # ruff: noqa: E402  (threads are limited before numpy is loaded)
 
@@ -16,15 +16,16 @@ import platform
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import generators, particles, transport
+from benchmarks import generators, mean_field, particles, startup, transport
 from benchmarks.race import Raced, Row, peaks, race
 
-SHOWN = ("numpy", "scipy", "numba", "torch", "jax", "POT", "pysdot")
+SHOWN = ("numpy", "scipy", "numba", "torch", "jax", "POT", "sdot", "diffrax", "shenfun", "dedalus", "FiPy", "py-pde")
 
 
 def versions() -> dict[str, str]:
@@ -46,9 +47,10 @@ def record(raced: Raced, peak: dict[str, float]) -> list[dict[str, Any]]:
         out.append(
             {"row": row.name, "contestant": name, "unit": row.unit, "least_ns": least / row.units * 1e9,
              "median_ns": median / row.units * 1e9, "ratio": middle, "ratio_quartiles": [low, high],
-             "first_s": raced.first[name], "target": row.target if name == row.against else None,
+             "target": row.target if name == raced.against else None,
              "of_dgemm": row.flops / median / peak["dgemm"] if row.flops else None,
-             "of_stream": row.bytes / median / peak["stream"] if row.bytes else None, "rounds": len(seconds)}
+             "of_stream": row.bytes / median / peak["stream"] if row.bytes else None, "rounds": len(seconds),
+             **raced.about[name]}
         )  # fmt: skip
     return out
 
@@ -61,9 +63,17 @@ def show(entries: list[dict[str, Any]]) -> None:
         goal = "" if e["target"] is None else f"{e['target']:g}"
         print(
             f"| {e['row']} | {e['contestant']} | {_time(e['median_ns'])} / {e['unit']} "
-            f"| {e['ratio']:.2f} ({low:.2f}-{high:.2f}) | {goal} | {share} | {e['first_s']:.2f} |",
+            f"| {e['ratio']:.2f} ({low:.2f}-{high:.2f}) | {goal} | {share or _setting(e)} | {e['first_s']:.2f} |",
             flush=True,
         )
+
+
+def _setting(e: dict[str, Any]) -> str:
+    """How a tuned contestant was run and what error that gave."""
+    if "setting" not in e:
+        return ""
+    said = ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in e["setting"].items())
+    return f"error {e['error']:.1e}{'' if e['reached'] else ', NOT REACHED'}: {said}"
 
 
 def _time(ns: float) -> str:
@@ -74,62 +84,78 @@ def _time(ns: float) -> str:
 
 
 def draw(entries: list[dict[str, Any]], path: Path) -> None:
-    """Ratios of all peers to ours, quartiles as bars, targets as marks."""
+    """Ratios of all peers to ours, quartiles as bars, targets as marks; a block a row."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    peers = [e for e in entries if e["ratio"] != 1.0][::-1]
-    figure, axes = plt.subplots(figsize=(8, 0.28 * len(peers) + 1), layout="constrained")
-    for i, e in enumerate(peers):
-        low, high = e["ratio_quartiles"]
-        axes.plot([low, high], [i, i], color="C0", lw=3, alpha=0.5)
-        axes.plot(e["ratio"], i, "o", color="C0", ms=4)
+    lines: list[dict[str, Any] | str] = []
+    for e in entries:
+        if not any(d["row"] == e["row"] for d in lines if isinstance(d, dict)):
+            lines.append(e["row"])
+        if e["ratio"] != 1.0:
+            lines.append(e)
+    figure, axes = plt.subplots(figsize=(8, 0.17 * len(lines) + 0.8), layout="constrained")
+    for i, line in enumerate(lines):
+        if isinstance(line, str):
+            axes.axhspan(i - 0.5, i + 0.5, color="0.93", lw=0)
+            continue
+        e = line
+        colour = "C2" if e["contestant"].startswith("meanfield") else "C0" if e.get("reached", True) else "C3"
+        axes.plot(e["ratio_quartiles"], [i, i], color=colour, lw=3, alpha=0.5)
+        axes.plot(e["ratio"], i, "o" if e.get("reached", True) else "x", color=colour, ms=4)
         if e["target"] is not None:
-            axes.plot(e["target"], i, "|", color="k", ms=10)
-    axes.set_yticks(range(len(peers)), [f"{e['row']}: {e['contestant']}" for e in peers], fontsize=7)
+            axes.plot(e["target"], i, "|", color="k", ms=9, mew=1.5)
+    names = [line if isinstance(line, str) else line["contestant"] for line in lines]
+    axes.set_yticks(range(len(lines)), names, fontsize=6.5)
+    for name, label in zip(lines, axes.get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if isinstance(name, str) else "normal")
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
     axes.axvline(1, color="0.6", lw=0.8)
+    axes.grid(axis="x", color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
     axes.set_xscale("log")
-    axes.set_xlabel("time of the peer / time of meanfield (| the target)")
+    axes.set_xlabel("time / time of meanfield (| the target; green: others of ours; x: the error was not reached)")
     figure.savefig(path, dpi=150)
+
+
+def rows(words: list[str] | None, apart: bool) -> list[Row]:
+    """All rows, or those whose name holds one of the words; without the mean field where it is left out."""
+    found = [*particles.rows(), *generators.rows(), *transport.rows(), *(() if apart else mean_field.rows())]
+    return [r for r in found if words is None or any(w in r.name for w in words)]
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--rows", nargs="*", default=None, help="only rows whose name holds one of these")
-    parser.add_argument("--densities", action="store_true", help="the mean-field engines after the rest")
+    parser.add_argument("--rows", nargs="*", default=None, help="only rows whose name holds one of these; no start-up")
+    parser.add_argument("--no-densities", action="store_true", help="without solvers of (7)")
+    parser.add_argument("--no-startup", action="store_true", help="without start-up times")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args(arguments)
-    chosen: list[Row] = [
-        r
-        for r in (*particles.rows(), *generators.rows(), *transport.rows())
-        if options.rows is None or any(w in r.name for w in options.rows)
-    ]
     peak = peaks()
     print(
         f"one thread: dgemm {peak['dgemm'] / 1e9:.1f} Gflop/s, stream {peak['stream'] / 1e9:.1f} GB/s; {versions()}\n"
     )
-    print("| row | contestant | time | ratio (quartiles) | target | of the peak | first call s |")
+    print("| row | contestant | time | ratio (quartiles) | target | of the peak, or error and setting | first call s |")
     print("|---|---|---|---|---|---|---|")
     entries: list[dict[str, Any]] = []
-    for row in chosen:
+    for row in rows(options.rows, options.no_densities):
         raced = race(row, options.rounds)
         entries += record(raced, peak)
         show(entries[-len(raced.seconds) :])
         for line in raced.missing:
             print(f"left out: {line}")
+    starts = startup.table() if options.rows is None and not options.no_startup else []
     options.out.mkdir(parents=True, exist_ok=True)
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    content = {"machine": machine, "peaks": peak, "versions": versions(), "rows": entries}
+    content = {"machine": machine, "peaks": peak, "versions": versions(), "rows": entries, "starts": starts,
+               "reference_gaps": mean_field.gaps(entries)}  # fmt: skip
     (options.out / "benchmarks.json").write_text(json.dumps(content, indent=1))
     draw(entries, options.out / "benchmarks.png")
     print(f"\nwritten to {options.out}")
-    if options.densities:
-        from benchmarks import mean_field
-
-        mean_field.main(["--out", str(options.out / "mean_field.json")])
 
 
 if __name__ == "__main__":

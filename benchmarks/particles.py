@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -83,21 +84,16 @@ def _polynomials() -> Iterator[Row]:
                 target = (
                     100.0 if n == 1000 else {"L-DA": (35.0, 80.0), "WFR-DA": (45.0, 100.0)}[short]["ab".index(kind)]
                 )
-                ready = {
-                    "meanfield": steps(game, flow, n, 20 if n == 100 else 2),
-                    "PyTorch autograd": _repeated(
-                        lambda g=game, k=kind, m=n, r=reacts: torch_peers.sphere_step(g, k, m, r), 20 if n == 100 else 2
-                    ),
-                    "JAX": lambda g=game, k=kind, m=n, r=reacts: jax_peers.sphere_step(
-                        g, k, m, r, 20 if m == 100 else 2
-                    ),
-                    "PyTorch moments": _repeated(
-                        lambda g=game, k=kind, m=n, r=reacts: torch_peers.sphere_step(g, k, m, r, True),
-                        20 if n == 100 else 2,
-                    ),
-                    "numpy features": _repeated(numpy_steps(game, reacts, n), 20 if n == 100 else 2),
+                times = 20 if n == 100 else 2
+                step = partial(torch_peers.sphere_step, game, kind, n, reacts)
+                ready: dict[str, Callable[[], Work]] = {
+                    "meanfield": steps(game, flow, n, times),
+                    "PyTorch autograd": _repeated(step, times),
+                    "JAX": partial(jax_peers.sphere_step, game, kind, n, reacts, times),
+                    "PyTorch moments": _repeated(partial(step, True), times),
+                    "numpy features": _repeated(numpy_steps(game, reacts, n), times),
                 }
-                units = 20.0 if n == 100 else 2.0
+                units = float(times)
                 # The product with S of player x in l_a; all else (noise, passes) is not counted.
                 yield Row(
                     f"{short}, l_{kind}, n={n}, d=50", "step", units, ready, target, "PyTorch autograd",
@@ -154,9 +150,9 @@ def _trigonometric() -> Iterator[Row]:
     for modes in (4, 16):
         n = 1_000_000
         game = trigonometric([((k,), (-k,), 1.0 / k**2, 0.0) for k in range(1, modes + 1)])
-        ready = {
+        ready: dict[str, Callable[[], Work]] = {
             "meanfield": steps(game, Langevin(10.0), n),
-            "PyTorch features": lambda m=modes: torch_peers.trigonometric_step(m, 1_000_000),
+            "PyTorch features": partial(torch_peers.trigonometric_step, modes, n),
             "numpy features": numpy_steps(game, False, n),
         }
         # Both players' points are read twice and written once.

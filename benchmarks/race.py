@@ -12,6 +12,7 @@ import numpy as np
 
 Work = Callable[[], Any]
 LEAST = 0.05  # seconds a measurement: shorter work is repeated within it
+LONG, LONGEST = 1.0, 5.0  # seconds from which on work runs in three rounds, and in one
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Row:
     """Named work; `ready` makes each contestant's function, or raises ImportError where its package is missing.
 
     The first contestant is ours. `units` is what one call does, `flops` and `bytes` what that needs at least.
+    `target` is the ratio wanted of the contestant `against`; without one, of the fastest that is not ours.
     """
 
     name: str
@@ -33,18 +35,29 @@ class Row:
 
 @dataclass
 class Raced:
-    """Seconds a call of every contestant, round by round, and what the first call took (compilation)."""
+    """Seconds a call of every contestant, round by round, and what its work says about itself.
+
+    `about` holds at least `first_s`: what the first call took (compilation).
+    """
 
     row: Row
-    first: dict[str, float] = field(default_factory=dict)
+    about: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     def ratio(self, name: str) -> tuple[float, float, float]:
         """Median and quartiles, over rounds, of a contestant's time by ours of the same round."""
-        ours = next(iter(self.row.ready))
-        low, middle, high = np.percentile(np.divide(self.seconds[name], self.seconds[ours]), [25, 50, 75])
+        theirs = self.seconds[name]
+        ours = self.seconds[next(iter(self.row.ready))][: len(theirs)]
+        low, middle, high = np.percentile(np.divide(theirs, ours), [25, 50, 75])
         return float(middle), float(low), float(high)
+
+    @property
+    def against(self) -> str:
+        """The contestant that the target is about."""
+        others = [n for n in self.seconds if not n.startswith("meanfield") and self.about[n].get("reached", True)]
+        fastest = min(others, key=lambda n: float(np.median(self.seconds[n])), default="")
+        return self.row.against or fastest
 
 
 def clock(work: Work, repeat: int) -> float:
@@ -56,18 +69,24 @@ def clock(work: Work, repeat: int) -> float:
 
 def race(row: Row, rounds: int) -> Raced:
     """All contestants in turn, `rounds` times, so that whatever else the machine does falls on all alike."""
-    raced, works = Raced(row), {}
+    raced, works, repeat = Raced(row), {}, {}
     for name, ready in row.ready.items():
         try:
-            works[name] = ready()
+            work = ready()
         except ImportError as error:
             raced.missing.append(f"{name}: {error}")
             continue
-        raced.first[name] = clock(works[name], 1)
-    repeat = {n: max(1, math.ceil(LEAST / max(clock(w, 1), 1e-7))) for n, w in works.items()}
-    for _ in range(rounds):
+        first = clock(work, 1)
+        once = clock(work, 1) if first < LONG else first
+        works[name], repeat[name] = work, max(1, math.ceil(LEAST / max(once, 1e-7)))
+        raced.about[name] = {"first_s": first, **getattr(work, "about", {})}
+        raced.seconds[name] = [first] if first > LONGEST and "setting" in raced.about[name] else []
+    for done in range(rounds):
         for name, work in works.items():
-            raced.seconds.setdefault(name, []).append(clock(work, repeat[name]))
+            held = raced.seconds[name]
+            if held and held[0] > (LONGEST if done < 3 else LONG):
+                continue
+            held.append(clock(work, repeat[name]))
     return raced
 
 
