@@ -2,7 +2,6 @@
 
 from meanfield.metrics.energy import free_energy, gibbs_measures, kl, regularised_nikaido_isoda
 from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError, nikaido_isoda
-from meanfield.metrics.sobolev import sliced_w2_squared
 from meanfield.metrics.wasserstein import Transport, prepare, w2, w2_details, w2_squared
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "nikaido_isoda",
     "prepare",
     "regularised_nikaido_isoda",
-    "sliced_w2_squared",
     "w2",
     "w2_details",
     "w2_squared",

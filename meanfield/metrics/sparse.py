@@ -28,7 +28,7 @@ class Plan:
     """An optimal plan: masses (E,) from x_i to y_j along pairs (tails, heads), and its prices.
 
     value: its cost; lower: what the prices u (n,), v (m,) prove; residual: the sum of the marginals' errors;
-    largest: the largest cost on the tree. rounds, pivots: how much work it was.
+    largest: the largest cost on the tree.
     """
 
     tails: Index
@@ -40,8 +40,6 @@ class Plan:
     lower: float
     residual: float
     largest: float
-    rounds: int
-    pivots: int
 
 
 def kind_of(manifold: Manifold, metric: str) -> tuple[int, float]:
@@ -121,8 +119,9 @@ class Basis:
         at = self.partners()[self.n :]
         return self.price[self.n :].copy(), gradients(self.a.x, self.b.x, at, self.kind, self.period)
 
-    def optimise(self, keys: Index, tolerance: float) -> tuple[int, float]:
-        """Pivots over arcs i m + j until none gains more than the tolerance, relative to the largest cost or price."""
+    def optimise(self, keys: Index, tolerance: float) -> float:
+        """Pivots over arcs i m + j until none gains more than the tolerance, relative to the largest cost or price;
+        the least gain that this is."""
         from meanfield.metrics.costs import arc_costs
         from meanfield.metrics.network import simplex
 
@@ -137,7 +136,7 @@ class Basis:
         if pivots < 0:
             raise NotConverged(f"sparse transport: {limit} pivots were not enough")
         self.reprice()
-        return int(pivots), least
+        return least
 
 
 def cheapest_arcs(
@@ -175,7 +174,7 @@ def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, In
         north_west(a.counted, b.counted, parent, flow)
         return Basis(a, b, kind, period, parent, flow), np.arange(n * m)
     (a_groups, a_starts), (b_groups, b_starts) = grouped(a), grouped(b)
-    coarse, _, _, _ = solved(a_groups, b_groups, kind, period, 1e-9, COARSE_ROUNDS)
+    coarse, _ = solved(a_groups, b_groups, kind, period, 1e-9, COARSE_ROUNDS)
     # The groups' prices carried over to the members, and the cheapest arcs by them.
     value, at = cheapest_arcs(b.x, a_groups, *coarse.sender_prices(), kind, period, 1)
     G = gradients(a_groups.x, b.x, at[:, 0], kind, period)
@@ -193,22 +192,19 @@ def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, In
     return basis, np.unique(np.concatenate(keys))
 
 
-def solved(
-    a: Atoms, b: Atoms, kind: int, period: float, tolerance: float, most: int
-) -> tuple[Basis, Array | None, int, int]:
+def solved(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float, most: int) -> tuple[Basis, Array | None]:
     """A basis, optimal among all arcs when u_i = min_j (c_ij - v_j) comes with it; else `most` rounds were too few."""
     basis, keys = first_basis(a, b, kind, period)
-    rows, pivots = np.arange(len(a.x))[:, None], 0
-    for round_ in range(most):
-        more, least = basis.optimise(keys, tolerance)
-        pivots += more
+    rows = np.arange(len(a.x))[:, None]
+    for _ in range(most):
+        least = basis.optimise(keys, tolerance)
         u = basis.price[: len(a.x)]
         found, at = cheapest_arcs(a.x, b, *basis.receiver_prices(), kind, period, 4, u + least)
         new = (at >= 0) & (found < u[:, None] - 8 * least)
         if not new.any():
-            return basis, np.minimum(found[:, 0], u), round_ + 1, pivots
+            return basis, np.minimum(found[:, 0], u)
         keys = np.union1d(keys, (rows * len(b.x) + at)[new])
-    return basis, None, most, pivots
+    return basis, None
 
 
 def sparse_transport(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float = 2e-15) -> Plan:
@@ -217,15 +213,15 @@ def sparse_transport(a: Atoms, b: Atoms, kind: int, period: float, tolerance: fl
     tolerance: how much cheaper than its prices an arc must be to enter, relative to the largest cost or price. Raises
     NotConverged when the arcs, or the pivots, do not come to an end.
     """
-    basis, u, rounds, pivots = solved(a, b, kind, period, tolerance, ROUNDS)
+    basis, u = solved(a, b, kind, period, tolerance, ROUNDS)
     if u is None:
         raise NotConverged(
             f"sparse transport of {len(a.x)} against {len(b.x)} atoms: arcs cheaper than their prices remain"
         )
-    return finished(basis, u, rounds, pivots)
+    return finished(basis, u)
 
 
-def finished(basis: Basis, u: Array, rounds: int, pivots: int) -> Plan:
+def finished(basis: Basis, u: Array) -> Plan:
     a, b, n = basis.a, basis.b, basis.n
     tails, heads = basis.pairs()
     masses = basis.flow[:-1] / WHOLE
@@ -236,7 +232,7 @@ def finished(basis: Basis, u: Array, rounds: int, pivots: int) -> Plan:
     sent = masses > 0
     return Plan(
         a.order[tails[sent]], b.order[heads[sent]], masses[sent], _back(u, a.order), _back(v, b.order), value,
-        float(u @ p + v @ q), float(residual), float(basis.toll.max()), rounds, pivots,
+        float(u @ p + v @ q), float(residual), float(basis.toll.max()),
     )  # fmt: skip
 
 
