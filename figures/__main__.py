@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
+from figures.store import stored
+
 FIGURES = ("figure1", "oscillator", "second_game")
 
 
@@ -29,11 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make(name: str, quick: bool, out: Path) -> bool:
-    """One figure: its data unless they are there, its picture. Whether it worked."""
+    """One figure: its data unless they are there, its picture from these alone. Whether it worked."""
     figure, clock = import_module(f"figures.{name}"), perf_counter()
     print(f"{name}: data ...", flush=True)
     try:
-        path = figure.data(quick, out)
+        settings = figure.settings(quick)
+        path = stored(out / f"{name}.npz", settings, lambda: figure.compute(settings))
         computed = perf_counter() - clock
         picture = figure.draw(path)
     except Exception:

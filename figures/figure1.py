@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, save_png, settings_of, stored
+from figures.store import load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
 from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled
@@ -25,7 +25,6 @@ COLORS = (ORANGE, BLUE, GREEN)
 KINDS = ("a", "b")
 LEAST = 1e-15  # errors below this are rounding
 SHOWN = 1e-7  # and below this they are not drawn
-TITLE = "figure 1"
 
 
 def settings(quick: bool) -> dict[str, Any]:
@@ -49,12 +48,6 @@ def settings(quick: bool) -> dict[str, Any]:
         "long": 20.0 if quick else 50.0,
         "saves": 20,
     }
-
-
-def data(quick: bool, out: Path = Path("results")) -> Path:
-    """The file of the figure's data, computed if it is missing or was made with other settings."""
-    s = settings(quick)
-    return stored(out / "figure1.npz", s, lambda: compute(s))
 
 
 def flow_of(method: str, s: dict[str, Any], beta: float | None = None) -> mf.Flow:

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, pack, save_png, stored, unpack
+from figures.store import load, pack, save_png, unpack
 from meanfield.plotting.comparison import draw_distances, draw_rate
 from meanfield.plotting.measures import draw_space_time
 from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
 
 BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04
 BINS = 128
-TITLE = "oscillator"
 
 
 def settings(quick: bool) -> dict[str, Any]:
@@ -40,12 +39,6 @@ def settings(quick: bool) -> dict[str, Any]:
         "compare_step": 1e-2,
         "compare_saves": 10 if quick else 20,
     }
-
-
-def data(quick: bool, out: Path = Path("results")) -> Path:
-    """The file of the figure's data, computed if it is missing or was made with other settings."""
-    s = settings(quick)
-    return stored(out / "oscillator.npz", s, lambda: compute(s))
 
 
 def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, pack, save_png, stored, unpack
+from figures.store import load, pack, save_png, unpack
 from meanfield.plotting.comparison import draw_distances, draw_errors, draw_rate
 from meanfield.plotting.style import new_figure, styled
 
@@ -20,7 +20,6 @@ FLOWS = {
     "langevin": (mf.Langevin(beta=10.0), r"Langevin, $\beta = 10$"),
     "wfr": (mf.WassersteinFisherRao(gamma=1.0, alpha=1.0), r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$"),
 }
-TITLE = "second game"
 
 
 def settings(quick: bool) -> dict[str, Any]:
@@ -34,12 +33,6 @@ def settings(quick: bool) -> dict[str, Any]:
         "sizes": [100, 1000, 10_000, 100_000],
         "replicas": [60, 40, 24, 12] if quick else [1000, 400, 200, 100],
     }
-
-
-def data(quick: bool, out: Path = Path("results")) -> Path:
-    """The file of the figure's data, computed if it is missing or was made with other settings."""
-    s = settings(quick)
-    return stored(out / "second_game.npz", s, lambda: compute(s))
 
 
 def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:

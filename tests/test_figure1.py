@@ -9,6 +9,7 @@ import numpy as np
 import meanfield as mf
 from figures import figure1
 from figures.store import load, stored
+from tests.test_figures import forbid
 
 SMALL = {
     **figure1.settings(True), "dims": [2, 6], "sizes": [20, 30], "games": 2, "time": 2.0, "step": 1e-2, "one_dim": 3,
@@ -27,12 +28,7 @@ def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(tmp_path: Any,
     np.testing.assert_array_equal(exact[:, :, :, 0], held["by_dimension"][:, :, 0, :, 0])
     mirror, _, wfr = np.log(held["by_dimension"]).mean(axis=(-3, -1))[0]
     assert wfr[1] < mirror[1] - 1  # transport keeps working in dimension 6, where mirror descent does not
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("a picture is drawn from stored data; it must not run anything")
-
-    for name in ("simulate", "nash", "NikaidoIsoda"):
-        monkeypatch.setattr(mf, name, refuse)
+    forbid(monkeypatch, "simulate", "nash", "NikaidoIsoda")
     assert figure1.draw(path).read_bytes().startswith(b"\x89PNG")
 
 

@@ -58,16 +58,16 @@ def test_the_orbit_is_that_of_the_means_of_sines() -> None:
     assert np.allclose(oscillator.orbit(run), [exact], rtol=0, atol=1e-15)
 
 
-def forbid(monkeypatch: Any) -> None:
+def forbid(monkeypatch: Any, *names: str) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a picture is drawn from stored data; it must not run anything")
 
-    for name in ("solve", "simulate", "compare", "gibbs"):
-        monkeypatch.setattr(mf, name, refuse, raising=False)
+    for name in names:
+        monkeypatch.setattr(mf, name, refuse)
 
 
 def test_pictures_are_drawn_from_stored_data_alone(tmp_path: Any, monkeypatch: Any) -> None:
-    forbid(monkeypatch)
+    forbid(monkeypatch, "solve", "simulate", "compare", "gibbs")
     angle = np.linspace(0, 6, 9)
     masses = np.full((9, 16), 1 / 16)
     arrays = {
@@ -90,17 +90,17 @@ def test_quick_and_full_data_are_told_apart(name: str) -> None:
 
 
 def test_one_failing_figure_fails_the_command_but_not_the_others(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
-    def fail(quick: bool, out: Any) -> Any:
+    def fail(settings: Any) -> Any:
         raise ValueError("no data today")
 
-    monkeypatch.setattr(oscillator, "data", fail)
-    monkeypatch.setattr(second_game, "data", lambda quick, out: out / f"quick={quick}")
-    monkeypatch.setattr(second_game, "draw", lambda path: path.with_suffix(".png"))
+    monkeypatch.setattr(oscillator, "compute", fail)
+    monkeypatch.setattr(second_game, "compute", lambda settings: {"replicas": np.array(settings["replicas"])})
+    monkeypatch.setattr(second_game, "draw", lambda path: path.with_suffix(f".{load(path)['replicas'][0]}"))
     assert main(["oscillator", "second_game", "--quick", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "no data today" in told.err and "failed: oscillator" in told.err
-    assert "quick=True.png" in told.out
-    assert main(["second_game", "--out", str(tmp_path)]) == 0
+    assert "second_game.60" in told.out
+    assert main(["second_game", "--out", str(tmp_path)]) == 0 and "second_game.1000" in capsys.readouterr().out
 
 
 def test_fields_of_comparisons_are_those_that_pictures_need() -> None:
