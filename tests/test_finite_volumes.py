@@ -5,7 +5,6 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 from scipy.optimize import root
 
 from meanfield.checks import UnderResolved
@@ -20,7 +19,7 @@ from meanfield.meshes import Mesh, mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
 from tests.flat_problems import Pairs
-from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, started, wavy
+from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, pseudospectral, started, wavy
 
 # the same with 0.6 sin x + 0.2 cos 2y, whose Gibbs point is nowhere uniform
 TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
@@ -33,27 +32,11 @@ SCHEMES |= {f"order {p}": (partial(started, Staggered, order=p), w) for p, w in 
 every = pytest.mark.parametrize("scheme", SCHEMES)
 
 
-def spectral(game, beta, size, until, start=wavy):
-    """Nodal densities by Fourier collocation and DOP853: shares only the loss with the engine."""
-    d, axes = game.X.d, tuple(range(1, game.X.d + 1))
-    grid = np.stack(np.meshgrid(*[np.arange(size) * 2 * np.pi / size] * d, indexing="ij"), -1).reshape(-1, d)
-    kernel = game.loss(grid, grid) * (2 * np.pi / size) ** d
-    k = np.fft.fftfreq(size, 1 / size) * (np.abs(np.fft.fftfreq(size)) < 0.5)
-    waves = [1j * k.reshape([-1 if a == b else 1 for b in range(d)]) for a in range(d)]
-
-    def field(_, flat):
-        rho = flat.reshape(2, -1)
-        costs = np.stack([kernel @ rho[1], -(kernel.T @ rho[0])]).reshape((2,) + (size,) * d)
-        rho = rho.reshape(costs.shape)
-        at, slope = np.fft.fftn(rho, axes=axes), np.fft.fftn(costs, axes=axes)
-        out = np.zeros_like(at)
-        for w in waves:
-            out += w * np.fft.fftn(rho * np.fft.ifftn(w * slope, axes=axes).real, axes=axes) + w**2 * at / beta
-        return np.fft.ifftn(out, axes=axes).real.ravel()
-
-    first = start(grid)
-    first = np.tile(first / (first.sum() * (2 * np.pi / size) ** d), 2)
-    return solve_ivp(field, (0, until), first, method="DOP853", rtol=1e-10, atol=1e-12).y[:, -1].reshape(2, -1)
+def spectral(game, beta, size, until):
+    """Nodal densities of both players by another method."""
+    on = mesh(game.X, size)
+    start = wavy(on.nodes)
+    return pseudospectral(lambda x, y: game.loss(x[:, 0], y[0]), (on, on), (start, start), beta, (1.0, 1.0), until)
 
 
 @cache
@@ -178,7 +161,7 @@ def test_order_two_in_space_on_the_circle(weights):
 
 @pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
 def test_order_two_in_space_on_the_torus(weights):
-    reference, errors = spectral(TORUS, 3.0, 16, 0.5).reshape(2, 16, 16), []
+    reference, errors = np.reshape(spectral(TORUS, 3.0, 16, 0.5), (2, 16, 16)), []
     for cells in (16, 32, 64):
         run = moved(TORUS, 3.0, until=0.5, cells=cells, tol=1e-5, weights=weights)
         every = cells // 16

@@ -4,9 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
-from benchmarks.problems import CIRCLE, TORUS
 from meanfield.checks import UnderResolved
 from meanfield.flows import Langevin
 from meanfield.games.lowrank import trigonometric
@@ -15,39 +13,7 @@ from meanfield.measures import Measure
 from meanfield.meshes import mesh
 from meanfield.start import Start, concentrated
 from tests.galerkin_runs import BUMPS, OSCILLATOR, engine, nodal_error, run
-
-
-def pseudospectral(loss, grids, starts, beta, gamma, time):
-    """Another method: nodal values, V by quadrature of the loss itself, derivatives by FFT, scipy's DOP853."""
-    shapes, periods = [g.shape for g in grids], [g.manifold.period for g in grids]
-    kernel = loss(grids[0].nodes[:, None, :], grids[1].nodes[None, :, :])
-    waves = []
-    for shape, period in zip(shapes, periods, strict=True):
-        k = [2 * np.pi / period * np.fft.fftfreq(n, 1 / n) * (2 * np.abs(np.fft.fftfreq(n)) < 1) for n in shape]
-        waves.append(np.meshgrid(*k, indexing="ij"))
-
-    def slope(p, f):
-        hat = np.fft.fftn(f.reshape(shapes[p]))
-        return [np.fft.ifftn(1j * k * hat).real for k in waves[p]]
-
-    sizes = [int(np.prod(s)) for s in shapes]
-
-    def rhs(_, state):
-        mu = np.split(state, [sizes[0]])
-        costs = (kernel @ (mu[1] * grids[1].volumes), -kernel.T @ (mu[0] * grids[0].volumes))
-        out = []
-        for p in range(2):
-            flux = [
-                mu[p].reshape(shapes[p]) * du + dm / beta
-                for du, dm in zip(slope(p, costs[p]), slope(p, mu[p]), strict=True)
-            ]
-            out.append(gamma[p] * sum(slope(p, f)[a] for a, f in enumerate(flux)).ravel())
-        return np.concatenate(out)
-
-    first = [s / (s @ g.volumes) for s, g in zip(starts, grids, strict=True)]
-    done = solve_ivp(rhs, (0, time), np.concatenate(first), method="DOP853", rtol=1e-10, atol=1e-12)
-    assert done.success
-    return np.split(done.y[:, -1], [sizes[0]])
+from tests.langevin_runs import CIRCLE, WAVY, pseudospectral, wavy
 
 
 def distance_to(e, reference):
@@ -59,7 +25,7 @@ def distance_to(e, reference):
 
 def test_agrees_with_a_pseudospectral_solver_on_the_circle():
     grid = mesh(Torus(1), 65)
-    start = CIRCLE.density(grid.nodes)
+    start = wavy(grid.nodes)
 
     def loss(x, y):
         x, y = x[..., 0], y[..., 0]
@@ -67,7 +33,7 @@ def test_agrees_with_a_pseudospectral_solver_on_the_circle():
 
     gamma = (1.0, 0.6)
     other = pseudospectral(loss, (grid, grid), (start, start), 5.0, gamma, 1.0)
-    e = run(CIRCLE.game, Langevin(5.0, gamma), CIRCLE.start, 1.0, (65, 65), tol=1e-10)
+    e = run(CIRCLE, Langevin(5.0, gamma), WAVY, 1.0, (65, 65), tol=1e-10)
     assert distance_to(e, other) < 1e-8
     # The two players differ, so that a player's drift taken for the other's would be seen.
     assert np.abs(other[0] - other[1]).max() > 0.1
@@ -96,24 +62,15 @@ def test_circle_against_a_torus_of_another_period():
     assert distance_to(e, other) < 1e-8
 
 
-def test_the_benchmarks_terms_are_their_formula():
-    rng = np.random.default_rng(0)
-    x, y = rng.random((5, 2)) * 6, rng.random((7, 2)) * 6
-    (x1, x2), (y1, y2) = x.T[:, :, None], y.T[:, None, :]
-    exact = np.cos(x1 - y1) + 0.7 * np.cos(x2 - y2) + 0.5 * np.sin(2 * x1 + x2) * np.cos(y1)
-    exact = exact + 0.3 * np.cos(3 * y2) + 0.4 * np.cos(x1 - x2) * np.sin(y1 + y2)
-    assert np.abs(TORUS.game.loss(x, y) - exact).max() < 1e-13
-
-
 # -- convergence -------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 def test_convergence_is_exponential_in_the_modes():
-    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (192, 192), step=0.01)
+    reference = run(CIRCLE, Langevin(10.0), WAVY, 2.0, (192, 192), step=0.01)
     counts = np.array([25, 33, 41, 49, 57, 65])
     errors = np.array(
-        [nodal_error(run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (n, n), step=0.01), reference) for n in counts]
+        [nodal_error(run(CIRCLE, Langevin(10.0), WAVY, 2.0, (n, n), step=0.01), reference) for n in counts]
     )
     assert errors[-1] < 3e-6 < 1e-2 < errors[0]
     rates = -np.diff(np.log(errors)) / np.diff(counts)
@@ -122,17 +79,17 @@ def test_convergence_is_exponential_in_the_modes():
 
 
 def test_order_four_in_time():
-    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=1 / 2560)
+    reference = run(CIRCLE, Langevin(10.0), WAVY, 1.0, step=1 / 2560)
     steps = 1.0 / np.array([20, 40, 80, 160])
-    errors = [nodal_error(run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=h), reference) for h in steps]
+    errors = [nodal_error(run(CIRCLE, Langevin(10.0), WAVY, 1.0, step=h), reference) for h in steps]
     order = np.polyfit(np.log(steps), np.log(errors), 1)[0]
     assert 3.8 < order < 4.3
 
 
 @pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-8])
 def test_controlled_step_and_free_modes_meet_the_tolerance(tol):
-    reference = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 5.0, (192, 192), step=0.005)
-    e = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 5.0, (None, None), tol=tol)
+    reference = run(CIRCLE, Langevin(10.0), WAVY, 5.0, (192, 192), step=0.005)
+    e = run(CIRCLE, Langevin(10.0), WAVY, 5.0, (None, None), tol=tol)
     assert tol / 1000 < nodal_error(e, reference) < tol
 
 
@@ -215,23 +172,6 @@ def test_separable_game_tends_to_its_gibbs_densities():
         assert 0.5 * np.abs(mu.masses - gibbs / gibbs.sum()).sum() < 1e-9
 
 
-def test_the_oscillator_keeps_its_orbit():
-    """Over [20, 60] the norm of (E sin x, E sin y) stays in [0.8737, 1.0136]; the period is 4.0343."""
-    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (128, 128), tol=1e-6)
-    one = [int(np.flatnonzero(e.wave_numbers(p)[:, 0] == 1)[0]) for p in (0, 1)]
-    times = np.linspace(20, 60, 4001)
-    orbit = []
-    for t in times:
-        e.advance(t)
-        orbit.append([-e.modes(p)[one[p]].imag for p in (0, 1)])
-    x, y = np.array(orbit).T
-    norm = np.hypot(x, y)
-    assert (round(norm.min(), 4), round(norm.max(), 4)) == (0.8737, 1.0136)
-    up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
-    crossings = times[up] - x[up] * (times[up + 1] - times[up]) / (x[up + 1] - x[up])
-    assert abs(np.diff(crossings).mean() - 4.0343) < 2e-4
-
-
 # -- symmetries --------------------------------------------------------------------------------
 
 TERMS = [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]
@@ -267,6 +207,6 @@ def test_period_is_a_unit_of_length():
 
 
 def test_gamma_is_a_unit_of_time():
-    one = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, step=0.05)
-    two = run(CIRCLE.game, Langevin(10.0, gamma=4.0), CIRCLE.start, 0.25, step=0.0125)
+    one = run(CIRCLE, Langevin(10.0), WAVY, 1.0, step=0.05)
+    two = run(CIRCLE, Langevin(10.0, gamma=4.0), WAVY, 0.25, step=0.0125)
     assert max(np.abs(one.modes(p) - two.modes(p)).max() for p in (0, 1)) < 1e-13

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 
-from benchmarks.problems import CIRCLE
 from meanfield.checks import UnderResolved
 from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
@@ -14,25 +13,26 @@ from meanfield.measures import Measure
 from meanfield.meshes import mesh
 from meanfield.start import Start
 from tests.galerkin_runs import BUMPS, OSCILLATOR, engine, nodal_error, run
+from tests.langevin_runs import CIRCLE, WAVY, wavy
 
 
 def test_first_measures_are_the_start():
-    e = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (65, 96))
+    e = engine(CIRCLE, Langevin(10.0), WAVY, (65, 96))
     x, y = e.measures()
     assert (len(x), len(y)) == (65, 96)
-    same = engine(CIRCLE.game, Langevin(10.0), CIRCLE.start, (mesh(Torus(1), 65), 96))
+    same = engine(CIRCLE, Langevin(10.0), WAVY, (mesh(Torus(1), 65), 96))
     assert np.array_equal(same.modes(0), e.modes(0))
-    assert np.abs(x.values - CIRCLE.density(x.points)).max() < 1e-14
+    assert np.abs(x.values - wavy(x.points) / (2 * np.pi)).max() < 1e-14
     atoms = Start(Measure([[1.0], [2.0]], None, Torus(1)), "uniform")
-    x, _ = engine(CIRCLE.game, Langevin(10.0), atoms, (64, 64)).measures()
+    x, _ = engine(CIRCLE, Langevin(10.0), atoms, (64, 64)).measures()
     assert np.sum(x.masses > 0) == 2
 
 
 def test_a_density_start_is_carried_to_other_cells():
-    coarse = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 1.0, (96, 96), tol=1e-10)
+    coarse = run(CIRCLE, Langevin(10.0), WAVY, 1.0, (96, 96), tol=1e-10)
     x, y = coarse.measures()
-    fine = run(CIRCLE.game, Langevin(10.0), Start(x, y), 1.0, (128, 160), tol=1e-10)
-    through = run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 2.0, (160, 160), tol=1e-10)
+    fine = run(CIRCLE, Langevin(10.0), Start(x, y), 1.0, (128, 160), tol=1e-10)
+    through = run(CIRCLE, Langevin(10.0), WAVY, 2.0, (160, 160), tol=1e-10)
     assert nodal_error(fine, through) < 1e-9
 
 
@@ -57,7 +57,7 @@ def test_a_resolved_run_is_silent():
 
 def test_an_unstable_step_is_refused():
     with pytest.raises(ValueError, match="smaller step"):
-        run(CIRCLE.game, Langevin(10.0), CIRCLE.start, 50.0, (128, 128), step=0.5)
+        run(CIRCLE, Langevin(10.0), WAVY, 50.0, (128, 128), step=0.5)
 
 
 def _responding():

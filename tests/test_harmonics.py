@@ -18,9 +18,10 @@ from meanfield.flows import Flow, Langevin, Wasserstein, WassersteinFisherRao
 from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
 from meanfield.manifolds import Sphere
 from meanfield.measures import Measure
-from meanfield.meshes import Mesh, mesh
+from meanfield.meshes import mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
+from validation.common import quadrature_mesh
 
 # Runs of low degree are meant where errors are measured; that they warn is tested by itself.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
@@ -115,8 +116,6 @@ def test_a_game_of_heights_is_a_game_on_an_interval():
 
 def test_heat_decays_by_degree():
     game = mf.games.free(S2, S2)
-    if default_engine(game, Langevin(1.0)) != "harmonics":
-        game = polynomial_from(0, np.zeros((3, 3)), 0, 0, 0, 0)
     first = lambda p: 1 + 0.3 * p[:, 0] + 2 * p[:, 0] * p[:, 1] * p[:, 2]  # noqa: E731
     run = moved(game, (3.0, 6.0), until=0.7, start=Start(first, first), gamma=(1.0, 2.0), step=0.7)
     x = random_points(40)
@@ -137,38 +136,11 @@ def test_bilinear_games_spiral_about_the_uniform_laws():
     np.testing.assert_allclose(means, exact, atol=1e-4 * eps)
 
 
-def gauss(n):
-    """The Gauss-Legendre points as a mesh: sums over it are exact integrals of smooth functions."""
-    points, weights = spherical.quadrature(n)
-    empty = np.empty((0, 2), dtype=np.int64)
-    return Mesh(S2, points, weights, empty, np.empty(0), np.empty((0, 3)))
-
-
-def leading_rate(game, beta, point):
-    """Slowest decay of (7) linearised at the fixed point: differences of the engine's own velocity."""
-    run = engine(game, beta, cells=10, start=Start("uniform", "uniform"))
-    from meanfield.density import etd, sphere_etd
-
-    laws = [spherical.of_atoms(m.points, m.masses, 10)[spherical.drifts(10).order] for m in (point.x, point.y)]
-    n = len(laws[0])
-
-    def velocity(c):
-        run._works[0][etd.STATE, 0], run._works[1][etd.STATE, 0] = c[:n], c[n:]
-        sphere_etd.rhs(*run._players, *run._works, etd.STATE, etd.N2)
-        drift = [run._works[p][etd.N2, 0] + run._players[p][0] * c[p * n : (p + 1) * n] for p in (0, 1)]
-        return np.concatenate(drift)
-
-    base, h = np.concatenate(laws), 1e-6
-    J = np.stack([(velocity(base + h * e) - velocity(base - h * e)) / (2 * h) for e in np.eye(2 * n)], 1)
-    rates = np.linalg.eigvals(J).real
-    return -np.sort(rates)[-3]  # the two masses do not decay
-
-
 @pytest.mark.parametrize(("kind", "beta"), [("a", 0.5), ("b", 0.5)])
 def test_the_papers_games_come_within_1e_10_of_the_gibbs_point(kind, beta):
-    game, nodes = polynomial(kind), gauss(32)
+    game, nodes = polynomial(kind), quadrature_mesh(32)
     point = mf.gibbs(game, beta, cells=(nodes, nodes))
-    rate = leading_rate(game, beta, point)
+    rate = mf.stability(game, beta, (mesh(S2, 642), mesh(S2, 642))).rate
     until = np.log(1e11) / rate
     run = engine(game, beta, start=Start(concentrated((0, 0, 1.0), 1.0), concentrated((1.0, 0, 0), 1.0)), cells=22)
     gaps = []
@@ -188,7 +160,7 @@ def test_the_papers_games_come_within_1e_10_of_the_gibbs_point(kind, beta):
 
 
 def test_the_gibbs_point_stays():
-    nodes = gauss(40)
+    nodes = quadrature_mesh(40)
     point = mf.gibbs(GAME, 3.0, cells=(nodes, nodes))
     start = Start(*(Measure(nodes.nodes, law.masses, S2) for law in (point.x, point.y)))
     still = moved(beta=3.0, start=start, cells=26, until=5.0)

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 
 import meanfield as mf
+from benchmarks.problems import PROBLEMS
 from meanfield.games.lowrank import LowRank
 
 games = mf.games
@@ -253,6 +254,13 @@ def test_benchmarks_are_named_and_start_from_positive_densities():
             assert (law.density(points) > 0).all()
     with pytest.raises(ValueError, match="circle, torus, sphere"):
         games.benchmark("plane")
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_the_problems_that_are_timed_are_these(problem):
+    game = games.benchmark(problem.name)
+    x, y = random_pairs(game)
+    np.testing.assert_allclose(problem.game.loss(x, y), game.loss(x, y), atol=1e-13)
 
 
 def test_a_gap_lost_in_rounding_is_not_given():
