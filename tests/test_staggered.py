@@ -20,6 +20,7 @@ from meanfield.measures import Measure
 from meanfield.meshes import Mesh, mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
+from tests.galerkin_runs import nodal_error
 from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, started, wavy
 
 ORDERS = (4, 6, 8)
@@ -32,16 +33,6 @@ def modes(game, beta, cells, until):
     made = Galerkin(game, Langevin(beta), Start(wavy, wavy).laws(game.X, game.Y), (cells, cells), tol=1e-11)
     made.advance(until)
     return made
-
-
-def error(run, exact):
-    """L1 error of nodal densities against a Galerkin run's values there."""
-    found = []
-    for p, grid in enumerate(run.meshes):
-        wave = np.exp(1j * grid.nodes @ exact.wave_numbers(p).T)
-        density = (2 * (wave @ exact.modes(p)).real - 1) / grid.manifold.volume
-        found.append(np.abs(run.nodal(p) - density) @ grid.volumes)
-    return max(found)
 
 
 # -- the differences -----------------------------------------------------------------------------
@@ -117,7 +108,7 @@ def test_exponential_is_scipys(duration):
 )
 def test_orders_in_space_on_the_circle(order, sizes, low, high):
     exact = modes(CIRCLE, 10.0, 192, 0.5)
-    errors = [error(moved(cells=n, until=0.5, tol=1e-11, order=order), exact) for n in sizes]
+    errors = [nodal_error(moved(cells=n, until=0.5, tol=1e-11, order=order), exact) for n in sizes]
     assert low < -fitted_order(sizes, errors) < high
     assert errors[-1] < {4: 1e-4, 6: 2e-6, 8: 3e-8}[order]
 
@@ -128,7 +119,7 @@ def test_orders_in_space_on_the_circle(order, sizes, low, high):
 )
 def test_orders_in_space_on_the_torus(order, sizes, low, high):
     exact = modes(TORUS, 3.0, 40, 0.3)
-    errors = [error(moved(TORUS, 3.0, cells=n, until=0.3, tol=1e-8, order=order), exact) for n in sizes]
+    errors = [nodal_error(moved(TORUS, 3.0, cells=n, until=0.3, tol=1e-8, order=order), exact) for n in sizes]
     assert low < -fitted_order(sizes, errors) < high
 
 
@@ -143,7 +134,7 @@ def test_step_control_reaches_its_tolerance():
 
 @pytest.mark.parametrize(("game", "beta", "cells"), [(CIRCLE, 5.0, 128), (TORUS, 3.0, 64)], ids=["circle", "torus"])
 def test_agrees_with_galerkin_to_1e_8(game, beta, cells):
-    assert error(moved(game, beta, cells=cells, until=0.4, tol=1e-9), modes(game, beta, cells, 0.4)) < 1e-8
+    assert nodal_error(moved(game, beta, cells=cells, until=0.4, tol=1e-9), modes(game, beta, cells, 0.4)) < 1e-8
 
 
 def test_coupled_gibbs_state_stays():
@@ -179,12 +170,14 @@ def test_general_losses_agree_with_finite_volumes_and_converge():
     laws = Start(wavy, wavy).laws(game.X, game.Y)
     fine = moved(game, 5.0, cells=128, until=0.5, tol=1e-9)
     same = moved(game, 5.0, cells=96, until=0.5, tol=1e-9)
-    assert max(np.abs(fine.nodal(p)[::4] - same.nodal(p)[::3]).max() for p in (0, 1)) < 1e-7
+    (a, b), (c, d) = fine.measures(), same.measures()
+    assert max(np.abs(a.values[::4] - c.values[::3]).max(), np.abs(b.values[::4] - d.values[::3]).max()) < 1e-7
     errors = []
     for n in (32, 64, 128):
         run = FiniteVolumes(game, Langevin(5.0), laws, (n, n), tol=1e-7, weights="sg")
         run.advance(0.5)
-        errors.append(max(np.abs(run.measures()[p].values - fine.nodal(p)[:: 128 // n]).mean() for p in (0, 1)))
+        pairs = zip(run.measures(), (a, b), strict=True)
+        errors.append(max(np.abs(m.values - exact.values[:: 128 // n]).mean() for m, exact in pairs))
     assert -2.1 < fitted_order((32, 64, 128), errors) < -1.9
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real
+from meanfield.checks import UnderResolved, real
 from meanfield.density.coupling import Coupling, both, probe
 from meanfield.density.finite_volumes import Cells, FiniteVolumes, check_flow
 from meanfield.density.inputs import mesh_for
@@ -84,10 +84,6 @@ class Staggered(FiniteVolumes):
     def measures(self) -> tuple[Density, Density]:
         """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
         return both(lambda p: density_on(self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}"))
-
-    def nodal(self, p: int) -> Array:
-        """Player p's density at the nodes of its grid (N,), of any sign."""
-        return self.masses[p] / self.meshes[p].volumes
 
 
 def _grid(mesh: Mesh, order: int) -> Mesh:
