@@ -141,19 +141,25 @@ def main(arguments: list[str] | None = None) -> None:
     )
     print("| row | contestant | time | ratio (quartiles) | target | of the peak, or error and setting | first call s |")
     print("|---|---|---|---|---|---|---|")
-    entries: list[dict[str, Any]] = []
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    content: dict[str, Any] = {"machine": machine, "peaks": peak, "versions": versions(), "rows": [], "starts": []}
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    def keep() -> None:
+        (options.out / "benchmarks.json").write_text(json.dumps(content, indent=1))
+
+    entries = content["rows"]
     for row in rows(options.rows, options.no_densities):
         raced = race(row, options.rounds)
         entries += record(raced, peak)
+        keep()
         show(entries[-len(raced.seconds) :])
         for line in raced.missing:
             print(f"left out: {line}")
-    starts = startup.table() if options.rows is None and not options.no_startup else []
-    options.out.mkdir(parents=True, exist_ok=True)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    content = {"machine": machine, "peaks": peak, "versions": versions(), "rows": entries, "starts": starts,
-               "reference_gaps": mean_field.gaps(entries)}  # fmt: skip
-    (options.out / "benchmarks.json").write_text(json.dumps(content, indent=1))
+    if options.rows is None and not options.no_startup:
+        content["starts"] = startup.table()
+    content["reference_gaps"] = mean_field.gaps(entries)
+    keep()
     draw(entries, options.out / "benchmarks.png")
     print(f"\nwritten to {options.out}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 Work = Callable[[], Any]
 LEAST = 0.05  # seconds a measurement: shorter work is repeated within it
-LONG, LONGEST = 1.0, 5.0  # seconds from which on work runs in three rounds, and in one
+LONG, LONGEST = 1.0, 5.0  # seconds from which on work runs in three rounds, and once
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ def race(row: Row, rounds: int) -> Raced:
         except ImportError as error:
             raced.missing.append(f"{name}: {error}")
             continue
-        first = clock(work, 1)
+        known: float = getattr(work, "seconds", 0.0)  # of a run while it was tuned
+        first = known if known > LONGEST else clock(work, 1)
         once = clock(work, 1) if first < LONG else first
         works[name], repeat[name] = work, max(1, math.ceil(LEAST / max(once, 1e-7)))
         raced.about[name] = {"first_s": first, **getattr(work, "about", {})}
-        raced.seconds[name] = [first] if first > LONGEST and "setting" in raced.about[name] else []
+        raced.seconds[name] = [known] if known > LONGEST else []
     for done in range(rounds):
         for name, work in works.items():
             held = raced.seconds[name]
-            if held and held[0] > (LONGEST if done < 3 else LONG):
-                continue
-            held.append(clock(work, repeat[name]))
+            if not held or held[0] <= (LONG if done >= 3 else LONGEST):
+                held.append(clock(work, repeat[name]))
     return raced
 
 

@@ -54,7 +54,7 @@ def _torus(n: int, cells: int = 64) -> Row:
 
         def solve() -> float:
             problem = OtProblem(SumOfDiracs(points), image, periodicity=True)
-            return float(problem.solve(Iterative(tol=TOLERANCE)).cost.raw)
+            return float(problem.solve(Iterative(tol=TOLERANCE)).cost)
 
         assert abs(solve() / ours()() - 1) < 1e-8
         return solve
