@@ -101,7 +101,7 @@ def test_features_by_multiplication_are_cosines_and_sines(modes, period):
     (s, _) = place(game, mf.Start(), (40, 4), "iid", 0, 0)
     r = kernels.scratch(me, s)
     wave = 2 * np.pi / period
-    features(me.sphere, me.matrix, wave, me.modes, me.top, s.x[0], r.P, r.v[0])
+    features(me.sphere, me.matrix, period, me.modes, me.top, s.x[0], r.P, r.v[0])
     top = max(abs(k) for mode in modes for k in mode)
     bound = (top / 4 + 4) * 4e-16 if me.top[0] >= 0 else 3e-16 + top * 2e-15
     J = len(me.modes)

@@ -218,7 +218,7 @@ def test_wrapping_at_the_seam(period):
     game = trigonometric([((1,), (1,), 1.0, 0.0)], X=Torus(1, period), Y=Torus(1, period))
     me = player(game, 0, mf.Wasserstein().x, 0.1, 0, 0, 1)
     wrapped = x[None].copy()
-    settle(me, wrapped, np.empty(len(x)))
+    settle(me.sphere, me.period, wrapped, np.empty(len(x)))
     assert wrapped.min() >= 0 and wrapped.max() < period
     gap = game.X.distance(wrapped.T, x[:, None])
     assert gap.max() < 1e-12 * period * 1000

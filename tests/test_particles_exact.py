@@ -39,7 +39,7 @@ class OneStep:
         y = state(other, np.full(2, -np.log(2)), np.zeros(2))
         self.y, self.r = y, kernels.scratch(self.me[0], self.s)
         room = kernels.scratch(self.me[1], y)
-        kernels.moments(self.me[1], y, room)
+        kernels.moments(self.me[1].sphere, self.me[1], y, room)
         lowrank.apply(self.me[0].map, room.m, self.r.c)
 
     def rows(self):
@@ -53,13 +53,14 @@ class OneStep:
 
     def kick(self, z):
         v = self.noise(z)
-        scale = kernels.kick_scale(self.me[0], v.shape[1])
-        for b in range(len(v)):
-            kernels.geodesic(self.me[0], self.s.x[b], scale, v[b], self.r.t, self.r.u)
-            kernels.settle(self.me[0], self.s.x[b], self.r.t)
+        me = self.me[0]
+        scale = kernels.kick_scale(me.sphere, me.variance, v.shape[1])
+        for x, z in zip(self.s.x, v, strict=True):
+            kernels.geodesic(me.sphere, x, scale, z, self.r.t, self.r.u)
+            kernels.settle(me.sphere, me.period, x, self.r.t)
 
     def push(self, at, part):
-        kernels.moments(self.me[0], at, self.r)
+        kernels.moments(self.me[0].sphere, self.me[0], at, self.r)
         lowrank.push(self.me[0], at, self.s if part == 1.0 else self.m, part, 0.0, 0, self.r)
 
     def strang(self, z1, z2):
@@ -72,14 +73,15 @@ class OneStep:
 
     def euler(self, z):
         v = self.noise(z)
-        kernels.moments(self.me[0], self.s, self.r)
-        kernels.aim(self.me[0], self.r.c, self.r)
-        for b in range(len(v)):
-            r = self.r._replace(Z=v[b])
-            kernels.fresh(self.me[0], self.s.x, b, r)
-            kernels.block_forces(self.me[0], self.s.x[b], r.v[kernels.held(b, r)], r.c, False, r)
-            kernels.velocity(self.me[0], 1.0, kernels.noise_of(self.me[0], True), self.s.x[b], r)
-            kernels.block_move(self.me[0], 1.0, self.s, b, r)
+        me, r = self.me[0], self.r
+        kernels.moments(me.sphere, me, self.s, r)
+        kernels.aim(me.sphere, me.matrix, r.c, r.A)
+        for x, z in zip(self.s.x, v, strict=True):
+            kernels.features(me.sphere, me.matrix, me.period, me.modes, me.top, x, r.P, r.v[0])
+            kernels.block_forces(me.sphere, x, r.v[0], r.c, False, r.A, r.UG)
+            kernels.velocity(me.sphere, me.transport, np.sqrt(me.variance), x, r.UG, z, r.t)
+            x += z
+            kernels.settle(me.sphere, me.period, x, r.t)
         return self.rows()[: self.n]
 
 

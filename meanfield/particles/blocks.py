@@ -81,7 +81,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
             modes, top = tabulated(basis.modes)
     return Player(
         p,
-        sphere,
+        (True,) if sphere else (),
         0.0 if sphere else float(manifold.period),
         np.ascontiguousarray(matrix, dtype=np.float64),
         modes,
@@ -94,7 +94,7 @@ def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int,
         np.uint64(seed),
         replica,
         refine,
-        True if spherical(game) else None,
+        (True,) if spherical(game) else (),
     )
 
 

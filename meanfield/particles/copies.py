@@ -11,6 +11,7 @@ the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) i
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +33,6 @@ from meanfield.particles.kernels import (
     copy,
     kick,
     moments,
-    noise_of,
     scratch,
 )
 from meanfield.particles.plan import Plan, check_flow, check_memory, make_plan
@@ -177,7 +177,7 @@ class _Copies(_Run):
             shift = pairwise.push(me, m, s, *self._costs(p, m, row), 1.0, 0.0, k, r)
             kick(me, s, 2 * k + 1, r)
         else:
-            shift = pairwise.push(me, s, s, *self._costs(p, s, row), 1.0, noise_of(me, True), k, r)
+            shift = pairwise.push(me, s, s, *self._costs(p, s, row), 1.0, math.sqrt(me.variance), k, r)
         return float(shift + (me.reaction * self.drive.means[p][row] if me.reaction > 0 else 0.0))
 
     def _costs(self, p: int, s: State, row: int) -> tuple[Array, Array]:
@@ -195,7 +195,7 @@ class _Copies(_Run):
         found = []
         for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
             r, U, G = scratch(me, s), np.empty_like(s.w), np.empty_like(s.x)
-            moments(me, s, r)  # for the features that it leaves
+            moments(me.sphere, me, s, r)  # for the features that it leaves
             r.c[:] = self.frame.coefficients(p, self.drive.coefficients[p][row])
             lowrank.push(me, s, State(G, U, s.w, s.sums), 0.0, 0.0, 0, r)
             found.append((U, G))
@@ -212,7 +212,7 @@ class _Copies(_Run):
         return made
 
 
-@kernel(counted=False)
+@kernel
 def march(second_order: bool, me: Player, s: State, m: State, r: Scratch, C: Array, means: Array, first: int) -> float:
     """Steps first, first + 1, ... of one player in given costs, in place: coefficients C (steps, K).
 
@@ -229,11 +229,11 @@ def march(second_order: bool, me: Player, s: State, m: State, r: Scratch, C: Arr
         for stage in range(2 if second_order else 1):
             at = m if stage == 1 else s
             to = m if second_order and stage == 0 else s
-            moments(me, at, r)  # for the features that it leaves
+            moments(me.sphere, me, at, r)  # for the features that it leaves
             for i in range(C.shape[1]):
                 r.c[i] = C[j, i]
             part = 0.5 if second_order and stage == 0 else 1.0
-            shift = lowrank.push(me, at, to, part, noise_of(me, not second_order), k, r)
+            shift = lowrank.push(me, at, to, part, 0.0 if second_order else math.sqrt(me.variance), k, r)
         grown += shift + me.reaction * means[j]
         if second_order:
             kick(me, s, 2 * k + 1, r)

@@ -7,14 +7,22 @@ is below (m/4 + 4) 4e-16, that of rounding the phase w m x itself being m x 1e-1
 
 from __future__ import annotations
 
+import math
+
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.product import TILE, product, times
 
+# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and branches on the length of
+# an argument that are not taken are left out.
+Flag = tuple[()] | tuple[bool]
 
-@kernel(counted=False)
-def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array, x: Array, P: Array, F: Array) -> None:
+
+@kernel
+def features(
+    sphere: Flag, matrix: Array, period: float, modes: Array, top: Array, x: Array, P: Array, F: Array
+) -> None:
     """F (2J, lanes): cosines, then sines of the modes at a block x (a, lanes); F = S x on a sphere.
 
     P (rows, lanes) is room for the powers up to top (a,). Without room for them the modes are a ladder
@@ -22,7 +30,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
     then every phase is taken by itself.
     """
     apart()
-    if sphere:
+    if len(sphere) > 0:
         if len(matrix) > 1:
             product(matrix, x, F)
             return
@@ -30,6 +38,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
             for i in range(x.shape[1]):
                 F[k, i] = matrix[0, k] * x[k, i]
         return
+    wave = 2 * math.pi / period
     J = len(modes)  # 0 * J below is no literal, for which `powers` would be compiled once more
     if len(P) == 0 and top[0] >= 0:
         powers(wave, modes[0, 0], J, x[0], F)
@@ -55,7 +64,7 @@ def features(sphere: bool, matrix: Array, wave: float, modes: Array, top: Array,
             base += 2 * rows
 
 
-@kernel(counted=False)
+@kernel
 def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     """Cosine and sine of waves_j . x for a block x (a, lanes)."""
     for i in range(len(c)):
@@ -65,7 +74,7 @@ def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
         s[i], c[i] = sincos(phase)
 
 
-@kernel(counted=False)
+@kernel
 def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
     """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their sines."""
     apart()
@@ -86,7 +95,7 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
 
 
 # Sums over lanes may be reordered, or they would run one addition at a time.
-@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def add_means(F: Array, w: Array, m: Array) -> None:
     """m (K,) += F w for F (K, lanes), four rows at a time."""
     apart()
@@ -110,7 +119,7 @@ def add_means(F: Array, w: Array, m: Array) -> None:
         m[k] += p
 
 
-@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def add_squares(x: Array, w: Array, m: Array) -> None:
     """m (d,) += means of the squares of the coordinates of a block x (d, lanes)."""
     for k in range(len(x)):
@@ -120,7 +129,7 @@ def add_squares(x: Array, w: Array, m: Array) -> None:
         m[k] += total
 
 
-@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def dot(u: Array, v: Array) -> float:
     """sum of u v."""
     total = 0.0

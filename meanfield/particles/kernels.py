@@ -15,7 +15,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.features import add_means, add_squares, dot, features
+from meanfield.particles.features import Flag, add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
 from meanfield.particles.product import product
 from meanfield.particles.singles import singles
@@ -28,7 +28,7 @@ class Player(NamedTuple):
     """What does not change for a player: manifold, features, the game's map, rates times dt, noise."""
 
     number: int
-    sphere: bool
+    sphere: Flag
     period: float
     matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere, (1, d) where it is diagonal
     modes: Array  # (J, d) whole numbers, the wave vectors over 2 pi / period; empty on a sphere
@@ -41,7 +41,7 @@ class Player(NamedTuple):
     seed: np.uint64
     replica: int
     refine: int
-    single: bool | None  # True where the noise is that of `singles`, None where it is that of `noise`
+    single: Flag  # whether the noise is that of `singles` or that of `noise`
 
 
 class Scratch(NamedTuple):
@@ -67,38 +67,19 @@ class State(NamedTuple):
     sums: Array
 
 
-@kernel(counted=False)
-def held(b: int, r: Scratch) -> int:
-    """Where in r.v the features of block b stand."""
-    return b if len(r.v) > 1 else 0
-
-
-@kernel(counted=False)
-def fresh(me: Player, x: Array, b: int, r: Scratch) -> None:
-    """Features of block b in r.v."""
-    wave = 0.0 if me.sphere else 2 * math.pi / me.period
-    features(me.sphere, me.matrix, wave, me.modes, me.top, x[b], r.P, r.v[held(b, r)])
-
-
-@kernel(counted=False)
-def recall(me: Player, x: Array, b: int, r: Scratch) -> None:
-    """`fresh` where there is no room to keep the features of all blocks."""
-    if len(r.v) < len(x):
-        fresh(me, x, b, r)
-
-
-@kernel(counted=False)
-def moments(me: Player, s: State, r: Scratch) -> None:
-    """Feature means of a player in r.m, shape (K,)."""
+@kernel
+def moments(sphere: Flag, me: Player, s: State, r: Scratch) -> None:
+    """Feature means of a player in r.m, shape (K,); the features stay in r.v where there is room for all blocks."""
+    apart()
     d = s.x.shape[1]
     for k in range(len(r.m)):
         r.m[k] = 0.0
     for i in range(len(r.t)):
         r.t[i], r.UG[0, i] = 0.0, 1.0
     for b in range(len(s.x)):
-        x, w, v = s.x[b], s.w[b], r.v[held(b, r)]
-        fresh(me, s.x, b, r)
-        if not me.sphere:
+        x, w, v = s.x[b], s.w[b], r.v[b % len(r.v)]
+        features(sphere, me.matrix, me.period, me.modes, me.top, x, r.P, v)
+        if len(sphere) == 0:
             add_means(v, w, r.m)
             continue
         add_means(x, w, r.m[1 : 1 + d])
@@ -108,37 +89,37 @@ def moments(me: Player, s: State, r: Scratch) -> None:
         for i in range(len(w)):
             r.t[i] += w[i] * r.u[i]
         r.m[0] += dot(w, r.UG[0])
-    if me.sphere:
+    if len(sphere) > 0:
         r.m[1 + 2 * d] = dot(r.t, r.UG[0])
 
 
-@kernel(counted=False)
-def aim(me: Player, c: Array, r: Scratch) -> None:
-    """r.A from the coefficients: on a torus U and the gradient are its product with the features."""
-    if me.sphere:
+@kernel
+def aim(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
+    """A from the coefficients: on a torus U and the gradient are its product with the features."""
+    if len(sphere) > 0:
         return
-    J = len(me.modes)
+    J = len(matrix)
     for j in range(J):
         a, b = c[j], c[J + j]
-        r.A[0, j], r.A[0, J + j] = a, b
-        for k in range(len(r.A) - 1):
-            r.A[1 + k, j], r.A[1 + k, J + j] = me.matrix[j, k] * b, -me.matrix[j, k] * a
+        A[0, j], A[0, J + j] = a, b
+        for k in range(len(A) - 1):
+            A[1 + k, j], A[1 + k, J + j] = matrix[j, k] * b, -matrix[j, k] * a
 
 
-@kernel(counted=False)
-def block_forces(me: Player, x: Array, v: Array, c: Array, costs: bool, r: Scratch) -> None:
-    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in r.UG (1 + a, lanes).
+@kernel
+def block_forces(sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array) -> None:
+    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
 
-    On a sphere the gradient in the space around it, whose normal part falls to `block_move` or `project`.
+    On a sphere the gradient in the space around it, whose normal part falls to `project`.
     """
-    if not me.sphere:
+    if len(sphere) == 0:
         if costs:
-            product(r.A, v, r.UG)
+            product(A, v, UG)
         else:
-            product(r.A[1:], v, r.UG[1:])
+            product(A[1:], v, UG[1:])
         return
     d = len(x)
-    U, G = r.UG[0], r.UG[1:]
+    U, G = UG[0], UG[1:]
     for i in range(len(U)):
         U[i] = c[0]
     for k in range(d):
@@ -150,7 +131,7 @@ def block_forces(me: Player, x: Array, v: Array, c: Array, costs: bool, r: Scrat
                 U[i] = fma(fma(square, x[k, i], fma(quadratic, v[k, i], linear)), x[k, i], U[i])
 
 
-@kernel(counted=False)
+@kernel
 def dots(a: Array, b: Array, out: Array) -> None:
     """out = sums over coordinates of a b, lane by lane."""
     for i in range(len(out)):
@@ -160,7 +141,7 @@ def dots(a: Array, b: Array, out: Array) -> None:
             out[i] = fma(a[k, i], b[k, i], out[i])
 
 
-@kernel(counted=False)
+@kernel
 def project(x: Array, v: Array, t: Array) -> None:
     """v <- v - (x . v) x: tangent vectors of the sphere at a block x (a, lanes)."""
     apart()
@@ -170,11 +151,11 @@ def project(x: Array, v: Array, t: Array) -> None:
             v[k, i] -= t[i] * x[k, i]
 
 
-@kernel(counted=False)
-def settle(me: Player, x: Array, t: Array) -> None:
+@kernel
+def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
     """Bring a block back to its manifold: divide by the norms, or wrap to [0, period)."""
     apart()
-    if me.sphere:
+    if len(sphere) > 0:
         dots(x, x, t)
         for i in range(len(t)):
             t[i] = 1.0 / math.sqrt(t[i])
@@ -182,7 +163,7 @@ def settle(me: Player, x: Array, t: Array) -> None:
             for i in range(x.shape[1]):
                 x[k, i] *= t[i]
         return
-    P = me.period
+    P = period
     for k in range(x.shape[0]):
         for i in range(x.shape[1]):
             y = x[k, i]
@@ -192,63 +173,53 @@ def settle(me: Player, x: Array, t: Array) -> None:
             x[k, i] = y - P if y >= P else y
 
 
-@kernel(counted=False)
-def draw(me: Player, x: Array, b: int, tick: int, Z: Array) -> None:
-    """Standard normals Z (a or more, lanes) in the space around the particles of block b."""
-    drawn(me.single, Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
-
-
-@kernel(counted=False)
-def drawn(
-    single: bool | None, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int
-) -> None:
-    """`draw`; an argument that is None takes the branch out before it is compiled."""
-    if single is None:
+@kernel
+def draw(single: Flag, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int) -> None:
+    """Standard normals Z (a or more, lanes) in the space around the particles from number `first` on."""
+    if len(single) == 0:
         fill(Z, first, tick, number, replica, seed, refine)
     else:
         singles(Z, Z.shape[1], first, tick, number, replica, seed, refine)
 
 
-@kernel(counted=False)
-def velocity(me: Player, part: float, noise: float, x: Array, r: Scratch) -> None:
-    """r.Z <- noise xi - part gamma dt grad U, with xi in r.Z and grad U in r.UG.
+@kernel
+def move(me: Player, part: float, noise: float, tick: int, at: Array, to: State, b: int, r: Scratch) -> None:
+    """x <- x + noise xi - part gamma dt grad U, log w <- log w - part alpha dt U on block b, in place.
 
-    On a sphere the part tangent at x, where the forces were looked at; taken once, for both.
+    Cost and gradient are those in r.UG; the change of x is tangent where they were looked at, `at` (a, lanes). With
+    part 1 and noise sqrt(2 gamma T dt) a step of Algorithms 1 and 2.
     """
-    if me.transport <= 0.0:
-        return
-    speed, G, Z = part * me.transport, r.UG[1:], r.Z
-    if noise > 0.0:
-        for k in range(x.shape[0]):
-            for i in range(x.shape[1]):
-                Z[k, i] = fma(noise, Z[k, i], -speed * G[k, i])
-    else:
-        for k in range(x.shape[0]):
-            for i in range(x.shape[1]):
-                Z[k, i] = -speed * G[k, i]
-    if me.sphere:
-        project(x, Z, r.t)
-
-
-@kernel(counted=False)
-def block_move(me: Player, part: float, to: State, b: int, r: Scratch) -> None:
-    """x <- x + r.Z, log w <- log w - part alpha dt U on block b, in place.
-
-    With part 1 and noise sqrt(2 gamma T dt) in `velocity` a step of Algorithms 1 and 2.
-    """
-    x, logw, U = to.x[b], to.logw[b], r.UG[0]
     if me.transport > 0.0:
+        x = to.x[b]
+        if noise > 0.0:
+            draw(me.single, r.Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+        velocity(me.sphere, part * me.transport, noise, at, r.UG, r.Z, r.t)
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
                 x[k, i] += r.Z[k, i]
-        settle(me, x, r.t)
+        settle(me.sphere, me.period, x, r.t)
     if me.reaction > 0.0:
-        rate = part * me.reaction
+        rate, logw, U = part * me.reaction, to.logw[b], r.UG[0]
         for i in range(len(logw)):
             logw[i] -= rate * U[i]
 
 
-@kernel(counted=False)
+@kernel
+def velocity(sphere: Flag, speed: float, noise: float, x: Array, UG: Array, Z: Array, t: Array) -> None:
+    """Z <- noise Z - speed grad U; on a sphere the part tangent at x, taken once for both."""
+    if noise > 0.0:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                Z[k, i] = fma(noise, Z[k, i], -speed * UG[1 + k, i])
+    else:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                Z[k, i] = -speed * UG[1 + k, i]
+    if len(sphere) > 0:
+        project(x, Z, t)
+
+
+@kernel
 def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """Brownian motion over dt/2 of all blocks, in place, to weak second order.
 
@@ -260,28 +231,30 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """
     if me.variance <= 0.0:
         return
-    scale = kick_scale(me, s.x.shape[1])
+    a, lanes = s.x.shape[1:]
+    scale = kick_scale(me.sphere, me.variance, a)
     for b in range(len(s.x)):
-        x = s.x[b]
-        draw(me, x, b, tick, r.Z)
-        if me.sphere:
-            project(x, r.Z, r.t)
-        geodesic(me, x, scale, r.Z[: len(x)], r.t, r.u)
-        settle(me, x, r.t)
+        draw(me.single, r.Z, b * lanes, tick, me.number, me.replica, me.seed, me.refine)
+        geodesic(me.sphere, s.x[b], scale, r.Z[:a], r.t, r.u)
+        settle(me.sphere, me.period, s.x[b], r.t)
 
 
-@kernel(counted=False)
-def kick_scale(me: Player, a: int) -> float:
+@kernel
+def kick_scale(sphere: Flag, variance: float, a: int) -> float:
     """sqrt(q) (1 - (n - 1) q/12) on S^n, n = a - 1; sqrt(q) on a torus."""
-    q = 0.5 * me.variance
-    return math.sqrt(q) * (1.0 - (a - 2) * q / 12.0 if me.sphere else 1.0)
+    q = 0.5 * variance
+    return math.sqrt(q) * (1.0 if len(sphere) == 0 else 1.0 - (a - 2) * q / 12.0)
 
 
-@kernel(counted=False)
-def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
-    """x <- cos|z| x + sin|z| z/|z| on a sphere, x + z on a torus, for a block; z = scale v, t and u are room."""
+@kernel
+def geodesic(sphere: Flag, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
+    """x <- cos|z| x + sin|z| z/|z| on a sphere, z the part of scale v tangent at x; x + scale v on a torus.
+
+    For a block; t and u are room, and on a sphere v is left tangent.
+    """
     apart()
-    if me.sphere:
+    if len(sphere) > 0:
+        project(x, v, t)
         dots(v, v, t)
         for i in range(len(t)):
             length = scale * math.sqrt(t[i])
@@ -296,7 +269,7 @@ def geodesic(me: Player, x: Array, scale: float, v: Array, t: Array, u: Array) -
             x[k, i] += scale * v[k, i]
 
 
-@kernel(counted=False)
+@kernel
 def reweigh(me: Player, s: State) -> float:
     """Subtract log sum exp from the log-weights, and return it; w = exp(log w)."""
     if me.reaction <= 0.0:
@@ -312,7 +285,7 @@ def reweigh(me: Player, s: State) -> float:
     return shift
 
 
-@kernel(counted=False, fastmath={"nnan", "nsz"})
+@kernel(fastmath={"nnan", "nsz"})
 def largest(logw: Array) -> float:
     """The largest entry; a reduction that may be reordered."""
     top = -math.inf
@@ -322,7 +295,7 @@ def largest(logw: Array) -> float:
     return top
 
 
-@kernel(counted=False)
+@kernel
 def summed(w: Array) -> float:
     """The sum of all entries, in four series, whose order the compiler may not choose."""
     p, q, r, t = 0.0, 0.0, 0.0, 0.0
@@ -335,7 +308,7 @@ def summed(w: Array) -> float:
     return (p + q) + (r + t)
 
 
-@kernel(counted=False)
+@kernel
 def exponentials(logw: Array, top: float, w: Array) -> None:
     """w = exp(log w - top), the one place where weights come from; two arrays, or they would be taken one by one."""
     apart()
@@ -344,7 +317,7 @@ def exponentials(logw: Array, top: float, w: Array) -> None:
             w[b, i] = exp(logw[b, i] - top)
 
 
-@kernel(counted=False)
+@kernel
 def add_weights(me: Player, s: State) -> None:
     """The running sum of weights takes in the state before the step."""
     if me.reaction > 0.0:
@@ -353,7 +326,7 @@ def add_weights(me: Player, s: State) -> None:
                 s.sums[b, i] += s.w[b, i]
 
 
-@kernel(counted=False)
+@kernel
 def copy(s: State, to: State) -> None:
     """The state s into `to`; the running sums are not a part of it."""
     for b in range(s.x.shape[0]):
@@ -365,12 +338,6 @@ def copy(s: State, to: State) -> None:
                 to.x[b, k, i] = s.x[b, k, i]
 
 
-@kernel(counted=False)
-def noise_of(me: Player, noisy: bool) -> float:
-    """The deviation of the noise inside a step: Euler's scheme has it there, Strang's outside."""
-    return math.sqrt(me.variance) if noisy else 0.0
-
-
 def scratch(me: Player, s: State) -> Scratch:
     """Room for the kernels of one player."""
     blocks, d, n = s.x.shape
@@ -379,6 +346,6 @@ def scratch(me: Player, s: State) -> Scratch:
     keep = blocks if me.sphere or blocks * height * n <= KEPT else 1
     ladder = d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    drawn = (d if me.single is None else d + d % 2) * (1 if me.refine == 1 else 2)
+    drawn = (d if not me.single else d + d % 2) * (1 if me.refine == 1 else 2)
     shapes = ((keep, height, n), (powers, n), (1 + d, n), (drawn, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
     return Scratch(*map(np.zeros, shapes))

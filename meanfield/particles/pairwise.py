@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
@@ -13,14 +16,10 @@ from meanfield.particles.kernels import (
     Player,
     Scratch,
     State,
-    add_weights,
-    block_move,
-    draw,
     kick,
-    noise_of,
+    move,
     reweigh,
     scratch,
-    velocity,
 )
 
 Forces = list[tuple[Array, Array]]
@@ -63,13 +62,14 @@ def run(
     """Steps first, ..., first + steps - 1, in place; `lowrank.run` for any game."""
     for k in range(first, first + steps):
         for me, s in zip(players, states, strict=True):
-            add_weights(me, s)
+            if me.reaction > 0.0:
+                np.add(s.sums, s.w, out=s.sums)
         (_strang if second_order else _euler)(game, players, states, counts, k)
 
 
 def _euler(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
     for me, s, (U, G) in zip(players, states, forces(game, states, counts), strict=True):
-        push(me, s, s, U, G, 1.0, noise_of(me, True), k, scratch(me, s))
+        push(me, s, s, U, G, 1.0, math.sqrt(me.variance), k, scratch(me, s))
 
 
 def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, int], k: int) -> None:
@@ -83,7 +83,7 @@ def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, in
         kick(me, s, 2 * k + 1, scratch(me, s))
 
 
-@kernel(counted=False)
+@kernel
 def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int, r: Scratch) -> float:
     """`lowrank.push` along given forces of all blocks."""
     for b in range(len(to.x)):
@@ -91,8 +91,5 @@ def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, nois
             r.UG[0, i] = U[b, i]
             for a in range(G.shape[1]):
                 r.UG[1 + a, i] = G[b, a, i]
-        if noise > 0.0:
-            draw(me, to.x[b], b, k, r.Z)
-        velocity(me, part, noise, at.x[b], r)
-        block_move(me, part, to, b, r)
+        move(me, part, noise, k, at.x[b], to, b, r)
     return reweigh(me, to)

@@ -103,7 +103,7 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-@kernel(counted=False)
+@kernel
 def product(A: Array, F: Array, out: Array) -> None:
     """out = A F for A (r, K), F (K, lanes), lanes a multiple of TILE; all in C order."""
     apart()
@@ -112,7 +112,7 @@ def product(A: Array, F: Array, out: Array) -> None:
             _four(A, F, out, k, i, i)
 
 
-@kernel(counted=False)
+@kernel
 def strip(A: Array, F: Array, i: int, out: Array) -> None:
     """out (r, TILE) = A F[:, i : i + TILE]."""
     for k in range(0, len(A), 5):
@@ -120,7 +120,7 @@ def strip(A: Array, F: Array, i: int, out: Array) -> None:
 
 
 # A sum over columns may be reordered, or it would run one addition at a time.
-@kernel(counted=False, fastmath={"reassoc", "nsz", "contract"})
+@kernel(fastmath={"reassoc", "nsz", "contract"})
 def apply(M: Array, m: Array, out: Array) -> None:
     """out = M m; spelled out, so that no linear algebra library is loaded for a few numbers."""
     apart()

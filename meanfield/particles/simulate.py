@@ -280,7 +280,10 @@ class _Run:
             return pairwise.forces(self.field, self.states, self.plan.particles)
         U = tuple(np.empty_like(s.w) for s in self.states)
         G = tuple(np.empty_like(s.x) for s in self.states)
-        (spheres if self.fused else lowrank).forces(self.players, tuple(self.states), U, G)
+        if self.fused:
+            spheres.forces(self.players, tuple(self.states), U, G)
+        else:
+            lowrank.forces(self.plan.second_order, self.players, tuple(self.states), U, G)
         return list(zip(U, G, strict=True))
 
     def check_step(self) -> None:

@@ -10,6 +10,7 @@ with 4, 1.2 to 1.5 with 8, 1.6 to 1.9 with 16, 2.0 to 2.5 with 32, 2.6 to 2.8 wi
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,13 +26,10 @@ from meanfield.particles.kernels import (
     Player,
     Scratch,
     State,
-    block_move,
     copy,
-    draw,
     kick,
-    noise_of,
+    move,
     scratch,
-    velocity,
 )
 from meanfield.particles.product import apply
 
@@ -86,13 +84,13 @@ def tones(me: Player) -> Tones:
     return Tones(2 * np.pi / me.period, modes, np.zeros(_ROOM, F), np.zeros(2 * K), np.zeros((2, K), F))
 
 
-@kernel(counted=False, fastmath={"reassoc", "nsz"})
+@kernel(fastmath={"reassoc", "nsz"})
 def summed(total: float, more: float) -> float:
     """A sum over lanes, whose order the compiler chooses."""
     return total + more
 
 
-@kernel(counted=False)
+@kernel
 def begin(wave: float, x: Array, B: Array) -> None:
     """Cosines and sines of one to four times the angles of a block x (lanes,), and the turn by four."""
     for i in range(len(x)):
@@ -104,7 +102,7 @@ def begin(wave: float, x: Array, B: Array) -> None:
         B[672 + i], B[784 + i], B[896 + i], B[1008 + i] = f, u, f, u
 
 
-@kernel(counted=False)
+@kernel
 def add_means(t: Tones, x: Array, w: Array) -> None:
     """t.means += the means of all modes over a block x (lanes,) with weights w."""
     apart()
@@ -135,7 +133,7 @@ def add_means(t: Tones, x: Array, w: Array) -> None:
         m[r], m[r + 1], m[r + 2], m[r + 3] = m[r] + p, m[r + 1] + q, m[r + 2] + u, m[r + 3] + v
 
 
-@kernel(counted=False)
+@kernel
 def slope(t: Tones, x: Array, out: Array) -> None:
     """The gradient at a block x (lanes,)."""
     apart()
@@ -165,7 +163,7 @@ def slope(t: Tones, x: Array, out: Array) -> None:
         out[i] = B[1120 + i]
 
 
-@kernel(counted=False)
+@kernel
 def moments(t: Tones, s: State, r: Scratch) -> None:
     """`kernels.moments`."""
     K, J = t.slopes.shape[1], len(t.modes)
@@ -178,7 +176,7 @@ def moments(t: Tones, s: State, r: Scratch) -> None:
         r.m[j], r.m[J + j] = (t.means[k - 1], t.means[K + k - 1]) if k > 0 else (1.0, 0.0)
 
 
-@kernel(counted=False)
+@kernel
 def aim(t: Tones, c: Array) -> None:
     """t.slopes from the coefficients of the cost."""
     J = len(t.modes)
@@ -189,16 +187,13 @@ def aim(t: Tones, c: Array) -> None:
             t.slopes[0, k - 1], t.slopes[1, k - 1] = t.wave * k * c[J + j], -t.wave * k * c[j]
 
 
-@kernel(counted=False)
+@kernel
 def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch, t: Tones) -> None:
     """`lowrank.push` of a player whose weights stay."""
     aim(t, r.c)
     for b in range(len(at.x)):
         slope(t, at.x[b, 0], r.UG[1])
-        if noise > 0.0:
-            draw(me, to.x[b], b, k, r.Z)
-        velocity(me, part, noise, at.x[b], r)
-        block_move(me, part, to, b, r)
+        move(me, part, noise, k, at.x[b], to, b, r)
 
 
 def run(
@@ -211,7 +206,7 @@ def run(
     march(second_order, players, states, halfway, rooms, (tones(players[0]), tones(players[1])), first, first + steps)
 
 
-@kernel(counted=False)
+@kernel
 def march(
     second_order: bool,
     players: tuple[Player, Player],
@@ -246,5 +241,5 @@ def march(
                 apply(one.map, q.m, r.c)
                 apply(two.map, r.m, q.c)
                 part = 0.5 if to_middle else 1.0
-                push(one, at, to, part, noise_of(one, not second_order), k, r, v)
-                push(two, facing, goal, part, noise_of(two, not second_order), k, q, w)
+                push(one, at, to, part, 0.0 if second_order else math.sqrt(one.variance), k, r, v)
+                push(two, facing, goal, part, 0.0 if second_order else math.sqrt(two.variance), k, q, w)
