@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,8 @@ class Trajectory(Result):
         return plot_trajectory(self, **options)
 
 
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+@cache
+def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -94,3 +95,8 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return dict(_versions())

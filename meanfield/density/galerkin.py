@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import UnderResolved, real, whole
+from meanfield.checks import Array, UnderResolved, real, whole
 from meanfield.density import etd
 from meanfield.density.inputs import later
 from meanfield.density.modes import Complex, Index, Modes
@@ -78,6 +78,7 @@ class Galerkin:
         self._rung: int | None = None
         self._counts = np.zeros(2, dtype=np.int64)
         self._worst = np.zeros(2)
+        self._shown: dict[int, tuple[Complex, Array]] = {}
         players = [self._begin(p, cells[p]) for p in (0, 1)]
         self._arrange([m for m, _ in players], [z for _, z in players])
 
@@ -109,7 +110,7 @@ class Galerkin:
             found[f"tail_{player}"] = _tail(modes, z)
             found[f"worst_tail_{player}"] = float(self._worst[p])
             found[f"cells_{player}"] = float(max(modes.nodes))
-            found[f"smallest_{player}"] = float(modes.masses(z, self._grid(p).shape or ()).min())
+            found[f"smallest_{player}"] = float(self._nodal(p).min())
         return found
 
     def state(self) -> dict[str, Any]:
@@ -274,7 +275,15 @@ class Galerkin:
         grid = self._grid(p)
         if self.time == 0.0 and _atoms(self._laws[p]) is not None:
             return self._laws[p].on(grid)  # the modes of atoms do not decay: nodal values mean nothing yet
-        return density_on(self._modes[p].masses(self.modes(p), grid.shape or ()), grid, f"the masses of {'xy'[p]}")
+        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}")
+
+    def _nodal(self, p: int) -> Array:
+        """Nodal value times cell volume; kept, for `measures` and `diagnostics` ask for them in turn."""
+        z = self.modes(p)
+        held = self._shown.get(p)
+        if held is None or not np.array_equal(held[0], z):
+            self._shown[p] = held = z, self._modes[p].masses(z, self._grid(p).shape or ())
+        return held[1]
 
 
 @lru_cache(maxsize=16)

@@ -75,10 +75,8 @@ class Modes:
         nodal values, which has no modes beyond its grid's.
         """
         if isinstance(mu, Density) and mu.mesh.shape is not None:
-            shape = np.array(mu.mesh.shape)
-            held = (2 * np.abs(self.k) < shape).all(axis=1)
-            full = np.fft.fftn(mu.masses.reshape(mu.mesh.shape))
-            return np.where(held, full[tuple((self.k % shape).T)], 0.0)
+            held, there, _ = _places(self, mu.mesh.shape)
+            return np.where(held, np.fft.fftn(mu.masses.reshape(mu.mesh.shape))[there], 0.0)
         turn = 2 * np.pi / self.torus.period
         waves = [
             np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x)) for r, x in zip(self.reach, mu.points.T, strict=True)
@@ -91,8 +89,9 @@ class Modes:
     def masses(self, z: Complex, shape: tuple[int, ...]) -> Array:
         """Nodal value times cell volume on the grid of `shape`, flat, from coefficients z (J,)."""
         full = np.zeros(shape, dtype=complex)
-        full[tuple((-self.k % np.array(shape)).T)] = z.conj()
-        full[tuple((self.k % np.array(shape)).T)] = z
+        _, there, mirrored = _places(self, shape)
+        full[mirrored] = z.conj()
+        full[there] = z
         return np.fft.irfftn(full[..., : shape[-1] // 2 + 1], s=shape, axes=range(len(shape))).ravel()
 
     def onto(self, other: Modes, z: Complex) -> Complex:
@@ -100,6 +99,13 @@ class Modes:
         held = np.zeros(other.span, dtype=complex)
         held[self.k @ other.strides] = z
         return held[other.offsets]
+
+
+@lru_cache(maxsize=16)
+def _places(modes: Modes, shape: tuple[int, ...]) -> tuple[Array, tuple[Index, ...], tuple[Index, ...]]:
+    """Which modes a grid of this shape holds, and where they and their mirror images stand in its transform."""
+    held = (2 * np.abs(modes.k) < np.array(shape)).all(axis=1)
+    return held, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)
 
 
 @lru_cache(maxsize=16)
