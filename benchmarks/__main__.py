@@ -84,41 +84,53 @@ def _time(ns: float) -> str:
 
 
 def draw(entries: list[dict[str, Any]], path: Path) -> None:
-    """Ratios of all peers to ours, quartiles as bars, targets as marks; a block a row."""
+    """Ratios of all peers to ours, a band a row, in two columns of about equal height."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lines: list[dict[str, Any] | str] = []
+    lines: list[tuple[str, dict[str, Any] | None]] = []  # (row, what runs beside ours; None: the row's title)
     for e in entries:
-        if not any(d["row"] == e["row"] for d in lines if isinstance(d, dict)):
-            lines.append(e["row"])
-        if e["ratio"] != 1.0:
-            lines.append(e)
-    figure, axes = plt.subplots(figsize=(8, 0.17 * len(lines) + 0.8), layout="constrained")
-    for i, line in enumerate(lines):
-        if isinstance(line, str):
-            axes.axhspan(i - 0.5, i + 0.5, color="0.93", lw=0)
-            continue
-        e = line
-        colour = "C2" if e["contestant"].startswith("meanfield") else "C0" if e.get("reached", True) else "C3"
-        axes.plot(e["ratio_quartiles"], [i, i], color=colour, lw=3, alpha=0.5)
-        axes.plot(e["ratio"], i, "o" if e.get("reached", True) else "x", color=colour, ms=4)
-        if e["target"] is not None:
-            axes.plot(e["target"], i, "|", color="k", ms=9, mew=1.5)
-    names = [line if isinstance(line, str) else line["contestant"] for line in lines]
-    axes.set_yticks(range(len(lines)), names, fontsize=6.5)
-    for name, label in zip(lines, axes.get_yticklabels(), strict=True):
-        label.set_fontweight("bold" if isinstance(name, str) else "normal")
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.axvline(1, color="0.6", lw=0.8)
-    axes.grid(axis="x", color="0.9", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.set_xscale("log")
-    axes.set_xlabel("time / time of meanfield (| the target; green: others of ours; x: the error was not reached)")
+        if (e["row"], None) not in lines:
+            lines.append((e["row"], None))
+        else:
+            lines.append((e["row"], e))
+    titles = [i for i, (_, e) in enumerate(lines) if e is None]
+    middle = min(titles, key=lambda i: abs(i - len(lines) / 2)) or len(lines)
+    columns = [c for c in (lines[:middle], lines[middle:]) if c]
+    tall = 0.17 * max(map(len, columns)) + 0.8
+    figure, axes = plt.subplots(
+        1, len(columns), figsize=(6.5 * len(columns), tall), layout="constrained", squeeze=False
+    )
+    for ax, column in zip(axes[0], columns, strict=True):
+        _column(ax, column)
+    figure.supxlabel("time / time of meanfield, first solver; | the target; green: others of ours; x: misses the error",
+                     fontsize=9)  # fmt: skip
     figure.savefig(path, dpi=150)
+
+
+def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
+    """Ratios with quartiles as bars, targets as marks."""
+    for i, (row, e) in enumerate(lines):
+        if e is None:
+            ax.axhspan(i - 0.5, i + 0.5, color="0.92", lw=0)
+            ax.text(0.01, i, row, transform=ax.get_yaxis_transform(), fontsize=7.5, fontweight="bold", va="center")
+            continue
+        reached = e.get("reached", True)
+        colour = "C2" if e["contestant"].startswith("meanfield") else "C0" if reached else "C3"
+        ax.plot(e["ratio_quartiles"], [i, i], color=colour, lw=3, alpha=0.5)
+        ax.plot(e["ratio"], i, "o" if reached else "x", color=colour, ms=4)
+        ax.text(1.01, i, f"{e['ratio']:.3g}", transform=ax.get_yaxis_transform(), fontsize=7, va="center")
+        if e["target"] is not None:
+            ax.plot(e["target"], i, "|", color="k", ms=9, mew=1.5)
+    ax.set_yticks(range(len(lines)), ["" if e is None else e["contestant"] for _, e in lines], fontsize=7)
+    ax.set_ylim(len(lines) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.axvline(1, color="0.6", lw=0.8)
+    ax.grid(axis="x", color="0.9", lw=0.6)
+    ax.set_axisbelow(True)
+    ax.set_xscale("log")
 
 
 def rows(words: list[str] | None, apart: bool) -> list[Row]:
