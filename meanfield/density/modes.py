@@ -102,9 +102,9 @@ class Modes:
 
 
 @lru_cache(maxsize=16)
-def _places(modes: Modes, shape: tuple[int, ...]) -> tuple[Array, tuple[Index, ...], tuple[Index, ...]]:
+def _places(modes: Modes, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
     """Which modes a grid of this shape holds, and where they and their mirror images stand in its transform."""
-    held = (2 * np.abs(modes.k) < np.array(shape)).all(axis=1)
+    held = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
     return held, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)
 
 
