@@ -26,7 +26,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -183,6 +183,8 @@ def compute(wanted: list[Task], jobs: int, show: bool | None = None) -> dict[Pat
                     progress.update()
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in active_children():  # else they would finish their parts, for minutes
+                    worker.terminate()
                 raise
     return failed
 
