@@ -6,7 +6,7 @@ import meanfield as mf
 from meanfield.describe import Described, describe, same
 
 CIRCLE = mf.games.oscillator()
-BUMPS = mf.Start(x=mf.concentrated(1.1, 0.04), y=mf.concentrated(0.0, 0.04))
+BUMPS = CIRCLE.answers["start"]
 LANGEVIN, WFR = mf.Langevin(25.0), mf.WassersteinFisherRao(1.0, 1.0)
 
 

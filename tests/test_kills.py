@@ -24,6 +24,6 @@ def test_killed_runs_are_finished_to_the_same_bits(case, tmp_path):
     assert not list(tmp_path.glob(".*.partial"))
 
 
-def test_the_comparison_of_bits_can_fail(tmp_path):
+def test_the_comparison_of_bits_can_fail():
     assert not kills._bits(np.array([0.1]), np.array([np.nextafter(0.1, 1)]))
     assert kills._bits({"a": 1, "wall_time": 1.0}, {"a": 1, "wall_time": 2.0})

@@ -6,6 +6,7 @@ import pytest
 import meanfield as mf
 from meanfield.flows import Flow
 from tests.later_flows import BETA, GAME, LOG, POLY, START, sines, solved
+from tests.stored_runs import equal
 
 PARTICLES = {
     "best response": (mf.EntropicBestResponse(BETA, 2.0), "euler"),
@@ -81,9 +82,7 @@ def test_particles_repeat_and_resume_to_the_bit(flow, scheme, tmp_path):
     loaded = mf.load(half.save(tmp_path / "half.h5"))
     assert loaded.flow == flow
     rest = mf.simulate(GAME, flow, None, 0.6, scheme=scheme, resume=loaded)
-    for other in (again, rest):
-        for a, b in zip(whole[-1], other[-1], strict=True):
-            assert np.array_equal(a.points, b.points) and np.array_equal(a.masses, b.masses)
+    assert equal(again, whole) and equal(rest, whole)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
 from meanfield.particles.singles import singles
 from tests.flat_problems import Pairs
+from tests.stored_runs import equal
 
 FLOWS = {
     "Wasserstein": mf.Wasserstein(),
@@ -63,23 +64,6 @@ GAMES = {
 }
 
 
-def same(a, b):
-    """Equal to the last bit."""
-    for mu, nu in zip([*a.x, *a.y], [*b.x, *b.y], strict=True):
-        np.testing.assert_array_equal(mu.points, nu.points)
-        np.testing.assert_array_equal(mu.masses, nu.masses)
-    np.testing.assert_array_equal(a.times, b.times)
-    assert set(a.diagnostics) == set(b.diagnostics)
-    for key in a.diagnostics:
-        np.testing.assert_array_equal(a.diagnostics[key], b.diagnostics[key])
-    for p in range(2):
-        for key in ("positions", "log_weights", "weight_sums"):
-            np.testing.assert_array_equal(a.state[key][p], b.state[key][p])
-    for one, two in zip(a.state.get("mean_weights", []), b.state.get("mean_weights", []), strict=True):
-        np.testing.assert_array_equal(one[0], two[0])
-        np.testing.assert_array_equal(one[1], two[1])
-
-
 def short(game, flow, scheme="euler", time=0.2, **options):
     options = {"step": 0.01, "particles": (131, 40), "seed": 5, "save_every": 0.05, **options}
     return simulate(game, flow, mf.Start(), time, scheme=scheme, **options)
@@ -93,10 +77,10 @@ def test_repeat_resume_and_invariants(game, flow, scheme):
     step = 1e-3 if game.name.startswith("l_a") else 0.01
     options = {"step": step, "save_every": 5 * step, "diagnostics": {"mean": lambda x, y: x.points.mean(0)}}
     whole = short(game, flow, scheme, 20 * step, **options)
-    same(whole, short(game, flow, scheme, 20 * step, **options))
+    assert equal(whole, short(game, flow, scheme, 20 * step, **options))
     part = short(game, flow, scheme, 10 * step, **options)
     rest = simulate(game, flow, None, 20 * step, resume=part, diagnostics=options["diagnostics"])
-    same(whole, rest)
+    assert equal(whole, rest)
     assert len(part) == 3 and len(rest) == 5
     for mu in [*whole.x, *whole.y]:
         assert abs(mu.masses.sum() - 1) < 1e-12 and mu.masses.min() >= 0
@@ -137,7 +121,7 @@ def test_threads_do_not_change_bits(game):
     for threads in (1, 2, 4):
         runs = list(ensemble(game, flow, mf.Start(), 0.2, replicas=5, threads=threads, **options))
         for a, b in zip(serial, runs, strict=True):
-            same(a, b)
+            assert equal(a, b)
     reduced = ensemble(game, flow, mf.Start(), 0.2, replicas=[4, 2], reduce=lambda t: t.x[-1].points, **options)
     for got, r in zip(reduced, (4, 2), strict=True):
         np.testing.assert_array_equal(got, serial[r].x[-1].points)
@@ -269,7 +253,7 @@ def test_stop_and_callback_and_early_end():
     )
     assert [round(t, 9) for t, *_ in seen] == [0.05, 0.1] and seen[0][1:] == (131, 40)
     assert tr.times[-1] == pytest.approx(0.1) and "stopped" in tr.provenance["ended"]
-    same(short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr))
+    assert equal(short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr))
 
 
 def test_provenance_and_diagnostics():

@@ -16,6 +16,7 @@ from meanfield.density.panels import Panels
 from meanfield.games.lowrank import trigonometric
 from tests.convergence import fitted_order
 from tests.flat_problems import CIRCLE, COSINES, HEIGHT, TILTED, cosine_density, cosine_flow, engine, modes, run, tilted
+from tests.stored_runs import equal
 
 WFR, PLAIN = mf.WassersteinFisherRao(), mf.Wasserstein()
 SPACES = [mf.Torus(1, period=3.0), mf.Torus(2), mf.Sphere(1), mf.Sphere(2)]
@@ -170,10 +171,7 @@ def test_a_run_resumed_from_its_file_goes_on_to_the_same_bits(tmp_path, step):
     assert len(half.y[-1]) > len(half.y[0])
     half.save(tmp_path / "run.h5")
     again = mf.solve(CIRCLE, WFR, TILTED, 2.0, save_every=0.25, step=step, resume=mf.load(tmp_path / "run.h5"))
-    assert len(again) == len(whole)
-    for pair, other in zip(whole, again, strict=True):
-        for a, b in zip(pair, other, strict=True):
-            assert np.array_equal(a.points, b.points) and np.array_equal(a.masses, b.masses)
+    assert equal(again, whole)
 
 
 def test_labels_that_run_out_are_said_once(monkeypatch):

@@ -169,7 +169,7 @@ def test_functions_are_stored_by_name_and_given_again(tmp_path):
         mf.load(tmp_path / "run.h5", game=mf.games.wang_chizat())
 
 
-def test_a_function_game_resumes_when_it_is_given(tmp_path, monkeypatch):
+def test_a_function_game_resumes_when_it_is_given(tmp_path):
     game, path = mf.games.function(loss, mf.Torus(1), mf.Torus(1)), tmp_path / "run.h5"
     how = dict(time=0.2, step=0.01, particles=20, save_every=0.05)
     whole = mf.simulate(game, LANGEVIN, mf.Start(), **how)

@@ -71,7 +71,7 @@ def measures(draw, manifold=None, n=None):
 
 
 @st.composite
-def densities(draw, cells=None):
+def densities(draw):
     on = mf.mesh(mf.Torus(draw(st.integers(1, 2)), draw(st.floats(0.5, 7.0))), draw(st.integers(3, 6)))
     masses = np.random.default_rng(draw(st.integers(0, 1000))).random(len(on))
     return mf.Density(masses / masses.sum(), on)

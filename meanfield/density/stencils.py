@@ -4,15 +4,9 @@ With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-
 
     A m = gamma T sum_axes D-( exp(-beta U_face) D+( exp(beta U) m ) ),
 
-| p | w |
-|---|---|
-| 4 | 9/8, -1/24 |
-| 6 | 75/64, -25/384, 3/640 |
-| 8 | 1225/1024, -245/3072, 49/5120, -5/7168 |
-
-A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and nonpositive in the Gibbs
-weight. Exponentials are of differences U_node - U_face over (p - 1)/2 cells at most. Off-diagonals have both signs,
-so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
+w those of WEIGHTS. A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and nonpositive in the
+Gibbs weight. Exponentials are of differences U_node - U_face over (p - 1)/2 cells at most. Off-diagonals have both
+signs, so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
 
     exp(A) = e^(-r/2) sum_k' 2 I_k(r/2) T_k(2A/r + 1),
 

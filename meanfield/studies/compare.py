@@ -147,18 +147,9 @@ def compare(
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
-        asked = {
-            **options,
-            **mean_field,
-            "particles": sizes,
-            "replicas": counts,
-            "step": step,
-            "confidence": confidence,
-        }
-        if control is not False:  # files older than controls say nothing of them
-            asked["control"] = control
-        job = {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}
-        keeper = Keeper(checkpoint, job, checkpoint_every)
+        counted = {"particles": sizes, "replicas": counts, "step": step, "confidence": confidence}
+        asked = {**options, **mean_field, **counted}
+        keeper = _keeper(game, flow, start, asked, control, checkpoint, checkpoint_every)
         held, finished = keeper.held(game)
         if finished:
             return held  # type: ignore[no-any-return]
@@ -182,6 +173,14 @@ def compare(
             keeper.finish(result)
     _warn(result, controlled)
     return result
+
+
+def _keeper(
+    game: Game, flow: Flow, start: Start, options: dict[str, Any], control: str | bool, path: Any, every: Any
+) -> Keeper:
+    """The checkpoint of this comparison and no other; files older than controls say nothing of them."""
+    asked = options if control is False else {**options, "control": control}
+    return Keeper(path, {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}, every)
 
 
 def _warn(result: Comparison, controlled: bool) -> None:
