@@ -63,26 +63,13 @@ def test_copies_in_a_field_that_stands_still_move_in_its_potentials(scheme):
         assert CIRCLE.distance(p.points, q.points).max() < 1e-12
 
 
-def test_distance_to_copies_falls_like_one_over_n():
-    """Propagation of chaos: n E |x_i - X_i|^2 does not depend on n."""
-    sizes, found = (50, 200, 800), []
-    drive = mf.Drive(GAME, mean_field())
-    for n in sizes:
-        how = {"step": 0.02, "scheme": "strang", "particles": n, "save_every": 0.4}
-        rows = []
-        for r in range(8000 // n):
-            a = mf.simulate(GAME, LANGEVIN, START, 0.4, replica=r, **how)
-            b = mf.copies(GAME, LANGEVIN, START, drive, 0.4, replica=r, **how)
-            rows.append(
-                sum(np.mean(CIRCLE.distance(p[-1].points, q[-1].points) ** 2) for p, q in ((a.x, b.x), (a.y, b.y)))
-            )
-        found.append((np.mean(rows), np.std(rows, ddof=1) / np.sqrt(len(rows)) / np.mean(rows)))
-    slope = np.polyfit(np.log(sizes), np.log([m for m, _ in found]), 1)[0]
-    error = np.hypot(found[0][1], found[-1][1]) / np.log(sizes[-1] / sizes[0])
-    assert error < 0.12
-    assert abs(slope + 1) < 4 * error
-    stranger = mf.copies(GAME, LANGEVIN, START, drive, 0.4, replica=9999, **how)
-    assert np.mean(CIRCLE.distance(a.x[-1].points, stranger.x[-1].points) ** 2) > 100 * found[-1][0]
+def test_copies_stay_near_their_own_particles():
+    """How near, of order 1/n, is a claim (`validation.theorem3`)."""
+    drive, how = mf.Drive(GAME, mean_field()), {"step": 0.02, "scheme": "strang", "particles": 800, "save_every": 0.4}
+    swarm = mf.simulate(GAME, LANGEVIN, START, 0.4, replica=1, **how)
+    own, other = (mf.copies(GAME, LANGEVIN, START, drive, 0.4, replica=r, **how) for r in (1, 2))
+    near, far = (np.mean(CIRCLE.distance(swarm.x[-1].points, c.x[-1].points) ** 2) for c in (own, other))
+    assert 0 < 100 * near < far
 
 
 @pytest.mark.parametrize("flow", [LANGEVIN, mf.WassersteinFisherRao(1.0, 2.0)], ids=lambda f: f.name)

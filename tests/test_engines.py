@@ -124,7 +124,9 @@ def test_shifting_the_game_by_cells_shifts_the_run(name):
     np.testing.assert_allclose(modes(other.measures()), by * modes(one.measures()), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["staggered", "finite-volume", "characteristics", "muscl", "splitting"])
+@pytest.mark.parametrize(
+    "name", ["staggered", "finite-volume", "characteristics", "muscl", "best-response", "splitting"]
+)
 def test_states_of_other_cells_are_refused(name):
     with pytest.raises(ValueError, match="cells|shape"):
         made(name).restore(made(name, cells=(13, 13)).state())

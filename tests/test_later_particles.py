@@ -28,25 +28,6 @@ def test_particles_follow_the_mean_field(name):
     assert np.abs(sines(swarm) - sines(field)).max() < 4 / np.sqrt(n) + (0.01 if scheme == "euler" else 0.0)
 
 
-def spiral(scheme, step, steps=400, size=1e-3):
-    """The fitted rate per step at which small offsets of the weights grow."""
-    game = mf.games.wang_chizat()
-    x, y = game.answers["measures"](size, 0.0)
-    run = mf.simulate(
-        game, mf.MirrorDescent(), mf.Start(x=x, y=y), steps * step, step=step, particles=2, placement="atoms",
-        save_every=step, scheme=scheme,
-    )  # fmt: skip
-    size = np.hypot(*(np.array([m.masses[0] - 0.5 for m in side]) for side in (run.x, run.y)))
-    return np.polyfit(np.arange(len(size)), np.log(size), 1)[0]
-
-
-def test_mirror_prox_spirals_in_where_explicit_steps_spiral_out():
-    """Wang & Chizat's example 4.1: exp(+-2 eta'^2 k) after k steps."""
-    for step in (0.01, 0.04):
-        assert spiral("euler", step) == pytest.approx(2 * step**2, rel=0.01)
-        assert spiral("mirror-prox", step) == pytest.approx(-2 * step**2, rel=0.01)
-
-
 def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
     game = mf.games.wang_chizat()
     x, y = game.answers["measures"](0.1, 0.0)

@@ -71,5 +71,7 @@ class FictitiousPlay:
         return {"time": self.time, "steps": self.steps, "masses": [m.copy() for m in self.masses]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.time, self.steps = float(state["time"]), int(state["steps"])
-        self.masses = [np.array(m) for m in state["masses"]]
+        found = [np.array(m) for m in state["masses"]]
+        if any(a.shape != b.shape for a, b in zip(found, self.masses, strict=True)):
+            raise ValueError("state's masses have other shapes than this engine's: other game or cells?")
+        self.time, self.steps, self.masses = float(state["time"]), int(state["steps"]), found
