@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from tests.test_games import paper_matrices
+from validation.equilibria import matrices
 
 
 def pair(game, rng, n=5):
@@ -29,7 +29,7 @@ def lower_by_descent(Q, c, rng, starts=400, steps=3000):
 def test_the_error_by_the_papers_formulas(kind, d):
     """V_x = x'A0x + c'x + const with c = A1 E y + a0 (l_a also A3'E y on x^2); V_y likewise."""
     rng = np.random.default_rng(d)
-    A0, A1, A2, A3, a0, a1 = paper_matrices(kind, d, 7)
+    A0, A1, A2, A3, a0, a1 = matrices(kind, d, 7, forgotten=False)
     game = mf.games.polynomial(kind, dim=d, seed=7)
     x, y = pair(game, rng)
     m, s, q = x.points.mean(0), (x.points**2).mean(0), y.points.mean(0)

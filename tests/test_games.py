@@ -16,6 +16,7 @@ from meanfield.games.domain import resolve
 from meanfield.games.expressions import Expression
 from meanfield.games.grammar import parse
 from meanfield.games.lowrank import LowRank
+from validation.equilibria import matrices
 
 T1, T2, S1, S2 = mf.Torus(1), mf.Torus(2), mf.Sphere(1), mf.Sphere(2)
 
@@ -164,14 +165,6 @@ def test_trigonometric_is_the_sum_that_it_says():
     np.testing.assert_allclose(game.gradient_x(mu.points, nu), np.einsum("nma,m->na", slope, nu.masses), atol=1e-12)
 
 
-def paper_matrices(kind, d, seed):
-    """The arrays of l_a or l_b drawn as its definition says, without the package."""
-    rng = np.random.default_rng(seed)
-    A0, A1, A2, A3 = rng.standard_normal((4, d, d))
-    a0, a1 = rng.standard_normal((2, d))
-    return (A0, A1, A2, A3, a0, a1) if kind == "a" else (A0.T @ A0, A1, A2.T @ A2, 0 * A3, a0, a1)
-
-
 def paper_loss(x, y, A0, A1, A2, A3, a0, a1):
     """l_a or l_b at one pair, as printed in the paper; complex arguments allowed."""
     return x @ A0 @ x + x @ A1 @ y + y @ A2 @ y + y @ A3 @ x**2 + a0 @ x + a1 @ y
@@ -180,9 +173,9 @@ def paper_loss(x, y, A0, A1, A2, A3, a0, a1):
 @pytest.mark.parametrize("kind", ["a", "b"])
 @pytest.mark.parametrize("dim", [2, 3, 7])
 def test_paper_games_and_their_gradients_by_complex_steps(kind, dim):
-    game, matrices = mf.games.polynomial(kind, dim=dim, seed=3), paper_matrices(kind, dim, 3)
+    game, arrays = mf.games.polynomial(kind, dim=dim, seed=3), matrices(kind, dim, 3, forgotten=False)
     mu, nu = draw(game.X, game.Y, 3, 4)
-    want = [[paper_loss(x, y, *matrices) for y in nu.points] for x in mu.points]
+    want = [[paper_loss(x, y, *arrays) for y in nu.points] for x in mu.points]
     np.testing.assert_allclose(game.loss(mu.points, nu.points), want, atol=1e-12)
     h = 1e-30
     for p, (own, other) in enumerate(((mu, nu), (nu, mu))):
@@ -192,7 +185,7 @@ def test_paper_games_and_their_gradients_by_complex_steps(kind, dim):
                 moved = z + 1j * h * np.eye(dim)[k]
                 pairs = [(moved, o) if p == 0 else (o, moved) for o in other.points]
                 slope[k] = sum(
-                    w * paper_loss(*pair, *matrices).imag / h for w, pair in zip(other.masses, pairs, strict=True)
+                    w * paper_loss(*pair, *arrays).imag / h for w, pair in zip(other.masses, pairs, strict=True)
                 )
             slope -= z * (z @ slope)
             have = game.gradient(p, own.points, other)[i] * (1, -1)[p]
@@ -201,7 +194,7 @@ def test_paper_games_and_their_gradients_by_complex_steps(kind, dim):
 
 def test_rotations_carry_polynomial_games_along():
     rng = np.random.default_rng(1)
-    A0, A1, A2, _, a0, a1 = paper_matrices("a", 4, 0)
+    A0, A1, A2, _, a0, a1 = matrices("a", 4, 0, forgotten=False)
     R, Q = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
     plain = mf.games.polynomial_from(A0, A1, A2, 0, a0, a1)
     turned = mf.games.polynomial_from(R @ A0 @ R.T, R @ A1 @ Q.T, Q @ A2 @ Q.T, 0, R @ a0, Q @ a1)

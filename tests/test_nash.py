@@ -1,14 +1,4 @@
-"""Exact equilibria against linear and semidefinite programs, closed forms and their own certificates.
-
-For the polynomial games the players matter through E x and E xx' alone, and on the sphere the matrices
-[[1, m'], [m, M]], positive semidefinite with trace M = 1, are exactly those moments' convex hull. With
-the inner maximum dualised,
-
-    value = min <A0, M> + a0'm + s + t   over [[1, m'], [m, M]] >= 0, trace M = 1,
-            [[s, -q'/2], [-q/2, t I - sym A2]] >= 0,    q = A1'm + A3 diag(M) + a1,
-
-one semidefinite program of size d + 1 (cvxpy with Clarabel, an interior-point method of others).
-"""
+"""Exact equilibria against linear and semidefinite programs, closed forms and their own certificates."""
 
 import numpy as np
 import pytest
@@ -18,7 +8,7 @@ import meanfield as mf
 from meanfield.equilibria.nash import nash
 from meanfield.equilibria.support import uniqueness
 from meanfield.responses import Searches
-from tests.test_games import paper_matrices
+from validation.equilibria import grids, program
 
 
 def grid_value(A):
@@ -34,42 +24,16 @@ def grid_value(A):
 @pytest.mark.parametrize("kind", ["a", "b"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_value_on_the_circle_agrees_with_a_grid(kind, seed):
-    game = mf.games.polynomial(kind, dim=2, seed=seed)
-    angle = np.arange(400) * 2 * np.pi / 400
-    points = np.stack([np.cos(angle), np.sin(angle)], 1)
-    found = nash(game)
-    # Restricting both players to a grid of spacing h moves the value by at most h^2/8 times a bound
-    # of the second derivatives (each player loses at most that at a best response).
-    curvature = 8 * np.abs(game.C).sum()
-    assert abs(found.value - grid_value(game.loss(points, points))) < curvature * (2 * np.pi / 400) ** 2 / 8
-    assert found.certified and found.error < 1e-12
-
-
-def semidefinite_value(kind, d, seed):
-    """The value by semidefinite programming; the loss is scaled, or the solver fails from d = 30 on."""
-    cvxpy = pytest.importorskip("cvxpy", reason="needs the extra `sdp`: pip install meanfield-zerosum[sdp]")
-    scale = np.sqrt(d) if kind == "a" else d
-    A0, A1, A2, A3, a0, a1 = (A / scale for A in paper_matrices(kind, d, seed))
-    Z, s, t = cvxpy.Variable((d + 1, d + 1), symmetric=True), cvxpy.Variable((1, 1)), cvxpy.Variable()
-    m, M = Z[1:, 0], Z[1:, 1:]
-    q = cvxpy.reshape(A1.T @ m + A3 @ cvxpy.diag(M) + a1, (d, 1), order="C")
-    inner = cvxpy.bmat([[s, -q.T / 2], [-q / 2, t * np.eye(d) - (A2 + A2.T) / 2]])
-    problem = cvxpy.Problem(
-        cvxpy.Minimize(cvxpy.trace((A0 + A0.T) / 2 @ M) + a0 @ m + s[0, 0] + t),
-        [Z >> 0, inner >> 0, Z[0, 0] == 1, cvxpy.trace(M) == 1],
-    )
-    problem.solve(solver="CLARABEL")
-    assert problem.status == "optimal"
-    return scale * problem.value
+    found = grids(kind, seed, forgotten=False, tol=1e-9, N=400)
+    assert found["off"] < 1 and found["certificate"] < 1e-12
 
 
 @pytest.mark.parametrize("kind", ["a", "b"])
 @pytest.mark.parametrize("d", [2, 3, 5, 10, 20, 30])
 def test_values_agree_with_semidefinite_programs(kind, d):
-    found = nash(mf.games.polynomial(kind, dim=d, seed=1))
-    assert found.certified and found.error < 1e-9
-    size = np.sqrt(d) if kind == "a" else d
-    assert found.value == pytest.approx(semidefinite_value(kind, d, 1), abs=2e-7 * size)
+    pytest.importorskip("cvxpy", reason="needs the extra `sdp`: pip install meanfield-zerosum[sdp]")
+    found = program(kind, d, 1, forgotten=False)
+    assert found["off"] < 2e-7 and found["certificate"] < 1e-9
 
 
 @pytest.mark.parametrize("seed", range(4))

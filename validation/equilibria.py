@@ -87,6 +87,8 @@ def program(kind: str, d: int, seed: int, forgotten: bool) -> dict[str, Any]:
     """The value by `nash` and by min <A0, M> + a0'm + max over y, trace M = 1, [[1, m'], [m, M]] >= 0, the max dual."""
     import cvxpy
 
+    # Players matter through E x and E xx' alone, and on the sphere the matrices [[1, m'], [m, M]] >= 0 of trace M = 1
+    # are exactly those moments' convex hull. The loss is scaled, or the solver fails from d = 30 on.
     scale = np.sqrt(d) if kind == "a" else d
     A0, A1, A2, A3, a0, a1 = (A / scale for A in matrices(kind, d, seed, forgotten))
     Z, s, t = cvxpy.Variable((d + 1, d + 1), symmetric=True), cvxpy.Variable((1, 1)), cvxpy.Variable()
