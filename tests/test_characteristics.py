@@ -25,6 +25,7 @@ from tests.flat_problems import (
     sphere_mesh,
     tilted,
 )
+from validation.algorithms import Swarm
 
 # Many runs here use few nodes on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
@@ -177,27 +178,14 @@ def test_rotating_a_sphere_game_rotates_the_run():
     assert np.abs(np.linalg.norm(a[0].points, axis=1) - 1).max() < 1e-14
 
 
-def test_atoms_move_as_the_equations_of_motion_say():
-    """(5) by an ODE solver of another kind, with the loss and its derivatives written out."""
-    rng = np.random.default_rng(5)
-    x0, y0 = rng.random((2, 4)) * 6
-
-    def rates(_, z):
-        x, y, u, v = z.reshape(4, 4)
-        w, r = np.exp(u) / np.exp(u).sum(), np.exp(v) / np.exp(v).sum()
-        d = x[:, None] - y
-        loss = np.cos(d) + 0.5 * np.sin(2 * x)[:, None] * np.cos(y) + 0.3 * np.cos(3 * y)
-        by_x = -np.sin(d) + np.cos(2 * x)[:, None] * np.cos(y)
-        by_y = np.sin(d) - 0.5 * np.sin(2 * x)[:, None] * np.sin(y) - 0.9 * np.sin(3 * y)
-        return np.concatenate([-by_x @ r, w @ by_y, -2 * (loss @ r), 2 * (w @ loss)])
-
-    z = solve_ivp(rates, (0, 2), np.concatenate([x0, y0, np.zeros(8)]), method="LSODA", rtol=1e-11, atol=1e-12).y[:, -1]
-    torus = mf.Torus(1)
-    start = mf.Start(x=mf.Measure(x0[:, None], None, torus), y=mf.Measure(y0[:, None], None, torus))
-    mu_x, mu_y = run(Characteristics, CIRCLE, mf.WassersteinFisherRao(1, 2), 2.0, start).measures()
-    assert torus.distance(mu_x.points, z[:4, None]).max() < 1e-8
-    assert torus.distance(mu_y.points, z[4:8, None]).max() < 1e-8
-    assert np.abs(mu_x.masses - np.exp(z[8:12]) / np.exp(z[8:12]).sum()).max() < 1e-8
+@pytest.mark.parametrize("space", ["S^1", "S^2"])
+def test_atoms_move_as_the_equations_of_motion_say(space):
+    """(5) by another solver, with the loss and its derivatives written out."""
+    swarm = Swarm(space)
+    start = mf.Start(*(mf.Measure(z, None, swarm.manifold) for z in swarm.points))
+    pair = run(Characteristics, swarm.game, WFR, 2.0, start).measures()
+    found = np.concatenate([*(m.points.ravel() for m in pair), *(np.log(m.masses) for m in pair)])
+    assert swarm.gap(found, swarm.flow(2.0)) < 1e-8
 
 
 def test_a_circle_plays_a_torus():

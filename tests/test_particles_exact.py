@@ -6,12 +6,13 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import meanfield as mf
-from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
+from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.particles import kernels, lowrank
 from meanfield.particles.blocks import player, state
 from meanfield.particles.simulate import simulate
+from validation.algorithms import Swarm
 
 
 def order(steps, errors):
@@ -186,66 +187,14 @@ def test_sphere_noise_is_brownian_to_second_order(n):
         assert (max(errors) < 1e-13) if n == 1 else abs(order(steps, errors) - 3) < 0.2, (degree, errors)
 
 
-def particle_ode(game, flow, mu, nu, t):
-    """Equations (3) and (5) of finitely many particles on tori by an adaptive eighth-order method."""
-    shapes, n = (mu.points.shape, nu.points.shape), (len(mu), len(nu))
-
-    def split(u):
-        x, y, a, b = np.split(u, np.cumsum([mu.points.size, nu.points.size, n[0]]))
-        return x.reshape(shapes[0]), y.reshape(shapes[1]), a, b
-
-    def rhs(_, u):
-        *z, a, b = split(u)
-        # Stages of the reference step leave the sphere by their own error.
-        z = [
-            q if isinstance(M, Torus) else q / np.linalg.norm(q, axis=1)[:, None]
-            for q, M in zip(z, game.manifolds, strict=True)
-        ]
-        ms = [Measure(q, np.exp(v) / np.exp(v).sum(), M) for q, v, M in zip(z, (a, b), game.manifolds, strict=True)]
-        drift = [-r.gamma * game.gradient(p, z[p], ms[1 - p]).ravel() for p, r in enumerate(flow.players)]
-        growth = []
-        for p, r in enumerate(flow.players):
-            U = game.cost(p, z[p], ms[1 - p])
-            growth.append(-r.alpha * (U - ms[p].masses @ U))
-        return np.concatenate([*drift, *growth])
-
-    u0 = np.concatenate([mu.points.ravel(), nu.points.ravel(), np.log(mu.masses), np.log(nu.masses)])
-    *z, a, b = split(solve_ivp(rhs, (0, t), u0, method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1])
-    return (
-        *(
-            M.check("end", q / (1 if isinstance(M, Torus) else np.linalg.norm(q, axis=1)[:, None]))
-            for q, M in zip(z, game.manifolds, strict=True)
-        ),
-        np.exp(a) / np.exp(a).sum(),
-        np.exp(b) / np.exp(b).sum(),
-    )
-
-
 @pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 2)])
-@pytest.mark.parametrize("dim", [1, 3])
-def test_noiseless_order(scheme, p, dim):
-    """WFR of twelve against seven particles: torus and (dim 3) the spheres of l_a, whose flow leaves |x| alone."""
-    flow = mf.WassersteinFisherRao(gamma=(1.0, 0.5), alpha=(1.0, 2.0))
-    if dim == 1:
-        game = trigonometric([((1,), (1,), 1.0, 0.3), ((2,), (1,), 0.4, -0.2), ((1,), (0,), 0.3, 0.0)])
-    else:
-        game = polynomial("a", 3, seed=1)
-    rng = np.random.default_rng(2)
-    mu, nu = (
-        Measure(m.sample(k, rng), rng.dirichlet(5 * np.ones(k)), m)
-        for m, k in zip(game.manifolds, (12, 7), strict=True)
-    )
-    time = 1.0 if dim == 1 else 0.2
-    x, y, a, b = particle_ode(game, flow, mu, nu, time)
-    steps, errors = time / np.array([50, 100, 200, 400]), []
-    for dt in steps:
-        options = {"step": dt, "scheme": scheme, "placement": "atoms", "particles": (12, 7), "save_every": time}
-        tr = simulate(game, flow, mf.Start(mu, nu), time, **options)
-        gaps = [
-            tr.game.manifolds[i].distance(m.points, z).max()
-            for i, (m, z) in enumerate(zip(tr[-1], (x, y), strict=True))
-        ]
-        errors.append(max(*gaps, abs(tr.x[-1].masses - a).max(), abs(tr.y[-1].masses - b).max()))
+@pytest.mark.parametrize("space", ["S^1", "S^2"])
+def test_noiseless_order(scheme, p, space):
+    """Positions and weights of twelve against seven particles, against (5) by an adaptive eighth-order method."""
+    swarm, time = Swarm(space), 1.0
+    steps = time / np.array([50, 100, 200, 400])
+    exact = swarm.flow(time)
+    errors = [swarm.gap(swarm.simulated(step, time, scheme), exact) for step in steps]
     assert abs(order(steps, errors) - p) < 0.15, errors
 
 
