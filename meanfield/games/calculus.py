@@ -222,7 +222,7 @@ class Graph:
         keep, values = set(roots), dict[int, Any]()
         for i in order:
             op, args, value = self.entries[i]
-            values[i] = _apply(op, [values[a] for a in args], value, variables)
+            values[i] = applied(op, [values[a] for a in args], value, variables)
             for a in set(args):
                 if last[a] == i and a not in keep:
                     del values[a]
@@ -243,7 +243,8 @@ class Graph:
         return self._add(op, args, value)
 
 
-def _apply(op: str, args: list[Any], value: Any, variables: Sequence[Any]) -> Any:
+def applied(op: str, args: Sequence[Any], value: Any, variables: Sequence[Any]) -> Any:
+    """The value of an operation; its arguments are numbers or arrays."""
     if op == "const":
         return value
     if op == "var":

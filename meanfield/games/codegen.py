@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meanfield.games.calculus import Graph
+import numpy as np
+
+from meanfield.games.calculus import Graph, applied
 from meanfield.manifolds import Sphere
 
 if TYPE_CHECKING:
@@ -81,7 +83,11 @@ def _separated(graph: Graph, roots: Sequence[int], own: set[int], into: Graph) -
 
 
 def _unsigned(g: Graph, op: str, args: tuple[int, ...], value: Any = None) -> int:
-    """The operation with the signs of its arguments taken out where that is exact."""
+    """The operation with the signs of its arguments taken out where that is exact; of constants, its value."""
+    numbers = [g._number(a) for a in args]
+    if args and None not in numbers:
+        with np.errstate(all="ignore"):
+            return g.constant(float(applied(op, numbers, value, ())))
     inner = [_negated(g, a) for a in args]
     if op == "add" and None not in inner:
         return g.neg(g._rebuild("add", tuple(inner), None))  # type: ignore[arg-type]

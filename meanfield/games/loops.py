@@ -25,7 +25,7 @@ from meanfield.games.codegen import PROCESSOR, Dialect, Parts, Split, name, part
 if TYPE_CHECKING:
     from meanfield.games.expressions import Expression
 
-FORMAT = 6  # raise when the meaning of generated source changes
+FORMAT = 7  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
