@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.peers import Run, Setting
 from benchmarks.problems import PROBLEMS, Problem
-from benchmarks.race import LONGEST, Row, Work
+from benchmarks.race import Row, Work
 from benchmarks.references import error, reference
 from meanfield.checks import UnderResolved
 
@@ -57,10 +57,9 @@ def _clock(run: Run) -> tuple[float, Any]:
 def _tried(contestant: Contestant, problem: Problem, target: float, setting: Setting) -> Tuned:
     begun = process_time()
     run = contestant.prepare(problem, setting)
-    least, found = _clock(run)
+    run()
     first = process_time() - begun
-    if least < LONGEST:
-        least, found = _clock(run)
+    least, found = _clock(run)
     for _ in range(min(20, math.floor(TRIALS / least))):
         least = min(least, _clock(run)[0])
     off = error(problem, found, contestant.where)
