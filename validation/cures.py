@@ -12,9 +12,6 @@ linearly stable Gibbs point (9). Distances are total variations (TV) from that p
   as they relax, and laws that lag behind by 1/gap turn them outwards. a* is 5e-8 at beta = 25 and 2e-2 at beta = 2, by
   the eigenvalues of the linearised equation. Weights t^r are a discount of (r + 1)/t, hence stable from
   t = (r + 1)/a* on, 2e7 for r = 0 at beta = 25; from there distances fall like t^-(r + 1), shown at beta = 2.
-
-On example 4.1 (Wang & Chizat) weights spiral like exp(+2 eta'^2 k) after k explicit steps, exp(-2 eta'^2 k) after k of
-mirror-prox.
 """
 
 from __future__ import annotations
@@ -72,15 +69,13 @@ SWARMS: dict[str, tuple[float, dict[str, Any]]] = {
     "y 10 times faster": (60.0, {"step": 0.005, "scheme": "strang"}),
     "entropic best response": (12.0, {"step": 0.02}),
 }
-SPIRALS = {"euler": 1.0, "mirror-prox": -1.0}  # scheme -> sign of its rate 2 eta'^2
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Runs (flow, time); particles, 0 for none; powers of weights followed at beta = 2 in steps that lag by
-    `fraction`; steps of example 4.1.
+    """Runs (flow, time); particles, 0 for none; powers of weights followed at beta = 2 in steps that lag by `fraction`.
 
-    reference: beta of the Gibbs point that distances are taken from. schemes: what is run under SPIRALS' names.
+    reference: beta of the Gibbs point that distances are taken from.
     """
 
     runs: tuple[tuple[str, float], ...] = ()
@@ -88,24 +83,20 @@ class Settings:
     powers: tuple[float, ...] = ()
     fraction: float = 0.03
     cells: tuple[int, int] = (64, 96)
-    steps: tuple[float, ...] = ()
-    longest: int = 10_000
     reference: float = BETA
-    schemes: tuple[str, str] = ("euler", "mirror-prox")
 
 
 ENDS = {"entropic best response": 12.0, "WFR of L_beta, alpha = 3": 100.0}
 QUICK = Settings(
     runs=tuple((name, ENDS.get(name, 200.0)) for name in FLOWS if name[-3:] not in ("1.2", "1.3", "= 1", "ned")),
-    particles=4000, powers=(0.0, 2.0), fraction=0.1, steps=(0.01, 0.02, 0.05), longest=400,
+    particles=4000, powers=(0.0, 2.0), fraction=0.1,
 )  # fmt: skip
 FULL = Settings(
     runs=tuple((name, ENDS.get(name, 300.0 if "WFR" in name else 200.0)) for name in FLOWS),
-    particles=40_000, powers=(0.0, 2.0), cells=(96, 192), steps=(0.01, 0.02, 0.05),
+    particles=40_000, powers=(0.0, 2.0), cells=(96, 192),
 )  # fmt: skip
 SABOTAGES = {
     "the Gibbs point of beta = 24": Settings(runs=(("y 10 times faster", 200.0),), reference=24.0),
-    "explicit steps taken for mirror-prox": Settings(steps=(0.05,), longest=400, schemes=("euler", "euler")),
 }
 
 
@@ -163,17 +154,6 @@ def averaged(power: float, cells: int, fraction: float) -> dict[str, Any]:
     return {"times": times / turn, "away": found}
 
 
-def spiral(step: float, scheme: str, steps: int) -> dict[str, Any]:
-    """Sizes of the weights' orbit in example 4.1, step by step."""
-    game, flow = mf.games.wang_chizat(), mf.MirrorDescent()
-    x, y = game.answers["measures"](1e-3, 0.0)
-    run = mf.simulate(
-        game, flow, mf.Start(x=x, y=y), steps * step, step=step, particles=2, placement="atoms", save_every=step,
-        scheme=scheme,
-    )  # fmt: skip
-    return {"size": np.hypot(*(np.array([m.masses[0] - 0.5 for m in side]) for side in (run.x, run.y)))}
-
-
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {label(name): partial(followed, name, end, s.reference) for name, end in s.runs}
     if s.particles:
@@ -181,11 +161,7 @@ def parts(s: Settings) -> dict[str, Part]:
     if s.powers:
         found["alpha_3"] = partial(linear, BETA, 192, 3.0)
         found |= {f"beta_{b:g}": partial(linear, b, N) for b, N in zip((HOT, BETA), s.cells, strict=True)}
-    found |= {f"weights_{r:g}": partial(averaged, r, 48, s.fraction) for r in s.powers}
-    for name, scheme in zip(SPIRALS, s.schemes, strict=True):
-        for step in s.steps:
-            found[f"{name}_{step:g}"] = partial(spiral, step, scheme, min(round(1 / step**2), s.longest))
-    return found
+    return found | {f"weights_{r:g}": partial(averaged, r, 48, s.fraction) for r in s.powers}
 
 
 # -- verdicts -----------------------------------------------------------------------------------------
@@ -238,7 +214,7 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             claim, what = f"{s.particles} particles, {name}: ", "distance of means from the fixed point's, last third"
             cured = name in CURED
             verdicts.append(below(claim + what, late.max(), 0.15) if cured else above(claim + what, late.min(), 0.8))
-    return verdicts + [v for r in s.powers for v in powers(r, data)] + spirals(s, data)
+    return verdicts + [v for r in s.powers for v in powers(r, data)]
 
 
 def thresholds(data: dict[str, Data]) -> list[Verdict]:
@@ -264,26 +240,15 @@ def powers(r: float, data: dict[str, Data]) -> list[Verdict]:
     ]
 
 
-def spirals(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    verdicts = []
-    for name, sign in SPIRALS.items():
-        for step in s.steps:
-            size, exact = data[f"{name}_{step:g}"]["size"], 2 * sign * step**2
-            rate = float(np.polyfit(np.arange(len(size)), np.log(size), 1)[0])
-            claim = f"example 4.1, rate per step of {step:g}, {name}"
-            verdicts.append(Verdict(claim, rate, exact, 0.01 * abs(exact)))
-    return verdicts
-
-
 # -- pictures -----------------------------------------------------------------------------------------
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """The table of cures, distances against time, and example 4.1's sizes against steps."""
+    """The table of cures, and distances against time."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12.5, 5.6), layout="constrained")
-    axes = figure.subplot_mosaic([["table", "hot"], ["cold", "4.1"]], width_ratios=(1.6, 1))
+    axes = figure.subplot_mosaic([["table", "table"], ["cold", "hot"]], width_ratios=(1.6, 1))
     columns = ["oscillator, beta = 25", "until t", "TV of x", "TV of y", f"below {SETTLED} from"]
     cured = 0
     rows, colors = [], []
@@ -306,15 +271,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     for r in s.powers:
         held = data[f"weights_{r:g}"]
         axes["hot"].loglog(held["times"], held["away"].sum(axis=1), lw=1, label=f"weights t^{r:g}")
-    for k, step in enumerate(s.steps):
-        for name, line in zip(SPIRALS, ("-", "--"), strict=True):
-            size = data[f"{name}_{step:g}"]["size"]
-            axes["4.1"].semilogy(size / size[0], line, color=f"C{k}", lw=1, label=f"{name}, {step:g}")
     axes["cold"].set(
         title="in the table's colours; grey: not cured", xlabel="t", ylabel="TV to the Gibbs point, x and y"
     )
     axes["hot"].set(title="beta = 2: averages settle late", xlabel="t / t*", ylabel="TV, x and y")
-    axes["4.1"].set(title="example 4.1: size over the first", xlabel="steps", ylim=(0.1, 60))
     axes["hot"].legend(fontsize=7, loc="lower left")
-    axes["4.1"].legend(fontsize=7, loc="upper left", ncols=3)
     return {"cures": figure}
