@@ -82,10 +82,10 @@ def test_forces_are_those_of_double_precision_to_single_rounding(text, space, si
 
 
 def test_pairs_in_single_precision_fill_whole_vectors():
-    kernel = pair_kernel32(mf.games.expression(SADDLE))
+    forces = pair_kernel32(mf.games.expression(SADDLE))
     x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
-    kernel(x, x, w, w)
-    lines = [line for text in kernel.inspect_asm().values() for line in text.splitlines()]
+    forces(x, x, w, w)
+    lines = [line for text in forces.__globals__["fill"].inspect_asm().values() for line in text.splitlines()]
     wide = sum(("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line) for line in lines)
     assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
 

@@ -115,7 +115,6 @@ def _module(loop: _Loop) -> str:
     extra = "weights, " if S else ""
     rooms = "cost, slope, against, push, table, far, given, sums" + (", short" if loop.single else "")
     body = [
-        "@kernel(counted=True)",
         f"def forces(points, nodes, {extra}masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
         f"    cost, slope, against, push = np.zeros(n), np.zeros((n, {R - 1})), np.zeros(m), "

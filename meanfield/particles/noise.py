@@ -17,59 +17,49 @@ that of a Strang run with refine r. What differs between them is the bias of the
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel
+from meanfield.particles.vectors import INT, WORD
 
 BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
 
 Word = np.uint32
 _U32, _U64 = np.uint32, np.uint64
-_M0, _M1 = _U64(0xD2511F53), _U64(0xCD9E8D57)
-_W0, _W1 = _U32(0x9E3779B9), _U32(0xBB67AE85)
 _32 = _U64(32)
+_FACTORS, _KEYS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
 
 
-@kernel(forceinline=True)
-def _round(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
-    a, b = _M0 * _U64(c0), _M1 * _U64(c2)
-    return _U32(_U32(b >> _32) ^ c1 ^ k0), _U32(b), _U32(_U32(a >> _32) ^ c3 ^ k1), _U32(a)
+@intrinsic  # type: ignore[untyped-decorator]
+def _philox(_: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    return types.UniTuple(types.uint32, 4)(*[types.uint32] * 6), _rounds
 
 
-@kernel(forceinline=True)
-def _next(k0: Word, k1: Word) -> tuple[Word, Word]:
-    return _U32(k0 + _W0), _U32(k1 + _W1)
+def _rounds(context: Any, b: Any, signature: Any, args: Any) -> Any:
+    c0, c1, c2, c3 = args[:4]
+    for r in range(10):
+        k0, k1 = (b.add(k, ir.Constant(INT, r * w % 2**32)) for k, w in zip(args[4:], _KEYS, strict=True))
+        p, q = (b.mul(b.zext(c, WORD), ir.Constant(WORD, m)) for c, m in zip((c0, c2), _FACTORS, strict=True))
+        high, higher = (b.trunc(b.lshr(v, ir.Constant(WORD, 32)), INT) for v in (p, q))
+        c0, c1 = b.xor(b.xor(higher, c1), k0), b.trunc(q, INT)
+        c2, c3 = b.xor(b.xor(high, c3), k1), b.trunc(p, INT)
+    return context.make_tuple(b, signature.return_type, [c0, c1, c2, c3])
 
 
 @kernel(forceinline=True)
 def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop of rounds."""
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = _next(k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    return c0, c1, c2, c3
+    return _philox(c0, c1, c2, c3, k0, k1)  # type: ignore[no-any-return]
 
 
-@kernel(counted=False)
+@kernel
 def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
     """Two uniforms for each of the pairs first, first + 1, ... in `out`, whose length is even."""
     apart()
@@ -82,7 +72,7 @@ def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key:
         out[2 * q + 1] = (np.int32(c >> 5) * 67108864.0 + np.int32(d >> 6)) * 2.0**-53
 
 
-@kernel(counted=False)
+@kernel
 def _box_muller(out: Array) -> None:
     """Pairs of uniforms to pairs of normals."""
     apart()
@@ -95,7 +85,7 @@ def _box_muller(out: Array) -> None:
         out[2 * q + 1] = radius * sine
 
 
-@kernel(counted=False)
+@kernel
 def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
     """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
     _uniforms(out, first, tick, stream, replica, key)
@@ -118,7 +108,7 @@ def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: i
                 block[i] /= math.sqrt(refine)
 
 
-@kernel(counted=False)
+@kernel
 def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
     apart()
     for k in range(len(Z)):
@@ -126,7 +116,7 @@ def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) 
     _box_muller(Z.reshape(Z.size))
 
 
-@kernel(counted=False)
+@kernel
 def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
     """`normals` of all coordinates, the rows of Z: they are short, so what can is done over all of them at once.
 
