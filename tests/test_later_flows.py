@@ -10,7 +10,7 @@ from meanfield.metrics import kl, regularised_nikaido_isoda
 from tests.convergence import fitted_order
 from tests.later_flows import BETA, GAME, LOG, MEAN_FIELD, START, masses, solved
 from tests.stored_runs import equal
-from validation.cures import Linear
+from validation.linearised import Linear
 
 # -- mean field -------------------------------------------------------------------------------------
 
@@ -109,27 +109,6 @@ def test_discounted_gradients_follow_their_leading_eigenvalue(beta, rate):
     run = solved(mf.DiscountedLangevin(beta, rate), 2 * period, start=start, step=period / 1000, save_every=period)
     away = [np.abs(run.x[k].masses - fixed.x.masses).sum() for k in (1, 2)]
     assert np.log(away[1] / away[0]) / period == pytest.approx(leading.real, rel=0.05)
-
-
-@pytest.mark.parametrize("power", [0.0, 1.0])
-def test_weighted_averages_settle_like_a_power_of_time(power):
-    """Kim et al.: laws averaged with weights t^r converge to (9); near it their distance falls like t^-(r + 1).
-
-    Averages turn by kappa (r + 1) log t: times are compared that lie one turn apart. Beta = 1, where (9) is
-    stable from t = (r + 1) kappa^2/gap = 4 (r + 1) on.
-    """
-    beta, turn = 1.0, 2 * np.pi / Linear(GAME, 1.0, 48).kappa / (power + 1)
-    fixed = mf.gibbs(GAME, beta, cells=48)
-    engine = build(GAME, mf.AveragedLangevin(beta, power), START, cells=48, engine="splitting", step=0.1)
-    exact = engine.coupling.moments(0, fixed.x.masses)
-    begin, away, law = 200.0 * (power + 1), [], []
-    for t in np.geomspace(1.0, begin, 20).tolist() + np.geomspace(begin, begin * np.exp(turn), 40).tolist()[1:]:
-        engine.step = max(0.1, 0.01 * engine.time / (power + 1))
-        engine.advance(t)
-        away.append(np.abs(engine.seen[0] - exact).sum())
-        law.append(np.abs(engine.masses[0] - fixed.x.masses).sum())
-    for found in (away, law):
-        assert np.log(found[-1] / found[19]) / turn == pytest.approx(-(power + 1), rel=0.06)
 
 
 def test_a_fast_discount_is_no_discount():

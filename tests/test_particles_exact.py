@@ -198,30 +198,6 @@ def test_noiseless_order(scheme, p, space):
     assert abs(order(steps, errors) - p) < 0.15, errors
 
 
-def test_uniform_equilibrium():
-    """Design item 1: mode k of l = A cos k(x - y) turns at k^2 A/2 and decays at k^2/beta.
-
-    Central differences between starts of opposite perturbation and the same noise: what is left is of
-    second order in the perturbation, and sampling enters relative to it.
-    """
-    A, k, beta, n, eps, time = 1.0, 2, 8.0, 40_000, 0.05, 1.0
-    game = trigonometric([((k,), (-k,), A, 0.0)])
-    base = (np.arange(n) + 0.5) * 2 * np.pi / n
-    shuffled = np.random.default_rng(0).permutation(base)  # no pairing of the two players' noises
-    ends = []
-    for sign in (1, -1):
-        # x -> x - eps sin(kx)/k has density 1 + eps cos(kx) to first order: a_0 = eps/2
-        x = Measure((shuffled - sign * eps * np.sin(k * shuffled) / k)[:, None], None, game.X)
-        start = mf.Start(x, Measure(base[:, None], None, game.Y))
-        options = {"step": 0.02, "scheme": "strang", "placement": "atoms", "particles": n, "save_every": 0.5}
-        tr = simulate(game, mf.Langevin(beta), start, time, **options)
-        ends.append([[m.integrate(lambda z: np.exp(1j * k * z[:, 0])) for m in pair] for pair in tr])
-    a, b = ((np.array(ends[0]) - np.array(ends[1])) / 2).T
-    t, rate, turn = tr.times, k**2 / beta, k**2 * A / 2
-    np.testing.assert_allclose(abs(a - eps / 2 * np.exp(-rate * t) * np.cos(turn * t)), 0, atol=0.025 * eps / 2)
-    np.testing.assert_allclose(abs(b - eps / 2 * np.exp(-rate * t) * np.sin(turn * t)), 0, atol=0.025 * eps / 2)
-
-
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 def test_free_motion_on_the_circle(scheme):
     """Design item 2: E cos k(x_t - x_0) = exp(-k^2 t/beta), at any step; T^2 axes and periods alike."""
@@ -278,20 +254,6 @@ def test_rotor_turns_with_period_pi_and_averages_converge():
     np.testing.assert_allclose(orbit, [[0.001, 0.0]] * 9, rtol=0, atol=1e-6)
     for mu in tr.average("weights"):
         assert abs(mu.masses - 0.5).max() < 1e-7
-
-
-def test_shifts_commute_with_the_flow():
-    """Design item 9: l depends on x - y alone, so shifting both starts shifts the run."""
-    game = trigonometric([((1,), (-1,), 1.0, 0.4), ((3,), (-3,), 0.2, 0.1)])
-    rng = np.random.default_rng(3)
-    x, y, shift = *rng.uniform(0, 2 * np.pi, (2, 20, 1)), 2.0
-    ends = []
-    for s in (0.0, shift):
-        start = mf.Start(Measure(x + s, None, game.X), Measure(y + s, None, game.Y))
-        options = {"particles": 20, "placement": "atoms", "scheme": "strang", "step": 0.01}
-        ends.append(simulate(game, mf.Langevin(20.0), start, 0.5, **options)[-1])
-    for a, b in zip(*ends, strict=True):
-        assert game.X.distance(a.points + shift, b.points).max() < 1e-12
 
 
 @pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 1)])
