@@ -169,13 +169,13 @@ def total_variation(a: Density, b: Density) -> float:
     return 0.5 * float(np.abs(a.masses - b.masses).sum())
 
 
-def density_on(masses: Array, onto: Mesh, what: str = "masses") -> Density:
+def density_on(masses: Array, onto: Mesh, what: str = "masses", within: float = 1e-10) -> Density:
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
-    Rounding is cut in silence; more than 1e-10 of negative mass warns UnderResolved.
+    What is `within` the error that masses may have is cut in silence; more negative mass warns UnderResolved.
     """
     lost = -float(masses[masses < 0].sum())
-    if lost > 1e-10:
+    if lost > within:
         warnings.warn(
             f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`",
             UnderResolved,

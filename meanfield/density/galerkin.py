@@ -275,7 +275,8 @@ class Galerkin:
         grid = self._grid(p)
         if self.time == 0.0 and _atoms(self._laws[p]) is not None:
             return self._laws[p].on(grid)  # the modes of atoms do not decay: nodal values mean nothing yet
-        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}")
+        # Modes that adapt themselves leave an error of about tol, and cells cannot be raised.
+        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol))
 
     def _nodal(self, p: int) -> Array:
         """Nodal value times cell volume; kept, for `measures` and `diagnostics` ask for them in turn."""

@@ -252,7 +252,8 @@ class Harmonics:
         held, grid = given_measure(self._laws[p]), _mesh(self._degree(p))
         if self.time == 0.0 and held is not None:
             return self._laws[p].on(grid)  # coefficients of atoms do not decay: nodal values mean nothing yet
-        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}")
+        # A degree that adapts itself leaves an error of about tol, and cells cannot be raised.
+        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol))
 
 
 @lru_cache(maxsize=4)
