@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import meanfield as mf
 from meanfield.checks import UnderResolved
 from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
@@ -96,3 +97,12 @@ def test_what_cannot_be_done_is_refused(game, flow, how, says):
     start = Start("uniform", "uniform")
     with pytest.raises(ValueError, match=says):
         engine(game, flow, start, **how)
+
+
+def test_free_modes_are_silent_about_negative_mass_below_the_tolerance():
+    game, width = mf.games.oscillator(coupling=3.0), 0.04
+    start = mf.Start(x=mf.concentrated(1.1, width), y=mf.concentrated(0.0, width))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = mf.solve(game, mf.Langevin(25.0), start, time=0.5, tol=1e-5, progress=False)
+    assert -1e-5 < run.diagnostics["smallest_y"].min() < -1e-10
