@@ -91,11 +91,10 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     lines: list[tuple[str, dict[str, Any] | None]] = []  # (row, what runs beside ours; None: the row's title)
+    named = [e["row"] for e in entries]
     for e in entries:
-        if (e["row"], None) not in lines:
-            lines.append((e["row"], None))
-        else:
-            lines.append((e["row"], e))
+        if named.count(e["row"]) > 1:
+            lines.append((e["row"], e if (e["row"], None) in lines else None))
     titles = [i for i, (_, e) in enumerate(lines) if e is None]
     middle = min(titles, key=lambda i: abs(i - len(lines) / 2)) or len(lines)
     columns = [c for c in (lines[:middle], lines[middle:]) if c]
@@ -121,7 +120,14 @@ def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
         colour = "C2" if e["contestant"].startswith("meanfield") else "C0" if reached else "C3"
         ax.plot(e["ratio_quartiles"], [i, i], color=colour, lw=3, alpha=0.5)
         ax.plot(e["ratio"], i, "o" if reached else "x", color=colour, ms=4)
-        ax.text(1.01, i, f"{e['ratio']:.3g}", transform=ax.get_yaxis_transform(), fontsize=7, va="center")
+        ax.text(
+            1.01,
+            i,
+            f"{e['ratio']:{',.0f' if e['ratio'] >= 100 else '.3g'}}",
+            transform=ax.get_yaxis_transform(),
+            fontsize=7,
+            va="center",
+        )
         if e["target"] is not None:
             ax.plot(e["target"], i, "|", color="k", ms=9, mew=1.5)
     ax.set_yticks(range(len(lines)), ["" if e is None else e["contestant"] for _, e in lines], fontsize=7)
