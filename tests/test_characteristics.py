@@ -108,19 +108,6 @@ def test_wang_chizat_atoms_stay_and_their_weights_follow_two_equations():
     assert np.abs(off - exact.y.T).max() < 1e-8
 
 
-def test_plain_flow_is_caught_in_the_wrong_wells_with_the_stated_ni():
-    """l = f(x) - g(y), f = cos 2x + 0.3 sin x, g = cos 2y + 0.2 sin y: minima at pi/2 (local), 3 pi/2."""
-    game = trigonometric([((2,), (0,), 1, 0), ((1,), (0,), 0, -0.3), ((0,), (2,), -1, 0), ((0,), (1,), 0, 0.2)])
-    wells = mf.Start(x=mf.concentrated(np.pi / 2, 0.02), y=mf.concentrated(np.pi / 2, 0.02))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        mu_x, mu_y = run(Characteristics, game, PLAIN, 5.0, wells, cells=128).measures()
-    grid = 2 * np.pi * np.arange(4096)[:, None] / 4096
-    ni = game.potential_y(grid, mu_x).max() - game.potential_x(grid, mu_y).min()
-    # (f_loc - f_min) + (g_loc - g_min) = 0.6 + 0.4
-    assert ni == pytest.approx(1.0, abs=1e-12)
-
-
 def test_mirror_descent_is_the_exponential_of_the_summed_costs():
     """log mu_t = log mu_0 - alpha int U ds + const, with U the costs of the run's own measures."""
     alpha = (1.5, 0.8)

@@ -147,31 +147,6 @@ def test_atoms_become_wrapped_normals():
     assert np.abs(x.values - exact).max() < 1e-12
 
 
-def test_separable_game_tends_to_its_gibbs_densities():
-    """l = f(x) - g(y): each player's law tends to exp(-beta f), exp(-beta g)."""
-
-    def f(x):
-        return np.cos(x) + 0.4 * np.sin(2 * x)
-
-    def g(y):
-        return 0.7 * np.cos(y[:, 0] + y[:, 1]) + 0.3 * np.sin(y[:, 1])
-
-    beta = 3.0
-    game = trigonometric(
-        [
-            ((1,), (0, 0), 1.0, 0.0),
-            ((2,), (0, 0), 0.0, -0.4),
-            ((0,), (1, 1), -0.7, 0.0),
-            ((0,), (0, 1), 0.0, 0.3),
-        ]
-    )
-    e = run(game, Langevin(beta), Start(lambda x: 1 + 0.3 * np.sin(x[:, 0]), "uniform"), 120.0, (48, 32), tol=1e-10)
-    x, y = e.measures()
-    for mu, energy in ((x, f(x.points[:, 0])), (y, g(y.points))):
-        gibbs = np.exp(-beta * energy)
-        assert 0.5 * np.abs(mu.masses - gibbs / gibbs.sum()).sum() < 1e-9
-
-
 # -- symmetries --------------------------------------------------------------------------------
 
 TERMS = [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]

@@ -136,29 +136,6 @@ def test_bilinear_games_spiral_about_the_uniform_laws():
     np.testing.assert_allclose(means, exact, atol=1e-4 * eps)
 
 
-@pytest.mark.parametrize(("kind", "beta"), [("a", 0.5), ("b", 0.5)])
-def test_the_papers_games_come_within_1e_10_of_the_gibbs_point(kind, beta):
-    game, nodes = polynomial(kind), quadrature_mesh(32)
-    point = mf.gibbs(game, beta, cells=(nodes, nodes))
-    rate = mf.stability(game, beta, (mesh(S2, 642), mesh(S2, 642))).rate
-    until = np.log(1e11) / rate
-    run = engine(game, beta, start=Start(concentrated((0, 0, 1.0), 1.0), concentrated((1.0, 0, 0), 1.0)), cells=22)
-    gaps = []
-    for t in (0.5 * until, 0.75 * until, until):
-        run.advance(t)
-        gaps.append(
-            max(
-                0.5 * nodes.volumes @ np.abs(run.density(p, nodes.nodes) - law.values)
-                for p, law in enumerate((point.x, point.y))
-            )
-        )
-    assert gaps[-1] < 1e-10
-    assert np.log(gaps[0] / gaps[1]) / (0.25 * until) == pytest.approx(rate, rel=0.15)
-    for p, law in enumerate((point.x, point.y)):
-        assert np.ptp(law.values) > 0.02, "the fixed point is not the uniform law"
-        assert abs(run.coefficients(p)[0] - (4 * np.pi) ** -0.5) < 1e-15
-
-
 def test_the_gibbs_point_stays():
     nodes = quadrature_mesh(40)
     point = mf.gibbs(GAME, 3.0, cells=(nodes, nodes))

@@ -161,14 +161,6 @@ def test_tolerance_controls_the_reaction():
         assert error < 5 * tol ** (2 / 3)
 
 
-def test_moments_approach_those_of_characteristics():
-    exact = modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=1024).measures())
-    sizes = (128, 256, 512, 1024)
-    errors = [np.abs(modes(run(Muscl, CIRCLE, WFR, 1.0, cells=n).measures()) - exact).max() for n in sizes]
-    assert -2.1 < fitted_order(sizes, errors) < -1.6
-    assert errors[-1] < 5e-5
-
-
 def test_moments_keep_their_meaning_once_concentrated():
     exact = modes(run(Characteristics, CIRCLE, WFR, 4.0, cells=8192).measures())
     found = run(Muscl, CIRCLE, WFR, 4.0, cells=1024)
