@@ -95,6 +95,8 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     for e in entries:
         if named.count(e["row"]) > 1:
             lines.append((e["row"], e if (e["row"], None) in lines else None))
+    if not lines:
+        return
     titles = [i for i, (_, e) in enumerate(lines) if e is None]
     middle = min(titles, key=lambda i: abs(i - len(lines) / 2)) or len(lines)
     columns = [c for c in (lines[:middle], lines[middle:]) if c]
