@@ -200,6 +200,28 @@ def test_every_kernel_is_compiled_in_one_way():
         assert path.name == "jit.py" or "import njit" not in path.read_text(encoding="utf-8"), path
 
 
+SCALAR = ("sqrt", "sin", "cos", "exp", "expm1", "floor", "rint", "arcsin", "arctan2", "log2", "isfinite", "copysign")
+SCALAR += ("searchsorted", "int32", "int64", "uint64", "float32", "float64")
+ROOMS = ("math", "fastmath", "lowrank", "spheres")
+
+
+def test_kernels_that_count_no_references_call_nothing_that_makes_arrays():
+    """numba's x.max() makes one, and compiles or not by what was compiled before it in the same process."""
+    wrong = []
+    for path, name, decorator, d in decorators():
+        counted = isinstance(d, ast.Call) and any(
+            k.arg == "counted" and ast.unparse(k.value) == "True" for k in d.keywords
+        )
+        if decorator != "kernel" or counted:
+            continue
+        body = next(n for n in ast.parse(path.read_text(encoding="utf-8")).body if getattr(n, "name", "") == name)
+        for call in (n.func for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)):
+            room = ast.unparse(call.value)
+            if not (room in ROOMS or call.attr in ("view", "reshape") or (room == "np" and call.attr in SCALAR)):
+                wrong.append((path.name, name, ast.unparse(call)))
+    assert wrong == []
+
+
 @pytest.mark.parametrize("f", [noise.normals, lowrank.march, fastmath.sincos], ids=lambda f: f.__name__)
 def test_an_edit_of_any_kernel_called_outdates_what_is_on_disk(f):
     file = Path(f.py_func.__code__.co_filename)

@@ -193,7 +193,7 @@ def widest(F: Array, s: Array, k: Array, r: Array) -> float:
     return at if width > 1e-9 else 0.5 * (F[thin] + F[thin + 1])
 
 
-@kernel
+@kernel(counted=True)
 def cost(
     theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
 ) -> tuple[float, float, float]:
