@@ -6,19 +6,17 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from numba import njit, types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
-from numba.core.registry import CPUDispatcher
+from numba import njit, types, version_info
 from numba.extending import intrinsic
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
+# `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way, to the same bits.
+PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
 
@@ -40,46 +38,14 @@ def kernel(function: Callable[..., Any] | None = None, *, counted: bool = False,
         return lambda f: kernel(f, counted=counted, **options)
     settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": counted, **options}
     compiled = njit(**settings, no_cfunc_wrapper=True)(function)
-    if isinstance(compiled, CPUDispatcher):
-        compiled.__class__ = _Kernel
+    if PARTS and hasattr(compiled, "overloads"):  # else compilation is switched off
+        from meanfield.parts import Kernel
+
+        compiled.__class__ = Kernel
     index: Any = getattr(compiled._cache, "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = stamp(Path(inspect.getfile(function)))
     return compiled
-
-
-class _Part(JITCodeLibrary):
-    """The code of a kernel inside others: neither optimised nor made machine code before it is taken into one.
-
-    numba would do both for every kernel that a kernel calls, and for the wrapper by which Python could call it:
-    half of all the time that compiling took.
-    """
-
-    codegen = SimpleNamespace(set_env=lambda name, env: None)  # what is not in memory holds no Python objects
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalized = True
-
-
-class _PartCompiler(Compiler):  # type: ignore[misc]
-    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, _Part(target.codegen(), "part"), *rest)
-
-
-class _Kernel(CPUDispatcher):  # type: ignore[misc]
-    """What Python calls; kernels that name it call its `part`."""
-
-    @cached_property
-    def part(self) -> Any:
-        options = {**self.targetoptions, "no_cpython_wrapper": True}
-        return CPUDispatcher(self.py_func, targetoptions=options, pipeline_class=_PartCompiler)
-
-    @property
-    def _numba_type_(self) -> Any:
-        return types.Dispatcher(self.part)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -109,7 +75,7 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
 def stamp(*files: Path) -> str:
     """A hash of files and of all kernels that they may call."""
     seen: dict[Path, str] = {}
-    stack = [*files, Path(__file__)]
+    stack = [*files, Path(__file__), _ROOT / "parts.py"]
     while stack:
         path = stack.pop()
         if path not in seen:

@@ -28,9 +28,10 @@ def test_philox_known_answers(counter, key, answer):
 
 
 def draw(n, first=0, tick=0, stream=0, replica=0, key=1, refine=1):
-    out = np.empty(n)
-    noise.normals(out, first, tick, stream, replica, np.uint64(key), refine)
-    return out
+    """Normals of the first coordinate of player `stream`, whose stream that is."""
+    out = np.empty((1 if refine == 1 else 2, n))
+    noise.fill(out, first, tick, stream, replica, np.uint64(key), refine)
+    return out[0]
 
 
 def test_normals_are_box_muller_of_the_words():

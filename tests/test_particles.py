@@ -13,7 +13,7 @@ from meanfield.particles.blocks import flat, player
 from meanfield.particles.ensemble import ensemble
 from meanfield.particles.frames import frame, spherical
 from meanfield.particles.kernels import settle
-from meanfield.particles.noise import normals
+from meanfield.particles.noise import fill
 from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
 from meanfield.particles.singles import singles
@@ -151,8 +151,7 @@ def drawn(game, flow, p, n, tick, seed):
     d = game.manifolds[p].ambient
     if not spherical(game):
         xi = np.empty((d, n + n % 2))
-        for k in range(d):
-            normals(xi[k], 0, tick, 2 * k + p, 0, np.uint64(seed), 1)
+        fill(xi, 0, tick, p, 0, np.uint64(seed), 1)
         return xi[:, :n].T
     xi, E = np.empty((d + d % 2, -(-n // 16) * 16)), frame(game, flow).axes[p]
     singles(xi, xi.shape[1], 0, tick, p, 0, np.uint64(seed), 1)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows",
+    "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows",
     "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles", "density",
     "equilibria", "plotting", "studies", "cli",
 ]  # fmt: skip

@@ -29,8 +29,6 @@ from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel
 from meanfield.particles.vectors import INT, WORD
 
-BLOCK = 512  # normals at a time: they stay in the first cache through the three loops below
-
 Word = np.uint32
 _U32, _U64 = np.uint32, np.uint64
 _32 = _U64(32)
@@ -86,29 +84,6 @@ def _box_muller(out: Array) -> None:
 
 
 @kernel
-def _pairs(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
-    """Normals of pairs first, first + 1, ... in `out`, whose length is even."""
-    _uniforms(out, first, tick, stream, replica, key)
-    _box_muller(out)
-
-
-@kernel(counted=True)
-def normals(out: Array, first: int, tick: int, stream: int, replica: int, key: int, refine: int) -> None:
-    """Standard normals of particles first, first + 1, ... (both `first` and the length of `out` even)."""
-    for lo in range(0, len(out), BLOCK):
-        block = out[lo : lo + BLOCK]
-        _pairs(block, (first + lo) // 2, tick * refine, stream, replica, key)
-        if refine > 1:
-            more = np.empty(len(block))
-            for j in range(1, refine):
-                _pairs(more, (first + lo) // 2, tick * refine + j, stream, replica, key)
-                for i in range(len(block)):
-                    block[i] += more[i]
-            for i in range(len(block)):
-                block[i] /= math.sqrt(refine)
-
-
-@kernel
 def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
     apart()
     for k in range(len(Z)):
@@ -118,9 +93,10 @@ def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) 
 
 @kernel
 def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
-    """`normals` of all coordinates, the rows of Z: they are short, so what can is done over all of them at once.
+    """Standard normals of particles first, first + 1, ... in all coordinates, the rows of Z.
 
-    With refine > 1 coordinates are the upper half of the rows, the lower one is room.
+    `first` and the length of rows are even; rows are short, so what can is done over all of them at once. With
+    refine > 1 coordinates are the upper half of the rows, the lower one is room.
     """
     if refine == 1:
         _rows(Z, first, tick, player, replica, key)
