@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games", "flows",
-    "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles", "density",
-    "equilibria", "plotting", "studies", "cli",
+    "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games",
+    "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles",
+    "density", "equilibria", "plotting", "studies", "cli",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")
