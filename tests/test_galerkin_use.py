@@ -106,3 +106,14 @@ def test_free_modes_are_silent_about_negative_mass_below_the_tolerance():
         warnings.simplefilter("error")
         run = mf.solve(game, mf.Langevin(25.0), start, time=0.5, tol=1e-5, progress=False)
     assert -1e-5 < run.diagnostics["smallest_y"].min() < -1e-10
+
+
+def test_a_resumed_engine_does_not_warn_again():
+    first = engine(OSCILLATOR, Langevin(25.0), BUMPS, (24, 24), step=0.01)
+    with pytest.warns(UnderResolved, match="outer third"):
+        first.advance(0.1)
+    second = engine(OSCILLATOR, Langevin(25.0), BUMPS, (24, 24), step=0.01)
+    second.restore(first.state())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second.advance(0.2)

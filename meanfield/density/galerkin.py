@@ -122,6 +122,7 @@ class Galerkin:
             "modes": tuple(self.modes(p) for p in (0, 1)),
             "counts": self._counts.copy(),
             "worst": self._worst.copy(),
+            "warned": self._warned,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -137,6 +138,7 @@ class Galerkin:
         self._rung = None if state["rung"] is None else int(state["rung"])
         self._counts[:] = state["counts"]
         self._worst[:] = state["worst"]
+        self._warned = bool(state.get("warned", False))
 
     # -- modes --------------------------------------------------------------------------------
 

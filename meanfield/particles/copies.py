@@ -127,13 +127,10 @@ def copies(
     )  # fmt: skip
     if later.needed(flow, scheme):
         raise ValueError(f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}')
-    if not isinstance(start, Start):
-        raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     drive = field if isinstance(field, Drive) else Drive(game, field)
     if drive.game is not game:
         raise ValueError(f"field was made ready for {drive.game!r}; make it ready for the game given here")
     run = _Copies(game, flow, plan, check_memory(game, plan, flow), drive)
-    run.start = repr(start)
     run.begin(start)
     run.follow(None, None, False, None)
     return run.trajectory()
