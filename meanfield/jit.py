@@ -75,7 +75,7 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
 def stamp(*files: Path) -> str:
     """A hash of files and of all kernels that they may call."""
     seen: dict[Path, str] = {}
-    stack = [*files, Path(__file__), _ROOT / "parts.py"]
+    stack = [*files, Path(__file__), Path(__file__).with_name("parts.py")]
     while stack:
         path = stack.pop()
         if path not in seen:
