@@ -82,7 +82,7 @@ def simulate(
     stop(t, mu_x, mu_y) ends the run early when true; callback(t, mu_x, mu_y) looks on. progress: a bar,
     by default when standard error is a terminal. device: "cuda" sums over pairs on a graphics processor, for
     losses given by a formula that are not low-rank; the rest of the step stays as it is (`meanfield.particles.cuda`).
-    precision: "float32" looks at the pairs of such losses in single precision, about three times as fast, and at
+    precision: "float32" looks at the pairs of such losses in single precision, about 2.5 times as fast, and at
     the modes of trigonometric games on circles, for Langevin flows alone, whose noise covers the rounding
     (`meanfield.particles.fields`); states stay double.
 
