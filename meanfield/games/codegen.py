@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,13 +50,13 @@ _ODD, _EVEN = {"sin", "sinh", "tanh", "asin", "atan"}, {"cos", "cosh", "abs"}
 def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, list[int]] | None:
     """A graph of the roots with both players' parts taken apart, and the roots in it; None for a game too long."""
     graph = Graph()
-    made = _separated(game.graph, roots, set(game.variables(p)), graph)
+    made = _separated(game.graph, roots, game.variables(p), graph)
     order = graph.needed(made)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
     return None if len(order) > LINES or not all(math.isfinite(c) for c in constants) else (graph, made)
 
 
-def sides(graph: Graph, order: Sequence[int], own: range) -> dict[int, int]:
+def sides(graph: Graph, order: Sequence[int], own: Container[int]) -> dict[int, int]:
     """Whose coordinates an operation depends on: OWN, OTHER, BOTH, or 0 for a constant."""
     found: dict[int, int] = {}
     for i in order:
@@ -67,10 +67,10 @@ def sides(graph: Graph, order: Sequence[int], own: range) -> dict[int, int]:
     return found
 
 
-def _separated(graph: Graph, roots: Sequence[int], own: set[int], into: Graph) -> list[int]:
+def _separated(graph: Graph, roots: Sequence[int], own: Container[int], into: Graph) -> list[int]:
     """The roots rebuilt with sin(A + B) and cos(A + B) split, A the player's own part, B the opponent's."""
     order = graph.needed(roots)
-    side = sides(graph, order, own)  # type: ignore[arg-type]
+    side = sides(graph, order, own)
     made: dict[int, int] = {}
     halves: dict[int, tuple[int, int] | None] = {}
     for i in order:

@@ -82,9 +82,6 @@ class _Loop(NamedTuple):
     def called(self, i: int) -> str:
         return name(self.graph, i, SINGLE if self.single else PROCESSOR)
 
-    def sum(self, products: Iterable[tuple[str, str]]) -> str:
-        return " + ".join(f"{a} * {b}" for a, b in products) or "0.0"
-
 
 def _source(
     game: Expression, p: int, roots: Sequence[int], facing: Sequence[int], dialect: Dialect = PROCESSOR
@@ -159,7 +156,7 @@ def _of_nodes(loop: _Loop, far: list[int]) -> list[str]:
 
 def _of_points(loop: _Loop) -> list[str]:
     """What a block of own points gives: the values that pairs read, the products' share of its sums, means n..."""
-    shares = [loop.sum((name(loop.graph, a), f"m{b}") for a, b in s.products) for s in loop.mine]
+    shares = [_sum((name(loop.graph, a), f"m{b}") for a, b in s.products) for s in loop.mine]
     weigh = [f"given[{len(loop.parts.given) * BLOCK} + i] = weights[low + i]"] if loop.facing else []
     return [
         "for i in range(size):",
@@ -206,13 +203,18 @@ def _of_products(loop: _Loop, far: list[int]) -> list[str]:
     """The products' share of the opponent's sums."""
     if not far:
         return []
-    shares = [loop.sum((f"n{a}", f"far[j, {far.index(b)}]") for a, b in s.products) for s in loop.facing]
+    shares = [_sum((f"n{a}", f"far[j, {far.index(b)}]") for a, b in s.products) for s in loop.facing]
     names = ["against[j]", *(f"push[j, {k}]" for k in range(len(loop.facing) - 1))]
     lines = [f"    {t} -= {loop.sign!r} * ({share})" for t, share in zip(names, shares, strict=True) if share != "0.0"]
     return ["for j in range(m):", *lines]
 
 
+def _sum(products: Iterable[tuple[str, str]]) -> str:
+    return " + ".join(f"{a} * {b}" for a, b in products) or "0.0"
+
+
 def _near(loop: _Loop) -> list[int]:
+    """The own parts whose means the opponent's sums ask for."""
     return _different(a for s in loop.facing for a, _ in s.products)
 
 

@@ -142,7 +142,7 @@ def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-@kernel(counted=False)
+@kernel
 def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int) -> None:
     """Normals of particles first, ..., first + lanes - 1 (first even) in Z (rows, >= lanes), rows even."""
     apart()
@@ -159,7 +159,7 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
         _jobs(Z, rows, (i0, i1, i2, i3), first, tick, player, replica, key)
 
 
-@kernel(counted=False)
+@kernel
 def singles(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
     """Standard normals of `lanes` particles (a multiple of LANES) from `first` (even) in the rows of Z.
 

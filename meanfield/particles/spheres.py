@@ -74,7 +74,7 @@ def _whole(columns: int) -> int:
     return -(-columns // TILE) * TILE
 
 
-@kernel(counted=False)
+@kernel
 def means(me: Side, s: State) -> None:
     """me.m: means of the coordinates and, where the opponent asks for them, of their squares."""
     d = s.x.shape[1]
@@ -88,7 +88,7 @@ def means(me: Side, s: State) -> None:
                 add_squares(s.x[b], s.w[b], me.m, d, k)
 
 
-@kernel(counted=False)
+@kernel
 def look(me: Side, m: Array) -> None:
     """me.r from the opponent's means m."""
     for k in range(len(me.r)):
@@ -97,7 +97,7 @@ def look(me: Side, m: Array) -> None:
         add_means(me.B, m, me.r, 0, k)
 
 
-@kernel(counted=False)
+@kernel
 def aim(me: Side, sigma: float) -> None:
     """me.c and me.h, sigma times the gradient's coefficients, from me.r."""
     d = len(me.c)
@@ -109,7 +109,7 @@ def aim(me: Side, sigma: float) -> None:
         me.h[k] = 2.0 * sigma * s
 
 
-@kernel(counted=False)
+@kernel
 def tile(me: Side, x: Array, i: int, j: int, noise: float, costs: bool, sigma: float, moved: int) -> None:
     """One tile of a block x (d, lanes)."""
     apart()
@@ -126,7 +126,7 @@ def tile(me: Side, x: Array, i: int, j: int, noise: float, costs: bool, sigma: f
         noisy(x, room, i, j, (noise, 0.0, 0.0), moved)
 
 
-@kernel(counted=False)
+@kernel
 def push(me: Side, s: State, tick: int) -> float:
     """One player through a step, along the forces with coefficients me.r; returns what `reweigh` took off."""
     p = me.me
@@ -148,7 +148,7 @@ def push(me: Side, s: State, tick: int) -> float:
     return reweigh(p, s)
 
 
-@kernel(counted=False)
+@kernel
 def march(one: Side, two: Side, s: State, t: State, first: int, end: int) -> None:
     """Euler's steps first, ..., end - 1 of both players, in place."""
     for k in range(first, end):
@@ -168,7 +168,7 @@ def run(players: tuple[Player, Player], states: Any, first: int, steps: int) -> 
     march(side(one, two), side(two, one), *states, first, first + steps)
 
 
-@kernel(counted=False)
+@kernel
 def show(me: Side, s: State, U: Array, G: Array) -> None:
     """Costs U (blocks, lanes), without their constants, and tangent gradients G (blocks, d, lanes) from me.r."""
     aim(me, -1.0)
@@ -201,7 +201,7 @@ def forces(players: tuple[Player, Player], states: Any, U: Any, G: Any) -> None:
         np.add(U[p], c[0], out=U[p])
 
 
-@kernel(counted=False)
+@kernel
 def follow(me: Side, s: State, C: Array, means: Array, first: int) -> float:
     """`copies.march` for these games in Euler's scheme: steps of one player in costs with coefficients C (steps, K)."""
     grown = 0.0
