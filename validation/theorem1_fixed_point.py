@@ -279,7 +279,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         for start in STARTS:
             held = data[label(name, beta, start)]
             t = held["times"] * float(held["rate"])
-            ax.semilogy(t, np.maximum(held["tv"], 1e-17), lw=1, label=start)
+            # The modes that are kept of atoms are no measure at first: more than one is no total variation.
+            shown = np.where(held["tv"] <= 1.0, np.maximum(held["tv"], 1e-17), np.nan)
+            ax.semilogy(t, shown, lw=1, label=start)
         ax.semilogy(t, np.exp(-t), "k--", lw=0.8, label=r"$e^{-\mathrm{rate}\, t}$")
         ax.set_title(rf"{name}, $\beta = {beta:g}$", fontsize=9)
     for ax in axes[len(s.cases) :]:
