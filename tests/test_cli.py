@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.cli import main
+from meanfield.cli import jobs, main
 from meanfield.cli.examples import shipped
 from meanfield.cli.schema import positions
 from meanfield.describe import describe, same
@@ -344,7 +344,7 @@ def test_help_teaches(command, capsys):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file):
+def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file, capsys):
     longer = ["--set", "run.time=400.0", "--set", "run.save_every=0.5", "--set", "run.particles=50"]
     run = [sys.executable, "-m", "meanfield.cli"]
     process = subprocess.Popen(
@@ -357,6 +357,7 @@ def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file):
     error = process.communicate(timeout=60)[1]
     assert process.returncode == code and "meanfield resume small.h5" in error
     assert main(["resume", "small.h5", "--quiet"]) == 0
+    assert jobs.stopped("small.h5", code) == code and "meanfield show small.h5" in capsys.readouterr().err
     assert main(["run", file, *longer, "--quiet", "--out", "whole.h5"]) == 0
     a, b = mf.load("small.h5"), mf.load("whole.h5")
     assert len(a) == 801 and same(describe(a), describe(b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import warnings
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 import meanfield as mf
 from meanfield.games.missing import MissingGame
 from meanfield.storage import files, keeper
-from tests.stored_runs import BUMPS, CIRCLE, LANGEVIN, MAKERS, Killed, equal, study, swarm
+from tests.stored_runs import BUMPS, CIRCLE, LANGEVIN, MAKERS, Killed, equal, field, study, swarm
 
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
 
@@ -45,6 +46,52 @@ def test_a_run_broken_off_goes_on_to_the_same_bits(make, after, tmp_path, monkey
     assert equal(again, whole) and equal(mf.load(path), whole) and files.read_header(path).finished
     assert equal(mf.resume(path), whole)
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_run_goes_on_from_every_file_that_it_writes(make, tmp_path, monkeypatch):
+    path, write, copies = tmp_path / "run.h5", files.write_file, []
+
+    def copying(file, *rest):
+        write(file, *rest)
+        copies.append(shutil.copy(file, tmp_path / f"copy{len(copies)}.h5"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_file", copying)
+        whole = make(checkpoint=path, checkpoint_every=0)
+    assert [files.read_header(copy).finished for copy in copies] == [False] * (len(copies) - 1) + [True]
+    assert len(copies) >= 3
+    for copy in copies[-4:]:
+        assert equal(mf.resume(copy), whole)
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_a_stopped_run_is_written_as_finished_only(run, tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+
+    def stop(t, mu_x, mu_y):
+        return t > 0.25
+
+    whole = run(stop=stop)
+    assert 0 < whole.times[-1] < run().times[-1]
+    for states in (len(whole) - 1, len(whole)):  # killed when the file holds so many
+        with killed(monkeypatch, lambda result, states=states: len(result) == states):
+            run(stop=stop, checkpoint=path, checkpoint_every=0)
+        assert files.read_header(path).finished == (states == len(whole))
+    assert equal(run(stop=stop, checkpoint=path), whole)
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_ctrl_c_in_the_last_interval_writes_the_end_and_stops(run, tmp_path):
+    path, last = tmp_path / "run.h5", run().times[-1]
+
+    def interrupting(t, mu_x, mu_y):
+        if t == last:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=path, callback=interrupting)
+    assert files.read_header(path).finished and equal(mf.load(path), run())
 
 
 def test_a_checkpoint_between_saves_goes_on_to_the_same_bits(tmp_path, monkeypatch):

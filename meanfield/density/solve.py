@@ -195,16 +195,16 @@ class _Run:
             for k, (previous, t) in enumerate(zip([times[0], *times[:-1]], times, strict=True)):
                 if t > self.moving.time:
                     self.moving.advance(float(t))
-                pair = self.pairs[-1] if resumed and k == 0 else self.save()
+                if not (resumed and k == 0):
+                    pair = self.save()
+                    if callback is not None:
+                        callback(float(t), *pair)
+                    if stop is not None and stop(float(t), *pair):
+                        return
                 progressed.update(t - previous)
-                if keeper is not None:
+                # What ends a run is written as finished only: nothing would be left to go on with.
+                if keeper is not None and t < times[-1]:
                     keeper.offer(self.trajectory)
-                if resumed and k == 0:
-                    continue
-                if callback is not None:
-                    callback(float(t), *pair)
-                if stop is not None and stop(float(t), *pair):
-                    break
 
     def save(self) -> tuple[Measure, Measure]:
         """Record the present state."""

@@ -237,13 +237,14 @@ class _Run:
                 self.advance_kept(steps, shown, keeper)
                 self.check_step()
                 now = self.save()
-                if keeper is not None and self.done < self.plan.steps:
-                    keeper.offer(self.trajectory)
                 if callback is not None:
                     callback(*now)
                 if stop is not None and stop(*now):
                     self.ended = f"stopped at t={now[0]:g}"
                     return
+                # What ends a run is written as finished only: nothing would be left to go on with.
+                if keeper is not None and self.done < self.plan.steps:
+                    keeper.offer(self.trajectory)
 
     def advance_kept(self, steps: int, shown: Any, keeper: Keeper | None) -> None:
         """Steps in pieces of about half a second, each followed by a chance to write and to stop."""

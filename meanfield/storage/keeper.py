@@ -64,14 +64,18 @@ class Keeper:
         pause = max(self.every, self.cost / SHARE) if self.every > 0 else 0.0
         if self.caught or now - self.written >= pause:
             self._write(snapshot(), finished=False)
+        self._obey()
+
+    def finish(self, result: Any) -> None:
+        """Write the finished result; then stop what comes after it, if that was asked for."""
+        self._write(result, finished=True)
+        self._obey()
+
+    def _obey(self) -> None:
         if self.caught == signal.SIGINT:
             raise KeyboardInterrupt
         if self.caught:
             raise SystemExit(128 + self.caught)
-
-    def finish(self, result: Any) -> None:
-        """Write the finished result."""
-        self._write(result, finished=True)
 
     def _write(self, result: Any, finished: bool) -> None:
         clock = perf_counter()

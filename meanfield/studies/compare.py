@@ -333,10 +333,13 @@ def _field(
     if done.field is not None and done.field.times[-1] == options["time"]:
         return done.field
     part = None if keeper is None else Part(keeper, lambda field: Partial(field, {}))
-    return solve(
+    found = solve(
         game, flow, start, options["time"], save_every=options["save_every"], **mean_field, progress=progress,
         resume=done.field, checkpoint=part,
     )  # fmt: skip
+    if part is not None:
+        part.offer(lambda: found)
+    return found
 
 
 @dataclass(frozen=True)
