@@ -1,17 +1,20 @@
 """Exact best responses on spheres: the least value of a quadratic on the unit sphere.
 
-This is the trust-region subproblem with the constraint active, More & Sorensen (1983). With
-Q = U diag(w) U', b = U'c, a = |b|/2 and gaps delta_i = w_i - w_min, the minimiser of x'Qx + c'x is
-x = -U (b_i/2) / (delta_i + sigma), where sigma >= 0 solves sum a_i^2 / (delta_i + sigma)^2 = 1, and
+This is the trust-region subproblem with the constraint active, More & Sorensen (1983), in tridiagonal
+form Q = P T P', where every equation costs O(d). With w the least eigenvalue of T, v its eigenvector and
+P'c/2 = a v + g, g orthogonal to v, the minimiser of x'Qx + c'x is x = P z,
 
-    w_min - sigma - sum a_i^2 / (delta_i + sigma)
+    z = -(a / sigma) v - (T - w + sigma)^-1 g,   sigma >= 0 such that |z| = 1, and
+    w - sigma - a^2 / sigma - g'(T - w + sigma)^-1 g
 
-is a lower bound for every sigma > 0. The multiplier is measured from the lowest eigenvalue because
-in the hard case (b orthogonal to the lowest eigenspace, the limit at mixed equilibria) all digits
-of sigma are there.
+is a lower bound for every sigma > 0. The multiplier is measured from the lowest eigenvalue, and that
+eigenvector taken out, because in the hard case (a = 0, the limit at mixed equilibria) all digits of
+sigma are in a.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,87 +22,210 @@ from meanfield.checks import Array
 from meanfield.jit import kernel
 
 NEWTON_ROUNDS = 100
+SETTLED = 1e-8  # the last move of sigma, relative: Newton leaves the square of it
+LANES = 8  # shifts looked at side by side
+EPS = 2.0**-52
+MARGIN = 8 * EPS  # of T's size: what two ways to compute a pivot may differ by
+SUMS = {"reassoc", "contract", "nsz"}  # sums over d in any order
+
+
+class Tridiagonal(NamedTuple):
+    """Q = P T P': T has diagonal (d,) and off-diagonal (d - 1,), P = H_0 ... H_{d-2}.
+
+    H_k = 1 - taus[k] u u', where u is zero up to k, one at k + 1, and ends as row k of `rows` (d, d).
+    lowest, spread, vector (d,): the least eigenvalue of T, a bound on its distance to the largest, its eigenvector.
+    """
+
+    diagonal: Array
+    off: Array
+    rows: Array
+    taus: Array
+    lowest: float
+    spread: float
+    vector: Array
+
+    def scaled(self, factor: float) -> Tridiagonal:
+        """That of factor * Q, factor >= 0."""
+        d, e, rows, taus, w, spread, v = self
+        return Tridiagonal(factor * d, factor * e, rows, taus, factor * w, factor * spread, v)
+
+
+def tridiagonal(Q: Array) -> Tridiagonal:
+    """Householder's reduction of a symmetric matrix (d, d), d >= 2."""
+    from scipy.linalg.lapack import dsytrd
+
+    columns, diagonal, off, taus, _ = dsytrd(Q.T, lower=1)
+    return Tridiagonal(diagonal, off, columns.T, taus, *lowest(diagonal, off))
 
 
 @kernel(counted=True)
-def least(Q: Array, c: Array, w: Array, half: Array, axes: Array) -> tuple[Array, float, float, Array, float]:
+def lowest(diagonal: Array, off: Array) -> tuple[float, float, Array]:
+    """The least eigenvalue of T from below, how far above it the largest may lie (Gershgorin), its unit eigenvector.
+
+    By sections: a shift lies below the spectrum if and only if all pivots of T - shift are positive (Sylvester).
+    Then inverse iteration, from a vector without symmetries. The margin keeps pivots positive however they round.
+    """
+    d, low, high = len(diagonal), np.inf, -np.inf
+    for i in range(d):
+        radius = (abs(off[i - 1]) if i > 0 else 0.0) + (abs(off[i]) if i < d - 1 else 0.0)
+        low, high = min(low, diagonal[i] - radius), max(high, diagonal[i] + radius)
+    width, size = (high - low) / (LANES + 1), max(abs(low), abs(high))
+    shift, pivot, smallest = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    while width > 0.5 * EPS * size:
+        for j in range(LANES):
+            shift[j] = low + (j + 1) * width
+            pivot[j] = smallest[j] = diagonal[0] - shift[j]
+        for i in range(1, d):
+            for j in range(LANES):
+                pivot[j] = diagonal[i] - shift[j] - off[i - 1] / pivot[j] * off[i - 1]
+                smallest[j] = min(smallest[j], pivot[j])
+        below = 0
+        while below < LANES and smallest[below] > 0:
+            below += 1
+        if below > 0:
+            low = shift[below - 1]
+        width /= LANES + 1
+    low -= MARGIN * size
+    pivots, v = factors(diagonal, off, -low), np.empty(d)
+    for i in range(d):
+        v[i] = np.cos(i * i + 1.0)
+    for _ in range(3):
+        v = unit(solved(pivots, off, v))
+    return low, high - low, v
+
+
+@kernel(counted=True)
+def least(Q: Array, c: Array, T: Tridiagonal) -> tuple[Array, float, float, Array, float]:
     """The minimiser x (d,) of x'Qx + c'x over |x| = 1, its value, a certified lower bound, the twin and its value.
 
-    w: the eigenvalues of Q (d, d), ascending; half = U'c/2; axes = U', the eigenvectors as rows. In the hard case there
-    are two minimisers, mirror images in the lowest eigenvector: the twin is that mirror image on the sphere.
+    In the hard case there are two minimisers, mirror images in the lowest eigenvector: the twin is that mirror image on
+    the sphere.
     """
-    delta = w - w[0]
-    sigma = multiplier(np.abs(half), delta)
-    z = stationary(half, delta, sigma)
-    rest = np.zeros(len(w))
-    for k in range(1, len(w)):
-        rest += z[k] * axes[k]
-    x, twin = rest + z[0] * axes[0], rest - z[0] * axes[0]
-    x /= np.sqrt(np.sum(x * x))
-    twin /= np.sqrt(np.sum(twin * twin))
+    h, v = reflected(T, c, False), T.vector
+    a = 0.5 * dot(v, h)
+    g = plus(-0.5, h, a, v)
+    sigma, z = multiplier(T, g, a)
+    along = -a / sigma if sigma > 0 else np.sqrt(max(1 - dot(z, z), 0.0))
+    x, twin = unit(reflected(T, plus(1.0, z, along, v), True)), unit(reflected(T, plus(1.0, z, -along, v), True))
     value, other = quadratic(Q, c, x), quadratic(Q, c, twin)
     if other < value:
         x, twin, value, other = twin, x, other, value
-    return x, value, min(dual(w[0], half, delta, sigma), value), twin, other
+    bound = T.lowest - sigma - dot(g, z) - (a * (a / sigma) if sigma > 0 else 0.0)
+    return x, value, min(bound, value), twin, other
 
 
-@kernel(counted=True)
+@kernel(fastmath=SUMS)
 def quadratic(Q: Array, c: Array, x: Array) -> float:
     """x'Qx + c'x."""
-    image = c.copy()
-    for i in range(len(x)):
-        image += x[i] * Q[i]
-    return float(np.sum(image * x))
-
-
-@kernel(counted=True)
-def multiplier(a: Array, delta: Array) -> float:
-    """Newton's iteration on 1/|x(sigma)| = 1, increasing and concave: monotone from the left.
-
-    |x_i| <= 1 for each i gives the start sigma >= a_i - delta_i; zero is the exact hard case.
-    """
-    sigma = max(np.max(a - delta), 0.0)
-    if sigma == 0.0:
-        least, length2 = np.inf, 0.0
-        for i in range(len(a)):
-            if delta[i] > 0:
-                least = min(least, delta[i])
-                length2 += (a[i] / delta[i]) ** 2
-        if length2 <= 1:
-            return 0.0
-        sigma = 1e-16 * least
-    for _ in range(NEWTON_ROUNDS):
-        length2 = slope = 0.0
-        for i in range(len(a)):
-            ratio = a[i] / (delta[i] + sigma)
-            length2 += ratio * ratio
-            slope += ratio * ratio / (delta[i] + sigma)
-        # d(1/|x|)/dsigma = slope / |x|^3
-        move = (np.sqrt(length2) - 1) * length2 / slope
-        if not move > 1e-16 * sigma:
-            break
-        sigma += move
-    return sigma
-
-
-@kernel(counted=True)
-def stationary(half: Array, delta: Array, sigma: float) -> Array:
-    """Coordinates (d,) of the minimiser in the eigenbasis; what the norm lacks goes to the lowest one."""
-    z = np.zeros(len(half))
-    length2 = 0.0
-    for i in range(1, len(half)):
-        if delta[i] + sigma > 0:
-            z[i] = -half[i] / (delta[i] + sigma)
-            length2 += z[i] ** 2
-    z[0] = -np.copysign(np.sqrt(max(1 - length2, 0.0)), half[0])
-    return z
-
-
-@kernel(counted=True)
-def dual(lowest: float, half: Array, delta: Array, sigma: float) -> float:
-    """The lower bound that the multiplier proves."""
     total = 0.0
-    for i in range(len(half)):
-        if half[i] != 0:
-            total += half[i] ** 2 / max(delta[i] + sigma, 1e-300)
-    return lowest - sigma - total
+    for i in range(len(x)):
+        image = 0.0
+        for j in range(len(x)):
+            image += Q[i, j] * x[j]
+        total += (c[i] + image) * x[i]
+    return total
+
+
+@kernel(counted=True, fastmath=SUMS)
+def reflected(T: Tridiagonal, vector: Array, back: bool) -> Array:
+    """P'vector (d,), or P vector to come back."""
+    moved, d = vector.copy(), len(vector)
+    for s in range(d - 1):
+        k = d - 2 - s if back else s
+        row, product = T.rows[k], moved[k + 1]
+        for i in range(k + 2, d):
+            product += row[i] * moved[i]
+        product *= T.taus[k]
+        moved[k + 1] -= product
+        for i in range(k + 2, d):
+            moved[i] -= product * row[i]
+    return moved
+
+
+@kernel(counted=True)
+def multiplier(T: Tridiagonal, g: Array, a: float) -> tuple[float, Array]:
+    """sigma and the part z (d,) of the minimiser orthogonal to v, from -g: Newton's iteration on 1/|z(sigma)| = 1.
+
+    That is increasing and concave in sigma: monotone from the left. |z| >= |a| / sigma and
+    |z| >= |g| / (spread + sigma) give the start; zero is the exact hard case.
+    """
+    sigma = max(abs(a), np.sqrt(dot(g, g)) - T.spread)
+    if sigma <= 0:
+        z = inner(T, factors(T.diagonal, T.off, -T.lowest), g)
+        if dot(z, z) <= 1:
+            return 0.0, z
+        sigma = EPS * max(T.spread, abs(T.lowest))
+    z = g
+    for _ in range(NEWTON_ROUNDS):
+        pivots = factors(T.diagonal, T.off, sigma - T.lowest)
+        z = inner(T, pivots, g)
+        bent = inner(T, pivots, z)  # -dz/dsigma
+        length2 = dot(z, z) + (a / sigma) ** 2
+        # d(1/|z|)/dsigma = slope / |z|^3
+        slope = dot(z, bent) + (a / sigma) ** 2 / sigma
+        move = (np.sqrt(length2) - 1) * length2 / slope
+        sigma += move
+        z = plus(1.0, z, -move, bent)
+        if not move > SETTLED * sigma:
+            break
+    return sigma, z
+
+
+@kernel(counted=True)
+def inner(T: Tridiagonal, pivots: Array, right: Array) -> Array:
+    """(T + shift)^-1 right (d,) among the vectors orthogonal to v; right is one."""
+    z = solved(pivots, T.off, right)
+    return plus(1.0, z, -dot(T.vector, z), T.vector)
+
+
+@kernel(counted=True)
+def factors(diagonal: Array, off: Array, shift: float) -> Array:
+    """One over the pivots (d,) of T + shift, which is positive; the least of them guards the zero matrix."""
+    inverse, tiny = np.empty(len(diagonal)), 1e-290
+    inverse[0] = 1 / max(diagonal[0] + shift, tiny)
+    for i in range(1, len(diagonal)):
+        inverse[i] = 1 / max(diagonal[i] + shift - off[i - 1] * inverse[i - 1] * off[i - 1], tiny)
+    return inverse
+
+
+@kernel(counted=True)
+def solved(inverse: Array, off: Array, right: Array) -> Array:
+    """(T + shift)^-1 right (d,), from the pivots' inverses."""
+    x, last = right.copy(), len(right) - 1
+    for i in range(last):
+        x[i + 1] -= off[i] * (inverse[i] * x[i])
+    x[last] *= inverse[last]
+    for i in range(last - 1, -1, -1):
+        x[i] = (x[i] - off[i] * x[i + 1]) * inverse[i]
+    return x
+
+
+@kernel(fastmath=SUMS)
+def dot(a: Array, b: Array) -> float:
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@kernel(counted=True)
+def plus(s: float, a: Array, t: float, b: Array) -> Array:
+    """s a + t b."""
+    total = np.empty(len(a))
+    for i in range(len(a)):
+        total[i] = s * a[i] + t * b[i]
+    return total
+
+
+@kernel(counted=True)
+def unit(x: Array) -> Array:
+    """x, in place, as a unit vector; its squares may overflow."""
+    largest = 0.0
+    for i in range(len(x)):
+        largest = max(largest, abs(x[i]))
+    for i in range(len(x)):
+        x[i] /= largest
+    length = np.sqrt(dot(x, x))
+    for i in range(len(x)):
+        x[i] /= length
+    return x

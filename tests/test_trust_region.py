@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from meanfield.trust_region import least
+from meanfield.trust_region import least, tridiagonal
 
 
 def minimum(Q, c):
     """The minimiser, its value, a lower bound, the other minimiser and its value."""
-    w, U = np.linalg.eigh(Q)
-    return least(Q, c, w, 0.5 * (c @ U), np.ascontiguousarray(U.T))
+    return least(Q, c, tridiagonal(Q))
 
 
 def random_problem(rng, d, hardness):
@@ -59,3 +58,44 @@ def test_hard_case_gives_both_minimisers():
     np.testing.assert_allclose(np.abs(x), [np.sqrt(35) / 6, 1 / 6], atol=1e-15)
     np.testing.assert_allclose(twin, x * [-1, 1], atol=1e-15)
     assert other == pytest.approx(value, abs=1e-15)
+
+
+def _rotated(rng, w):
+    U = np.linalg.qr(rng.standard_normal((len(w), len(w))))[0]
+    Q = (U * w) @ U.T
+    return (Q + Q.T) / 2, U
+
+
+AWKWARD = {
+    "zero": lambda rng, d: np.zeros((d, d)),
+    "multiple of one": lambda rng, d: rng.standard_normal() * np.eye(d),
+    "diagonal": lambda rng, d: np.diag(rng.standard_normal(d)),
+    "rank one": lambda rng, d: np.outer(*[rng.standard_normal(d)] * 2) * rng.choice([-1, 1]),
+    "few eigenvalues": lambda rng, d: _rotated(rng, rng.integers(-2, 2, d).astype(float))[0],
+    "clustered": lambda rng, d: _rotated(rng, rng.standard_normal(d) * 10.0 ** rng.uniform(-14, 0, d))[0],
+    "graded": lambda rng, d: _rotated(rng, 10.0 ** -np.arange(d))[0] * np.outer(*[10.0 ** -np.arange(d)] * 2),
+    "Wilkinson": lambda rng, d: np.eye(d, k=1) + np.eye(d, k=-1) - np.diag(np.abs(np.arange(d) - d // 2.0)),
+    "huge": lambda rng, d: 1e100 * _rotated(rng, rng.standard_normal(d))[0],
+    "tiny": lambda rng, d: 1e-100 * _rotated(rng, rng.standard_normal(d))[0],
+}
+
+
+@pytest.mark.parametrize("kind", AWKWARD)
+def test_awkward_forms(kind):
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        d = int(rng.integers(2, 40))
+        Q = AWKWARD[kind](rng, d)
+        w, U = np.linalg.eigh(Q)
+        size = max(np.abs(w).max(), 1e-100)
+        c = rng.standard_normal(d) * size * 10.0 ** rng.uniform(-12, 2)
+        if rng.random() < 0.5:  # the hard case, up to rounding
+            c -= U[:, w < w[0] + 1e-9 * size] @ (U[:, w < w[0] + 1e-9 * size].T @ c)
+        x, value, lower, twin, other = minimum(Q, c)
+        scale = np.abs(Q).sum(axis=0).max() + np.linalg.norm(c)
+        assert 0 <= value - lower <= 1e-14 * scale
+        np.testing.assert_allclose([np.linalg.norm(x), np.linalg.norm(twin)], 1, atol=1e-14)
+        np.testing.assert_allclose([value, other], [z @ Q @ z + c @ z for z in (x, twin)], rtol=0, atol=1e-14 * scale)
+        # Stationary on the sphere: the gradient has no tangential part.
+        slope = 2 * Q @ x + c
+        assert np.linalg.norm(slope - (slope @ x) * x) <= 1e-7 * scale

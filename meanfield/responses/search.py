@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def _search(game: Game, p: int, tight: bool) -> SphereSearch | Search:
 class SphereSearch:
     """Costs const + c'x + x'Qx on a sphere: the trust-region subproblem, exact in any dimension.
 
-    Where Q is always a multiple of one matrix, its eigenvectors are computed once: then O(d^2) a call.
+    Where Q is always a multiple of one matrix, that is made tridiagonal once: then O(d^2) a call.
     """
 
     side = 0
@@ -86,26 +87,23 @@ class SphereSearch:
         self.basis = basis
 
     @cached_property
-    def _eigen(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Eigenvalues of S and of -S, with their eigenvectors as columns and as rows."""
-        w, U = np.linalg.eigh(self.basis.S)
-        both = ((w, U), (-w[::-1], U[:, ::-1]))
-        up, down = ((v, np.ascontiguousarray(V), np.ascontiguousarray(V.T)) for v, V in both)
-        return up, down
+    def _forms(self) -> tuple[Any, Any]:
+        """S and -S, made tridiagonal."""
+        from meanfield.trust_region import tridiagonal
+
+        return tridiagonal(self.basis.S), tridiagonal(-self.basis.S)
 
     def __call__(self, cost: FeatureCost) -> Response:
-        from meanfield.trust_region import least
+        from meanfield.trust_region import least, tridiagonal
 
         linear, squares, form = self.basis.split(cost.c)
         Q = form * self.basis.S
         if squares.any():
-            Q[np.diag_indices_from(Q)] += squares
-            w, U = np.linalg.eigh(Q)
-            axes = np.ascontiguousarray(U.T)
+            Q.flat[:: len(Q) + 1] += squares
+            T = tridiagonal(Q)
         else:
-            w, U, axes = self._eigen[int(form < 0)]
-            w = abs(form) * w
-        x, value, lower, twin, other = least(Q, linear, w, 0.5 * (linear @ U), axes)
+            T = self._forms[int(form < 0)].scaled(abs(form))
+        x, value, lower, twin, other = least(Q, linear, T)
         c = float(cost.c[0])
         return Response(np.stack([x, twin]), np.array([c + value, c + other]), c + lower, SPHERE)
 
