@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class UnderResolved(UserWarning):
@@ -17,6 +21,14 @@ class UnderResolved(UserWarning):
 
 class NotConverged(RuntimeError):
     """An iteration ended above its tolerance; its value is withheld rather than returned."""
+
+
+def warn(message: str, category: type[Warning] = UnderResolved) -> None:
+    """Warn where the package was called, however deep inside it this is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None = None) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, UnderResolved, finite_array
+from meanfield.checks import Array, finite_array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 
@@ -176,10 +175,6 @@ def density_on(masses: Array, onto: Mesh, what: str = "masses", within: float = 
     """
     lost = -float(masses[masses < 0].sum())
     if lost > within:
-        warnings.warn(
-            f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`",
-            UnderResolved,
-            stacklevel=3,
-        )
+        warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`")
     kept = np.maximum(masses, 0.0)
     return Density(kept / kept.sum(), onto)

@@ -12,6 +12,9 @@ from tests.later_flows import BETA, GAME, LOG, MEAN_FIELD, START, masses, solved
 from tests.stored_runs import equal
 from validation.linearised import Linear
 
+# Few cells, on purpose: what is tested holds at any resolution.
+pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
+
 # -- mean field -------------------------------------------------------------------------------------
 
 

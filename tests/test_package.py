@@ -81,3 +81,12 @@ def test_the_quickstart_runs_and_gives_what_it_says() -> None:
     assert abs(names["distance"] - mf.w2(swarm.x[-1], field.x[-1])) < 1e-15
     assert names["error"].lower <= names["error"].value <= names["error"].upper
     assert names["gibbs"].residual < 1e-12
+
+
+@pytest.mark.parametrize("engine", ["finite-volume", "galerkin", "splitting", "muscl"])
+def test_warnings_point_at_the_line_that_called(engine: str) -> None:
+    game = mf.games.oscillator()
+    flow = mf.WassersteinFisherRao(1.0, 1.0) if engine == "muscl" else mf.Langevin(60.0)
+    with pytest.warns(mf.UnderResolved) as caught:
+        mf.solve(game, flow, game.answers["start"], time=0.2, cells=32, engine=engine, save_every=0.1)
+    assert {warning.filename for warning in caught} == {__file__}

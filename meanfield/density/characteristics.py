@@ -13,13 +13,12 @@ part (exponentially fast, along the ridges of U) it soon is not; `panels` then p
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real
+from meanfield.checks import Array, real, warn
 from meanfield.density.inputs import given_measure, later, refuse_temperature
 from meanfield.density.labels import TRUSTED_JUMP, jets, labels, slices
 from meanfield.density.panels import PanelLabels, has_panels, panel_labels
@@ -182,11 +181,7 @@ class Characteristics:
             jump = nodes.jump(self._z[s])
             if jump > TRUSTED_JUMP:
                 self._warned = True
-                warnings.warn(
-                    f"at t = {self.time:g} neighbouring nodes of {player} {nodes.distrust(jump)}",
-                    UnderResolved,
-                    stacklevel=3,
-                )
+                warn(f"at t = {self.time:g} neighbouring nodes of {player} {nodes.distrust(jump)}")
                 return
 
     def state(self) -> dict[str, Any]:

@@ -19,14 +19,13 @@ halved.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, UnderResolved, real
+from meanfield.checks import Array, NotConverged, real, warn
 from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
 from meanfield.density.inputs import later, mesh_for
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
@@ -238,12 +237,10 @@ class FiniteVolumes:
         self.seen["largest_peclet"] = max(self.seen["largest_peclet"], peclet)
         if peclet > PECLET and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond {PECLET:g} the cells are "
                 "too wide for the drift and accuracy falls to first order (the Gibbs state, mass and sign stay exact): "
-                f"use about {peclet:.2g} times as many cells per axis",
-                UnderResolved,
-                stacklevel=3,
+                f"use about {peclet:.2g} times as many cells per axis"
             )
 
     # -- reading, saving ------------------------------------------------------------------------

@@ -11,14 +11,13 @@ Mass is exact; positivity holds as far as the density is resolved, which is watc
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.checks import Array, real, warn, whole
 from meanfield.density import etd
 from meanfield.density.inputs import later
 from meanfield.density.modes import Complex, Index, Modes
@@ -260,11 +259,9 @@ class Galerkin:
         if self._warned or now[p] <= self._limit:
             return
         self._warned = True
-        warnings.warn(
+        warn(
             f"player {'xy'[p]}: the outer third of modes reached a share of {now[p]:.1e} at cells = "
-            f"{self._modes[p].nodes}; raise `cells`, or leave it out to have the modes adapted",
-            UnderResolved,
-            stacklevel=3,
+            f"{self._modes[p].nodes}; raise `cells`, or leave it out to have the modes adapted"
         )
 
     # -- measures -----------------------------------------------------------------------------

@@ -12,14 +12,13 @@ watched and said.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.checks import Array, real, warn, whole
 from meanfield.density import etd, sphere_etd, spherical
 from meanfield.density.inputs import given_measure, later
 from meanfield.flows import Flow, Rates
@@ -234,11 +233,9 @@ class Harmonics:
         p = int(np.argmax(now))
         if not self._warned and now[p] > self._limit:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"player {'xy'[p]}: the outer third of degrees reached a share of {now[p]:.1e} at degree "
-                f"{self._degree(p)}; raise `cells`, or leave it out to have the degree adapted",
-                UnderResolved,
-                stacklevel=3,
+                f"{self._degree(p)}; raise `cells`, or leave it out to have the degree adapted"
             )
 
     # -- measures -----------------------------------------------------------------------------

@@ -9,13 +9,12 @@ Nonnegative under the step that `reconstruction.transport` states; mass is kept 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved
+from meanfield.checks import Array, warn
 from meanfield.density.inputs import later, mesh_for, refuse_temperature
 from meanfield.density.reconstruction import LIMITERS, stencil, transport
 from meanfield.flows import Flow
@@ -220,7 +219,7 @@ class Muscl:
     def _warn(self, what: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"at t = {self.time:g} {what}", UnderResolved, stacklevel=4)
+            warn(f"at t = {self.time:g} {what}")
 
     def state(self) -> dict[str, Any]:
         x, y = self._m

@@ -19,13 +19,12 @@ Gibbs measure of the step's middle: long steps of slow averages see it lag by ha
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real
+from meanfield.checks import Array, real, warn
 from meanfield.density.coupling import Coupling, Pair, both
 from meanfield.density.inputs import later, mesh_for
 from meanfield.density.rates import PECLET, FaceRates
@@ -160,11 +159,9 @@ class Splitting:
         self.peclet = max(self.peclet, peclet)
         if peclet > PECLET and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"beta |dU| reaches {peclet:.3g} over a face near time {self.time:g}; beyond {PECLET:g} the cells are "
-                f"too wide for the drift: use about {peclet:.2g} times as many cells per axis",
-                UnderResolved,
-                stacklevel=3,
+                f"too wide for the drift: use about {peclet:.2g} times as many cells per axis"
             )
 
     # -- reading, saving ------------------------------------------------------------------------

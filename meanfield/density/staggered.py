@@ -7,12 +7,11 @@ volumes is the sign: masses can fall below zero where a density is not resolved,
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import UnderResolved, real
+from meanfield.checks import real, warn
 from meanfield.density.coupling import Coupling, both, probe
 from meanfield.density.finite_volumes import Cells, FiniteVolumes, check_flow
 from meanfield.density.inputs import mesh_for
@@ -74,11 +73,9 @@ class Staggered(FiniteVolumes):
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)
         if lost > max(1e-8, self.tol) and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is not resolved; raise "
-                '`cells`, or use engine="finite-volume", which keeps the sign',
-                UnderResolved,
-                stacklevel=3,
+                '`cells`, or use engine="finite-volume", which keeps the sign'
             )
 
     def measures(self) -> tuple[Density, Density]:

@@ -11,7 +11,6 @@ has the rank of the game. The lowest eigenvectors of both S_p, and the range of 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.checks import Array, real, warn, whole
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.flows import Number
 from meanfield.games.base import Game
@@ -149,11 +148,7 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
     first, second = own.mesh.pairs.T
     peclet = point.beta[p] * float(np.abs(at_nodes[first] - at_nodes[second]).max())
     if peclet > PECLET:
-        warnings.warn(
-            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`",
-            UnderResolved,
-            stacklevel=4,
-        )
+        warn(f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`")
     A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
     costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)

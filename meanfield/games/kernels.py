@@ -15,7 +15,6 @@ import stat
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -23,6 +22,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+from meanfield.checks import warn
 
 _LOCK = threading.RLock()
 
@@ -46,7 +47,7 @@ def load(source: str, function: str) -> Callable[..., Any] | None:
             try:
                 sys.modules[name] = _imported(name, _stored(name, source), source)
             except (OSError, RuntimeError) as error:  # numba says RuntimeError where it cannot write
-                warnings.warn(f"no folder for compiled kernels ({error}); numpy is used instead", stacklevel=3)
+                warn(f"no folder for compiled kernels ({error}); numpy is used instead", UserWarning)
                 return None
         return getattr(sys.modules[name], function)
 

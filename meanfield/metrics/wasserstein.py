@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, UnderResolved
+from meanfield.checks import Array, NotConverged, warn
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 
@@ -177,7 +176,7 @@ def _between(atoms: Measure, density: Density, method: str, metric: str, bounded
 def _midway(found: Bracket, note: str) -> Transport:
     if found.upper - found.lower > WIDE * found.upper:
         apart = (found.upper - found.lower) / found.upper
-        warnings.warn(f"W2^2 is known only between bounds {apart:.1%} apart ({note})", UnderResolved, stacklevel=6)
+        warn(f"W2^2 is known only between bounds {apart:.1%} apart ({note})")
     middle = 0.5 * (found.lower + found.upper)
     return Transport(middle, "elements", False, note, found.lower, found.upper, found.residual)
 

@@ -7,13 +7,13 @@ instant leaves the file that was there before or the new one, never a part of on
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meanfield.checks import warn
 from meanfield.describe import Described, describe, rebuild, same
 from meanfield.games.base import Game
 from meanfield.games.missing import MissingFunction, MissingGame
@@ -198,10 +198,11 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
     """Put the functions that a file could only name in their places, through nested records."""
     held = getattr(found, "game", None)
     if isinstance(held, MissingGame) and game is None:
-        warnings.warn(
+        warn(
             f"the game {held.name!r} of {where} was a function, of which a file holds the name only: give it as "
-            "load(path, game=...) to compute with it", stacklevel=3,
-        )  # fmt: skip
+            "load(path, game=...) to compute with it",
+            UserWarning,
+        )
     if isinstance(held, Game) and game is not None:
         object.__setattr__(found, "game", agreed(held, game))
     provenance = getattr(found, "provenance", None)

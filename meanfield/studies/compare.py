@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, UnderResolved, real, whole
+from meanfield.checks import Array, real, warn, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
@@ -187,12 +186,11 @@ def _warn(result: Comparison, controlled: bool) -> None:
     """Tell the caller of `compare` where the control was left out after all, or the step is too long."""
     told = result.provenance
     if controlled and told["control"] != USED:
-        warnings.warn(told["control"], UnderResolved, stacklevel=3)
+        warn(told["control"])
     if (bias := result.relative_bias) > 0.05:
-        warnings.warn(
-            f"the step {told['step']:g} moves W2^2 by {bias:.0%} of its mean at n = {result.particles[-1]:,}; halve it",
-            UnderResolved, stacklevel=3,
-        )  # fmt: skip
+        warn(
+            f"the step {told['step']:g} moves W2^2 by {bias:.0%} of its mean at n = {result.particles[-1]:,}; halve it"
+        )
 
 
 @dataclass(frozen=True)
