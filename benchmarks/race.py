@@ -78,7 +78,8 @@ def race(row: Row, rounds: int) -> Raced:
             continue
         known: float = getattr(work, "seconds", 0.0)  # of a run while it was tuned
         first = known if known > LONGEST else clock(work, 1)
-        once = clock(work, 1) if first < LONG else first
+        # The first call may have compiled; short work measured once only would be measured with cold caches.
+        once = clock(work, 1) if first <= LONGEST else first
         works[name], repeat[name] = work, max(1, math.ceil(LEAST / max(once, 1e-7)))
         raced.about[name] = {"first_s": first, **getattr(work, "about", {})}
         raced.seconds[name] = [known] if known > LONGEST else []
