@@ -211,3 +211,8 @@ class Sphere:
         u /= np.linalg.norm(u, axis=1, keepdims=True)
         frame = np.eye(self.ambient)[None] - 2 * u[:, :, None] * u[:, None, :]
         return frame[:, 1:, :]
+
+
+def unit(manifold: Manifold) -> float:
+    """What lengths are measured by: one on spheres and on tori of period 2 pi."""
+    return manifold.period / (2 * np.pi) if isinstance(manifold, Torus) else 1.0

@@ -130,3 +130,27 @@ def test_the_torus_benchmark_is_certified_along_its_valleys():
     found = nash(mf.games.benchmark("torus"))
     assert found.certified and found.error < 1e-7
     assert found.lower <= 0.3 + 1e-12 and found.upper >= 0.3 - 1e-12  # cos 3y at its best, the rest mixed away
+
+
+def _random_trigonometric(size=1.0, period=2 * np.pi):
+    rng, circle = np.random.default_rng(0), mf.Torus(1, period=period)
+    terms = [((k,), (m,), *(size * rng.standard_normal(2))) for k in range(-2, 3) for m in range(-2, 3)]
+    return mf.games.trigonometric(terms, circle, circle)
+
+
+@pytest.mark.parametrize(("size", "period"), [(1e-12, 1.0), (1e-6, 1e-6), (1e9, 1e6)])
+def test_neither_the_size_of_losses_nor_of_the_torus_matters(size, period):
+    unit, other = nash(_random_trigonometric()), nash(_random_trigonometric(size, period))
+    assert other.value / size == pytest.approx(unit.value, abs=1e-9)
+    assert other.error < 2e-9 * size and (unit.unique, other.unique) == (True, True)
+    points = [np.sort(e.x.points[:, 0]) / e.x.manifold.period for e in (unit, other)]
+    np.testing.assert_allclose(*points, atol=1e-7)
+
+
+def test_an_equilibrium_where_all_losses_vanish():
+    game = mf.games.trigonometric([((1,), (0,), 0.0, 1.0), ((0,), (1,), 0.0, 1.0)])  # sin x + sin y
+    begun = [mf.Measure([[angle]], None, game.X) for angle in (3 * np.pi / 2, np.pi / 2)]
+    found = nash(game, start=(begun[0], begun[1]))
+    assert game.loss(found.x.points, found.y.points) == pytest.approx(0.0, abs=1e-15)
+    assert found.error < 1e-9 and found.unique is True
+    assert nash(mf.games.trigonometric([((1,), (1,), 0.0, 0.0)])).value == 0.0

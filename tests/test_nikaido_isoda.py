@@ -216,3 +216,23 @@ def test_search_grids_carry_the_proof_within_their_budget():
     assert _side(1, 3) == 192
     assert _side(2, 100) == 512
     assert _side(3, 40) > 80
+
+
+@pytest.mark.parametrize("period", [1e-6, 1e5, 1e7])
+def test_the_size_of_the_torus_does_not_matter(period):
+    rng, errors = np.random.default_rng(1), []
+    terms = [((k,), (m,), *rng.standard_normal(2)) for k in range(3) for m in range(3)]
+    atoms = rng.random((2, 5, 1))
+    for P in (1.0, period):
+        circle = mf.Torus(1, period=P)
+        x, y = (mf.Measure(P * u, None, circle) for u in atoms)
+        errors.append(mf.nikaido_isoda(mf.games.trigonometric(terms, circle, circle), x, y))
+    assert errors[0].value == pytest.approx(errors[1].value, rel=1e-12)
+    assert errors[1].upper - errors[1].value < 1e-8
+
+
+def test_losses_that_overflow_are_refused():
+    A, c = 1e155 * np.eye(3), np.array([1e158, 0.0, 0.0])
+    game, pole = mf.games.polynomial_from(A, A, A, 0.0, c, c), mf.Measure([[0.0, 0.0, 1.0]], None, mf.Sphere(2))
+    with pytest.raises(ValueError, match="overflow"):
+        mf.nikaido_isoda(game, pole, pole)

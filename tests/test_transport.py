@@ -261,3 +261,16 @@ def test_chords_from_many_atoms_to_a_density_on_the_circle():
     program = w2_squared(atoms, fine, "discrete", "extrinsic")
     assert program == pytest.approx(found.squared, rel=1e-3)
     assert found.upper - found.lower < 3e-4 * found.upper and found.upper < w2_squared(atoms, rho)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-8])
+@pytest.mark.parametrize("manifold", [mf.Torus(2), mf.Sphere(2), mf.Sphere(9)])
+def test_atoms_close_together(manifold, width):
+    rng = np.random.default_rng(3)
+    centre = manifold.sample(1, rng)
+    x, y = (manifold.retract(np.repeat(centre, 20, 0), width * manifold.project(np.repeat(centre, 20, 0), v))
+            for v in rng.standard_normal((2, 20, centre.shape[1])))  # fmt: skip
+    cost = manifold.distance(x[:, None], y[None]) ** 2
+    rows, columns = linear_sum_assignment(cost)
+    wanted = np.sqrt(cost[rows, columns].mean())
+    assert mf.w2(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(wanted, rel=1e-9)

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real, whole
-from meanfield.equilibria.support import clustered, refine, uniqueness
+from meanfield.equilibria.support import clustered, losses, refine, uniqueness
 from meanfield.games.base import SIGNS, Game
+from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches
 from meanfield.storage.results import Result
 
 ROUNDING = 1e-13  # certificates below this, relative to the losses met, are as good as each other
-NEAR = 1e-7  # atoms closer than this (in units of the manifold) are one atom
+NEAR = 1e-7  # atoms closer than this, in the manifold's unit, are one atom
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def nash(
         pair = matrix_game(game, supports)
         found, responses = oracle(*pair, rounds=k + 1)
         best = found if best is None else _better(best, found)
-        scale = 1 + float(np.abs(game.loss(*supports)).max())
+        scale = losses(game, *supports)
         if best.error < min(0.1 * tried, 1e-2 * scale):
             tried = best.error
             best = _refined(game, oracle, best)
@@ -109,7 +110,7 @@ def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
         return found
     merged = oracle(*polished, rounds=found.rounds)[0]
     # Two atoms where there is one can have the smaller error, by rounding.
-    level = ROUNDING * (1 + float(np.abs(game.loss(*(mu.points for mu in polished))).max()))
+    level = ROUNDING * losses(game, *(mu.points for mu in polished))
     return merged if merged.error <= level else _better(found, merged)
 
 
@@ -144,7 +145,7 @@ def _grown(game: Game, p: int, support: Array, response: Response, slack: float)
     """The support with the best response added, and what is nearly as good, unless they are there already."""
     M = game.manifolds[p]
     for point, value in zip(response.minimisers, response.values, strict=True):
-        if value <= response.value + slack and M.distance(support, point).min() > NEAR:
+        if value <= response.value + slack and M.distance(support, point).min() > NEAR * unit(M):
             support = np.concatenate([support, point[None]])
     return support
 

@@ -10,12 +10,23 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
+from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response
 
+NEAR = 1e-3  # atoms that stand for one, in the manifold's unit
 
-def clustered(mu: Measure, near: float = 1e-3, least: float = 1e-9) -> Measure:
-    """Atoms lighter than `least` dropped, atoms nearer than `near` merged into their heaviest."""
+
+def losses(game: Game, x: Array, y: Array) -> float:
+    """The largest loss among these points and among a few others: what errors are measured by."""
+    few = [M.sample(16, np.random.default_rng(0)) for M in game.manifolds]
+    return max(float(np.abs(game.loss(a, b)).max()) for a, b in ((x, y), few)) or 1.0
+
+
+def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
+    """Atoms lighter than `least` dropped, atoms nearer than `near` (in the manifold's unit) merged into their
+    heaviest."""
+    near *= unit(mu.manifold)
     order = np.argsort(-mu.masses, kind="stable")
     order = order[mu.masses[order] > least]
     points: list[Array] = []
@@ -58,7 +69,7 @@ def uniqueness(
     atoms, and curve upwards, that leaves linear equations for the weights: a full rank means that there
     is one solution, a lower one a continuum of equilibria.
     """
-    scale = 1 + float(np.abs(game.loss(mu_x.points, mu_y.points)).max())
+    scale = losses(game, mu_x.points, mu_y.points)
     if not error <= 1e-6 * scale:
         return None, "not near enough to an equilibrium to tell whether it is unique"
     slack, pair = 10 * error + 1e-9 * scale, (mu_x, mu_y)
@@ -67,7 +78,7 @@ def uniqueness(
         if not _strict(game, p, own, pair[1 - p], scale):
             return None, f"degenerate: {name}'s best responses may be a continuum"
         ties = response.minimisers[response.values <= response.value + slack]
-        if any(own.manifold.distance(own.points, q).min() > 1e-3 for q in ties):
+        if any(own.manifold.distance(own.points, q).min() > NEAR * unit(own.manifold) for q in ties):
             return None, f"degenerate: {name} has a best response that carries no weight"
     free = [len(mu) - _rank(game, p, mu, pair[1 - p], scale) for p, mu in enumerate(pair)]
     if any(free):
@@ -77,14 +88,15 @@ def uniqueness(
 
 def _strict(game: Game, p: int, own: Measure, other: Measure, scale: float) -> bool:
     """Whether the cost curves upwards at every atom."""
-    return bool(np.linalg.eigvalsh(game.hessian(p, own.points, other)).min() > 1e-6 * scale)
+    curvature = np.linalg.eigvalsh(game.hessian(p, own.points, other)) * unit(own.manifold) ** 2
+    return bool(curvature.min() > 1e-6 * scale)
 
 
 def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int:
     """Rank of the equations that hold the opponent's atoms, in the weights of p's atoms."""
     q, manifold = 1 - p, own.manifold
     one = [Measure(x[None], None, manifold) for x in own.points]
-    frame = game.manifolds[q].basis(other.points)
+    frame = unit(other.manifold) * game.manifolds[q].basis(other.points)
     columns = [
         np.concatenate([
             game.cost(q, other.points, mu) - game.cost(q, other.points, one[0]),
@@ -97,12 +109,16 @@ def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int
 
 
 class _Unknown:
-    """Tangent displacements and weight changes of all atoms, and the value, as one vector."""
+    """Tangent displacements and weight changes of all atoms, and the value, as one vector.
+
+    Lengths are in the manifolds' units, losses in that of the game.
+    """
 
     def __init__(self, game: Game, mu_x: Measure, mu_y: Measure) -> None:
         self.game, self.start = game, (mu_x, mu_y)
-        self.frames = [M.basis(mu.points) for M, mu in zip(game.manifolds, self.start, strict=True)]
-        self.value = game.value(mu_x, mu_y)
+        self.units = unit(game.X), unit(game.Y)
+        self.frames = [u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)]
+        self.value, self.losses = game.value(mu_x, mu_y), losses(game, mu_x.points, mu_y.points)
         dims = [len(mu) * (M.dim + 1) for M, mu in zip(game.manifolds, self.start, strict=True)]
         self.ends = np.cumsum(dims)
         self.size = int(self.ends[-1]) + 1
@@ -121,8 +137,10 @@ class _Unknown:
         for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
             sign = (1.0, -1.0)[p]
             mixed = _Signed(other, weights, self.game.manifolds[1 - p])
-            slopes = np.einsum("nia,na->ni", self.game.manifolds[p].basis(own), self.game.gradient(p, own, mixed))
-            rows += [slopes.ravel(), self.game.cost(p, own, mixed) - sign * (self.value + z[-1])]
+            frames = self.units[p] * self.game.manifolds[p].basis(own)
+            slopes = np.einsum("nia,na->ni", frames, self.game.gradient(p, own, mixed))
+            off = self.game.cost(p, own, mixed) - sign * (self.value + self.losses * z[-1])
+            rows += [slopes.ravel() / self.losses, off / self.losses]
         return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
 
     def jacobian(self, z: Array, at: Array, h: float = 1e-7) -> Array:

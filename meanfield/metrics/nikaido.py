@@ -87,6 +87,8 @@ class NikaidoIsoda:
 
 def _error(to_y: Response, to_x: Response) -> NikaidoIsodaError:
     """NI from the minimiser's best response to mu_y and the maximiser's to mu_x."""
+    if not np.isfinite([to_x.value, to_y.value]).all():
+        raise ValueError("a best response has no finite value: the losses overflow; scale the game")
     # max V_y >= min V_x: a negative difference only says that the search missed, or rounding.
     lower = max(0.0, -to_x.value - to_y.value)
     upper = max(lower, -to_x.floor - to_y.floor)

@@ -69,15 +69,17 @@ def _support(measure: Measure) -> tuple[Array, Array]:
 
 
 def _solve(p: Array, q: Array, cost: Array) -> tuple[Array, Array]:
+    """The plan and the second player's prices; costs are scaled, as the solver's tolerance is absolute."""
     import ot
 
+    largest = float(cost.max()) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            plan, log = ot.lp.emd(p, q, cost, numItermax=10_000_000, log=True)
+            plan, log = ot.lp.emd(p, q, cost / largest, numItermax=10_000_000, log=True)
         except Warning as warning:
             raise NotConverged(f"discrete transport ({len(p)} against {len(q)} atoms): {warning}") from None
-    return plan, log["v"]
+    return plan, largest * log["v"]
 
 
 def certify(value: float, lower: float, residual: float, largest: float) -> None:

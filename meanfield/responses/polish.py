@@ -7,7 +7,7 @@ from math import cos, sin
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.manifolds import Manifold
+from meanfield.manifolds import Manifold, unit
 from meanfield.responses.costs import Cost
 
 NEWTON_ROUNDS = 60
@@ -39,7 +39,7 @@ def polish_on_circle(waves: Array, c: Array, points: Array) -> tuple[Array, Arra
     """
     J = len(waves)
     modes = list(zip(waves.tolist(), c[:J].tolist(), c[J:].tolist(), strict=True))
-    turn = np.pi / 4 / max(1.0, float(np.abs(waves).max()))
+    turn = np.pi / 4 / (float(np.abs(waves).max()) or 1.0)
     found = [_descend(modes, x, turn) for x in points[:, 0].tolist()]
     return np.array([[x] for x, _ in found]), np.array([value for _, value in found])
 
@@ -51,7 +51,7 @@ def _descend(modes: list[tuple[float, float, float]], x: float, longest: float) 
         step = min(max(step, -longest), longest)
         for _ in range(12):
             there = _jet(modes, x + step)
-            if there[0] < value or abs(step) < 1e-9:
+            if there[0] < value or abs(step) < 1e-9 * longest:
                 break
             step *= 0.5
         if not there[0] < value:
@@ -98,7 +98,7 @@ def _backtrack(cost: Cost, manifold: Manifold, x: Array, value: Array, step: Arr
         best[left[down]], least[left[down]] = trial[down], at[down]
         left, scale = left[~down], 0.5 * scale
         # A step within rounding of the stationary point gains nothing at any length.
-        left = left[np.linalg.norm(step[left], axis=1) * scale > 1e-9]
+        left = left[np.linalg.norm(step[left], axis=1) * scale > 1e-9 * unit(manifold)]
         if not len(left):
             break
     return best, least
