@@ -31,6 +31,27 @@ def warn(message: str, category: type[Warning] = UnderResolved) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def reals(value: Any) -> NDArray[Any]:
+    """`value` as an array that floats can be made of.
+
+    Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind == "O" and any(isinstance(v, (str, bytes, bool, type(None))) for v in array.flat):
+        raise TypeError("it holds text, truth values or None")
+    if array.dtype.kind not in "iufO":
+        raise TypeError(f"it holds {array.dtype.name} entries")
+    return array
+
+
+def _number(value: Any) -> Any:
+    """The array without axes that a number is; TypeError or ValueError for anything else."""
+    array = reals(value)
+    if array.ndim:
+        raise TypeError("it has entries")
+    return array
+
+
 def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None = None) -> Array:
     """`value` as a float64 array; `shape` gives the wanted sizes, None standing for any size.
 
@@ -38,8 +59,8 @@ def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None
     infinite entries (naming the first).
     """
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(reals(value), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must be an array of real numbers, got {type(value).__name__}: {error}") from None
     if shape is not None:
         fits = array.ndim == len(shape) and all(
@@ -57,9 +78,11 @@ def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None
 def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
     """`value` as a finite float, at least `low` (above it when `strict`)."""
     try:
-        number = float(value)
+        number = float(_number(value))
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+    except OverflowError:
+        number = np.inf
     if not np.isfinite(number):
         raise ValueError(f"{name} must be finite, got {number}")
     if low is not None and (number < low or (strict and number == low)):
@@ -70,10 +93,12 @@ def real(name: str, value: Any, low: float | None = None, *, strict: bool = Fals
 def whole(name: str, value: Any, low: int = 1) -> int:
     """`value` as an int, at least `low`; a float with a fractional part is refused."""
     try:
-        number = int(value)
-        exact = number == value
-    except (TypeError, ValueError):
+        number = int(_number(value))
+        exact = bool(number == value)
+    except TypeError:
         raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    except (ValueError, OverflowError):  # NaN, infinities, ragged lists
+        exact = False
     if not exact:
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     if number < low:

@@ -137,7 +137,9 @@ class _Function:
     name: str
 
     def density(self, points: Array) -> Array:
-        values = finite_array(f"{self.name} density", self.f(points))
+        raw = np.asarray(self.f(points))
+        # The indicator of a set is a density, too.
+        values = finite_array(f"{self.name} density", raw.astype(float) if raw.dtype == bool else raw)
         if values.size != len(points):
             raise ValueError(
                 f"{self.name} must map points {points.shape} to {len(points)} values, got shape {values.shape}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.checks import finite_array, real, whole
 
 TORI = [mf.Torus(1), mf.Torus(2, 1.0), mf.Torus(3, 5.0)]
 SPHERES = [mf.Sphere(1), mf.Sphere(2), mf.Sphere(7)]
@@ -161,9 +164,40 @@ def test_bad_descriptions():
     for make in (lambda: mf.Torus(0), lambda: mf.Torus(1, 0.0), lambda: mf.Torus(1, np.inf), lambda: mf.Sphere(0)):
         with pytest.raises(ValueError):
             make()
-    with pytest.raises(ValueError, match="whole"):
-        mf.Torus(1.5)
+    for d in (1.5, np.inf):
+        with pytest.raises(ValueError, match="whole"):
+            mf.Torus(d)
+    with pytest.raises(ValueError, match="period must be finite"):
+        mf.Torus(1, 10**400)
     with pytest.raises(ValueError, match="half a period"):
         mf.Torus(2, 1.0).ball_fraction(0.7)
     with pytest.raises(ValueError, match="at least 0"):
         mf.Sphere(2).ball_fraction(-0.1)
+
+
+NO_NUMBERS = ["1", b"1", True, np.True_, 1j, np.complex64(1), None, [1.0], np.array("1", dtype=object)]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("check", [real, whole])
+def test_what_is_no_number_is_refused(check, value):
+    with pytest.raises(TypeError, match="n must be a (whole )?number, got"):
+        check("n", value)
+
+
+@pytest.mark.parametrize("value", ["1", ["1"], [True], [1 + 1j], None, [None, 1.0], np.array(["1", 2], dtype=object)])
+def test_what_holds_no_numbers_is_refused(value):
+    with pytest.raises(TypeError, match="n must be an array of real numbers"):
+        finite_array("n", value)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1.5, Fraction(1, 2)])
+def test_what_is_not_whole_is_refused(value):
+    with pytest.raises(ValueError, match="n must be a whole number, got"):
+        whole("n", value)
+
+
+def test_numbers_of_every_type_are_read():
+    assert [whole("n", v) for v in (3, 3.0, np.int8(3), np.array(3), Fraction(3), 2**70)] == [3, 3, 3, 3, 3, 2**70]
+    assert [real("n", v) for v in (3, np.float32(0.5), np.array(2), Fraction(1, 4))] == [3.0, 0.5, 2.0, 0.25]
+    assert finite_array("n", [Fraction(1, 2), 2**70]).tolist() == [0.5, 2.0**70]

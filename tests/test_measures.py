@@ -197,6 +197,11 @@ def test_bad_starts_are_refused(given: object, says: str) -> None:
         law(given, CIRCLE, "start.x").on(mesh(CIRCLE, 16))  # type: ignore[arg-type]
 
 
+def test_the_indicator_of_a_set_is_a_start() -> None:
+    held = law(lambda x: x[:, 0] < np.pi, CIRCLE).on(mesh(CIRCLE, 16))
+    np.testing.assert_allclose(held.masses, np.repeat([1 / 8, 0], 8), rtol=0, atol=1e-16)
+
+
 def test_other_bad_starts() -> None:
     with pytest.raises(TypeError, match='start must be "uniform"'):
         law(3.0, CIRCLE)  # type: ignore[arg-type]

@@ -336,5 +336,6 @@ def test_function_needs_a_function_and_manifolds():
         mf.games.function("cos(x)", T1, T1)
     with pytest.raises(TypeError, match="Y must be a Torus"):
         mf.games.function(wave, T1, None)
-    with pytest.raises(TypeError, match="must return real numbers"):
-        mf.games.function(lambda x, y: "no", T1, T1)
+    for loss in (lambda x, y: "no", lambda x, y: np.exp(1j * (x - y))[..., 0], lambda x, y: (x < y)[..., 0]):
+        with pytest.raises(TypeError, match="must return real numbers"):
+            mf.games.function(loss, T1, T1)

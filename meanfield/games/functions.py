@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, reals
 from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Manifold, Torus
 
@@ -59,9 +59,10 @@ class Function(Pairwise):
         """The output as floats; ValueError naming the function when its shape or an entry is wrong."""
         wanted = (len(x), len(y), *tail)
         try:
-            values = np.asarray(output, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{what} of {self.name!r} must return real numbers, got {type(output).__name__}") from None
+            values = np.asarray(reals(output), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            got = f"got {type(output).__name__}: {error}"
+            raise TypeError(f"{what} of {self.name!r} must return real numbers, {got}") from None
         if values.shape != wanted:
             raise ValueError(
                 f"{what} of {self.name!r} returned shape {values.shape} for x {(len(x), 1, x.shape[1])} and "
