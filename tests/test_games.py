@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.describe import describe, same
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.calculus import Graph
 from meanfield.games.domain import resolve
@@ -228,7 +229,9 @@ def test_constants_enter_by_name():
     game = mf.games.expression("a*cos(x - y) + b_1*sin(x)", a=2.0, b_1=-0.5)
     x = np.array([[0.3]])
     assert game.loss(x, x)[0, 0] == pytest.approx(2 - 0.5 * np.sin(0.3), abs=1e-15)
-    assert "a = 2" in game.statement
+    assert "a = 2" in game.statement and game.name == "a*cos(x - y) + b_1*sin(x), a=2, b_1=-0.5"
+    turned = mf.games.expression("a*cos(x - y) + b_1*sin(x)", b_1=-0.5, a=2)
+    assert same(describe(turned), describe(mf.games.expression("a*cos(x - y) + b_1*sin(x)", a=2, b_1=-0.5)))
 
 
 BAD = [
@@ -254,6 +257,13 @@ BAD = [
 def test_bad_coefficients_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build(mf.games)
+
+
+def test_trigonometric_games_live_on_tori():
+    for name in ("X", "Y"):
+        for manifold in (0, S2):
+            with pytest.raises(TypeError, match=f"{name} must be a Torus"):
+                mf.games.trigonometric([((1,), (1,), 1.0, 0.0)], **{name: manifold})
 
 
 def test_measures_must_live_where_the_game_does():

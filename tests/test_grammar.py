@@ -192,7 +192,7 @@ def test_caret_points_into_long_text():
     ],
 )
 def test_arithmetic_as_written_on_paper(text, value):
-    node = parse(text, {"a": 2, "b_2": 3})
+    node = parse(text, {"a": 2, "b_2": 3} if "b_2" in text else {})
     assert node.op == "number" and node.value == pytest.approx(value, abs=1e-14)
 
 
@@ -253,8 +253,28 @@ def test_coordinates_and_constants_are_those_of_the_manifolds():
         expression("cos(x)", x2=3)
     with pytest.raises(ExpressionError, match="cannot be called"):
         expression("cos(x)", **{"a b": 3})
-    with pytest.raises(TypeError, match="constant a must be a number"):
-        expression("a*cos(x)", a="__import__('os')")
+    for value in ("__import__('os')", "2", True):
+        with pytest.raises(TypeError, match="constant a must be a number"):
+            expression("a*cos(x)", a=value)
     with pytest.raises(ValueError, match="constant a must be finite"):
         expression("a*cos(x)", a=math.nan)
     assert expression("cos(x3 - y2)").manifolds == (mf.Torus(3), mf.Torus(2))
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: expression("exp(cos(x - y))", truncated=1e-6), "'truncated' does not occur.*did you mean truncate"),
+        (lambda: expression("a*cos(x)", a=2, eps=1), "'eps' does not occur in the formula; leave it out"),
+        (lambda: mf.games.density("1 + cos(x)/2", b=3), "'b' does not occur"),
+        (lambda: expression("q*cos(x)"), "'q' is not known; names are"),
+        (lambda: expression("coss(x)"), "did you mean cos[?] Names are"),
+    ],
+)
+def test_names_without_a_meaning_are_refused(make, match):
+    with pytest.raises(ExpressionError, match=match):
+        make()
+
+
+def test_a_constant_that_is_folded_away_is_used():
+    assert expression("0*a*cos(x) + cos(y)", a=2).name == "0*a*cos(x) + cos(y), a=2"

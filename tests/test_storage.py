@@ -127,6 +127,22 @@ def test_rebuilt_games_have_the_same_losses_and_answers(game):
     assert made.answers.keys() == game.answers.keys() and made.statement == game.statement
 
 
+@pytest.mark.parametrize("text", ["a*cos(x - y)", "exp(a*cos(x - y))"])
+def test_files_that_name_a_game_without_its_constants_load(text):
+    game = mf.games.expression(text, a=2)
+    older = describe(game)
+    older.content["name"] = text
+    for plain in (describe(game), older):
+        back = rebuild(plain)
+        assert type(back) is type(game) and same_game(back, game)
+        assert back.name in (game.name, plain.content["name"])
+
+
+def same_game(a, b):
+    x = np.linspace(0, 6, 7)[:, None]
+    return np.array_equal(a.loss(x, x), b.loss(x, x))
+
+
 def test_a_changed_game_is_rebuilt_by_its_arrays_not_by_its_recipe():
     game = mf.games.oscillator()
     game.C[0, 0] += 1.0

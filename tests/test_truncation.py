@@ -66,8 +66,11 @@ def test_periods_other_than_two_pi():
         ("1/(1.0001 + cos(x - y))", None, 1e-12, "not resolved|more than"),
         ("exp(cos(x - y))", None, 0.0, "truncate"),
         ("exp(cos(x - y))", None, -1.0, "truncate"),
+        ("cos(x - y)", None, -1.0, "truncate must be above 0"),
+        ("cos(x - y)", None, np.nan, "truncate must be finite"),
+        ("cos(x - y)", None, "zz", "truncate must be a number"),
     ],
 )
 def test_what_cannot_be_truncated_is_refused(text, manifold, tolerance, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         expression(text, manifold, manifold, truncate=tolerance)

@@ -96,6 +96,13 @@ class Game(ABC):
         return f"{self.name} on {self.X} x {self.Y}"
 
 
+def a_game(value: Any) -> Game:
+    """`value` itself; TypeError when it is no game."""
+    if not isinstance(value, Game):
+        raise TypeError(f"game must be a meanfield game, got {type(value).__name__}; see meanfield.games")
+    return value
+
+
 def _on(mu: Measure, manifold: Manifold, name: str) -> Measure:
     if not isinstance(mu, Measure):
         raise TypeError(f"{name} must be a meanfield.Measure, got {type(mu).__name__}")

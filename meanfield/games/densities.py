@@ -18,7 +18,7 @@ def density(text: str, **constants: float) -> TextDensity:
 
     Coordinates are x1, x2, ... (x when there is one); y1, y2, ... mean the same, so that a density
     of the second player reads like one. The grammar is that of `expression`. Raises ExpressionError
-    for text outside it and for a formula that mixes x and y.
+    for text outside it, for a formula that mixes x and y, and for constants that it does not use.
     """
     return TextDensity(text, tuple(sorted(constants.items())))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, real
 from meanfield.games.base import SIGNS
 from meanfield.games.calculus import Graph, dot, tangent
 from meanfield.games.domain import check_domain, resolve
@@ -37,7 +37,8 @@ def expression(
 
     Coordinates are x1, x2, ..., y1, y2, ... (x and y when there is one); X and Y default to tori of
     period 2 pi with as many angles as the formula uses. On a sphere they are the Cartesian
-    coordinates of the space around it. Keywords are named constants: expression("a*cos(x - y)", a=2).
+    coordinates of the space around it. Keywords are named constants: expression("a*cos(x - y)", a=2)
+    is the game "a*cos(x - y), a=2".
     Allowed are numbers, + - * / **, ( ), pi and sin cos tan exp log sqrt sinh cosh tanh asin acos
     atan abs.
 
@@ -46,13 +47,16 @@ def expression(
 
     Returns a `LowRank` game when the loss is a trigonometric polynomial in the angles and quadratic
     in sphere coordinates, else an `Expression`. Raises ExpressionError, a ValueError pointing at the
-    place, for text outside the grammar, for a loss that is infinite or kinked somewhere, and for one
-    that is not periodic on a torus.
+    place, for text outside the grammar, for a loss that is infinite or kinked somewhere, for one that
+    is not periodic on a torus, and for constants that the formula does not use.
     """
-    tree = parse(text, constants)
+    bound = None if truncate is None else real("truncate", truncate, 0.0, strict=True)
+    tree = parse(text, constants, ("X", "Y", "truncate"))
     X, Y = resolve(tree, text, X, Y)
     check_domain(tree, text, X, Y)
-    name = " ".join(text.split())
+    held = [(k, repr(float(v)).removesuffix(".0")) for k, v in sorted(constants.items())]
+    formula = " ".join(text.split())
+    name = ", ".join([formula, *(f"{k}={v}" for k, v in held)])
     graph = Graph()
     numbers = {(0, k): k for k in range(X.ambient)} | {(1, k): X.ambient + k for k in range(Y.ambient)}
     try:
@@ -61,17 +65,17 @@ def expression(
         raise ExpressionError(f"constants of {name!r} overflow: {error}") from None
     from meanfield.games.fourier import lowrank_of
 
-    values = ", ".join(f"{k} = {v:g}" for k, v in constants.items())
-    statement = f"l = {name}" + (f" with {values}" if values else "")
+    values = ", ".join(f"{k} = {v}" for k, v in held)
+    statement = f"l = {formula}" + (f" with {values}" if values else "")
     short = lowrank_of(graph, root, X, Y, name=name, statement=statement)
     if short is not None:
         return short
     game = Expression(graph, root, X, Y, name, statement)
-    if truncate is None:
+    if bound is None:
         return game
     from meanfield.games.truncation import truncated
 
-    return truncated(game, truncate)
+    return truncated(game, bound)
 
 
 class Expression(Pairwise):

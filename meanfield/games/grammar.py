@@ -14,7 +14,7 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,17 +81,27 @@ def variable(name: str) -> tuple[int, int] | None:
     return (int(found[1] == "y"), int(found[2] or 1) - 1) if found else None
 
 
-def parse(text: str, constants: Mapping[str, float] | None = None) -> Node:
+def parse(text: str, constants: Mapping[str, float] | None = None, options: Sequence[str] = ()) -> Node:
     """The checked tree of a loss; `constants` are named numbers besides pi.
 
     Raises TypeError when `text` is no string and ExpressionError, a ValueError, for anything that
-    the grammar above does not have.
+    the grammar above does not have and for constants that the text does not use. options: other names
+    of the caller's, one of which may have been meant by such a constant.
     """
     if not isinstance(text, str):
         raise TypeError(f"an expression must be a string, got {type(text).__name__}")
     if len(text) > LENGTH:
         raise ExpressionError(f"the expression has {len(text)} characters, at most {LENGTH} are read; use function()")
-    return _Parser(text, {"pi": math.pi, **_constants(constants or {})}).whole()
+    given = _constants(constants or {})
+    parser = _Parser(text, {"pi": math.pi, **given})
+    tree = parser.whole()
+    for name in given:
+        if name not in parser.used:
+            near = difflib.get_close_matches(name, options, 1)
+            raise ExpressionError(
+                f"{name!r} does not occur in the formula; {f'did you mean {near[0]}?' if near else 'leave it out'}"
+            )
+    return tree
 
 
 def _constants(given: Mapping[str, Any]) -> dict[str, float]:
@@ -111,6 +121,7 @@ class _Parser:
     def __init__(self, text: str, constants: Mapping[str, float]) -> None:
         self.text, self.constants = text, constants
         self.tokens, self.i, self.depth = _tokens(text), 0, 0
+        self.used: set[str] = set()
 
     def whole(self) -> Node:
         node = self.sum()
@@ -222,6 +233,7 @@ class _Parser:
             argument = self.deeper(self.sum)
             return self.fold(Node("call", (start, self.close(opened[2])), (argument,), known))
         if name in self.constants:
+            self.used.add(name)
             return self.bounded(self.constants[name], (start, end))
         if (which := variable(name)) is not None:
             return Node("variable", (start, end), value=which)
@@ -293,8 +305,8 @@ def _unknown(name: str, constants: Mapping[str, float]) -> str:
         return f"{shown} is not smooth, so it has no gradient everywhere; use a smooth form such as sqrt(u**2 + 0.01)"
     pool = [*FUNCTIONS, *_ALIASES, *constants, "x", "y", "x1", "x2", "y1", "y2"]
     near = difflib.get_close_matches(name[:30], pool, 1, 0.5)
-    guess = f"did you mean {near[0]}? " if near else ""
+    guess = f"did you mean {near[0]}? Names" if near else "names"
     return (
-        f"{shown!r} is not known; {guess}Names are x, y or x1, x2, ..., y1, y2, ..., pi, constants given as keywords "
+        f"{shown!r} is not known; {guess} are x, y or x1, x2, ..., y1, y2, ..., pi, constants given as keywords "
         f"({', '.join(sorted(set(constants) - {'pi'})) or 'none here'}) and the functions {', '.join(FUNCTIONS)}"
     )

@@ -91,8 +91,11 @@ def trigonometric(terms: Iterable[Term], X: Torus | None = None, Y: Torus | None
     rows = [_term(i, t) for i, t in enumerate(terms)]
     if not rows:
         raise ValueError("terms are empty; a trigonometric game needs at least one")
-    X = X or Torus(len(rows[0][0]))
-    Y = Y or Torus(len(rows[0][1]))
+    X = Torus(len(rows[0][0])) if X is None else X
+    Y = Torus(len(rows[0][1])) if Y is None else Y
+    for name, manifold in (("X", X), ("Y", Y)):
+        if not isinstance(manifold, Torus):
+            raise TypeError(f"{name} must be a Torus for a trigonometric game, got {manifold!r}")
     for i, (k, m, _, _) in enumerate(rows):
         if len(k) != X.d or len(m) != Y.d:
             raise ValueError(f"terms[{i}] has modes {k} and {m}; {X} and {Y} need {X.d} and {Y.d} entries")

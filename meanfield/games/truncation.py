@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield.checks import real
 from meanfield.games.lowrank import LowRank, Term, trigonometric
 from meanfield.manifolds import Torus
 
@@ -20,17 +19,16 @@ NODES = 1 << 22  # of the finest grid
 MODES = 400  # a player
 
 
-def truncated(game: Expression, tolerance: float) -> LowRank:
-    """The loss within tolerance times its largest absolute value, as a `LowRank` game.
+def truncated(game: Expression, bound: float) -> LowRank:
+    """The loss within bound times its largest absolute value, as a `LowRank` game.
 
     l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes sums to
-    less than a tenth of the tolerance; then the smallest coefficients go, as many as sum to the rest.
+    less than a tenth of the bound; then the smallest coefficients go, as many as sum to the rest.
     `answers["truncation"]` states the bound: what was left out, and twice the outer half for what the grid
     cannot tell (coefficients of analytic losses fall geometrically; those below the transform's rounding count
     as zero). Raises ValueError where a loss lives
     on spheres, or is too rough for a grid of 2^22 points or 400 modes a player.
     """
-    bound = real("truncate", tolerance, 0.0, strict=True)
     X, Y = game.X, game.Y
     if not (isinstance(X, Torus) and isinstance(Y, Torus)):
         raise ValueError(f"truncate needs a loss on two tori, got {X} and {Y}")
