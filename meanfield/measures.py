@@ -168,13 +168,18 @@ def total_variation(a: Density, b: Density) -> float:
     return 0.5 * float(np.abs(a.masses - b.masses).sum())
 
 
-def density_on(masses: Array, onto: Mesh, what: str = "masses", within: float = 1e-10) -> Density:
+def density_on(
+    masses: Array, onto: Mesh, what: str = "masses", within: float = 1e-10, told: set[str] | None = None
+) -> Density:
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
-    What is `within` the error that masses may have is cut in silence; more negative mass warns UnderResolved.
+    What is `within` the error that masses may have is cut in silence; more negative mass warns UnderResolved. told:
+    the names of what has warned already, which warns no more.
     """
     lost = -float(masses[masses < 0].sum())
-    if lost > within:
+    if lost > within and (told is None or what not in told):
+        if told is not None:
+            told.add(what)
         warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`")
     kept = np.maximum(masses, 0.0)
     return Density(kept / kept.sum(), onto)

@@ -14,6 +14,23 @@ from meanfield.measures import Measure, mixture
 from meanfield.storage.results import Result
 
 
+def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
+    """TypeError unless this is a trajectory; ValueError unless it was made with this game and flow.
+
+    Two games may share a name, functions above all: their values at the last state tell them apart.
+    """
+    if not isinstance(run, Trajectory):
+        raise TypeError(f"{name} must be a meanfield.Trajectory, got {type(run).__name__}")
+    if flow != run.flow:
+        raise ValueError(f"{name} follows {run.flow}, not {flow}; give the flow that it was made with")
+    same = game.manifolds == run.game.manifolds
+    if same and "value" in run.diagnostics:
+        now, then = game.value(*run[-1]), float(run.diagnostics["value"][-1])
+        same = abs(now - then) <= 1e-9 * max(1.0, abs(now))
+    if not same:
+        raise ValueError(f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with")
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
     """Saved states of a run at `times` (S,).

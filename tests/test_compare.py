@@ -8,7 +8,8 @@ from scipy import stats
 
 import meanfield as mf
 from meanfield.metrics.sobolev import controlled_mean
-from meanfield.studies.compare import judge, settled, step_bias
+from meanfield.studies.compare import judge, step_bias
+from meanfield.studies.settled import settled
 from meanfield.studies.statistics import band, exponent, sup_of_means
 
 CIRCLE = mf.Torus(1)
@@ -239,3 +240,45 @@ def test_bad_input_is_refused():
             free(**options)
     with pytest.raises(ValueError, match="two sizes or more"):
         exponent((10,), [np.ones((3, 1))])
+
+
+def test_replicas_belong_to_their_numbers_of_particles():
+    s = settled(
+        mf.games.oscillator(),
+        mf.Langevin(25.0),
+        None,
+        0.1,
+        (200, 50),
+        (2, 6),
+        0.01,
+        "strang",
+        None,
+        64,
+        None,
+        None,
+        False,
+    )
+    assert (s.sizes, s.counts) == ((50, 200), (6, 2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"confidence": 95}, "confidence must lie between"), ({"particles": ()}, "particles must hold"),
+        ({"threads": 0}, "threads must be at least 1"), ({"seed": -1}, "seed must be"),
+        ({"save_every": 0.015}, "save_every must be a whole number of steps"),
+        ({"time": 0.105}, "time must be a whole number of steps"), ({"particles": [20, 10**11]}, "particles must be"),
+        ({"flow": mf.BestResponse()}, "scheme"), ({"game": None}, "game must be"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused_before_anything_runs(wrong, says, tmp_path):
+    asked = {
+        "game": mf.games.oscillator(),
+        "flow": mf.Langevin(25.0),
+        "time": 0.1,
+        "particles": 20,
+        "replicas": 4,
+    } | wrong
+    with pytest.raises((TypeError, ValueError), match=says):
+        mf.compare(**asked, checkpoint=tmp_path / "run.h5")
+    assert not any(tmp_path.iterdir())

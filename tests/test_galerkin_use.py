@@ -117,3 +117,11 @@ def test_a_resumed_engine_does_not_warn_again():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second.advance(0.2)
+
+
+def test_negative_mass_is_told_once_a_player():
+    game = mf.games.oscillator()
+    with pytest.warns(UnderResolved) as said:
+        mf.solve(game, mf.Langevin(25.0), game.answers["start"], time=1.0, cells=48)
+    messages = [str(warning.message) for warning in said]
+    assert sum("masses of x" in m for m in messages) == sum("masses of y" in m for m in messages) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import warnings
 from contextlib import contextmanager
 from itertools import count
@@ -231,3 +232,67 @@ def stop_late(t, *_):
     if t > 0.08:
         raise Killed
     return False
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_only_the_same_game_and_flow_go_on(run):
+    whole = run()
+    call = mf.simulate if run is swarm else mf.solve
+    with pytest.raises(ValueError, match="resume follows"):
+        call(CIRCLE, mf.Langevin(2.0), BUMPS, time=1.0, resume=whole)
+    with pytest.raises(ValueError, match="resume plays"):
+        call(mf.games.oscillator(1.0), whole.flow, BUMPS, time=1.0, resume=whole)
+    with pytest.raises(TypeError, match="must be a meanfield.Trajectory"):
+        call(CIRCLE, LANGEVIN, BUMPS, time=1.0, resume=5)
+
+
+@pytest.mark.parametrize("changed", [{"cells": 128}, {"tol": 1e-5}, {"weights": "sg"}, {"step": 0.01}])
+def test_only_the_same_settings_go_on(changed):
+    settings = {"engine": "finite-volume", "cells": 64, "weights": "face", "save_every": 0.1}
+    part = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.1, **settings)
+    with pytest.raises(ValueError, match=f"resume was made with {next(iter(changed))}"):
+        mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.2, resume=part, **(settings | changed))
+
+
+@pytest.mark.parametrize("call", [mf.simulate, mf.solve])
+def test_a_changed_function_does_not_get_the_old_result(call, tmp_path):
+    def game(c):
+        return mf.games.function(lambda x, y: c * np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1))
+
+    how = {"cells": 32} if call is mf.solve else {"particles": 10}
+    call(game(1.0), LANGEVIN, BUMPS, time=0.1, checkpoint=tmp_path / "run.h5", **how)
+    with pytest.raises(ValueError, match="run.h5 plays"):
+        call(game(-3.0), LANGEVIN, BUMPS, time=0.1, checkpoint=tmp_path / "run.h5", **how)
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_names_of_what_every_run_records_are_taken(run):
+    with pytest.raises(ValueError, match="records value itself"):
+        run(diagnostics={"value": lambda mu_x, mu_y: 7.0})
+
+
+def test_save_every_may_be_told_again():
+    part = mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=0.9, step=0.1, particles=10, save_every=0.3)
+    again = mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3, resume=part)
+    assert equal(again, mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3))
+
+
+def test_the_working_directory_may_change(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    field(checkpoint="run.h5", checkpoint_every=0, callback=lambda *_: os.chdir(tmp_path / "sub"))
+    assert files.read_header(tmp_path / "run.h5").finished and not any((tmp_path / "sub").iterdir())
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        field(checkpoint=tmp_path / "run.h5", callback=lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("stream", [None, object()])
+def test_runs_do_without_an_error_stream(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(field()) == 6

@@ -123,7 +123,7 @@ def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
 def compare(options: Any) -> int:
     """meanfield compare FILE.toml"""
     from meanfield.studies.compare import compare as study
-    from meanfield.studies.compare import settled
+    from meanfield.studies.settled import settled
 
     p = problem(options, "compare")
     given = p.spec.section("compare")

@@ -74,6 +74,7 @@ class Galerkin:
         self._free = tuple(c is None for c in cells)
         self._limit = max(1e-6, 100 * self.tol) ** (2 / 3)
         self._warned = False
+        self._told: set[str] = set()
         self._rung: int | None = None
         self._counts = np.zeros(2, dtype=np.int64)
         self._worst = np.zeros(2)
@@ -275,7 +276,9 @@ class Galerkin:
         if self.time == 0.0 and _atoms(self._laws[p]) is not None:
             return self._laws[p].on(grid)  # the modes of atoms do not decay: nodal values mean nothing yet
         # Modes that adapt themselves leave an error of about tol, and cells cannot be raised.
-        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol))
+        return density_on(
+            self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol), told=self._told
+        )
 
     def _nodal(self, p: int) -> Array:
         """Nodal value times cell volume; kept, for `measures` and `diagnostics` ask for them in turn."""

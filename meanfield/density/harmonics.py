@@ -64,6 +64,7 @@ class Harmonics:
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         self.time = 0.0
         self._laws, self._warned = laws, False
+        self._told: set[str] = set()
         self._free = tuple(c is None for c in cells)
         self._limit = max(1e-6, 100 * self.tol) ** (2 / 3)
         self._rung: int | None = None
@@ -250,7 +251,9 @@ class Harmonics:
         if self.time == 0.0 and held is not None:
             return self._laws[p].on(grid)  # coefficients of atoms do not decay: nodal values mean nothing yet
         # A degree that adapts itself leaves an error of about tol, and cells cannot be raised.
-        return density_on(self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol))
+        return density_on(
+            self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol), told=self._told
+        )
 
 
 @lru_cache(maxsize=4)

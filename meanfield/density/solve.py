@@ -13,6 +13,7 @@ import numpy as np
 
 from meanfield.checks import Array, real
 from meanfield.density.engine import Engine
+from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold, Sphere, Torus
@@ -21,7 +22,7 @@ from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Keeps, Part
-from meanfield.trajectory import Trajectory, versions
+from meanfield.trajectory import Trajectory, check_goes_on, versions
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
@@ -48,6 +49,8 @@ def default_engine(game: Game, flow: Flow) -> str:
         return "best-response"
     if not flow.diffuses:
         return "characteristics"
+    if flow.reacts:
+        return "splitting"
     from meanfield.games.bases import QuadraticBasis, TrigBasis
 
     def all_are(basis: type, manifolds: tuple[Manifold, ...]) -> bool:
@@ -55,10 +58,10 @@ def default_engine(game: Game, flow: Flow) -> str:
         return all(isinstance(b, basis) for b in bases) and all(M in manifolds for M in game.manifolds)
 
     resting = min(flow.gamma) == 0 or min(flow.temperature) == 0
-    if all_are(QuadraticBasis, (Sphere(2),)) and not flow.reacts and not resting:
+    if all_are(QuadraticBasis, (Sphere(2),)) and not resting:
         return "harmonics"
     small = all(isinstance(M, Torus) and M.d <= 2 for M in game.manifolds)
-    return "galerkin" if all_are(TrigBasis, game.manifolds) and small and not flow.reacts else "finite-volume"
+    return "galerkin" if all_are(TrigBasis, game.manifolds) and small else "finite-volume"
 
 
 def build(
@@ -72,8 +75,8 @@ def build(
         raise TypeError(f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}")
     if not isinstance(start, Start):
         raise TypeError(f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}")
-    name = engine or default_engine(game, flow)
-    if name not in ENGINES:
+    name = default_engine(game, flow) if engine is None else engine
+    if not isinstance(name, str) or name not in ENGINES:
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
     if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
         raise ValueError(f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"')
@@ -119,7 +122,7 @@ def solve(
     the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
     Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
     "muscl", "best-response" or "splitting"; by default from the game and the flow. step: a given time step;
-    by default it is controlled to `tol`. save_every: time between saved states (default time / 100).
+    by default it is controlled to `tol`. save_every: time between saved states (default time / 100); no step is longer.
     diagnostics: name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the
     engine watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
     trajectory of an earlier call with the same settings, continued to the same bits up to `time`; the
@@ -137,7 +140,7 @@ def solve(
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
     """
-    start = start or Start()
+    start = Start() if start is None else start
     moving = build(game, flow, start, cells, engine, step, tol, **options)
     about = {"game": game.name, "flow": flow, "start": start, "engine": moving.name, "cells": cells, "step": step}
     run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol, **options})
@@ -147,6 +150,8 @@ def solve(
         job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
+        if held is not None:
+            check_goes_on(held, game, flow, str(keeper.path))
         if finished:
             return held  # type: ignore[no-any-return]
         resume = resume if held is None else held
@@ -180,6 +185,13 @@ class _Run:
         }
 
     def restore(self, old: Trajectory) -> None:
+        check_goes_on(old, self.game, self.flow)
+        for key, asked in self.asked().items():
+            made = old.provenance.get(key, asked)
+            if key != "diagnostics" and not same(describe(made), describe(asked)):
+                raise ValueError(
+                    f"resume was made with {key}={made!r}, not {asked!r}; give the settings of the first run"
+                )
         self.moving.restore(_state_of(old, self.moving))
         self.times, self.pairs = [float(t) for t in old.times], list(old)
         self.values = [{name: rows[k] for name, rows in old.diagnostics.items()} for k in range(len(old))]
@@ -210,7 +222,10 @@ class _Run:
         """Record the present state."""
         pair = self.moving.measures()
         asked = {name: f(*pair) for name, f in self.functions.items()}
-        row = {"value": self.game.value(*pair), **self.moving.diagnostics(), **asked}
+        row = {"value": self.game.value(*pair), **self.moving.diagnostics()}
+        if taken := set(row) & set(asked) - {"ni"}:  # which best responses have anyhow
+            raise ValueError(f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names")
+        row |= asked
         if self.values and set(self.values[0]) != set(row):
             raise ValueError(f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}")
         self.times.append(self.moving.time)

@@ -54,6 +54,7 @@ class Staggered(FiniteVolumes):
         if order not in WEIGHTS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
         self.game, self.flow, self.order = game, flow, order
+        self._told: set[str] = set()
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         self.tol = real("tol", tol, 0.0, strict=True)
         for p, manifold in enumerate(game.manifolds):
@@ -80,7 +81,7 @@ class Staggered(FiniteVolumes):
 
     def measures(self) -> tuple[Density, Density]:
         """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
-        return both(lambda p: density_on(self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}"))
+        return both(lambda p: density_on(self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._told))
 
 
 def _grid(mesh: Mesh, order: int) -> Mesh:

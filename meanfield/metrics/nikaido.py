@@ -44,7 +44,8 @@ class NikaidoIsoda:
 
     Call it on two measures or, for low-rank games, on the two players' feature means
     (`game.moments`), which cost the measures' size only once. tight: spend milliseconds a call on
-    an `upper` within 1e-10 for trigonometric games, rather than within a percent of their range.
+    an `upper` within 1e-10 for trigonometric games, rather than within a percent of their range, and as long
+    as it takes on one within 1e-9 for formulas on tori.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -100,7 +101,8 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 
     Exact for costs quadratic on spheres. Else the search is a grid or many starts, then Newton;
-    certified above by branch and bound for trigonometric games, otherwise `upper` is infinite.
+    certified above by branch and bound for trigonometric games and, on tori of dimension 1 and 2, formulas;
+    otherwise `upper` is infinite.
     For many pairs of one game build `NikaidoIsoda`, whose `estimate` is the paper's way.
     """
     return NikaidoIsoda(game, tight=True)(mu_x, mu_y)

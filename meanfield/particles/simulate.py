@@ -23,7 +23,7 @@ from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, ch
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
-from meanfield.trajectory import Trajectory, versions
+from meanfield.trajectory import Trajectory, check_goes_on, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
 _DEFAULTS: dict[str, Any] = {
@@ -114,6 +114,8 @@ def simulate(
     keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every)
     if keeper is not None:
         held, finished = keeper.held(game)
+        if held is not None:
+            check_goes_on(held, game, flow, str(keeper.path))
         if finished:
             return held  # type: ignore[no-any-return]
         if held is not None:
@@ -141,6 +143,7 @@ def _keeper(run: _Run, start: Any, path: Any, every: float | None) -> Keeper:
 
 def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
     """The settings of the trajectory; what was asked for anew must agree with them."""
+    check_goes_on(resume, game, flow)
     missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
     if missing:
         raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
@@ -148,22 +151,14 @@ def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) 
         raise ValueError(
             f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
         )
-    if flow != resume.flow:
-        raise ValueError(f"resume follows {resume.flow}, not {flow}; give the flow that it was made with")
-    # Two games may share a name: their values at the last state tell them apart.
-    if game.manifolds != resume.game.manifolds or not _agree(game.value(*resume[-1]), resume.diagnostics["value"][-1]):
-        raise ValueError(f"resume plays {resume.game!r}, not {game!r}; give the game that it was made with")
     for key, default in _DEFAULTS.items():
         held = resume.provenance.get(key, default)
         held = tuple(held) if key == "particles" else held
         asked = given.get(key, default)
-        if asked not in (default, held) and not (key == "particles" and both(key, asked) == held):
+        near = key == "save_every" and None not in (asked, held) and bool(np.isclose(asked, held, 1e-9, 0.0))
+        if asked not in (default, held) and not near and not (key == "particles" and both(key, asked) == held):
             raise ValueError(f"resume was made with {key}={held!r}, not {asked!r}; leave {key} out")
     return {key: resume.provenance.get(key, _DEFAULTS[key]) for key in SETTINGS}
-
-
-def _agree(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-9 * max(1.0, abs(a))
 
 
 class _Run:
@@ -172,6 +167,8 @@ class _Run:
     def __init__(self, game: Game, flow: Flow, plan: Plan, memory: float, diagnostics: Any) -> None:
         self.game, self.flow, self.plan, self.memory = game, flow, plan, memory
         self.observables = dict(diagnostics or {})
+        if taken := {"value", "displacement"} & set(self.observables):
+            raise ValueError(f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names")
         self.field: Any = game  # what gives the forces
         self.compiled = compiled(game)
         self.turn(frame(game, flow))

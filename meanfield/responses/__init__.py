@@ -6,8 +6,8 @@ never ending above where it began. The value found bounds min U from above; a pr
 for trigonometric games (Ehlich & Zeller 1964, branch and bound).
 """
 
-from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
+from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response, loss_size
 from meanfield.responses.runs import gradient_runs
 from meanfield.responses.search import Searches
 
-__all__ = ["Cost", "FeatureCost", "OpponentCost", "Response", "Searches", "gradient_runs"]
+__all__ = ["Cost", "FeatureCost", "OpponentCost", "Response", "Searches", "gradient_runs", "loss_size"]

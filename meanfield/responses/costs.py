@@ -34,6 +34,12 @@ class Response:
         return float(self.values[0])
 
 
+def loss_size(game: Game) -> float:
+    """The largest |l| among 16 x 16 points: what errors are measured by where a cost happens to vanish."""
+    x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
+    return float(np.abs(game.loss(x, y)).max())
+
+
 class Cost(Protocol):
     """A function on a manifold with derivatives, batched over points (n, a)."""
 

@@ -23,7 +23,7 @@ from meanfield.games.calculus import NUMPY, Graph
 from meanfield.games.expressions import Expression
 from meanfield.responses.costs import OpponentCost
 
-TIGHT = 1e-9  # gap wanted, relative to the largest size of the cost
+TIGHT = 1e-9  # gap wanted, relative to the largest size of cost and loss
 PAIRS = 1 << 25  # boxes times atoms looked at in all
 BLOCK = 1 << 16
 FIRST = {1: 64, 2: 24, 3: 8}  # boxes per axis to begin with

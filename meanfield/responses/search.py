@@ -16,7 +16,7 @@ from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index, mesh
 from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
-from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response
+from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response, loss_size
 from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
 
@@ -117,6 +117,7 @@ class Search:
         basis = game.bases[p] if isinstance(game, LowRank) else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
         self.formula = isinstance(game, Expression) and isinstance(self.manifold, Torus) and self.manifold.d <= 2
+        self.size = loss_size(game) if self.formula else 0.0
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
         self.side = 0
         if isinstance(self.manifold, Torus) and self.manifold.d <= 3:
@@ -147,7 +148,7 @@ class Search:
         if self.tight and np.isfinite(floor):
             floor = max(floor, branch_and_bound(self.trig, cost.c, self.points, seen, self.side, least))  # type: ignore
         elif self.tight and self.formula and isinstance(cost, OpponentCost):
-            floor = floor_by_intervals(cost, least, float(np.abs(seen).max()))
+            floor = floor_by_intervals(cost, least, max(float(np.abs(seen).max()), self.size))
         # Rounding may leave the proven floor a few units above the value found at the minimiser.
         return Response(points[order], values[order], min(floor, least), self._method(floor))
 

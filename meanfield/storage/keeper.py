@@ -33,7 +33,7 @@ class Keeper:
     """
 
     def __init__(self, path: str | os.PathLike[str], job: dict[str, Any], every: float | None = None) -> None:
-        self.path = files.checked_path(path)
+        self.path = files.checked_path(path).absolute()  # whatever the run does to the working directory
         self.job = describe(job)
         self.every = EVERY if every is None else real("checkpoint_every", every, 0.0)
         self.written, self.cost, self.caught = -float("inf"), 0.0, 0
@@ -86,6 +86,8 @@ class Keeper:
     def __enter__(self) -> Keeper:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, say
+                    continue
                 self._before[number] = signal.signal(number, self._catch)
         return self
 

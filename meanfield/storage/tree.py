@@ -111,7 +111,8 @@ def read(group: Any) -> Any:
     if kind == "":
         raise ValueError(f"the group {group.name} does not say what it is; this part was not written by meanfield")
     items = {_unescaped(key): _attribute(value) for key, value in group.attrs.items() if not key.startswith("@")}
-    for key, member in group.items():
+    for key in group:
+        member = group[key]  # KeyError for what cannot be read, where items() has None
         items[_unescaped(key)] = read(member) if hasattr(member, "keys") else _dataset(member)
     outer = kind.split(" ")[0]
     if outer not in ("list", "tuple"):

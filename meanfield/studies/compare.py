@@ -11,23 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, warn, whole
+from meanfield.checks import Array, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.manifolds import Torus
 from meanfield.particles.ensemble import ensemble
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Part
 from meanfield.storage.results import Result
-from meanfield.studies.gauge import FEWEST, LOOKS, TOO_FEW, USED, Gauge, controls_of, no_control, thinned, too_long
+from meanfield.studies.gauge import USED, Gauge, controls_of, thinned
+from meanfield.studies.settled import LEFT, settled
 from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
-from meanfield.trajectory import Trajectory, versions
-
-# A halved step leaves this share of the bias, at the least favourable: bias terms of first order in
-# dt for Algorithm 1's step, of second order for the Strang step.
-LEFT = {"euler": 0.5, "strang": 0.25}
+from meanfield.trajectory import Trajectory, check_goes_on, versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +136,8 @@ def compare(
     interrupted, the same call computes only what is missing, as does `meanfield.resume`.
     """
     s = settled(
-        game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol, control
+        game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol, control,
+        seed, threads, confidence,
     )  # fmt: skip
     start, sizes, counts, every, mean_field, controlled = s.start, s.sizes, s.counts, s.every, s.field, not s.without
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
@@ -150,6 +147,8 @@ def compare(
         asked = {**options, **mean_field, **counted}
         keeper = _keeper(game, flow, start, asked, control, checkpoint, checkpoint_every)
         held, finished = keeper.held(game)
+        if held is not None and held.field is not None:
+            check_goes_on(held.field, game, flow, str(keeper.path))
         if finished:
             return held  # type: ignore[no-any-return]
         done = held or done
@@ -191,49 +190,6 @@ def _warn(result: Comparison, controlled: bool) -> None:
         warn(
             f"the step {told['step']:g} moves W2^2 by {bias:.0%} of its mean at n = {result.particles[-1]:,}; halve it"
         )
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What `compare` makes of its arguments before anything runs.
-
-    every: time between comparisons; gap: between the states of the mean field that are kept; field: how it is
-    solved; without: "none" and why no control is used, empty where one is.
-    """
-
-    start: Start
-    sizes: tuple[int, ...]
-    counts: tuple[int, ...]
-    every: float
-    gap: float
-    field: dict[str, Any]
-    without: str
-
-
-def settled(
-    game: Game, flow: Flow, start: Start | None, time: float, particles: Sequence[int],
-    replicas: int | Sequence[int] | None, step: float, scheme: str, save_every: float | None, cells: Any,
-    engine: str | None, tol: float | None, control: str | bool, **_: Any,
-) -> Settled:  # fmt: skip
-    """The arguments of `compare` checked, and whether it uses a control; ValueError for control=True without one."""
-    sizes = tuple(sorted({whole("particles", n) for n in np.atleast_1d(particles)}))
-    counts = _replicas(replicas, sizes)
-    if scheme not in LEFT:
-        raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
-    # About 20 comparisons, where the particles' steps end.
-    twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
-    every, start = twentieth if save_every is None else save_every, start or Start()
-    field = {"cells": _labels(game, flow, sizes[-1]) if cells is None else cells, "engine": engine, "tol": tol}
-    if not (control == "auto" or isinstance(control, bool)):
-        raise ValueError(f'control must be "auto", True or False, got {control!r}')
-    if control is False:
-        return Settled(start, sizes, counts, every, every, field, "none")
-    gap = LOOKS[scheme] * step
-    refused = no_control(game, flow, scheme, control) or (TOO_FEW if max(counts) < FEWEST else "")
-    refused = refused or too_long(game, flow, start, time, gap, field)
-    if control is True and refused:
-        raise ValueError(f"control=True: {refused}")
-    return Settled(start, sizes, counts, every, every if refused else gap, field, f"none: {refused}" if refused else "")
 
 
 def judge(
@@ -290,27 +246,6 @@ def step_bias(full: Array, half: Array, scheme: str, confidence: float = 0.95) -
     mean, low, high = band((full - half) / (1 - LEFT[scheme]), confidence)
     worst = int(np.argmax(np.abs(mean)))
     return Interval(float(mean[worst]), float(low[worst]), float(high[worst]))
-
-
-def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | None:
-    """Nodes for a mean field that characteristics carry as atoms.
-
-    N atoms for a density over a length L put a floor of (L/N)^2/12 under W2^2: with N = 10 n^(1/2) it is
-    1% of L^2/(12 n), the mean for n independent uniform points.
-    """
-    if flow.diffuses or flow.responds:
-        return None
-    enough = max(256, int(np.ceil(10 * np.sqrt(largest))))
-    return tuple(enough if isinstance(M, Torus) and M.d == 1 else None for M in game.manifolds)
-
-
-def _replicas(given: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[int, ...]:
-    if given is None:
-        return tuple(int(np.clip(400_000 // n, 24, 400)) for n in sizes)
-    counts = [given] * len(sizes) if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
-    if len(counts) != len(sizes):
-        raise ValueError(f"replicas must be one number or {len(sizes)} (one per particle number), got {given!r}")
-    return tuple(whole("replicas", R, 2) for R in counts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,10 @@ def resume(
         return load(path, game=game, start=start)
     if header.job is None:
         raise ValueError(f"{path} is unfinished and does not say what made it; this is a damaged file")
-    call, options, game, start = _job(header.job, game, start)
+    try:
+        call, options, game, start = _job(header.job, game, start)
+    except (KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path} does not say all of what made it ({error}); this is a damaged file") from None
     if call != "compare":
         names = options.pop("diagnostics")
         options["diagnostics"] = diagnostics_of(names, game) if diagnostics is None else diagnostics
