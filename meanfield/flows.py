@@ -92,6 +92,8 @@ class Schedule:
             raise ValueError(f"floor must be at most 1, where schedules begin, got {self.floor:g}")
 
     def __call__(self, t: float) -> float:
+        if not t >= 0:
+            raise ValueError(f"t must be at least 0, where schedules begin, got {t!r}")
         u = t / self.scale
         if self.kind == "log":
             value = 1 / math.log(math.e + u)
@@ -132,7 +134,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         for key in ("gamma", "alpha", "temperature", "response"):
-            object.__setattr__(self, key, _pair(key, getattr(self, key)))
+            object.__setattr__(self, key, pair(key, getattr(self, key)))
         for player in self.players:
             if player.gamma == player.alpha == player.response == 0:
                 raise ValueError("gamma, alpha and response are all zero for a player, who would never move")
@@ -209,11 +211,12 @@ class Flow:
         return any(p.gamma > 0 and p.temperature > 0 for p in self.players)
 
 
-def _pair(name: str, value: Any) -> tuple[float, float]:
+def pair(name: str, value: Any, strict: bool = False) -> tuple[float, float]:
+    """One number or two (for x, for y), at least zero (above it when `strict`), as two floats."""
     values = value if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2:
         raise ValueError(f"{name} must be one number or two (for x, for y), got {value!r}")
-    return real(name, values[0], 0.0), real(name, values[1], 0.0)
+    return real(name, values[0], 0.0, strict=strict), real(name, values[1], 0.0, strict=strict)
 
 
 def Wasserstein(gamma: Number = 1.0) -> Flow:
@@ -223,8 +226,8 @@ def Wasserstein(gamma: Number = 1.0) -> Flow:
 
 def Langevin(beta: Number, gamma: Number = 1.0) -> Flow:
     """Entropy-regularised descent-ascent at inverse temperature beta: (4), (7), Algorithm 1."""
-    b = beta if isinstance(beta, (tuple, list)) else (beta, beta)
-    temperature = tuple(1 / real("beta", v, 0.0, strict=True) for v in b)
+    b = pair("beta", beta, strict=True)
+    temperature = 1 / b[0], 1 / b[1]
     return Flow(gamma=gamma, temperature=temperature, name="Langevin")
 
 
@@ -302,4 +305,6 @@ def Annealed(flow: Flow, cooling: Schedule | None = None, speed: Schedule | None
     Lu & Monmarche (arXiv:2505.07642) reach an equilibrium of the game without regularisation by discounted
     gradients and a temperature that falls like 1/log t.
     """
+    if not isinstance(flow, Flow):
+        raise TypeError(f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}")
     return replace(flow, cooling=cooling, speed=speed, name=f"annealed {flow.name}")

@@ -183,8 +183,41 @@ def test_bad_input_and_failure():
         mf.gibbs(game, 1.0, cells=32, start=(mf.uniform(game.X), mf.uniform(game.Y)))
     with pytest.raises(ValueError, match="cells for x"):
         mf.gibbs(game, 1.0, cells=(mf.mesh(mf.Torus(2), 8), mf.mesh(mf.Torus(1), 8)))
+    for bad in (5, (mf.uniform(game.X),)):
+        with pytest.raises(TypeError, match="start must be a pair of densities"):
+            mf.gibbs(game, 1.0, cells=32, start=bad)
     with pytest.raises(NotConverged, match="stopped at residual"):
         mf.gibbs(game, 25.0, tol=1e-30)
+
+
+@pytest.mark.parametrize("bad", [None, "oscillator", mf.games.oscillator])
+@pytest.mark.parametrize(
+    "call", [lambda g: mf.gibbs(g, 5.0), lambda g: mf.gibbs_path(g, [1.0]), lambda g: mf.stability(g, 5.0)]
+)
+def test_what_is_no_game_is_refused(call, bad):
+    with pytest.raises(TypeError, match="game must be a meanfield game, got .*; see meanfield.games"):
+        call(bad)
+
+
+@pytest.mark.parametrize(
+    ("dims", "cells", "shapes"),
+    [
+        ((2, 2), (12, 8), ((12, 12), (8, 8))),
+        ((2, 2), ((12, 8), (6, 10)), ((12, 8), (6, 10))),
+        ((1, 1), (24, 32), ((24,), (32,))),
+        ((1, 1), mf.mesh(mf.Torus(1), 24), ((24,), (24,))),
+        ((1, 1), (mf.mesh(mf.Torus(1), 24), 32), ((24,), (32,))),
+        ((1, 2), (24, (6, 8)), ((24,), (6, 8))),
+        ((2, 2), 8, ((8, 8), (8, 8))),
+    ],
+)
+def test_cells_mean_what_they_mean_to_solve(dims, cells, shapes):
+    X, Y = map(mf.Torus, dims)
+    game = mf.games.expression("cos(x1 - y1)", X, Y)
+    point, (only,) = mf.gibbs(game, 1.0, cells=cells), mf.gibbs_path(game, [1.0], cells=cells).points
+    run = mf.solve(game, mf.Langevin(1.0), time=1e-3, step=1e-3, cells=cells, engine="finite-volume")
+    for pair in ((point.x, point.y), (only.x, only.y), run[-1]):
+        assert tuple(mu.mesh.shape for mu in pair) == shapes
 
 
 def test_giving_up_says_how_far_it_came(monkeypatch):

@@ -90,8 +90,9 @@ def test_bad_input():
     game = mf.games.oscillator()
     with pytest.raises(ValueError, match="count"):
         stability(game, 5.0, 32, count=0)
-    with pytest.raises(ValueError, match="gamma"):
-        stability(game, 5.0, 32, gamma=0.0)
+    for gamma in (0.0, [], (1.0, 2.0, 3.0)):
+        with pytest.raises(ValueError, match="gamma must be"):
+            stability(game, 5.0, 32, gamma=gamma)
     point = mf.gibbs(mf.games.benchmark("sphere"), 1.0, (mf.mesh(mf.Sphere(2), 42),) * 2)
     with pytest.raises(ValueError, match="Gibbs point"):
         stability(game, point)

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real
+from meanfield.density.solve import _per_player
 from meanfield.flows import Number
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.games.lowrank import LowRank
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Torus
 from meanfield.measures import Density, total_variation
 from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
@@ -91,18 +92,20 @@ Players = tuple[_Player, _Player]
 def gibbs(
     game: Game,
     beta: Number,
-    cells: int | tuple[Mesh, Mesh] | None = None,
+    cells: Any = None,
     tol: float = 1e-12,
     start: tuple[Density, Density] | None = None,
 ) -> GibbsPoint:
     """The discrete Gibbs fixed point (9) at inverse temperature beta (one number, or one a player).
 
-    cells: nodes per axis, or the two meshes (default 256 on the circle; on T^2 64 for low-rank
-    games, 32 for others). tol bounds the residual, a total variation; the iteration goes on to rounding
+    cells: as in `solve`, nodes per axis (the number of cells on spheres), one number or a pair (for x, for y),
+    each a number, a tuple per axis or a Mesh (default 256 on the circle; on T^2 64 for low-rank games, 32 for
+    others). tol bounds the residual, a total variation; the iteration goes on to rounding
     whatever tol is. start: a pair of densities to begin from at the full beta, instead of the
     continuation from small beta.
     Raises ValueError for manifolds without mesh, NotConverged with what was reached.
     """
+    a_game(game)
     cold = temperatures(beta)
     tol = real("tol", tol, 0.0, strict=True)
     meshes = _meshes(game, cells)
@@ -123,16 +126,17 @@ def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Play
     return _Player(meshes[p], beta, game.cost_matrix(p, nodes, meshes[1 - p].nodes), game.moment_matrix(p, nodes))
 
 
-def _meshes(game: Game, cells: int | tuple[Mesh, Mesh] | None) -> tuple[Mesh, Mesh]:
-    if isinstance(cells, tuple) and any(isinstance(c, Mesh) for c in cells):
-        for c, manifold, name in zip(cells, game.manifolds, "xy", strict=True):
-            if not isinstance(c, Mesh) or c.manifold != manifold:
-                raise ValueError(f"cells for {name} must be a mesh of {manifold}, got {c!r}")
-        return cells  # type: ignore[return-value]
-    return _mesh(game, game.X, cells), _mesh(game, game.Y, cells)
+def _meshes(game: Game, cells: Any) -> tuple[Mesh, Mesh]:
+    x, y = _per_player(cells)
+    return _mesh(game, 0, x), _mesh(game, 1, y)
 
 
-def _mesh(game: Game, manifold: Manifold, cells: Any) -> Mesh:
+def _mesh(game: Game, p: int, cells: Any) -> Mesh:
+    manifold = game.manifolds[p]
+    if isinstance(cells, Mesh):
+        if cells.manifold != manifold:
+            raise ValueError(f"cells for {'xy'[p]} must be a mesh of {manifold}, got {cells!r}")
+        return cells
     if cells is None and isinstance(manifold, Torus) and not isinstance(game, LowRank):
         cells = {1: 256, 2: 32, 3: 12}.get(manifold.d)
     return mesh(manifold, cells)
@@ -142,6 +146,8 @@ def _starting(players: Players, start: tuple[Density, Density] | None) -> Moment
     """Moments of the starting pair; None without one."""
     if start is None:
         return None
+    if not isinstance(start, (tuple, list)) or len(start) != 2:
+        raise TypeError(f"start must be a pair of densities (for x, for y), got {start!r}")
     for mu, player, name in zip(start, players, "xy", strict=True):
         if not isinstance(mu, Density) or not mu.mesh.same(player.mesh):
             raise ValueError(f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to match")

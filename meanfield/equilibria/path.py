@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike
 from meanfield.checks import Array, NotConverged, finite_array
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.stability import stability
-from meanfield.games.base import Game
-from meanfield.meshes import Mesh
+from meanfield.games.base import Game, a_game
 from meanfield.metrics.energy import free_energy
 from meanfield.metrics.nikaido import NikaidoIsoda
 from meanfield.storage.results import Result
@@ -58,7 +57,7 @@ class GibbsPath(Result):
 def gibbs_path(
     game: Game,
     betas: ArrayLike,
-    cells: int | tuple[Mesh, Mesh] | None = None,
+    cells: Any = None,
     tol: float = 1e-12,
     spectrum: bool = False,
 ) -> GibbsPath:
@@ -68,6 +67,7 @@ def gibbs_path(
     linearised (7) at each, too. Raises ValueError for betas that do not rise, NotConverged with the beta
     reached.
     """
+    a_game(game)
     at = finite_array("betas", betas, (None,))
     if not len(at) or at[0] <= 0 or (np.diff(at) <= 0).any():
         raise ValueError(f"betas must be above 0 and rise, got {at}")

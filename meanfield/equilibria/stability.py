@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, real, warn, whole
+from meanfield.checks import Array, warn, whole
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
-from meanfield.flows import Number
-from meanfield.games.base import Game
+from meanfield.flows import Number, pair
+from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Torus
 from meanfield.measures import Density
 from meanfield.meshes import Mesh
@@ -85,7 +85,7 @@ class Stability(Result):
 def stability(
     game: Game,
     beta: Number | GibbsPoint,
-    cells: int | tuple[Mesh, Mesh] | None = None,
+    cells: Any = None,
     count: int = 6,
     gamma: Number = 1.0,
     modes: int = 40,
@@ -100,12 +100,11 @@ def stability(
     Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises; warns
     UnderResolved where beta |dU| over one cell exceeds 6.
     """
+    a_game(game)
+    count, modes, rates = whole("count", count), whole("modes", modes, 2), pair("gamma", gamma, strict=True)
     point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, cells)
     if point.game is not game and point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
-    count, modes = whole("count", count), whole("modes", modes, 2)
-    both = gamma if isinstance(gamma, (tuple, list)) else (gamma, gamma)
-    rates = real("gamma", both[0], 0.0, strict=True), real("gamma", both[1], 0.0, strict=True)
     sides = _sides(point, modes)
     values, vectors = _spectrum(*_reduced(point, sides, rates))
     order = np.lexsort((-values.imag, -values.real))[:count]
