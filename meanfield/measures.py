@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, warn
+from meanfield.checks import Array, finite_array, warn, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 
@@ -46,16 +46,24 @@ class Measure:
 
     def integrate(self, values: Callable[[Array], Array] | Array) -> Any:
         """int f dmu, for a function of the points (n, a) or for its values (n, ...) there."""
-        at = values(self.points) if callable(values) else np.asarray(values)
+        at = np.asarray(values(self.points) if callable(values) else values)
+        if at.ndim == 0 or len(at) != len(self):
+            raise ValueError(
+                f"integrate needs a value for each of the {len(self)} points, or a function that gives them, "
+                f"got shape {at.shape}"
+            )
         return np.tensordot(self.masses, at, axes=(0, 0))
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n i.i.d. points (n, a)."""
+        n = whole("n", n, 0)
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy generator such as numpy.random.default_rng(0), got {rng!r}")
         return self.points[rng.choice(len(self), size=n, p=self.masses / self.masses.sum())]
 
     def deposit(self, onto: Mesh) -> Density:
         """The masses gathered in the cells that the points lie in."""
-        _same_manifold(self.manifold, onto.manifold)
+        _same_manifold(self.manifold, _a_mesh("onto", onto).manifold)
         return Density(np.bincount(onto.locate(self.points), self.masses, len(onto)), onto)
 
 
@@ -69,7 +77,7 @@ class Density(Measure):
     mesh: Mesh = field(repr=False)
 
     def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
-        m = finite_array("masses", masses, (len(mesh),))
+        m = finite_array("masses", masses, (len(_a_mesh("mesh", mesh)),))
         _check_masses(m)
         for name, value in (("points", mesh.nodes), ("masses", m), ("manifold", mesh.manifold), ("mesh", mesh)):
             object.__setattr__(self, name, value)
@@ -81,7 +89,7 @@ class Density(Measure):
 
     def __call__(self, points: Array) -> Array:
         """The piecewise-constant density at points (n, a), shape (n,)."""
-        return self.values[self.mesh.locate(points)]
+        return self.values[self.mesh.locate(self.manifold.check("points", points))]
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n i.i.d. points, uniform within cells; nodes where the mesh does not say how far its cells reach."""
@@ -127,8 +135,12 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
 
     Densities on one mesh give a density, anything else a measure on all points.
     """
+    measures = list(measures) if isinstance(measures, Iterable) else [measures]
     if not measures:
         raise ValueError("measures are empty; a mixture needs at least one")
+    for k, given in enumerate(measures):
+        if not isinstance(given, Measure):
+            raise TypeError(f"measures[{k}] must be a meanfield.Measure, got {type(given).__name__}")
     w = np.full(len(measures), 1 / len(measures))
     if weights is not None:
         w = finite_array("weights", weights, (len(measures),))
@@ -154,6 +166,12 @@ def _check_masses(m: Array) -> None:
         raise ValueError(f"masses[{i}] is {m[i]:.6g}; masses must not be negative")
     if abs(m.sum() - 1) > 1e-8:
         raise ValueError(f"masses sum to {m.sum():.10g}, not to one; divide them by their sum")
+
+
+def _a_mesh(name: str, value: Any) -> Mesh:
+    if not isinstance(value, Mesh):
+        raise TypeError(f"{name} must be a mesh, such as meanfield.mesh(manifold, cells), got {value!r}")
+    return value
 
 
 def _same_manifold(a: Manifold, b: Manifold) -> None:

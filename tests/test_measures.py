@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -232,6 +234,34 @@ def test_a_density_is_constant_on_its_cells() -> None:
     held = Density(np.arange(8) / 28, onto)
     h = np.pi / 4
     assert held(np.array([[0.4 * h], [0.6 * h], [7.6 * h]])) == pytest.approx(np.array([0, 1, 0]) / 28 / h)
+
+
+ON = uniform(CIRCLE)
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: ON(np.array([[np.nan]])), ValueError, r"points\[0, 0\] is nan"),
+        (lambda: ON(np.array([0.1, 0.2])), ValueError, "points must have shape"),
+        (lambda: uniform(SPHERE)(np.array([[5.0, 0, 0]])), ValueError, r"points\[0\] has norm 5"),
+        (lambda: ON.integrate(3.0), ValueError, r"a value for each of the 256 points.*got shape \(\)"),
+        (lambda: ON.integrate(lambda p: 1.0), ValueError, "a value for each of the 256 points"),
+        (lambda: ON.integrate(np.ones(7)), ValueError, r"got shape \(7,\)"),
+        (lambda: ON.draw(3, 0), TypeError, "rng must be a numpy generator"),
+        (lambda: ON.draw(2.5, RNG), ValueError, "n must be a whole number"),
+        (lambda: Measure([[0.0]], None, CIRCLE).draw(-1, RNG), ValueError, "n must be at least 0"),
+        (lambda: ON.deposit(16), TypeError, "onto must be a mesh"),
+        (lambda: Density([1.0], 16), TypeError, "mesh must be a mesh"),
+        (lambda: mixture([1, 2]), TypeError, r"measures\[0\] must be a meanfield.Measure, got int"),
+        (lambda: mixture(5), TypeError, "must be a meanfield.Measure, got int"),
+        (lambda: mixture([]), ValueError, "measures are empty"),
+    ],
+)
+def test_bad_use_of_measures_is_refused(call: Callable[[], object], error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        call()
 
 
 def test_mixtures_stay_densities_on_one_mesh() -> None:
