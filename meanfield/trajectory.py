@@ -31,6 +31,18 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         raise ValueError(f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with")
 
 
+def recorded(name: str, value: Any, before: list[Any]) -> Any:
+    """What a diagnostic returned; ValueError unless it is numbers, in the shape of what it returned before."""
+    try:
+        array = np.asarray(value)
+        fits = array.dtype.kind in "biufc" and (not before or array.shape == np.shape(before[0]))
+    except ValueError:  # rows of different lengths
+        fits = False
+    if not fits:
+        raise ValueError(f"diagnostics[{name!r}] must return numbers, in one shape at all times, got {value!r}")
+    return value
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
     """Saved states of a run at `times` (S,).

@@ -250,7 +250,7 @@ def test_stop_and_callback_and_early_end():
         stop=lambda t, x, y: t > 0.09,
         callback=lambda t, x, y: seen.append((t, len(x), len(y))),
     )
-    assert [round(t, 9) for t, *_ in seen] == [0.05, 0.1] and seen[0][1:] == (131, 40)
+    assert [round(t, 9) for t, *_ in seen] == [0.0, 0.05, 0.1] and seen[0][1:] == (131, 40)
     assert tr.times[-1] == pytest.approx(0.1) and "stopped" in tr.provenance["ended"]
     assert equal(short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr))
 

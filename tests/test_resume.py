@@ -222,7 +222,7 @@ def test_a_function_game_resumes_when_it_is_given(tmp_path):
     how = dict(time=0.2, step=0.01, particles=20, save_every=0.05)
     whole = mf.simulate(game, LANGEVIN, mf.Start(), **how)
     with pytest.raises(Killed):
-        mf.simulate(game, LANGEVIN, mf.Start(), **how, checkpoint=path, checkpoint_every=0, stop=stop_late)
+        mf.simulate(game, LANGEVIN, mf.Start(), **how, checkpoint=path, checkpoint_every=0, callback=stop_late)
     with pytest.raises(ValueError, match="was given as a function"):
         mf.resume(path)
     assert equal(mf.resume(path, game=game), whole)
@@ -296,3 +296,49 @@ def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
 def test_runs_do_without_an_error_stream(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     assert len(field()) == 6
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_a_condition_is_part_of_the_run(run, tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    with killed(monkeypatch, lambda result: len(result) == 2):
+        run(stop=lambda t, *_: t > 0.25, checkpoint=path, checkpoint_every=0)
+    with pytest.raises(ValueError, match="the run has a stop, a function: give it"):
+        mf.resume(path)
+    with pytest.raises(ValueError, match="holds another run"):
+        run(checkpoint=path)
+    assert equal(mf.resume(path, stop=lambda t, *_: t > 0.25), run(stop=lambda t, *_: t > 0.25))
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+def test_callbacks_see_every_saved_state_once(run, tmp_path, monkeypatch):
+    path, seen = tmp_path / "run.h5", []
+
+    def note(t, mu_x, mu_y):
+        seen.append(t)
+
+    with killed(monkeypatch, lambda result: len(result) == 3):
+        run(callback=note, checkpoint=path, checkpoint_every=0)
+    whole = run(callback=note, checkpoint=path)
+    assert seen == list(whole.times)
+    assert len(run(stop=lambda *_: True)) == 1
+
+
+def test_a_resumed_mean_field_keeps_its_times():
+    part = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.5, save_every=0.125)
+    rest = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=1.0, resume=part)
+    assert equal(rest, mf.solve(CIRCLE, LANGEVIN, BUMPS, time=1.0, save_every=0.125))
+
+
+@pytest.mark.parametrize("call", [mf.simulate, mf.solve])
+def test_endless_steps_are_refused(call):
+    with pytest.raises(ValueError, match="steps"):
+        call(CIRCLE, LANGEVIN, BUMPS, time=1.0, step=1e-300)
+
+
+@pytest.mark.parametrize("run", [swarm, field])
+@pytest.mark.parametrize("wrong", [lambda t: "text", lambda t: [1.0] * t, lambda t: [[1], [1, 2]], lambda t: None])
+def test_diagnostics_return_numbers_in_one_shape(run, wrong):
+    calls = count(1)
+    with pytest.raises(ValueError, match="must return numbers"):
+        run(diagnostics={"mine": lambda mu_x, mu_y: wrong(next(calls))})

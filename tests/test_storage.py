@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -299,6 +300,37 @@ def test_exports(tmp_path):
         run.to_csv(tmp_path / "run.txt")
 
 
+def test_paths_and_spectra_are_tables(tmp_path):
+    path = mf.gibbs_path(CIRCLE, [1.0, 5.0], cells=48, spectrum=True)
+    rows = list(csv.DictReader(path.to_csv(tmp_path / "path.csv").open()))
+    for name in ("beta", "value", "free_energy", "ni", "ni_upper", "residual", "rate", "frequency"):
+        assert [float(r[name]) for r in rows] == getattr(path, name).tolist()
+    assert [float(r["entropy_y"]) for r in rows] == path.entropy[:, 1].tolist()
+    plain = mf.gibbs_path(CIRCLE, [1.0], cells=48).to_csv(tmp_path / "path.csv").read_text()
+    assert "rate" not in plain and len(plain.splitlines()) == 2, "the file was replaced"
+    found = mf.stability(CIRCLE, path.points[1])
+    rows = list(csv.DictReader(found.to_csv(tmp_path / "modes.csv").open()))
+    assert [complex(float(r["real"]), float(r["imag"])) for r in rows] == found.eigenvalues.tolist()
+    for result in (path, found):
+        with pytest.raises(TypeError, match="no pair of measures"):
+            result.to_csv(tmp_path / "measures.csv", "measures")
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda p: mf.load(p, start="zz"), "start must be a meanfield.Start"),
+        (lambda p: mf.load(p, game=5), "game must be a meanfield game"),
+        (lambda p: mf.load(5), "path must be the name of a file, got 5"),
+        (lambda p: mf.save(mf.load(p), 5), "path must be the name of a file, got 5"),
+        (lambda p: mf.load(p).to_csv(5), "path must be the name of a file, got 5"),
+    ],
+)
+def test_what_names_no_file_no_game_and_no_start_is_refused(call, match, tmp_path):
+    with pytest.raises(TypeError, match=match):
+        call(mf.gibbs(CIRCLE, 1.0, cells=32).save(tmp_path / "point.h5"))
+
+
 def test_xarray_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(ImportError, match="pip install xarray"):
@@ -310,6 +342,8 @@ def test_xarray_datasets():
     run = field()
     data = run.to_xarray()
     assert np.array_equal(data["masses_x"], [m.masses for m in run.x]) and np.array_equal(data["time"], run.times)
+    path = mf.gibbs_path(CIRCLE, [1.0, 5.0], cells=48)
+    assert np.array_equal(path.to_xarray()["ni"], path.ni) and path.to_xarray().ni.dims == ("beta",)
 
 
 def test_citations_follow_the_methods():
@@ -318,3 +352,27 @@ def test_citations_follow_the_methods():
     assert "McMahan" in mf.nash(mf.games.bilinear()).cite()
     for result in (swarm(), field(), study()):
         assert result.cite().startswith("C. Domingo-Enrich")
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    path = saved(tmp_path)
+    before = path.read_bytes()
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="MB are free"):
+        mf.save(mf.load(path), path, overwrite=True)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_links_stay_links(tmp_path):
+    (tmp_path / "big").mkdir()
+    link = tmp_path / "run.h5"
+    link.symlink_to(tmp_path / "big" / "real.h5")
+    mf.save(field(), link)
+    assert link.is_symlink() and len(mf.load(tmp_path / "big" / "real.h5")) == 6
+
+
+def test_names_with_brackets_are_swept(tmp_path):
+    left = tmp_path / ".run[1].h5.4194305.7.partial"
+    left.touch()
+    files.sweep(tmp_path / "run[1].h5")
+    assert not left.exists()

@@ -22,7 +22,7 @@ from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Keeps, Part
-from meanfield.trajectory import Trajectory, check_goes_on, versions
+from meanfield.trajectory import Trajectory, check_goes_on, recorded, versions
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
@@ -36,6 +36,7 @@ ENGINES = {
     "splitting": ("splitting", "Splitting", 1e-3),
 }
 
+MOST_STEPS = 1e12
 Diagnostic = Callable[[Measure, Measure], Any]
 
 
@@ -122,15 +123,16 @@ def solve(
     the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
     Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
     "muscl", "best-response" or "splitting"; by default from the game and the flow. step: a given time step;
-    by default it is controlled to `tol`. save_every: time between saved states (default time / 100); no step is longer.
-    diagnostics: name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the
-    engine watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
-    trajectory of an earlier call with the same settings, continued to the same bits up to `time`; the
-    result holds its saved states too. checkpoint: a file (.h5) kept up to date every
-    `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or interrupted,
-    the same call goes on from the last state saved in it to the same bits, as does
+    by default it is controlled to `tol`. save_every: time between saved states (default
+    time / 100, or as the resumed run has it); no step is longer. diagnostics: name -> f(mu_x, mu_y), recorded
+    at every saved time beside the value L and what the engine watches. stop(t, mu_x, mu_y) ends the run when
+    true; callback sees the same. resume: a trajectory of an earlier call with the same settings, continued to
+    the same bits up to `time`; the result holds its saved states too. checkpoint: a file (.h5) kept up to
+    date every `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
+    interrupted, the same call goes on from the last state saved in it to the same bits, as does
     `meanfield.resume`; a file of another run is refused. options: what an engine takes besides, such as
-    weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered, refine=1e-4 of characteristics.
+    weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered, refine=1e-4 of
+    characteristics.
 
     Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined where paths
     part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl" gives densities on cells,
@@ -144,9 +146,11 @@ def solve(
     moving = build(game, flow, start, cells, engine, step, tol, **options)
     about = {"game": game.name, "flow": flow, "start": start, "engine": moving.name, "cells": cells, "step": step}
     run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol, **options})
+    held = None
     keeper: Keeper | Part | None = checkpoint if isinstance(checkpoint, Part) else None
     if checkpoint is not None and not isinstance(checkpoint, Part):
         asked = {**run.asked(), "time": real("time", time), "save_every": save_every}
+        asked |= {} if stop is None else {"stops": True}
         job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
@@ -157,7 +161,11 @@ def solve(
         resume = resume if held is None else held
     if resume is not None:
         run.restore(resume)
+        if save_every is None and held is None and len(resume) > 1:
+            save_every = float(resume.times[1] - resume.times[0])
     times = saved_times(time, save_every, moving.time)
+    if step is not None and not times[-1] / step < MOST_STEPS:
+        raise ValueError(f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step")
     with keeper or nullcontext():
         run.follow(times, stop, callback, progress, keeper)
         result = run.trajectory()
@@ -225,7 +233,10 @@ class _Run:
         row = {"value": self.game.value(*pair), **self.moving.diagnostics()}
         if taken := set(row) & set(asked) - {"ni"}:  # which best responses have anyhow
             raise ValueError(f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names")
-        row |= asked
+        row |= {
+            name: recorded(name, value, [r[name] for r in self.values[:1] if name in r])
+            for name, value in asked.items()
+        }
         if self.values and set(self.values[0]) != set(row):
             raise ValueError(f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}")
         self.times.append(self.moving.time)

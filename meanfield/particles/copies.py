@@ -132,7 +132,7 @@ def copies(
         raise ValueError(f"field was made ready for {drive.game!r}; make it ready for the game given here")
     run = _Copies(game, flow, plan, check_memory(game, plan, flow), drive)
     run.begin(start)
-    run.follow(None, None, False, None)
+    run.follow(None, None, False, None, begun=True)
     return run.trajectory()
 
 

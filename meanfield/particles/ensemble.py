@@ -41,9 +41,9 @@ def ensemble(
     """
     numbers = list(range(whole("replicas", replicas))) if isinstance(replicas, int) else list(replicas)
     numbers = [whole("replicas", r, 0) for r in numbers]
-    for key in ("replica", "resume"):
+    for key in ("replica", "resume", "checkpoint"):
         if key in options:
-            raise TypeError(f"ensemble sets {key} itself; it is no option of an ensemble")
+            raise TypeError(f"{key} belongs to one run; it is no option of an ensemble")
     workers = whole("threads", os.cpu_count() or 1 if threads is None else threads)
 
     def one(replica: int) -> Any:

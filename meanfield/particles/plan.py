@@ -55,7 +55,9 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
         if later[key] not in known:
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {later[key]!r}")
     dt = real("step", step, 0.0, strict=True)
-    steps = whole_steps("time", real("time", time, 0.0), dt)
+    if real("time", time, 0.0) / dt >= 1 << 32:
+        raise ValueError(f"time={time:g} at step={dt:g} needs {time / dt:.3g} steps; they are numbered below 2^32")
+    steps = whole_steps("time", time, dt)
     refine = whole("refine", rest["refine"])
     every = default_every(steps) if save_every is None else whole_steps("save_every", save_every, dt, low=1)
     plan = Plan(

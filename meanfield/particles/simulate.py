@@ -23,7 +23,7 @@ from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, ch
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
-from meanfield.trajectory import Trajectory, check_goes_on, versions
+from meanfield.trajectory import Trajectory, check_goes_on, recorded, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
 _DEFAULTS: dict[str, Any] = {
@@ -111,7 +111,7 @@ def simulate(
     later.check(game, flow, plan.scheme)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
     run.field = field(game, flow, plan)
-    keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every)
+    keeper = None if checkpoint is None else _keeper(run, start, checkpoint, checkpoint_every, stop)
     if keeper is not None:
         held, finished = keeper.held(game)
         if held is not None:
@@ -126,16 +126,17 @@ def simulate(
     else:
         run.restore(resume)
     with keeper or nullcontext():
-        run.follow(stop, callback, progress, keeper)
+        run.follow(stop, callback, progress, keeper, resume is None)
         if keeper is not None:
             keeper.finish(run.trajectory())
     return run.trajectory()
 
 
-def _keeper(run: _Run, start: Any, path: Any, every: float | None) -> Keeper:
+def _keeper(run: _Run, start: Any, path: Any, every: float | None, stop: Observer | None) -> Keeper:
     """The checkpoint of this run and no other."""
     plan = run.plan
     options = {"time": plan.steps * plan.step, **plan.settings(), "diagnostics": sorted(run.observables)}
+    options |= {} if stop is None else {"stops": True}
     return Keeper(
         path, {"call": "simulate", "game": run.game, "flow": run.flow, "start": start, "options": options}, every
     )
@@ -222,10 +223,14 @@ class _Run:
         self.check_step()
 
     def follow(
-        self, stop: Observer | None, callback: Observer | None, progress: bool | None, keeper: Keeper | None
-    ) -> None:
+        self, stop: Observer | None, callback: Observer | None, progress: bool | None, keeper: Keeper | None,
+        begun: bool,
+    ) -> None:  # fmt: skip
+        """To the end of the plan; begun: this is the first state, which nobody has seen."""
         label = f"particles ({self.memory / 1e6:.0f} MB)"
         with bar(self.plan.steps, label, progress, initial=self.done) as shown:
+            if begun and self.over((self.now, self.saved[0][0], self.saved[1][0]), stop, callback):
+                return
             if keeper is not None:
                 keeper.offer(self.trajectory)
             while self.done < self.plan.steps:
@@ -233,15 +238,19 @@ class _Run:
                 steps = min(self.plan.every - self.done % self.plan.every, self.plan.steps - self.done)
                 self.advance_kept(steps, shown, keeper)
                 self.check_step()
-                now = self.save()
-                if callback is not None:
-                    callback(*now)
-                if stop is not None and stop(*now):
-                    self.ended = f"stopped at t={now[0]:g}"
+                if self.over(self.save(), stop, callback):
                     return
                 # What ends a run is written as finished only: nothing would be left to go on with.
                 if keeper is not None and self.done < self.plan.steps:
                     keeper.offer(self.trajectory)
+
+    def over(self, now: tuple[float, Measure, Measure], stop: Observer | None, callback: Observer | None) -> bool:
+        """Show the state just saved; whether it ends the run."""
+        if callback is not None:
+            callback(*now)
+        if stop is not None and stop(*now):
+            self.ended = f"stopped at t={now[0]:g}"
+        return bool(self.ended)
 
     def advance_kept(self, steps: int, shown: Any, keeper: Keeper | None) -> None:
         """Steps in pieces of about half a second, each followed by a chance to write and to stop."""
@@ -314,7 +323,7 @@ class _Run:
         self.records["value"].append(self.field.value(*pair))
         self.records["displacement"].append(farthest)
         for key, f in self.observables.items():
-            self.records[key].append(f(*pair))
+            self.records[key].append(recorded(key, f(*pair), self.records[key]))
         if self.flow.reacts:
             self.means.append(self.mean_weights())
         return self.now, pair[0], pair[1]

@@ -6,16 +6,22 @@ instant leaves the file that was there before or the new one, never a part of on
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
+from threading import get_ident
 from typing import Any
+
+import numpy as np
 
 from meanfield.checks import warn
 from meanfield.describe import Described, describe, rebuild, same
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.games.missing import MissingFunction, MissingGame
 from meanfield.start import Start
 from meanfield.storage import tree
@@ -47,9 +53,16 @@ def save(result: Any, path: str | os.PathLike[str], overwrite: bool = False) -> 
     return target
 
 
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """TypeError for what names no file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be the name of a file, got {path!r}")
+    return Path(path)
+
+
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """A file name to write to; ValueError when it cannot be one."""
-    target = Path(path)
+    """A file name to write to; TypeError or ValueError when it cannot be one."""
+    target = as_path(path)
     if target.suffix not in SUFFIXES:
         raise ValueError(f"{target} must end in .h5: results are HDF5 files")
     if not target.parent.is_dir():
@@ -77,7 +90,27 @@ def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None)
             if job is not None:
                 tree.write(file.create_group("job"), job)
 
-    replace(target, fill)
+    _check_room(target, plain)
+    try:
+        replace(target, fill)
+    except RuntimeError as error:  # how h5py tells that it could not write
+        raise OSError(errno.EIO, f"cannot write {target}: {error}") from None
+
+
+def _check_room(target: Path, plain: Any) -> None:
+    """OSError before anything is written where the disk is too full: HDF5 cannot close a file that it cannot write."""
+    needed, free = size_of(plain) + 100_000, shutil.disk_usage(target.resolve().parent).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"{target} needs {needed / 1e6:.3g} MB of disk, {free / 1e6:.3g} MB are free")
+
+
+def size_of(plain: Any) -> int:
+    """Bytes of the arrays in a described result, and some for each other item."""
+    if isinstance(plain, np.ndarray):
+        return int(plain.nbytes)
+    items = plain.content if isinstance(plain, Described) else plain
+    items = items.values() if isinstance(items, dict) else items
+    return 64 + (sum(map(size_of, items)) if isinstance(items, (list, tuple, type({}.values()))) else 0)
 
 
 def _axes(group: Any) -> None:
@@ -95,7 +128,8 @@ def _axes(group: Any) -> None:
 
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    target = target.resolve()  # what a link points to, so that the link stays
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{get_ident()}.partial")
     try:
         fill(partial)
         _flush(partial)
@@ -117,8 +151,8 @@ def _flush(path: Path) -> None:
 
 def sweep(target: Path) -> None:
     """Remove what writers of this file that were killed have left beside it."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        owner = left.name.split(".")[-2]
+    for left in target.parent.glob(f".{escape(target.name)}.*.partial"):
+        owner = left.name.removeprefix(f".{target.name}.").split(".")[0]
         if owner.isdigit() and not _alive(int(owner)):
             left.unlink(missing_ok=True)
 
@@ -138,7 +172,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     """The HDF5 file of a result, open for reading; ValueError says why a file is none."""
     import h5py
 
-    file = Path(path)
+    file = as_path(path)
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
     try:
@@ -189,6 +223,10 @@ def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | 
     unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises ValueError for a file
     that is cut short, of another kind, or of a version that this reader does not know.
     """
+    if game is not None:
+        a_game(game)
+    if start is not None and not isinstance(start, Start):
+        raise TypeError(f"start must be a meanfield.Start(x=..., y=...), got {start!r}")
     found = rebuild(load_plain(path))
     fill_in(found, game, start, str(path))
     return found

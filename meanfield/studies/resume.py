@@ -43,11 +43,12 @@ def resume(
     threads: int | None = None,
     progress: bool | None = None,
     checkpoint_every: float | None = None,
+    stop: Callable[[float, Measure, Measure], bool] | None = None,
 ) -> Any:
     """Finish the run that `path` holds, to the bits of an uninterrupted one; returns its result.
 
     The file was made by `simulate`, `solve` or `compare` with checkpoint=path, or by the command line. A
-    finished run is loaded. game, start, diagnostics: what the run was given as Python functions, which a
+    finished run is loaded. game, start, diagnostics, stop: what the run was given as Python functions, which a
     file holds by name only; ValueError says when one is needed. For more time, save the result under
     another name and give it to `simulate` or `solve` as resume=... with a later time.
     """
@@ -60,7 +61,12 @@ def resume(
         call, options, game, start = _job(header.job, game, start)
     except (KeyError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} does not say all of what made it ({error}); this is a damaged file") from None
+    if options.pop("stops", False) != (stop is not None):
+        raise ValueError(
+            f"{path}: the run {'had no' if stop else 'has a'} stop, a function: {'leave' if stop else 'give'} it"
+        )
     if call != "compare":
+        options["stop"] = stop
         names = options.pop("diagnostics")
         options["diagnostics"] = diagnostics_of(names, game) if diagnostics is None else diagnostics
     else:
