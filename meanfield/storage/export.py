@@ -13,13 +13,13 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.describe import Described, describe
 from meanfield.measures import Density, Measure
-from meanfield.storage.files import replace
+from meanfield.storage.files import as_path, replace
 
 BANDS = ("w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high")
 
 
 def _target(path: str | os.PathLike[str], suffix: str) -> Path:
-    target = Path(path)
+    target = as_path(path)
     if target.suffix != suffix:
         raise ValueError(f"{target} must end in {suffix}")
     if not target.parent.is_dir():
@@ -64,7 +64,13 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
     target = _target(path, ".csv")
     if what not in ("curves", "measures"):
         raise ValueError(f'what must be "curves" or "measures", got {what!r}')
-    rows = measure_rows(result) if what == "measures" or not hasattr(result, "times") else curve_rows(result)
+    table = columns(result)
+    if table is not None and what == "measures":
+        raise TypeError(f"a {type(result).__name__} holds curves, no pair of measures; export its Gibbs points")
+    if table is not None:
+        rows: Iterable[list[Any]] = _table_rows(table)
+    else:
+        rows = measure_rows(result) if what == "measures" or not hasattr(result, "times") else curve_rows(result)
 
     def fill(partial: Path) -> None:
         with partial.open("w", newline="") as file:
@@ -72,6 +78,24 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
 
     replace(target, fill)
     return target
+
+
+def columns(result: Any) -> dict[str, Array] | None:
+    """The table of a Gibbs path, by its beta, or of a stability analysis, by its modes; None for other results."""
+    if hasattr(result, "eigenvalues"):
+        values = result.eigenvalues
+        return {"mode": np.arange(len(values)), "real": values.real, "imag": values.imag, "residual": result.residuals}
+    if not hasattr(result, "free_energy"):
+        return None
+    names = ("beta", "value", "free_energy", "ni", "ni_upper", "residual", "rate", "frequency")
+    found = {name: getattr(result, name) for name in names if getattr(result, name) is not None}
+    return found | {f"entropy_{name}": result.entropy[:, p] for p, name in enumerate("xy")}
+
+
+def _table_rows(table: dict[str, Array]) -> Iterable[list[Any]]:
+    yield list(table)
+    for i in range(len(next(iter(table.values())))):
+        yield [repr(column[i].item()) for column in table.values()]
 
 
 def curve_rows(result: Any) -> Iterable[list[Any]]:
@@ -83,13 +107,11 @@ def curve_rows(result: Any) -> Iterable[list[Any]]:
                 bands = [repr(float(getattr(result, name)[k, i])) for name in BANDS]
                 yield [n, result.replicas[k], repr(float(t)), *bands, repr(float(result.field_ni[i]))]
         return
-    columns = {"time": result.times}
+    table = {"time": result.times}
     for name, values in result.diagnostics.items():
         flat = np.reshape(values, (len(result.times), -1))
-        columns |= {name if flat.shape[1] == 1 else f"{name}[{j}]": flat[:, j] for j in range(flat.shape[1])}
-    yield list(columns)
-    for i in range(len(result.times)):
-        yield [repr(column[i].item()) for column in columns.values()]
+        table |= {name if flat.shape[1] == 1 else f"{name}[{j}]": flat[:, j] for j in range(flat.shape[1])}
+    yield from _table_rows(table)
 
 
 def measure_rows(result: Any) -> Iterable[list[Any]]:
@@ -128,6 +150,9 @@ def to_xarray(result: Any) -> Any:
         data = {name: (("particles", "time"), getattr(result, name)) for name in BANDS}
         data["field_ni"] = (("time",), result.field_ni)  # type: ignore[assignment]
         return xarray.Dataset(data, {"particles": list(result.particles), "time": result.times})
+    if (table := columns(result)) is not None:
+        axis, *names = table
+        return xarray.Dataset({name: ((axis,), table[name]) for name in names}, {axis: table[axis]})
     return xarray.Dataset(*_variables(result))
 
 

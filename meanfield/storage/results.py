@@ -21,11 +21,18 @@ class Result:
         return files.save(self, path, overwrite)
 
     def to_npz(self, path: str | os.PathLike[str]) -> Path:
-        """Write every array to one .npz file under names like "x/points"; numpy.load reads it without pickle."""
+        """Write every array to one .npz file under names like "x/points"; numpy.load reads it without pickle.
+
+        A file of that name is replaced.
+        """
         return export.to_npz(self, path)
 
     def to_csv(self, path: str | os.PathLike[str], what: str = "curves") -> Path:
-        """Write a table: "curves", a row a saved time, or "measures", a row an atom or a cell."""
+        """Write a table: "curves", a row a saved time, or "measures", a row an atom or a cell.
+
+        "curves" of a Gibbs path are a row a beta, of a stability analysis a row an eigenvalue; neither has
+        "measures", and a result without times has these alone. A file of that name is replaced.
+        """
         return export.to_csv(self, path, what)
 
     def to_xarray(self) -> Any:
