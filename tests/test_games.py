@@ -266,6 +266,33 @@ def test_trigonometric_games_live_on_tori():
                 mf.games.trigonometric([((1,), (1,), 1.0, 0.0)], **{name: manifold})
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mf.games.polynomial("a", 3),
+        lambda: mf.games.expression("exp(x1*y1)", S2, S2),
+        lambda: mf.games.function(lambda x, y: np.sum(x * y, axis=-1), S2, S2),
+    ],
+)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([0.0, 0.0, 1.0], "must have shape"),
+        ([[1.0, 0.0]], "must have shape"),
+        ([[0.0, 0.0, 1.0, 0.0]], "must have shape"),
+        ([[np.nan, 0.0, 1.0]], "is nan"),
+        ([[5.0, 0.0, 0.0]], "has norm 5"),
+    ],
+)
+def test_losses_are_asked_at_points(make, bad, message):
+    game, good = make(), [[0.0, 0.0, 1.0]]
+    assert game.loss(good, good).shape == (1, 1)
+    with pytest.raises(ValueError, match=f"^x.*{message}"):
+        game.loss(np.array(bad), np.array(good))
+    with pytest.raises(ValueError, match=f"^y.*{message}"):
+        game.loss(np.array(good), np.array(bad))
+
+
 def test_measures_must_live_where_the_game_does():
     game, (mu, _) = mf.games.oscillator(), draw(S2, S2)
     with pytest.raises(ValueError, match="mu_y lives on"):

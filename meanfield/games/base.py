@@ -42,7 +42,7 @@ class Game(ABC):
 
     @abstractmethod
     def loss(self, x: Array, y: Array) -> Array:
-        """l at all pairs of x (n, a) and y (m, b), shape (n, m)."""
+        """l at all pairs of x (n, a) and y (m, b), shape (n, m). Raises ValueError for points off the manifolds."""
 
     @abstractmethod
     def swapped(self) -> Game:
@@ -63,6 +63,11 @@ class Game(ABC):
     @abstractmethod
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian gradient of U_p at points (n, a), tangent vectors (n, a)."""
+
+    def _pairs(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """x (n, a) and y (m, b) to the bit, once they are points of the manifolds."""
+        self.X.check("x", x), self.Y.check("y", y)
+        return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""

@@ -138,7 +138,7 @@ class Expression(Pairwise):
         return means
 
     def loss(self, x: Array, y: Array) -> Array:
-        return np.array(self._at([self.root], x, y)[0])
+        return np.array(self._at([self.root], *self._pairs(x, y))[0])
 
     def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
         return np.stack(self._at(self._slopes_of[p], x, y), axis=-1)

@@ -53,6 +53,9 @@ class Function(Pairwise):
         self.name, self.statement, self.answers = name, "", {}
 
     def loss(self, x: Array, y: Array) -> Array:
+        return self._losses(*self._pairs(x, y))
+
+    def _losses(self, x: Array, y: Array) -> Array:
         return self._checked("loss", self.given(x[:, None, :], y[None, :, :]), x, y, ())
 
     def _checked(self, what: str, output: Any, x: Array, y: Array, tail: tuple[int, ...]) -> Array:
@@ -94,7 +97,7 @@ class Function(Pairwise):
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
         h, dim = SECOND * self._scale(p), self.manifolds[p].dim
-        total = -30 * dim * self.loss(x, y)
+        total = -30 * dim * self._losses(x, y)
         for k in range(dim):
             for s, c in ((2, -1), (1, 16)):
                 total += c * (self._moved(p, x, y, s * h, k) + self._moved(p, x, y, -s * h, k))
@@ -104,7 +107,7 @@ class Function(Pairwise):
         """The loss with player p's points moved by t along the k-th vector of the frame."""
         own, manifold = (x, y)[p], self.manifolds[p]
         there = manifold.retract(own, t * manifold.basis(own)[:, k])
-        return self.loss(there, y) if p == 0 else self.loss(x, there)
+        return self._losses(there, y) if p == 0 else self._losses(x, there)
 
     def _scale(self, p: int) -> float:
         manifold = self.manifolds[p]

@@ -38,6 +38,7 @@ class LowRank(Game):
         self._maps = (self.C, -self.C.T)
 
     def loss(self, x: Array, y: Array) -> Array:
+        x, y = self._pairs(x, y)
         return self.bases[0].values(x) @ self.C @ self.bases[1].values(y).T
 
     def swapped(self) -> LowRank:
