@@ -154,3 +154,24 @@ def test_an_equilibrium_where_all_losses_vanish():
     assert game.loss(found.x.points, found.y.points) == pytest.approx(0.0, abs=1e-15)
     assert found.error < 1e-9 and found.unique is True
     assert nash(mf.games.trigonometric([((1,), (1,), 0.0, 0.0)])).value == 0.0
+
+
+def test_equilibria_are_drawn_with_their_certificate():
+    game = mf.games.polynomial("a", dim=3, seed=0)
+    found = nash(game)
+    for result in (found, mf.polish(game, found.x, found.y)):
+        figure = result.plot()
+        assert [ax.get_title() for ax in figure.axes[:2]] == [r"$\mu_x$", r"$\mu_y$"]
+        assert "equilibrium, value in [" in figure._suptitle.get_text()
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": "1"}, {"tol": "1"}, {"tol": 0}, {"rounds": 0}])
+def test_bad_settings_are_refused(wrong):
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(wrong))} must be"):
+        nash(mf.games.oscillator(), **wrong)
+
+
+@pytest.mark.parametrize("call", [nash, lambda g: mf.polish(g, None, None), mf.NikaidoIsoda])
+def test_no_game_is_refused(call):
+    with pytest.raises(TypeError, match="game must be a meanfield game, got NoneType"):
+        call(None)

@@ -102,3 +102,9 @@ def test_results_are_saved_and_come_back(tmp_path):
     found = stability(mf.games.oscillator(), 5.0, 48)
     back = mf.load(found.save(tmp_path / "s.h5"))
     assert np.array_equal(back.eigenvalues, found.eigenvalues) and np.array_equal(back.modes_x, found.modes_x)
+
+
+def test_the_spectrum_is_drawn():
+    found = mf.stability(mf.games.oscillator(), mf.gibbs(mf.games.oscillator(), 5.0, cells=48))
+    drawn = found.plot().axes[0].lines[-1]
+    np.testing.assert_array_equal(drawn.get_xdata() + 1j * drawn.get_ydata(), found.eigenvalues)

@@ -15,7 +15,7 @@ from meanfield.checks import Array, real
 from meanfield.density.engine import Engine
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.progress import bar
@@ -70,8 +70,7 @@ def build(
     step: float | None = None, tol: float | None = None, **options: Any,
 ) -> Engine:  # fmt: skip
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
-    if not isinstance(game, Game):
-        raise TypeError(f"game must be a meanfield game, got {type(game).__name__}; see meanfield.games")
+    a_game(game)
     if not isinstance(flow, Flow):
         raise TypeError(f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}")
     if not isinstance(start, Start):

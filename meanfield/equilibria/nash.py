@@ -7,12 +7,13 @@ join the supports, until the bounds of the game's value meet.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real, whole
 from meanfield.equilibria.support import clustered, losses, refine, uniqueness
-from meanfield.games.base import SIGNS, Game
+from meanfield.games.base import SIGNS, Game, a_game
 from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches
@@ -46,6 +47,12 @@ class Equilibrium(Result):
     def error(self) -> float:
         return max(self.upper - self.lower, 0.0)
 
+    def plot(self, **options: Any) -> Any:
+        """Draw both strategies; see `meanfield.plotting.plot_equilibrium`. Returns a matplotlib figure."""
+        from meanfield.plotting import plot_equilibrium
+
+        return plot_equilibrium(self, **options)
+
     def __repr__(self) -> str:
         atoms = f"{len(self.x)} and {len(self.y)} atoms"
         kind = "certified" if self.certified else "not certified"
@@ -67,8 +74,8 @@ def nash(
     search for best responses (`method`). start: measures whose atoms the supports begin with, instead
     of one random atom each.
     """
-    real("tol", tol, 0.0, strict=True)
-    oracle = _Oracle(game)
+    tol = real("tol", tol, 0.0, strict=True)
+    oracle = _Oracle(a_game(game))
     supports = _begun(game, seed, start)
     best: Equilibrium | None = None
     tried = np.inf
@@ -95,7 +102,7 @@ def nash(
 
 def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list[Array]:
     if start is None:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(whole("seed", seed, 0))
         return [M.sample(1, rng) for M in game.manifolds]
     for name, mu, M in zip("xy", start, game.manifolds, strict=True):
         if not isinstance(mu, Measure) or mu.manifold != M:

@@ -7,13 +7,14 @@ then the equilibrium equations. The double oracle goes on from the best of them 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, real
 from meanfield.equilibria.nash import Equilibrium, matrix_game, nash
 from meanfield.equilibria.support import refine
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.metrics.nikaido import NikaidoIsoda
 from meanfield.storage.results import Result
@@ -47,6 +48,10 @@ class Polished(Result):
     def y(self) -> Measure:
         return self.equilibrium.y
 
+    def plot(self, **options: Any) -> Any:
+        """Draw the equilibrium; see `meanfield.plotting.plot_equilibrium`. Returns a matplotlib figure."""
+        return self.equilibrium.plot(**options)
+
     def __repr__(self) -> str:
         atoms = f"{len(self.merged_x)} and {len(self.merged_y)}"
         return (
@@ -62,7 +67,7 @@ def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polis
     tol: certificate wanted, relative to the losses met. Raises ValueError or TypeError for measures that
     are not on the game's manifolds.
     """
-    tol, error = real("tol", tol, 0.0, strict=True), NikaidoIsoda(game, tight=True)
+    tol, error = real("tol", tol, 0.0, strict=True), NikaidoIsoda(a_game(game), tight=True)
     before = error(mu_x, mu_y).value
     tried = [_solved(game, mu_x, mu_y, radius) for radius in RADII]
     errors = [error(*pair).value for pair in tried]

@@ -66,6 +66,12 @@ class Stability(Result):
     def stable(self) -> bool:
         return self.rate > 0
 
+    def plot(self, **options: Any) -> Any:
+        """Draw the eigenvalues; see `meanfield.plotting.plot_spectrum`. Returns a matplotlib figure."""
+        from meanfield.plotting import plot_spectrum
+
+        return plot_spectrum(self, **options)
+
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
         """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| = 1."""
         pair = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, real, whole
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches, gradient_runs
 
@@ -49,7 +49,7 @@ class NikaidoIsoda:
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
-        self.game = game
+        self.game = a_game(game)
         self.searches = Searches(game, tight)
 
     def __call__(self, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:

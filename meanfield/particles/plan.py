@@ -9,7 +9,7 @@ from typing import Any
 
 from meanfield.checks import real, whole
 from meanfield.flows import Flow
-from meanfield.games.base import Game
+from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Sphere, Torus
 
 SCHEMES = ("euler", "strang", "mirror-prox")
@@ -118,8 +118,7 @@ def bits(name: str, value: Any, size: int) -> int:
 
 def check_flow(game: Game, flow: Any, scheme: str) -> None:
     """Refuse what particles cannot follow, with the reason."""
-    if not isinstance(game, Game):
-        raise TypeError(f"game must be a meanfield game, got {type(game).__name__}")
+    a_game(game)
     if not isinstance(flow, Flow):
         raise TypeError(f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}")
     for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):

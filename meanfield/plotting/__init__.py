@@ -6,6 +6,10 @@ Every function returns a matplotlib figure (`save_movie`: the file that it wrote
 from meanfield.plotting.comparison import plot_comparison
 from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.movies import save_movie
+from meanfield.plotting.pairs import plot_equilibrium, plot_pair, plot_spectrum
 from meanfield.plotting.runs import plot_gibbs, plot_path, plot_trajectory
 
-__all__ = ["plot_comparison", "plot_gibbs", "plot_measure", "plot_path", "plot_trajectory", "save_movie"]
+__all__ = [
+    "plot_comparison", "plot_equilibrium", "plot_gibbs", "plot_measure", "plot_pair", "plot_path", "plot_spectrum",
+    "plot_trajectory", "save_movie",
+]  # fmt: skip
