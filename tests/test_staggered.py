@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import expm
 
 import meanfield as mf
-from meanfield.checks import UnderResolved
+from meanfield.checks import NotConverged, UnderResolved
 from meanfield.density import stencils
 from meanfield.density.finite_volumes import FiniteVolumes
 from meanfield.density.galerkin import Galerkin
@@ -241,3 +241,9 @@ def test_solve_runs_it():
     assert len(run) == 3 and run.provenance["engine"] == "staggered"
     plain = moved(until=0.5)
     assert np.abs(run.x[-1].masses - plain.masses[0]).sum() < 1e-8
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
+def test_a_density_that_falls_apart_ends_the_run():
+    with pytest.raises(NotConverged, match="masses below zero add up to"):
+        mf.solve(mf.games.benchmark("torus"), mf.Langevin(25.0), engine="staggered", cells=16, time=0.2)

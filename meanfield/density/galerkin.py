@@ -250,7 +250,9 @@ class Galerkin:
             if status == etd.DONE:
                 return
             if status == etd.STUCK:
-                raise ValueError(f"no step is small enough for tol = {self.tol:g} at t = {self.time:g}; raise tol")
+                raise ValueError(
+                    f"no step is small enough for tol = {self.tol:g} at t = {self.time:g}; raise `cells`, or tol"
+                )
             self._refine()
 
     def _say(self) -> None:

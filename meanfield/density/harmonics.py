@@ -214,7 +214,9 @@ class Harmonics:
             if fitted:
                 h = left if left <= h * (1 + 1e-12) else 0.5 * left
             if self.time + h == self.time:
-                raise ValueError(f"no step is small enough for tol = {self.tol:g} at t = {self.time:g}; raise tol")
+                raise ValueError(
+                    f"no step is small enough for tol = {self.tol:g} at t = {self.time:g}; raise `cells`, or tol"
+                )
             error = self._attempt(h)
             if not (error <= self.tol and np.isfinite(self._tails).all()):
                 self._counts[1] += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import real, warn
+from meanfield.checks import NotConverged, real, warn
 from meanfield.density.coupling import Coupling, both, probe
 from meanfield.density.finite_volumes import Cells, FiniteVolumes, check_flow
 from meanfield.density.inputs import mesh_for
@@ -22,6 +22,8 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Density, density_on
 from meanfield.meshes import Mesh, torus_mesh
 from meanfield.start import Law
+
+HOPELESS = 0.5  # of a mass of one, below zero
 
 
 class Staggered(FiniteVolumes):
@@ -72,6 +74,11 @@ class Staggered(FiniteVolumes):
     def _watch(self, peclet: float) -> None:
         self.seen["largest_peclet"] = max(self.seen["largest_peclet"], peclet)
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)
+        if not lost <= HOPELESS:
+            raise NotConverged(
+                f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells cannot carry the density; "
+                'raise `cells`, or use engine="finite-volume", which keeps the sign'
+            )
         if lost > max(1e-8, self.tol) and not self._warned:
             self._warned = True
             warn(

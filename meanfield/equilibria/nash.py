@@ -16,6 +16,7 @@ from meanfield.equilibria.support import clustered, losses, refine, uniqueness
 from meanfield.games.base import SIGNS, Game, a_game
 from meanfield.manifolds import unit
 from meanfield.measures import Measure
+from meanfield.progress import bar
 from meanfield.responses import Response, Searches
 from meanfield.storage.results import Result
 
@@ -63,8 +64,9 @@ class Equilibrium(Result):
 
 
 def nash(
-    game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0, start: tuple[Measure, Measure] | None = None
-) -> Equilibrium:
+    game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0, start: tuple[Measure, Measure] | None = None,
+    progress: bool | None = None,
+) -> Equilibrium:  # fmt: skip
     """A mixed Nash equilibrium of the game, sparse and certified.
 
     Stops when the best responses found gain less than `tol` (relative to the losses met), after `rounds`
@@ -72,28 +74,31 @@ def nash(
     equilibrium's own equations (positions, weights, value). The certificate says what was reached.
     Exact for games that are quadratic on spheres, in any dimension; for others it is as good as the
     search for best responses (`method`). start: measures whose atoms the supports begin with, instead
-    of one random atom each.
+    of one random atom each. progress: a bar of rounds (by default on terminals); few games need all of them.
     """
     tol = real("tol", tol, 0.0, strict=True)
     oracle = _Oracle(a_game(game))
     supports = _begun(game, seed, start)
     best: Equilibrium | None = None
     tried = np.inf
-    for k in range(whole("rounds", rounds)):
-        pair = matrix_game(game, supports)
-        found, responses = oracle(*pair, rounds=k + 1)
-        best = found if best is None else _better(best, found)
-        scale = losses(game, *supports)
-        if best.error < min(0.1 * tried, 1e-2 * scale):
-            tried = best.error
-            best = _refined(game, oracle, best)
-        if best.error <= tol * scale:
-            break
-        gains = [SIGNS[p] * found.value - responses[p].value for p in (0, 1)]
-        grown = [_grown(game, p, supports[p], responses[p], 0.9 * max(gains[p], 0.0)) for p in (0, 1)]
-        if all(len(new) == len(old) for new, old in zip(grown, supports, strict=True)):
-            break
-        supports = grown
+    rounds = whole("rounds", rounds)
+    with bar(rounds, "nash", progress) as shown:
+        for k in range(rounds):
+            shown.update(1)
+            pair = matrix_game(game, supports)
+            found, responses = oracle(*pair, rounds=k + 1)
+            best = found if best is None else _better(best, found)
+            scale = losses(game, *supports)
+            if best.error < min(0.1 * tried, 1e-2 * scale):
+                tried = best.error
+                best = _refined(game, oracle, best)
+            if best.error <= tol * scale:
+                break
+            gains = [SIGNS[p] * found.value - responses[p].value for p in (0, 1)]
+            grown = [_grown(game, p, supports[p], responses[p], 0.9 * max(gains[p], 0.0)) for p in (0, 1)]
+            if all(len(new) == len(old) for new, old in zip(grown, supports, strict=True)):
+                break
+            supports = grown
     assert best is not None
     best = _refined(game, oracle, best)
     unique, remark = uniqueness(game, best.x, best.y, oracle(best.x, best.y, 0)[1], best.error)

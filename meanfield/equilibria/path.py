@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, NotConverged, finite_array
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
-from meanfield.equilibria.stability import stability
+from meanfield.equilibria.stability import Stability, stability
 from meanfield.games.base import Game, a_game
 from meanfield.metrics.energy import free_energy
-from meanfield.metrics.nikaido import NikaidoIsoda
+from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError
+from meanfield.progress import bar
 from meanfield.storage.results import Result
 
 
@@ -60,29 +61,35 @@ def gibbs_path(
     cells: Any = None,
     tol: float = 1e-12,
     spectrum: bool = False,
+    progress: bool | None = None,
 ) -> GibbsPath:
     """Gibbs fixed points (9) at rising inverse temperatures, each started from the one before.
 
     betas (B,): above 0 and rising. cells, tol: as of `gibbs`. spectrum: the leading eigenvalue of the
-    linearised (7) at each, too. Raises ValueError for betas that do not rise, NotConverged with the beta
-    reached.
+    linearised (7) at each, too. progress: a bar (by default on terminals). Raises ValueError for
+    betas that do not rise, NotConverged with the beta reached.
     """
     a_game(game)
     at = finite_array("betas", betas, (None,))
     if not len(at) or at[0] <= 0 or (np.diff(at) <= 0).any():
         raise ValueError(f"betas must be above 0 and rise, got {at}")
     points: list[GibbsPoint] = []
-    for beta in at:
-        begun = (points[-1].x, points[-1].y) if points else None
-        on = (points[-1].x.mesh, points[-1].y.mesh) if points else cells
-        try:
-            points.append(gibbs(game, float(beta), on, tol, begun))
-        except NotConverged as lost:
-            reached = f"{points[-1].beta[0]:g}" if points else "none"
-            raise NotConverged(f"at beta = {beta:g}, the last reached being {reached}: {lost}") from None
+    errors: list[NikaidoIsodaError] = []
+    leading: list[Stability] = []
     error = NikaidoIsoda(game, tight=True)
-    errors = [error(point.x, point.y) for point in points]
-    leading = [stability(game, point, count=1) for point in points] if spectrum else []
+    with bar(len(at), "Gibbs points", progress) as shown:
+        for beta in at:
+            begun = (points[-1].x, points[-1].y) if points else None
+            on = (points[-1].x.mesh, points[-1].y.mesh) if points else cells
+            try:
+                points.append(gibbs(game, float(beta), on, tol, begun))
+            except NotConverged as lost:
+                reached = f"{points[-1].beta[0]:g}" if points else "none"
+                raise NotConverged(f"at beta = {beta:g}, the last reached being {reached}: {lost}") from None
+            errors.append(error(points[-1].x, points[-1].y))
+            if spectrum:
+                leading.append(stability(game, points[-1], count=1))
+            shown.update(1)
     return GibbsPath(
         at,
         np.array([game.value(p.x, p.y) for p in points]),

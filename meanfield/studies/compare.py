@@ -115,13 +115,14 @@ def compare(
 ) -> Comparison:
     """Run replicas of n particles for each n and measure their distance from the mean field.
 
-    replicas: a number, one per n, or by default about 4e5 / n, between 24 and 400. step, scheme:
-    the particles' (`simulate`); the bias that the step puts on E W2^2 is measured at the largest n,
-    by runs with half the step on the same Brownian paths, extrapolated and reported; UnderResolved
-    warns when it exceeds 5% of E W2^2 there. save_every: time between comparisons (default about
-    time / 20). cells, engine, tol: the mean field's (`solve`); without diffusion there are by default
-    as many nodes as keep their spacing's share of W2^2 at 1% for the largest n. threads: all cores
-    by default; results do not depend on it. Two numbers of `particles` or more give exponents.
+    replicas: a number, one per n, or by default about 4e5 / n, between 24 and 400. step, scheme: the
+    particles' (`simulate`); the bias that the step puts on E W2^2 is measured at the largest n, by runs with
+    half the step on the same Brownian paths, extrapolated and reported; UnderResolved warns when it exceeds
+    5% of E W2^2 there. Bands are Student's, for `confidence`; W2^2 is skewed, so that with few replicas (24
+    and fewer, without control) those of 95% hold the mean in 87 to 94% of cases. save_every: time between
+    comparisons (default about time / 20). cells, engine, tol: the mean field's (`solve`); without diffusion
+    there are by default as many nodes as keep their spacing's share of W2^2 at 1% for the largest n. threads:
+    all cores by default; results do not depend on it. Two numbers of `particles` or more give exponents.
     control: estimate E W2^2 by regression on the low-mode energies (`metrics.energies`) of synchronously coupled copies
     (`particles.copies`), whose means are known exactly: its variance falls 20 to 2000 times on the circle
     and 20 to 200 times on T^2 at moderate times, 2 to 6 times on the oscillator at t = 2, for runs that cost twice as
