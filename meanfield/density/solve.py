@@ -85,14 +85,14 @@ def build(
     module, kind, usual = ENGINES[name]
     return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
         game, flow, start.laws(game.X, game.Y),
-        cells=_per_player(cells),
+        cells=per_player(cells),
         step=None if step is None else real("step", step, 0.0, strict=True),
         tol=real("tol", usual if tol is None else tol, 0.0, strict=True),
         **options,
     )  # fmt: skip
 
 
-def _per_player(cells: Any) -> tuple[Any, Any]:
+def per_player(cells: Any) -> tuple[Any, Any]:
     """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
     return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
 

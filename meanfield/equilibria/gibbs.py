@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real
-from meanfield.density.solve import _per_player
+from meanfield.density.solve import per_player
 from meanfield.flows import Number
 from meanfield.games.base import Game, a_game
 from meanfield.games.lowrank import LowRank
@@ -127,7 +127,7 @@ def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Play
 
 
 def _meshes(game: Game, cells: Any) -> tuple[Mesh, Mesh]:
-    x, y = _per_player(cells)
+    x, y = per_player(cells)
     return _mesh(game, 0, x), _mesh(game, 1, y)
 
 
