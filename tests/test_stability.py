@@ -108,3 +108,9 @@ def test_the_spectrum_is_drawn():
     found = mf.stability(mf.games.oscillator(), mf.gibbs(mf.games.oscillator(), 5.0, cells=48))
     drawn = found.plot().axes[0].lines[-1]
     np.testing.assert_array_equal(drawn.get_xdata() + 1j * drawn.get_ydata(), found.eigenvalues)
+
+
+def test_cells_belong_to_the_point():
+    point = mf.gibbs(mf.games.oscillator(), 5.0, cells=48)
+    with pytest.raises(ValueError, match="has its cells already"):
+        mf.stability(mf.games.oscillator(), point, cells=96)

@@ -108,6 +108,8 @@ def stability(
     """
     a_game(game)
     count, modes, rates = whole("count", count), whole("modes", modes, 2), pair("gamma", gamma, strict=True)
+    if isinstance(beta, GibbsPoint) and cells is not None:
+        raise ValueError("a Gibbs point has its cells already; give an inverse temperature, or leave cells out")
     point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, cells)
     if point.game is not game and point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
