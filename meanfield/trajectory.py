@@ -31,6 +31,15 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         raise ValueError(f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with")
 
 
+def check_begun(run: Any, first: tuple[Measure, Measure], name: str) -> None:
+    """ValueError unless the run began with these measures: a file knows a start that is a function by name only."""
+    for held, now in zip(run[0], first, strict=True):
+        if len(held) != len(now) or not (
+            np.allclose(held.points, now.points, 1e-9, 1e-9) and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
+        ):
+            raise ValueError(f"{name} began from another start; give it that one, or another file name")
+
+
 def recorded(name: str, value: Any, before: list[Any]) -> Any:
     """What a diagnostic returned; ValueError unless it is numbers, in the shape of what it returned before."""
     try:

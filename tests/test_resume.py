@@ -342,3 +342,17 @@ def test_diagnostics_return_numbers_in_one_shape(run, wrong):
     calls = count(1)
     with pytest.raises(ValueError, match="must return numbers"):
         run(diagnostics={"mine": lambda mu_x, mu_y: wrong(next(calls))})
+
+
+@pytest.mark.parametrize("call", [mf.simulate, mf.solve, mf.compare])
+def test_a_changed_start_does_not_get_the_old_result(call, tmp_path):
+    def start(c):
+        return mf.Start(x=lambda x: np.exp(c * np.cos(x[:, 0])))
+
+    how = {"particles": 10, "seed": 1} | ({"replicas": 3} if call is mf.compare else {})
+    how = {"cells": 32} if call is mf.solve else how
+    run = {"time": 0.1, "checkpoint": tmp_path / "run.h5", **how}
+    first = call(CIRCLE, LANGEVIN, start(1.0), **run)
+    assert equal(call(CIRCLE, LANGEVIN, start(1.0), **run), first)
+    with pytest.raises(ValueError, match="began from another start"):
+        call(CIRCLE, LANGEVIN, start(2.0), **run)

@@ -21,8 +21,9 @@ from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
+from meanfield.storage.files import by_name
 from meanfield.storage.keeper import Keeper, Keeps, Part
-from meanfield.trajectory import Trajectory, check_goes_on, recorded, versions
+from meanfield.trajectory import Trajectory, check_begun, check_goes_on, recorded, versions
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
@@ -155,6 +156,8 @@ def solve(
         held, finished = keeper.held(game)
         if held is not None:
             check_goes_on(held, game, flow, str(keeper.path))
+            if by_name(start):
+                check_begun(held, moving.measures(), str(keeper.path))
         if finished:
             return held  # type: ignore[no-any-return]
         resume = resume if held is None else held

@@ -22,8 +22,9 @@ from meanfield.particles.kernels import State
 from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, check_memory, make_plan
 from meanfield.progress import bar
 from meanfield.start import Start
+from meanfield.storage.files import by_name
 from meanfield.storage.keeper import Keeper
-from meanfield.trajectory import Trajectory, check_goes_on, recorded, versions
+from meanfield.trajectory import Trajectory, check_begun, check_goes_on, recorded, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
 _DEFAULTS: dict[str, Any] = {
@@ -116,6 +117,8 @@ def simulate(
         held, finished = keeper.held(game)
         if held is not None:
             check_goes_on(held, game, flow, str(keeper.path))
+            if start is not None and by_name(start):
+                check_begun(held, run.first(start), str(keeper.path))
         if finished:
             return held  # type: ignore[no-any-return]
         if held is not None:
@@ -199,6 +202,16 @@ class _Run:
         self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
         self.check_step()
         self.save(placed)
+
+    def first(self, start: Start) -> tuple[Measure, Measure]:
+        """The measures that a run from this start begins with."""
+        plan = self.plan
+        placed = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
+        x, y = (
+            Measure(flat(s.x, n), s.w.ravel()[:n].copy(), M)
+            for s, n, M in zip(placed, plan.particles, self.game.manifolds, strict=True)
+        )
+        return x, y
 
     def restore(self, old: Trajectory) -> None:
         self.start = old.provenance["start"]

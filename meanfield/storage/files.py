@@ -259,6 +259,11 @@ def agreed(held: Game, game: Game) -> Game:
     return game
 
 
+def by_name(start: Start) -> bool:
+    """Whether a file can only name this start."""
+    return missing(rebuild(describe(start)))
+
+
 def missing(start: Any) -> bool:
     """Whether a start holds a function that a file could only name."""
     return isinstance(start, Start) and any(isinstance(law, MissingFunction) for law in (start.x, start.y))
