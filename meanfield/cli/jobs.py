@@ -87,11 +87,11 @@ def _run_options(spec: Spec) -> dict[str, Any]:
 
 def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     """Bytes of the saved states, and the plan in words."""
+    from meanfield.particles.agreed import DEFAULTS
     from meanfield.particles.plan import check_flow, check_memory, make_plan
-    from meanfield.particles.simulate import _DEFAULTS
 
     check_flow(p.game, p.flow, given.get("scheme", "euler"))
-    plan = make_plan(**{**_DEFAULTS, **given})
+    plan = make_plan(**{**DEFAULTS, **given})
     size = check_memory(p.game, plan, p.flow)  # type: ignore[arg-type]
     n, m = plan.particles
     return size, f"{n:,} and {m:,} particles, {plan.steps:,} steps of {plan.step:g} ({plan.scheme}), seed {plan.seed}"

@@ -15,11 +15,12 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles import later, lowrank, pairwise, spheres, tones
+from meanfield.particles.agreed import agreed
 from meanfield.particles.blocks import compiled, flat, place, player, state
 from meanfield.particles.fields import field
 from meanfield.particles.frames import Frame, frame
 from meanfield.particles.kernels import State
-from meanfield.particles.plan import LATER, SETTINGS, Plan, both, check_flow, check_memory, make_plan
+from meanfield.particles.plan import SETTINGS, Plan, check_flow, check_memory, make_plan
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.files import by_name
@@ -27,17 +28,6 @@ from meanfield.storage.keeper import Keeper
 from meanfield.trajectory import Trajectory, check_begun, check_goes_on, recorded, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
-_DEFAULTS: dict[str, Any] = {
-    "step": 1e-3,
-    "particles": 1000,
-    "seed": 0,
-    "scheme": "euler",
-    "save_every": None,
-    "replica": 0,
-    "refine": 1,
-    "placement": "iid",
-    **LATER,
-}
 
 
 def simulate(
@@ -107,7 +97,7 @@ def simulate(
     given = {key: value for key, value in locals().items() if key in SETTINGS}
     check_flow(game, flow, scheme)
     if resume is not None:
-        given = _resumed(given, game, flow, resume)
+        given = agreed(given, game, flow, resume)
     plan = make_plan(time=time, **given)
     later.check(game, flow, plan.scheme)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
@@ -122,7 +112,7 @@ def simulate(
         if finished:
             return held  # type: ignore[no-any-return]
         if held is not None:
-            _resumed(plan.settings(), game, flow, held)
+            agreed(plan.settings(), game, flow, held)
             resume = held
     if resume is None:
         run.begin(start)
@@ -143,26 +133,6 @@ def _keeper(run: _Run, start: Any, path: Any, every: float | None, stop: Observe
     return Keeper(
         path, {"call": "simulate", "game": run.game, "flow": run.flow, "start": start, "options": options}, every
     )
-
-
-def _resumed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
-    """The settings of the trajectory; what was asked for anew must agree with them."""
-    check_goes_on(resume, game, flow)
-    missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
-    if missing:
-        raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
-    if (level := resume.provenance.get("level", "particles")) != "particles":
-        raise ValueError(
-            f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
-        )
-    for key, default in _DEFAULTS.items():
-        held = resume.provenance.get(key, default)
-        held = tuple(held) if key == "particles" else held
-        asked = given.get(key, default)
-        near = key == "save_every" and None not in (asked, held) and bool(np.isclose(asked, held, 1e-9, 0.0))
-        if asked not in (default, held) and not near and not (key == "particles" and both(key, asked) == held):
-            raise ValueError(f"resume was made with {key}={held!r}, not {asked!r}; leave {key} out")
-    return {key: resume.provenance.get(key, _DEFAULTS[key]) for key in SETTINGS}
 
 
 class _Run:
