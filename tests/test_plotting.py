@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.manifolds import Manifold
-from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_trajectory
+from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_path, plot_trajectory
 from meanfield.plotting.comparison import number
 from meanfield.plotting.measures import angles, profile
 from meanfield.start import law
@@ -75,7 +76,7 @@ def test_every_measure_is_drawn(mu: mf.Measure) -> None:
 def test_every_run_is_drawn(mu: mf.Measure) -> None:
     figure = run(mu, MEASURES["many atoms on the circle"], value=TIMES, ni=1 + TIMES).plot()
     assert len(rendered(figure)) > 1000
-    labels = {ax.get_ylabel() for part in figure.subfigs for ax in part.axes}
+    labels = {ax.get_ylabel() for ax in figure.axes}
     assert {r"$\mathcal{L}(\mu_x, \mu_y)$", "NI", "$y$"} <= labels
 
 
@@ -115,9 +116,77 @@ def test_the_image_of_a_torus_is_not_transposed() -> None:
 def test_the_image_of_a_run_follows_time() -> None:
     x = [density(CIRCLE, c, 32) for c in (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)]
     figure = mf.Trajectory(TIMES, x, x, None, None).plot()  # type: ignore[arg-type]
-    image = figure.subfigs[0].axes[0].collections[0].get_array()
+    image = figure.axes[0].collections[0].get_array()
     peaks = np.argmax(np.reshape(image, (32, 6)), axis=0)
     assert np.all(np.abs(-np.pi + peaks * 2 * np.pi / 32 - np.arange(-2.0, 3.5)) < 0.11)
+
+
+def uniform(manifold: Manifold, cells: int) -> mf.Density:
+    grid = mf.mesh(manifold, cells)
+    return mf.Density(grid.volumes / grid.volumes.sum(), grid)
+
+
+FLAT = {"T^1": uniform(CIRCLE, 32), "T^2": uniform(TORUS, 8), "S^2": uniform(SPHERE, 162)}
+
+
+@pytest.mark.parametrize("mu", FLAT.values(), ids=FLAT)
+def test_flat_densities_are_pale_and_colours_are_explained(mu: mf.Density) -> None:
+    """A uniform density stands at a third of its scale, which a colour bar tells."""
+    figure = run(mu, mu).plot()
+    bars = [ax for ax in figure.axes if ax.get_ylabel() == "density"]
+    assert len(bars) == 2
+    assert [ax.get_ylim() for ax in bars] == [pytest.approx((0, 3 / mu.manifold.volume))] * 2
+    ax = figure.axes[0]
+    if ax.images:
+        seen = np.asarray(ax.images[0].get_array())
+        assert seen[seen[..., 3] > 0][:, :3].max(axis=1).min() > 0.6
+    else:
+        assert ax.collections[0].get_clim() == pytest.approx((0, 3 / mu.manifold.volume))
+
+
+def test_maps_of_a_row_share_a_scale_while_peaks_are_alike() -> None:
+    flat, broad, sharp = FLAT["S^2"], density(SPHERE, (1.0, 0, 0), 162), density(SPHERE, (1.0, 0, 0), 2562)
+    sharp = law(mf.concentrated((1.0, 0, 0), 0.02), SPHERE).on(sharp.mesh)
+
+    def tops(first: mf.Density, last: mf.Density) -> list[float]:
+        states: Any = [first, last]
+        axes = mf.Trajectory(TIMES[:2], states, states, None, None).plot().axes
+        return [ax._colorbar.vmax for ax in axes if ax.get_label() == "<colorbar>"]
+
+    assert tops(flat, broad) == pytest.approx([broad.values.max()] * 2)
+    assert tops(flat, sharp) == pytest.approx([3 / SPHERE.volume, sharp.values.max()] * 2)
+
+
+def test_time_axes_line_up() -> None:
+    x = MEASURES["density on the circle"]
+    figure = run(x, x, value=1e4 * TIMES, ni=1 + TIMES).plot()
+    rendered(figure)
+    rows = [ax.get_position() for ax in figure.axes if ax.get_ylabel() != "density"]
+    assert [r.x0 for r in rows[:3]] == pytest.approx([rows[0].x0] * 3, abs=1e-9)
+    assert rows[3].x1 == pytest.approx(rows[0].x1, abs=1e-9) == rows[1].x1
+
+
+def test_maps_are_labelled_with_the_players_letter() -> None:
+    names = [(ax.get_xlabel(), ax.get_ylabel()) for ax in run(FLAT["T^2"], FLAT["T^2"]).plot(snapshots=1).axes]
+    assert ("$x_1$", "$x_2$") in names and ("$y_1$", "$y_2$") in names
+    pair = plot_gibbs(SimpleNamespace(x=FLAT["T^2"], y=FLAT["T^2"], residual=0.0))
+    assert {"$x_2$", "$y_2$"} <= {ax.get_ylabel() for ax in pair.axes}
+
+
+def test_rounding_is_not_drawn_as_structure() -> None:
+    x = MEASURES["density on the circle"]
+    ax = next(a for a in run(x, x, value=1e-34 * TIMES).plot().axes if "L" in a.get_ylabel())
+    assert np.ptp(ax.get_ylim()) == pytest.approx(1e-12) and ax.get_ylim()[0] < 0
+    ax = next(a for a in run(x, x, value=1e-11 * TIMES).plot().axes if "L" in a.get_ylabel())
+    assert np.ptp(ax.get_ylim()) == pytest.approx(1.1e-11)
+    beta = np.geomspace(1, 30, 6)
+    path = SimpleNamespace(beta=beta, value=1e-16 * np.sin(beta), free_energy=0 * beta, rate=None,
+                           entropy=np.ones((6, 2)), ni=0.7 / beta)  # fmt: skip
+    figure = plot_path(path)
+    rendered(figure)
+    assert np.ptp(figure.axes[0].get_ylim()) == pytest.approx(1e-12)
+    labels = [t.get_text() for t in figure.axes[2].get_yticklabels(which="both") if t.get_text()]
+    assert {re.sub(r"[^{]*{(.).*", r"\1", text) for text in labels if "times" in text} == {"2", "5"}
 
 
 def test_nothing_is_left_behind() -> None:
@@ -188,6 +257,10 @@ def test_comparisons_are_drawn_as_they_are(bias: float) -> None:
     assert np.polyfit(x, y, 1)[0] == pytest.approx(-1.0, abs=1e-12)
     levels = [line.get_ydata()[0] for line in middle.lines if len(set(line.get_ydata())) == 1]
     assert levels == ([bias] if bias == 1e-5 else [])
+    told = [t for t in middle.texts if "bias" in t.get_text()]
+    assert len(told) == (bias > 0) and all("of the sup at $n =$ $10^{4}$" in t.get_text() for t in told)
+    last = middle.transData.transform((1e4, c.sup[-1].value))[0]
+    assert all(t.get_window_extent().x1 < last - 4 for t in told)
 
 
 def test_a_comparison_of_one_size_has_no_fit() -> None:

@@ -60,7 +60,8 @@ def _bias_line(ax: Any, c: Any, n: np.ndarray) -> None:
     size = abs(c.step_bias.value)
     if size <= 0:
         return
-    label = f"bias of the time step: {100 * size / c.sup[-1].value:.2g}% of the last"
+    share = f"{100 * size / c.sup[-1].value:.2g}%"
+    label = f"bias of the time step:\n{share} of the sup at $n =$ {number(c.particles[-1])}"
     if size < 3e-3 * c.sup[-1].value:
         # Off the picture by decades, a line would only squeeze the rest.
         ax.text(0.03, 0.04, label, transform=ax.transAxes, color=GREY, fontsize=8)

@@ -10,7 +10,7 @@ import numpy as np
 from meanfield.checks import Array, whole
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
-from meanfield.plotting.style import BLUE, new_figure, ramp, styled
+from meanfield.plotting.style import BLUE, colours, new_figure, ramp, styled
 from meanfield.plotting.surfaces import draw_in_space, draw_mollweide, in_space
 
 FEW = 400  # up to so many atoms are drawn one by one
@@ -58,17 +58,39 @@ def _between(a: Array, masses: Array, period: float, edges: Array) -> Array:
     return np.interp(edges, around, np.concatenate([[F[-1] - 1], F, [F[0] + 1]]))
 
 
+def darkest(measures: Sequence[Measure]) -> float:
+    """The density drawn darkest in maps: the largest, and no less than thrice the uniform one, which stays pale."""
+    peaks = [float(m.values.max()) for m in measures if isinstance(m, Density)]
+    return max([3 / measures[0].manifold.volume, *peaks])
+
+
+def common_top(measures: Sequence[Measure]) -> float | None:
+    """The density drawn darkest in several maps; None, each map's own, where peaks differ so much that one scale
+    would show nothing of the rest."""
+    tops = [darkest([m]) for m in measures]
+    held = isinstance(measures[0], Density) and not circular(measures[0])
+    return max(tops) if held and max(tops) < 5 * min(tops) else None
+
+
+def colour_bar(axes: Any, measure: Measure, color: str, top: float | None = None, **how: Any) -> None:
+    """What the colours in `axes` mean, beside them; nothing where densities are curves or atoms dots."""
+    if isinstance(measure, Density) and not circular(measure):
+        scale = colours(color, darkest([measure]) if top is None else top)
+        np.ravel(axes)[0].figure.colorbar(scale, ax=axes, **how)
+
+
 def plot_measure(
     measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "", view: str = "map",
-    top: float | None = None, spread: bool = False,
+    top: float | None = None, spread: bool = False, name: str = "x",
 ) -> Any:  # fmt: skip
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere. Returns the figure.
 
     ax: axes to draw on; by default a new figure's. view: "map" (S^2 by Mollweide's projection, T^2 by its
     angles, beyond by the first two coordinates) or "3d" (S^2 and T^2 as surfaces, seen from two opposite
     sides; others by their map). The area of an atom's dot goes with its mass, up to a diameter of 14 points.
-    top: the density drawn darkest, or the upper end of a curve's axis (default: its largest value). spread:
-    atoms on a circle are labels of a density, drawn as one (`profile`). Raises TypeError for what is no
+    top: the density drawn darkest (default: the largest, at least thrice the uniform one), or the upper end of
+    a curve's axis (default: its largest value). spread: atoms on a circle are labels of a density, drawn as one
+    (`profile`). name: the player's letter, for the labels of a map's axes. Raises TypeError for what is no
     measure, ValueError for an unknown view.
     """
     if not isinstance(measure, Measure):
@@ -83,9 +105,10 @@ def plot_measure(
         if circular(measure):
             _curve(ax, measure, color, bins, label, top, spread)
             return ax.figure
-        drawn = _map(ax, measure, color, view, top)
-        if alone and drawn is not None:
-            ax.figure.colorbar(drawn, ax=ax, shrink=0.7, label="density")
+        top = darkest([measure]) if top is None else top
+        _map(ax, measure, color, view, top, name)
+        if alone:
+            colour_bar(ax, measure, color, top, shrink=0.7, label="density")
         return ax.figure
 
 
@@ -117,14 +140,13 @@ def _turn(axis: Any, period: float, inner: bool = True) -> None:
     (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-period / 2, period / 2)
 
 
-def _flat(measure: Measure) -> tuple[Array, tuple[str, str]]:
-    """Two coordinates to draw a measure by, (n, 2), and their names: the first two angles of tori, else the
-    first two coordinates."""
-    x = measure.points
+def _flat(measure: Measure) -> Array:
+    """Two coordinates to draw a measure by, (n, 2): the first two angles of tori, else the first two coordinates."""
+    x = measure.points[:, :2]
     if isinstance(measure.manifold, Torus):
         period = measure.manifold.period
-        return np.where(x < period / 2, x, x - period)[:, :2], (r"$x_1$", r"$x_2$")
-    return x[:, :2], ("$x_1$", "$x_2$")
+        return np.where(x < period / 2, x, x - period)
+    return x
 
 
 def dots(measure: Measure) -> Array:
@@ -133,20 +155,20 @@ def dots(measure: Measure) -> Array:
     return np.minimum(size * measure.masses * len(measure), LARGEST_DOT)
 
 
-def _map(ax: Any, measure: Measure, color: str, view: str, top: float | None) -> Any:
-    """Returns what a colour bar needs, for densities."""
+def _map(ax: Any, measure: Measure, color: str, view: str, top: float, name: str) -> None:
     if view == "3d" and in_space(measure.manifold):
-        return draw_in_space(ax, measure, color, top, dots(measure))
+        draw_in_space(ax, measure, color, top, dots(measure))
+        return
     if measure.manifold == Sphere(2):
-        return draw_mollweide(ax, measure, color, top, dots(measure))
-    at, labels = _flat(measure)
-    drawn = None
+        draw_mollweide(ax, measure, color, top, dots(measure))
+        return
+    at = _flat(measure)
     if isinstance(measure, Density) and measure.mesh.shape is not None and measure.manifold.dim == 2:
-        drawn = _grid_image(ax, measure, at, color, top)
+        _grid_image(ax, measure, at, color, top)
     elif isinstance(measure, Density):
         order = np.argsort(measure.values)
         size = 4e3 / np.sqrt(len(at)) / 8
-        drawn = ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=size, lw=0, vmin=0, vmax=top)
+        ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=size, lw=0, vmin=0, vmax=top)
     else:
         ax.scatter(*at.T, s=dots(measure), color=color, alpha=min(1.0, 0.25 + 150 / len(measure)), lw=0)
     if isinstance(measure.manifold, Torus):
@@ -155,11 +177,10 @@ def _map(ax: Any, measure: Measure, color: str, view: str, top: float | None) ->
         ax.set_aspect("equal")
     else:
         ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-    return drawn
+    ax.set(xlabel=f"${name}_1$", ylabel=f"${name}_2$")
 
 
-def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float | None) -> Any:
+def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float) -> None:
     shape = measure.mesh.shape
     grids = [at[:, k].reshape(shape) for k in (0, 1)]
     rows, columns = np.argsort(grids[0][:, 0]), np.argsort(grids[1][0])
@@ -168,7 +189,7 @@ def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float | N
     period = measure.manifold.period  # type: ignore[attr-defined]
     across, up = (np.append(at, at[0] + period) for at in (grids[0][rows, 0], grids[1][0, columns]))
     wrapped = np.pad(values, ((0, 1), (0, 1)), mode="wrap")
-    return ax.pcolormesh(across, up, wrapped.T, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
+    ax.pcolormesh(across, up, wrapped.T, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
 
 
 def draw_space_time(
@@ -183,9 +204,12 @@ def draw_space_time(
     else:
         rows = [profile(m, bins, spread) for m in measures]
         image = np.stack([values for _, values in rows], 1)
-        # The first instants may be sharp peaks; the rest of the run sets the scale.
-        top = max(float(np.percentile(image.max(axis=0), 80)), 1e-12)
+        # The first instants may be sharp peaks; the rest of the run sets the scale, and what is flat stays pale.
+        peaks = image.max(axis=0)
+        top = max(float(np.percentile(peaks, 80)), 3 / period)
         smooth = "gouraud" if isinstance(measures[0], Density) or spread else "nearest"
         ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading=smooth, rasterized=True)
+        beyond = "max" if peaks.max() > top else "neither"
+        ax.figure.colorbar(colours(color, top), ax=ax, label="density", extend=beyond, pad=0.01, aspect=14)
     ax.set_xlim(times[0], times[-1])
     _turn(ax.yaxis, period)

@@ -11,7 +11,7 @@ import numpy as np
 
 from meanfield.checks import whole
 from meanfield.measures import Density, Measure
-from meanfield.plotting.measures import FEW, circular, plot_measure, profile
+from meanfield.plotting.measures import FEW, circular, common_top, darkest, plot_measure, profile
 from meanfield.plotting.runs import of_labels
 from meanfield.plotting.style import GREY, PLAYERS, new_figure, styled
 from meanfield.trajectory import Trajectory
@@ -106,13 +106,10 @@ def _told(trajectory: Trajectory) -> str:
 def _top(measures: Sequence[Measure], bins: int, spread: bool) -> float | None:
     """The density that is darkest, or highest, in all frames; None, each frame's own, where peaks grow or fall
     so much that one scale would show nothing of the rest."""
-    if all(isinstance(m, Density) for m in measures):
-        peaks = [float(m.values.max()) for m in measures]  # type: ignore[attr-defined]
-    elif circular(measures[0]):
-        few = len(measures[0]) <= FEW and not spread
-        peaks = [float((m.masses if few else profile(m, bins, spread)[1]).max()) for m in measures]
-    else:
-        return None
+    if not circular(measures[0]):
+        return common_top(measures)
+    few = len(measures[0]) <= FEW and not spread and not isinstance(measures[0], Density)
+    peaks = [float((m.masses if few else profile(m, bins, spread)[1]).max()) for m in measures]
     return 1.05 * max(peaks) if max(peaks) < 5 * min(peaks) else None
 
 
@@ -121,10 +118,10 @@ def _draw(figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: li
     figure.suptitle(f"{_name(trajectory)}$t = {t:.2f}$", fontsize=9.5)
     for ax, measure, options, (name, color) in zip(parts[:2], trajectory[k], how, PLAYERS, strict=True):
         ax.clear()
-        plot_measure(measure, ax, color=color, **options)
+        plot_measure(measure, ax, color=color, name=name, **options)
         told = ""
         if options["top"] is None and isinstance(measure, Density) and not circular(measure):
-            told = f", darkest at {measure.values.max():.3g}"
+            told = f", darkest at {darkest([measure]):.3g}"
         ax.set_title(f"$\\mu_{name}${told}")
     if len(parts) == 3:
         _trace(parts[2], trajectory, k)

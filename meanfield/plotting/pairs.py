@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from meanfield.plotting.measures import plot_measure
+from meanfield.plotting.measures import circular, colour_bar, plot_measure
 from meanfield.plotting.style import BLUE, GREY, PLAYERS, new_figure, styled
 
 
-def plot_pair(pair: Any, title: str = "", view: str = "map") -> Any:
+def plot_pair(pair: Any, title: str = "", view: str = "map", symbol: str = r"\mu") -> Any:
     """Both strategies, `pair.x` and `pair.y`, side by side."""
     with styled():
-        figure = new_figure(7.2, 3.2)
+        figure = new_figure(7.2, 2.6 if circular(pair.x) and circular(pair.y) else 3.2)
         for ax, measure, (name, color) in zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True):
-            plot_measure(measure, ax, color=color, view=view)
-            ax.set_title(f"$\\mu_{name}$")
+            plot_measure(measure, ax, color=color, view=view, name=name)
+            colour_bar(ax, measure, color, location="bottom", shrink=0.7, label="density")
+            ax.set_title(f"${symbol}_{name}$")
+            if circular(measure):
+                ax.set_xlabel(f"${name}$")
         figure.suptitle(title, fontsize=9.5)
     return figure
 

@@ -52,6 +52,22 @@ def ramp(color: str) -> Any:
     return LinearSegmentedColormap.from_list("ramp", [(0, "white"), (0.55, tuple(rgb)), (1, tuple(rgb * 0.25))])
 
 
+def colours(color: str, top: float) -> Any:
+    """From densities, 0 to `top`, to the colours of the ramp."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    return ScalarMappable(Normalize(0, max(top, 1e-300)), ramp(color))
+
+
+def widen(ax: Any) -> None:
+    """No axis so short that rounding looks like structure: at least 1e-12 of its numbers, 1e-12 about zero."""
+    low, high = ax.get_ylim()
+    reach = 0.5e-12 * max(1.0, abs(low), abs(high))
+    if high - low < 2 * reach:
+        ax.set_ylim(0.5 * (low + high) - reach, 0.5 * (low + high) + reach)
+
+
 def shades(count: int) -> list[Any]:
     """`count` colours from light to dark blue-green, in order, all readable on white."""
     import matplotlib

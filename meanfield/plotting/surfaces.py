@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
-from meanfield.plotting.style import GREY, ramp
+from meanfield.plotting.style import GREY, colours
 
 PIXELS = 280
 TUBE = 0.42  # radius of the torus' tube; its middle runs on the unit circle
@@ -122,17 +122,15 @@ def mollweide(points: Array) -> Array:
     return np.stack([2 / np.pi * longitude * np.cos(theta), np.sin(theta)], 1)
 
 
-def draw_mollweide(ax: Any, measure: Measure, color: str, top: float | None, sizes: Array) -> Any:
+def draw_mollweide(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> None:
     """A density as an image, atoms as dots, with meridians and parallels every 60 and 30 degrees."""
-    drawn = None
     if isinstance(measure, Density):
-        seen = mollweide_pixels()
-        drawn = _image(ax, seen, measure, color, top)
+        _image(ax, mollweide_pixels(), measure, color, top)
     else:
         alpha = min(1.0, 0.25 + 150 / len(measure))
         ax.scatter(*mollweide(measure.points).T, s=sizes, color=color, alpha=alpha, lw=0)
     _graticule(ax)
-    return _bare(ax, (-2.03, 2.03, -1.03, 1.03), drawn)
+    _bare(ax, (-2.03, 2.03, -1.03, 1.03))
 
 
 def _graticule(ax: Any) -> None:
@@ -148,17 +146,17 @@ def _graticule(ax: Any) -> None:
     ax.plot(2 * np.cos(turn), np.sin(turn), color=GREY, lw=0.8)
 
 
-def draw_in_space(ax: Any, measure: Measure, color: str, top: float | None, sizes: Array) -> Any:
+def draw_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> None:
     """A density as the colour of a shaded surface, atoms as dots on a white one; seen from two opposite sides,
     next to each other for spheres, one above the other for tori. Every point of a sphere is seen once."""
-    drawn, corners = None, np.empty((2, 4))
+    corners = np.empty((2, 4))
     for k, side in enumerate(SIDES):
         seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
         along = (seen.extent[1], 0.0) if isinstance(measure.manifold, Sphere) else (0.0, seen.extent[2])
         shift = 2.1 * k * np.array(along)
         corners[k] = seen.extent + np.repeat(shift, 2)
         if isinstance(measure, Density):
-            drawn = _image(ax, seen, measure, color, top, corners[k])
+            _image(ax, seen, measure, color, top, corners[k])
             continue
         grey = np.ones((*seen.shown.shape, 4))
         grey[..., :3] = (0.8 + 0.2 * np.where(seen.shown, seen.shade, 1.0))[..., None]
@@ -169,7 +167,7 @@ def draw_in_space(ax: Any, measure: Measure, color: str, top: float | None, size
         alpha = min(1.0, 0.25 + 150 / len(measure))
         ax.scatter(*(at[met, :2] + shift).T, s=sizes[met], color=color, alpha=alpha, lw=0)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    return _bare(ax, (low[0], high[1], low[2], high[3]), drawn)
+    _bare(ax, (low[0], high[1], low[2], high[3]))
 
 
 def _depth_at(seen: Pixels, at: Array) -> Array:
@@ -180,12 +178,9 @@ def _depth_at(seen: Pixels, at: Array) -> Array:
     return seen.depth[row, column]
 
 
-def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float | None, extent: Any = None) -> Any:
-    """The density at each pixel, from white (none) to dark (`top`, or its largest value); returns the mappable."""
-    import matplotlib as mpl
-
-    largest = max(float(density.values.max()) if top is None else top, 1e-300)
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, largest), ramp(color))
+def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float, extent: Any = None) -> None:
+    """The density at each pixel, from white (none) to dark (`top`)."""
+    scale = colours(color, top)
     painted = np.zeros((*seen.shown.shape, 4))
     painted[seen.shown] = scale.to_rgba(density(seen.points))
     if extent is not None:
@@ -193,11 +188,9 @@ def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float | Non
     ax.imshow(
         painted, origin="lower", extent=seen.extent if extent is None else extent, interpolation="bilinear", zorder=0
     )
-    return scale
 
 
-def _bare(ax: Any, extent: Any, drawn: Any) -> Any:
+def _bare(ax: Any, extent: Any) -> None:
     left, right, bottom, top = extent
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     ax.set_axis_off()
-    return drawn
