@@ -223,13 +223,15 @@ def test_one_scale_serves_all_frames(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(movies, "plot_measure", watched)
     film = moving(count=3)
     save_movie(film, tmp_path / "run.gif", dpi=30)
+    # The first frame is drawn once before the writer starts.
+    del tops[:2]
     assert len(tops) == 6 and len(set(tops[::2])) == 1
     peaks = [m.values.max() for m in film.x]  # type: ignore[attr-defined]
     assert tops[0] == pytest.approx(1.05 * max(peaks))
     spike = density(mf.Torus(1), 0.0, 512)
     sharp = mf.Density(np.where(np.arange(512) == 0, 1.0, 0.0), spike.mesh)
     save_movie(run([sharp] + [spike] * 6, [spike] * 7), tmp_path / "spike.gif", frames=7, dpi=30)
-    assert tops[6] is None and tops[7] == pytest.approx(1.05 * spike.values.max())
+    assert tops[8] is None and tops[9] == pytest.approx(1.05 * spike.values.max())
 
 
 @pytest.mark.parametrize("view", ["map", "3d"])
@@ -250,6 +252,19 @@ def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         save_movie([], tmp_path / "run.gif")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fps must be"):
         save_movie(moving(), tmp_path / "run.gif", fps=0)
+    with pytest.raises(ValueError, match="view is 'zz'; known are 'map', '3d'"):
+        save_movie(moving(), tmp_path / "run.gif", view="zz")
+    with pytest.raises(ValueError, match="dpi must be at least 10, got 1"):
+        save_movie(moving(), tmp_path / "run.gif", dpi=1)
+    with pytest.raises(ValueError, match="there is no folder .*nowhere for run.gif; make it first"):
+        save_movie(moving(), tmp_path / "nowhere" / "run.gif")
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise RuntimeError("what really happened")
+
+    monkeypatch.setattr(movies, "plot_measure", failing)
+    with pytest.raises(RuntimeError, match="what really happened"):
+        save_movie(moving(), tmp_path / "run.gif")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,7 +291,7 @@ def test_the_command_films_stored_data_and_computes_nothing(
     assert len(frames_of(tmp_path / "film.gif")) == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.gif", "run.h5"]
     assert main(["show", str(tmp_path / "run.h5"), "--movie", str(tmp_path / "film.avi"), "--no-plot"]) == 2
-    assert "must end in .mp4 or .gif" in capsys.readouterr().err
+    assert "meanfield: film.avi must end in .mp4 or .gif" in capsys.readouterr().err
     save(density(SPHERE, (1.0, 0, 0), 162), tmp_path / "one.h5")
     assert main(["show", str(tmp_path / "one.h5"), "--movie", "--no-plot"]) == 2
     assert main(["show", str(tmp_path / "one.h5"), "--view", "3d"]) == 0 and (tmp_path / "one.png").exists()

@@ -64,12 +64,13 @@ def export(result: Any, target: str) -> Path:
 
 def movie(result: Any, path: Path, out: str | bool, view: str = "map") -> Path:
     """The run as a movie beside the file, or under the name given: .mp4 with ffmpeg, .gif without."""
-    from meanfield.plotting.movies import save_movie, usual_suffix
+    from meanfield.plotting.movies import check_target, save_movie, usual_suffix
 
     run = getattr(result, "field", result)
     if not isinstance(run, Trajectory):
         raise BadInput(f"{path} holds no run over time; --movie films runs and comparisons")
     target = path.with_suffix(usual_suffix()) if isinstance(out, bool) else Path(out)
+    check_target(target)
 
     def fill(partial: Path) -> None:
         # Writers of movies go by a file's ending.
@@ -103,18 +104,6 @@ def draw(result: Any, view: str = "map") -> Any:
         return result.plot(view=view)
     if hasattr(result, "plot"):
         return result.plot()
-    from meanfield.plotting import plot_measure
-    from meanfield.plotting.style import PLAYERS, new_figure, styled
+    from meanfield.plotting import plot_measure, plot_pair
 
-    with styled():
-        if not hasattr(result, "y"):  # one measure
-            figure = new_figure(4.0, 3.2)
-            plot_measure(result, figure.subplots(), view=view)
-            return figure
-        figure = new_figure(7.2, 3.2)
-        for ax, measure, (name, color) in zip(figure.subplots(1, 2), (result.x, result.y), PLAYERS, strict=True):
-            plot_measure(measure, ax, color=color, view=view)
-            ax.set_title(f"$\\mu_{name}$")
-        if hasattr(result, "value"):
-            figure.suptitle(f"equilibrium, value in [{result.lower:.6g}, {result.upper:.6g}]", fontsize=9.5)
-    return figure
+    return plot_pair(result, view=view) if hasattr(result, "y") else plot_measure(result, view=view)

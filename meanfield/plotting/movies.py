@@ -11,12 +11,13 @@ import numpy as np
 
 from meanfield.checks import whole
 from meanfield.measures import Density, Measure
-from meanfield.plotting.measures import FEW, circular, common_top, darkest, plot_measure, profile
+from meanfield.plotting.measures import FEW, VIEWS, circular, common_top, darkest, plot_measure, profile
 from meanfield.plotting.runs import of_labels
 from meanfield.plotting.style import GREY, PLAYERS, new_figure, styled
 from meanfield.trajectory import Trajectory
 
 KNOWN = (".mp4", ".gif")
+LEAST_DPI = 10  # below, letters have no pixels
 
 
 def usual_suffix() -> str:
@@ -35,13 +36,16 @@ def save_movie(
     path: ends in .mp4 (needs the program ffmpeg) or .gif; by default run.mp4, or run.gif without ffmpeg.
     frames: at most so many states, evenly spaced. view, bins: as in `plot_measure`. One scale of densities
     serves all frames while their peaks stay within a factor of 5. Raises TypeError for what is no trajectory,
-    ValueError for one state only, another ending, or .mp4 without ffmpeg.
+    ValueError for one state only, another ending, a folder that is not there, or .mp4 without ffmpeg.
     """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(f"save_movie draws a meanfield.Trajectory, got {type(trajectory).__name__}")
     if len(trajectory) < 2:
         raise ValueError("a movie needs two saved states or more; run again with a smaller save_every")
+    if view not in VIEWS:
+        raise ValueError(f"view is {view!r}; known are {', '.join(map(repr, VIEWS))}")
     target = Path(path) if path is not None else Path(f"run{usual_suffix()}")
+    check_target(target)
     writer = _writer(target.suffix.lower(), whole("fps", fps), target)
     chosen = chosen_states(len(trajectory), frames)
     with styled():
@@ -55,7 +59,11 @@ def save_movie(
             {"bins": whole("bins", bins), "view": view, "top": top, "spread": s}
             for top, s in zip(tops, spread, strict=True)
         ]
-        with writer.saving(figure, os.fspath(target), whole("dpi", dpi)):
+        # What cannot be drawn says so here; inside, the writer's own end without a frame would hide it.
+        figure.set_dpi(whole("dpi", dpi, LEAST_DPI))
+        _draw(figure, parts, trajectory, int(chosen[0]), how)
+        figure.canvas.draw()
+        with writer.saving(figure, os.fspath(target), dpi):
             for k in chosen:
                 _draw(figure, parts, trajectory, int(k), how)
                 writer.grab_frame()
@@ -69,11 +77,17 @@ def chosen_states(count: int, frames: int) -> Any:
     return np.unique(np.linspace(0, count - 1, min(count, whole("frames", frames, 2))).round().astype(int))
 
 
+def check_target(target: Path) -> None:
+    """ValueError for a name that no movie may have, or a folder that is not there."""
+    if target.suffix.lower() not in KNOWN:
+        raise ValueError(f"{target.name} must end in {' or '.join(KNOWN)}")
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {target.parent} for {target.name}; make it first")
+
+
 def _writer(kind: str, fps: int, target: Path) -> Any:
     from matplotlib.animation import FFMpegWriter, PillowWriter
 
-    if kind not in KNOWN:
-        raise ValueError(f"{target.name} must end in {' or '.join(KNOWN)}")
     if kind == ".gif":
         return PillowWriter(fps)
     if not FFMpegWriter.isAvailable():
