@@ -201,6 +201,7 @@ def test_a_second_run_finds_the_first(file, capsys):
     before = Path("small.h5").read_bytes()
     assert main(["run", file]) == 0 and main(["resume", "small.h5"]) == 0
     assert "there already" in (out := capsys.readouterr().out) and "is finished" in out
+    assert "wrote" not in out and "small.h5 stays as it is; next: meanfield show small.h5" in out
     assert main(["run", file, "--set", "run.seed=1"]) == 2
     assert "holds another run" in capsys.readouterr().err
     assert Path("small.h5").read_bytes() == before
@@ -268,8 +269,11 @@ def test_bad_input_gets_one_line_and_writes_nothing(text, message, tmp_path, mon
         (["run", "small.toml", "--set", "nonsense"], "must look like section.key=value"),
         (
             ["run", "small.toml", "--set", "run.tme=1"],
-            "--set run.tme: run.tme: there is no such key; did you mean 'time'?",
+            "meanfield: --set run.tme: there is no such key; did you mean 'time'?",
         ),
+        (["run", "small.toml", "--set", "start.x={points=[[0.1]], masses=[0.5]}"], "--set start.x"),
+        (["run", "small.toml", "--set", "run.step=-1"], "meanfield: --set run.step: step must be above 0, got -1"),
+        (["run", "."], "meanfield: . is a folder; give a file in it"),
         (["run", "small.toml", "--out", "no/where.h5"], "does not exist; make it first"),
         (["show", "none.h5"], "there is no file none.h5"),
         (["show", "small.toml"], "a file of another kind"),

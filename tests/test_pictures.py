@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 import meanfield as mf
 from meanfield.cli import main
+from meanfield.cli.show import draw
 from meanfield.plotting import movies, plot_measure, save_movie
 from meanfield.plotting.measures import LARGEST_DOT, dots, profile
 from meanfield.plotting.runs import of_labels
@@ -195,6 +196,14 @@ def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
     assert values.sum() * 2 * np.pi / len(at) == pytest.approx(1, abs=1e-12)
     image = field.plot().axes[0].collections[0]
     assert np.asarray(image.get_array()).size == 128 * len(field)
+
+
+def test_pairs_are_shown_in_the_view_asked_for() -> None:
+    flat, gibbs = density(SPHERE, (1.0, 0, 0), 162), mf.gibbs(mf.games.benchmark("sphere"), 2.0, cells=162)
+    for pair in (SimpleNamespace(x=flat, y=flat), gibbs, moving(count=2)):
+        shown = [draw(pair, view) for view in ("map", "3d")]
+        images = [sum(len(ax.images) for ax in figure.axes) for figure in shown]
+        assert images == ([0, 0] if isinstance(pair, mf.Trajectory) else [2, 4])
 
 
 def test_a_movie_has_a_frame_a_state_and_moves(tmp_path: Path) -> None:

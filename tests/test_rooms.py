@@ -12,7 +12,7 @@ PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games",
     "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles",
-    "density", "equilibria", "plotting", "studies", "cli",
+    "density", "equilibria", "plotting", "studies", "cli", "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")

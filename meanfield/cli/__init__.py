@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import warnings
@@ -121,7 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _Told()
-            return _command(options.command)(options)
+            code = _command(options.command)(options)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # Whoever read along has left; what is still in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return jobs.stopped(written or _target(options), 130)
     except SystemExit as error:

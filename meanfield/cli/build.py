@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -203,9 +205,23 @@ def _law(value: Any, space: Manifold) -> Any:
     )
 
 
+@contextmanager
+def placed(spec: Spec, section: str) -> Iterator[None]:
+    """Errors that begin with a key of the section are told with its line."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (ValueError, TypeError) as error:
+        key = _culprit(section, spec.content.get(section, {}), error)
+        if len(key) == 1:
+            raise
+        raise spec.fail(key, one_line(error)) from None
+
+
 def _culprit(section: str, given: dict[str, Any], error: Exception) -> tuple[str, ...]:
     """The key that a constructor's message begins with, if it names one."""
-    first = str(error).split()[0].split("[")[0] if str(error) else ""
+    first = str(error).split()[0].split("[")[0].rstrip(":") if str(error) else ""
     return (section, first) if first in given else (section,)
 
 

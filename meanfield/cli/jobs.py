@@ -62,11 +62,12 @@ def run(options: Any) -> int:
     from meanfield.studies.resume import diagnostics_of
 
     diagnostics = diagnostics_of(record, p.game)
-    size, plan = _particles_need(p, given) if level == "particles" else _field_need(p, given)
+    with build.placed(p.spec, "run"):
+        size, plan = _particles_need(p, given) if level == "particles" else _field_need(p, given)
     p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "", f"  {plan}")
     _announce(p, size)
     how = {**given, "diagnostics": diagnostics, "progress": False if p.quiet else None}
-    return _computed(p, lambda: call(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every))
+    return _computed(p, "run", lambda: call(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every))
 
 
 def _run_options(spec: Spec) -> dict[str, Any]:
@@ -133,15 +134,17 @@ def compare(options: Any) -> int:
         given["threads"] = options.threads
     asked = signature(study).bind(p.game, p.flow, p.start, **given)  # type: ignore[arg-type]
     asked.apply_defaults()
-    s = settled(**asked.arguments)
-    size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
+    with build.placed(p.spec, "compare"):
+        s = settled(**asked.arguments)
+        size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
     p.say(
         f"{p.spec.path}: particles against the mean field, {p.flow.name} on {p.game.name}" if p.flow else "",
         f"  {plan}",
     )
     _announce(p, size)
     how = {**given, "progress": False if p.quiet else None}
-    return _computed(p, lambda: study(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every))  # type: ignore[arg-type]
+    how |= {"checkpoint": p.out, "checkpoint_every": p.every}
+    return _computed(p, "compare", lambda: study(p.game, p.flow, p.start, **how))  # type: ignore[arg-type]
 
 
 def gibbs(options: Any) -> int:
@@ -182,7 +185,7 @@ def _once(p: Problem, job: dict[str, Any], compute: Callable[[], Any]) -> int:
         p.say(*(f"  {line}" for line in repr(result).splitlines()))
         return result
 
-    return _computed(p, computed)
+    return _computed(p, job["call"], computed)
 
 
 def _announce(p: Problem, size: float) -> None:
@@ -203,10 +206,14 @@ def _announce(p: Problem, size: float) -> None:
         p.say(f"  {p.out} is there already, {'finished' if header.finished else 'unfinished: going on from it'}")
 
 
-def _computed(p: Problem, compute: Callable[[], Any]) -> int:
-    clock = perf_counter()
-    result = compute()
-    finished(p.out, result, clock, p.quiet)
+def _computed(p: Problem, command: str, compute: Callable[[], Any]) -> int:
+    clock, there = perf_counter(), _is_finished(p.out)
+    with build.placed(p.spec, command):
+        result = compute()
+    if there:
+        p.say(f"{p.out} stays as it is; next: meanfield show {p.out}")
+    else:
+        finished(p.out, result, clock, p.quiet)
     return 0
 
 

@@ -145,12 +145,13 @@ class Spec:
 
     def fail(self, key: Path_, message: str) -> BadInput:
         """An error at a key, or at the nearest thing around it that has a line."""
+        name = ".".join(key)
+        told = message if message.startswith(f"{name} ") else f"{name}: {message}"
         for k in range(len(key), 0, -1):
             if key[:k] in self.lines:
                 line = self.lines[key[:k]]
-                where = f"{self.path}, line {line}" if line else f"--set {'.'.join(key[:k])}"
-                return BadInput(f"{where}: {'.'.join(key)}: {message}")
-        return BadInput(f"{self.path}: {'.'.join(key)}: {message}")
+                return BadInput(f"{self.path}, line {line}: {told}" if line else f"--set {told}")
+        return BadInput(f"{self.path}: {told}")
 
     def section(self, name: str, known: Mapping[str, Check] | None = None) -> dict[str, Any]:
         """A section's checked values; `known` replaces the keys of the table above."""
@@ -170,6 +171,8 @@ class Spec:
 def read(path: str, settings: list[str]) -> Spec:
     """The file with --set's changes; sections and their types are checked, keys when they are used."""
     file = Path(path)
+    if file.is_dir():
+        raise BadInput(f"{path} is a folder; give a file in it, such as {file / 'oscillator.toml'}")
     if not file.is_file():
         raise BadInput(f"there is no file {path}; `meanfield examples` lists files to begin with")
     try:
@@ -199,7 +202,7 @@ def _set(spec: Spec, setting: str) -> None:
     try:
         value = tomllib.loads(f"v = {found[2].strip()}")["v"]
     except tomllib.TOMLDecodeError:
-        value = found[2].strip()
+        value = _plain(found[2].strip())
     place = spec.content
     for parent in parents:
         place = place.setdefault(parent, {})
@@ -207,6 +210,14 @@ def _set(spec: Spec, setting: str) -> None:
             raise BadInput(f"--set {setting!r}: {parent} is a value, not a section")
     place[last] = value
     spec.lines[(*parents, last)] = 0
+
+
+def _plain(written: str) -> float | str:
+    """What is not TOML: a number such as .5 or 5., or text without quotes."""
+    try:
+        return float(written)
+    except ValueError:
+        return written
 
 
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")

@@ -100,10 +100,8 @@ def draw(result: Any, view: str = "map") -> Any:
         if result.field is None:
             raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
         result = result.field
-    if isinstance(result, Trajectory):
-        return result.plot(view=view)
     if hasattr(result, "plot"):
-        return result.plot()
+        return result.plot(view=view) if hasattr(result, "y") else result.plot()
     from meanfield.plotting import plot_measure, plot_pair
 
     return plot_pair(result, view=view) if hasattr(result, "y") else plot_measure(result, view=view)

@@ -96,9 +96,9 @@ def _diagnostics(axes: Sequence[Any], trajectory: Trajectory, told: Sequence[str
         ax.set(xlabel="time $t$", ylabel=names[key], xlim=(trajectory.times[0], trajectory.times[-1]))
 
 
-def plot_gibbs(result: Any) -> Any:
+def plot_gibbs(result: Any, view: str = "map") -> Any:
     """Draw both players' Gibbs densities (9), result.x and result.y. Returns the figure."""
-    return plot_pair(result, f"Gibbs fixed point (9), residual {result.residual:.1e}", symbol=r"\hat\mu")
+    return plot_pair(result, f"Gibbs fixed point (9), residual {result.residual:.1e}", view, r"\hat\mu")
 
 
 def plot_path(path: Any) -> Any:

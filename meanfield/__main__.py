@@ -1,0 +1,1 @@
+from meanfield.cli import __main__  # noqa: F401

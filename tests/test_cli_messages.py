@@ -1,0 +1,65 @@
+"""The command line: errors that are found late, names told once, pipes that close, the package as a program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import meanfield as mf
+from meanfield.cli import main
+from meanfield.cli.schema import Spec
+from tests.test_cli import SMALL
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return "small.toml"
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new", "message"),
+    [
+        ("run", "time = 0.2", "time = -1", "bad.toml, line 17: run.time: time must be"),
+        ("compare", "time = 0.1", "time = 0", "bad.toml, line 22: compare.time: time must be above 0, got 0"),
+        ("run", 'level = "particles"\ntime = 0.2\nstep = 0.01\nparticles = [20, 30]', "time = 0.1\ncells = -3",
+         "bad.toml, line 17: run.cells: cells must"),
+        ("run", "step = 0.01", "step = -1.0", "bad.toml, line 18: run.step: step must be above 0, got -1"),
+        ("compare", "replicas = 3", "replicas = 1", "bad.toml, line 24: compare.replicas: replicas must"),
+        ("gibbs", "cells = 48", "cells = 1", "bad.toml, line 27: gibbs.cells: cells"),
+    ],
+)  # fmt: skip
+def test_values_checked_later_are_told_with_their_line(command, old, new, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.toml").write_text(SMALL.replace(old, new))
+    assert main([command, "bad.toml", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and os.listdir(tmp_path) == ["bad.toml"]
+
+
+def test_names_are_not_doubled():
+    spec = Spec("f.toml", {}, {("start", "x"): 3, ("run", "time"): 0})
+    assert str(spec.fail(("start", "x"), "start.x is -0.3 at 1")) == "f.toml, line 3: start.x is -0.3 at 1"
+    assert str(spec.fail(("run", "time"), "is bad")) == "--set run.time: is bad"
+
+
+def test_settings_take_what_float_reads(file):
+    assert main(["run", file, "--quiet", "--set", "run.time=.1"]) == 0
+    assert mf.load("small.h5").times[-1] == 0.1
+
+
+def test_a_reader_that_leaves_is_no_error(file):
+    main(["run", file, "--quiet"])
+    code = f"{sys.executable} -m meanfield show small.h5 --no-plot | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_package_runs_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "meanfield", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"meanfield {mf.__version__}\n"
