@@ -63,3 +63,25 @@ def test_a_reader_that_leaves_is_no_error(file):
 def test_the_package_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "meanfield", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"meanfield {mf.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("run.time=1" + 400 * "0", "run.time: must be a number below"),
+        ('game.name=["oscillator"]', "there is no game ['oscillator']"),
+        ("flow.name={a=1}", "there is no flow {'a': 1}"),
+    ],
+)
+def test_odd_values_are_refused(change, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["examples", "oscillator.toml"]) == 0
+    assert main(["run", "oscillator.toml", "--set", change]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--cite"], ["--export", "x.csv"], ["--export", "x.npz"]])
+def test_a_measure_has_nothing_to_cite_or_export(option, tmp_path, capsys):
+    path = mf.save(mf.uniform(mf.Torus(1)), tmp_path / "measure.h5")
+    assert main(["show", str(path), "--no-plot", *option]) == 2
+    assert "holds a measure" in capsys.readouterr().err

@@ -114,7 +114,7 @@ def game(spec: Spec) -> Game:
     if not held:
         raise BadInput(f'{spec.path}: there is no [game]; begin with name = "oscillator" or expression = "cos(x - y)"')
     name = "expression" if "expression" in held and "name" not in held else held.get("name")
-    if name not in GAMES:
+    if not isinstance(name, str) or name not in GAMES:
         key = ("game", "name") if "name" in held else ("game",)
         known = f"; known are {', '.join(GAMES)}"
         raise spec.fail(key, f"there is no game {name!r}{nearest(str(name), GAMES) or known}")
@@ -143,7 +143,7 @@ def flow(spec: Spec) -> Flow:
     """The [flow] section: a name with its numbers."""
     held = spec.content.get("flow", {})
     name = held.get("name")
-    if name not in FLOWS:
+    if not isinstance(name, str) or name not in FLOWS:
         key = ("flow", "name") if "name" in held else ("flow",)
         raise spec.fail(
             key, f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}"

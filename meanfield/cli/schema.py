@@ -26,7 +26,10 @@ class BadInput(ValueError):
 def number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadInput(f"must be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadInput("must be a number below 1.8e308") from None
 
 
 def whole(value: Any) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from meanfield.cli.jobs import bytes_of
 from meanfield.cli.schema import BadInput
 from meanfield.storage.files import load, read_header, replace
+from meanfield.storage.results import Result
 from meanfield.trajectory import Trajectory
 
 
@@ -24,6 +25,9 @@ def show(options: Any) -> int:
     state = "finished" if header.finished else f"unfinished; go on with: meanfield resume {path}"
     print(f"{path}: {bytes_of(path.stat().st_size)}, written by {header.written_by}, {state}")
     print(tree(result, header))
+    if (options.cite or options.export) and not isinstance(result, Result):
+        what = "a comparison under way" if header.kind == "Partial" else "a measure"
+        raise BadInput(f"{path} holds {what}: it has nothing to cite or to export, only pictures")
     if options.cite:
         print("cite:", *(f"  {line}" for line in result.cite().splitlines()), sep="\n")
     for target in options.export or []:
