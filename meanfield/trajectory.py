@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -11,7 +11,10 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.measures import Measure, mixture
+from meanfield.storage.files import by_name
 from meanfield.storage.results import Result
+
+Pair = tuple[Measure, Measure]
 
 
 def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
@@ -31,13 +34,17 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         raise ValueError(f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with")
 
 
-def check_begun(run: Any, first: tuple[Measure, Measure], name: str) -> None:
-    """ValueError unless the run began with these measures: a file knows a start that is a function by name only."""
-    for held, now in zip(run[0], first, strict=True):
+def check_held(run: Any, game: Any, flow: Any, start: Any, first: Callable[[], Pair], path: Any) -> None:
+    """`check_goes_on` for what a file held; ValueError, too, where its start was a function, known to the file by
+    name only, and the first states of the run are not those of `start`."""
+    check_goes_on(run, game, flow, str(path))
+    if start is None or not by_name(start):
+        return
+    for held, now in zip(run[0], first(), strict=True):
         if len(held) != len(now) or not (
             np.allclose(held.points, now.points, 1e-9, 1e-9) and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
         ):
-            raise ValueError(f"{name} began from another start; give it that one, or another file name")
+            raise ValueError(f"{path} began from another start; give it that one, or another file name")
 
 
 def recorded(name: str, value: Any, before: list[Any]) -> Any:

@@ -94,3 +94,15 @@ def test_where_nothing_is_proven_nothing_is_claimed():
     found = mf.nikaido_isoda(game, x, y)
     assert found.upper == np.inf and "lower bound only" in found.method
     assert not mf.nash(game, rounds=5).certified
+
+
+def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
+    """Against uniform measures this loss leaves rounding, which is no size to ask a relative 1e-9 of."""
+    from meanfield.responses import search
+
+    sizes = []
+    floor = search.floor_by_intervals
+    monkeypatch.setattr(search, "floor_by_intervals", lambda c, v, size: sizes.append(size) or floor(c, v, size))
+    game, flat = mf.games.expression("sin(x)*cos(2*y) + 0.2*tanh(sin(x - y))"), mf.uniform(mf.Torus(1))
+    error = mf.nikaido_isoda(game, flat, flat)
+    assert min(sizes) > 0.5 and 0 <= error.upper - error.lower < 1e-8

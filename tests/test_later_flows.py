@@ -272,3 +272,8 @@ def test_the_energy_of_an_annealed_flow_needs_a_temperature():
     run = solved(MEAN_FIELD["annealed"], 0.1)
     with pytest.raises(ValueError, match="changes with time"):
         regularised_nikaido_isoda(GAME, run.flow, *run[-1])
+
+
+def test_heat_in_one_player_and_reaction_in_the_other_are_split():
+    game, flow = mf.games.oscillator(), Flow(gamma=(0.7, 0.0), alpha=(0.0, 1.0), temperature=(0.2, 0.0))
+    assert build(game, flow, mf.Start()).name == "splitting"

@@ -376,3 +376,14 @@ def test_names_with_brackets_are_swept(tmp_path):
     left.touch()
     files.sweep(tmp_path / "run[1].h5")
     assert not left.exists()
+
+
+def test_what_cannot_be_read_within_a_file_is_damage():
+    class Broken(dict):
+        name, attrs = "/result", {"@kind": "dict"}
+
+        def __getitem__(self, key):
+            raise KeyError("unable to open object")
+
+    with pytest.raises(KeyError):
+        tree.read(Broken(times=None))

@@ -256,7 +256,7 @@ def resume(options: Any) -> int:
 
 def stopped(out: str | None, code: int) -> int:
     """After Ctrl-C or SIGTERM: what is there and how to go on."""
-    if out and Path(out).is_file() and _is_finished(Path(out)):
+    if out and _is_finished(Path(out)):
         print(f"\nstopped; {out} holds the finished run. Look at it with: meanfield show {out}", file=sys.stderr)
     elif out and Path(out).is_file():
         print(f"\nstopped; {out} holds the run so far. Go on with: meanfield resume {out}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the engines without diffusion ask of their input."""
+"""What engines ask of their input, those without diffusion above all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
 from meanfield.start import Law
+
+
+def per_player(cells: Any) -> tuple[Any, Any]:
+    """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
+    return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
 
 
 def refuse_temperature(flow: Flow, name: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from meanfield.checks import Array, real
 from meanfield.density.engine import Engine
+from meanfield.density.inputs import per_player
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
@@ -21,9 +22,8 @@ from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
-from meanfield.storage.files import by_name
 from meanfield.storage.keeper import Keeper, Keeps, Part
-from meanfield.trajectory import Trajectory, check_begun, check_goes_on, recorded, versions
+from meanfield.trajectory import Trajectory, check_goes_on, check_held, recorded, versions
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
@@ -93,11 +93,6 @@ def build(
     )  # fmt: skip
 
 
-def per_player(cells: Any) -> tuple[Any, Any]:
-    """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
-    return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
-
-
 def solve(
     game: Game,
     flow: Flow,
@@ -155,15 +150,15 @@ def solve(
         keeper = Keeper(checkpoint, job, checkpoint_every)
         held, finished = keeper.held(game)
         if held is not None:
-            check_goes_on(held, game, flow, str(keeper.path))
-            if by_name(start):
-                check_begun(held, moving.measures(), str(keeper.path))
+            check_held(held, game, flow, start, moving.measures, keeper.path)
         if finished:
             return held  # type: ignore[no-any-return]
-        resume = resume if held is None else held
-    if resume is not None:
+    if held is not None:
+        run.restore(held)
+    elif resume is not None:
+        check_goes_on(resume, game, flow)
         run.restore(resume)
-        if save_every is None and held is None and len(resume) > 1:
+        if save_every is None and len(resume) > 1:
             save_every = float(resume.times[1] - resume.times[0])
     times = saved_times(time, save_every, moving.time)
     if step is not None and not times[-1] / step < MOST_STEPS:
@@ -195,7 +190,6 @@ class _Run:
         }
 
     def restore(self, old: Trajectory) -> None:
-        check_goes_on(old, self.game, self.flow)
         for key, asked in self.asked().items():
             made = old.provenance.get(key, asked)
             if key != "diagnostics" and not same(describe(made), describe(asked)):

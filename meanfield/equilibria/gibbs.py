@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, real
-from meanfield.density.solve import per_player
+from meanfield.density.inputs import per_player
 from meanfield.flows import Number
 from meanfield.games.base import Game, a_game
 from meanfield.games.lowrank import LowRank

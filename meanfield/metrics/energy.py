@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.checks import Array, real
-from meanfield.flows import Flow, Number
+from meanfield.checks import Array
+from meanfield.flows import Flow, Number, pair
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
@@ -86,10 +86,8 @@ def temperatures(beta: Number | Flow) -> tuple[float, float]:
         if beta.cooling is not None:
             raise ValueError("the temperature of this flow changes with time; give beta as a number or a pair")
         return beta.temperature
-    pair = beta if isinstance(beta, (tuple, list)) else (beta, beta)
-    if len(pair) != 2:
-        raise ValueError(f"beta must be one number or two (for x, for y), got {beta!r}")
-    return 1 / real("beta", pair[0], 0.0, strict=True), 1 / real("beta", pair[1], 0.0, strict=True)
+    x, y = pair("beta", beta, strict=True)
+    return 1 / x, 1 / y
 
 
 def _densities(game: Game, mu_x: Measure, mu_y: Measure) -> None:

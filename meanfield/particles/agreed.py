@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.particles.plan import LATER, SETTINGS, both
-from meanfield.trajectory import Trajectory, check_goes_on
+from meanfield.trajectory import Trajectory
 
 DEFAULTS: dict[str, Any] = {
     "step": 1e-3,
@@ -24,9 +22,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def agreed(given: dict[str, Any], game: Game, flow: Flow, resume: Trajectory) -> dict[str, Any]:
+def agreed(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
     """The settings of the trajectory; what was asked for anew must agree with them."""
-    check_goes_on(resume, game, flow)
     missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
     if missing:
         raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")

@@ -23,9 +23,8 @@ from meanfield.particles.kernels import State
 from meanfield.particles.plan import SETTINGS, Plan, check_flow, check_memory, make_plan
 from meanfield.progress import bar
 from meanfield.start import Start
-from meanfield.storage.files import by_name
 from meanfield.storage.keeper import Keeper
-from meanfield.trajectory import Trajectory, check_begun, check_goes_on, recorded, versions
+from meanfield.trajectory import Trajectory, check_goes_on, check_held, recorded, versions
 
 Observer = Callable[[float, Measure, Measure], Any]
 
@@ -97,7 +96,8 @@ def simulate(
     given = {key: value for key, value in locals().items() if key in SETTINGS}
     check_flow(game, flow, scheme)
     if resume is not None:
-        given = agreed(given, game, flow, resume)
+        check_goes_on(resume, game, flow)
+        given = agreed(given, resume)
     plan = make_plan(time=time, **given)
     later.check(game, flow, plan.scheme)
     run = _Run(game, flow, plan, check_memory(game, plan, flow), diagnostics)
@@ -106,13 +106,10 @@ def simulate(
     if keeper is not None:
         held, finished = keeper.held(game)
         if held is not None:
-            check_goes_on(held, game, flow, str(keeper.path))
-            if start is not None and by_name(start):
-                check_begun(held, run.first(start), str(keeper.path))
-        if finished:
-            return held  # type: ignore[no-any-return]
-        if held is not None:
-            agreed(plan.settings(), game, flow, held)
+            check_held(held, game, flow, start, lambda: run.first(start), keeper.path)
+            if finished:
+                return held  # type: ignore[no-any-return]
+            agreed(plan.settings(), held)
             resume = held
     if resume is None:
         run.begin(start)
@@ -173,7 +170,7 @@ class _Run:
         self.check_step()
         self.save(placed)
 
-    def first(self, start: Start) -> tuple[Measure, Measure]:
+    def first(self, start: Any) -> tuple[Measure, Measure]:
         """The measures that a run from this start begins with."""
         plan = self.plan
         placed = place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)

@@ -109,8 +109,8 @@ def size_of(plain: Any) -> int:
     if isinstance(plain, np.ndarray):
         return int(plain.nbytes)
     items = plain.content if isinstance(plain, Described) else plain
-    items = items.values() if isinstance(items, dict) else items
-    return 64 + (sum(map(size_of, items)) if isinstance(items, (list, tuple, type({}.values()))) else 0)
+    items = list(items.values()) if isinstance(items, dict) else items
+    return 64 + (sum(map(size_of, items)) if isinstance(items, (list, tuple)) else 0)
 
 
 def _axes(group: Any) -> None:

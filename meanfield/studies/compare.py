@@ -18,13 +18,12 @@ from meanfield.particles.ensemble import ensemble
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
-from meanfield.storage.files import by_name
 from meanfield.storage.keeper import Keeper, Part
 from meanfield.storage.results import Result
 from meanfield.studies.gauge import USED, Gauge, controls_of, thinned
 from meanfield.studies.settled import LEFT, settled
 from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
-from meanfield.trajectory import Trajectory, check_begun, check_goes_on, versions
+from meanfield.trajectory import Trajectory, check_held, versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +151,9 @@ def compare(
         keeper = _keeper(game, flow, start, asked, control, checkpoint, checkpoint_every)
         held, finished = keeper.held(game)
         if held is not None and held.field is not None:
-            check_goes_on(held.field, game, flow, str(keeper.path))
-            if by_name(start):
-                check_begun(held.field, build(game, flow, start, **mean_field).measures(), str(keeper.path))
+            check_held(
+                held.field, game, flow, start, lambda: build(game, flow, start, **mean_field).measures(), keeper.path
+            )
         if finished:
             return held  # type: ignore[no-any-return]
         done = held or done
