@@ -34,8 +34,11 @@ def warn(message: str, category: type[Warning] = UnderResolved) -> None:
 def reals(value: Any) -> NDArray[Any]:
     """`value` as an array that floats can be made of.
 
-    Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats.
+    Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats, and for masked
+    arrays, whose mask it would drop.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("it is a masked array; give the entries that count, such as value.compressed()")
     array = np.asarray(value)
     if array.dtype.kind == "O" and any(isinstance(v, (str, bytes, bool, type(None))) for v in array.flat):
         raise TypeError("it holds text, truth values or None")

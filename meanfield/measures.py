@@ -33,7 +33,7 @@ class Measure:
         x = manifold.check("points", points)
         if not len(x):
             raise ValueError("points are empty; a probability measure needs at least one")
-        m = np.full(len(x), 1 / len(x)) if masses is None else finite_array("masses", masses, (len(x),))
+        m = np.full(len(x), 1 / len(x)) if masses is None else finite_array("masses", masses, (len(x),)).copy()
         _check_masses(m)
         for name, value in (("points", x), ("masses", m), ("manifold", manifold)):
             object.__setattr__(self, name, value)
@@ -77,7 +77,7 @@ class Density(Measure):
     mesh: Mesh = field(repr=False)
 
     def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
-        m = finite_array("masses", masses, (len(_a_mesh("mesh", mesh)),))
+        m = finite_array("masses", masses, (len(_a_mesh("mesh", mesh)),)).copy()
         _check_masses(m)
         for name, value in (("points", mesh.nodes), ("masses", m), ("manifold", mesh.manifold), ("mesh", mesh)):
             object.__setattr__(self, name, value)

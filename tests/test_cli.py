@@ -366,3 +366,9 @@ def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file, capsys)
     a, b = mf.load("small.h5"), mf.load("whole.h5")
     assert len(a) == 801 and same(describe(a), describe(b))
     assert np.isfinite(a.diagnostics["value"]).all()
+
+
+def test_a_byte_order_mark_before_the_file_is_no_part_of_it(file, tmp_path):
+    (tmp_path / "marked.toml").write_text("\ufeff" + SMALL, encoding="utf-8")
+    assert main(["run", "marked.toml", "--quiet", "--out", "marked.h5"]) == 0
+    assert (tmp_path / "marked.h5").exists()

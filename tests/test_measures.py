@@ -308,3 +308,19 @@ def test_densities_carry_over_to_other_meshes() -> None:
         carried = law(exact.on(mesh(CIRCLE, n)), CIRCLE).on(target)
         errors.append(total_variation(carried, exact.on(target)))
     assert fitted_order((32, 64, 128), errors) == pytest.approx(-2, abs=0.25)
+
+
+def test_arrays_of_the_caller_are_copied() -> None:
+    torus, masses = Torus(1), np.full(8, 1 / 8)
+    held = Measure(np.arange(8.0)[:, None], masses, torus), Density(masses, mesh(torus, 8))
+    masses[:] = 0.0
+    assert all((mu.masses == 1 / 8).all() for mu in held)
+
+
+@pytest.mark.parametrize("what", ["points", "masses"])
+def test_masked_arrays_are_refused(what: str) -> None:
+    points, masses = np.arange(3.0)[:, None], np.array([0.25, 0.5, 0.25])
+    given = {"points": points, "masses": masses}
+    given[what] = np.ma.masked_array(given[what], mask=given[what] == given[what].flat[1])
+    with pytest.raises(TypeError, match=f"{what} must be .* masked array"):
+        Measure(given["points"], given["masses"], Torus(1))

@@ -179,7 +179,7 @@ def read(path: str, settings: list[str]) -> Spec:
     if not file.is_file():
         raise BadInput(f"there is no file {path}; `meanfield examples` lists files to begin with")
     try:
-        source = file.read_text(encoding="utf-8")
+        source = file.read_text(encoding="utf-8-sig")
         content = tomllib.loads(source)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid TOML: {str(error).splitlines()[0]}") from None

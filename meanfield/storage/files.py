@@ -1,14 +1,19 @@
 """One result, one HDF5 file: it appears whole, and is read with suspicion.
 
 A file is written under a name of its own, flushed to the disk and renamed: a process killed at any
-instant leaves the file that was there before or the new one, never a part of one.
+instant leaves the file that was there before or the new one, never a part of one. HDF5 builds the file in
+memory and Python writes it, since HDF5 does not always tell that a write has failed. Behind HDF5's last byte,
+where HDF5 does not look, stand a mark and the SHA-256 digest of all bytes before: a reader compares it
+before HDF5 sees the file, so that a changed byte is told and never becomes another number.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +33,9 @@ from meanfield.storage import tree
 
 FORMAT, VERSION = "meanfield", 1
 SUFFIXES = (".h5", ".hdf5")
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every HDF5 file
+MARK = b"meanfield sha256"  # the digest follows it and ends the file
+SEAL = len(MARK) + hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,14 @@ def as_path(path: str | os.PathLike[str]) -> Path:
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """A file name to write to; TypeError or ValueError when it cannot be one."""
     target = as_path(path)
-    if target.suffix not in SUFFIXES:
+    if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{target} must end in .h5: results are HDF5 files")
     if not target.parent.is_dir():
         raise ValueError(f"the folder {target.parent} of {target.name} does not exist; make it first")
     if target.is_dir():
         raise ValueError(f"{target} is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{target} is a device or a pipe, which must not be replaced; give the name of a file")
     return target
 
 
@@ -77,28 +87,43 @@ def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None)
     if not isinstance(plain, Described):
         raise TypeError(f"only results are saved as files, got {type(plain).__name__}; numpy.savez keeps arrays")
 
-    def fill(partial: Path) -> None:
-        import h5py
-
-        from meanfield import __version__
-
-        with h5py.File(partial, "w") as file:
-            file.attrs["format"], file.attrs["format_version"] = FORMAT, VERSION
-            file.attrs["finished"], file.attrs["written_by"] = finished, f"meanfield {__version__}"
-            tree.write(file.create_group("result"), plain)
-            _axes(file["result"])
-            if job is not None:
-                tree.write(file.create_group("job"), job)
-
     _check_room(target, plain)
-    try:
-        replace(target, fill)
-    except RuntimeError as error:  # how h5py tells that it could not write
-        raise OSError(errno.EIO, f"cannot write {target}: {error}") from None
+    image = _image(plain, finished, job)
+
+    def fill(partial: Path) -> None:
+        with partial.open("xb") as file:
+            file.write(image)
+            file.write(seal(image))
+            file.flush()
+            os.fsync(file.fileno())
+
+    replace(target, fill)
+
+
+def _image(plain: Described, finished: bool, job: Any) -> bytes:
+    """The bytes of the HDF5 file, built in memory."""
+    import h5py
+
+    from meanfield import __version__
+
+    with h5py.File("result", "w", driver="core", backing_store=False) as file:
+        file.attrs["format"], file.attrs["format_version"] = FORMAT, VERSION
+        file.attrs["finished"], file.attrs["written_by"] = finished, f"meanfield {__version__}"
+        tree.write(file.create_group("result"), plain)
+        _axes(file["result"])
+        if job is not None:
+            tree.write(file.create_group("job"), job)
+        file.flush()
+        return file.id.get_file_image()  # type: ignore[no-any-return]
+
+
+def seal(image: bytes) -> bytes:
+    """What ends a file: a mark and the digest of the bytes before it."""
+    return MARK + hashlib.sha256(image).digest()
 
 
 def _check_room(target: Path, plain: Any) -> None:
-    """OSError before anything is written where the disk is too full: HDF5 cannot close a file that it cannot write."""
+    """OSError, before the file is built in memory, where the disk is too full for it."""
     needed, free = size_of(plain) + 100_000, shutil.disk_usage(target.resolve().parent).free
     if needed > free:
         raise OSError(errno.ENOSPC, f"{target} needs {needed / 1e6:.3g} MB of disk, {free / 1e6:.3g} MB are free")
@@ -133,6 +158,8 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
     try:
         fill(partial)
         _flush(partial)
+        if target.exists():
+            os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
         os.replace(partial, target)
         _flush(target.parent)
     finally:
@@ -175,22 +202,45 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     file = as_path(path)
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
+    _check_seal(file)
     try:
-        held = h5py.File(file, "r")
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read as HDF5: {_reason(str(error))}") from None
-    try:
-        with held:
+        with h5py.File(file, "r") as held:
             _check_format(held, file)
             yield held
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is damaged: {_reason(str(error))}") from None
+    except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
 
 
-def _reason(message: str) -> str:
-    if "truncated" in message:
-        return "it was cut short"
-    return "it is a file of another kind" if "signature" in message else message.splitlines()[0]
+def _check_seal(file: Path) -> None:
+    """ValueError unless the file ends with the digest of the bytes before it."""
+    try:
+        with file.open("rb") as opened_file:
+            length = os.fstat(opened_file.fileno()).st_size - SEAL
+            begin = opened_file.read(len(SIGNATURE))
+            opened_file.seek(max(length, 0))
+            end = opened_file.read()
+            opened_file.seek(0)
+            digest = _digest(opened_file, length)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    if begin != SIGNATURE:
+        raise ValueError(f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is damaged")
+    if not end.startswith(MARK):
+        raise ValueError(
+            f"{file} does not end with the digest that meanfield writes: it was cut short, changed by another program, "
+            "or is not one of meanfield's"
+        )
+    if end != MARK + digest:
+        raise ValueError(f"{file} is damaged: its bytes are not those that were written (their digest differs)")
+
+
+def _digest(opened_file: Any, length: int) -> bytes:
+    """SHA-256 of the first `length` bytes."""
+    found = hashlib.sha256()
+    while length > 0 and (block := opened_file.read(min(length, 1 << 20))):
+        found.update(block)
+        length -= len(block)
+    return found.digest()
 
 
 def _check_format(held: Any, file: Path) -> None:

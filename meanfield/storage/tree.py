@@ -112,7 +112,7 @@ def read(group: Any) -> Any:
         raise ValueError(f"the group {group.name} does not say what it is; this part was not written by meanfield")
     items = {_unescaped(key): _attribute(value) for key, value in group.attrs.items() if not key.startswith("@")}
     for key in group:
-        member = group[key]  # KeyError for what cannot be read, where items() has None
+        member = _member(group, key)
         items[_unescaped(key)] = read(member) if hasattr(member, "keys") else _dataset(member)
     outer = kind.split(" ")[0]
     if outer not in ("list", "tuple"):
@@ -124,6 +124,22 @@ def read(group: Any) -> Any:
         return made(items["numbers"].tolist())
     columns = [items[str(k)] for k in range(len(items))]
     return made(zip(*columns, strict=True)) if kind.endswith("of tuples") else made(columns)
+
+
+def _member(group: Any, key: str) -> Any:
+    """What stands in the group itself; ValueError for what would be read from elsewhere, KeyError if unreadable.
+
+    A result holds all that belongs to it. A link or a dataset kept in another file would let a file from a stranger
+    read any file that its reader can.
+    """
+    import h5py
+
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"{group.name}/{key} is a link to another place; meanfield writes none and follows none")
+    member = group[key]
+    if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
+        raise ValueError(f"{member.name} keeps its numbers in another file; meanfield reads none but the one named")
+    return member
 
 
 def _dataset(member: Any) -> Any:

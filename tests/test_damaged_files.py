@@ -1,0 +1,112 @@
+"""Files that writes, disks or strangers have damaged, and buffers used again: none gives a wrong number."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.storage import files
+from tests.stored_runs import edited, field, swarm
+
+
+def saved(tmp_path):
+    path = tmp_path / "run.h5"
+    swarm().save(path)
+    return path
+
+
+def test_no_flipped_bit_is_silent(tmp_path):
+    """Wherever a bit changes, in numbers, names or the digest itself, the file is refused."""
+    path = saved(tmp_path)
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    places = {0, len(data) - 1, len(data) - files.SEAL, data.find(b"scheme\0")}
+    for place in sorted(places | set(rng.integers(0, len(data), 200).tolist())):
+        broken = bytearray(data)
+        broken[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"run\.h5 (is damaged|does not end|cannot be read)"):
+            mf.load(path)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["write", "flush", "fsync", "replace"])
+def test_a_failing_call_is_told_and_leaves_the_old_file(call, code, tmp_path, monkeypatch):
+    path = saved(tmp_path)
+    before = path.read_bytes()
+
+    def fails(*_):
+        raise OSError(code, os.strerror(code))
+
+    class Failing(io.BufferedWriter):
+        pass
+
+    if call in ("fsync", "replace"):
+        monkeypatch.setattr(os, call, fails)
+    else:
+        setattr(Failing, call, fails)
+        monkeypatch.setattr(Path, "open", lambda self, mode: Failing(io.FileIO(self, mode.replace("b", ""))))
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))) as told:
+        swarm().save(path, overwrite=True)
+    monkeypatch.undo()
+    assert told.value.errno == code
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_files_that_read_other_files_are_refused(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.arange(4.0).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["data"] = np.arange(4.0)
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "data", (4,))
+    makers = {
+        "link": lambda group: group.__setitem__("spy", h5py.ExternalLink(str(tmp_path / "other.h5"), "data")),
+        "soft": lambda group: group.__setitem__("spy", h5py.SoftLink("/result/times")),
+        "raw": lambda group: group.create_dataset("spy", (4,), "f8", external=[(str(secret), 0, 32)]),
+        "virtual": lambda group: group.create_virtual_dataset("spy", layout),
+    }
+    for name, make in makers.items():
+        path = tmp_path / f"{name}.h5"
+        swarm().save(path)
+        with edited(path) as file:
+            make(file["result/diagnostics"])
+        with pytest.raises(ValueError, match="link to another place|numbers in another file"):
+            mf.load(path)
+
+
+def test_the_mode_of_a_replaced_file_stays_and_devices_are_not_replaced(tmp_path):
+    path = saved(tmp_path)
+    path.chmod(0o600)
+    swarm().save(path, overwrite=True)
+    assert os.name == "nt" or path.stat().st_mode & 0o777 == 0o600
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.h5")
+        with pytest.raises(ValueError, match="a device or a pipe"):
+            swarm().save(tmp_path / "pipe.h5", overwrite=True)
+
+
+def test_endings_in_capitals_are_endings(tmp_path):
+    swarm().save(tmp_path / "RUN.H5")
+    assert len(mf.load(tmp_path / "RUN.H5")) == len(swarm())
+
+
+@pytest.mark.parametrize("level", ["particles", "densities"])
+def test_a_diagnostic_may_fill_one_buffer_of_its_own(level):
+    buffer = np.zeros(1)
+
+    def mean(x, y):
+        buffer[0] = x.integrate(np.cos(x.points[:, 0]))
+        return buffer
+
+    run = (swarm if level == "particles" else field)(diagnostics={"m": mean})
+    want = [x.integrate(np.cos(x.points[:, 0])) for x in run.x]
+    assert run.diagnostics["m"][:, 0].tolist() == want
