@@ -110,3 +110,18 @@ def test_a_diagnostic_may_fill_one_buffer_of_its_own(level):
     run = (swarm if level == "particles" else field)(diagnostics={"m": mean})
     want = [x.integrate(np.cos(x.points[:, 0])) for x in run.x]
     assert run.diagnostics["m"][:, 0].tolist() == want
+
+
+@pytest.mark.parametrize("length", [200, 230, 252])
+def test_names_as_long_as_the_system_allows(length, tmp_path):
+    path = tmp_path / ("a" * length + ".h5")
+    mf.save(mf.uniform(mf.Torus(1)), path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name] and len(mf.load(path)) > 0
+
+
+def test_the_matrix_of_a_bilinear_game_is_its_own():
+    A = np.eye(3)
+    game = mf.games.bilinear(A)
+    A[:] = 0.0
+    corner = mf.Measure(np.eye(3)[:1], None, mf.Sphere(2))
+    assert game.answers["ni"](corner, corner) == 2.0

@@ -237,7 +237,7 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
 
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
     """
-    A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None))
+    A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
 
     def ni(mu_x: Measure, mu_y: Measure) -> float:
         return float(np.linalg.norm(mu_x.integrate(mu_x.points) @ A) + np.linalg.norm(A @ mu_y.integrate(mu_y.points)))

@@ -154,7 +154,7 @@ def _axes(group: Any) -> None:
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
     target = target.resolve()  # what a link points to, so that the link stays
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{get_ident()}.partial")
+    partial = target.with_name(f".{_short(target.name)}.{os.getpid()}.{get_ident()}.partial")
     try:
         fill(partial)
         _flush(partial)
@@ -164,6 +164,11 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
         _flush(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """A file's name, or its digest where what stands around it would make it longer than systems allow (255 bytes)."""
+    return name if len(name.encode()) <= 200 else hashlib.sha256(name.encode()).hexdigest()
 
 
 def _flush(path: Path) -> None:
@@ -178,8 +183,9 @@ def _flush(path: Path) -> None:
 
 def sweep(target: Path) -> None:
     """Remove what writers of this file that were killed have left beside it."""
-    for left in target.parent.glob(f".{escape(target.name)}.*.partial"):
-        owner = left.name.removeprefix(f".{target.name}.").split(".")[0]
+    name = _short(target.name)
+    for left in target.parent.glob(f".{escape(name)}.*.partial"):
+        owner = left.name.removeprefix(f".{name}.").split(".")[0]
         if owner.isdigit() and not _alive(int(owner)):
             left.unlink(missing_ok=True)
 
