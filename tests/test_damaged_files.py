@@ -7,6 +7,7 @@ import io
 import os
 import re
 from pathlib import Path
+from threading import get_ident
 
 import h5py
 import numpy as np
@@ -125,3 +126,11 @@ def test_the_matrix_of_a_bilinear_game_is_its_own():
     A[:] = 0.0
     corner = mf.Measure(np.eye(3)[:1], None, mf.Sphere(2))
     assert game.answers["ni"](corner, corner) == 2.0
+
+
+def test_what_a_killed_writer_of_the_same_number_left_is_overwritten(tmp_path):
+    """Process numbers come back, in containers at once."""
+    left = tmp_path / f".run.h5.{os.getpid()}.{get_ident()}.partial"
+    left.write_bytes(b"half")
+    saved(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]

@@ -91,7 +91,7 @@ def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None)
     image = _image(plain, finished, job)
 
     def fill(partial: Path) -> None:
-        with partial.open("xb") as file:
+        with partial.open("wb") as file:
             file.write(image)
             file.write(seal(image))
             file.flush()
@@ -168,7 +168,7 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
 
 def _short(name: str) -> str:
     """A file's name, or its digest where what stands around it would make it longer than systems allow (255 bytes)."""
-    return name if len(name.encode()) <= 200 else hashlib.sha256(name.encode()).hexdigest()
+    return name if len(os.fsencode(name)) <= 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _flush(path: Path) -> None:
@@ -220,13 +220,13 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
 def _check_seal(file: Path) -> None:
     """ValueError unless the file ends with the digest of the bytes before it."""
     try:
-        with file.open("rb") as opened_file:
-            length = os.fstat(opened_file.fileno()).st_size - SEAL
-            begin = opened_file.read(len(SIGNATURE))
-            opened_file.seek(max(length, 0))
-            end = opened_file.read()
-            opened_file.seek(0)
-            digest = _digest(opened_file, length)
+        with file.open("rb") as stream:
+            length = os.fstat(stream.fileno()).st_size - SEAL
+            begin = stream.read(len(SIGNATURE))
+            stream.seek(max(length, 0))
+            end = stream.read()
+            stream.seek(0)
+            digest = _digest(stream, length)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     if begin != SIGNATURE:
@@ -240,10 +240,10 @@ def _check_seal(file: Path) -> None:
         raise ValueError(f"{file} is damaged: its bytes are not those that were written (their digest differs)")
 
 
-def _digest(opened_file: Any, length: int) -> bytes:
+def _digest(stream: Any, length: int) -> bytes:
     """SHA-256 of the first `length` bytes."""
     found = hashlib.sha256()
-    while length > 0 and (block := opened_file.read(min(length, 1 << 20))):
+    while length > 0 and (block := stream.read(min(length, 1 << 20))):
         found.update(block)
         length -= len(block)
     return found.digest()
