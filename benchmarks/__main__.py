@@ -16,7 +16,9 @@ import platform
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +27,20 @@ from typing import Any
 from benchmarks import generators, mean_field, particles, startup, transport
 from benchmarks.race import Raced, Row, peaks, race
 
-SHOWN = ("numpy", "scipy", "numba", "torch", "jax", "POT", "sdot", "diffrax", "shenfun", "dedalus", "FiPy", "py-pde")
+SHOWN = (
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "jax",
+    "POT",
+    "sdot",
+    "diffrax",
+    "shenfun",
+    "dedalus",
+    "FiPy",
+    "py-pde",
+)
 
 
 def versions() -> dict[str, str]:
@@ -72,7 +87,9 @@ def _setting(e: dict[str, Any]) -> str:
     """How a tuned contestant was run and what error that gave."""
     if "setting" not in e:
         return ""
-    said = ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in e["setting"].items())
+    said = ", ".join(
+        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in e["setting"].items()
+    )
     return f"error {e['error']:.1e}{'' if e['reached'] else ', NOT REACHED'}: {said}"
 
 
@@ -90,7 +107,9 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lines: list[tuple[str, dict[str, Any] | None]] = []  # (row, what runs beside ours; None: the row's title)
+    lines: list[
+        tuple[str, dict[str, Any] | None]
+    ] = []  # (row, what runs beside ours; None: the row's title)
     named = [e["row"] for e in entries]
     for e in entries:
         if named.count(e["row"]) > 1:
@@ -116,7 +135,15 @@ def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
     for i, (row, e) in enumerate(lines):
         if e is None:
             ax.axhspan(i - 0.5, i + 0.5, color="0.92", lw=0)
-            ax.text(0.01, i, row, transform=ax.get_yaxis_transform(), fontsize=7.5, fontweight="bold", va="center")
+            ax.text(
+                0.01,
+                i,
+                row,
+                transform=ax.get_yaxis_transform(),
+                fontsize=7.5,
+                fontweight="bold",
+                va="center",
+            )
             continue
         reached = e.get("reached", True)
         colour = "C2" if e["contestant"].startswith("meanfield") else "C0" if reached else "C3"
@@ -132,7 +159,9 @@ def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
         )
         if e["target"] is not None:
             ax.plot(e["target"], i, "|", color="k", ms=9, mew=1.5)
-    ax.set_yticks(range(len(lines)), ["" if e is None else e["contestant"] for _, e in lines], fontsize=7)
+    ax.set_yticks(
+        range(len(lines)), ["" if e is None else e["contestant"] for _, e in lines], fontsize=7
+    )
     ax.set_ylim(len(lines) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.axvline(1, color="0.6", lw=0.8)
@@ -143,14 +172,26 @@ def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
 
 def rows(words: list[str] | None, apart: bool) -> list[Row]:
     """All rows, or those whose name holds one of the words; without the mean field where it is left out."""
-    found = [*particles.rows(), *generators.rows(), *transport.rows(), *(() if apart else mean_field.rows())]
+    found = [
+        *particles.rows(),
+        *generators.rows(),
+        *transport.rows(),
+        *(() if apart else mean_field.rows()),
+    ]
     return [r for r in found if words is None or any(w in r.name for w in words)]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--rows", nargs="*", default=None, help="only rows whose name holds one of these; no start-up")
+    parser.add_argument(
+        "--rows",
+        nargs="*",
+        default=None,
+        help="only rows whose name holds one of these; no start-up",
+    )
     parser.add_argument("--no-densities", action="store_true", help="without solvers of (7)")
     parser.add_argument("--no-startup", action="store_true", help="without start-up times")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
@@ -159,10 +200,18 @@ def main(arguments: list[str] | None = None) -> None:
     print(
         f"one thread: dgemm {peak['dgemm'] / 1e9:.1f} Gflop/s, stream {peak['stream'] / 1e9:.1f} GB/s; {versions()}\n"
     )
-    print("| row | contestant | time | ratio (quartiles) | target | of the peak, or error and setting | first call s |")
+    print(
+        "| row | contestant | time | ratio (quartiles) | target | of the peak, or error and setting | first call s |"
+    )
     print("|---|---|---|---|---|---|---|")
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    content: dict[str, Any] = {"machine": machine, "peaks": peak, "versions": versions(), "rows": [], "starts": []}
+    content: dict[str, Any] = {
+        "machine": machine,
+        "peaks": peak,
+        "versions": versions(),
+        "rows": [],
+        "starts": [],
+    }
     options.out.mkdir(parents=True, exist_ok=True)
 
     def keep() -> None:

@@ -142,7 +142,8 @@ DEDALUS = {
     ),
 }  # fmt: skip
 FIPY = _steps(
-    (1e-4, "ExponentialConvectionTerm", (208,), (170, 180)), (1e-6, "ExponentialConvectionTerm", (2048,), (1800,))
+    (1e-4, "ExponentialConvectionTerm", (208,), (170, 180)),
+    (1e-6, "ExponentialConvectionTerm", (2048,), (1800,)),
 )
 
 CONTESTANTS: dict[str, tuple[Contestant, ...]] = {
@@ -169,7 +170,9 @@ CONTESTANTS: dict[str, tuple[Contestant, ...]] = {
     ),
     "sphere": (
         Contestant("meanfield", _engine(Harmonics), DEGREES, "gauss"),
-        Contestant("meanfield, from a state at 0", _engine(Harmonics, whole=False), DEGREES, "gauss"),
+        Contestant(
+            "meanfield, from a state at 0", _engine(Harmonics, whole=False), DEGREES, "gauss"
+        ),
         Contestant("meanfield, degrees adapted", _engine(Harmonics), FREE, "gauss"),
         Contestant("Dedalus", by_dedalus.prepare, DEDALUS["sphere"], "gauss"),
     ),

@@ -24,7 +24,9 @@ def jumps(grid: Mesh) -> Array:
     i, j = grid.pairs.T
     z = 10.0 * (V[j] - V[i])
     weight = np.where(np.abs(z) < 1e-8, 1.0, z / np.expm1(np.where(z == 0, 1.0, z)))
-    jump = grid.transmissibilities * np.stack([weight / grid.volumes[i], (weight + z) / grid.volumes[j]])
+    jump = grid.transmissibilities * np.stack(
+        [weight / grid.volumes[i], (weight + z) / grid.volumes[j]]
+    )
     leaving = np.bincount(np.concatenate([i, j]), jump.ravel(), len(grid))
     return jump * (PRODUCTS / leaving.max())
 
@@ -32,7 +34,9 @@ def jumps(grid: Mesh) -> Array:
 def matrix(grid: Mesh, jump: Array) -> Any:
     """The generator A: dm/dt = A m."""
     i, j = grid.pairs.T
-    rates = csr_array((np.concatenate([jump[0], jump[1]]), (np.concatenate([j, i]), np.concatenate([i, j]))))
+    rates = csr_array(
+        (np.concatenate([jump[0], jump[1]]), (np.concatenate([j, i]), np.concatenate([i, j])))
+    )
     return csr_array(rates - diags_array(rates.sum(axis=0)))
 
 
@@ -73,7 +77,9 @@ def _row(name: str, grid: Mesh, width: int) -> Row:
     # A product reads a rate per face of a cell (and its neighbour's number of four bytes where there is no grid),
     # what stays and the old state, and writes the new one; the weighted sum reads and writes once more.
     size = 8.0 * (width + 3 + 3) + (0 if grid.shape else 4.0 * width)
-    return Row(name, "product", count, ready, None, "scipy CSR products", bytes=count * size * len(grid))
+    return Row(
+        name, "product", count, ready, None, "scipy CSR products", bytes=count * size * len(grid)
+    )
 
 
 def rows() -> Iterator[Row]:

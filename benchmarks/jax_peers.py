@@ -24,11 +24,20 @@ def sphere_step(game: LowRank, kind: str, n: int, reacts: bool, times: int) -> C
     jnp, d = jax.numpy, game.X.ambient
     A0, A2 = (jnp.asarray(b.S) for b in game.bases)  # type: ignore[attr-defined]
     C = jnp.asarray(game.C)
-    A1, A3, a0, a1 = C[1 : d + 1, 1 : d + 1], C[d + 1 : -1, 1 : d + 1], C[1 : d + 1, 0], C[0, 1 : d + 1]
+    A1, A3, a0, a1 = (
+        C[1 : d + 1, 1 : d + 1],
+        C[d + 1 : -1, 1 : d + 1],
+        C[1 : d + 1, 0],
+        C[0, 1 : d + 1],
+    )
 
     def loss(x: Any, y: Any, u: Any, v: Any) -> tuple[Any, Any]:
         facing = x @ A1 + (x**2) @ A3 if kind == "a" else x @ A1
-        L = (((x @ A0) * x).sum(1) + x @ a0)[:, None] + facing @ y.T + (((y @ A2) * y).sum(1) + y @ a1)[None, :]
+        L = (
+            (((x @ A0) * x).sum(1) + x @ a0)[:, None]
+            + facing @ y.T
+            + (((y @ A2) * y).sum(1) + y @ a1)[None, :]
+        )
         return u @ L @ v, (L @ v, -(u @ L))
 
     def step(_: Any, held: Any) -> Any:
@@ -36,7 +45,10 @@ def sphere_step(game: LowRank, kind: str, n: int, reacts: bool, times: int) -> C
         u, v = (jnp.exp(log) for log in logs)
         (gx, gy), costs = jax.grad(loss, (0, 1), has_aux=True)(x, y, u, v)
         moved, fresh = [], []
-        for z, g, weight, log, cost in ((x, gx, u, logs[0], costs[0]), (y, -gy, v, logs[1], costs[1])):
+        for z, g, weight, log, cost in (
+            (x, gx, u, logs[0], costs[0]),
+            (y, -gy, v, logs[1], costs[1]),
+        ):
             w = -STEP * g / weight[:, None]
             if reacts:
                 log = log - STEP * cost
@@ -67,7 +79,10 @@ def circle_pairs(n: int) -> Callable[[], None]:
     x, y = (jnp.asarray(v) for v in np.random.default_rng(0).uniform(0, 6.283, (2, n)))
 
     def total(x: Any, y: Any) -> Any:
-        L = jnp.exp(jnp.cos(x[:, None] - y[None, :])) + 0.3 * jnp.sin(2 * x)[:, None] * jnp.cos(y)[None, :]
+        L = (
+            jnp.exp(jnp.cos(x[:, None] - y[None, :]))
+            + 0.3 * jnp.sin(2 * x)[:, None] * jnp.cos(y)[None, :]
+        )
         return L.sum(), (L.sum(1), L.sum(0))
 
     run = jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))

@@ -45,7 +45,12 @@ class Tuned:
 
     @property
     def about(self) -> dict[str, Any]:
-        return {"setting": self.setting, "error": self.error, "reached": self.reached, "first_s": self.compiled}
+        return {
+            "setting": self.setting,
+            "error": self.error,
+            "reached": self.reached,
+            "first_s": self.compiled,
+        }
 
 
 def _clock(run: Run) -> tuple[float, Any]:
@@ -71,7 +76,9 @@ def tune(contestant: Contestant, problem: Problem, target: float) -> Tuned:
     best: Tuned | None = None
     compiled = 0.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnderResolved)  # candidates that are too coarse are part of the search
+        warnings.simplefilter(
+            "ignore", UnderResolved
+        )  # candidates that are too coarse are part of the search
         for setting in contestant.candidates(problem, target):
             now = _tried(contestant, problem, target, setting)
             compiled = max(compiled, now.compiled)
@@ -108,4 +115,8 @@ def rows() -> Iterator[Row]:
 
 def gaps(entries: list[dict[str, Any]]) -> dict[str, float]:
     """How far the reference of each problem that was raced is from a coarser one, in L1."""
-    return {name: reference(name)[1] for name in NAMES if any(e["row"].startswith(_title(name)) for e in entries)}
+    return {
+        name: reference(name)[1]
+        for name in NAMES
+        if any(e["row"].startswith(_title(name)) for e in entries)
+    }

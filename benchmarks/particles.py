@@ -28,7 +28,9 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
     def ready() -> Work:
         moving: Any = frame(game, flow).game
         states = tuple(place(moving, Start(), (n, n), "iid", 0, 0))
-        players: Any = tuple(player(moving, p, r, STEP, 0, 0, 1) for p, r in enumerate(flow.players))
+        players: Any = tuple(
+            player(moving, p, r, STEP, 0, 0, 1) for p, r in enumerate(flow.players)
+        )
         at = count(0, per_call)
         if spheres.quadratic(moving):
             return lambda: spheres.run(players, states, next(at), per_call)
@@ -72,16 +74,23 @@ def _normals() -> Row:
         return lambda: rng.standard_normal(out=out)
 
     ours: Work = lambda: noise.fill(out, 0, next(ticks), 0, 0, np.uint64(1), 1)  # noqa: E731
-    return Row("normals, 1e5", "normal", 1e5, {"meanfield": lambda: ours, "numpy": generator}, 6.0, "numpy")
+    return Row(
+        "normals, 1e5", "normal", 1e5, {"meanfield": lambda: ours, "numpy": generator}, 6.0, "numpy"
+    )
 
 
 def _polynomials() -> Iterator[Row]:
-    for reacts, flow, short in ((False, Langevin(10.0), "L-DA"), (True, WassersteinFisherRao(1.0, 1.0), "WFR-DA")):
+    for reacts, flow, short in (
+        (False, Langevin(10.0), "L-DA"),
+        (True, WassersteinFisherRao(1.0, 1.0), "WFR-DA"),
+    ):
         for kind in "ab":
             for n in (100, 1000):
                 game = polynomial(kind, 50)
                 target = (
-                    100.0 if n == 1000 else {"L-DA": (35.0, 80.0), "WFR-DA": (45.0, 100.0)}[short]["ab".index(kind)]
+                    100.0
+                    if n == 1000
+                    else {"L-DA": (35.0, 80.0), "WFR-DA": (45.0, 100.0)}[short]["ab".index(kind)]
                 )
                 times = 200 if n == 100 else 10  # steps a call: runs are longer still
                 step = partial(torch_peers.sphere_step, game, kind, n, reacts)
@@ -142,7 +151,9 @@ def _pairs() -> Row:
         "JAX": lambda: jax_peers.circle_pairs(n),
         "numpy": plain,
     }
-    return Row("pair loss on the circle, n=4000", "pair", float(n * n), ready, 80.0, "PyTorch autograd")
+    return Row(
+        "pair loss on the circle, n=4000", "pair", float(n * n), ready, 80.0, "PyTorch autograd"
+    )
 
 
 def _trigonometric() -> Iterator[Row]:

@@ -92,7 +92,9 @@ class SphereProblem:
 
     @property
     def densities(self) -> tuple[Law, Law]:
-        return (lambda x: (1 + 0.5 * x[:, 2]) / (4 * np.pi)), (lambda y: (1 + 0.5 * y[:, 0]) / (4 * np.pi))
+        return (lambda x: (1 + 0.5 * x[:, 2]) / (4 * np.pi)), (
+            lambda y: (1 + 0.5 * y[:, 0]) / (4 * np.pi)
+        )
 
     @property
     def start(self) -> Start:

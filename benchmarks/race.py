@@ -55,7 +55,11 @@ class Raced:
     @property
     def against(self) -> str:
         """The contestant that the target is about."""
-        others = [n for n in self.seconds if not n.startswith("meanfield") and self.about[n].get("reached", True)]
+        others = [
+            n
+            for n in self.seconds
+            if not n.startswith("meanfield") and self.about[n].get("reached", True)
+        ]
         fastest = min(others, key=lambda n: float(np.median(self.seconds[n])), default="")
         return self.row.against or fastest
 

@@ -16,7 +16,11 @@ from meanfield.density.galerkin import Galerkin
 from meanfield.density.harmonics import Harmonics
 from meanfield.flows import Langevin
 
-RESOLVED = {"circle": (192, 176), "torus": (112, 96), "sphere": (40, 36)}  # modes per axis, degrees; and fewer
+RESOLVED = {
+    "circle": (192, 176),
+    "torus": (112, 96),
+    "sphere": (40, 36),
+}  # modes per axis, degrees; and fewer
 STEPS = {"circle": 1 / 1024, "torus": 1 / 1024, "sphere": 1 / 512}  # and twice that with fewer
 
 
@@ -29,8 +33,15 @@ def reference(name: str) -> tuple[Galerkin | Harmonics, float]:
     for cells, step in zip(RESOLVED[name], (STEPS[name], 2 * STEPS[name]), strict=True):
         runs.append(engine(problem.game, Langevin(BETA), laws, (cells, cells), step))
         runs[-1].advance(TIME)
-    size, where = (64**problem.manifold.d, "nodes") if isinstance(problem, TorusProblem) else (2 * 48**2, "gauss")
-    gap = [np.abs(np.subtract(*(values(run, problem, p, size, where) for run in runs))) for p in range(2)]
+    size, where = (
+        (64**problem.manifold.d, "nodes")
+        if isinstance(problem, TorusProblem)
+        else (2 * 48**2, "gauss")
+    )
+    gap = [
+        np.abs(np.subtract(*(values(run, problem, p, size, where) for run in runs)))
+        for p in range(2)
+    ]
     return runs[0], max(float(g @ weights(problem, size, where)) for g in gap)
 
 

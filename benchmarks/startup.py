@@ -26,13 +26,13 @@ CIRCLE = "mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.
 
 
 def _particles(game: str) -> str:
-    return (
-        f"{OURS}mf.simulate({game}, mf.Langevin(beta=25.0), mf.Start(), time=0.01, step=1e-3, particles=100, seed=0)\n"
-    )
+    return f"{OURS}mf.simulate({game}, mf.Langevin(beta=25.0), mf.Start(), time=0.01, step=1e-3, particles=100, seed=0)\n"
 
 
 _LOSS = "exp(cos(x[:, None] - y[None, :])) + 0.3 * sin(2 * x)[:, None] * cos(y)[None, :]"
-_TORCH_LOSS = _LOSS.replace("exp", "torch.exp").replace("cos", "torch.cos").replace("sin", "torch.sin")
+_TORCH_LOSS = (
+    _LOSS.replace("exp", "torch.exp").replace("cos", "torch.cos").replace("sin", "torch.sin")
+)
 _JAX_LOSS = _TORCH_LOSS.replace("torch.", "jnp.")
 _TORCH = (
     "import torch\ntorch.set_num_threads(1)\nx, y = (torch.rand(100, requires_grad=True) for _ in range(2))\n"
@@ -49,12 +49,24 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("oscillator, particles", "meanfield", _particles("mf.games.oscillator(coupling=3.0)")),
     ("l_a in dimension 50, particles", "meanfield", _particles("mf.games.polynomial('a', 50)")),
     ("a formula on the circle, particles", "meanfield", _particles(FORMULA)),
-    ("(7) on the circle", "meanfield", f"{OURS}mf.solve({CIRCLE}, mf.Langevin(beta=10.0), mf.Start(), time=1.0)\n"),
+    (
+        "(7) on the circle",
+        "meanfield",
+        f"{OURS}mf.solve({CIRCLE}, mf.Langevin(beta=10.0), mf.Start(), time=1.0)\n",
+    ),
     ("import torch", "torch", "import torch\n"),
     ("the formula, autograd", "torch", f"{_TORCH}torch.autograd.grad(loss(x, y), (x, y))\n"),
-    ("the formula, torch.compile", "torch", f"{_TORCH}torch.autograd.grad(torch.compile(loss)(x, y), (x, y))\n"),
+    (
+        "the formula, torch.compile",
+        "torch",
+        f"{_TORCH}torch.autograd.grad(torch.compile(loss)(x, y), (x, y))\n",
+    ),
     ("import jax", "jax", "import jax\n"),
-    ("the formula, jitted", "jax", f"{_JAX}jax.block_until_ready(jax.jit(jax.grad(loss, (0, 1)))(x, y))\n"),
+    (
+        "the formula, jitted",
+        "jax",
+        f"{_JAX}jax.block_until_ready(jax.jit(jax.grad(loss, (0, 1)))(x, y))\n",
+    ),
 )
 
 
@@ -106,5 +118,8 @@ def table() -> list[dict[str, Any]]:
         except RuntimeError as error:
             print(f"left out: {name}, {package}: {error}")
             continue
-        print(f"| {name} | {package} | {found[-1]['cold_s']:.2f} | {found[-1]['warm_s']:.2f} |", flush=True)
+        print(
+            f"| {name} | {package} | {found[-1]['cold_s']:.2f} | {found[-1]['warm_s']:.2f} |",
+            flush=True,
+        )
     return found

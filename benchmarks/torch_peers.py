@@ -32,7 +32,12 @@ def polynomial_loss(game: LowRank, kind: str) -> Callable[[Any, Any], Any]:
     d = game.X.ambient
     C = torch.tensor(game.C)
     A0, A2 = (torch.tensor(b.S) for b in game.bases)  # type: ignore[attr-defined]
-    A1, A3, a0, a1 = C[1 : d + 1, 1 : d + 1], C[d + 1 : -1, 1 : d + 1], C[1 : d + 1, 0], C[0, 1 : d + 1]
+    A1, A3, a0, a1 = (
+        C[1 : d + 1, 1 : d + 1],
+        C[d + 1 : -1, 1 : d + 1],
+        C[1 : d + 1, 0],
+        C[0, 1 : d + 1],
+    )
 
     def loss(x: Any, y: Any) -> Any:
         own = ((x @ A0) * x).sum(1) + x @ a0
@@ -49,7 +54,12 @@ def moments_loss(game: LowRank, kind: str) -> Loss:
     d = game.X.ambient
     C = torch.tensor(game.C)
     A0, A2 = (torch.tensor(b.S) for b in game.bases)  # type: ignore[attr-defined]
-    A1, A3, a0, a1 = C[1 : d + 1, 1 : d + 1], C[d + 1 : -1, 1 : d + 1], C[1 : d + 1, 0], C[0, 1 : d + 1]
+    A1, A3, a0, a1 = (
+        C[1 : d + 1, 1 : d + 1],
+        C[d + 1 : -1, 1 : d + 1],
+        C[1 : d + 1, 0],
+        C[0, 1 : d + 1],
+    )
 
     def loss(x: Any, y: Any, u: Any, v: Any) -> tuple[Any, Costs]:
         if u is None:
@@ -59,12 +69,17 @@ def moments_loss(game: LowRank, kind: str) -> Loss:
         pull = A1 @ mean
         across = x @ pull + ((x**2) @ (A3 @ mean) if kind == "a" else 0.0)
         back = (u @ x) @ A1 + ((u @ x**2) @ A3 if kind == "a" else 0.0)
-        return u @ (own + across) + v @ facing, lambda: (own + across + v @ facing, -(facing + y @ back + u @ own))
+        return u @ (own + across) + v @ facing, lambda: (
+            own + across + v @ facing,
+            -(facing + y @ back + u @ own),
+        )
 
     return loss
 
 
-def sphere_step(game: LowRank, kind: str, n: int, reacts: bool, moments: bool = False) -> Callable[[], None]:
+def sphere_step(
+    game: LowRank, kind: str, n: int, reacts: bool, moments: bool = False
+) -> Callable[[], None]:
     """A step of Algorithm 1 (with noise) or 2 (with weights) on spheres."""
     torch = _torch()
     loss = moments_loss(game, kind) if moments else of_pairs(polynomial_loss(game, kind))
@@ -111,7 +126,10 @@ def circle_pairs(n: int, compiled: bool) -> Callable[[], None]:
     x, y = (torch.rand(n) * 6.283 for _ in range(2))
 
     def loss(x: Any, y: Any) -> Any:
-        return torch.exp(torch.cos(x[:, None] - y[None, :])) + 0.3 * torch.sin(2 * x)[:, None] * torch.cos(y)[None, :]
+        return (
+            torch.exp(torch.cos(x[:, None] - y[None, :]))
+            + 0.3 * torch.sin(2 * x)[:, None] * torch.cos(y)[None, :]
+        )
 
     def total(x: Any, y: Any) -> Any:
         L = loss(x, y)
@@ -136,10 +154,14 @@ def trigonometric_step(modes: int, n: int) -> Callable[[], None]:
     def step() -> None:
         x, y = (s.detach().requires_grad_(True) for s in state)
         px, py = x[:, None] * k, y[:, None] * k
-        L = ((px.cos().mean(0) * py.cos().mean(0) + px.sin().mean(0) * py.sin().mean(0)) / k**2).sum()
+        L = (
+            (px.cos().mean(0) * py.cos().mean(0) + px.sin().mean(0) * py.sin().mean(0)) / k**2
+        ).sum()
         gx, gy = torch.autograd.grad(L, (x, y))
         with torch.no_grad():
             for p, (z, g) in enumerate(((x, gx), (y, -gy))):
-                state[p] = (z - STEP * n * g + (2 * STEP / BETA) ** 0.5 * torch.randn_like(z)) % 6.283185307179586
+                state[p] = (
+                    z - STEP * n * g + (2 * STEP / BETA) ** 0.5 * torch.randn_like(z)
+                ) % 6.283185307179586
 
     return step

@@ -33,7 +33,14 @@ def _circle(n: int, target: float) -> Row:
         u, v = _atoms(n)
         return lambda: ot.binary_search_circle(u, v, p=2)
 
-    return Row(f"W2 on the circle, n={n:g}", "distance", 1.0, {"meanfield": ours, "POT": pot}, target, "POT")
+    return Row(
+        f"W2 on the circle, n={n:g}",
+        "distance",
+        1.0,
+        {"meanfield": ours, "POT": pot},
+        target,
+        "POT",
+    )
 
 
 def _torus(n: int, cells: int = 64) -> Row:
@@ -43,14 +50,19 @@ def _torus(n: int, cells: int = 64) -> Row:
     points = np.random.default_rng(n).random((n, 2))
 
     def ours() -> Work:
-        atoms, density = Measure(points, None, Torus(2, period=1.0)), density_on(masses, grid, "masses")
+        atoms, density = (
+            Measure(points, None, Torus(2, period=1.0)),
+            density_on(masses, grid, "masses"),
+        )
         return lambda: w2_squared(atoms, density)
 
     def sdots() -> Work:
         from sdot import Image, Iterative, OtProblem, SumOfDiracs
 
         half = -0.5 / cells  # the first node is the centre of the first cell
-        image = Image(masses.reshape(cells, cells) * cells**2, origin=[half, half], frame=[1.0, 1.0])
+        image = Image(
+            masses.reshape(cells, cells) * cells**2, origin=[half, half], frame=[1.0, 1.0]
+        )
 
         def solve() -> float:
             problem = OtProblem(SumOfDiracs(points), image, periodicity=True)
@@ -59,7 +71,14 @@ def _torus(n: int, cells: int = 64) -> Row:
         assert abs(solve() / ours()() - 1) < 1e-8
         return solve
 
-    return Row(f"W2 on T^2, 64 x 64 cells, n={n:g}", "distance", 1.0, {"meanfield": ours, "sdot": sdots}, None, "sdot")
+    return Row(
+        f"W2 on T^2, 64 x 64 cells, n={n:g}",
+        "distance",
+        1.0,
+        {"meanfield": ours, "sdot": sdots},
+        None,
+        "sdot",
+    )
 
 
 def _nikaido(kind: str) -> Row:

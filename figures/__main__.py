@@ -16,15 +16,25 @@ FIGURES = ("figure1", "oscillator", "second_game")
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every figure was made, 1 when one failed (the others are still made)."""
-    parser = argparse.ArgumentParser(prog="python -m figures", description="Compute and draw the figures.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(FIGURES)}")
-    parser.add_argument("--quick", action="store_true", help="fewer replicas: minutes, with wider error bars")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to (default: results)")
+    parser = argparse.ArgumentParser(
+        prog="python -m figures", description="Compute and draw the figures."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(FIGURES)}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer replicas: minutes, with wider error bars"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), help="folder to write to (default: results)"
+    )
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(FIGURES))
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
-    failed = [name for name in options.names or FIGURES if not make(name, options.quick, options.out)]
+    failed = [
+        name for name in options.names or FIGURES if not make(name, options.quick, options.out)
+    ]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -42,7 +52,10 @@ def make(name: str, quick: bool, out: Path) -> bool:
     except Exception:
         traceback.print_exc()
         return False
-    print(f"{name}: {path} ({computed:.1f} s), {picture} ({perf_counter() - clock - computed:.1f} s)", flush=True)
+    print(
+        f"{name}: {path} ({computed:.1f} s), {picture} ({perf_counter() - clock - computed:.1f} s)",
+        flush=True,
+    )
     return True
 
 

@@ -76,7 +76,14 @@ def final(run: mf.Trajectory) -> tuple[mf.Measure, mf.Measure]:
 
 
 def finals(
-    s: dict[str, Any], kind: str, d: int, seed: int, method: str, n: int, beta: float | None = None, **given: Any
+    s: dict[str, Any],
+    kind: str,
+    d: int,
+    seed: int,
+    method: str,
+    n: int,
+    beta: float | None = None,
+    **given: Any,
 ) -> Iterator[tuple[mf.Measure, mf.Measure]]:
     """The results of all replicas on one game."""
     game = mf.games.polynomial(kind, dim=d, seed=seed)
@@ -92,7 +99,9 @@ def by_dimension(s: dict[str, Any]) -> Array:
     shape = (len(KINDS), len(METHODS), len(s["sizes"]), len(s["dims"]))
     found = np.empty((*shape, s["games"] * s["replicas"]))
     for where in np.ndindex(*shape):
-        kind, method, n, d = (part[i] for part, i in zip((KINDS, METHODS, s["sizes"], s["dims"]), where, strict=True))
+        kind, method, n, d = (
+            part[i] for part, i in zip((KINDS, METHODS, s["sizes"], s["dims"]), where, strict=True)
+        )
         found[where] = sampled(s, kind, d, method, n)
     return found
 
@@ -114,7 +123,10 @@ def estimates(s: dict[str, Any]) -> Array:
         kind, method, d = KINDS[where[0]], METHODS[where[1]], s["dims"][where[2]]
         error = mf.NikaidoIsoda(mf.games.polynomial(kind, dim=d, seed=where[3]))
         pair = next(iter(finals({**s, "replicas": 1}, kind, d, where[3], method, s["sizes"][0])))
-        found[where] = error(*pair).value, error.estimate(*pair, runs=s["runs"], steps=s["run_steps"]).value
+        found[where] = (
+            error(*pair).value,
+            error.estimate(*pair, runs=s["runs"], steps=s["run_steps"]).value,
+        )
     return found
 
 
@@ -130,7 +142,9 @@ def values(s: dict[str, Any]) -> Array:
 def errors_at(s: dict[str, Any], **given: Any) -> Array:
     """(kinds, methods, games x replicas) at one dimension with another step or temperature."""
     d, n = s["one_dim"], s["sizes"][0]
-    return np.array([[sampled(s, kind, d, method, n, **given) for method in METHODS] for kind in KINDS])
+    return np.array(
+        [[sampled(s, kind, d, method, n, **given) for method in METHODS] for kind in KINDS]
+    )
 
 
 def in_time(s: dict[str, Any]) -> dict[str, Array]:
@@ -146,7 +160,9 @@ def in_time(s: dict[str, Any]) -> dict[str, Array]:
             save_every=s["long"] / saves, diagnostics={"ni": error}, progress=False,
         )  # fmt: skip
         found[c, i, j, 1, :, seed] = run.diagnostics["ni"][1:]
-        means = [run.average("weights", k) if run.flow.reacts else run[k] for k in range(1, saves + 1)]
+        means = [
+            run.average("weights", k) if run.flow.reacts else run[k] for k in range(1, saves + 1)
+        ]
         found[c, i, j, 0, :, seed] = [error(*pair).value for pair in means]
     return {"times": times, "time_dims": np.array(s["time_dims"]), "in_time": found}
 
@@ -188,7 +204,9 @@ def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
         for i, (line, mark, shift) in enumerate((("-", "o", 0.97), ("--", "s", 1.03))):
             mean, low, high = spread(held["by_dimension"][k, m, i])
             bars = np.stack([mean - low, high - mean])
-            ax.errorbar(dims * shift, mean, bars, fmt=mark, ls=line, color=color, ms=3.5, capsize=2, lw=1.4)
+            ax.errorbar(
+                dims * shift, mean, bars, fmt=mark, ls=line, color=color, ms=3.5, capsize=2, lw=1.4
+            )
         for game in held["estimates"][k, m].transpose(1, 0, 2):
             ax.plot(dims, np.maximum(game[:, 0], LEAST), color=color, lw=0.6, alpha=0.8)
             ax.plot(dims, np.maximum(game[:, 1], LEAST), color="black", lw=0.6, zorder=3)
@@ -201,7 +219,9 @@ def handles(sizes: Array) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=c, lw=2) for c in COLORS]
-    lines += [Line2D([], [], color="grey", ls=ls, marker=m, ms=3.5) for ls, m in (("-", "o"), ("--", "s"))]
+    lines += [
+        Line2D([], [], color="grey", ls=ls, marker=m, ms=3.5) for ls, m in (("-", "o"), ("--", "s"))
+    ]
     names = [*METHODS, *[f"$n = {n}$" for n in sizes], "2000 gradient runs, one game"]
     return [*lines, Line2D([], [], color="black", lw=0.6)], names
 

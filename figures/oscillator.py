@@ -43,8 +43,13 @@ def settings(quick: bool) -> dict[str, Any]:
 
 def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
     game, flow = mf.games.oscillator(coupling=3.0), mf.Langevin(beta=s["beta"])
-    start = mf.Start(x=mf.concentrated(s["centres"][0], s["width"]), y=mf.concentrated(s["centres"][1], s["width"]))
-    field = mf.solve(game, flow, start, time=s["time"], cells=s["cells"], save_every=s["save_every"])
+    start = mf.Start(
+        x=mf.concentrated(s["centres"][0], s["width"]),
+        y=mf.concentrated(s["centres"][1], s["width"]),
+    )
+    field = mf.solve(
+        game, flow, start, time=s["time"], cells=s["cells"], save_every=s["save_every"]
+    )
     swarm = mf.simulate(
         game, flow, start, time=s["time"], step=s["step"], scheme="strang",
         particles=s["particles"], seed=s["seed"], save_every=s["save_every"],
@@ -117,7 +122,12 @@ def draw_orbit(ax: Any, held: dict[str, np.ndarray]) -> None:
     ax.plot(*held["swarm_orbit"].T, ".", color=ORANGE, ms=4, mew=0, label="particles")
     ax.plot(*held["field_orbit"][0], "o", color=BLUE, ms=4)
     ax.plot(*held["gibbs"], "*", color="black", ms=9, label="Gibbs point (9)")
-    ax.set(xlabel=r"$\mathbb{E}\,\sin x$", ylabel=r"$\mathbb{E}\,\sin y$", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+    ax.set(
+        xlabel=r"$\mathbb{E}\,\sin x$",
+        ylabel=r"$\mathbb{E}\,\sin y$",
+        xlim=(-1.1, 1.1),
+        ylim=(-1.1, 1.1),
+    )
     ax.set_aspect("equal")
     ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2, markerscale=1)
     ax.set_title("the orbit: a limit cycle")

@@ -18,7 +18,10 @@ from meanfield.plotting.style import new_figure, styled
 
 FLOWS = {
     "langevin": (mf.Langevin(beta=10.0), r"Langevin, $\beta = 10$"),
-    "wfr": (mf.WassersteinFisherRao(gamma=1.0, alpha=1.0), r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$"),
+    "wfr": (
+        mf.WassersteinFisherRao(gamma=1.0, alpha=1.0),
+        r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$",
+    ),
 }
 
 
@@ -57,6 +60,8 @@ def draw(path: Path) -> Path:
         for part, (name, (_, title)) in zip(parts, FLOWS.items(), strict=True):
             part.suptitle(title, fontsize=10)
             comparison = unpack(held, name)
-            for ax, panel in zip(part.subplots(1, 3), (draw_distances, draw_rate, draw_errors), strict=True):
+            for ax, panel in zip(
+                part.subplots(1, 3), (draw_distances, draw_rate, draw_errors), strict=True
+            ):
                 panel(ax, comparison)
     return save_png(figure, path)

@@ -12,10 +12,21 @@ import numpy as np
 
 from validation.store import held, keep, key
 
-CURVES = ("times", "w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high", "field_ni")
+CURVES = (
+    "times",
+    "w2_squared",
+    "w2_squared_low",
+    "w2_squared_high",
+    "ni",
+    "ni_low",
+    "ni_high",
+    "field_ni",
+)
 
 
-def stored(path: Path, settings: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]) -> Path:
+def stored(
+    path: Path, settings: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]
+) -> Path:
     """`path`, computed unless it holds the data of these very settings. Appears whole or not at all."""
     made_with = key(settings)
     if held(path, made_with) is None:
@@ -50,7 +61,10 @@ def unpack(data: Mapping[str, np.ndarray], prefix: str) -> SimpleNamespace:
     c = SimpleNamespace(**{name: data[f"{prefix}_{name}"] for name in CURVES})
     c.particles = tuple(int(n) for n in data[f"{prefix}_particles"])
     c.sup = [interval(row) for row in data[f"{prefix}_sup"]]
-    c.exponent, c.step_bias = interval(data[f"{prefix}_exponent"]), interval(data[f"{prefix}_step_bias"])
+    c.exponent, c.step_bias = (
+        interval(data[f"{prefix}_exponent"]),
+        interval(data[f"{prefix}_step_bias"]),
+    )
     return c
 
 

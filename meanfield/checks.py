@@ -38,9 +38,13 @@ def reals(value: Any) -> NDArray[Any]:
     arrays, whose mask it would drop.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("it is a masked array; give the entries that count, such as value.compressed()")
+        raise TypeError(
+            "it is a masked array; give the entries that count, such as value.compressed()"
+        )
     array = np.asarray(value)
-    if array.dtype.kind == "O" and any(isinstance(v, (str, bytes, bool, type(None))) for v in array.flat):
+    if array.dtype.kind == "O" and any(
+        isinstance(v, (str, bytes, bool, type(None))) for v in array.flat
+    ):
         raise TypeError("it holds text, truth values or None")
     if array.dtype.kind not in "iufO":
         raise TypeError(f"it holds {array.dtype.name} entries")
@@ -64,7 +68,9 @@ def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None
     try:
         array = np.asarray(reals(value), dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"{name} must be an array of real numbers, got {type(value).__name__}: {error}") from None
+        raise TypeError(
+            f"{name} must be an array of real numbers, got {type(value).__name__}: {error}"
+        ) from None
     if shape is not None:
         fits = array.ndim == len(shape) and all(
             want is None or have == want for have, want in zip(array.shape, shape, strict=True)
@@ -89,7 +95,9 @@ def real(name: str, value: Any, low: float | None = None, *, strict: bool = Fals
     if not np.isfinite(number):
         raise ValueError(f"{name} must be finite, got {number}")
     if low is not None and (number < low or (strict and number == low)):
-        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {number:g}")
+        raise ValueError(
+            f"{name} must be {'above' if strict else 'at least'} {low:g}, got {number:g}"
+        )
     return number
 
 

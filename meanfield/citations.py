@@ -18,7 +18,9 @@ _CF4 = [
     "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
     "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
 ]
-_STRANG = ["G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."]
+_STRANG = [
+    "G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."
+]
 _WANG_CHIZAT = [
     "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
     "continuous games. arXiv:2211.01280, 2022."
@@ -106,9 +108,15 @@ def methods(result: Any) -> list[str]:
 def _of_flow(flow: Any) -> list[str]:
     """What a flow takes from later work."""
     memory = getattr(flow, "memory", None)
-    found = [] if memory is None else ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    found = (
+        []
+        if memory is None
+        else ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    )
     paces = getattr(flow, "gamma", (0.0, 0.0))
-    found += ["two time scales"] if getattr(flow, "diffuses", False) and paces[0] != paces[1] else []
+    found += (
+        ["two time scales"] if getattr(flow, "diffuses", False) and paces[0] != paces[1] else []
+    )
     return [*found, "entropic best response"] if getattr(flow, "softens", False) else found
 
 

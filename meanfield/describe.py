@@ -70,7 +70,11 @@ def describe(value: Any) -> Any:
 
 
 def _sequence(value: Any) -> Any:
-    if len(value) > 1 and all(isinstance(m, Measure) for m in value) and (packed := _measures(value)):
+    if (
+        len(value) > 1
+        and all(isinstance(m, Measure) for m in value)
+        and (packed := _measures(value))
+    ):
         return packed
     return type(value)(describe(item) for item in value)
 
@@ -85,7 +89,9 @@ def _object(value: Any) -> Described:
         return _game(value)
     if callable(value):
         return Described("Function", {"name": str(getattr(value, "__name__", kind))})
-    raise TypeError(f"{kind} cannot be stored; files hold numbers, text, arrays and what meanfield makes of them")
+    raise TypeError(
+        f"{kind} cannot be stored; files hold numbers, text, arrays and what meanfield makes of them"
+    )
 
 
 def _mesh(value: Mesh) -> Described:
@@ -108,7 +114,9 @@ def _measure(value: Measure) -> Described:
     if isinstance(value, Density):
         return Described("Density", {"masses": value.masses, "mesh": _mesh(value.mesh)})
     manifold = describe(value.manifold)
-    return Described("Measure", {"points": value.points, "masses": value.masses, "manifold": manifold})
+    return Described(
+        "Measure", {"points": value.points, "masses": value.masses, "manifold": manifold}
+    )
 
 
 def _one_mesh(a: Mesh, b: Mesh) -> bool:
@@ -128,15 +136,24 @@ def _measures(many: Any) -> Described | None:
     counts = np.array([len(m) for m in many])
     held = {"as": kind, "manifold": describe(first.manifold)}
     if (counts != counts[0]).any():
-        points, masses = (np.concatenate([getattr(m, name) for m in many]) for name in ("points", "masses"))
+        points, masses = (
+            np.concatenate([getattr(m, name) for m in many]) for name in ("points", "masses")
+        )
         return Described("Atoms", {**held, "counts": counts, "points": points, "masses": masses})
     still = all(np.array_equal(m.masses, first.masses) for m in many)
     masses = first.masses[None] if still else np.stack([m.masses for m in many])
-    return Described("Atoms", {**held, "points": np.stack([m.points for m in many]), "masses": masses})
+    return Described(
+        "Atoms", {**held, "points": np.stack([m.points for m in many]), "masses": masses}
+    )
 
 
 def _game(game: Game) -> Described:
-    about = {"name": game.name, "statement": game.statement, "X": describe(game.X), "Y": describe(game.Y)}
+    about = {
+        "name": game.name,
+        "statement": game.statement,
+        "X": describe(game.X),
+        "Y": describe(game.Y),
+    }
     recipe = _recipe(game)
     if type(game) is LowRank and all(type(b).__name__ in RECORDS for b in game.bases):
         bases = [describe(b) for b in game.bases]
@@ -185,7 +202,9 @@ def rebuild(plain: Any) -> Any:
             return _BUILDERS[plain.kind](content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"the stored {plain.kind} is damaged: {error}") from None
-    raise ValueError(f"a stored object is a {plain.kind!r}, which this version of meanfield does not know")
+    raise ValueError(
+        f"a stored object is a {plain.kind!r}, which this version of meanfield does not know"
+    )
 
 
 def _record(kind: str, content: dict[str, Any]) -> Any:
@@ -235,7 +254,9 @@ def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
 
 def _from_recipe(recipe: dict[str, Any]) -> Any:
     if recipe["name"] not in HOMES:
-        raise ValueError(f"a stored game was made by {recipe['name']!r}, which this version of meanfield does not know")
+        raise ValueError(
+            f"a stored game was made by {recipe['name']!r}, which this version of meanfield does not know"
+        )
     import_module(f"meanfield.games.{HOMES[recipe['name']]}")
     return RECIPES[recipe["name"]](**recipe["arguments"])
 

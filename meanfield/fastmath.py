@@ -35,11 +35,24 @@ ROUND = 6755399441055744.0  # 1.5 * 2^52: adding and subtracting it rounds to a 
 _ROUND_BITS = int(np.float64(ROUND).view(np.int64))
 
 _E2, _E3, _E4, _E5 = map(
-    float.fromhex, ("0x1.0000000000001p-1", "0x1.5555555555557p-3", "0x1.5555555553d67p-5", "0x1.11111111100dfp-7")
+    float.fromhex,
+    (
+        "0x1.0000000000001p-1",
+        "0x1.5555555555557p-3",
+        "0x1.5555555553d67p-5",
+        "0x1.11111111100dfp-7",
+    ),
 )
-_E6, _E7, _E8 = map(float.fromhex, ("0x1.6c16c1788a24fp-10", "0x1.a01a01abe6549p-13", "0x1.a019b913e6e77p-16"))
-_E9, _E10, _E11 = map(float.fromhex, ("0x1.71de0236eabcbp-19", "0x1.28917d444b49fp-22", "0x1.af4dde4b9be8cp-26"))
-_MOST, _LEAST = 709.782712893384, -708.3964185322641  # log of the largest and of the least normal number
+_E6, _E7, _E8 = map(
+    float.fromhex, ("0x1.6c16c1788a24fp-10", "0x1.a01a01abe6549p-13", "0x1.a019b913e6e77p-16")
+)
+_E9, _E10, _E11 = map(
+    float.fromhex, ("0x1.71de0236eabcbp-19", "0x1.28917d444b49fp-22", "0x1.af4dde4b9be8cp-26")
+)
+_MOST, _LEAST = (
+    709.782712893384,
+    -708.3964185322641,
+)  # log of the largest and of the least normal number
 _NORMAL = 2.0**-1022
 
 
@@ -137,13 +150,17 @@ def exp_moderate(x: float) -> float:
     k = shifted - ROUND
     r = fma(-k, _L2, fma(-k, _L1, x))
     t = 1.0 + _from_one(r)
-    return np.int64(np.float64(t).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
+    return np.int64(np.float64(t).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(
+        np.float64
+    )
 
 
 @kernel
 def _power(k: float) -> float:
     """2^k for a whole number -1022 <= k <= 1023."""
-    return np.int64((np.float64(k + ROUND).view(np.int64) - (_ROUND_BITS - 1023)) << 52).view(np.float64)
+    return np.int64((np.float64(k + ROUND).view(np.int64) - (_ROUND_BITS - 1023)) << 52).view(
+        np.float64
+    )
 
 
 @kernel
@@ -216,7 +233,9 @@ def log(x: float) -> float:
 # -- single precision: constants must be single too, or everything that they meet becomes double -------------------
 
 F: Any = np.float32
-_ONE, _TWO, _TEN, _HALF, _NOUGHT, _INF, _NAN = map(F, (1.0, 2.0, 10.0, 0.5, 0.0, math.inf, math.nan))
+_ONE, _TWO, _TEN, _HALF, _NOUGHT, _INF, _NAN = map(
+    F, (1.0, 2.0, 10.0, 0.5, 0.0, math.inf, math.nan)
+)
 _ROUND32, _ROUND_BITS32 = F(12582912.0), int(F(12582912.0).view(np.int32))  # 1.5 * 2^23
 # With fma the first part of pi/2 may have all 24 bits: x - q pi/2 is then exact.
 _P1_32, _TURNS = F(math.pi / 2), F(2 / math.pi)

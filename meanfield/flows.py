@@ -27,7 +27,10 @@ Number = float | tuple[float, float]
 # Nodes and weights of Gauss and Legendre's rule with four points on [0, 1].
 _GAUSS = tuple(
     (0.5 + side * node / 2, weight / 2)
-    for node, weight in ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
+    for node, weight in (
+        (0.3399810435848563, 0.6521451548625461),
+        (0.8611363115940526, 0.3478548451374538),
+    )
     for side in (-1, 1)
 )
 
@@ -48,7 +51,9 @@ class Memory:
 
     def __post_init__(self) -> None:
         if (self.power is None) == (self.rate is None):
-            raise ValueError("memory needs either power, for weights s^power, or rate, for exp(-rate (t - s))")
+            raise ValueError(
+                "memory needs either power, for weights s^power, or rate, for exp(-rate (t - s))"
+            )
         if self.power is not None:
             object.__setattr__(self, "power", real("power", self.power, 0.0))
         else:
@@ -137,13 +142,17 @@ class Flow:
             object.__setattr__(self, key, pair(key, getattr(self, key)))
         for player in self.players:
             if player.gamma == player.alpha == player.response == 0:
-                raise ValueError("gamma, alpha and response are all zero for a player, who would never move")
+                raise ValueError(
+                    "gamma, alpha and response are all zero for a player, who would never move"
+                )
         for key, kind in (("memory", Memory), ("cooling", Schedule), ("speed", Schedule)):
             value = getattr(self, key)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{key} must be a meanfield {kind.__name__}, got {value!r}")
         if self.cooling is not None and max(self.temperature) == 0:
-            raise ValueError("cooling multiplies the temperature, which is zero for both players; give one to cool")
+            raise ValueError(
+                "cooling multiplies the temperature, which is zero for both players; give one to cool"
+            )
 
     def __repr__(self) -> str:
         shown = []
@@ -151,7 +160,11 @@ class Flow:
             a, b = getattr(self, key)
             if a or b:
                 shown.append(f"{key}={a!r}" if a == b else f"{key}=({a!r}, {b!r})")
-        shown += [f"{k}={getattr(self, k)!r}" for k in ("memory", "cooling", "speed") if getattr(self, k) is not None]
+        shown += [
+            f"{k}={getattr(self, k)!r}"
+            for k in ("memory", "cooling", "speed")
+            if getattr(self, k) is not None
+        ]
         return f"{self.name}({', '.join(shown)})"
 
     @property
@@ -174,7 +187,10 @@ class Flow:
         """The two players' numbers at time t."""
         heat = 1.0 if self.cooling is None else self.cooling(t)
         pace = 1.0 if self.speed is None else self.speed(t)
-        x, y = (Rates(pace * p.gamma, pace * p.alpha, heat * p.temperature, pace * p.response) for p in self.players)
+        x, y = (
+            Rates(pace * p.gamma, pace * p.alpha, heat * p.temperature, pace * p.response)
+            for p in self.players
+        )
         return x, y
 
     @property
@@ -265,7 +281,9 @@ def TwoTimeScale(beta: Number, ratio: float) -> Flow:
     Ma & Ying (2022) at ratios 0 and infinity; Lu (ICML 2023): exponential convergence to (9) once the
     ratio is far enough from one on either side.
     """
-    return replace(Langevin(beta, (1.0, real("ratio", ratio, 0.0, strict=True))), name="two time scales")
+    return replace(
+        Langevin(beta, (1.0, real("ratio", ratio, 0.0, strict=True))), name="two time scales"
+    )
 
 
 def AveragedLangevin(beta: Number, power: float = 0.0, gamma: Number = 1.0) -> Flow:
@@ -306,5 +324,7 @@ def Annealed(flow: Flow, cooling: Schedule | None = None, speed: Schedule | None
     gradients and a temperature that falls like 1/log t.
     """
     if not isinstance(flow, Flow):
-        raise TypeError(f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}")
+        raise TypeError(
+            f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}"
+        )
     return replace(flow, cooling=cooling, speed=speed, name=f"annealed {flow.name}")

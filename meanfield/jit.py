@@ -21,7 +21,9 @@ PARTS = (0, 60) <= version_info.short <= (0, 68)
 _COMPILES = "meanfield.jit"
 
 
-def kernel(function: Callable[..., Any] | None = None, *, counted: bool = False, **options: Any) -> Any:
+def kernel(
+    function: Callable[..., Any] | None = None, *, counted: bool = False, **options: Any
+) -> Any:
     """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
 
     fastmath is set to False by name: left out, a function takes the setting of whichever function compiles
@@ -36,7 +38,14 @@ def kernel(function: Callable[..., Any] | None = None, *, counted: bool = False,
     """
     if function is None:
         return lambda f: kernel(f, counted=counted, **options)
-    settings = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": counted, **options}
+    settings = {
+        "cache": True,
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": False,
+        "_nrt": counted,
+        **options,
+    }
     compiled = njit(**settings, no_cfunc_wrapper=True)(function)
     if PARTS and hasattr(compiled, "overloads"):  # else compilation is switched off
         from meanfield.parts import Kernel
@@ -88,5 +97,8 @@ def stamp(*files: Path) -> str:
 def _read(path: Path) -> tuple[str, list[Path]]:
     """A file's text, and the files of kernels among those that it imports."""
     text = path.read_text(encoding="utf-8")
-    found = [_ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in set(_IMPORTED.findall(text))]
+    found = [
+        _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
+        for name in set(_IMPORTED.findall(text))
+    ]
     return text, [p for p in found if p.is_file() and _COMPILES in p.read_text(encoding="utf-8")]

@@ -72,7 +72,11 @@ class Torus:
         object.__setattr__(self, "period", real("Torus period", self.period, 0.0, strict=True))
 
     def __repr__(self) -> str:
-        return f"Torus({self.d})" if self.period == 2 * np.pi else f"Torus({self.d}, period={self.period})"
+        return (
+            f"Torus({self.d})"
+            if self.period == 2 * np.pi
+            else f"Torus({self.d}, period={self.period})"
+        )
 
     @property
     def dim(self) -> int:
@@ -127,7 +131,9 @@ class Torus:
         if self.d == 1:
             return min(2 * r / self.period, 1.0)
         if r > self.period / 2:
-            raise ValueError(f"radius must be at most half a period, {self.period / 2:g}, got {r:g}")
+            raise ValueError(
+                f"radius must be at most half a period, {self.period / 2:g}, got {r:g}"
+            )
         return float(np.pi ** (self.d / 2) / gamma(self.d / 2 + 1) * (r / self.period) ** self.d)
 
     def basis(self, x: Array) -> Array:

@@ -33,7 +33,11 @@ class Measure:
         x = manifold.check("points", points)
         if not len(x):
             raise ValueError("points are empty; a probability measure needs at least one")
-        m = np.full(len(x), 1 / len(x)) if masses is None else finite_array("masses", masses, (len(x),)).copy()
+        m = (
+            np.full(len(x), 1 / len(x))
+            if masses is None
+            else finite_array("masses", masses, (len(x),)).copy()
+        )
         _check_masses(m)
         for name, value in (("points", x), ("masses", m), ("manifold", manifold)):
             object.__setattr__(self, name, value)
@@ -58,7 +62,9 @@ class Measure:
         """n i.i.d. points (n, a)."""
         n = whole("n", n, 0)
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy generator such as numpy.random.default_rng(0), got {rng!r}")
+            raise TypeError(
+                f"rng must be a numpy generator such as numpy.random.default_rng(0), got {rng!r}"
+            )
         return self.points[rng.choice(len(self), size=n, p=self.masses / self.masses.sum())]
 
     def deposit(self, onto: Mesh) -> Density:
@@ -79,7 +85,12 @@ class Density(Measure):
     def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
         m = finite_array("masses", masses, (len(_a_mesh("mesh", mesh)),)).copy()
         _check_masses(m)
-        for name, value in (("points", mesh.nodes), ("masses", m), ("manifold", mesh.manifold), ("mesh", mesh)):
+        for name, value in (
+            ("points", mesh.nodes),
+            ("masses", m),
+            ("manifold", mesh.manifold),
+            ("mesh", mesh),
+        ):
             object.__setattr__(self, name, value)
 
     @property
@@ -97,7 +108,11 @@ class Density(Measure):
         if isinstance(self.manifold, Torus) and self.mesh.shape is not None:
             h = self.manifold.period / np.array(self.mesh.shape)
             return self.manifold.wrap(chosen + (rng.random(chosen.shape) - 0.5) * h)
-        if isinstance(self.manifold, Sphere) and self.manifold.d <= 2 and self.mesh.radius is not None:
+        if (
+            isinstance(self.manifold, Sphere)
+            and self.manifold.d <= 2
+            and self.mesh.radius is not None
+        ):
             return _within_cells(self.mesh, self.manifold, chosen, rng)
         return chosen
 
@@ -140,7 +155,9 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
         raise ValueError("measures are empty; a mixture needs at least one")
     for k, given in enumerate(measures):
         if not isinstance(given, Measure):
-            raise TypeError(f"measures[{k}] must be a meanfield.Measure, got {type(given).__name__}")
+            raise TypeError(
+                f"measures[{k}] must be a meanfield.Measure, got {type(given).__name__}"
+            )
     w = np.full(len(measures), 1 / len(measures))
     if weights is not None:
         w = finite_array("weights", weights, (len(measures),))
@@ -151,7 +168,11 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
     if all(isinstance(m, Density) and m.mesh.same(first.mesh) for m in measures):  # type: ignore[attr-defined]
         return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), first.mesh)  # type: ignore[attr-defined]
     points = np.concatenate([m.points for m in measures])
-    return Measure(points, np.concatenate([c * m.masses for c, m in zip(w, measures, strict=True)]), first.manifold)
+    return Measure(
+        points,
+        np.concatenate([c * m.masses for c, m in zip(w, measures, strict=True)]),
+        first.manifold,
+    )
 
 
 def uniform(manifold: Manifold) -> Density:
@@ -170,7 +191,9 @@ def _check_masses(m: Array) -> None:
 
 def _a_mesh(name: str, value: Any) -> Mesh:
     if not isinstance(value, Mesh):
-        raise TypeError(f"{name} must be a mesh, such as meanfield.mesh(manifold, cells), got {value!r}")
+        raise TypeError(
+            f"{name} must be a mesh, such as meanfield.mesh(manifold, cells), got {value!r}"
+        )
     return value
 
 
@@ -182,12 +205,18 @@ def _same_manifold(a: Manifold, b: Manifold) -> None:
 def total_variation(a: Density, b: Density) -> float:
     """Half the L1 distance of two densities on the same mesh."""
     if not (isinstance(a, Density) and isinstance(b, Density) and a.mesh.same(b.mesh)):
-        raise ValueError("total variation needs two densities on the same mesh; deposit them on one first")
+        raise ValueError(
+            "total variation needs two densities on the same mesh; deposit them on one first"
+        )
     return 0.5 * float(np.abs(a.masses - b.masses).sum())
 
 
 def density_on(
-    masses: Array, onto: Mesh, what: str = "masses", within: float = 1e-10, told: set[str] | None = None
+    masses: Array,
+    onto: Mesh,
+    what: str = "masses",
+    within: float = 1e-10,
+    told: set[str] | None = None,
 ) -> Density:
     """A Density from computed masses: what is negative is cut, the sum set to one.
 

@@ -22,7 +22,9 @@ class Part(JITCodeLibrary):
     half of all the time that compiling took.
     """
 
-    codegen = SimpleNamespace(set_env=lambda name, env: None)  # what is not in memory holds no Python objects
+    codegen = SimpleNamespace(
+        set_env=lambda name, env: None
+    )  # what is not in memory holds no Python objects
 
     def _optimize_final_module(self) -> None:
         pass

@@ -13,4 +13,11 @@ def bar(total: float, label: str, show: bool | None, initial: float = 0) -> Any:
     # The error stream may be closed, or somebody's own.
     visible = bool(getattr(sys.stderr, "isatty", bool)()) if show is None else show
     layout = "{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}"
-    return tqdm(total=total, initial=initial, desc=label, disable=not visible, leave=False, bar_format=layout)
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=label,
+        disable=not visible,
+        leave=False,
+        bar_format=layout,
+    )

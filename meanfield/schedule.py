@@ -16,10 +16,14 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
     """
     end = real("time", time, 0.0, strict=True)
     if end <= begin:
-        raise ValueError(f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time")
+        raise ValueError(
+            f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time"
+        )
     gap = end / 100 if save_every is None else real("save_every", save_every, 0.0, strict=True)
     if end / gap > MOST:
-        raise ValueError(f"save_every = {gap:g} asks for {end / gap:.3g} saved states; choose a longer interval")
+        raise ValueError(
+            f"save_every = {gap:g} asks for {end / gap:.3g} saved states; choose a longer interval"
+        )
     # Multiples are counted from zero, so that a resumed run saves where an uninterrupted one does.
     first = int(np.floor(begin / gap * (1 + 1e-12) + 1e-12)) + 1
     last = int(np.ceil(end / gap * (1 - 1e-12)))

@@ -74,13 +74,17 @@ def law(given: Given, manifold: Manifold, name: str = "start") -> Law:
         return _Uniform(manifold)
     if isinstance(given, Measure):
         if given.manifold != manifold:
-            raise ValueError(f"{name} lives on {given.manifold}, but this player moves on {manifold}")
+            raise ValueError(
+                f"{name} lives on {given.manifold}, but this player moves on {manifold}"
+            )
         return _Given(given)
     if isinstance(given, Concentrated):
         return _bump(given, manifold, name)
     if callable(given):
         return _Function(given, manifold, name)
-    raise TypeError(f'{name} must be "uniform", a measure or a density function, got {type(given).__name__}')
+    raise TypeError(
+        f'{name} must be "uniform", a measure or a density function, got {type(given).__name__}'
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,9 @@ class _Function:
     def density(self, points: Array) -> Array:
         raw = np.asarray(self.f(points))
         # The indicator of a set is a density, too.
-        values = finite_array(f"{self.name} density", raw.astype(float) if raw.dtype == bool else raw)
+        values = finite_array(
+            f"{self.name} density", raw.astype(float) if raw.dtype == bool else raw
+        )
         if values.size != len(points):
             raise ValueError(
                 f"{self.name} must map points {points.shape} to {len(points)} values, got shape {values.shape}"
@@ -147,13 +153,17 @@ class _Function:
         values = values.reshape(len(points))
         if (values < 0).any():
             i = int(np.argmin(values))
-            raise ValueError(f"{self.name} is {values[i]:.4g} at {points[i]}; a density must not be negative")
+            raise ValueError(
+                f"{self.name} is {values[i]:.4g} at {points[i]}; a density must not be negative"
+            )
         return values
 
     def on(self, onto: Mesh) -> Density:
         masses = self.density(onto.nodes) * onto.volumes
         if masses.sum() <= 0:
-            raise ValueError(f"{self.name} is zero at every node of {onto}; refine the mesh or check the density")
+            raise ValueError(
+                f"{self.name} is zero at every node of {onto}; refine the mesh or check the density"
+            )
         return Density(masses / masses.sum(), onto)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
@@ -181,7 +191,9 @@ def _envelope(law: _Function, manifold: Manifold):  # type: ignore[no-untyped-de
         grid = mesh(manifold, {1: 512, 2: 96}[manifold.d])
         values = law.density(grid.nodes).reshape(grid.shape or ())
         for axis in range(manifold.d):
-            values = np.maximum.reduce([values, np.roll(values, 1, axis), np.roll(values, -1, axis)])
+            values = np.maximum.reduce(
+                [values, np.roll(values, 1, axis), np.roll(values, -1, axis)]
+            )
         ceiling = 1.5 * values.ravel() + 1e-3 * values.mean()
         envelope = Density(ceiling / ceiling.sum(), grid)
 

@@ -25,16 +25,22 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
     if not isinstance(run, Trajectory):
         raise TypeError(f"{name} must be a meanfield.Trajectory, got {type(run).__name__}")
     if flow != run.flow:
-        raise ValueError(f"{name} follows {run.flow}, not {flow}; give the flow that it was made with")
+        raise ValueError(
+            f"{name} follows {run.flow}, not {flow}; give the flow that it was made with"
+        )
     same = game.manifolds == run.game.manifolds
     if same and "value" in run.diagnostics:
         now, then = game.value(*run[-1]), float(run.diagnostics["value"][-1])
         same = abs(now - then) <= 1e-9 * max(1.0, abs(now))
     if not same:
-        raise ValueError(f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with")
+        raise ValueError(
+            f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with"
+        )
 
 
-def check_held(run: Any, game: Any, flow: Any, start: Any, first: Callable[[], Pair], path: Any) -> None:
+def check_held(
+    run: Any, game: Any, flow: Any, start: Any, first: Callable[[], Pair], path: Any
+) -> None:
     """`check_goes_on` for what a file held; ValueError, too, where its start was a function, known to the file by
     name only, and the first states of the run are not those of `start`."""
     check_goes_on(run, game, flow, str(path))
@@ -42,9 +48,12 @@ def check_held(run: Any, game: Any, flow: Any, start: Any, first: Callable[[], P
         return
     for held, now in zip(run[0], first(), strict=True):
         if len(held) != len(now) or not (
-            np.allclose(held.points, now.points, 1e-9, 1e-9) and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
+            np.allclose(held.points, now.points, 1e-9, 1e-9)
+            and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
         ):
-            raise ValueError(f"{path} began from another start; give it that one, or another file name")
+            raise ValueError(
+                f"{path} began from another start; give it that one, or another file name"
+            )
 
 
 def recorded(name: str, value: Any, before: list[Any]) -> Any:
@@ -55,8 +64,12 @@ def recorded(name: str, value: Any, before: list[Any]) -> Any:
     except ValueError:  # rows of different lengths
         fits = False
     if not fits:
-        raise ValueError(f"diagnostics[{name!r}] must return numbers, in one shape at all times, got {value!r}")
-    return array.copy() if array.ndim else value  # a function may fill one buffer of its own at every call
+        raise ValueError(
+            f"diagnostics[{name!r}] must return numbers, in one shape at all times, got {value!r}"
+        )
+    return (
+        array.copy() if array.ndim else value
+    )  # a function may fill one buffer of its own at every call
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +101,9 @@ class Trajectory(Result):
         return iter(zip(self.x, self.y, strict=True))
 
     def __repr__(self) -> str:
-        lines = [f"Trajectory: {len(self)} states over t in [{self.times[0]:g}, {self.times[-1]:g}]"]
+        lines = [
+            f"Trajectory: {len(self)} states over t in [{self.times[0]:g}, {self.times[-1]:g}]"
+        ]
         lines += [f"  |-- {key}: {value}" for key, value in self.provenance.items()]
         lines += [f"  |-- x: {self.x[-1]}, y: {self.y[-1]}"]
         return "\n".join([*lines, f"  '-- diagnostics: {', '.join(self.diagnostics) or 'none'}"])
@@ -103,7 +118,9 @@ class Trajectory(Result):
         end = range(len(self))[last]
         if kind == "weights":
             if "mean_weights" not in self.state:
-                raise ValueError('average("weights") needs particles that carry weights; use "measures"')
+                raise ValueError(
+                    'average("weights") needs particles that carry weights; use "measures"'
+                )
             return self._weight_averages(end)
         if kind != "measures":
             raise ValueError(f'kind must be "measures" or "weights", got {kind!r}')

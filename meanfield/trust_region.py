@@ -106,7 +106,10 @@ def least(Q: Array, c: Array, T: Tridiagonal) -> tuple[Array, float, float, Arra
     g = plus(-0.5, h, a, v)
     sigma, z = multiplier(T, g, a)
     along = -a / sigma if sigma > 0 else np.sqrt(max(1 - dot(z, z), 0.0))
-    x, twin = unit(reflected(T, plus(1.0, z, along, v), True)), unit(reflected(T, plus(1.0, z, -along, v), True))
+    x, twin = (
+        unit(reflected(T, plus(1.0, z, along, v), True)),
+        unit(reflected(T, plus(1.0, z, -along, v), True)),
+    )
     value, other = quadratic(Q, c, x), quadratic(Q, c, twin)
     if other < value:
         x, twin, value, other = twin, x, other, value

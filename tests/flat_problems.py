@@ -38,7 +38,9 @@ def run(kind, game, flow, time, start=TILTED, cells=None, **options):
 
 def modes(measures):
     """E exp(ikx) and E exp(iky), k = 1, 2, 3, of measures on circles."""
-    return np.array([np.exp(1j * k * m.points[:, 0]) @ m.masses for m in measures for k in (1, 2, 3)])
+    return np.array(
+        [np.exp(1j * k * m.points[:, 0]) @ m.masses for m in measures for k in (1, 2, 3)]
+    )
 
 
 def cosine_flow(a, t):
@@ -75,7 +77,10 @@ class Pairs(Pairwise):
 
     def pair_gradient(self, p, x, y):
         points, others = (x, y) if p == 0 else (y, x)
-        against = [self.game.coefficients(p, features) for features in self.game.bases[1 - p].values(others)]
+        against = [
+            self.game.coefficients(p, features)
+            for features in self.game.bases[1 - p].values(others)
+        ]
         pairs = (1 - 2 * p) * np.stack([self.game.bases[p].gradient(points, c) for c in against], 1)
         return pairs if p == 0 else pairs.swapaxes(0, 1)
 
@@ -83,7 +88,9 @@ class Pairs(Pairwise):
         return Pairs(self.game.swapped())
 
 
-HEIGHT = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], name="height")
+HEIGHT = polynomial_from(
+    0, np.zeros((3, 3)), 0, 0, [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], name="height"
+)
 
 
 def sphere_mesh(level):

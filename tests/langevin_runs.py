@@ -28,7 +28,10 @@ def pseudospectral(loss, grids, starts, beta, gamma, time):
     kernel = loss(grids[0].nodes[:, None, :], grids[1].nodes[None, :, :])
     waves = []
     for shape, period in zip(shapes, periods, strict=True):
-        k = [2 * np.pi / period * np.fft.fftfreq(n, 1 / n) * (2 * np.abs(np.fft.fftfreq(n)) < 1) for n in shape]
+        k = [
+            2 * np.pi / period * np.fft.fftfreq(n, 1 / n) * (2 * np.abs(np.fft.fftfreq(n)) < 1)
+            for n in shape
+        ]
         waves.append(np.meshgrid(*k, indexing="ij"))
 
     def slope(p, f):

@@ -16,7 +16,9 @@ MEAN_FIELD = {
     "averaged, r = 2": mf.AveragedLangevin(BETA, 2.0),
     "entropic WFR": mf.EntropicWassersteinFisherRao(BETA, (1.0, 0.5), 2.0),
     "annealed": mf.Annealed(mf.Langevin(BETA), LOG, POLY),
-    "all at once": Flow(1.0, 1.0, 0.2, response=1.0, memory=mf.Memory(rate=1.0), cooling=LOG, speed=POLY),
+    "all at once": Flow(
+        1.0, 1.0, 0.2, response=1.0, memory=mf.Memory(rate=1.0), cooling=LOG, speed=POLY
+    ),
 }
 
 
@@ -30,4 +32,6 @@ def sines(run):
 
 
 def solved(flow, time=1.0, game=GAME, start=START, cells=64, **options):
-    return mf.solve(game, flow, start, time, cells=cells, save_every=options.pop("save_every", time), **options)
+    return mf.solve(
+        game, flow, start, time, cells=cells, save_every=options.pop("save_every", time), **options
+    )

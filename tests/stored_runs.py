@@ -16,7 +16,9 @@ LANGEVIN, WFR = mf.Langevin(25.0), mf.WassersteinFisherRao(1.0, 1.0)
 
 
 def swarm(**more):
-    return mf.simulate(CIRCLE, WFR, BUMPS, time=0.5, step=1e-2, particles=(40, 30), save_every=0.1, **more)
+    return mf.simulate(
+        CIRCLE, WFR, BUMPS, time=0.5, step=1e-2, particles=(40, 30), save_every=0.1, **more
+    )
 
 
 def field(**more):
@@ -32,11 +34,15 @@ def carried(**more):
 
 
 def study(**more):
-    return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.2, particles=(10, 40), replicas=3, cells=128, **more)
+    return mf.compare(
+        CIRCLE, LANGEVIN, BUMPS, time=0.2, particles=(10, 40), replicas=3, cells=128, **more
+    )
 
 
 def controlled(**more):
-    return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, replicas=8, cells=128, control=True, **more)
+    return mf.compare(
+        CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, replicas=8, cells=128, control=True, **more
+    )
 
 
 MAKERS = [swarm, field, finite_volumes, carried, study, controlled]

@@ -7,12 +7,21 @@ import meanfield as mf
 from meanfield.games.lowrank import trigonometric
 from tests.convergence import fitted_order
 
-GAME = trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.3, 0.2), ((0,), (3,), 0.3, 0.0), ((2,), (0,), 0.4, 0.0)])
+GAME = trigonometric(
+    [
+        ((1,), (-1,), 1.0, 0.0),
+        ((2,), (1,), 0.3, 0.2),
+        ((0,), (3,), 0.3, 0.0),
+        ((2,), (0,), 0.4, 0.0),
+    ]
+)
 START = mf.Start(x=mf.concentrated(1.0, 0.2), y=mf.concentrated(2.0, 0.3))
 
 
 def excess(step, rate=1.0, time=1.5):
-    run = mf.solve(GAME, mf.BestResponse(rate), START, time, cells=48, step=step, save_every=time / 10)
+    run = mf.solve(
+        GAME, mf.BestResponse(rate), START, time, cells=48, step=step, save_every=time / 10
+    )
     ni = run.diagnostics["ni"]
     return np.abs(ni - ni[0] * np.exp(-rate * run.times)).max() / ni[0], run
 
@@ -31,7 +40,9 @@ def test_the_rate_scales_time():
 
 def test_mass_and_positivity_at_any_step():
     run = excess(1.5)[1]
-    assert all(abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair)
+    assert all(
+        abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair
+    )
 
 
 def test_other_engines_refuse_it_and_it_refuses_other_flows():

@@ -30,7 +30,9 @@ from validation.algorithms import Swarm
 # Many runs here use few nodes on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 WFR, PLAIN = mf.WassersteinFisherRao(), mf.Wasserstein()
-CLOUDS = mf.Start(*(mf.Measure(np.random.default_rng(s).random((5, 1)) * 6, None, mf.Torus(1)) for s in (1, 2)))
+CLOUDS = mf.Start(
+    *(mf.Measure(np.random.default_rng(s).random((5, 1)) * 6, None, mf.Torus(1)) for s in (1, 2))
+)
 
 
 @pytest.mark.parametrize("alpha", [0, 1])
@@ -54,7 +56,9 @@ def test_positions_follow_the_closed_flow_on_the_sphere():
     mu, log_p = moved.measures()[0], moved.log_densities()[0]
     theta0, theta = np.arccos(mesh.nodes[:, 2]), np.arccos(np.clip(mu.points[:, 2], -1, 1))
     assert np.abs(np.tan(theta / 2) / np.tan(theta0 / 2) - np.e).max() < 1e-7
-    assert np.allclose(np.arctan2(mu.points[:, 1], mu.points[:, 0]), np.arctan2(mesh.nodes[:, 1], mesh.nodes[:, 0]))
+    assert np.allclose(
+        np.arctan2(mu.points[:, 1], mu.points[:, 0]), np.arctan2(mesh.nodes[:, 1], mesh.nodes[:, 0])
+    )
     exact = tilted(mesh.nodes) / (np.cosh(1) + np.sinh(1) * np.cos(theta)) ** 2
     norm = tilted(mesh.nodes) @ mesh.volumes
     assert np.abs(np.exp(log_p) * norm / exact - 1).max() < 1e-8
@@ -71,7 +75,9 @@ def test_moments_converge_spectrally_while_paths_stay_together():
 
 
 def test_peak_at_time_one_is_the_known_one():
-    assert run(Characteristics, CIRCLE, WFR, 1.0, cells=256).diagnostics()["peak_y"] == pytest.approx(4.2, abs=0.01)
+    assert run(Characteristics, CIRCLE, WFR, 1.0, cells=256).diagnostics()[
+        "peak_y"
+    ] == pytest.approx(4.2, abs=0.01)
 
 
 def test_given_steps_have_order_eight():
@@ -85,15 +91,18 @@ def test_given_steps_have_order_eight():
 def test_tolerance_controls_the_error_of_time():
     reference = modes(run(Characteristics, CIRCLE, WFR, 2.0, cells=64, tol=1e-13).measures())
     for tol in (1e-5, 1e-7, 1e-9):
-        assert np.abs(modes(run(Characteristics, CIRCLE, WFR, 2.0, cells=64, tol=tol).measures()) - reference).max() < (
-            20 * tol
-        )
+        assert np.abs(
+            modes(run(Characteristics, CIRCLE, WFR, 2.0, cells=64, tol=tol).measures()) - reference
+        ).max() < (20 * tol)
 
 
 def test_wang_chizat_atoms_stay_and_their_weights_follow_two_equations():
     game, alpha, times = mf.games.wang_chizat(), 0.7, np.linspace(0, 6, 25)
     start = mf.Start(*game.answers["measures"](0.3, 0.1))
-    moving, off = engine(Characteristics, game, mf.WassersteinFisherRao(1.0, alpha), start, tol=1e-12), []
+    moving, off = (
+        engine(Characteristics, game, mf.WassersteinFisherRao(1.0, alpha), start, tol=1e-12),
+        [],
+    )
     for t in times:
         moving.advance(t)
         for mu, at in zip(moving.measures(), (start.x, start.y), strict=True):
@@ -119,7 +128,9 @@ def test_mirror_descent_is_the_exponential_of_the_summed_costs():
         pairs.append(moving.measures())
     for p in (0, 1):
         costs = np.array([CIRCLE.cost(p, pair[p].points, pair[1 - p]) for pair in pairs])
-        left = np.log(pairs[-1][p].masses / pairs[0][p].masses) + alpha[p] * simpson(costs, x=times, axis=0)
+        left = np.log(pairs[-1][p].masses / pairs[0][p].masses) + alpha[p] * simpson(
+            costs, x=times, axis=0
+        )
         assert isinstance(pairs[-1][p], mf.Density)
         assert np.ptp(left) < 1e-8
 
@@ -143,8 +154,13 @@ def test_any_loss_gives_what_its_low_rank_form_gives():
     for start in (TILTED, CLOUDS):
         a = run(Characteristics, CIRCLE, WFR, 0.5, start, cells=16)
         b = run(Characteristics, Pairs(CIRCLE), WFR, 0.5, start, cells=16)
-        for m, n, p, q in zip(a.measures(), b.measures(), a.log_densities(), b.log_densities(), strict=True):
-            assert np.abs(m.points - n.points).max() < 1e-12 and np.abs(m.masses - n.masses).max() < 1e-13
+        for m, n, p, q in zip(
+            a.measures(), b.measures(), a.log_densities(), b.log_densities(), strict=True
+        ):
+            assert (
+                np.abs(m.points - n.points).max() < 1e-12
+                and np.abs(m.masses - n.masses).max() < 1e-13
+            )
             # Pairs know no second derivative: theirs is a difference of gradients.
             assert (p is None and q is None) or np.abs(p - q).max() < 1e-7
 
@@ -158,10 +174,17 @@ def test_rotating_a_sphere_game_rotates_the_run():
     Q, _ = np.linalg.qr(Q)
     sphere = mf.Sphere(2)
     x, y = (mf.Measure(sphere.sample(7, rng), None, sphere) for _ in range(2))
-    a = run(Characteristics, polynomial_from(A0, A1, A2, 0, a0, a1), WFR, 1.0, mf.Start(x=x, y=y)).measures()
+    a = run(
+        Characteristics, polynomial_from(A0, A1, A2, 0, a0, a1), WFR, 1.0, mf.Start(x=x, y=y)
+    ).measures()
     turned = polynomial_from(Q.T @ A0 @ Q, Q.T @ A1, A2, 0, Q.T @ a0, a1)
-    b = run(Characteristics, turned, WFR, 1.0, mf.Start(x=mf.Measure(x.points @ Q, None, sphere), y=y)).measures()
-    assert np.abs(a[0].points @ Q - b[0].points).max() < 1e-8 and np.abs(a[1].points - b[1].points).max() < 1e-8
+    b = run(
+        Characteristics, turned, WFR, 1.0, mf.Start(x=mf.Measure(x.points @ Q, None, sphere), y=y)
+    ).measures()
+    assert (
+        np.abs(a[0].points @ Q - b[0].points).max() < 1e-8
+        and np.abs(a[1].points - b[1].points).max() < 1e-8
+    )
     assert np.abs(np.linalg.norm(a[0].points, axis=1) - 1).max() < 1e-14
 
 
@@ -178,12 +201,20 @@ def test_atoms_move_as_the_equations_of_motion_say(space):
 def test_a_circle_plays_a_torus():
     """l(x, y_1) on T^1 x T^2 is the game on circles, y_2 a bystander."""
     lifted = trigonometric(
-        [((1,), (-1, 0), 1, 0), ((2,), (1, 0), 0, -0.25), ((2,), (-1, 0), 0, -0.25), ((0,), (3, 0), 0.3, 0)]
+        [
+            ((1,), (-1, 0), 1, 0),
+            ((2,), (1, 0), 0, -0.25),
+            ((2,), (-1, 0), 0, -0.25),
+            ((0,), (3, 0), 0.3, 0),
+        ]
     )
     start = mf.Start(x=tilted, y=lambda q: tilted(q[:, :1]) * (1 + 0.3 * np.sin(q[:, 1])))
     x, y = run(Characteristics, lifted, WFR, 1.0, start, cells=(32, (32, 8))).measures()
     flat_x, flat_y = run(Characteristics, CIRCLE, WFR, 1.0, cells=32).measures()
-    assert np.abs(x.masses - flat_x.masses).max() < 1e-9 and np.abs(x.points - flat_x.points).max() < 1e-9
+    assert (
+        np.abs(x.masses - flat_x.masses).max() < 1e-9
+        and np.abs(x.points - flat_x.points).max() < 1e-9
+    )
     assert np.abs(y.masses.reshape(32, 8).sum(1) - flat_y.masses).max() < 1e-9
     assert np.abs(y.points.reshape(32, 8, 2)[:, :, 0] - flat_y.points).max() < 1e-9
 
@@ -232,7 +263,9 @@ def test_empty_cells_are_carried_by_nobody():
 
 def test_densities_beyond_floating_point_are_infinite_and_means_go_on():
     moved = run(Characteristics, COSINES, PLAIN, 800.0, cells=16)
-    assert moved.diagnostics()["peak_x"] == np.inf and moved.log_densities()[0].max() == pytest.approx(800, rel=0.01)
+    assert moved.diagnostics()["peak_x"] == np.inf and moved.log_densities()[
+        0
+    ].max() == pytest.approx(800, rel=0.01)
     x, _ = moved.measures()
     # All but the node that starts on the maximum end in the minimum.
     at = x.points[:, 0]

@@ -85,7 +85,11 @@ OPTIONS = [
 def field_file(engine, flow, line):
     """The small file at the level of the field, with an engine and one of its options on line 17."""
     beta = "\nbeta = 2.0" if flow == "Langevin" else ""
-    head = SMALL[: SMALL.index("[run]")].replace('"Langevin"\nbeta = 10.0', f'"{flow}"{beta}').replace("0.1}", "0.5}")
+    head = (
+        SMALL[: SMALL.index("[run]")]
+        .replace('"Langevin"\nbeta = 10.0', f'"{flow}"{beta}')
+        .replace("0.1}", "0.5}")
+    )
     cells = "" if engine == "characteristics" else "cells = 48\n"
     return f'{head}[run]\n{line}\ntime = 0.1\nengine = "{engine}"\n{cells}'
 
@@ -99,7 +103,9 @@ def test_options_of_an_engine_reach_it(engine, flow, line, option, tmp_path, mon
     start = mf.Start(x=mf.concentrated(1.0, 0.5), y=mf.games.density("1 + 0.5*cos(y)"))
     how = {"time": 0.1, "engine": engine, **({} if engine == "characteristics" else {"cells": 48})}
     moving = mf.Langevin(2.0) if flow == "Langevin" else mf.Wasserstein()
-    direct, usual = (mf.solve(mf.games.oscillator(2.0), moving, start, **how, **extra) for extra in (option, {}))
+    direct, usual = (
+        mf.solve(mf.games.oscillator(2.0), moving, start, **how, **extra) for extra in (option, {})
+    )
     assert same(describe(held.x[-1]), describe(direct.x[-1]))
     assert not same(describe(held.x[-1]), describe(usual.x[-1]))
 
@@ -114,7 +120,12 @@ def test_names_are_those_of_the_engines():
 
 
 BAD_OPTIONS = [
-    ("muscl", "Wasserstein", "order = 4", 'run.order: belongs to engine = "staggered"; this run uses "muscl"'),
+    (
+        "muscl",
+        "Wasserstein",
+        "order = 4",
+        'run.order: belongs to engine = "staggered"; this run uses "muscl"',
+    ),
     ("staggered", "Langevin", "order = 5", "order must be 4, 6 or 8, got 5"),
     ("staggered", "Langevin", "order = 4.0", "run.order: must be a whole number, got 4.0"),
     (
@@ -130,7 +141,9 @@ BAD_OPTIONS = [
 
 
 @pytest.mark.parametrize(("engine", "flow", "line", "message"), BAD_OPTIONS)
-def test_bad_options_of_an_engine_get_one_line(engine, flow, line, message, tmp_path, monkeypatch, capsys):
+def test_bad_options_of_an_engine_get_one_line(
+    engine, flow, line, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     Path("run.toml").write_text(field_file(engine, flow, line))
     assert main(["run", "run.toml", "--quiet"]) == 2
@@ -140,7 +153,10 @@ def test_bad_options_of_an_engine_get_one_line(engine, flow, line, message, tmp_
 
 def test_particles_take_no_engine_options(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for line, message in (("order = 4", 'run.order: belongs to level = "field"'), ("refine = 0.5", "must be a whole")):
+    for line, message in (
+        ("order = 4", 'run.order: belongs to level = "field"'),
+        ("refine = 0.5", "must be a whole"),
+    ):
         Path("run.toml").write_text(SMALL.replace("step = 0.01", f"step = 0.01\n{line}"))
         assert main(["run", "run.toml", "--quiet"]) == 2
         assert message in capsys.readouterr().err
@@ -165,7 +181,20 @@ def test_compare_announces_the_states_that_a_control_keeps(control, states, file
 
 def test_settings_override_the_file(file):
     assert (
-        main(["run", file, "--quiet", "--out", "other.h5", "--set", "run.seed=7", "--set", "flow.beta=[5, 6.0]"]) == 0
+        main(
+            [
+                "run",
+                file,
+                "--quiet",
+                "--out",
+                "other.h5",
+                "--set",
+                "run.seed=7",
+                "--set",
+                "flow.beta=[5, 6.0]",
+            ]
+        )
+        == 0
     )
     held = mf.load("other.h5")
     assert held.provenance["seed"] == 7 and held.flow == mf.Langevin((5.0, 6.0))
@@ -181,7 +210,10 @@ def test_the_other_commands(file, capsys):
         assert main([command, file, "--quiet"]) == 0
         assert main(["show", f"small-{command}.h5"]) == 0
         assert os.path.getsize(f"small-{command}.png") > 5000
-    assert mf.load("small-gibbs.h5").residual < 1e-12 and mf.load("small-gibbs.h5").beta == (10.0, 10.0)
+    assert mf.load("small-gibbs.h5").residual < 1e-12 and mf.load("small-gibbs.h5").beta == (
+        10.0,
+        10.0,
+    )
     assert len(mf.load("small-compare.h5").samples["ni"][1]) == 3
     assert mf.load("small-nash.h5").error < 1e-8
     assert "exponent of W2^2" in capsys.readouterr().out
@@ -190,7 +222,22 @@ def test_the_other_commands(file, capsys):
 def test_show_draws_exports_and_cites_from_the_file_alone(file, capsys):
     main(["run", file, "--quiet"])
     os.unlink("small.toml")
-    assert main(["show", "small.h5", "--export", "a.csv", "--export", "a.npz", "--cite", "--out", "b.png"]) == 0
+    assert (
+        main(
+            [
+                "show",
+                "small.h5",
+                "--export",
+                "a.csv",
+                "--export",
+                "a.npz",
+                "--cite",
+                "--out",
+                "b.png",
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "Trajectory" in out and "finished" in out and "value: " in out and "Salmon" in out
     assert os.path.getsize("b.png") > 5000 and os.path.exists("a.csv") and os.path.exists("a.npz")
@@ -213,13 +260,28 @@ BAD = [
         "title = 1\n[game]\nname = 'oscilator'",
         "line 3: game.name: there is no game 'oscilator'; did you mean 'oscillator'?",
     ),
-    (SMALL.replace("coupling", "cupling"), "line 5: game.cupling: there is no such key; did you mean 'coupling'?"),
-    (SMALL.replace("coupling = 2.0", 'coupling = "2"'), "line 5: game.coupling: must be a number, got '2'"),
+    (
+        SMALL.replace("coupling", "cupling"),
+        "line 5: game.cupling: there is no such key; did you mean 'coupling'?",
+    ),
+    (
+        SMALL.replace("coupling = 2.0", 'coupling = "2"'),
+        "line 5: game.coupling: must be a number, got '2'",
+    ),
     (SMALL.replace("coupling = 2.0", "coupling = nan"), "line 5: game"),
-    (SMALL.replace("beta = 10.0", "beta = -1.0"), "line 9: flow.beta: beta must be above 0, got -1"),
-    (SMALL.replace("beta = 10.0", "beta = [1.0, 2.0, 3.0]"), "must be one value or two (for x, for y), got 3"),
+    (
+        SMALL.replace("beta = 10.0", "beta = -1.0"),
+        "line 9: flow.beta: beta must be above 0, got -1",
+    ),
+    (
+        SMALL.replace("beta = 10.0", "beta = [1.0, 2.0, 3.0]"),
+        "must be one value or two (for x, for y), got 3",
+    ),
     (SMALL.replace("beta = 10.0", ""), "Langevin needs beta"),
-    (SMALL.replace('"Langevin"', '"Langevine"'), "line 8: flow.name: there is no flow 'Langevine'; did you mean"),
+    (
+        SMALL.replace('"Langevin"', '"Langevine"'),
+        "line 8: flow.name: there is no flow 'Langevine'; did you mean",
+    ),
     (SMALL.replace("width = 0.1", "width = 0"), "line 12: start.x: width must be above 0"),
     (SMALL.replace("cos(y)", "coz(y)"), "line 13: start.y: 'coz' is not known; did you mean cos?"),
     (SMALL.replace("center = 1.0", "center = [1.0, 2.0]"), "line 12: start.x"),
@@ -231,18 +293,27 @@ BAD = [
         SMALL.replace("particles = [20, 30]", "partciles = 20"),
         "line 19: run.partciles: there is no such key; did you mean",
     ),
-    (SMALL.replace("particles = [20, 30]", "cells = 20"), 'line 19: run.cells: belongs to level = "field"'),
+    (
+        SMALL.replace("particles = [20, 30]", "cells = 20"),
+        'line 19: run.cells: belongs to level = "field"',
+    ),
     (SMALL.replace("particles = [20, 30]", "particles = 0"), "particles must be at least 1, got 0"),
     (SMALL.replace("step = 0.01", "step = 0.03"), "time must be a whole number of steps"),
     (SMALL.replace("beta = 10.0", "beta = 0.001"), "unstable step"),
     (SMALL.replace("time = 0.2\n", ""), "line 15: run: time is missing"),
-    (SMALL.replace('"particles"', '"partikles"'), "must be one of field, particles, got 'partikles'; did you mean"),
+    (
+        SMALL.replace('"particles"', '"partikles"'),
+        "must be one of field, particles, got 'partikles'; did you mean",
+    ),
     (SMALL.replace("[run]", "[run"), "is not valid TOML"),
     (
         SMALL.replace('name = "oscillator"\ncoupling = 2.0', '\nexpression = "cos(x - z)"'),
         "game.expression: 'z' is not known",
     ),
-    (SMALL.replace('name = "oscillator"\ncoupling = 2.0', 'expression = "__import__(1)"'), "'__import__' is not known"),
+    (
+        SMALL.replace('name = "oscillator"\ncoupling = 2.0', 'expression = "__import__(1)"'),
+        "'__import__' is not known",
+    ),
     (SMALL.replace("[gibbs]", "[output]\nfile = 'a.txt'\n[gibbs]"), "must end in .h5"),
     (
         "[game]\nname = 'trigonometric'\nterms = [[1]]\n[flow]\nname='Wasserstein'",
@@ -272,7 +343,10 @@ def test_bad_input_gets_one_line_and_writes_nothing(text, message, tmp_path, mon
             "meanfield: --set run.tme: there is no such key; did you mean 'time'?",
         ),
         (["run", "small.toml", "--set", "start.x={points=[[0.1]], masses=[0.5]}"], "--set start.x"),
-        (["run", "small.toml", "--set", "run.step=-1"], "meanfield: --set run.step: step must be above 0, got -1"),
+        (
+            ["run", "small.toml", "--set", "run.step=-1"],
+            "meanfield: --set run.step: step must be above 0, got -1",
+        ),
         (["run", "."], "meanfield: . is a folder; give a file in it"),
         (["run", "small.toml", "--out", "no/where.h5"], "does not exist; make it first"),
         (["show", "none.h5"], "there is no file none.h5"),
@@ -304,7 +378,10 @@ def test_lines_of_keys():
     assert found[("b", "g", "h", "i")] == 6
 
 
-SHORTER = {"particles": ["run.step=0.001", "run.time=0.002", "run.save_every=0.001"], "field": ["run.time=0.02"]}
+SHORTER = {
+    "particles": ["run.step=0.001", "run.time=0.002", "run.save_every=0.001"],
+    "field": ["run.time=0.02"],
+}
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -313,7 +390,9 @@ def test_every_example_runs(name, tmp_path, monkeypatch):
     assert main(["examples", name]) == 0
     content = tomllib.loads(shipped()[name])
     level = content["run"].get("level", "field")
-    changes = SHORTER[level] + ([] if level == "field" or content["run"]["particles"] == 2 else ["run.particles=20"])
+    changes = SHORTER[level] + (
+        [] if level == "field" or content["run"]["particles"] == 2 else ["run.particles=20"]
+    )
     assert main(["run", name, *(f"--set={change}" for change in changes)]) == 0
     assert len(mf.load(name.replace(".toml", ".h5"))) >= 3
 
@@ -336,14 +415,29 @@ def test_examples_are_listed_and_never_overwritten(file, capsys):
     assert main(["examples", "oscillator"]) == 2 and "exists already" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["compare"], ["gibbs"], ["nash"], ["resume"], ["show"], ["examples"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["compare"], ["gibbs"], ["nash"], ["resume"], ["show"], ["examples"]]
+)
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
     out = capsys.readouterr().out
-    assert left.value.code == 0 and "exit codes:" in out and all(len(line) <= 120 for line in out.splitlines())
+    assert (
+        left.value.code == 0
+        and "exit codes:" in out
+        and all(len(line) <= 120 for line in out.splitlines())
+    )
     if command == ["run"]:
-        for word in ("[game]", "[flow]", "[start]", "[run]", "[output]", "oscillator", "Langevin", "save_every"):
+        for word in (
+            "[game]",
+            "[flow]",
+            "[start]",
+            "[run]",
+            "[output]",
+            "oscillator",
+            "Langevin",
+            "save_every",
+        ):
             assert word in out
 
 
@@ -361,7 +455,10 @@ def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file, capsys)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == code and "meanfield resume small.h5" in error
     assert main(["resume", "small.h5", "--quiet"]) == 0
-    assert jobs.stopped("small.h5", code) == code and "meanfield show small.h5" in capsys.readouterr().err
+    assert (
+        jobs.stopped("small.h5", code) == code
+        and "meanfield show small.h5" in capsys.readouterr().err
+    )
     assert main(["run", file, *longer, "--quiet", "--out", "whole.h5"]) == 0
     a, b = mf.load("small.h5"), mf.load("whole.h5")
     assert len(a) == 801 and same(describe(a), describe(b))

@@ -34,7 +34,9 @@ def file(tmp_path, monkeypatch):
         ("gibbs", "cells = 48", "cells = 1", "bad.toml, line 27: gibbs.cells: cells"),
     ],
 )  # fmt: skip
-def test_values_checked_later_are_told_with_their_line(command, old, new, message, tmp_path, monkeypatch, capsys):
+def test_values_checked_later_are_told_with_their_line(
+    command, old, new, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     Path("bad.toml").write_text(SMALL.replace(old, new))
     assert main([command, "bad.toml", "--quiet"]) == 2
@@ -44,7 +46,10 @@ def test_values_checked_later_are_told_with_their_line(command, old, new, messag
 
 def test_names_are_not_doubled():
     spec = Spec("f.toml", {}, {("start", "x"): 3, ("run", "time"): 0})
-    assert str(spec.fail(("start", "x"), "start.x is -0.3 at 1")) == "f.toml, line 3: start.x is -0.3 at 1"
+    assert (
+        str(spec.fail(("start", "x"), "start.x is -0.3 at 1"))
+        == "f.toml, line 3: start.x is -0.3 at 1"
+    )
     assert str(spec.fail(("run", "time"), "is bad")) == "--set run.time: is bad"
 
 
@@ -61,7 +66,9 @@ def test_a_reader_that_leaves_is_no_error(file):
 
 
 def test_the_package_runs_as_a_program():
-    done = subprocess.run([sys.executable, "-m", "meanfield", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "meanfield", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"meanfield {mf.__version__}\n"
 
 

@@ -17,8 +17,16 @@ CIRCLE = mf.Torus(1)
 
 def free(**options):
     """Free motion from the uniform law: i.i.d. uniform particles at every time."""
-    how = {"particles": (20, 80, 320), "replicas": (300, 200, 150), "step": 0.05, "save_every": 0.1, "cells": 32}
-    return mf.compare(mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), mf.Start(), 0.3, **{**how, **options})
+    how = {
+        "particles": (20, 80, 320),
+        "replicas": (300, 200, 150),
+        "step": 0.05,
+        "save_every": 0.1,
+        "cells": 32,
+    }
+    return mf.compare(
+        mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), mf.Start(), 0.3, **{**how, **options}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,9 @@ def test_free_particles_have_the_closed_constant_at_every_time(compared):
     """E (W2^2_x + W2^2_y) = 2 L^2/(12 n) for every n and t."""
     for n, samples in zip(compared.particles, compared.samples["w2_squared"], strict=True):
         totals = samples.sum(axis=2)
-        z = (totals.mean(axis=0) - CIRCLE.period**2 / (6 * n)) / (totals.std(axis=0, ddof=1) / np.sqrt(len(totals)))
+        z = (totals.mean(axis=0) - CIRCLE.period**2 / (6 * n)) / (
+            totals.std(axis=0, ddof=1) / np.sqrt(len(totals))
+        )
         assert np.abs(z).max() < 4
 
 
@@ -52,14 +62,18 @@ def test_controls_cut_the_variance_and_intervals_still_cover(compared):
     hits, widths, rows = (
         [],
         [],
-        zip(*(compared.samples[k] for k in ("w2_squared", "energies", "energy_means")), strict=True),
+        zip(
+            *(compared.samples[k] for k in ("w2_squared", "energies", "energy_means")), strict=True
+        ),
     )
     for n, (squared, energies, exact) in zip(compared.particles, rows, strict=True):
         for i in range(0, len(squared), 10):
             totals, off = squared[i : i + 10].sum(axis=2), energies[i : i + 10] - exact
             _, low, high = band(totals, controls=off)
             plain = band(totals)
-            hits.append(np.mean((low < CIRCLE.period**2 / (6 * n)) & (CIRCLE.period**2 / (6 * n) < high)))
+            hits.append(
+                np.mean((low < CIRCLE.period**2 / (6 * n)) & (CIRCLE.period**2 / (6 * n) < high))
+            )
             widths.append(np.median((high - low) / (plain[2] - plain[1])))
     assert 0.88 < np.mean(hits) < 0.995
     assert np.median(widths) < 0.1
@@ -88,7 +102,9 @@ def test_controls_agree_with_means_of_interacting_particles():
 
 def test_copies_of_another_law_are_no_control(compared):
     changed = {**compared.samples, "energies": [1.5 * e for e in compared.samples["energies"]]}
-    again = judge(compared.particles, compared.field, compared.field_ni, changed, compared.provenance)
+    again = judge(
+        compared.particles, compared.field, compared.field_ni, changed, compared.provenance
+    )
     assert "left out" in again.provenance["control"]
     assert again.sup[0].value == compared.samples["w2_squared"][0].sum(axis=2).mean(axis=0).max()
 
@@ -105,9 +121,14 @@ def test_controls_are_refused_where_there_are_none():
 def test_copies_of_smaller_energies_are_no_control_where_replicas_are_many(compared):
     """Two dozen skewed energies may well fall short by chance."""
     changed = {**compared.samples, "energies": [0.8 * e for e in compared.samples["energies"]]}
-    again = judge(compared.particles, compared.field, compared.field_ni, changed, compared.provenance)
+    again = judge(
+        compared.particles, compared.field, compared.field_ni, changed, compared.provenance
+    )
     assert "left out" in again.provenance["control"]
-    few = {key: [rows if key == "energy_means" else rows[:24] for rows in s] for key, s in changed.items()}
+    few = {
+        key: [rows if key == "energy_means" else rows[:24] for rows in s]
+        for key, s in changed.items()
+    }
     again = judge(compared.particles, compared.field, compared.field_ni, few, compared.provenance)
     assert again.provenance["control"] == "energies of copies"
 
@@ -129,14 +150,20 @@ def cosine(x, y):
 def test_copies_that_look_at_all_cells_are_asked_for():
     game = mf.games.function(cosine, CIRCLE, CIRCLE)
     how = {"particles": (10,), "replicas": 8, "step": 0.05, "cells": 32}
-    assert "not low-rank" in mf.compare(game, mf.Langevin(2.0), None, 0.1, **how).provenance["control"]
+    assert (
+        "not low-rank" in mf.compare(game, mf.Langevin(2.0), None, 0.1, **how).provenance["control"]
+    )
     assert "energies" in mf.compare(game, mf.Langevin(2.0), None, 0.1, **how, control=True).samples
 
 
-@pytest.mark.parametrize("change", [{"time": 6000.0, "step": 0.01}, {"time": 40.0, "step": 1e-3, "cells": 1024}])
+@pytest.mark.parametrize(
+    "change", [{"time": 6000.0, "step": 0.01}, {"time": 40.0, "step": 1e-3, "cells": 1024}]
+)
 def test_mean_fields_too_long_to_keep_take_no_control(change):
     """6000 / 0.005 states, more than any run saves; 80,000 states of 2 x 1024 numbers, 1.3 GB."""
-    asked = signature(mf.compare).bind(mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), **change, save_every=20.0)
+    asked = signature(mf.compare).bind(
+        mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), **change, save_every=20.0
+    )
     asked.apply_defaults()
     found = settled(**asked.arguments)
     assert "more than are kept" in found.without and found.gap == 20.0
@@ -160,11 +187,15 @@ def test_threads_and_repeats_do_not_change_bits():
     for other in runs[1:]:
         for key, kept in runs[0].samples.items():
             assert all(np.array_equal(a, b) for a, b in zip(kept, other.samples[key], strict=True))
-    assert not np.array_equal(free(replicas=6, seed=7).samples["w2_squared"][0], runs[0].samples["w2_squared"][0])
+    assert not np.array_equal(
+        free(replicas=6, seed=7).samples["w2_squared"][0], runs[0].samples["w2_squared"][0]
+    )
 
 
 def test_stored_samples_are_judged_alike(compared):
-    again = judge(compared.particles, compared.field, compared.field_ni, compared.samples, compared.provenance)
+    again = judge(
+        compared.particles, compared.field, compared.field_ni, compared.samples, compared.provenance
+    )
     assert again.exponent == compared.exponent and again.sup == compared.sup
     assert np.array_equal(again.w2_squared, compared.w2_squared)
 
@@ -182,7 +213,13 @@ def test_a_mean_field_of_atoms_lies_below_the_particles_own_distance():
     game = mf.games.benchmark("circle")
     n = 2000
     found = mf.compare(
-        game, mf.WassersteinFisherRao(), game.answers["start"], 0.02, particles=(n,), replicas=40, step=0.02
+        game,
+        mf.WassersteinFisherRao(),
+        game.answers["start"],
+        0.02,
+        particles=(n,),
+        replicas=40,
+        step=0.02,
     )
     N = len(found.field.x[0])
     assert (CIRCLE.period / N) ** 2 / 12 < 0.011 * CIRCLE.period**2 / (12 * n)
@@ -217,12 +254,19 @@ def test_intervals_cover_as_often_as_they_say():
         controls = (
             None
             if trial % 2
-            else [s - 1 / n + rng.normal(0, 0.3 / n, s.shape) for n, s in zip(sizes, samples, strict=True)]
+            else [
+                s - 1 / n + rng.normal(0, 0.3 / n, s.shape)
+                for n, s in zip(sizes, samples, strict=True)
+            ]
         )
         first = None if controls is None else controls[0]
         slope = exponent(sizes, samples, seed=trial, controls=controls)
         top = sup_of_means(samples[0], seed=trial, controls=first)
-        hits += slope.low <= -1 <= slope.high, top.low <= 0.01 <= top.high, slope.low <= -0.8 <= slope.high
+        hits += (
+            slope.low <= -1 <= slope.high,
+            top.low <= 0.01 <= top.high,
+            slope.low <= -0.8 <= slope.high,
+        )
     assert 0.85 * 150 < hits[0] < 150
     assert 0.85 * 150 < hits[1] < 150
     assert hits[2] < 0.5 * 150  # a wrong exponent is told apart

@@ -30,17 +30,28 @@ def states(run):
 
 
 def same(a, b):
-    return all(np.array_equal(p.points, q.points) for p, q in zip(states(a), states(b), strict=True))
+    return all(
+        np.array_equal(p.points, q.points) for p, q in zip(states(a), states(b), strict=True)
+    )
 
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 @pytest.mark.parametrize("manifold", [CIRCLE, mf.Torus(2), mf.Sphere(2)], ids=str)
 def test_free_particles_are_their_own_copies(manifold, scheme):
-    game, how = mf.games.free(manifold, manifold), {"step": 0.05, "scheme": scheme, "particles": (300, 7), "refine": 2}
-    field = mf.simulate(game, mf.Langevin(3.0), mf.Start(), 0.2, step=0.025, particles=4, save_every=0.025)
+    game, how = (
+        mf.games.free(manifold, manifold),
+        {"step": 0.05, "scheme": scheme, "particles": (300, 7), "refine": 2},
+    )
+    field = mf.simulate(
+        game, mf.Langevin(3.0), mf.Start(), 0.2, step=0.025, particles=4, save_every=0.025
+    )
     found = mf.copies(game, mf.Langevin(3.0), mf.Start(), field, 0.2, seed=5, replica=3, **how)
-    assert same(found, mf.simulate(game, mf.Langevin(3.0), mf.Start(), 0.2, seed=5, replica=3, **how))
-    assert not same(found, mf.copies(game, mf.Langevin(3.0), mf.Start(), field, 0.2, seed=6, replica=3, **how))
+    assert same(
+        found, mf.simulate(game, mf.Langevin(3.0), mf.Start(), 0.2, seed=5, replica=3, **how)
+    )
+    assert not same(
+        found, mf.copies(game, mf.Langevin(3.0), mf.Start(), field, 0.2, seed=6, replica=3, **how)
+    )
 
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
@@ -48,7 +59,9 @@ def test_copies_in_a_field_that_stands_still_move_in_its_potentials(scheme):
     """Against Gibbs opponents the oscillator is a separable game with their potentials, written out by hand."""
     game, beta = mf.games.oscillator(), 25.0
     gibbs = mf.gibbs(game, beta=beta)
-    field = mf.Trajectory(np.arange(21) * 0.01, [gibbs.x] * 21, [gibbs.y] * 21, game, mf.Langevin(beta))
+    field = mf.Trajectory(
+        np.arange(21) * 0.01, [gibbs.x] * 21, [gibbs.y] * 21, game, mf.Langevin(beta)
+    )
     sx, sy = (3.0 * float(m.integrate(np.sin(m.points[:, 0]))) for m in (gibbs.x, gibbs.y))
     V = [((1,), -2 / 3), ((2,), 5 / 12)]
     apart = mf.games.trigonometric(
@@ -65,17 +78,26 @@ def test_copies_in_a_field_that_stands_still_move_in_its_potentials(scheme):
 
 def test_copies_stay_near_their_own_particles():
     """How near, of order 1/n, is a claim (`validation.theorem3`)."""
-    drive, how = mf.Drive(GAME, mean_field()), {"step": 0.02, "scheme": "strang", "particles": 800, "save_every": 0.4}
+    drive, how = (
+        mf.Drive(GAME, mean_field()),
+        {"step": 0.02, "scheme": "strang", "particles": 800, "save_every": 0.4},
+    )
     swarm = mf.simulate(GAME, LANGEVIN, START, 0.4, replica=1, **how)
     own, other = (mf.copies(GAME, LANGEVIN, START, drive, 0.4, replica=r, **how) for r in (1, 2))
-    near, far = (np.mean(CIRCLE.distance(swarm.x[-1].points, c.x[-1].points) ** 2) for c in (own, other))
+    near, far = (
+        np.mean(CIRCLE.distance(swarm.x[-1].points, c.x[-1].points) ** 2) for c in (own, other)
+    )
     assert 0 < 100 * near < far
 
 
-@pytest.mark.parametrize("flow", [LANGEVIN, mf.WassersteinFisherRao(1.0, 2.0)], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "flow", [LANGEVIN, mf.WassersteinFisherRao(1.0, 2.0)], ids=lambda f: f.name
+)
 def test_copies_have_the_law_of_the_field(flow):
     field = mean_field(flow, cells=64 if flow.diffuses else 400)
-    run = mf.copies(GAME, flow, START, field, 0.4, step=0.02, scheme="strang", particles=40_000, save_every=0.2)
+    run = mf.copies(
+        GAME, flow, START, field, 0.4, step=0.02, scheme="strang", particles=40_000, save_every=0.2
+    )
     for p in range(2):
         swarm, law = run[-1][p], field[-1][p]
         W = swarm.masses * len(swarm) * (run.diagnostics["mass"][-1, p] if flow.reacts else 1.0)
@@ -83,9 +105,17 @@ def test_copies_have_the_law_of_the_field(flow):
             for wave in (np.cos, np.sin):
                 exact = law.integrate(wave(k * law.points[:, 0]))
                 values = W * wave(k * swarm.points[:, 0])
-                assert abs(values.mean() - exact) <= 4 * values.std() / np.sqrt(len(W)) + 1e-4  # the step's bias
+                assert (
+                    abs(values.mean() - exact) <= 4 * values.std() / np.sqrt(len(W)) + 1e-4
+                )  # the step's bias
     far = mf.copies(GAME, flow, START, field, 0.2, step=0.02, scheme="strang", particles=40_000)
-    assert abs(np.cos(far.x[-1].points).mean() - field.x[-1].integrate(np.cos(field.x[-1].points[:, 0]))) > 0.02
+    assert (
+        abs(
+            np.cos(far.x[-1].points).mean()
+            - field.x[-1].integrate(np.cos(field.x[-1].points[:, 0]))
+        )
+        > 0.02
+    )
 
 
 @pytest.mark.parametrize("scheme, order", [("euler", 1), ("strang", 2)])
@@ -95,9 +125,22 @@ def test_copies_of_labels_are_the_labels(scheme, order):
     field = mean_field(flow, cells=100)
     start, errors = mf.Start(x=field.x[0], y=field.y[0]), []
     for step in (0.02, 0.01):
-        run = mf.copies(GAME, flow, start, field, 0.4, step=step, scheme=scheme, particles=100, placement="atoms")
+        run = mf.copies(
+            GAME,
+            flow,
+            start,
+            field,
+            0.4,
+            step=step,
+            scheme=scheme,
+            particles=100,
+            placement="atoms",
+        )
         far = max(CIRCLE.distance(run[-1][p].points, field[-1][p].points).max() for p in range(2))
-        weights = [run[-1][p].masses * run.diagnostics["mass"][-1, p] / field[-1][p].masses - 1 for p in range(2)]
+        weights = [
+            run[-1][p].masses * run.diagnostics["mass"][-1, p] / field[-1][p].masses - 1
+            for p in range(2)
+        ]
         errors.append([far, np.abs(weights).max()])
     rates = np.log2(np.array(errors[0]) / errors[1])
     assert rates == pytest.approx([order, order], abs=0.15)
@@ -119,7 +162,10 @@ def test_copies_repeat_to_the_bit_and_join():
     """The same bits again, from a `Drive`, and whatever is saved on the way."""
     how = {"step": 0.02, "scheme": "strang", "particles": 300, "seed": 4}
     first = mf.copies(GAME, LANGEVIN, START, mean_field(), 0.2, save_every=0.1, **how)
-    assert same(first, mf.copies(GAME, LANGEVIN, START, mf.Drive(GAME, mean_field()), 0.2, save_every=0.1, **how))
+    assert same(
+        first,
+        mf.copies(GAME, LANGEVIN, START, mf.Drive(GAME, mean_field()), 0.2, save_every=0.1, **how),
+    )
     finer = mf.copies(GAME, LANGEVIN, START, mean_field(), 0.2, save_every=0.02, **how)
     assert np.array_equal(first.x[-1].points, finer.x[-1].points)
 
@@ -136,7 +182,15 @@ def test_what_copies_cannot_do_is_refused():
         ({"game": mf.games.benchmark("torus")}, r"field.x lives on"),
         ({"field": mf.Drive(mf.games.benchmark("circle"), field)}, "ready for"),
     ):
-        asked = {"game": GAME, "flow": LANGEVIN, "start": START, "field": field, "time": 0.4, **how, **change}
+        asked = {
+            "game": GAME,
+            "flow": LANGEVIN,
+            "start": START,
+            "field": field,
+            "time": 0.4,
+            **how,
+            **change,
+        }
         with pytest.raises(ValueError, match=message):
             mf.copies(**asked)
     with pytest.raises(TypeError, match="meanfield.Trajectory"):

@@ -54,7 +54,9 @@ def folder(tmp_path_factory, monkeypatch):
 
 def test_runs_in_the_simulator_equal_those_on_the_processor():
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    done = subprocess.run([sys.executable, "-c", RUNS], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RUNS], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     lines = [[float(v) for v in line.split()] for line in done.stdout.splitlines()]
     assert len(lines) == 12
@@ -69,7 +71,11 @@ def compiled_to_ptx(function, signature):
     try:
         cuda.compile_ptx(lambda x: None, (signature[0],), cc=(8, 0))
     except Exception as error:
-        if type(error).__name__ in ("NvvmSupportError", "CudaSupportError", "DynamicLibNotFoundError"):
+        if type(error).__name__ in (
+            "NvvmSupportError",
+            "CudaSupportError",
+            "DynamicLibNotFoundError",
+        ):
             pytest.skip(f"the CUDA compiler is missing: {error}".splitlines()[0])
         raise
     return cuda.compile_ptx(function, signature, cc=(8, 0))[0]
@@ -97,7 +103,9 @@ def test_loops_over_pairs_compile_without_calls_or_memory_of_their_own(text, spa
 
 def test_one_tile_holds_what_all_threads_of_a_block_may_share():
     def sums(terms):
-        return mf.games.expression(" + ".join(f"exp(sin({k}*y)*cos(x + {k}))" for k in range(1, terms + 1)))
+        return mf.games.expression(
+            " + ".join(f"exp(sin({k}*y)*cos(x + {k}))" for k in range(1, terms + 1))
+        )
 
     assert [device_kernel(sums(terms), 0)[1] for terms in (40, 60, 150)] == [128, 96, 32]
     with pytest.raises(ValueError, match="more than the threads of a block can share"):
@@ -105,7 +113,9 @@ def test_one_tile_holds_what_all_threads_of_a_block_may_share():
 
 
 def small(game, flow=None, **options):
-    return mf.simulate(game, flow or mf.Langevin(10.0), mf.Start(), 0.02, step=0.01, particles=9, **options)
+    return mf.simulate(
+        game, flow or mf.Langevin(10.0), mf.Start(), 0.02, step=0.01, particles=9, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,9 @@ def small(game, flow=None, **options):
         (mf.games.oscillator, {"device": "cuda"}, "is low-rank, and its steps cost O"),
         (lambda: polynomial("a", dim=3, seed=0), {"device": "cuda"}, "is low-rank"),
         (
-            lambda: mf.games.function(lambda x, y: np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1)),
+            lambda: mf.games.function(
+                lambda x, y: np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1)
+            ),
             {"device": "cuda"},
             "given by a formula",
         ),
@@ -136,7 +148,9 @@ def test_without_a_device_the_message_says_what_to_do(monkeypatch):
     from numba import cuda
 
     monkeypatch.setattr(cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match=r"needs an NVIDIA graphics processor.*meanfield-zerosum\[cuda\]"):
+    with pytest.raises(
+        RuntimeError, match=r"needs an NVIDIA graphics processor.*meanfield-zerosum\[cuda\]"
+    ):
         small(mf.games.expression(CIRCLE), device="cuda")
     monkeypatch.setitem(sys.modules, "numba.cuda", None)
     monkeypatch.delattr(sys.modules["numba"], "cuda")

@@ -54,7 +54,9 @@ def test_a_failing_call_is_told_and_leaves_the_old_file(call, code, tmp_path, mo
         monkeypatch.setattr(os, call, fails)
     else:
         setattr(Failing, call, fails)
-        monkeypatch.setattr(Path, "open", lambda self, mode: Failing(io.FileIO(self, mode.replace("b", ""))))
+        monkeypatch.setattr(
+            Path, "open", lambda self, mode: Failing(io.FileIO(self, mode.replace("b", "")))
+        )
     with pytest.raises(OSError, match=re.escape(os.strerror(code))) as told:
         swarm().save(path, overwrite=True)
     monkeypatch.undo()
@@ -70,9 +72,13 @@ def test_files_that_read_other_files_are_refused(tmp_path):
     layout = h5py.VirtualLayout((4,), "f8")
     layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "data", (4,))
     makers = {
-        "link": lambda group: group.__setitem__("spy", h5py.ExternalLink(str(tmp_path / "other.h5"), "data")),
+        "link": lambda group: group.__setitem__(
+            "spy", h5py.ExternalLink(str(tmp_path / "other.h5"), "data")
+        ),
         "soft": lambda group: group.__setitem__("spy", h5py.SoftLink("/result/times")),
-        "raw": lambda group: group.create_dataset("spy", (4,), "f8", external=[(str(secret), 0, 32)]),
+        "raw": lambda group: group.create_dataset(
+            "spy", (4,), "f8", external=[(str(secret), 0, 32)]
+        ),
         "virtual": lambda group: group.create_virtual_dataset("spy", layout),
     }
     for name, make in makers.items():

@@ -17,7 +17,10 @@ CIRCLE = mf.Torus(1)
 def tilted(manifold, sharp=1.0):
     """A density that is not uniform."""
     onto = mf.mesh(manifold)
-    values = np.exp(sharp * np.cos(onto.nodes[:, 0]) + 0.5 * np.sin(2 * onto.nodes[:, -1])) * onto.volumes
+    values = (
+        np.exp(sharp * np.cos(onto.nodes[:, 0]) + 0.5 * np.sin(2 * onto.nodes[:, -1]))
+        * onto.volumes
+    )
     return mf.Density(values / values.sum(), onto)
 
 
@@ -26,7 +29,9 @@ def test_energies_against_the_uniform_law_are_its_shells(manifold):
     gauge = ModeEnergy(mf.uniform(manifold))
     count = HIGHEST[2]
     drawn = mf.Measure(manifold.sample(50, np.random.default_rng(0)), None, manifold)
-    assert gauge(drawn) * (1 + EMPTY) == pytest.approx(shell_energies(drawn, modes=count).sum(), rel=1e-3)
+    assert gauge(drawn) * (1 + EMPTY) == pytest.approx(
+        shell_energies(drawn, modes=count).sum(), rel=1e-3
+    )
     assert gauge.mean * (1 + EMPTY) == pytest.approx(shell_means(manifold, count).sum(), rel=1e-5)
 
 

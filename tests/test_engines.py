@@ -10,11 +10,18 @@ from meanfield.games.lowrank import trigonometric
 from tests.flat_problems import CIRCLE, TILTED, modes
 from tests.stored_runs import equal
 
-pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")  # few cells, on purpose
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::meanfield.checks.UnderResolved"
+)  # few cells, on purpose
 LAWS = mf.Start(TILTED.x, lambda q: 1 + 0.5 * np.sin(q[:, 0]))
-FLAT, ROUND = (CIRCLE, LAWS), (mf.games.benchmark("sphere"), mf.games.benchmark("sphere").answers["start"])
+FLAT, ROUND = (
+    (CIRCLE, LAWS),
+    (mf.games.benchmark("sphere"), mf.games.benchmark("sphere").answers["start"]),
+)
 MIXED = (  # T^2 against the circle
-    trigonometric([((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]),
+    trigonometric(
+        [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]
+    ),
     mf.Start(mf.concentrated([1.0, 2.0], 0.5), mf.concentrated(4.0, 0.4)),
 )
 
@@ -29,7 +36,14 @@ def reacting(turn):
 
 def composite(turn):
     memory, slower = mf.Memory(rate=1.0), mf.Schedule("log")
-    return Flow(turn((1.0, 0.5)), 1.0, turn((0.1, 0.2)), response=turn((1.0, 0.0)), memory=memory, cooling=slower)
+    return Flow(
+        turn((1.0, 0.5)),
+        1.0,
+        turn((0.1, 0.2)),
+        response=turn((1.0, 0.0)),
+        memory=memory,
+        cooling=slower,
+    )
 
 
 # Name: the engine, a game and a start, the flow (`turn` exchanges the players), its cells, what else it takes.
@@ -42,7 +56,13 @@ CASES = {
     "characteristics": ("characteristics", FLAT, reacting, (48, 40), {}),
     "characteristics, refined": ("characteristics", FLAT, reacting, (None, None), {"refine": 1e-4}),
     "muscl": ("muscl", FLAT, reacting, (48, 40), {}),
-    "best-response": ("best-response", FLAT, lambda turn: Flow(0.0, response=turn((1.0, 2.0))), (48, 40), {}),
+    "best-response": (
+        "best-response",
+        FLAT,
+        lambda turn: Flow(0.0, response=turn((1.0, 2.0))),
+        (48, 40),
+        {},
+    ),
     "splitting": ("splitting", FLAT, composite, (48, 40), {}),
 }
 every = pytest.mark.parametrize("name", CASES)
@@ -95,7 +115,11 @@ def test_solve_resumes_to_the_same_bits(name):
 def test_time_only_goes_forward(name):
     moving = made(name)
     moving.advance(0.2)
-    for until, say in ((0.1, "before the present time 0.2"), (np.inf, "finite"), (np.nan, "finite")):
+    for until, say in (
+        (0.1, "before the present time 0.2"),
+        (np.inf, "finite"),
+        (np.nan, "finite"),
+    ):
         with pytest.raises(ValueError, match=say):
             moving.advance(until)
 
@@ -110,7 +134,9 @@ def test_exchanging_the_players_exchanges_the_run(name):
         np.testing.assert_allclose(a.masses, b.masses, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case[1] is FLAT and case[3][0]])
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if case[1] is FLAT and case[3][0]]
+)
 def test_shifting_the_game_by_cells_shifts_the_run(name):
     s, t = 5 * 2 * np.pi / 48, 17 * 2 * np.pi / 40
     terms = (((1,), (-1,), 1), ((2,), (1,), -0.25j), ((2,), (-1,), -0.25j), ((0,), (3,), 0.3))
@@ -121,7 +147,9 @@ def test_shifting_the_game_by_cells_shifts_the_run(name):
     for moving in (one, other):
         moving.advance(0.5)
     by = np.exp(1j * np.outer((s, t), (1, 2, 3)).ravel())
-    np.testing.assert_allclose(modes(other.measures()), by * modes(one.measures()), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        modes(other.measures()), by * modes(one.measures()), rtol=0, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(

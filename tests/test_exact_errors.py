@@ -72,16 +72,24 @@ def test_errors_are_never_negative_near_equilibria():
         rng = np.random.default_rng(seed)
         for size in (0.0, 1e-12, 1e-9, 1e-6):
             moved = [
-                m.manifold.retract(m.points, size * rng.standard_normal(m.points.shape)) for m in (exact.x, exact.y)
+                m.manifold.retract(m.points, size * rng.standard_normal(m.points.shape))
+                for m in (exact.x, exact.y)
             ]
-            x, y = (mf.Measure(p, m.masses, m.manifold) for p, m in zip(moved, (exact.x, exact.y), strict=True))
+            x, y = (
+                mf.Measure(p, m.masses, m.manifold)
+                for p, m in zip(moved, (exact.x, exact.y), strict=True)
+            )
             found = error(x, y)
             assert found.lower >= 0 and found.upper < 1e-12 + 100 * size
 
 
 @pytest.mark.parametrize("name", ["a", "b", "trigonometric"])
 def test_recorded_along_runs_at_both_levels(name):
-    game = mf.games.benchmark("circle") if name == "trigonometric" else mf.games.polynomial(name, dim=4, seed=0)
+    game = (
+        mf.games.benchmark("circle")
+        if name == "trigonometric"
+        else mf.games.polynomial(name, dim=4, seed=0)
+    )
     error = mf.NikaidoIsoda(game)
     run = mf.simulate(game, mf.Langevin(20.0), mf.Start(), 0.2, step=0.02, particles=40, save_every=0.1,
                       diagnostics={"ni": error})  # fmt: skip
@@ -89,8 +97,18 @@ def test_recorded_along_runs_at_both_levels(name):
     assert seen.dtype == float and seen.shape == (3,)
     assert seen.tolist() == [error(*state).value for state in run]
     if name == "trigonometric":
-        field = mf.solve(game, mf.Langevin(20.0), mf.Start(), 0.2, cells=64, save_every=0.1, diagnostics={"ni": error})
-        assert np.asarray(field.diagnostics["ni"], float).tolist() == [error(*state).value for state in field]
+        field = mf.solve(
+            game,
+            mf.Langevin(20.0),
+            mf.Start(),
+            0.2,
+            cells=64,
+            save_every=0.1,
+            diagnostics={"ni": error},
+        )
+        assert np.asarray(field.diagnostics["ni"], float).tolist() == [
+            error(*state).value for state in field
+        ]
 
 
 def test_gradient_runs_never_exceed_the_exact_error_and_reach_it_when_given_time():
@@ -99,19 +117,27 @@ def test_gradient_runs_never_exceed_the_exact_error_and_reach_it_when_given_time
         game = mf.games.polynomial(kind, dim=8, seed=1)
         error, state = mf.NikaidoIsoda(game), pair(game, rng, 20)
         exact = error(*state)
-        few, many = error.estimate(*state, runs=50, steps=3), error.estimate(*state, runs=200, steps=3000)
+        few, many = (
+            error.estimate(*state, runs=50, steps=3),
+            error.estimate(*state, runs=200, steps=3000),
+        )
         assert few.value < many.value <= exact.value + 1e-12
         assert many.value == pytest.approx(exact.value, rel=1e-8)
         assert many.upper == np.inf and "200 gradient runs" in many.method
         again = error.estimate(*state, runs=50, steps=3)
-        assert again.value == few.value and error.estimate(*state, runs=50, steps=3, seed=1).value != few.value
+        assert (
+            again.value == few.value
+            and error.estimate(*state, runs=50, steps=3, seed=1).value != few.value
+        )
 
 
 def test_gradient_runs_take_any_game_and_refuse_bad_numbers():
     game = mf.games.expression("exp(cos(x - y)) + 0.3*sin(2*x)")
     state = pair(game, np.random.default_rng(5))
     error = mf.NikaidoIsoda(game)
-    assert error.estimate(*state, runs=20, steps=500).value == pytest.approx(error(*state).value, rel=1e-8)
+    assert error.estimate(*state, runs=20, steps=500).value == pytest.approx(
+        error(*state).value, rel=1e-8
+    )
     for bad in ({"runs": 0}, {"steps": -1}, {"step": 0.0}, {"seed": -1}):
         with pytest.raises(ValueError):
             error.estimate(*state, **bad)

@@ -42,7 +42,9 @@ def values(which, x, *constants):
 def off(got, exact, x):
     """|got - exact| with exact to 40 digits."""
     with mpmath.workdps(40):
-        return np.array([float(abs(mpmath.mpf(g) - exact(mpmath.mpf(v)))) for g, v in zip(got, x, strict=True)])
+        return np.array(
+            [float(abs(mpmath.mpf(g) - exact(mpmath.mpf(v)))) for g, v in zip(got, x, strict=True)]
+        )
 
 
 def phases():
@@ -74,7 +76,11 @@ def test_small_sines_keep_their_relative_error():
 def test_exponential():
     rng = np.random.default_rng(4)
     x = np.concatenate(
-        [rng.uniform(-708.39, 709.78, 4000), rng.uniform(-2, 2, 4000), [0.0, 709.78271289338, -708.3964185322]]
+        [
+            rng.uniform(-708.39, 709.78, 4000),
+            rng.uniform(-2, 2, 4000),
+            [0.0, 709.78271289338, -708.3964185322],
+        ]
     )
     with mpmath.workdps(40):
         size = np.array([np.spacing(float(mpmath.exp(mpmath.mpf(v)))) for v in x])
@@ -83,7 +89,9 @@ def test_exponential():
 
 def test_moderate_exponential():
     rng = np.random.default_rng(6)
-    x = np.concatenate([rng.uniform(-700, 700, 4000), rng.uniform(-2, 2, 4000), [0.0, 700.0, -700.0]])
+    x = np.concatenate(
+        [rng.uniform(-700, 700, 4000), rng.uniform(-2, 2, 4000), [0.0, 700.0, -700.0]]
+    )
     with mpmath.workdps(40):
         size = np.array([np.spacing(float(mpmath.exp(mpmath.mpf(v)))) for v in x])
     assert (off(values(4, x), mpmath.exp, x) / size).max() < 1.5
@@ -101,7 +109,9 @@ def test_its_polynomial_is_the_economised_series():
     chebyshev[0] /= 2
     powers = np.polynomial.chebyshev.cheb2poly(chebyshev) / h ** np.arange(10)
     ours = [getattr(fastmath, f"_E{k}") for k in range(2, 12)]
-    np.testing.assert_allclose(ours * h ** np.arange(2, 12), powers * h ** np.arange(2, 12), rtol=0, atol=1e-17)
+    np.testing.assert_allclose(
+        ours * h ** np.arange(2, 12), powers * h ** np.arange(2, 12), rtol=0, atol=1e-17
+    )
 
 
 @pytest.mark.parametrize("which, exact", [(5, mpmath.tanh), (6, mpmath.sinh), (7, mpmath.cosh)])
@@ -109,14 +119,22 @@ def test_hyperbolic_functions_to_their_relative_error(which, exact):
     rng = np.random.default_rng(7)
     tiny = 10.0 ** rng.uniform(-300, 0, 2000)
     x = np.concatenate(
-        [rng.uniform(-2, 2, 3000), rng.uniform(-30, 30, 2000), rng.uniform(-709, 709, 1000), tiny, -tiny]
+        [
+            rng.uniform(-2, 2, 3000),
+            rng.uniform(-30, 30, 2000),
+            rng.uniform(-709, 709, 1000),
+            tiny,
+            -tiny,
+        ]
     )
     with mpmath.workdps(40):
         size = np.array([abs(float(exact(mpmath.mpf(v)))) for v in x])
     assert (off(values(which, x), exact, x) / size).max() < 4e-16
     far = {5: [1, -1, 1], 6: [np.inf, -np.inf, np.inf], 7: [np.inf, np.inf, np.inf]}[which]
     assert values(which, [np.inf, -np.inf, 800.0]).tolist() == far
-    assert np.isnan(values(which, [np.nan])).all() and values(which, [0.0]).tolist() == [float(which == 7)]
+    assert np.isnan(values(which, [np.nan])).all() and values(which, [0.0]).tolist() == [
+        float(which == 7)
+    ]
 
 
 @pytest.mark.parametrize("p", [-1.3, 0.2, 1.7])
@@ -142,7 +160,14 @@ def test_logarithm():
 
 def test_the_ends_of_the_range():
     big = np.finfo(float).max
-    assert values(2, [np.inf, -np.inf, 710.0, big, -746.0, -big]).tolist() == [np.inf, 0, np.inf, np.inf, 0, 0]
+    assert values(2, [np.inf, -np.inf, 710.0, big, -746.0, -big]).tolist() == [
+        np.inf,
+        0,
+        np.inf,
+        np.inf,
+        0,
+        0,
+    ]
     assert values(2, [0.0, -0.0]).tolist() == [1.0, 1.0]
     assert values(3, [0.0, np.inf, 1.0]).tolist() == [-np.inf, np.inf, 0.0]
     assert np.isnan(values(3, [-1.0, np.nan, -np.inf])).all()
@@ -160,7 +185,16 @@ def test_loops_run_in_vectors(which):
 def packed(function):
     """How many packed multiplications and additions of doubles there are in a compiled function."""
     text = "".join(function.inspect_asm().values())
-    words = ("mulpd", "addpd", "fmadd132pd", "fmadd213pd", "fmadd231pd", "fmla\tv", "fmul\tv", "fadd\tv")
+    words = (
+        "mulpd",
+        "addpd",
+        "fmadd132pd",
+        "fmadd213pd",
+        "fmadd231pd",
+        "fmla\tv",
+        "fmul\tv",
+        "fadd\tv",
+    )
     return sum(text.count(w) for w in words)
 
 
@@ -170,7 +204,11 @@ def decorators():
             if isinstance(node, ast.FunctionDef):
                 for d in node.decorator_list:
                     called = d.func if isinstance(d, ast.Call) else d
-                    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+                    name = (
+                        called.attr
+                        if isinstance(called, ast.Attribute)
+                        else getattr(called, "id", "")
+                    )
                     yield path, node.name, name, d
 
 
@@ -179,14 +217,29 @@ def test_every_kernel_is_compiled_in_one_way():
     found = list(decorators())
     assert sum(name == "kernel" for _, _, name, _ in found) > 100
     wrong = [
-        (p.name, f, n) for p, f, n, _ in found if n in ("njit", "jit", "vectorize", "guvectorize", "generated_jit")
+        (p.name, f, n)
+        for p, f, n, _ in found
+        if n in ("njit", "jit", "vectorize", "guvectorize", "generated_jit")
     ]
     assert wrong == []
     for path in sorted(PACKAGE.rglob("*.py")):
         assert path.name == "jit.py" or "import njit" not in path.read_text(encoding="utf-8"), path
 
 
-SCALAR = ("sqrt", "sin", "cos", "exp", "expm1", "floor", "rint", "arcsin", "arctan2", "log2", "isfinite", "copysign")
+SCALAR = (
+    "sqrt",
+    "sin",
+    "cos",
+    "exp",
+    "expm1",
+    "floor",
+    "rint",
+    "arcsin",
+    "arctan2",
+    "log2",
+    "isfinite",
+    "copysign",
+)
 SCALAR += ("searchsorted", "int32", "int64", "uint64", "float32", "float64")
 ROOMS = ("math", "fastmath", "lowrank", "spheres")
 
@@ -200,15 +253,29 @@ def test_kernels_that_count_no_references_call_nothing_that_makes_arrays():
         )
         if decorator != "kernel" or counted:
             continue
-        body = next(n for n in ast.parse(path.read_text(encoding="utf-8")).body if getattr(n, "name", "") == name)
-        for call in (n.func for n in ast.walk(body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)):
+        body = next(
+            n
+            for n in ast.parse(path.read_text(encoding="utf-8")).body
+            if getattr(n, "name", "") == name
+        )
+        for call in (
+            n.func
+            for n in ast.walk(body)
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+        ):
             room = ast.unparse(call.value)
-            if not (room in ROOMS or call.attr in ("view", "reshape") or (room == "np" and call.attr in SCALAR)):
+            if not (
+                room in ROOMS
+                or call.attr in ("view", "reshape")
+                or (room == "np" and call.attr in SCALAR)
+            ):
                 wrong.append((path.name, name, ast.unparse(call)))
     assert wrong == []
 
 
-@pytest.mark.parametrize("f", [noise.fill, lowrank.march, fastmath.sincos], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "f", [noise.fill, lowrank.march, fastmath.sincos], ids=lambda f: f.__name__
+)
 def test_an_edit_of_any_kernel_called_outdates_what_is_on_disk(f):
     file = Path(f.py_func.__code__.co_filename)
     assert f._cache._cache_file._source_stamp == jit.stamp(file)

@@ -17,7 +17,9 @@ SMALL = {
 }  # fmt: skip
 
 
-def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(tmp_path: Any, monkeypatch: Any) -> None:
+def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(
+    tmp_path: Any, monkeypatch: Any
+) -> None:
     path = stored(tmp_path / "figure1.npz", SMALL, lambda: figure1.compute(SMALL))
     held = load(path)
     assert held["by_dimension"].shape == (2, 3, 2, 2, 2)
@@ -27,16 +29,22 @@ def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(tmp_path: Any,
     assert (seen <= exact + 1e-12).all()
     np.testing.assert_array_equal(exact[:, :, :, 0], held["by_dimension"][:, :, 0, :, 0])
     mirror, _, wfr = np.log(held["by_dimension"]).mean(axis=(-3, -1))[0]
-    assert wfr[1] < mirror[1] - 1  # transport keeps working in dimension 6, where mirror descent does not
+    assert (
+        wfr[1] < mirror[1] - 1
+    )  # transport keeps working in dimension 6, where mirror descent does not
     forbid(monkeypatch, "simulate", "nash", "NikaidoIsoda")
     assert figure1.draw(path).read_bytes().startswith(b"\x89PNG")
 
 
 def test_averages_are_of_weights_and_the_last_positions() -> None:
     game = mf.games.polynomial("a", dim=3, seed=0)
-    run = mf.simulate(game, mf.MirrorDescent(), mf.Start(), 0.5, step=0.05, particles=10, save_every=0.05)
+    run = mf.simulate(
+        game, mf.MirrorDescent(), mf.Start(), 0.5, step=0.05, particles=10, save_every=0.05
+    )
     x, _ = figure1.final(run)
-    np.testing.assert_allclose(x.masses, np.mean([m.masses for m in run.x[:-1]], axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        x.masses, np.mean([m.masses for m in run.x[:-1]], axis=0), rtol=1e-12
+    )
     last = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.5, step=0.05, particles=10)
     assert np.array_equal(figure1.final(last)[0].points, last.x[-1].points)
 
@@ -45,4 +53,6 @@ def test_spread_is_that_of_logarithms() -> None:
     mean, low, high = figure1.spread(np.array([1.0, 100.0]))
     assert mean == 10 or abs(mean - 10) < 1e-14
     np.testing.assert_allclose(high / mean, mean / low, rtol=1e-14)
-    np.testing.assert_allclose(high, 100, rtol=1e-14)  # half the logarithms' difference over sqrt 2, times sqrt 2
+    np.testing.assert_allclose(
+        high, 100, rtol=1e-14
+    )  # half the logarithms' difference over sqrt 2, times sqrt 2

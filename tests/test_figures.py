@@ -77,7 +77,9 @@ def test_pictures_are_drawn_from_stored_data_alone(tmp_path: Any, monkeypatch: A
     }  # fmt: skip
     picture = oscillator.draw(stored(tmp_path / "oscillator.npz", {}, lambda: arrays))
     assert picture.read_bytes().startswith(b"\x89PNG")
-    curves = {key: value for name in second_game.FLOWS for key, value in pack(comparison(), name).items()}
+    curves = {
+        key: value for name in second_game.FLOWS for key, value in pack(comparison(), name).items()
+    }
     picture = second_game.draw(stored(tmp_path / "second_game.npz", {}, lambda: curves))
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -89,18 +91,27 @@ def test_quick_and_full_data_are_told_apart(name: str) -> None:
     assert figure.settings(True) == figure.settings(True)  # type: ignore[attr-defined]
 
 
-def test_one_failing_figure_fails_the_command_but_not_the_others(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+def test_one_failing_figure_fails_the_command_but_not_the_others(
+    tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
     def fail(settings: Any) -> Any:
         raise ValueError("no data today")
 
     monkeypatch.setattr(oscillator, "compute", fail)
-    monkeypatch.setattr(second_game, "compute", lambda settings: {"replicas": np.array(settings["replicas"])})
-    monkeypatch.setattr(second_game, "draw", lambda path: path.with_suffix(f".{load(path)['replicas'][0]}"))
+    monkeypatch.setattr(
+        second_game, "compute", lambda settings: {"replicas": np.array(settings["replicas"])}
+    )
+    monkeypatch.setattr(
+        second_game, "draw", lambda path: path.with_suffix(f".{load(path)['replicas'][0]}")
+    )
     assert main(["oscillator", "second_game", "--quick", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "no data today" in told.err and "failed: oscillator" in told.err
     assert "second_game.60" in told.out
-    assert main(["second_game", "--out", str(tmp_path)]) == 0 and "second_game.1000" in capsys.readouterr().out
+    assert (
+        main(["second_game", "--out", str(tmp_path)]) == 0
+        and "second_game.1000" in capsys.readouterr().out
+    )
 
 
 def test_fields_of_comparisons_are_those_that_pictures_need() -> None:

@@ -27,8 +27,13 @@ TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,
 
 engine, moved = partial(started, FiniteVolumes), partial(moved_on, FiniteVolumes)
 # How derivatives are taken, and by which weights of odd differences: those of `stencils` reach further.
-SCHEMES = {weights: (partial(started, FiniteVolumes, weights=weights), (1.0,)) for weights in ("sg", "face", "sqrt")}
-SCHEMES |= {f"order {p}": (partial(started, Staggered, order=p), w) for p, w in stencils.WEIGHTS.items()}
+SCHEMES = {
+    weights: (partial(started, FiniteVolumes, weights=weights), (1.0,))
+    for weights in ("sg", "face", "sqrt")
+}
+SCHEMES |= {
+    f"order {p}": (partial(started, Staggered, order=p), w) for p, w in stencils.WEIGHTS.items()
+}
 every = pytest.mark.parametrize("scheme", SCHEMES)
 
 
@@ -36,7 +41,9 @@ def spectral(game, beta, size, until):
     """Nodal densities of both players by another method."""
     on = mesh(game.X, size)
     start = wavy(on.nodes)
-    return pseudospectral(lambda x, y: game.loss(x[:, 0], y[0]), (on, on), (start, start), beta, (1.0, 1.0), until)
+    return pseudospectral(
+        lambda x, y: game.loss(x[:, 0], y[0]), (on, on), (start, start), beta, (1.0, 1.0), until
+    )
 
 
 @cache
@@ -50,14 +57,20 @@ def test_a_run_keeps_mass_and_sign():
         assert abs(np.sum(m) - 1) < 1e-14 and m.min() > 0
     assert run.time == 5.0
     noted = run.diagnostics()
-    assert noted["steps"] > 5 and noted["mass_correction"] < 1e-13 and 0.1 < noted["largest_peclet"] < 2
+    assert (
+        noted["steps"] > 5
+        and noted["mass_correction"] < 1e-13
+        and 0.1 < noted["largest_peclet"] < 2
+    )
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 @pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
 @pytest.mark.parametrize("game", [CIRCLE, TORUS], ids=["circle", "torus"])
 def test_one_cell_data_stay_nonnegative_at_huge_steps(game, weights):
-    start = Start(x=Measure([[2.0] * game.X.d], None, game.X), y=Measure([[5.0] * game.Y.d], None, game.Y))
+    start = Start(
+        x=Measure([[2.0] * game.X.d], None, game.X), y=Measure([[5.0] * game.Y.d], None, game.Y)
+    )
     run = engine(game, cells={1: 64, 2: 12}[game.X.d], start=start, step=10.0, weights=weights)
     for until in (10.0, 30.0):
         run.advance(until)
@@ -95,12 +108,21 @@ def test_coupled_gibbs_state_stays(weights, step):
         x, y = np.exp(-beta * kernel @ b), np.exp(beta * kernel.T @ a)
         return x / x.sum(), y / y.sum()
 
-    found = root(lambda s: s - np.concatenate(answers(s[:64], s[64:])), np.full(128, 1 / 64), tol=1e-14)
+    found = root(
+        lambda s: s - np.concatenate(answers(s[:64], s[64:])), np.full(128, 1 / 64), tol=1e-14
+    )
     a, b = answers(found.x[:64], found.x[64:])
     assert np.abs(np.concatenate(answers(a, b)) - np.concatenate([a, b])).max() < 1e-14
     assert min(np.abs(m - 1 / 64).sum() for m in (a, b)) > 0.1  # not the trivial one
     on = mesh(Torus(1), 64)
-    run = moved(TILTED, beta, start=Start(Density(a, on), Density(b, on)), weights=weights, step=step, until=20.0)
+    run = moved(
+        TILTED,
+        beta,
+        start=Start(Density(a, on), Density(b, on)),
+        weights=weights,
+        step=step,
+        until=20.0,
+    )
     assert np.abs(run.masses[0] - a).sum() < 1e-11 and np.abs(run.masses[1] - b).sum() < 1e-11
 
 
@@ -122,7 +144,11 @@ def test_order_four_in_time_with_uneven_steps():
         return made
 
     fine = run(960)
-    assert 3.75 < fitted_order([1 / 60, 1 / 120, 1 / 240], [distance(run(n), fine) for n in (60, 120, 240)]) < 4.25
+    assert (
+        3.75
+        < fitted_order([1 / 60, 1 / 120, 1 / 240], [distance(run(n), fine) for n in (60, 120, 240)])
+        < 4.25
+    )
 
 
 def test_a_tiny_step_between_long_ones_does_no_harm():
@@ -154,7 +180,12 @@ def test_order_two_in_space_on_the_circle(weights):
     for cells in (64, 128, 256):
         run = moved(until=1.0, cells=cells, tol=1e-6, weights=weights)
         nodal = [m.values[:: cells // 64] for m in run.measures()]
-        errors.append(max(np.abs(n - r).sum() for n, r in zip(nodal, circle_reference(), strict=True)) * 2 * np.pi / 64)
+        errors.append(
+            max(np.abs(n - r).sum() for n, r in zip(nodal, circle_reference(), strict=True))
+            * 2
+            * np.pi
+            / 64
+        )
     assert -2.1 < fitted_order([64, 128, 256], errors) < -1.9
     assert errors[-1] < 5e-4
 
@@ -174,7 +205,9 @@ def test_step_control_reaches_its_tolerance():
     fine = moved(until=2.0, step=2 / 1600)
     errors = [distance(moved(until=2.0, tol=tol), fine) for tol in (1e-2, 1e-4, 1e-6, 1e-8)]
     for tol, error in zip((1e-2, 1e-4, 1e-6, 1e-8), errors, strict=True):
-        assert 1e-3 * tol < error < 2 * tol  # per unit of time, over two of them; and not a thousand times too careful
+        assert (
+            1e-3 * tol < error < 2 * tol
+        )  # per unit of time, over two of them; and not a thousand times too careful
 
 
 def test_entropy_decays_with_costs_frozen():
@@ -184,7 +217,9 @@ def test_entropy_decays_with_costs_frozen():
     gibbs = np.exp(-5 * (np.cos(x) - 0.4 * np.sin(2 * x)))
     gibbs /= gibbs.sum()
     for step in (1e-3, 0.1, 3.0):
-        run = engine(game, 5.0, cells=48, start=Start(x=Measure([[0.0]], None, Torus(1))), step=step)
+        run = engine(
+            game, 5.0, cells=48, start=Start(x=Measure([[0.0]], None, Torus(1))), step=step
+        )
         last = np.inf
         for k in range(1, 11):
             run.advance(k * step)
@@ -204,7 +239,10 @@ def test_uniform_equilibrium_rotates_and_decays():
                 start=Start(x=lambda p: 1 + eps * np.cos(p[:, 0])))  # fmt: skip
     x = np.arange(cells) * 2 * np.pi / cells
     a, b = (2 * m @ np.exp(1j * x) / eps for m in run.masses)
-    for square, near in (((np.sin(np.pi / cells) * cells / np.pi) ** 2, 1e-7), (1.0, 1e-3)):  # on the mesh; the limit
+    for square, near in (
+        ((np.sin(np.pi / cells) * cells / np.pi) ** 2, 1e-7),
+        (1.0, 1e-3),
+    ):  # on the mesh; the limit
         decay = np.exp(-square * until / beta)
         assert abs(a - decay * np.cos(square * A / 2 * until)) < near
         assert abs(b - decay * np.sin(square * A / 2 * until)) < near
@@ -229,7 +267,12 @@ def test_free_motion_is_exact_at_any_step(scheme):
 
 
 def test_a_torus_game_of_one_angle_is_the_circle_game():
-    terms = [((1, 0), (-1,), 1, 0), ((2, 0), (1,), 0, -0.25), ((2, 0), (-1,), 0, -0.25), ((0, 0), (3,), 0.3, 0)]
+    terms = [
+        ((1, 0), (-1,), 1, 0),
+        ((2, 0), (1,), 0, -0.25),
+        ((2, 0), (-1,), 0, -0.25),
+        ((0, 0), (3,), 0.3, 0),
+    ]
     game = trigonometric(terms)  # x on T^2, y on the circle
     first = lambda p: 1 + 0.5 * np.cos(p[:, 0])  # noqa: E731
     laws = Start(x=first, y=wavy).laws(game.X, game.Y)
@@ -238,7 +281,9 @@ def test_a_torus_game_of_one_angle_is_the_circle_game():
     flat = FiniteVolumes(CIRCLE, Langevin(10.0), Start(x=wavy, y=wavy).laws(Torus(1), Torus(1)), (32, 40),
                          step=0.05, weights="face")  # fmt: skip
     flat.advance(1.0)
-    np.testing.assert_allclose(run.masses[0].reshape(32, 5), np.tile(flat.masses[0][:, None] / 5, 5), atol=1e-14)
+    np.testing.assert_allclose(
+        run.masses[0].reshape(32, 5), np.tile(flat.masses[0][:, None] / 5, 5), atol=1e-14
+    )
     np.testing.assert_allclose(run.masses[1], flat.masses[1], atol=1e-14)
 
 
@@ -249,8 +294,13 @@ def test_pairwise_and_low_rank_games_agree(weights, start, monkeypatch):
     low = moved(until=1.0, step=0.1, weights=weights, start=start)
     dense = moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)
     assert distance(low, dense) < 1e-12
-    monkeypatch.setattr("meanfield.density.coupling.KEPT", 1000)  # kernels too large to keep come in blocks
-    assert distance(low, moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)) < 1e-12
+    monkeypatch.setattr(
+        "meanfield.density.coupling.KEPT", 1000
+    )  # kernels too large to keep come in blocks
+    assert (
+        distance(low, moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start))
+        < 1e-12
+    )
 
 
 def test_a_mesh_given_without_a_grid_plugs_in():
@@ -258,7 +308,12 @@ def test_a_mesh_given_without_a_grid_plugs_in():
     order = np.random.default_rng(0).permutation(64)
     place = np.argsort(order)
     loose = Mesh(
-        Torus(1), grid.nodes[order], grid.volumes[order], place[grid.pairs], grid.transmissibilities, grid.faces
+        Torus(1),
+        grid.nodes[order],
+        grid.volumes[order],
+        place[grid.pairs],
+        grid.transmissibilities,
+        grid.faces,
     )
     plain, other = moved(until=1.0, step=0.1), moved(until=1.0, step=0.1, cells=loose)
     for m, n in zip(plain.masses, other.masses, strict=True):
@@ -299,4 +354,9 @@ def test_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match='"face" weights overflow'):
         moved(cells=8, beta=1e5, weights="face", until=1.0)
     with pytest.raises(ValueError, match="Sphere"):
-        FiniteVolumes(CIRCLE, Langevin(1.0), laws, (mesh(Torus(1), 8), Mesh(Sphere(2), *[np.zeros((1, 3))] * 5)))
+        FiniteVolumes(
+            CIRCLE,
+            Langevin(1.0),
+            laws,
+            (mesh(Torus(1), 8), Mesh(Sphere(2), *[np.zeros((1, 3))] * 5)),
+        )

@@ -17,7 +17,10 @@ from tests.langevin_runs import CIRCLE, WAVY, pseudospectral, wavy
 
 
 def distance_to(e, reference):
-    return max(float(np.abs(mu.values - f) @ mu.mesh.volumes) for mu, f in zip(e.measures(), reference, strict=True))
+    return max(
+        float(np.abs(mu.values - f) @ mu.mesh.volumes)
+        for mu, f in zip(e.measures(), reference, strict=True)
+    )
 
 
 # -- another method ----------------------------------------------------------------------------
@@ -47,11 +50,14 @@ def test_circle_against_a_torus_of_another_period():
         x, y1, y2 = u * x[..., 0], v * y[..., 0], v * y[..., 1]
         return 0.8 * np.cos(x - y1 + 2 * y2) - 0.3 * np.sin(2 * x + y1 - y2) + 0.5 * np.cos(y1 + y2)
 
-    game = trigonometric([((1,), (-1, 2), 0.8, 0.0), ((2,), (1, -1), 0.0, 0.3), ((0,), (1, 1), 0.5, 0.0)], X, Y)
+    game = trigonometric(
+        [((1,), (-1, 2), 0.8, 0.0), ((2,), (1, -1), 0.0, 0.3), ((0,), (1, 1), 0.5, 0.0)], X, Y
+    )
     grids = mesh(X, 35), mesh(Y, 35)
     starts = (
         1 + 0.5 * np.sin(u * grids[0].nodes[:, 0]),
-        (1 + 0.4 * np.cos(v * grids[1].nodes[:, 0])) * (1 + 0.3 * np.sin(v * grids[1].nodes.sum(1))),
+        (1 + 0.4 * np.cos(v * grids[1].nodes[:, 0]))
+        * (1 + 0.3 * np.sin(v * grids[1].nodes.sum(1))),
     )
     start = Start(
         lambda x: 1 + 0.5 * np.sin(u * x[:, 0]),
@@ -70,7 +76,10 @@ def test_convergence_is_exponential_in_the_modes():
     reference = run(CIRCLE, Langevin(10.0), WAVY, 2.0, (192, 192), step=0.01)
     counts = np.array([25, 33, 41, 49, 57, 65])
     errors = np.array(
-        [nodal_error(run(CIRCLE, Langevin(10.0), WAVY, 2.0, (n, n), step=0.01), reference) for n in counts]
+        [
+            nodal_error(run(CIRCLE, Langevin(10.0), WAVY, 2.0, (n, n), step=0.01), reference)
+            for n in counts
+        ]
     )
     assert errors[-1] < 3e-6 < 1e-2 < errors[0]
     rates = -np.diff(np.log(errors)) / np.diff(counts)
@@ -131,7 +140,9 @@ def test_free_motion_is_exact(how):
         warnings.simplefilter("ignore", UnderResolved)
         e = run(game, Langevin(2.0), start, 2.1, (16, 16), **how)
     k = e.wave_numbers(0)[:, 0]
-    expected = np.where(k == 0, 1.0, np.where(k == 1, 0.25 * np.exp(-((2 * np.pi / 3) ** 2) * 2.1 / 2), 0.0))
+    expected = np.where(
+        k == 0, 1.0, np.where(k == 1, 0.25 * np.exp(-((2 * np.pi / 3) ** 2) * 2.1 / 2), 0.0)
+    )
     assert np.abs(e.modes(0) - expected).max() < 1e-15
     k = e.wave_numbers(1)
     expected = (np.exp(-1j * k @ points.T) @ masses) * np.exp(-np.sum(k**2, 1) * 2.1 / 2)
@@ -172,8 +183,12 @@ def test_period_is_a_unit_of_length():
     """On a torus of period P all goes as on one of 2 pi, w^2 times as fast."""
     P = 1.7
     w = 2 * np.pi / P
-    start = Start(lambda x: 1 + 0.5 * np.cos(w * (x[:, 0] + x[:, 1])), lambda y: 1 + 0.5 * np.sin(w * y[:, 0]))
-    plain = Start(lambda x: 1 + 0.5 * np.cos(x[:, 0] + x[:, 1]), lambda y: 1 + 0.5 * np.sin(y[:, 0]))
+    start = Start(
+        lambda x: 1 + 0.5 * np.cos(w * (x[:, 0] + x[:, 1])), lambda y: 1 + 0.5 * np.sin(w * y[:, 0])
+    )
+    plain = Start(
+        lambda x: 1 + 0.5 * np.cos(x[:, 0] + x[:, 1]), lambda y: 1 + 0.5 * np.sin(y[:, 0])
+    )
     wide = run(trigonometric(TERMS), Langevin(4.0), plain, 1.0, (24, 24), step=0.05)
     game = trigonometric(TERMS, Torus(2, period=P), Torus(1, period=P))
     small = run(game, Langevin(4.0, gamma=1 / w**2), start, 1.0, (24, 24), step=0.05)

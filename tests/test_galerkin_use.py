@@ -82,11 +82,21 @@ def _users_game():
         (OSCILLATOR, _responding(), {}, "best-response"),
         (OSCILLATOR, Wasserstein(), {}, "temperature above 0.*finite-volume"),
         (OSCILLATOR, MirrorDescent(), {}, "alpha is 1.*finite-volume"),
-        (OSCILLATOR, Flow(gamma=(1.0, 0.0), alpha=(0.0, 1.0), temperature=1.0), {}, "finite-volume"),
+        (
+            OSCILLATOR,
+            Flow(gamma=(1.0, 0.0), alpha=(0.0, 1.0), temperature=1.0),
+            {},
+            "finite-volume",
+        ),
         (OSCILLATOR, Flow(gamma=1.0, temperature=(1.0, 0.0)), {}, "temperature above 0"),
         (OSCILLATOR, Langevin(1.0), {"cells": (4, 64)}, "at least 5"),
         (OSCILLATOR, Langevin(1.0), {"cells": ((8, 8), 64)}, "one number or 1"),
-        (OSCILLATOR, Langevin(1.0), {"cells": (mesh(Torus(1, period=1.0), 64), 64)}, "nodes on a grid of"),
+        (
+            OSCILLATOR,
+            Langevin(1.0),
+            {"cells": (mesh(Torus(1, period=1.0), 64), 64)},
+            "nodes on a grid of",
+        ),
         (OSCILLATOR, Langevin(1.0), {"cells": (4.5, 64)}, "cells must be a whole number"),
         (OSCILLATOR, Langevin(1.0), {"step": 0.0}, "step must be above 0"),
         (OSCILLATOR, Langevin(1.0), {"step": np.nan}, "step must be finite"),
@@ -124,4 +134,6 @@ def test_negative_mass_is_told_once_a_player():
     with pytest.warns(UnderResolved) as said:
         mf.solve(game, mf.Langevin(25.0), game.answers["start"], time=1.0, cells=48)
     messages = [str(warning.message) for warning in said]
-    assert sum("masses of x" in m for m in messages) == sum("masses of y" in m for m in messages) == 1
+    assert (
+        sum("masses of x" in m for m in messages) == sum("masses of y" in m for m in messages) == 1
+    )

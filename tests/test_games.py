@@ -34,10 +34,22 @@ LOWRANK = [
 PAIRWISE = [
     ("exp(cos(x - y)) + sqrt(2 + sin(x)*cos(y)) + tanh(sin(x + 2*y))**3", T1, T1),
     ("exp(cos(x1 - y)*sin(x2))/(2 + cos(x2 - y)) + 2**sin(x1)", T2, T1),
-    ("log(2 + cos(2*pi*x - 4*pi*y)) + sinh(sin(2*pi*x))", mf.Torus(1, period=1.0), mf.Torus(1, period=0.5)),
-    ("exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + x2**3 + atan(y3*x1) + 1/(3 + x2) + log(2 + y1)", S2, S2),
+    (
+        "log(2 + cos(2*pi*x - 4*pi*y)) + sinh(sin(2*pi*x))",
+        mf.Torus(1, period=1.0),
+        mf.Torus(1, period=0.5),
+    ),
+    (
+        "exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + x2**3 + atan(y3*x1) + 1/(3 + x2) + log(2 + y1)",
+        S2,
+        S2,
+    ),
     ("exp(cos(x1 - 2*x3))*y1/(2 + y2) + sqrt(1.1 - sin(x2)*y3)", mf.Torus(3), S2),
-    ("cosh(x1*sin(y)) + asin(0.5*x2) - acos(0.4*x1*cos(y)) + abs(2 + x1)*tan(0.5*x2) + (2 + x2)**1.5", S1, T1),
+    (
+        "cosh(x1*sin(y)) + asin(0.5*x2) - acos(0.4*x1*cos(y)) + abs(2 + x1)*tan(0.5*x2) + (2 + x2)**1.5",
+        S1,
+        T1,
+    ),
 ]
 CASES = LOWRANK + PAIRWISE
 
@@ -82,7 +94,10 @@ def oracle(text, X, Y, x, y):
 def draw(X, Y, n=6, m=5, seed=0):
     rng = np.random.default_rng(seed)
     masses = [rng.random(k) for k in (n, m)]
-    mu, nu = (mf.Measure(M.sample(k, rng), w / w.sum(), M) for M, k, w in zip((X, Y), (n, m), masses, strict=True))
+    mu, nu = (
+        mf.Measure(M.sample(k, rng), w / w.sum(), M)
+        for M, k, w in zip((X, Y), (n, m), masses, strict=True)
+    )
     return mu, nu
 
 
@@ -106,7 +121,10 @@ def test_every_derivative_equals_sympy(text, X, Y):
             (game.gradient(p, own.points, other), np.einsum("nma,m->na", g, other.masses)),
             (game.laplacian(p, own.points, other), lap @ other.masses),
             (game.hessian(p, own.points, other), bent),
-            (game.cost_matrix(p, own.points, other.points) @ moments(game, 1 - p, other), cost @ other.masses),
+            (
+                game.cost_matrix(p, own.points, other.points) @ moments(game, 1 - p, other),
+                cost @ other.masses,
+            ),
         ):
             np.testing.assert_allclose(have, want, atol=scale)
 
@@ -121,23 +139,33 @@ def test_swapping_the_players_turns_the_sign(text, X, Y):
     game = mf.games.expression(text, X, Y)
     other, (mu, nu) = game.swapped(), draw(X, Y)
     assert (other.X, other.Y) == (Y, X)
-    np.testing.assert_allclose(other.loss(nu.points, mu.points), -game.loss(mu.points, nu.points).T, atol=1e-13)
+    np.testing.assert_allclose(
+        other.loss(nu.points, mu.points), -game.loss(mu.points, nu.points).T, atol=1e-13
+    )
     for p, own, opponent in ((0, mu, nu), (1, nu, mu)):
         for what in ("cost", "gradient", "laplacian", "hessian"):
             have = getattr(other, what)(1 - p, own.points, opponent)
-            np.testing.assert_allclose(have, getattr(game, what)(p, own.points, opponent), atol=1e-11)
-    np.testing.assert_allclose(other.swapped().loss(mu.points, nu.points), game.loss(mu.points, nu.points), atol=1e-13)
+            np.testing.assert_allclose(
+                have, getattr(game, what)(p, own.points, opponent), atol=1e-11
+            )
+    np.testing.assert_allclose(
+        other.swapped().loss(mu.points, nu.points), game.loss(mu.points, nu.points), atol=1e-13
+    )
 
 
 @pytest.mark.parametrize(("text", "X", "Y"), LOWRANK, ids=range(len(LOWRANK)))
 def test_recognised_and_pairwise_forms_agree(text, X, Y):
     short, long = mf.games.expression(text, X, Y), pairwise(text, X, Y)
     mu, nu = draw(X, Y, 40, 30)
-    np.testing.assert_allclose(short.loss(mu.points, nu.points), long.loss(mu.points, nu.points), atol=1e-13)
+    np.testing.assert_allclose(
+        short.loss(mu.points, nu.points), long.loss(mu.points, nu.points), atol=1e-13
+    )
     for p, own, opponent in ((0, mu, nu), (1, nu, mu)):
         for what in ("cost", "gradient"):
             have = getattr(short, what)(p, own.points, opponent)
-            np.testing.assert_allclose(have, getattr(long, what)(p, own.points, opponent), atol=1e-13)
+            np.testing.assert_allclose(
+                have, getattr(long, what)(p, own.points, opponent), atol=1e-13
+            )
 
 
 def test_recognition_is_exact_and_knows_its_limits():
@@ -154,16 +182,26 @@ def test_recognition_is_exact_and_knows_its_limits():
 
 def test_trigonometric_is_the_sum_that_it_says():
     X, Y = mf.Torus(2, period=3.0), mf.Torus(1, period=1.0)
-    terms = [((1, -2), (3,), 0.5, -0.3), ((-1, 2), (1,), 0.2, 0.7), ((0, 0), (-1,), 1.1, 0.4), ((0, 3), (0,), 0.0, 2.0)]
+    terms = [
+        ((1, -2), (3,), 0.5, -0.3),
+        ((-1, 2), (1,), 0.2, 0.7),
+        ((0, 0), (-1,), 1.1, 0.4),
+        ((0, 3), (0,), 0.0, 2.0),
+    ]
     game, (mu, nu) = mf.games.trigonometric(terms, X, Y), draw(X, Y)
-    phases = [2 * np.pi * ((mu.points @ k / 3.0)[:, None] + (nu.points @ m)[None, :]) for k, m, _, _ in terms]
+    phases = [
+        2 * np.pi * ((mu.points @ k / 3.0)[:, None] + (nu.points @ m)[None, :])
+        for k, m, _, _ in terms
+    ]
     want = sum(t[2] * np.cos(a) - t[3] * np.sin(a) for t, a in zip(terms, phases, strict=True))
     np.testing.assert_allclose(game.loss(mu.points, nu.points), want, atol=1e-13)
     slope = sum(
         (-t[2] * np.sin(a) - t[3] * np.cos(a))[..., None] * np.array(t[0]) * 2 * np.pi / 3
         for t, a in zip(terms, phases, strict=True)
     )
-    np.testing.assert_allclose(game.gradient_x(mu.points, nu), np.einsum("nma,m->na", slope, nu.masses), atol=1e-12)
+    np.testing.assert_allclose(
+        game.gradient_x(mu.points, nu), np.einsum("nma,m->na", slope, nu.masses), atol=1e-12
+    )
 
 
 def paper_loss(x, y, A0, A1, A2, A3, a0, a1):
@@ -174,7 +212,10 @@ def paper_loss(x, y, A0, A1, A2, A3, a0, a1):
 @pytest.mark.parametrize("kind", ["a", "b"])
 @pytest.mark.parametrize("dim", [2, 3, 7])
 def test_paper_games_and_their_gradients_by_complex_steps(kind, dim):
-    game, arrays = mf.games.polynomial(kind, dim=dim, seed=3), matrices(kind, dim, 3, forgotten=False)
+    game, arrays = (
+        mf.games.polynomial(kind, dim=dim, seed=3),
+        matrices(kind, dim, 3, forgotten=False),
+    )
     mu, nu = draw(game.X, game.Y, 3, 4)
     want = [[paper_loss(x, y, *arrays) for y in nu.points] for x in mu.points]
     np.testing.assert_allclose(game.loss(mu.points, nu.points), want, atol=1e-12)
@@ -186,7 +227,8 @@ def test_paper_games_and_their_gradients_by_complex_steps(kind, dim):
                 moved = z + 1j * h * np.eye(dim)[k]
                 pairs = [(moved, o) if p == 0 else (o, moved) for o in other.points]
                 slope[k] = sum(
-                    w * paper_loss(*pair, *arrays).imag / h for w, pair in zip(other.masses, pairs, strict=True)
+                    w * paper_loss(*pair, *arrays).imag / h
+                    for w, pair in zip(other.masses, pairs, strict=True)
                 )
             slope -= z * (z @ slope)
             have = game.gradient(p, own.points, other)[i] * (1, -1)[p]
@@ -200,12 +242,19 @@ def test_rotations_carry_polynomial_games_along():
     plain = mf.games.polynomial_from(A0, A1, A2, 0, a0, a1)
     turned = mf.games.polynomial_from(R @ A0 @ R.T, R @ A1 @ Q.T, Q @ A2 @ Q.T, 0, R @ a0, Q @ a1)
     mu, nu = draw(plain.X, plain.Y)
-    far_mu, far_nu = (mf.Measure(m.points @ G.T, m.masses, m.manifold) for m, G in ((mu, R), (nu, Q)))
-    for p, own, other, far, far_other, G in ((0, mu, nu, far_mu, far_nu, R), (1, nu, mu, far_nu, far_mu, Q)):
+    far_mu, far_nu = (
+        mf.Measure(m.points @ G.T, m.masses, m.manifold) for m, G in ((mu, R), (nu, Q))
+    )
+    for p, own, other, far, far_other, G in (
+        (0, mu, nu, far_mu, far_nu, R),
+        (1, nu, mu, far_nu, far_mu, Q),
+    ):
         for what, turn in (("cost", np.eye(1)), ("gradient", G), ("laplacian", np.eye(1))):
             here = getattr(plain, what)(p, own.points, other)
             there = getattr(turned, what)(p, far.points, far_other)
-            np.testing.assert_allclose(there, here @ turn.T if what == "gradient" else here, atol=1e-12)
+            np.testing.assert_allclose(
+                there, here @ turn.T if what == "gradient" else here, atol=1e-12
+            )
 
 
 def test_shifts_leave_games_of_differences_alone():
@@ -214,7 +263,9 @@ def test_shifts_leave_games_of_differences_alone():
     for text in ("cos(x - y) + sin(2*x - 2*y)", "exp(cos(x - y))"):
         game = mf.games.expression(text)
         np.testing.assert_allclose(
-            game.gradient(0, shifted[0].points, shifted[1]), game.gradient(0, mu.points, nu), atol=1e-12
+            game.gradient(0, shifted[0].points, shifted[1]),
+            game.gradient(0, mu.points, nu),
+            atol=1e-12,
         )
 
 
@@ -231,7 +282,9 @@ def test_constants_enter_by_name():
     assert game.loss(x, x)[0, 0] == pytest.approx(2 - 0.5 * np.sin(0.3), abs=1e-15)
     assert "a = 2" in game.statement and game.name == "a*cos(x - y) + b_1*sin(x), a=2, b_1=-0.5"
     turned = mf.games.expression("a*cos(x - y) + b_1*sin(x)", b_1=-0.5, a=2)
-    assert same(describe(turned), describe(mf.games.expression("a*cos(x - y) + b_1*sin(x)", a=2, b_1=-0.5)))
+    assert same(
+        describe(turned), describe(mf.games.expression("a*cos(x - y) + b_1*sin(x)", a=2, b_1=-0.5))
+    )
 
 
 BAD = [
@@ -340,8 +393,12 @@ def test_random_formulas_mean_what_they_say():
         want = np.broadcast_to(f(x, y), (len(mu), len(nu)))
         game, long = mf.games.expression(text, T2, T1), pairwise(text, T2, T1)
         kinds[isinstance(game, LowRank)] += 1
-        scale = 1e-12 * (1 + np.abs(long.pair_gradient(0, mu.points, nu.points)).max() + np.abs(want).max())
+        scale = 1e-12 * (
+            1 + np.abs(long.pair_gradient(0, mu.points, nu.points)).max() + np.abs(want).max()
+        )
         np.testing.assert_allclose(game.loss(mu.points, nu.points), want, rtol=0, atol=scale)
         np.testing.assert_allclose(long.loss(mu.points, nu.points), want, rtol=0, atol=scale)
-        np.testing.assert_allclose(game.gradient(0, mu.points, nu), long.gradient(0, mu.points, nu), rtol=0, atol=scale)
+        np.testing.assert_allclose(
+            game.gradient(0, mu.points, nu), long.gradient(0, mu.points, nu), rtol=0, atol=scale
+        )
     assert min(kinds.values()) > 15

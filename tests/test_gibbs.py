@@ -53,7 +53,12 @@ BETAS = [0.1, 1.0, 10.0, 100.0, (0.1, 100.0), (50.0, 5.0)]
 @pytest.mark.parametrize("beta", BETAS, ids=str)
 @pytest.mark.parametrize(
     "game, cells",
-    [(trigonometric(CIRCULAR), 256), (trigonometric(PLANAR), 32), (SMOOTH[1], 128), (SMOOTH[2], 20)],
+    [
+        (trigonometric(CIRCULAR), 256),
+        (trigonometric(PLANAR), 32),
+        (SMOOTH[1], 128),
+        (SMOOTH[2], 20),
+    ],
     ids=["circle, low rank", "T^2, low rank", "circle, pairwise", "T^2, pairwise"],
 )
 def test_residual_below_1e_12(game, cells, beta):
@@ -80,7 +85,10 @@ def test_separable_games_in_closed_form(beta):
 
 @pytest.mark.parametrize("beta", [0.1, 100.0])
 def test_the_uniform_pair_for_every_temperature(beta):
-    for game in (trigonometric([((3,), (-3,), 2.0, 0.0)]), trigonometric([((1, 2), (-1, -2), 1.0, 0.4)])):
+    for game in (
+        trigonometric([((3,), (-3,), 2.0, 0.0)]),
+        trigonometric([((1, 2), (-1, -2), 1.0, 0.4)]),
+    ):
         cells = 24
         bumpy = mf.gibbs(game, beta, cells=cells)
         assert abs(bumpy.x.masses * len(bumpy.x) - 1).max() < 1e-12
@@ -138,7 +146,9 @@ def _turned(re, im, wave, c):
 
 
 def test_a_circle_against_a_torus():
-    game = trigonometric([((1,), (1, 0), 1.0, 0.2), ((2,), (0, 1), 0.5, 0.0), ((0,), (1, 1), 0.3, 0.0)])
+    game = trigonometric(
+        [((1,), (1, 0), 1.0, 0.2), ((2,), (0, 1), 0.5, 0.0), ((0,), (1, 1), 0.3, 0.0)]
+    )
     point = mf.gibbs(game, 15.0, cells=24)
     assert outside_residual(game, point) < 1e-12
     assert len(point.x) == 24 and len(point.y) == 24**2
@@ -166,7 +176,10 @@ def test_the_oscillators_point_in_closed_form():
 
 
 def test_moments_converge_spectrally_in_the_mesh():
-    means = [mf.gibbs(trigonometric(CIRCULAR), 25.0, cells=n).x.integrate(np.cos) for n in (12, 24, 96, 192)]
+    means = [
+        mf.gibbs(trigonometric(CIRCULAR), 25.0, cells=n).x.integrate(np.cos)
+        for n in (12, 24, 96, 192)
+    ]
     errors = [abs(m - means[-1]).max() for m in means[:-1]]
     assert errors[0] > 1e-3 > errors[1] > 1e-9 and errors[2] < 1e-13
 
@@ -192,10 +205,13 @@ def test_bad_input_and_failure():
 
 @pytest.mark.parametrize("bad", [None, "oscillator", mf.games.oscillator])
 @pytest.mark.parametrize(
-    "call", [lambda g: mf.gibbs(g, 5.0), lambda g: mf.gibbs_path(g, [1.0]), lambda g: mf.stability(g, 5.0)]
+    "call",
+    [lambda g: mf.gibbs(g, 5.0), lambda g: mf.gibbs_path(g, [1.0]), lambda g: mf.stability(g, 5.0)],
 )
 def test_what_is_no_game_is_refused(call, bad):
-    with pytest.raises(TypeError, match="game must be a meanfield game, got .*; see meanfield.games"):
+    with pytest.raises(
+        TypeError, match="game must be a meanfield game, got .*; see meanfield.games"
+    ):
         call(bad)
 
 
@@ -214,8 +230,13 @@ def test_what_is_no_game_is_refused(call, bad):
 def test_cells_mean_what_they_mean_to_solve(dims, cells, shapes):
     X, Y = map(mf.Torus, dims)
     game = mf.games.expression("cos(x1 - y1)", X, Y)
-    point, (only,) = mf.gibbs(game, 1.0, cells=cells), mf.gibbs_path(game, [1.0], cells=cells).points
-    run = mf.solve(game, mf.Langevin(1.0), time=1e-3, step=1e-3, cells=cells, engine="finite-volume")
+    point, (only,) = (
+        mf.gibbs(game, 1.0, cells=cells),
+        mf.gibbs_path(game, [1.0], cells=cells).points,
+    )
+    run = mf.solve(
+        game, mf.Langevin(1.0), time=1e-3, step=1e-3, cells=cells, engine="finite-volume"
+    )
     for pair in ((point.x, point.y), (only.x, only.y), run[-1]):
         assert tuple(mu.mesh.shape for mu in pair) == shapes
 

@@ -142,7 +142,23 @@ def test_long_and_deep_text_is_refused_quickly(text):
 
 def test_random_strings_never_do_anything_but_parse_or_refuse():
     rng = np.random.default_rng(0)
-    pieces = ["x", "y", "sin(", "cos", *"()+-*/", "**", "2", ".5", "1e3", "pi", " ", "__", ".", "[", "\u00e9"]
+    pieces = [
+        "x",
+        "y",
+        "sin(",
+        "cos",
+        *"()+-*/",
+        "**",
+        "2",
+        ".5",
+        "1e3",
+        "pi",
+        " ",
+        "__",
+        ".",
+        "[",
+        "\u00e9",
+    ]
     outcomes = {True: 0, False: 0}
     for _ in range(3000):
         text = "".join(rng.choice(pieces, rng.integers(1, 12)))
@@ -156,7 +172,9 @@ def test_random_strings_never_do_anything_but_parse_or_refuse():
 
 def test_the_deepest_text_allowed_is_read():
     text = "(" * (DEPTH - 1) + "cos(x - y)" + ")" * (DEPTH - 1)
-    assert expression(text).loss(np.array([[0.5]]), np.array([[0.1]]))[0, 0] == pytest.approx(math.cos(0.4), abs=1e-15)
+    assert expression(text).loss(np.array([[0.5]]), np.array([[0.1]]))[0, 0] == pytest.approx(
+        math.cos(0.4), abs=1e-15
+    )
 
 
 def test_caret_points_into_long_text():
@@ -229,7 +247,13 @@ def test_what_is_no_smooth_function_is_refused_at_its_place(text, where, what):
 
 @pytest.mark.parametrize(
     "text",
-    ["1/exp(40*cos(x))", "sqrt(exp(40*cos(x - y)))", "abs(2 + cos(x))", "1/(1.0001 - cos(x))", "(1 - cos(x))**2.5"],
+    [
+        "1/exp(40*cos(x))",
+        "sqrt(exp(40*cos(x - y)))",
+        "abs(2 + cos(x))",
+        "1/(1.0001 - cos(x))",
+        "(1 - cos(x))**2.5",
+    ],
 )
 def test_small_is_not_zero(text):
     assert np.isfinite(expression(text).loss(np.array([[0.3]]), np.array([[0.1]]))).all()
@@ -264,8 +288,14 @@ def test_coordinates_and_constants_are_those_of_the_manifolds():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: expression("exp(cos(x - y))", truncated=1e-6), "'truncated' does not occur.*did you mean truncate"),
-        (lambda: expression("a*cos(x)", a=2, eps=1), "'eps' does not occur in the formula; leave it out"),
+        (
+            lambda: expression("exp(cos(x - y))", truncated=1e-6),
+            "'truncated' does not occur.*did you mean truncate",
+        ),
+        (
+            lambda: expression("a*cos(x)", a=2, eps=1),
+            "'eps' does not occur in the formula; leave it out",
+        ),
         (lambda: mf.games.density("1 + cos(x)/2", b=3), "'b' does not occur"),
         (lambda: expression("q*cos(x)"), "'q' is not known; names are"),
         (lambda: expression("coss(x)"), "did you mean cos[?] Names are"),

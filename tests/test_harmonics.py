@@ -62,7 +62,11 @@ def random_points(n, seed=0):
 def test_order_four_in_time():
     steps = np.array([40, 80, 160])
     fine = moved(until=1.0, step=1 / 960)
-    assert 3.8 < fitted_order(1 / steps, [distance(moved(until=1.0, step=1 / n), fine) for n in steps]) < 4.2
+    assert (
+        3.8
+        < fitted_order(1 / steps, [distance(moved(until=1.0, step=1 / n), fine) for n in steps])
+        < 4.2
+    )
 
 
 def test_errors_fall_exponentially_in_the_degree():
@@ -81,7 +85,9 @@ def test_free_degrees_are_adapted():
     run = moved(until=1.0, cells=(None, 16), tol=1e-8)
     assert distance(run, reference()) < 1e-7
     noted = run.diagnostics()
-    assert 10 <= noted["degree_x"] <= 32 and noted["degree_y"] == 16 and noted["worst_tail_x"] < 1e-5
+    assert (
+        10 <= noted["degree_x"] <= 32 and noted["degree_y"] == 16 and noted["worst_tail_x"] < 1e-5
+    )
     given = moved(until=1.0, cells=(None, 16), step=1 / 200)
     assert given.diagnostics()["degree_x"] == noted["degree_x"] and distance(given, run) < 1e-7
     sharp = engine(start=Start(concentrated((0.0, 0.6, 0.8), 0.05), "uniform"), cells=None)
@@ -92,21 +98,37 @@ def legendre(u, beta, until, n=60):
     """d_t f = d_z((1 - z^2)(f' /beta + u f)), density in z for the cost u z, by DOP853 on Legendre coefficients."""
     z, w = np.polynomial.legendre.leggauss(n)
     P = np.stack([eval_legendre(l, z) * np.sqrt(l + 0.5) for l in range(n // 2)])
-    slope = np.stack([np.polynomial.legendre.Legendre.basis(l).deriv()(z) * np.sqrt(l + 0.5) for l in range(n // 2)])
+    slope = np.stack(
+        [
+            np.polynomial.legendre.Legendre.basis(l).deriv()(z) * np.sqrt(l + 0.5)
+            for l in range(n // 2)
+        ]
+    )
     weak = -(slope * (w * (1 - z**2))) @ (slope.T / beta + u * P.T)
     first = P @ (w * (1 + 0.5 * z) / 2)
-    done = solve_ivp(lambda _, c: weak @ c, (0, until), first, method="Radau", rtol=1e-11, atol=1e-13)
+    done = solve_ivp(
+        lambda _, c: weak @ c, (0, until), first, method="Radau", rtol=1e-11, atol=1e-13
+    )
     return done.y[:, -1]
 
 
 def test_a_game_of_heights_is_a_game_on_an_interval():
     """l = 1.5 x_3 - y_3: either density in z = x_3 obeys an equation of its own."""
     game = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0, 0, 1.5], [0, 0, -1.0])
-    run = moved(game, (4.0, 6.0), until=0.8, cells=20, tol=1e-10, start=Start(*[lambda p: 1 + 0.5 * p[:, 2]] * 2))
+    run = moved(
+        game,
+        (4.0, 6.0),
+        until=0.8,
+        cells=20,
+        tol=1e-10,
+        start=Start(*[lambda p: 1 + 0.5 * p[:, 2]] * 2),
+    )
     for p, (u, beta) in enumerate(((1.5, 4.0), (1.0, 6.0))):
         exact = legendre(u, beta, 0.8)
         l = np.arange(21)
-        found = run.coefficients(p)[l * (l + 1)] * np.sqrt(2 * np.pi)  # of Y_l0 = sqrt((2l + 1)/4 pi) P_l
+        found = run.coefficients(p)[l * (l + 1)] * np.sqrt(
+            2 * np.pi
+        )  # of Y_l0 = sqrt((2l + 1)/4 pi) P_l
         np.testing.assert_allclose(found, exact[:21], atol=1e-8)
         assert abs(exact[1]) > 0.1
 
@@ -129,10 +151,16 @@ def test_bilinear_games_spiral_about_the_uniform_laws():
     A = np.array([[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]]) * 3
     eps, until, betas = 1e-6, 1.5, (4.0, 7.0)
     first = Start(lambda p: 1 + eps * p @ [0.3, 0.5, -0.2], lambda p: 1 + eps * p @ [0.1, 0.0, 0.9])
-    run = moved(polynomial_from(0, A, 0, 0, 0, 0), betas, until=until, start=first, cells=6, tol=1e-11)
-    matrix = np.block([[-2 / betas[0] * np.eye(3), -2 / 3 * A], [2 / 3 * A.T, -2 / betas[1] * np.eye(3)]])
+    run = moved(
+        polynomial_from(0, A, 0, 0, 0, 0), betas, until=until, start=first, cells=6, tol=1e-11
+    )
+    matrix = np.block(
+        [[-2 / betas[0] * np.eye(3), -2 / 3 * A], [2 / 3 * A.T, -2 / betas[1] * np.eye(3)]]
+    )
     exact = expm(until * matrix) @ (eps / 3 * np.array([0.3, 0.5, -0.2, 0.1, 0.0, 0.9]))
-    means = np.concatenate([run.coefficients(p)[[3, 1, 2]] for p in (0, 1)]) * (4 * np.pi / 3) ** 0.5
+    means = (
+        np.concatenate([run.coefficients(p)[[3, 1, 2]] for p in (0, 1)]) * (4 * np.pi / 3) ** 0.5
+    )
     np.testing.assert_allclose(means, exact, atol=1e-4 * eps)
 
 
@@ -157,7 +185,12 @@ def test_turning_the_spheres_turns_the_run():
     start = Start(lambda p: 1 + p @ u, lambda p: 1 + p @ v)
     turned = Start(lambda p: 1 + p @ (Q @ u), lambda p: 1 + p @ (R @ v))
     plain = moved(polynomial_from(B, A, 0, 0, a, b), until=0.5, start=start, step=1 / 64)
-    other = moved(polynomial_from(Q @ B @ Q.T, Q @ A @ R.T, 0, 0, Q @ a, R @ b), until=0.5, start=turned, step=1 / 64)
+    other = moved(
+        polynomial_from(Q @ B @ Q.T, Q @ A @ R.T, 0, 0, Q @ a, R @ b),
+        until=0.5,
+        start=turned,
+        step=1 / 64,
+    )
     x = random_points(50)
     np.testing.assert_allclose(other.density(0, x @ Q.T), plain.density(0, x), atol=1e-13)
     np.testing.assert_allclose(other.density(1, x @ R.T), plain.density(1, x), atol=1e-13)
@@ -179,7 +212,9 @@ def test_measures_hold_nodal_densities():
     run = moved(until=0.5)
     for p, mu in enumerate(run.measures()):
         assert mu.mesh.same(mesh(S2))
-        np.testing.assert_allclose(mu.values, run.density(p, mu.points), rtol=1e-3)  # the mesh's own quadrature
+        np.testing.assert_allclose(
+            mu.values, run.density(p, mu.points), rtol=1e-3
+        )  # the mesh's own quadrature
         moments = [mu.integrate(lambda x: x), POINTS.T @ (WEIGHTS * run.density(p, POINTS))]
         np.testing.assert_allclose(*moments, atol=2e-3)
 
@@ -197,7 +232,9 @@ def test_solve_takes_it_for_quadratic_games_on_spheres():
     assert default_engine(polynomial("a", dim=2), Langevin(1.0)) == "finite-volume"
     assert default_engine(trigonometric([((1,), (1,), 1, 0)]), Langevin(1.0)) == "galerkin"
     cells = run.x[-1].mesh, run.y[-1].mesh
-    other = mf.solve(game, Langevin(2.0), time=0.2, save_every=0.2, engine="finite-volume", cells=cells, tol=1e-4)
+    other = mf.solve(
+        game, Langevin(2.0), time=0.2, save_every=0.2, engine="finite-volume", cells=cells, tol=1e-4
+    )
     for mu, nu in zip(run[-1], other[-1], strict=True):
         assert mf.total_variation(mu, nu) < 3e-3
 
@@ -229,7 +266,11 @@ def test_atoms_are_exact_and_diffuse():
         (polynomial("a", dim=4), Langevin(1.0), "quadratic game on S"),
         (polynomial("a"), WassersteinFisherRao(), "without reaction"),
         (polynomial("a"), Wasserstein(), "temperature above 0"),
-        (polynomial("a"), Flow(gamma=(1.0, 0.0), response=(0.0, 1.0), temperature=1.0), "without reaction or response"),
+        (
+            polynomial("a"),
+            Flow(gamma=(1.0, 0.0), response=(0.0, 1.0), temperature=1.0),
+            "without reaction or response",
+        ),
     ],
 )
 def test_other_games_and_flows_are_refused(game, flow, says):
@@ -239,7 +280,12 @@ def test_other_games_and_flows_are_refused(game, flow, says):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"cells": 1}, "degree"), ({"cells": 7.5}, "degree"), ({"step": 0.0}, "step"), ({"tol": 1e-20}, "tol")],
+    [
+        ({"cells": 1}, "degree"),
+        ({"cells": 7.5}, "degree"),
+        ({"step": 0.0}, "step"),
+        ({"tol": 1e-20}, "tol"),
+    ],
 )
 def test_bad_input_is_refused(options, says):
     with pytest.raises(ValueError, match=says):

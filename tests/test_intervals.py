@@ -29,7 +29,9 @@ def test_every_operation_stays_within_its_interval():
     graph, rng = Graph(), np.random.default_rng(0)
     named = build(graph, graph.variable(0), graph.variable(1))
     ends = np.sort(rng.uniform(0.2, 0.9, (2, 2, 300)), axis=0)  # low and high of x and y
-    found = enclose(graph, list(named.values()), [(ends[0, 0], ends[1, 0]), (ends[0, 1], ends[1, 1])])
+    found = enclose(
+        graph, list(named.values()), [(ends[0, 0], ends[1, 0]), (ends[0, 1], ends[1, 1])]
+    )
     inside = ends[0] + (ends[1] - ends[0]) * rng.random((400, 2, 300))
     inside[0], inside[1] = ends[0], ends[1]
     exact = graph.evaluate(list(named.values()), [inside[:, 0], inside[:, 1]])
@@ -38,7 +40,9 @@ def test_every_operation_stays_within_its_interval():
         assert (values >= low - slack).all() and (values <= high + slack).all(), name
         # And where one operation alone is looked at, the interval is not wider than what it takes on.
         if name in NUMPY:
-            assert np.median(high - low - np.ptp(values, axis=0)) < 0.1 * np.median(high - low) + 1e-12, name
+            assert (
+                np.median(high - low - np.ptp(values, axis=0)) < 0.1 * np.median(high - low) + 1e-12
+            ), name
 
 
 def test_quotients_by_what_may_vanish_prove_nothing():
@@ -70,7 +74,9 @@ def test_floors_of_formulas_hold_and_are_tight(text):
     game, rng = mf.games.expression(text), np.random.default_rng(2)
     assert type(game).__name__ == "Expression"
     n = {1: 20_001, 2: 301}[game.X.d]
-    grid = np.stack(np.meshgrid(*[np.arange(n) * 2 * np.pi / n] * game.X.d), -1).reshape(-1, game.X.d)
+    grid = np.stack(np.meshgrid(*[np.arange(n) * 2 * np.pi / n] * game.X.d), -1).reshape(
+        -1, game.X.d
+    )
     for atoms in (1, 12):
         x, y = (mf.Measure(M.sample(atoms, rng), None, M) for M in game.manifolds)
         found = mf.nikaido_isoda(game, x, y)
@@ -102,7 +108,12 @@ def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
 
     sizes = []
     floor = search.floor_by_intervals
-    monkeypatch.setattr(search, "floor_by_intervals", lambda c, v, size: sizes.append(size) or floor(c, v, size))
-    game, flat = mf.games.expression("sin(x)*cos(2*y) + 0.2*tanh(sin(x - y))"), mf.uniform(mf.Torus(1))
+    monkeypatch.setattr(
+        search, "floor_by_intervals", lambda c, v, size: sizes.append(size) or floor(c, v, size)
+    )
+    game, flat = (
+        mf.games.expression("sin(x)*cos(2*y) + 0.2*tanh(sin(x - y))"),
+        mf.uniform(mf.Torus(1)),
+    )
     error = mf.nikaido_isoda(game, flat, flat)
     assert min(sizes) > 0.5 and 0 <= error.upper - error.lower < 1e-8

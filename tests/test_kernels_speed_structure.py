@@ -19,7 +19,9 @@ def packed(function):
     lines = [line for text in function.inspect_asm().values() for line in text.splitlines()]
     words = ("mulpd", "addpd", "divpd", "fmadd132pd", "fmadd213pd", "fmadd231pd")
     wide = sum(any(w in line for w in words) and ("ymm" in line or "zmm" in line) for line in lines)
-    return wide + sum(".2d" in line and any(w in line for w in ("fmla", "fmul", "fadd", "fdiv")) for line in lines)
+    return wide + sum(
+        ".2d" in line and any(w in line for w in ("fmla", "fmul", "fadd", "fdiv")) for line in lines
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def test_normals_are_drawn_in_vectors():
 
 
 @pytest.mark.parametrize(
-    "text", ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2.6 + cos(x - y) + 0.5*sin(2*x))"]
+    "text",
+    ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2.6 + cos(x - y) + 0.5*sin(2*x))"],
 )
 def test_pair_loops_run_in_vectors(folder, text):
     game = expression(text)
@@ -53,7 +56,9 @@ def test_pair_loops_run_in_vectors(folder, text):
         assert packed(game._kernels[key].__globals__["fill"]) > 6, key
 
 
-@pytest.mark.parametrize("text", ["exp(cos(x - y))", "tanh(cos(x - y)) + 0.3*sin(y)", "exp(sin(x1 + y2))*cos(x2 - y1)"])
+@pytest.mark.parametrize(
+    "text", ["exp(cos(x - y))", "tanh(cos(x - y)) + 0.3*sin(y)", "exp(sin(x1 + y2))*cos(x2 - y1)"]
+)
 @pytest.mark.parametrize("sizes", [(7, 5), (256, 3), (300, 513)])
 def test_one_look_at_a_pair_serves_both_players(folder, text, sizes):
     game = expression(text)
@@ -67,7 +72,9 @@ def test_one_look_at_a_pair_serves_both_players(folder, text, sizes):
             np.testing.assert_allclose(have, want, rtol=0, atol=2e-14)
 
 
-@pytest.mark.parametrize("rows, columns", [(1, 1), (1, 32), (2, 2), (3, 3), (4, 7), (5, 5), (6, 2), (7, 31), (50, 50)])
+@pytest.mark.parametrize(
+    "rows, columns", [(1, 1), (1, 32), (2, 2), (3, 3), (4, 7), (5, 5), (6, 2), (7, 31), (50, 50)]
+)
 @pytest.mark.parametrize("lanes", [TILE, 3 * TILE, 112])
 def test_products_in_registers(rows, columns, lanes):
     rng = np.random.default_rng(rows * columns)
@@ -136,7 +143,9 @@ def test_keeping_features_changes_no_bit(monkeypatch, kept):
         monkeypatch.setattr(kernels, "KEPT", limit)
         states = tuple(place(game, mf.Start(), (300, 200), "iid", 0, 0))
         flow = mf.Langevin(10.0)
-        players = tuple(player(game, p, rates, 0.01, 0, 0, 1) for p, rates in enumerate(flow.players))
+        players = tuple(
+            player(game, p, rates, 0.01, 0, 0, 1) for p, rates in enumerate(flow.players)
+        )
         lowrank.run(True, players, states, 0, 10)
         ends.append(states[0].x.copy())
     np.testing.assert_array_equal(*ends)

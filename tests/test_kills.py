@@ -16,7 +16,9 @@ def test_killed_runs_are_finished_to_the_same_bits(case, tmp_path):
     file = tmp_path / "case.toml"
     file.write_text(source + kills.KEEP)
     # Kernels compiled by this very process may differ in the last bit from those kept on disk: compile first.
-    subprocess.run(kills._command(what, str(file), "--out", str(tmp_path / "compile.h5")), check=True)
+    subprocess.run(
+        kills._command(what, str(file), "--out", str(tmp_path / "compile.h5")), check=True
+    )
     whole, seconds = kills._uninterrupted(what, file)
     n, bare, unreadable, result = kills._killed(what, file, seconds, 2, np.random.default_rng(1))
     assert n - bare == 2 and unreadable == 0

@@ -31,13 +31,18 @@ BUILDERS = [
 @pytest.mark.parametrize("build", BUILDERS, ids=range(len(BUILDERS)))
 def test_every_known_game_is_low_rank_and_states_its_facts(build):
     game = build()
-    assert isinstance(game, LowRank) and len(game.statement) > 40 and game.statement.startswith("l = ")
+    assert (
+        isinstance(game, LowRank) and len(game.statement) > 40 and game.statement.startswith("l = ")
+    )
     x, y = random_pairs(game)
     assert np.isfinite(game.loss(x, y)).all() and game.name in repr(game)
 
 
 LOSSES = [
-    (games.oscillator, "-2/3*cos(x) + 5/12*cos(2*x) + 2/3*cos(y) - 5/12*cos(2*y) + 3*sin(x)*sin(y)"),
+    (
+        games.oscillator,
+        "-2/3*cos(x) + 5/12*cos(2*x) + 2/3*cos(y) - 5/12*cos(2*y) + 3*sin(x)*sin(y)",
+    ),
     (games.double_well, "cos(2*x) + 0.3*sin(x) - cos(2*y) - 0.3*sin(y)"),
     (lambda: games.uniform_equilibrium(1.7, 3), "1.7*cos(3*(x - y))"),
     (lambda: games.uniform_equilibrium(2, (1, -2)), "2*cos(x1 - 2*x2 - y1 + 2*y2)"),
@@ -60,7 +65,9 @@ LOSSES = [
 def test_losses_are_those_stated(build, text):
     game = build()
     x, y = random_pairs(game)
-    np.testing.assert_allclose(game.loss(x, y), games.expression(text, *game.manifolds).loss(x, y), atol=1e-14)
+    np.testing.assert_allclose(
+        game.loss(x, y), games.expression(text, *game.manifolds).loss(x, y), atol=1e-14
+    )
 
 
 def test_oscillator_carries_its_numbers_only_where_they_hold():
@@ -99,7 +106,12 @@ def test_free_motion_decays_by_the_eigenvalues_of_the_laplacian():
         (games.free(), games.expression("cos(3*x)*cos(y)"), 3, T1),
         (games.free(S2), games.expression("x3*y1", S2, S2), 1, S2),
         (games.free(S2), games.expression("x3*x1*y1", S2, S2), 2, S2),
-        (games.free(mf.Sphere(4)), games.expression("x2*y1", mf.Sphere(4), mf.Sphere(4)), 1, mf.Sphere(4)),
+        (
+            games.free(mf.Sphere(4)),
+            games.expression("x2*y1", mf.Sphere(4), mf.Sphere(4)),
+            1,
+            mf.Sphere(4),
+        ),
     ]
     for free, probe, degree, manifold in cases:
         x, y = random_pairs(free)
@@ -108,8 +120,12 @@ def test_free_motion_decays_by_the_eigenvalues_of_the_laplacian():
         u, lap = probe.cost(0, x, one), probe.laplacian(0, x, one)
         rate = lap @ u / (u @ u)
         np.testing.assert_allclose(lap, rate * u, atol=1e-12)
-        assert free.answers["decay"](0, degree, 5.0, 0.7) == pytest.approx(np.exp(rate * 0.7 / 5.0), rel=1e-12)
-    assert games.free(mf.Sphere(4)).answers["decay"](0, 1, 1.0, 1.0) == pytest.approx(np.exp(-4.0), rel=1e-14)
+        assert free.answers["decay"](0, degree, 5.0, 0.7) == pytest.approx(
+            np.exp(rate * 0.7 / 5.0), rel=1e-12
+        )
+    assert games.free(mf.Sphere(4)).answers["decay"](0, 1, 1.0, 1.0) == pytest.approx(
+        np.exp(-4.0), rel=1e-14
+    )
     with pytest.raises(TypeError, match="tori and spheres"):
         games.free("circle")
 
@@ -177,7 +193,10 @@ def test_gibbs_laws_and_spectral_gaps_of_separable_games():
         down = np.exp(-beta * (np.roll(f, 1) - f) / 2) / (beta * h * h)
         i = np.arange(n)
         A = np.zeros((n, n))
-        A[(i + 1) % n, i], A[(i - 1) % n, i] = np.sqrt(up * np.roll(down, -1)), np.sqrt(down * np.roll(up, 1))
+        A[(i + 1) % n, i], A[(i - 1) % n, i] = (
+            np.sqrt(up * np.roll(down, -1)),
+            np.sqrt(down * np.roll(up, 1)),
+        )
         A[i, i] = -up - down
         gaps.append(-np.linalg.eigvalsh(A)[-2])
     assert well.spectral_gap(beta) == pytest.approx((4 * gaps[1] - gaps[0]) / 3, rel=2e-5)
@@ -221,14 +240,22 @@ def test_wang_chizat_weights_move_as_stated(a, b):
     np.testing.assert_allclose(rates, answers["velocity"](a, b, alpha), atol=1e-14)
     gradient = [-2 * a * (0.25 - b * b), -2 * b * (0.25 - a * a)]
     assert np.dot(gradient, rates) == pytest.approx(0, abs=1e-15)
-    run = solve_ivp(lambda t, s: answers["velocity"](*s, alpha), (0, 10), [a, b], rtol=1e-11, atol=1e-13)
+    run = solve_ivp(
+        lambda t, s: answers["velocity"](*s, alpha), (0, 10), [a, b], rtol=1e-11, atol=1e-13
+    )
     np.testing.assert_allclose(answers["conserved"](*run.y), answers["conserved"](a, b), rtol=1e-8)
 
 
 def test_wang_chizat_small_orbits_have_the_stated_period():
     answers, alpha = games.wang_chizat().answers, 2.5
     period = answers["period"](alpha)
-    run = solve_ivp(lambda t, s: answers["velocity"](*s, alpha), (0, period), [1e-4, 0.0], rtol=1e-12, atol=1e-18)
+    run = solve_ivp(
+        lambda t, s: answers["velocity"](*s, alpha),
+        (0, period),
+        [1e-4, 0.0],
+        rtol=1e-12,
+        atol=1e-18,
+    )
     np.testing.assert_allclose(run.y[:, -1], [1e-4, 0.0], atol=1e-11)
 
 

@@ -41,7 +41,11 @@ def test_splitting_agrees_with_other_engines_where_they_reach():
     # Mirror descent on atoms' weights: the cells of a mesh as atoms, by characteristics.
     flow = mf.MirrorDescent((1.0, 2.0))
     cells = solved(flow, engine="splitting", step=2e-3)
-    labels = solved(flow, engine="characteristics", start=mf.Start(*solved(flow, engine="splitting", time=1e-9)[0]))
+    labels = solved(
+        flow,
+        engine="characteristics",
+        start=mf.Start(*solved(flow, engine="splitting", time=1e-9)[0]),
+    )
     np.testing.assert_allclose(masses(cells), masses(labels), atol=1e-5)
 
 
@@ -55,13 +59,20 @@ def test_the_gibbs_point_stands_still(name):
 @pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
 def test_mass_and_sign_are_kept_at_any_step(flow):
     run = solved(flow, 20.0, step=2.0, save_every=2.0)
-    assert all(abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair)
+    assert all(
+        abs(m.masses.sum() - 1) < 1e-14 and m.masses.min() >= 0 for pair in run for m in pair
+    )
 
 
 def test_entropic_best_response_beats_the_rate_of_its_paper():
     """Lascu et al.: NI_beta decays at least as exp(-rate t), from any start and for every beta."""
     for beta, rate in ((5.0, 1.0), (25.0, 2.0)):
-        run = solved(mf.EntropicBestResponse(beta, rate), 4.0 / rate, step=2e-3 / rate, save_every=0.25 / rate)
+        run = solved(
+            mf.EntropicBestResponse(beta, rate),
+            4.0 / rate,
+            step=2e-3 / rate,
+            save_every=0.25 / rate,
+        )
         ni = np.array([regularised_nikaido_isoda(GAME, beta, *pair) for pair in run])
         scaled = ni * np.exp(rate * run.times)
         assert (np.diff(scaled) < 1e-4 * scaled[0]).all() and scaled[-1] < scaled[0]
@@ -83,14 +94,25 @@ def test_the_reaction_with_log_mu_decays_by_its_lyapunov_identity():
     run = solved(mf.EntropicWassersteinFisherRao(BETA, 0.0, alpha), 2.0, step=1e-3, save_every=0.01)
     star = (fixed.x, fixed.y)
     behind = np.array([sum(kl(s, m) for s, m in zip(star, pair, strict=True)) for pair in run])
-    both = behind + np.array([sum(kl(m, s) for s, m in zip(star, pair, strict=True)) for pair in run])
-    lost = np.concatenate([[0.0], np.cumsum((both[1:] + both[:-1]) / 2 * np.diff(run.times))]) * alpha / BETA
+    both = behind + np.array(
+        [sum(kl(m, s) for s, m in zip(star, pair, strict=True)) for pair in run]
+    )
+    lost = (
+        np.concatenate([[0.0], np.cumsum((both[1:] + both[:-1]) / 2 * np.diff(run.times))])
+        * alpha
+        / BETA
+    )
     np.testing.assert_allclose(behind + lost, behind[0], rtol=1e-4)
     assert behind[-1] < behind[0] * np.exp(-alpha / BETA * 2.0)
 
 
 def test_entropic_wfr_descends_the_free_energy_when_the_opponent_rests():
-    run = solved(mf.EntropicWassersteinFisherRao(BETA), 3.0, game=mf.games.oscillator(coupling=0.0), save_every=0.1)
+    run = solved(
+        mf.EntropicWassersteinFisherRao(BETA),
+        3.0,
+        game=mf.games.oscillator(coupling=0.0),
+        save_every=0.1,
+    )
     fixed = mf.gibbs(mf.games.oscillator(coupling=0.0), BETA, cells=64)
     distance = [kl(x, fixed.x) for x in run.x]
     assert (np.diff(distance) < 0).all() and distance[-1] < 0.5 * distance[0]
@@ -109,14 +131,23 @@ def test_discounted_gradients_follow_their_leading_eigenvalue(beta, rate):
     start = mf.Start(x=mf.Density(x / x.sum(), fixed.x.mesh), y=fixed.y)
     period = 2 * np.pi / abs(leading.imag)
     # A look after the faster modes have gone, and one period later.
-    run = solved(mf.DiscountedLangevin(beta, rate), 2 * period, start=start, step=period / 1000, save_every=period)
+    run = solved(
+        mf.DiscountedLangevin(beta, rate),
+        2 * period,
+        start=start,
+        step=period / 1000,
+        save_every=period,
+    )
     away = [np.abs(run.x[k].masses - fixed.x.masses).sum() for k in (1, 2)]
     assert np.log(away[1] / away[0]) / period == pytest.approx(leading.real, rel=0.05)
 
 
 def test_a_fast_discount_is_no_discount():
     plain = masses(solved(mf.Langevin(BETA), engine="finite-volume", weights="sg", tol=1e-8))
-    gaps = [np.abs(masses(solved(mf.DiscountedLangevin(BETA, a), step=1e-3)) - plain).sum() for a in (50.0, 100.0)]
+    gaps = [
+        np.abs(masses(solved(mf.DiscountedLangevin(BETA, a), step=1e-3)) - plain).sum()
+        for a in (50.0, 100.0)
+    ]
     assert gaps[1] < 0.03 and 1.6 < gaps[0] / gaps[1] < 2.4  # of order 1/rate
 
 
@@ -134,7 +165,9 @@ def test_averages_are_those_of_the_saved_past():
         rule[[0, -1]] /= 2
         rest = 0.0 if memory.rate is None else np.exp(-memory.rate * 2.0) * features[0]
         share = 1 / (weight @ rule) if memory.rate is None else memory.rate
-        np.testing.assert_allclose(engine.seen[0], rest + share * (weight * rule) @ features, atol=1e-5)
+        np.testing.assert_allclose(
+            engine.seen[0], rest + share * (weight * rule) @ features, atol=1e-5
+        )
 
 
 def test_memory_over_a_pairwise_game_averages_masses():
@@ -157,7 +190,9 @@ def test_two_time_scales_are_rates_per_player():
 def test_slowing_down_is_a_change_of_time():
     """speed(t) = exp(-t): the state at t is that of the plain flow at 1 - exp(-t)."""
     slow = solved(mf.Annealed(mf.Langevin(BETA), speed=mf.Schedule("exp")), 2.0, step=2e-3)
-    plain = solved(mf.Langevin(BETA), 1 - np.exp(-2.0), engine="finite-volume", weights="sg", tol=1e-9)
+    plain = solved(
+        mf.Langevin(BETA), 1 - np.exp(-2.0), engine="finite-volume", weights="sg", tol=1e-9
+    )
     np.testing.assert_allclose(masses(slow), masses(plain), atol=1e-6)
 
 
@@ -175,7 +210,9 @@ def test_cooling_of_free_motion_in_closed_form():
     )
     n = 20_000
     swarm = mf.simulate(game, flow, start, t, step=0.05, particles=n, scheme="strang")
-    assert swarm.x[-1].integrate(np.cos(k * swarm.x[-1].points[:, 0])) == pytest.approx(exact, abs=4 / np.sqrt(2 * n))
+    assert swarm.x[-1].integrate(np.cos(k * swarm.x[-1].points[:, 0])) == pytest.approx(
+        exact, abs=4 / np.sqrt(2 * n)
+    )
 
 
 @pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
@@ -202,7 +239,9 @@ def test_all_parts_at_once_leave_the_gibbs_point_of_s2_alone():
     game, sphere = mf.games.polynomial("a", dim=3, seed=1), mf.mesh(mf.Sphere(2), 162)
     fixed = mf.gibbs(game, 2.0, cells=(sphere, sphere))
     flow = Flow(1.0, 1.0, 0.5, response=1.0, memory=mf.Memory(rate=1.0))
-    run = mf.solve(game, flow, mf.Start(x=fixed.x, y=fixed.y), 0.2, cells=(sphere, sphere), step=0.1)
+    run = mf.solve(
+        game, flow, mf.Start(x=fixed.x, y=fixed.y), 0.2, cells=(sphere, sphere), step=0.1
+    )
     assert np.abs(masses(run) - masses([(fixed.x, fixed.y)])).sum() < 1e-12
 
 
@@ -214,12 +253,20 @@ def test_files_give_memory_and_schedules_to_any_flow(tmp_path):
         (tmp_path / "f.toml").write_text(f"[flow]\n{body}\n")
         return flow(read(str(tmp_path / "f.toml"), []))
 
-    body = 'name = "Langevin"\nbeta = 5.0\ncooling = {kind = "log", scale = 2}\nmemory = {rate = 0.5}'
+    body = (
+        'name = "Langevin"\nbeta = 5.0\ncooling = {kind = "log", scale = 2}\nmemory = {rate = 0.5}'
+    )
     assert (made(body).cooling, made(body).memory) == (mf.Schedule("log", 2.0), mf.Memory(rate=0.5))
     assert made('name = "TwoTimeScale"\nbeta = 5.0\nratio = 3').gamma == (1.0, 3.0)
     for bad, match in (
-        ('name = "Langevin"\nbeta = 5.0\ncooling = {kind = "linear"}', "line 4: flow.cooling: kind must be"),
-        ('name = "Langevin"\nbeta = 5.0\nmemory = {power = -1.0}', "line 4: flow.memory: power must be at least 0"),
+        (
+            'name = "Langevin"\nbeta = 5.0\ncooling = {kind = "linear"}',
+            "line 4: flow.cooling: kind must be",
+        ),
+        (
+            'name = "Langevin"\nbeta = 5.0\nmemory = {power = -1.0}',
+            "line 4: flow.memory: power must be at least 0",
+        ),
         ('name = "Langevin"\nbeta = 5.0\nspeed = 0.5', "flow.speed: must be like"),
         ('name = "TwoTimeScale"\nbeta = 5.0', "needs ratio; write ratio = 10.0"),
     ):
@@ -275,5 +322,8 @@ def test_the_energy_of_an_annealed_flow_needs_a_temperature():
 
 
 def test_heat_in_one_player_and_reaction_in_the_other_are_split():
-    game, flow = mf.games.oscillator(), Flow(gamma=(0.7, 0.0), alpha=(0.0, 1.0), temperature=(0.2, 0.0))
+    game, flow = (
+        mf.games.oscillator(),
+        Flow(gamma=(0.7, 0.0), alpha=(0.0, 1.0), temperature=(0.2, 0.0)),
+    )
     assert build(game, flow, mf.Start()).name == "splitting"

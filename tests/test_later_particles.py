@@ -22,10 +22,14 @@ PARTICLES = {
 def test_particles_follow_the_mean_field(name):
     flow, scheme = PARTICLES[name]
     n = 20_000
-    swarm = mf.simulate(GAME, flow, START, 1.0, step=0.01, particles=n, scheme=scheme, save_every=0.25)
+    swarm = mf.simulate(
+        GAME, flow, START, 1.0, step=0.01, particles=n, scheme=scheme, save_every=0.25
+    )
     field = solved(flow, save_every=0.25, cells=128, tol=1e-4)
     # Fluctuations of 1/sqrt(n) and, in Euler's scheme, an error of the order of the step.
-    assert np.abs(sines(swarm) - sines(field)).max() < 4 / np.sqrt(n) + (0.01 if scheme == "euler" else 0.0)
+    assert np.abs(sines(swarm) - sines(field)).max() < 4 / np.sqrt(n) + (
+        0.01 if scheme == "euler" else 0.0
+    )
 
 
 def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
@@ -47,8 +51,13 @@ def test_one_game_in_two_forms_moves_alike(name):
     flow, scheme = PARTICLES[name]
     features = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.3, 0.0)])
     circle = mf.Torus(1)
-    pairs = mf.games.function(lambda x, y: (np.cos(x - y) + 0.3 * np.cos(2 * x + y))[..., 0], circle, circle)
-    one, two = (mf.simulate(g, flow, START, 0.2, step=0.02, particles=30, scheme=scheme) for g in (features, pairs))
+    pairs = mf.games.function(
+        lambda x, y: (np.cos(x - y) + 0.3 * np.cos(2 * x + y))[..., 0], circle, circle
+    )
+    one, two = (
+        mf.simulate(g, flow, START, 0.2, step=0.02, particles=30, scheme=scheme)
+        for g in (features, pairs)
+    )
     for a, b in zip(one[-1], two[-1], strict=True):
         np.testing.assert_allclose(a.points, b.points, atol=1e-6)
         np.testing.assert_allclose(a.masses, b.masses, atol=1e-6)
@@ -75,7 +84,9 @@ def test_particles_on_s2_follow_the_mean_field(flow):
     swarm = mf.simulate(game, flow, mf.Start(), 0.5, step=0.01, particles=n)
     for a, b in zip(swarm[-1], field[-1], strict=True):
         assert np.abs(np.linalg.norm(a.points, axis=1) - 1).max() < 1e-12
-        np.testing.assert_allclose(a.integrate(a.points), b.integrate(b.points), atol=4 / np.sqrt(3 * n) + 0.01)
+        np.testing.assert_allclose(
+            a.integrate(a.points), b.integrate(b.points), atol=4 / np.sqrt(3 * n) + 0.01
+        )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +97,11 @@ def test_particles_on_s2_follow_the_mean_field(flow):
         (mf.DiscountedLangevin(BETA, 1.0), {"scheme": "strang"}, 'scheme="euler"'),
         (mf.EntropicBestResponse(BETA), {"scheme": "mirror-prox"}, 'scheme="euler"'),
         (mf.Langevin(BETA), {"scheme": "mirror-prox"}, "without noise"),
-        (Flow(1.0, (1.0, 0.0), (0.0, 0.2), response=(0.0, 1.0), memory=mf.Memory(rate=1.0)), {}, None),
+        (
+            Flow(1.0, (1.0, 0.0), (0.0, 0.2), response=(0.0, 1.0), memory=mf.Memory(rate=1.0)),
+            {},
+            None,
+        ),
     ],
 )
 def test_particles_refuse_what_they_cannot_do(flow, options, match):
@@ -102,4 +117,11 @@ def test_particles_of_pairwise_games_have_no_averaged_gradients_and_high_spheres
     with pytest.raises(ValueError, match="not low-rank"):
         mf.simulate(pairwise, mf.AveragedLangevin(BETA), START, 0.1, step=0.01, particles=20)
     with pytest.raises(ValueError, match="no mesh"):
-        mf.simulate(mf.games.polynomial(dim=6), mf.EntropicBestResponse(BETA), mf.Start(), 0.1, step=0.01, particles=20)
+        mf.simulate(
+            mf.games.polynomial(dim=6),
+            mf.EntropicBestResponse(BETA),
+            mf.Start(),
+            0.1,
+            step=0.01,
+            particles=20,
+        )

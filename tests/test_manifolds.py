@@ -61,8 +61,12 @@ def test_distances_are_a_metric(manifold):
 
 
 def test_known_distances():
-    assert mf.Torus(1).distance(np.array([[0.1]]), np.array([[2 * np.pi - 0.2]])) == pytest.approx(0.3, rel=1e-14)
-    assert mf.Torus(2, 1.0).distance(np.array([[0.0, 0.0]]), np.array([[0.5, 0.5]])) == pytest.approx(np.sqrt(0.5))
+    assert mf.Torus(1).distance(np.array([[0.1]]), np.array([[2 * np.pi - 0.2]])) == pytest.approx(
+        0.3, rel=1e-14
+    )
+    assert mf.Torus(2, 1.0).distance(
+        np.array([[0.0, 0.0]]), np.array([[0.5, 0.5]])
+    ) == pytest.approx(np.sqrt(0.5))
     north, equator = np.array([[0.0, 0.0, 1.0]]), np.array([[1.0, 0.0, 0.0]])
     assert mf.Sphere(2).distance(north, equator) == pytest.approx(np.pi / 2, rel=1e-15)
     assert mf.Sphere(2).distance(north, -north) == pytest.approx(np.pi, rel=1e-15)
@@ -143,12 +147,16 @@ def test_ball_fractions_in_closed_form():
     assert mf.Torus(2, 1.0).ball_fraction(0.25) == pytest.approx(np.pi / 16, rel=1e-14)
     assert mf.Torus(3, 1.0).ball_fraction(0.25) == pytest.approx(4 / 3 * np.pi / 64, rel=1e-14)
     for sphere in SPHERES:
-        assert sphere.ball_fraction(0.0) == 0 and sphere.ball_fraction(np.pi / 2) == pytest.approx(0.5, rel=1e-14)
+        assert sphere.ball_fraction(0.0) == 0 and sphere.ball_fraction(np.pi / 2) == pytest.approx(
+            0.5, rel=1e-14
+        )
         assert sphere.ball_fraction(np.pi) == 1 and sphere.ball_fraction(9.0) == 1
 
 
 def test_points_are_checked():
-    assert mf.Torus(1).check("x", [[-0.5], [7.0]]) == pytest.approx(np.array([[2 * np.pi - 0.5], [7 - 2 * np.pi]]))
+    assert mf.Torus(1).check("x", [[-0.5], [7.0]]) == pytest.approx(
+        np.array([[2 * np.pi - 0.5], [7 - 2 * np.pi]])
+    )
     assert (mf.Torus(1).check("x", [[-1e-20]]) == 0).all()
     with pytest.raises(ValueError, match=r"points\[1\] has norm 2"):
         mf.Sphere(1).check("points", [[1.0, 0.0], [0.0, 2.0]])
@@ -161,7 +169,12 @@ def test_points_are_checked():
 
 
 def test_bad_descriptions():
-    for make in (lambda: mf.Torus(0), lambda: mf.Torus(1, 0.0), lambda: mf.Torus(1, np.inf), lambda: mf.Sphere(0)):
+    for make in (
+        lambda: mf.Torus(0),
+        lambda: mf.Torus(1, 0.0),
+        lambda: mf.Torus(1, np.inf),
+        lambda: mf.Sphere(0),
+    ):
         with pytest.raises(ValueError):
             make()
     for d in (1.5, np.inf):
@@ -175,7 +188,17 @@ def test_bad_descriptions():
         mf.Sphere(2).ball_fraction(-0.1)
 
 
-NO_NUMBERS = ["1", b"1", True, np.True_, 1j, np.complex64(1), None, [1.0], np.array("1", dtype=object)]
+NO_NUMBERS = [
+    "1",
+    b"1",
+    True,
+    np.True_,
+    1j,
+    np.complex64(1),
+    None,
+    [1.0],
+    np.array("1", dtype=object),
+]
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
@@ -185,7 +208,9 @@ def test_what_is_no_number_is_refused(check, value):
         check("n", value)
 
 
-@pytest.mark.parametrize("value", ["1", ["1"], [True], [1 + 1j], None, [None, 1.0], np.array(["1", 2], dtype=object)])
+@pytest.mark.parametrize(
+    "value", ["1", ["1"], [True], [1 + 1j], None, [None, 1.0], np.array(["1", 2], dtype=object)]
+)
 def test_what_holds_no_numbers_is_refused(value):
     with pytest.raises(TypeError, match="n must be an array of real numbers"):
         finite_array("n", value)
@@ -198,6 +223,18 @@ def test_what_is_not_whole_is_refused(value):
 
 
 def test_numbers_of_every_type_are_read():
-    assert [whole("n", v) for v in (3, 3.0, np.int8(3), np.array(3), Fraction(3), 2**70)] == [3, 3, 3, 3, 3, 2**70]
-    assert [real("n", v) for v in (3, np.float32(0.5), np.array(2), Fraction(1, 4))] == [3.0, 0.5, 2.0, 0.25]
+    assert [whole("n", v) for v in (3, 3.0, np.int8(3), np.array(3), Fraction(3), 2**70)] == [
+        3,
+        3,
+        3,
+        3,
+        3,
+        2**70,
+    ]
+    assert [real("n", v) for v in (3, np.float32(0.5), np.array(2), Fraction(1, 4))] == [
+        3.0,
+        0.5,
+        2.0,
+        0.25,
+    ]
     assert finite_array("n", [Fraction(1, 2), 2**70]).tolist() == [0.5, 2.0**70]

@@ -42,7 +42,9 @@ def points(manifold: Manifold, n: int = 7, seed: int = 0) -> np.ndarray:
         ([[1.0, 0.0, 0.0]], None, "sphere", TypeError, "manifold"),
     ],
 )
-def test_bad_measures_are_refused(at: object, masses: object, manifold: object, error: type, says: str) -> None:
+def test_bad_measures_are_refused(
+    at: object, masses: object, manifold: object, error: type, says: str
+) -> None:
     with pytest.raises(error, match=says):
         Measure(at, masses, manifold)  # type: ignore[arg-type]
 
@@ -72,7 +74,9 @@ def test_measures_keep_what_they_are_given() -> None:
 def test_integrate_takes_functions_and_values() -> None:
     mu = Measure([[0.0], [np.pi / 2]], [0.25, 0.75], CIRCLE)
     assert mu.integrate(lambda x: np.sin(x[:, 0])) == pytest.approx(0.75, abs=1e-15)
-    assert np.allclose(mu.integrate(np.array([[1.0, 2.0], [3.0, 4.0]])), [2.5, 3.5], rtol=0, atol=1e-15)
+    assert np.allclose(
+        mu.integrate(np.array([[1.0, 2.0], [3.0, 4.0]])), [2.5, 3.5], rtol=0, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize(("manifold", "cells"), [(CIRCLE, 16), (TORUS, (5, 8))])
@@ -115,10 +119,17 @@ def test_drawing_from_a_density_fills_its_cells_evenly(manifold: Manifold, cells
     w = np.arange(1.0, len(onto) + 1)
     mu = Density(w / w.sum(), onto)
     drawn = mu.draw(20_000, np.random.default_rng(4))
-    assert stats.chisquare(np.bincount(onto.locate(drawn), minlength=len(onto)), 20_000 * mu.masses).pvalue > LEVEL
+    assert (
+        stats.chisquare(
+            np.bincount(onto.locate(drawn), minlength=len(onto)), 20_000 * mu.masses
+        ).pvalue
+        > LEVEL
+    )
     h = 2 * np.pi / np.array(onto.shape)
     inside = (drawn - onto.nodes[onto.locate(drawn)]) / h
-    inside = np.mod(inside + 0.5, 2 * np.pi / h)  # cells at zero hold points on both sides of the seam
+    inside = np.mod(
+        inside + 0.5, 2 * np.pi / h
+    )  # cells at zero hold points on both sides of the seam
     for axis in range(manifold.dim):
         assert stats.kstest(inside[:, axis], "uniform").pvalue > LEVEL
 
@@ -131,7 +142,9 @@ def bump_cdf(center: float, width: float, period: float = 2 * np.pi):  # type: i
     return lambda x: np.interp(x, grid, F / F[-1])
 
 
-@pytest.mark.parametrize(("manifold", "center"), [(CIRCLE, 1.1), (Torus(1, period=1.0), 0.9), (TORUS, (0.0, 3.0))])
+@pytest.mark.parametrize(
+    ("manifold", "center"), [(CIRCLE, 1.1), (Torus(1, period=1.0), 0.9), (TORUS, (0.0, 3.0))]
+)
 def test_bumps_on_tori_are_von_mises(manifold: Torus, center: object) -> None:
     bump = law(concentrated(center, 0.3), manifold)  # type: ignore[arg-type]
     drawn = bump.draw(5000, np.random.default_rng(5))
@@ -140,7 +153,9 @@ def test_bumps_on_tori_are_von_mises(manifold: Torus, center: object) -> None:
         assert stats.kstest(drawn[:, axis], bump_cdf(c, 0.3, manifold.period)).pvalue > LEVEL
         assert stats.kstest(drawn[:, axis], bump_cdf(c, 0.4, manifold.period)).pvalue < LEVEL
     held = bump.on(mesh(manifold, 48))
-    shape = np.exp((np.cos(2 * np.pi / manifold.period * (held.points - center)).sum(1) - manifold.d) / 0.3)
+    shape = np.exp(
+        (np.cos(2 * np.pi / manifold.period * (held.points - center)).sum(1) - manifold.d) / 0.3
+    )
     assert np.allclose(held.masses, shape / shape.sum(), rtol=1e-12, atol=0)
 
 
@@ -176,7 +191,10 @@ def test_functions_are_sampled_by_rejection() -> None:
 def test_uniform_starts_are_uniform(manifold: Manifold) -> None:
     x, _ = Start().laws(manifold, manifold)
     drawn = x.draw(4000, np.random.default_rng(10))
-    assert np.abs(drawn[:, 0].mean() - (0 if isinstance(manifold, Sphere) else np.pi)) < 5 * drawn[:, 0].std() / 63
+    assert (
+        np.abs(drawn[:, 0].mean() - (0 if isinstance(manifold, Sphere) else np.pi))
+        < 5 * drawn[:, 0].std() / 63
+    )
     if isinstance(manifold, Sphere):  # E x_i^2 = 1/ambient
         assert np.allclose((drawn**2).mean(0), 1 / manifold.ambient, rtol=0.1)
     else:
@@ -213,7 +231,9 @@ def test_other_bad_starts() -> None:
         law(concentrated((1.0, 1.0, 0.0), 0.1), SPHERE)
     with pytest.raises(ValueError, match="too sharply peaked"):
         # One probe in 10^5 sees this peak.
-        law(lambda x: 1 + 1e6 * (x[:, 2] > 1 - 2e-5), SPHERE).draw(200_000, np.random.default_rng(0))
+        law(lambda x: 1 + 1e6 * (x[:, 2] > 1 - 2e-5), SPHERE).draw(
+            200_000, np.random.default_rng(0)
+        )
 
 
 def test_entropy_of_von_mises_is_the_closed_form() -> None:
@@ -233,7 +253,9 @@ def test_a_density_is_constant_on_its_cells() -> None:
     onto = mesh(CIRCLE, 8)
     held = Density(np.arange(8) / 28, onto)
     h = np.pi / 4
-    assert held(np.array([[0.4 * h], [0.6 * h], [7.6 * h]])) == pytest.approx(np.array([0, 1, 0]) / 28 / h)
+    assert held(np.array([[0.4 * h], [0.6 * h], [7.6 * h]])) == pytest.approx(
+        np.array([0, 1, 0]) / 28 / h
+    )
 
 
 ON = uniform(CIRCLE)
@@ -246,7 +268,11 @@ RNG = np.random.default_rng(0)
         (lambda: ON(np.array([[np.nan]])), ValueError, r"points\[0, 0\] is nan"),
         (lambda: ON(np.array([0.1, 0.2])), ValueError, "points must have shape"),
         (lambda: uniform(SPHERE)(np.array([[5.0, 0, 0]])), ValueError, r"points\[0\] has norm 5"),
-        (lambda: ON.integrate(3.0), ValueError, r"a value for each of the 256 points.*got shape \(\)"),
+        (
+            lambda: ON.integrate(3.0),
+            ValueError,
+            r"a value for each of the 256 points.*got shape \(\)",
+        ),
         (lambda: ON.integrate(lambda p: 1.0), ValueError, "a value for each of the 256 points"),
         (lambda: ON.integrate(np.ones(7)), ValueError, r"got shape \(7,\)"),
         (lambda: ON.draw(3, 0), TypeError, "rng must be a numpy generator"),
@@ -273,7 +299,9 @@ def test_mixtures_stay_densities_on_one_mesh() -> None:
     finer = law(concentrated(1.0, 0.2), CIRCLE).on(mesh(CIRCLE, 32))
     mixed = mixture([a, finer])
     assert not isinstance(mixed, Density) and len(mixed) == 48
-    assert mixed.integrate(np.cos)[0] == pytest.approx((a.integrate(np.cos)[0] + finer.integrate(np.cos)[0]) / 2)
+    assert mixed.integrate(np.cos)[0] == pytest.approx(
+        (a.integrate(np.cos)[0] + finer.integrate(np.cos)[0]) / 2
+    )
     with pytest.raises(ValueError, match="empty"):
         mixture([])
     with pytest.raises(ValueError, match="sum to 2"):

@@ -22,7 +22,9 @@ def laplacian(on: Mesh, u: np.ndarray) -> np.ndarray:
     """The two-point-flux Laplacian: (1/vol_i) sum_j T_ij (u_j - u_i)."""
     flux = on.transmissibilities * (u[on.pairs[:, 1]] - u[on.pairs[:, 0]])
     size = len(on)
-    return (np.bincount(on.pairs[:, 0], flux, size) - np.bincount(on.pairs[:, 1], flux, size)) / on.volumes
+    return (
+        np.bincount(on.pairs[:, 0], flux, size) - np.bincount(on.pairs[:, 1], flux, size)
+    ) / on.volumes
 
 
 @pytest.mark.parametrize(("torus", "cells"), TORI)
@@ -41,10 +43,14 @@ def test_faces_are_half_way_between_their_nodes(torus: Torus, cells: int) -> Non
     assert np.allclose(torus.distance(first, on.faces), apart / 2, rtol=0, atol=1e-12)
     assert np.allclose(torus.distance(second, on.faces), apart / 2, rtol=0, atol=1e-12)
     # Transmissibility = area/distance, and area times distance over d, summed, is the volume.
-    assert (on.transmissibilities * apart**2).sum() / torus.d == pytest.approx(torus.volume, rel=1e-12)
+    assert (on.transmissibilities * apart**2).sum() / torus.d == pytest.approx(
+        torus.volume, rel=1e-12
+    )
 
 
-@pytest.mark.parametrize(("torus", "mode"), [(Torus(1), (1,)), (Torus(1, period=1.0), (2,)), (Torus(2), (1, 2))])
+@pytest.mark.parametrize(
+    ("torus", "mode"), [(Torus(1), (1,)), (Torus(1, period=1.0), (2,)), (Torus(2), (1, 2))]
+)
 def test_laplacian_is_second_order(torus: Torus, mode: tuple[int, ...]) -> None:
     """cos(k.x) is an eigenfunction with -|k|^2; the mesh must find it with an error O(h^2)."""
     k = 2 * np.pi / torus.period * np.array(mode)
@@ -91,7 +97,11 @@ def test_neighbours_are_padded_where_cells_have_fewer() -> None:
         np.array([[0.5], [1.5]]),
     )
     table, faces = line.neighbours
-    assert table.tolist() == [[1, -1], [0, 2], [1, -1]] or table.tolist() == [[1, -1], [2, 0], [1, -1]]
+    assert table.tolist() == [[1, -1], [0, 2], [1, -1]] or table.tolist() == [
+        [1, -1],
+        [2, 0],
+        [1, -1],
+    ]
     assert faces[0].tolist() == [0, -1] and faces[2].tolist() == [-3, -1]
     assert sorted(faces[1].tolist()) == [-2, 1]
 

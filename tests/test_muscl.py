@@ -29,7 +29,12 @@ from tests.flat_problems import (
 # Many runs here use few cells on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 WFR, PLAIN = mf.WassersteinFisherRao(), mf.Wasserstein()
-FLOWS = {"wfr": WFR, "plain": PLAIN, "mirror": mf.MirrorDescent(2.0), "mixed": mf.Flow(gamma=(1, 0), alpha=(0.5, 3))}
+FLOWS = {
+    "wfr": WFR,
+    "plain": PLAIN,
+    "mirror": mf.MirrorDescent(2.0),
+    "mixed": mf.Flow(gamma=(1, 0), alpha=(0.5, 3)),
+}
 
 
 def test_the_virtual_value_is_the_cell_further_upstream_on_tensor_grids():
@@ -78,7 +83,9 @@ def test_face_values_stay_between_zero_and_twice_the_upwind_density(limiter):
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("cells", [16, (24, 7)])
 def test_masses_stay_nonnegative_and_sum_to_one_from_one_cell(flow, cells):
-    point = mf.Start(x=mf.Measure([[1.0]], None, CIRCLE.X), y=mf.Measure([[2.5], [5.5]], [0.3, 0.7], CIRCLE.Y))
+    point = mf.Start(
+        x=mf.Measure([[1.0]], None, CIRCLE.X), y=mf.Measure([[2.5], [5.5]], [0.3, 0.7], CIRCLE.Y)
+    )
     for limiter in LIMITERS:
         moving = engine(Muscl, CIRCLE, FLOWS[flow], point, cells, limiter=limiter)
         for t in (0.1, 1.0, 3.0):
@@ -89,7 +96,9 @@ def test_masses_stay_nonnegative_and_sum_to_one_from_one_cell(flow, cells):
 
 
 def test_the_longest_stable_given_step_is_accepted_and_keeps_the_sign():
-    with pytest.raises(ValueError, match=r"would make masses negative at t = 0; a step of .* would do") as refusal:
+    with pytest.raises(
+        ValueError, match=r"would make masses negative at t = 0; a step of .* would do"
+    ) as refusal:
         run(Muscl, COSINES, PLAIN, 1.0, cells=64, step=0.2)
     better = float(str(refusal.value).split("a step of ")[1].split(" ")[0])
     # Outflow from one cell to both sides at speed sin(h/2) h/2..., at most 1 through each face: h/2.
@@ -114,7 +123,9 @@ def test_transport_with_reaction_has_order_two_against_the_closed_density():
     sizes, errors = (64, 128, 256, 512), []
     for n in sizes:
         mu, _ = run(Muscl, COSINES, WFR, 1.0, cells=n).measures()
-        errors.append(np.abs(mu.values - cosine_density(mu.points[:, 0], 1.0, 1)).mean() * 2 * np.pi)
+        errors.append(
+            np.abs(mu.values - cosine_density(mu.points[:, 0], 1.0, 1)).mean() * 2 * np.pi
+        )
     assert -2.2 < fitted_order(sizes, errors) < -1.8
 
 
@@ -177,7 +188,12 @@ def test_any_loss_gives_what_its_low_rank_form_gives():
 def test_a_circle_plays_a_torus():
     """l(x, y_1) on T^1 x T^2 with y_2 uniform is the game on circles, cell by cell."""
     lifted = trigonometric(
-        [((1,), (-1, 0), 1, 0), ((2,), (1, 0), 0, -0.25), ((2,), (-1, 0), 0, -0.25), ((0,), (3, 0), 0.3, 0)]
+        [
+            ((1,), (-1, 0), 1, 0),
+            ((2,), (1, 0), 0, -0.25),
+            ((2,), (-1, 0), 0, -0.25),
+            ((0,), (3, 0), 0.3, 0),
+        ]
     )
     start = mf.Start(x=tilted, y=lambda q: tilted(q[:, :1]))
     x, y = run(Muscl, lifted, WFR, 0.7, start, cells=(32, (32, 6))).measures()
@@ -218,7 +234,9 @@ def test_wang_chizat_atoms_on_nodes_orbit_to_order_two():
     game = mf.games.wang_chizat()
     start = mf.Start(*game.answers["measures"](0.3, 0.1))
     velocity = game.answers["velocity"]
-    exact = solve_ivp(lambda t, z: velocity(*z), (0, 3.6), [0.3, 0.1], rtol=1e-12, atol=1e-13, method="DOP853").y[:, -1]
+    exact = solve_ivp(
+        lambda t, z: velocity(*z), (0, 3.6), [0.3, 0.1], rtol=1e-12, atol=1e-13, method="DOP853"
+    ).y[:, -1]
     steps, errors = (2.5e-3, 1.25e-3, 6.25e-4), []
     for h in steps:
         x, y = run(Muscl, game, WFR, 3.6, start, cells=8, step=h).measures()

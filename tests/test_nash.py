@@ -40,12 +40,16 @@ def test_values_agree_with_semidefinite_programs(kind, d):
 def test_values_on_tori_agree_with_grid_programs_at_second_order(seed):
     """A grid that has h = 2 pi/N between its points misses the value by O(h^2)."""
     rng = np.random.default_rng(seed)
-    terms = [((int(k),), (int(q),), *rng.standard_normal(2)) for k, q in rng.integers(-3, 4, (8, 2))]
+    terms = [
+        ((int(k),), (int(q),), *rng.standard_normal(2)) for k, q in rng.integers(-3, 4, (8, 2))
+    ]
     game = mf.games.trigonometric(terms)
 
     def loss(x, y):
         phases = [k[0] * x[:, None] + q[0] * y[None] for k, q, _, _ in terms]
-        return sum(re * np.cos(p) - im * np.sin(p) for p, (_, _, re, im) in zip(phases, terms, strict=True))
+        return sum(
+            re * np.cos(p) - im * np.sin(p) for p, (_, _, re, im) in zip(phases, terms, strict=True)
+        )
 
     found = nash(game)
     assert found.certified and found.error < 1e-8
@@ -104,7 +108,9 @@ def test_uniqueness_is_told():
     assert only.unique is True and "only equilibrium" in repr(only)
     for game in (mf.games.uniform_equilibrium(1.5, 2), mf.games.bilinear(dim=3), mf.games.free()):
         found = nash(game)
-        assert found.unique is None and "degenerate" in found.remark  # many, and not claimed to be one
+        assert (
+            found.unique is None and "degenerate" in found.remark
+        )  # many, and not claimed to be one
         assert found.certified and found.error < 1e-9
 
 
@@ -129,12 +135,16 @@ def test_starts_must_fit_the_game():
 def test_the_torus_benchmark_is_certified_along_its_valleys():
     found = nash(mf.games.benchmark("torus"))
     assert found.certified and found.error < 1e-7
-    assert found.lower <= 0.3 + 1e-12 and found.upper >= 0.3 - 1e-12  # cos 3y at its best, the rest mixed away
+    assert (
+        found.lower <= 0.3 + 1e-12 and found.upper >= 0.3 - 1e-12
+    )  # cos 3y at its best, the rest mixed away
 
 
 def _random_trigonometric(size=1.0, period=2 * np.pi):
     rng, circle = np.random.default_rng(0), mf.Torus(1, period=period)
-    terms = [((k,), (m,), *(size * rng.standard_normal(2))) for k in range(-2, 3) for m in range(-2, 3)]
+    terms = [
+        ((k,), (m,), *(size * rng.standard_normal(2))) for k in range(-2, 3) for m in range(-2, 3)
+    ]
     return mf.games.trigonometric(terms, circle, circle)
 
 
@@ -165,7 +175,9 @@ def test_equilibria_are_drawn_with_their_certificate():
         assert "equilibrium, value in [" in figure._suptitle.get_text()
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": "1"}, {"tol": "1"}, {"tol": 0}, {"rounds": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"seed": -1}, {"seed": "1"}, {"tol": "1"}, {"tol": 0}, {"rounds": 0}]
+)
 def test_bad_settings_are_refused(wrong):
     with pytest.raises((TypeError, ValueError), match=f"^{next(iter(wrong))} must be"):
         nash(mf.games.oscillator(), **wrong)

@@ -7,7 +7,14 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import trigonometric
-from meanfield.metrics import NikaidoIsoda, free_energy, gibbs_measures, kl, nikaido_isoda, regularised_nikaido_isoda
+from meanfield.metrics import (
+    NikaidoIsoda,
+    free_energy,
+    gibbs_measures,
+    kl,
+    nikaido_isoda,
+    regularised_nikaido_isoda,
+)
 from meanfield.responses import FeatureCost, Searches
 from meanfield.responses.polish import polish, polish_on_circle
 from meanfield.responses.search import Search, _side
@@ -38,7 +45,9 @@ def test_trigonometric_games_against_a_dense_grid(d, n, seed):
     game = random_game(d, 3, rng)
     x, y = atoms(game.X, 7, rng), atoms(game.Y, 5, rng)
     found = NikaidoIsoda(game)(x, y)
-    brute = game.potential_y(dense(game.Y, n), x).max() - game.potential_x(dense(game.X, n), y).min()
+    brute = (
+        game.potential_y(dense(game.Y, n), x).max() - game.potential_x(dense(game.X, n), y).min()
+    )
     assert brute - 1e-12 <= found.lower <= found.upper
     # The dense grid itself misses by at most half its step squared times the curvature.
     assert found.lower <= brute + 2 * d * (3 * np.pi / n) ** 2 * found.upper
@@ -179,7 +188,10 @@ def test_the_regularised_error_is_a_sum_of_divergences(d, e, cells, beta):
     rng = np.random.default_rng(11)
     game = random_game(d, 2, rng, e)
     for _ in range(3):
-        x, y = random_density(mf.mesh(game.X, cells), rng), random_density(mf.mesh(game.Y, cells), rng)
+        x, y = (
+            random_density(mf.mesh(game.X, cells), rng),
+            random_density(mf.mesh(game.Y, cells), rng),
+        )
         error = regularised_nikaido_isoda(game, beta, x, y)
         G_x, G_y = gibbs_measures(game, beta, x, y)
         b = beta if isinstance(beta, tuple) else (beta, beta)
@@ -188,7 +200,9 @@ def test_the_regularised_error_is_a_sum_of_divergences(d, e, cells, beta):
         assert definition == pytest.approx(error, rel=1e-12, abs=1e-13)
         fixed = mf.gibbs(game, beta, cells=cells)
         assert kl(x, fixed.x) / b[0] + kl(y, fixed.y) / b[1] <= error * (1 + 1e-12)
-        assert regularised_nikaido_isoda(game, beta, fixed.x, fixed.y) == pytest.approx(0, abs=1e-12)
+        assert regularised_nikaido_isoda(game, beta, fixed.x, fixed.y) == pytest.approx(
+            0, abs=1e-12
+        )
 
 
 def test_free_energy_takes_a_flow_and_knows_zero_temperature():
@@ -208,7 +222,10 @@ def test_kl_is_infinite_off_the_support_and_gaussian_in_the_bulk():
     assert kl(mf.Density(two, cells), mf.Density(one, cells)) == np.inf
     assert kl(mf.Density(one, cells), mf.Density(two, cells)) == pytest.approx(np.log(2), rel=1e-15)
     fine = mf.mesh(mf.Torus(1), 4000)
-    a, b = (mf.Density(m / m.sum(), fine) for m in (np.exp(-((fine.nodes[:, 0] - c) ** 2) / 0.08) for c in (3.0, 3.3)))
+    a, b = (
+        mf.Density(m / m.sum(), fine)
+        for m in (np.exp(-((fine.nodes[:, 0] - c) ** 2) / 0.08) for c in (3.0, 3.3))
+    )
     assert kl(a, b) == pytest.approx(0.3**2 / 0.08, rel=1e-9)
 
 
@@ -233,6 +250,9 @@ def test_the_size_of_the_torus_does_not_matter(period):
 
 def test_losses_that_overflow_are_refused():
     A, c = 1e155 * np.eye(3), np.array([1e158, 0.0, 0.0])
-    game, pole = mf.games.polynomial_from(A, A, A, 0.0, c, c), mf.Measure([[0.0, 0.0, 1.0]], None, mf.Sphere(2))
+    game, pole = (
+        mf.games.polynomial_from(A, A, A, 0.0, c, c),
+        mf.Measure([[0.0, 0.0, 1.0]], None, mf.Sphere(2)),
+    )
     with pytest.raises(ValueError, match="overflow"):
         mf.nikaido_isoda(game, pole, pole)

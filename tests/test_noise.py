@@ -38,7 +38,10 @@ def test_normals_are_box_muller_of_the_words():
     key, tick, stream, replica = 0x0123456789ABCDEF, 77, 5, 9
     got = draw(8, 4, tick, stream, replica, key)
     for q in range(4):
-        a, b, c, d = (int(v) for v in noise.philox(*words(2 + q, tick, stream, replica, key & 0xFFFFFFFF, key >> 32)))
+        a, b, c, d = (
+            int(v)
+            for v in noise.philox(*words(2 + q, tick, stream, replica, key & 0xFFFFFFFF, key >> 32))
+        )
         u = (((a >> 5) << 26) + (b >> 6) + 1) / 2**53
         v = (((c >> 5) << 26) + (d >> 6)) / 2**53
         radius = np.sqrt(-2 * np.log(u))
@@ -62,14 +65,22 @@ def test_moments_and_chi_square():
 def test_independence_along_every_part_of_the_counter():
     n = 200_000
     base = draw(n)
-    others = [draw(n, tick=1), draw(n, stream=1), draw(n, stream=2), draw(n, replica=1), draw(n, key=2)]
+    others = [
+        draw(n, tick=1),
+        draw(n, stream=1),
+        draw(n, stream=2),
+        draw(n, replica=1),
+        draw(n, key=2),
+    ]
     others += [draw(n, key=1 + (1 << 32)), draw(n, first=n), np.roll(base, 1), np.roll(base, 2)]
     for other in others:
         for f in (lambda z: z, lambda z: (z**2 - 1) / np.sqrt(2)):
             assert abs(np.mean(f(base) * f(other))) < 4.5 / np.sqrt(n)
     pairs = np.stack([base[::2], base[1::2]])
     turn = np.arctan2(pairs[1], pairs[0]) / (2 * np.pi) % 1
-    cells, _, _ = np.histogram2d(turn, stats.chi2.cdf((pairs**2).sum(0), 2), bins=16, range=[[0, 1]] * 2)
+    cells, _, _ = np.histogram2d(
+        turn, stats.chi2.cdf((pairs**2).sum(0), 2), bins=16, range=[[0, 1]] * 2
+    )
     assert 1e-4 < stats.chisquare(cells.ravel()).pvalue < 1 - 1e-4
 
 
@@ -87,6 +98,9 @@ def test_refined_noise_sums_the_fine_noise(r):
 
 
 def test_initial_generator_depends_on_seed_replica_player():
-    draws = {tuple(noise.initial_generator(*key).random(2)) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
+    draws = {
+        tuple(noise.initial_generator(*key).random(2))
+        for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    }
     assert len(draws) == 4
     assert tuple(noise.initial_generator(0, 0, 0).random(2)) in draws

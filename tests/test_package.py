@@ -18,7 +18,9 @@ HEAVY = ("numba", "sympy", "matplotlib", "ot", "joblib", "h5py", "scipy", "tqdm"
 
 def loaded_by(code: str) -> set[str]:
     script = code + "\nimport sys\nprint(*sorted({m.split('.')[0] for m in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return set(done.stdout.split())
 
 
@@ -61,7 +63,9 @@ def test_version_is_the_one_installed() -> None:
 
 
 def quickstart() -> str:
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert blocks, "README.md has no python block"
     return blocks[0]
 
@@ -88,5 +92,7 @@ def test_warnings_point_at_the_line_that_called(engine: str) -> None:
     game = mf.games.oscillator()
     flow = mf.WassersteinFisherRao(1.0, 1.0) if engine == "muscl" else mf.Langevin(60.0)
     with pytest.warns(mf.UnderResolved) as caught:
-        mf.solve(game, flow, game.answers["start"], time=0.2, cells=32, engine=engine, save_every=0.1)
+        mf.solve(
+            game, flow, game.answers["start"], time=0.2, cells=32, engine=engine, save_every=0.1
+        )
     assert {warning.filename for warning in caught} == {__file__}

@@ -37,10 +37,14 @@ def folder(tmp_path_factory):
 def draw(game, n=37, m=23, seed=0):
     rng = np.random.default_rng(seed)
     weights = [rng.random(k) for k in (n, m)]
-    return [(M.sample(len(w), rng), w / w.sum()) for M, w in zip(game.manifolds, weights, strict=True)]
+    return [
+        (M.sample(len(w), rng), w / w.sum()) for M, w in zip(game.manifolds, weights, strict=True)
+    ]
 
 
-@pytest.mark.parametrize(("text", "manifold"), [(CIRCLE, T1), (SPHERE, S2)], ids=["circle", "sphere"])
+@pytest.mark.parametrize(
+    ("text", "manifold"), [(CIRCLE, T1), (SPHERE, S2)], ids=["circle", "sphere"]
+)
 @pytest.mark.parametrize("p", [0, 1])
 def test_compiled_forces_equal_numpy_and_the_game(folder, text, manifold, p):
     game = mf.games.expression(text, manifold, manifold)
@@ -78,7 +82,11 @@ def test_inner_loops_hold_no_trigonometry_of_sums():
 @pytest.mark.parametrize(
     ("text", "left", "steep"),
     [
-        ("exp(cos(x - y)) + sin(2*x)*(cos(y) - exp(sin(y))) - tanh(cos(y))", {"exp_moderate": 1}, 1),
+        (
+            "exp(cos(x - y)) + sin(2*x)*(cos(y) - exp(sin(y))) - tanh(cos(y))",
+            {"exp_moderate": 1},
+            1,
+        ),
         ("(sin(x) + cos(y))*sqrt(2 + sin(y))*(tanh(cos(x)) - 2*cos(y)) + exp(cos(x))", {}, 1),
         ("exp(4*sin(y))*(log(2 + cos(x - y)) - 3*cos(x)/(2 + sin(x)))", {"log": 1}, 1),
         ("exp(800*cos(x - y) - 800)", {"exp": 1}, 100),
@@ -88,8 +96,12 @@ def test_inner_loops_hold_no_trigonometry_of_sums():
 def test_pairs_are_asked_only_for_what_they_share(folder, text, left, steep, single):
     """Products of one player's part and the other's are summed apart; both gradients use the same functions."""
     game = mf.games.expression(text)
-    source = loops._source(game, 0, game.jet(0), game.jet(1), loops.SINGLE if single else loops.PROCESSOR)
-    inner = re.findall(r"for j in range\((?:first|m).*?(?=\n        for i in|\n    for j)", source, re.S)
+    source = loops._source(
+        game, 0, game.jet(0), game.jet(1), loops.SINGLE if single else loops.PROCESSOR
+    )
+    inner = re.findall(
+        r"for j in range\((?:first|m).*?(?=\n        for i in|\n    for j)", source, re.S
+    )
     found = Counter(re.findall(r"math\.(\w+?)(?:32)?\(", "".join(inner[1:])))
     assert found == left
     (x, a), (y, b) = draw(game)
@@ -109,12 +121,19 @@ def formula(rnd, depth):
 
     def atom():
         call = rnd.choice(["sin", "cos"])
-        inside = rnd.choice([angle(), f"{rnd.randint(1, 3)}*{rnd.choice('xy')}", "x - y", "-x", "-2*y", "0.7"])
+        inside = rnd.choice(
+            [angle(), f"{rnd.randint(1, 3)}*{rnd.choice('xy')}", "x - y", "-x", "-2*y", "0.7"]
+        )
         return rnd.choice([f"{call}({inside})"] * 6 + [f"{rnd.uniform(-2, 2):.2f}"])
 
     if depth == 0:
         return atom()
-    a, b, c, d = formula(rnd, depth - 1), formula(rnd, depth - 1), atom(), f"{rnd.uniform(-1, 1):.2f}"
+    a, b, c, d = (
+        formula(rnd, depth - 1),
+        formula(rnd, depth - 1),
+        atom(),
+        f"{rnd.uniform(-1, 1):.2f}",
+    )
     calls = [f"{name}({a})" for name in ("tanh", "atan", "sin", "cos", "sinh", "cosh")]
     smooth = [
         f"exp({d}*({a}))",
@@ -132,8 +151,15 @@ def interpreted(source):
             {"exp_moderate": np.exp, "power": np.power, **{n: getattr(np, n) for n in
              ("sin", "cos", "exp", "log", "tanh", "sinh", "cosh")}}.items()}  # fmt: skip
     functions = SimpleNamespace(**wide, **{f"{name}32": f for name, f in wide.items()})
-    mathematics = SimpleNamespace(**{n: getattr(np, n) for n in ("fabs", "copysign", "sqrt")}, atan=np.arctan)
-    namespace = {"np": np, "math": mathematics, "fastmath": functions, "fma": lambda a, b, c: a * b + c}
+    mathematics = SimpleNamespace(
+        **{n: getattr(np, n) for n in ("fabs", "copysign", "sqrt")}, atan=np.arctan
+    )
+    namespace = {
+        "np": np,
+        "math": mathematics,
+        "fastmath": functions,
+        "fma": lambda a, b, c: a * b + c,
+    }
     namespace["kernel"] = lambda f=None, **_: f or (lambda g: g)
     lines = [line for line in source.splitlines() if not line.startswith(("import ", "from "))]
     exec("\n".join(lines), namespace)
@@ -159,7 +185,9 @@ def test_loops_of_random_formulas_equal_numpy(seed):
         for p, given in enumerate(((x, y, b), (y, x, a))):
             jet = [np.abs(v).max() for v in game._at(game.jet(p), x, y)]
             for have, want in zip(pairs[p], game._plain(p, game.jet(p), *given), strict=True):
-                np.testing.assert_allclose(have, want, rtol=0, atol=1e-13 * (1 + max(jet)), err_msg=text)
+                np.testing.assert_allclose(
+                    have, want, rtol=0, atol=1e-13 * (1 + max(jet)), err_msg=text
+                )
 
 
 def test_pair_loops_gather_nothing(folder):
@@ -206,7 +234,9 @@ def test_a_folder_open_to_others_is_not_used(tmp_path, monkeypatch):
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "kernels").symlink_to(elsewhere)
     monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path / "linked"))
-    assert kernels._stored("kernel_of_a_test", "a = 1\n").parent != elsewhere and not list(elsewhere.iterdir())
+    assert kernels._stored("kernel_of_a_test", "a = 1\n").parent != elsewhere and not list(
+        elsewhere.iterdir()
+    )
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -228,7 +258,9 @@ def test_without_any_folder_numpy_serves(tmp_path, monkeypatch):
         cost, slope = game.forces(0, points, nodes, masses)
     want = np.exp(np.cos(2 * points - nodes.T))
     np.testing.assert_allclose(cost, want @ masses, atol=1e-13)
-    np.testing.assert_allclose(slope[:, 0], (-2 * np.sin(2 * points - nodes.T) * want) @ masses, atol=1e-13)
+    np.testing.assert_allclose(
+        slope[:, 0], (-2 * np.sin(2 * points - nodes.T) * want) @ masses, atol=1e-13
+    )
 
 
 def test_a_second_process_compiles_nothing(folder):
@@ -240,9 +272,23 @@ def test_a_second_process_compiles_nothing(folder):
         "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))\n"
     )
     environment = {**os.environ, "MEANFIELD_CACHE": str(folder.parent)}
-    runs = [subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    ]
     runs.append(
-        subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     )
     assert runs[1].stdout.split() == ["1", "0"]
 
@@ -261,14 +307,24 @@ def bump(x, y):
     ids=["circle", "sphere"],
 )
 def test_functions_by_differences_equal_expressions(loss, text, manifold):
-    game, exact = mf.games.function(loss, manifold, manifold), mf.games.expression(text, manifold, manifold)
+    game, exact = (
+        mf.games.function(loss, manifold, manifold),
+        mf.games.expression(text, manifold, manifold),
+    )
     for a, b in ((game, exact), (game.swapped(), exact.swapped())):
         players = [mf.Measure(*player, manifold) for player in draw(a)]
         for p in (0, 1):
             own, other = players[p], players[1 - p]
-            for what, tolerance in (("cost", 1e-14), ("gradient", 2e-11), ("laplacian", 2e-9), ("hessian", 1e-6)):
+            for what, tolerance in (
+                ("cost", 1e-14),
+                ("gradient", 2e-11),
+                ("laplacian", 2e-9),
+                ("hessian", 1e-6),
+            ):
                 have = getattr(a, what)(p, own.points, other)
-                np.testing.assert_allclose(have, getattr(b, what)(p, own.points, other), rtol=0, atol=tolerance)
+                np.testing.assert_allclose(
+                    have, getattr(b, what)(p, own.points, other), rtol=0, atol=tolerance
+                )
             cost, slope = a.forces(p, own.points, other.points, other.masses)
             np.testing.assert_allclose(cost, b.cost(p, own.points, other), rtol=0, atol=1e-13)
             np.testing.assert_allclose(slope, b.gradient(p, own.points, other), rtol=0, atol=2e-11)
@@ -277,13 +333,19 @@ def test_functions_by_differences_equal_expressions(loss, text, manifold):
 def test_differences_are_of_fourth_order(monkeypatch):
     from meanfield.games import functions
 
-    game, exact = mf.games.function(bump, S2, S2), mf.games.expression("exp(x1*y2) + sin(x3 - 2*y1)", S2, S2)
+    game, exact = (
+        mf.games.function(bump, S2, S2),
+        mf.games.expression("exp(x1*y2) + sin(x3 - 2*y1)", S2, S2),
+    )
     (x, _), (y, _) = draw(game)
     errors = []
     for h in (0.08, 0.04):
         monkeypatch.setattr(functions, "FIRST", h)
         monkeypatch.setattr(functions, "SECOND", h)
-        pairs = ((game.pair_gradient, exact.pair_gradient), (game.pair_laplacian, exact.pair_laplacian))
+        pairs = (
+            (game.pair_gradient, exact.pair_gradient),
+            (game.pair_laplacian, exact.pair_laplacian),
+        )
         errors.append([np.abs(f(1, x, y) - g(1, x, y)).max() for f, g in pairs])
     orders = np.log2(np.array(errors[0]) / errors[1])
     assert (np.abs(orders - 4) < 0.2).all()
@@ -299,13 +361,18 @@ def test_given_gradients_are_used_projected_and_checked():
         out[..., 2] = np.cos(x[..., 2] - 2 * y[..., 0])
         return out
 
-    game, exact = mf.games.function(bump, S2, S2, slope_x), mf.games.expression("exp(x1*y2) + sin(x3 - 2*y1)", S2, S2)
+    game, exact = (
+        mf.games.function(bump, S2, S2, slope_x),
+        mf.games.expression("exp(x1*y2) + sin(x3 - 2*y1)", S2, S2),
+    )
     for g, e, p in ((game, exact, 0), (game.swapped(), exact.swapped(), 1)):
         (x, a), (y, b) = draw(g)
         own, other = ((x, (y, b)), (y, (x, a)))[p]
         mu = mf.Measure(*other, S2)
         before = len(calls)
-        np.testing.assert_allclose(g.gradient(p, own, mu), e.gradient(p, own, mu), rtol=0, atol=1e-14)
+        np.testing.assert_allclose(
+            g.gradient(p, own, mu), e.gradient(p, own, mu), rtol=0, atol=1e-14
+        )
         assert len(calls) > before
     with pytest.raises(ValueError, match="gradient_x of 'bump' differs"):
         mf.games.function(bump, S2, S2, lambda x, y: -slope_x(x, y))
@@ -336,6 +403,10 @@ def test_function_needs_a_function_and_manifolds():
         mf.games.function("cos(x)", T1, T1)
     with pytest.raises(TypeError, match="Y must be a Torus"):
         mf.games.function(wave, T1, None)
-    for loss in (lambda x, y: "no", lambda x, y: np.exp(1j * (x - y))[..., 0], lambda x, y: (x < y)[..., 0]):
+    for loss in (
+        lambda x, y: "no",
+        lambda x, y: np.exp(1j * (x - y))[..., 0],
+        lambda x, y: (x < y)[..., 0],
+    ):
         with pytest.raises(TypeError, match="must return real numbers"):
             mf.games.function(loss, T1, T1)

@@ -27,7 +27,12 @@ FLOWS = {
     "mirror descent": mf.MirrorDescent(alpha=1.5),
     "one reacts, one diffuses": mf.Flow(gamma=1.0, alpha=(1.0, 0.0), temperature=(0.0, 0.05)),
 }
-TORUS_TERMS = [((1, 0), (2,), 0.7, -0.3), ((1, -2), (1,), 0.2, 0.5), ((0, 1), (0,), 0.4, 0.1), ((0, 0), (3,), 0.0, 0.6)]
+TORUS_TERMS = [
+    ((1, 0), (2,), 0.7, -0.3),
+    ((1, -2), (1,), 0.2, 0.5),
+    ((0, 1), (0,), 0.4, 0.1),
+    ((0, 0), (3,), 0.0, 0.6),
+]
 
 
 class Hills(Pairwise):
@@ -52,7 +57,10 @@ def mixed():
     """A torus T^2 against the sphere S^3, coefficients by hand."""
     rng = np.random.default_rng(4)
     modes = np.array([[1.0, 0.0], [2.0, -1.0], [0.0, 0.0]])
-    bases = TrigBasis(Torus(2, period=3.0), modes), QuadraticBasis(Sphere(3), rng.standard_normal((4, 4)))
+    bases = (
+        TrigBasis(Torus(2, period=3.0), modes),
+        QuadraticBasis(Sphere(3), rng.standard_normal((4, 4))),
+    )
     return LowRank(*bases, 0.3 * rng.standard_normal((6, 10)), name="torus against sphere")
 
 
@@ -75,7 +83,11 @@ def short(game, flow, scheme="euler", time=0.2, **options):
 def test_repeat_resume_and_invariants(game, flow, scheme):
     game, flow = GAMES[game](), FLOWS[flow]
     step = 1e-3 if game.name.startswith("l_a") else 0.01
-    options = {"step": step, "save_every": 5 * step, "diagnostics": {"mean": lambda x, y: x.points.mean(0)}}
+    options = {
+        "step": step,
+        "save_every": 5 * step,
+        "diagnostics": {"mean": lambda x, y: x.points.mean(0)},
+    }
     whole = short(game, flow, scheme, 20 * step, **options)
     assert equal(whole, short(game, flow, scheme, 20 * step, **options))
     part = short(game, flow, scheme, 10 * step, **options)
@@ -89,7 +101,9 @@ def test_repeat_resume_and_invariants(game, flow, scheme):
             assert x.min() >= 0 and x.max() < manifold.period
         else:
             np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, rtol=0, atol=1e-14)
-    moved = [whole.x[-1].manifold.distance(a[0].points, a[-1].points).max() for a in (whole.x, whole.y)]
+    moved = [
+        whole.x[-1].manifold.distance(a[0].points, a[-1].points).max() for a in (whole.x, whole.y)
+    ]
     for rates, distance in zip(flow.players, moved, strict=True):
         assert (distance > 0) == (rates.gamma > 0)
 
@@ -105,7 +119,9 @@ def test_resume_between_saves_goes_on_to_the_same_end():
 
 def test_seeds_and_replicas_differ():
     game, flow = GAMES["torus"](), FLOWS["Langevin"]
-    ends = [short(game, flow, seed=s, replica=r).x for s, r in [(5, 0), (6, 0), (5, 1), (2**64 - 1, 0)]]
+    ends = [
+        short(game, flow, seed=s, replica=r).x for s, r in [(5, 0), (6, 0), (5, 1), (2**64 - 1, 0)]
+    ]
     for i in range(4):
         for j in range(i):
             assert abs(ends[i][0].points - ends[j][0].points).max() > 0.1
@@ -122,7 +138,9 @@ def test_threads_do_not_change_bits(game):
         runs = list(ensemble(game, flow, mf.Start(), 0.2, replicas=5, threads=threads, **options))
         for a, b in zip(serial, runs, strict=True):
             assert equal(a, b)
-    reduced = ensemble(game, flow, mf.Start(), 0.2, replicas=[4, 2], reduce=lambda t: t.x[-1].points, **options)
+    reduced = ensemble(
+        game, flow, mf.Start(), 0.2, replicas=[4, 2], reduce=lambda t: t.x[-1].points, **options
+    )
     for got, r in zip(reduced, (4, 2), strict=True):
         np.testing.assert_array_equal(got, serial[r].x[-1].points)
 
@@ -133,17 +151,30 @@ def test_kernel_forces_are_the_games(game):
     rng = np.random.default_rng(0)
     n = (131, 300)
     start = mf.Start(
-        *(Measure(m.sample(k, rng), rng.dirichlet(np.ones(k)), m) for m, k in zip(game.manifolds, n, strict=True))
+        *(
+            Measure(m.sample(k, rng), rng.dirichlet(np.ones(k)), m)
+            for m, k in zip(game.manifolds, n, strict=True)
+        )
     )
     settings = dict(scheme="euler", save_every=None, replica=0, refine=1, placement="atoms")
-    run = _Run(game, mf.Wasserstein(), make_plan(time=0, step=1e-5, particles=n, seed=0, **settings), 0.0, None)
+    run = _Run(
+        game,
+        mf.Wasserstein(),
+        make_plan(time=0, step=1e-5, particles=n, seed=0, **settings),
+        0.0,
+        None,
+    )
     run.begin(start)
     for p, (U, G) in enumerate(run.forces()):
         G = run.frame.back(p, G)
         me, other = run.saved[p][0], run.saved[1 - p][0]
         cost, slope = game.cost(p, me.points, other), game.gradient(p, me.points, other)
-        np.testing.assert_allclose(U.ravel()[: n[p]], cost, rtol=0, atol=1e-13 * max(1, abs(cost).max()))
-        np.testing.assert_allclose(flat(G, n[p]), slope, rtol=0, atol=1e-13 * max(1, abs(slope).max()))
+        np.testing.assert_allclose(
+            U.ravel()[: n[p]], cost, rtol=0, atol=1e-13 * max(1, abs(cost).max())
+        )
+        np.testing.assert_allclose(
+            flat(G, n[p]), slope, rtol=0, atol=1e-13 * max(1, abs(slope).max())
+        )
 
 
 def drawn(game, flow, p, n, tick, seed):
@@ -197,7 +228,9 @@ def test_algorithms_1_and_2_literally(game, flow):
 def test_wrapping_at_the_seam(period):
     rng = np.random.default_rng(0)
     whole = period * rng.integers(-1000, 1000, 20_000)
-    x = np.concatenate([np.nextafter(whole, np.inf), whole, np.nextafter(whole, -np.inf), [-1e-20, -0.0, 1e-300]])
+    x = np.concatenate(
+        [np.nextafter(whole, np.inf), whole, np.nextafter(whole, -np.inf), [-1e-20, -0.0, 1e-300]]
+    )
     game = trigonometric([((1,), (1,), 1.0, 0.0)], X=Torus(1, period), Y=Torus(1, period))
     me = player(game, 0, mf.Wasserstein().x, 0.1, 0, 0, 1)
     wrapped = x[None].copy()
@@ -210,7 +243,10 @@ def test_wrapping_at_the_seam(period):
 def test_players_swap():
     game, flow = mixed(), mf.Flow(gamma=(1.0, 0.5), alpha=(0.5, 1.0))
     rng = np.random.default_rng(1)
-    mu, nu = Measure(game.X.sample(9, rng), None, game.X), Measure(game.Y.sample(6, rng), None, game.Y)
+    mu, nu = (
+        Measure(game.X.sample(9, rng), None, game.X),
+        Measure(game.Y.sample(6, rng), None, game.Y),
+    )
     back = mf.Flow(gamma=flow.gamma[::-1], alpha=flow.alpha[::-1])
     for scheme in ("euler", "strang"):
         options = {"step": 0.01, "scheme": scheme, "placement": "atoms"}
@@ -219,13 +255,16 @@ def test_players_swap():
         for a, b in ((one.x[-1], two.y[-1]), (one.y[-1], two.x[-1])):
             assert a.manifold.distance(a.points, b.points).max() < 1e-13
             np.testing.assert_allclose(a.masses, b.masses, rtol=1e-12)
-        np.testing.assert_allclose(one.diagnostics["value"], -two.diagnostics["value"], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(
+            one.diagnostics["value"], -two.diagnostics["value"], rtol=0, atol=1e-13
+        )
 
 
 def test_more_particles_keep_the_noise_of_the_first():
     game = trigonometric([((0,), (0,), 1.0, 0.0)])
     few, many = (
-        simulate(game, mf.Langevin(10.0), mf.Start(), 0.1, step=0.01, particles=n, save_every=0.1) for n in (51, 1000)
+        simulate(game, mf.Langevin(10.0), mf.Start(), 0.1, step=0.01, particles=n, save_every=0.1)
+        for n in (51, 1000)
     )
     for a, b in ((few.x, many.x), (few.y, many.y)):
         steps = [(m[1].points - m[0].points + np.pi) % (2 * np.pi) - np.pi for m in (a, b)]
@@ -234,11 +273,19 @@ def test_more_particles_keep_the_noise_of_the_first():
 
 def test_quantile_start():
     bump = mf.concentrated(6.2, 0.04)
-    tr = simulate(GAMES["pairwise"](), mf.Wasserstein(), mf.Start(bump, "uniform"), 0.0, placement="quantile")
+    tr = simulate(
+        GAMES["pairwise"](), mf.Wasserstein(), mf.Start(bump, "uniform"), 0.0, placement="quantile"
+    )
     rng = np.random.default_rng(0)
     sample = (rng.vonmises(0, 25, 400_000) + 6.2) % (2 * np.pi)
     for k in (1, 3):
-        assert abs(tr.x[0].integrate(np.exp(1j * k * tr.x[0].points[:, 0])) - np.exp(1j * k * sample).mean()) < 2e-3
+        assert (
+            abs(
+                tr.x[0].integrate(np.exp(1j * k * tr.x[0].points[:, 0]))
+                - np.exp(1j * k * sample).mean()
+            )
+            < 2e-3
+        )
     np.testing.assert_allclose(np.diff(np.sort(tr.y[0].points[:, 0])), 2 * np.pi / 1000, rtol=1e-9)
 
 
@@ -252,7 +299,9 @@ def test_stop_and_callback_and_early_end():
     )
     assert [round(t, 9) for t, *_ in seen] == [0.0, 0.05, 0.1] and seen[0][1:] == (131, 40)
     assert tr.times[-1] == pytest.approx(0.1) and "stopped" in tr.provenance["ended"]
-    assert equal(short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr))
+    assert equal(
+        short(GAMES["torus"](), FLOWS["Langevin"]), simulate(tr.game, tr.flow, None, 0.2, resume=tr)
+    )
 
 
 def test_provenance_and_diagnostics():
@@ -262,19 +311,33 @@ def test_provenance_and_diagnostics():
     want = [tr.game.value(x, y) for x, y in tr]
     np.testing.assert_allclose(tr.diagnostics["value"], want, rtol=0, atol=1e-14)
     far = tr.game.X.distance(tr.x[3].points, tr.x[4].points).max()
-    assert tr.diagnostics["displacement"][4, 0] == far and tr.diagnostics["displacement"].shape == (101, 2)
+    assert tr.diagnostics["displacement"][4, 0] == far and tr.diagnostics["displacement"].shape == (
+        101,
+        2,
+    )
 
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 def test_unstable_steps_are_refused(scheme):
     steep = trigonometric([((1,), (0,), 40.0, 0.0), ((0,), (1,), 1.0, 0.0)])
-    with pytest.raises(ValueError, match=r"unstable step for player x: gamma dt max\|grad U\| is 4, above") as error:
+    with pytest.raises(
+        ValueError, match=r"unstable step for player x: gamma dt max\|grad U\| is 4, above"
+    ) as error:
         simulate(steep, mf.Wasserstein(), mf.Start(), 1.0, step=0.1, scheme=scheme)
     good = float(str(error.value).split("a step of ")[1].split(" would do")[0])
     simulate(steep, mf.Wasserstein(), mf.Start(), good, step=good, scheme=scheme)
     hot = mf.Langevin((1e3, 0.5))
-    with pytest.raises(ValueError, match=r"unstable step for player y: the noise's deviation sqrt\(2 gamma T dt\)"):
-        simulate(polynomial_from(0, 0.1 * np.eye(3), 0, 0, 0, 0), hot, mf.Start(), 1.0, step=0.2, scheme=scheme)
+    with pytest.raises(
+        ValueError, match=r"unstable step for player y: the noise's deviation sqrt\(2 gamma T dt\)"
+    ):
+        simulate(
+            polynomial_from(0, 0.1 * np.eye(3), 0, 0, 0, 0),
+            hot,
+            mf.Start(),
+            1.0,
+            step=0.2,
+            scheme=scheme,
+        )
 
 
 def test_a_step_that_becomes_unstable_is_refused_later():

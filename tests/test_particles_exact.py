@@ -24,7 +24,9 @@ def gauss(dim, nodes):
     """Nodes (N, dim) and weights (N,) for a standard normal vector."""
     z, w = np.polynomial.hermite_e.hermegauss(nodes)
     grids = np.stack(np.meshgrid(*[z] * dim, indexing="ij"), -1).reshape(-1, dim)
-    return grids, np.prod(np.stack(np.meshgrid(*[w / w.sum()] * dim, indexing="ij"), -1), -1).ravel()
+    return grids, np.prod(
+        np.stack(np.meshgrid(*[w / w.sum()] * dim, indexing="ij"), -1), -1
+    ).ravel()
 
 
 class OneStep:
@@ -49,7 +51,11 @@ class OneStep:
     def noise(self, z):
         """Tangent vectors with coordinates z in orthonormal frames, in the kernels' layout."""
         x = self.rows()
-        v = np.einsum("nda,nd->na", self.X.basis(x), np.concatenate([z, np.zeros((len(x) - len(z), z.shape[1]))]))
+        v = np.einsum(
+            "nda,nd->na",
+            self.X.basis(x),
+            np.concatenate([z, np.zeros((len(x) - len(z), z.shape[1]))]),
+        )
         return np.ascontiguousarray(v.reshape(len(self.s.x), -1, v.shape[1]).transpose(0, 2, 1))
 
     def kick(self, z):
@@ -181,10 +187,16 @@ def test_sphere_noise_is_brownian_to_second_order(n):
             if n == 1:
                 got = w @ eval_chebyt(degree, c)
             else:
-                got = w @ (eval_gegenbauer(degree, (n - 1) / 2, c) / eval_gegenbauer(degree, (n - 1) / 2, 1.0))
+                got = w @ (
+                    eval_gegenbauer(degree, (n - 1) / 2, c)
+                    / eval_gegenbauer(degree, (n - 1) / 2, 1.0)
+                )
             errors.append(abs(got - np.exp(-degree * (degree + n - 1) * 0.5 * dt / 2)))
         # On the circle a kick is exact.
-        assert (max(errors) < 1e-13) if n == 1 else abs(order(steps, errors) - 3) < 0.2, (degree, errors)
+        assert (max(errors) < 1e-13) if n == 1 else abs(order(steps, errors) - 3) < 0.2, (
+            degree,
+            errors,
+        )
 
 
 @pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 2)])
@@ -203,7 +215,9 @@ def test_free_motion_on_the_circle(scheme):
     """Design item 2: E cos k(x_t - x_0) = exp(-k^2 t/beta), at any step; T^2 axes and periods alike."""
     n, beta, t = 100_000, 2.0, 1.0
     free = trigonometric([((0, 0), (0,), 1.0, 0.0)], X=Torus(2, period=3.0))
-    tr = simulate(free, mf.Langevin(beta), mf.Start(), t, step=0.1, particles=n, scheme=scheme, save_every=t)
+    tr = simulate(
+        free, mf.Langevin(beta), mf.Start(), t, step=0.1, particles=n, scheme=scheme, save_every=t
+    )
     for M, pair in ((free.X, tr.x), (free.Y, tr.y)):
         for k in (1, 2):
             w = 2 * np.pi * k / M.period
@@ -218,7 +232,16 @@ def test_free_motion_on_spheres(d):
     free = polynomial_from(0, np.zeros((d, 2)), 0, 0, 0, 0)
     gaps = {}
     for scheme in ("euler", "strang"):
-        tr = simulate(free, mf.Langevin(beta), mf.Start(), t, step=step, particles=n, scheme=scheme, save_every=t)
+        tr = simulate(
+            free,
+            mf.Langevin(beta),
+            mf.Start(),
+            t,
+            step=step,
+            particles=n,
+            scheme=scheme,
+            save_every=t,
+        )
         c = np.sum(tr.x[0].points * tr.x[1].points, axis=1)
         gaps[scheme] = (c.mean() - np.exp(-(d - 1) * t / beta)) / (c.std() / np.sqrt(n))
     assert abs(gaps["strang"]) < 4 < abs(gaps["euler"])
@@ -230,14 +253,18 @@ ROTOR = mf.games.wang_chizat()
 
 def rotor(a, b, time, **options):
     options = {"particles": 2, "placement": "atoms", **options}
-    tr = simulate(ROTOR, mf.MirrorDescent(), mf.Start(*ROTOR.answers["measures"](a, b)), time, **options)
+    tr = simulate(
+        ROTOR, mf.MirrorDescent(), mf.Start(*ROTOR.answers["measures"](a, b)), time, **options
+    )
     return tr, np.array([[mu.masses[0] - 0.5, nu.masses[0] - 0.5] for mu, nu in tr])
 
 
 def test_rotor_follows_its_equation():
     """da/dt = 8 b (1/4 - a^2), db/dt = -8 a (1/4 - b^2), to order two for positions and weights together."""
     velocity = ROTOR.answers["velocity"]
-    want = solve_ivp(lambda t, u: velocity(*u), (0, 2.0), [0.3, 0.1], rtol=1e-12, atol=1e-14).y[:, -1]
+    want = solve_ivp(lambda t, u: velocity(*u), (0, 2.0), [0.3, 0.1], rtol=1e-12, atol=1e-14).y[
+        :, -1
+    ]
     steps = np.array([0.04, 0.02, 0.01, 0.005])
     errors, drifts = [], []
     for h in steps:
@@ -246,7 +273,9 @@ def test_rotor_follows_its_equation():
         kept = (0.25 - orbit[:, 0] ** 2) * (0.25 - orbit[:, 1] ** 2)
         drifts.append(abs(kept[-1] - kept[0]))
     assert abs(order(steps, errors) - 2) < 0.15
-    assert order(steps, drifts) > 2.8  # a midpoint step misses circles by O(h^4): the invariant drifts at h^3
+    assert (
+        order(steps, drifts) > 2.8
+    )  # a midpoint step misses circles by O(h^4): the invariant drifts at h^3
 
 
 def test_rotor_turns_with_period_pi_and_averages_converge():
@@ -262,11 +291,22 @@ def test_halving_on_one_brownian_path(scheme, p):
     game = trigonometric([((1,), (1,), 1.0, 0.3), ((1,), (0,), 0.5, 0.0)])
     runs = {}
     for level in range(5):
-        options = {"step": 0.04 / 2**level, "refine": 2 ** (4 - level), "scheme": scheme, "save_every": 0.8}
-        runs[level] = simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, particles=500, **options).x[-1].points
+        options = {
+            "step": 0.04 / 2**level,
+            "refine": 2 ** (4 - level),
+            "scheme": scheme,
+            "save_every": 0.8,
+        }
+        runs[level] = (
+            simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, particles=500, **options).x[-1].points
+        )
     gaps = [np.sqrt(np.mean(game.X.distance(runs[i], runs[i + 1]) ** 2)) for i in range(4)]
     assert order(0.04 / 2 ** np.arange(4.0), gaps) > p - 0.15
-    alone = simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, step=0.04, particles=500, scheme=scheme).x[-1].points
+    alone = (
+        simulate(game, mf.Langevin(5.0), mf.Start(), 0.8, step=0.04, particles=500, scheme=scheme)
+        .x[-1]
+        .points
+    )
     assert np.sqrt(np.mean(game.X.distance(alone, runs[1]) ** 2)) > 10 * gaps[0]
 
 
@@ -291,7 +331,13 @@ def test_spheres_of_dimension_one_and_circles_agree():
     )
     ends = []
     for game, start in zip((angles, plane), starts, strict=True):
-        options = {"step": 1e-3, "scheme": "strang", "particles": 15, "placement": "atoms", "save_every": 1.0}
+        options = {
+            "step": 1e-3,
+            "scheme": "strang",
+            "particles": 15,
+            "placement": "atoms",
+            "save_every": 1.0,
+        }
         ends.append(simulate(game, flow, start, 1.0, **options)[-1])
     for a, b in zip(*ends, strict=True):
         z = np.exp(1j * a.points[:, 0])

@@ -52,7 +52,9 @@ def test_bad_objects():
         short(game, "Langevin")
     with pytest.raises(TypeError, match=r"start must be a meanfield\.Start"):
         simulate(game, flow, None, 0.1)
-    atoms = mf.Start(*(Measure(m.sample(3, np.random.default_rng(0)), None, m) for m in game.manifolds))
+    atoms = mf.Start(
+        *(Measure(m.sample(3, np.random.default_rng(0)), None, m) for m in game.manifolds)
+    )
     with pytest.raises(ValueError, match="start.x has 3 atoms; ask for particles=3"):
         simulate(game, flow, atoms, 0.1, particles=4, placement="atoms")
     with pytest.raises(TypeError, match="no option of an ensemble"):
@@ -72,7 +74,16 @@ def test_bad_resume():
         ({"diagnostics": {"one": lambda x, y: 1.0}}, "give the same"),
     ):
         with pytest.raises(ValueError, match=message):
-            simulate(**{"game": game, "flow": flow, "start": None, "time": 0.2, "resume": part, **options})
+            simulate(
+                **{
+                    "game": game,
+                    "flow": flow,
+                    "start": None,
+                    "time": 0.2,
+                    "resume": part,
+                    **options,
+                }
+            )
     with pytest.raises(ValueError, match="state has no"):
         empty = mf.Trajectory(part.times, part.x, part.y, game, flow)
         simulate(game, flow, None, 0.2, resume=empty)

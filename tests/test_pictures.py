@@ -33,7 +33,9 @@ TIMES = np.linspace(0, 1, 7)
 
 
 def run(x: list[mf.Measure], y: list[mf.Measure], **diagnostics: np.ndarray) -> mf.Trajectory:
-    return mf.Trajectory(TIMES[: len(x)], x, y, SimpleNamespace(name="a game"), mf.Langevin(2.0), diagnostics)
+    return mf.Trajectory(
+        TIMES[: len(x)], x, y, SimpleNamespace(name="a game"), mf.Langevin(2.0), diagnostics
+    )
 
 
 def moving(cells: int = 32, count: int = 7) -> mf.Trajectory:
@@ -88,7 +90,13 @@ def test_a_view_shows_the_near_side(manifold: Any) -> None:
     left, right, bottom, top = seen.extent
     height, width = seen.shown.shape
     rows, columns = np.nonzero(seen.shown)
-    at = np.stack([left + (columns + 0.5) / width * (right - left), bottom + (rows + 0.5) / height * (top - bottom)], 1)
+    at = np.stack(
+        [
+            left + (columns + 0.5) / width * (right - left),
+            bottom + (rows + 0.5) / height * (top - bottom),
+        ],
+        1,
+    )
     assert np.abs(place @ axes[:2].T - at).max() < 0.51 * (right - left) / width * 1.01
     if isinstance(manifold, mf.Sphere):
         assert seen.shown.mean() == pytest.approx(np.pi / 4, abs=1e-2)
@@ -113,7 +121,9 @@ def test_the_darkest_pixel_of_a_density_is_at_its_peak(view: str) -> None:
 
 def test_one_scale_is_asked_for_with_top() -> None:
     mu = density(SPHERE, (0, 0, 1.0), 642)
-    own, faint = (np.asarray(plot_measure(mu, top=top).axes[0].images[0].get_array()) for top in (None, 100.0))
+    own, faint = (
+        np.asarray(plot_measure(mu, top=top).axes[0].images[0].get_array()) for top in (None, 100.0)
+    )
     assert own[..., :3].min() < 0.3 and faint[faint[..., 3] > 0][:, :3].min() > 0.9
 
 
@@ -172,20 +182,38 @@ def test_the_map_of_a_torus_has_no_gap() -> None:
 
 @pytest.mark.parametrize("view", ["map", "3d"])
 def test_runs_are_drawn_in_both_views(view: str) -> None:
-    figure = run([density(TORUS, (1.0, 2.0), 12)] * 2, [atoms(SPHERE, 30)] * 2).plot(view=view, snapshots=2)
+    figure = run([density(TORUS, (1.0, 2.0), 12)] * 2, [atoms(SPHERE, 30)] * 2).plot(
+        view=view, snapshots=2
+    )
     assert len(rendered(figure)) > 1000
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles == ["$\\mu_x$, $t = 0$", "$\\mu_x$, $t = 0.167$", "$\\mu_y$, $t = 0$", "$\\mu_y$, $t = 0.167$"]
+    assert titles == [
+        "$\\mu_x$, $t = 0$",
+        "$\\mu_x$, $t = 0.167$",
+        "$\\mu_y$, $t = 0$",
+        "$\\mu_y$, $t = 0.167$",
+    ]
 
 
 def test_labels_of_the_mean_field_are_not_called_particles() -> None:
-    field = mf.solve(mf.games.benchmark("circle"), mf.WassersteinFisherRao(), time=0.1, save_every=0.1)
-    assert "mean field" in field.plot().get_suptitle() and "particles" not in field.plot().get_suptitle()
+    field = mf.solve(
+        mf.games.benchmark("circle"), mf.WassersteinFisherRao(), time=0.1, save_every=0.1
+    )
+    assert (
+        "mean field" in field.plot().get_suptitle()
+        and "particles" not in field.plot().get_suptitle()
+    )
 
 
 def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
     game = mf.games.benchmark("circle")
-    field = mf.solve(game, mf.WassersteinFisherRao(), mf.Start(x=mf.concentrated(0.0, 0.3)), time=0.2, save_every=0.1)
+    field = mf.solve(
+        game,
+        mf.WassersteinFisherRao(),
+        mf.Start(x=mf.concentrated(0.0, 0.3)),
+        time=0.2,
+        save_every=0.1,
+    )
     assert of_labels(field, "x") and not of_labels(moving(), "x")
     at, values = profile(field.x[0], spread=True)
     exact = np.exp((np.cos(at) - 1) / 0.3)
@@ -199,7 +227,10 @@ def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
 
 
 def test_pairs_are_shown_in_the_view_asked_for() -> None:
-    flat, gibbs = density(SPHERE, (1.0, 0, 0), 162), mf.gibbs(mf.games.benchmark("sphere"), 2.0, cells=162)
+    flat, gibbs = (
+        density(SPHERE, (1.0, 0, 0), 162),
+        mf.gibbs(mf.games.benchmark("sphere"), 2.0, cells=162),
+    )
     for pair in (SimpleNamespace(x=flat, y=flat), gibbs, moving(count=2)):
         shown = [draw(pair, view) for view in ("map", "3d")]
         images = [sum(len(ax.images) for ax in figure.axes) for figure in shown]
@@ -245,14 +276,23 @@ def test_one_scale_serves_all_frames(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @pytest.mark.parametrize("view", ["map", "3d"])
 def test_particles_on_surfaces_are_filmed(view: str, tmp_path: Path) -> None:
-    film = run([atoms(SPHERE, n) for n in (30, 40)], [atoms(TORUS, n) for n in (30, 20)], ni=np.array([2.0, 0.01]))
+    film = run(
+        [atoms(SPHERE, n) for n in (30, 40)],
+        [atoms(TORUS, n) for n in (30, 20)],
+        ni=np.array([2.0, 0.01]),
+    )
     assert len(frames_of(save_movie(film, tmp_path / "run.gif", view=view, dpi=30))) == 2
 
 
 def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: False))
+    monkeypatch.setattr(
+        "matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: False)
+    )
     assert movies.usual_suffix() == ".gif"
-    for path, say in (("run.mp4", "needs the program ffmpeg"), ("run.avi", "must end in .mp4 or .gif")):
+    for path, say in (
+        ("run.mp4", "needs the program ffmpeg"),
+        ("run.avi", "must end in .mp4 or .gif"),
+    ):
         with pytest.raises(ValueError, match=say):
             save_movie(moving(), tmp_path / path)
     with pytest.raises(ValueError, match="two saved states"):
@@ -278,7 +318,9 @@ def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_mp4_is_chosen_where_ffmpeg_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: True))
+    monkeypatch.setattr(
+        "matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: True)
+    )
     assert movies.usual_suffix() == ".mp4"
     writer = movies._writer(".mp4", 10, Path("run.mp4"))
     assert writer.fps == 10 and "yuv420p" in writer.extra_args
@@ -290,20 +332,31 @@ def test_the_command_films_stored_data_and_computes_nothing(
     game = mf.games.benchmark("circle")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mf.solve(game, mf.Langevin(10.0), time=0.4, cells=32, save_every=0.1).save(tmp_path / "run.h5")
+        mf.solve(game, mf.Langevin(10.0), time=0.4, cells=32, save_every=0.1).save(
+            tmp_path / "run.h5"
+        )
     for forbidden in ("meanfield.density.solve.solve", "meanfield.density.solve.build",
                       "meanfield.particles.simulate.simulate", "meanfield.games.lowrank.LowRank.cost",
                       "meanfield.games.base.Game.value"):  # fmt: skip
         monkeypatch.setattr(forbidden, lambda *a, **k: pytest.fail("show computed something"))
-    assert main(["show", str(tmp_path / "run.h5"), "--movie", str(tmp_path / "film.gif"), "--no-plot"]) == 0
+    assert (
+        main(["show", str(tmp_path / "run.h5"), "--movie", str(tmp_path / "film.gif"), "--no-plot"])
+        == 0
+    )
     assert f"filmed {tmp_path / 'film.gif'}" in capsys.readouterr().out
     assert len(frames_of(tmp_path / "film.gif")) == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.gif", "run.h5"]
-    assert main(["show", str(tmp_path / "run.h5"), "--movie", str(tmp_path / "film.avi"), "--no-plot"]) == 2
+    assert (
+        main(["show", str(tmp_path / "run.h5"), "--movie", str(tmp_path / "film.avi"), "--no-plot"])
+        == 2
+    )
     assert "meanfield: film.avi must end in .mp4 or .gif" in capsys.readouterr().err
     save(density(SPHERE, (1.0, 0, 0), 162), tmp_path / "one.h5")
     assert main(["show", str(tmp_path / "one.h5"), "--movie", "--no-plot"]) == 2
-    assert main(["show", str(tmp_path / "one.h5"), "--view", "3d"]) == 0 and (tmp_path / "one.png").exists()
+    assert (
+        main(["show", str(tmp_path / "one.h5"), "--view", "3d"]) == 0
+        and (tmp_path / "one.png").exists()
+    )
 
 
 def test_movies_need_no_display(tmp_path: Path) -> None:
@@ -314,7 +367,9 @@ def test_movies_need_no_display(tmp_path: Path) -> None:
         "save_movie(mf.Trajectory(np.arange(2.0), [mu] * 2, [mu] * 2, None, None), sys.argv[1], dpi=30, view='3d')\n"
     )
     path = tmp_path / "run.gif"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, env={})
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, env={}
+    )
     assert done.returncode == 0, done.stderr
     assert path.read_bytes()[:3] == b"GIF"
 

@@ -60,7 +60,9 @@ def rendered(figure: Any) -> bytes:
 
 def run(x: mf.Measure, y: mf.Measure, **diagnostics: np.ndarray) -> mf.Trajectory:
     n = len(TIMES)
-    return mf.Trajectory(TIMES, [x] * n, [y] * n, SimpleNamespace(name="a game"), mf.Langevin(2.0), diagnostics)
+    return mf.Trajectory(
+        TIMES, [x] * n, [y] * n, SimpleNamespace(name="a game"), mf.Langevin(2.0), diagnostics
+    )
 
 
 @pytest.mark.parametrize("mu", MEASURES.values(), ids=MEASURES)
@@ -145,7 +147,11 @@ def test_flat_densities_are_pale_and_colours_are_explained(mu: mf.Density) -> No
 
 
 def test_maps_of_a_row_share_a_scale_while_peaks_are_alike() -> None:
-    flat, broad, sharp = FLAT["S^2"], density(SPHERE, (1.0, 0, 0), 162), density(SPHERE, (1.0, 0, 0), 2562)
+    flat, broad, sharp = (
+        FLAT["S^2"],
+        density(SPHERE, (1.0, 0, 0), 162),
+        density(SPHERE, (1.0, 0, 0), 2562),
+    )
     sharp = law(mf.concentrated((1.0, 0, 0), 0.02), SPHERE).on(sharp.mesh)
 
     def tops(first: mf.Density, last: mf.Density) -> list[float]:
@@ -167,7 +173,10 @@ def test_time_axes_line_up() -> None:
 
 
 def test_maps_are_labelled_with_the_players_letter() -> None:
-    names = [(ax.get_xlabel(), ax.get_ylabel()) for ax in run(FLAT["T^2"], FLAT["T^2"]).plot(snapshots=1).axes]
+    names = [
+        (ax.get_xlabel(), ax.get_ylabel())
+        for ax in run(FLAT["T^2"], FLAT["T^2"]).plot(snapshots=1).axes
+    ]
     assert ("$x_1$", "$x_2$") in names and ("$y_1$", "$y_2$") in names
     pair = plot_gibbs(SimpleNamespace(x=FLAT["T^2"], y=FLAT["T^2"], residual=0.0))
     assert {"$x_2$", "$y_2$"} <= {ax.get_ylabel() for ax in pair.axes}
@@ -210,7 +219,9 @@ def test_a_caller_may_bring_axes() -> None:
 
 
 def test_what_is_no_measure_is_refused() -> None:
-    with pytest.raises(TypeError, match="plot_measure draws a meanfield.Measure or Density, got ndarray"):
+    with pytest.raises(
+        TypeError, match="plot_measure draws a meanfield.Measure or Density, got ndarray"
+    ):
         plot_measure(np.ones(3))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="plot_trajectory draws a meanfield.Trajectory, got list"):
         plot_trajectory([])  # type: ignore[arg-type]
@@ -219,7 +230,9 @@ def test_what_is_no_measure_is_refused() -> None:
 
 
 def test_gibbs_points_are_drawn() -> None:
-    point = SimpleNamespace(x=MEASURES["density on the circle"], y=MEASURES["density on T^2"], residual=3e-15)
+    point = SimpleNamespace(
+        x=MEASURES["density on the circle"], y=MEASURES["density on T^2"], residual=3e-15
+    )
     figure = plot_gibbs(point)
     assert "3.0e-15" in figure.get_suptitle()
     assert len(rendered(figure)) > 1000
@@ -258,7 +271,9 @@ def test_comparisons_are_drawn_as_they_are(bias: float) -> None:
     levels = [line.get_ydata()[0] for line in middle.lines if len(set(line.get_ydata())) == 1]
     assert levels == ([bias] if bias == 1e-5 else [])
     told = [t for t in middle.texts if "bias" in t.get_text()]
-    assert len(told) == (bias > 0) and all("of the sup at $n =$ $10^{4}$" in t.get_text() for t in told)
+    assert len(told) == (bias > 0) and all(
+        "of the sup at $n =$ $10^{4}$" in t.get_text() for t in told
+    )
     last = middle.transData.transform((1e4, c.sup[-1].value))[0]
     assert all(t.get_window_extent().x1 < last - 4 for t in told)
 

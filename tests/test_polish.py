@@ -13,12 +13,18 @@ from meanfield.equilibria.polish import merged
 @pytest.mark.parametrize("kind, dim", [("a", 3), ("b", 6)])
 def test_particles_are_polished_to_the_equilibrium(kind, dim):
     game = mf.games.polynomial(kind, dim=dim, seed=2)
-    run = mf.simulate(game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=2e-3, particles=100, seed=1)
+    run = mf.simulate(
+        game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=2e-3, particles=100, seed=1
+    )
     found, exact = mf.polish(game, *run[-1]), mf.nash(game)
     assert found.before == mf.nikaido_isoda(game, *run[-1]).value > 1e-4
     assert found.after < 1e-12
     assert found.equilibrium.value == pytest.approx(exact.value, abs=1e-11)
-    assert found.equilibrium.unique and mf.w2(found.x, exact.x) < 1e-6 and mf.w2(found.y, exact.y) < 1e-6
+    assert (
+        found.equilibrium.unique
+        and mf.w2(found.x, exact.x) < 1e-6
+        and mf.w2(found.y, exact.y) < 1e-6
+    )
     assert max(found.moved) < 0.2
 
 
@@ -42,7 +48,9 @@ def test_merging_keeps_centres_of_mass_and_separates_groups():
     mu = mf.Measure([[6.28], [0.02], [2.0], [2.1]], [0.3, 0.3, 0.1, 0.3], circle)
     centres = merged(mu, 0.5)
     expected = [((6.28 - 2 * np.pi) * 0.3 + 0.02 * 0.3) / 0.6, 2.075]
-    np.testing.assert_allclose(circle.distance(np.sort(centres, axis=0), np.array(expected)[:, None]), 0, atol=1e-12)
+    np.testing.assert_allclose(
+        circle.distance(np.sort(centres, axis=0), np.array(expected)[:, None]), 0, atol=1e-12
+    )
     assert len(merged(mu, 1e-3)) == 4
 
 
@@ -63,13 +71,18 @@ def test_the_path_ends_where_gibbs_stands_and_ni_falls_like_temperature():
     # Each player's regret is at most about the entropy of its wells over beta: d log(beta)/beta here.
     assert path.ni[-1] * 100 < 2.0
     assert path.rate[-1] < 1e-3 * path.rate[0]  # the trade-off: near equilibrium slowly
-    assert path.free_energy[0] == pytest.approx(path.value[0] - path.entropy[0] @ [1, -1], rel=1e-12)
+    assert path.free_energy[0] == pytest.approx(
+        path.value[0] - path.entropy[0] @ [1, -1], rel=1e-12
+    )
 
 
 def test_gibbs_on_large_meshes_of_the_torus_and_the_sphere():
     """Residuals below 1e-12 up to 10^4 cells and large beta."""
     sphere = mf.mesh(mf.Sphere(2), 2562)
-    for name, cells, betas in (("torus", 100, (1.0, 30.0, 300.0)), ("sphere", (sphere, sphere), (1.0, 30.0, 300.0))):
+    for name, cells, betas in (
+        ("torus", 100, (1.0, 30.0, 300.0)),
+        ("sphere", (sphere, sphere), (1.0, 30.0, 300.0)),
+    ):
         game = mf.games.benchmark(name)
         for beta in betas:
             assert mf.gibbs(game, beta, cells).residual < 1e-12

@@ -22,7 +22,12 @@ def graph(cells=12, extra=9, seed=0):
     pairs = np.concatenate([ring, np.array(chords)]).astype(np.int64)
     nodes = rng.random((cells, 1))
     return Mesh(
-        Torus(1), nodes, rng.random(cells) + 0.2, pairs, rng.random(len(pairs)) + 0.1, rng.random((len(pairs), 1))
+        Torus(1),
+        nodes,
+        rng.random(cells) + 0.2,
+        pairs,
+        rng.random(len(pairs)) + 0.1,
+        rng.random((len(pairs), 1)),
     )
 
 
@@ -63,7 +68,9 @@ def test_detailed_balance_conservation_and_sign(weights, on):
 def test_without_costs_every_weight_is_diffusion(weights):
     on = mesh(Torus(2), (6, 8))
     jumps, _ = FaceRates(on, Rates(2.0, 0.0, 0.5), weights)(np.zeros((1, 48)), np.zeros((1, 96)))
-    np.testing.assert_allclose(jumps[0], np.tile(on.transmissibilities / on.volumes[0], (2, 1)), rtol=1e-15)
+    np.testing.assert_allclose(
+        jumps[0], np.tile(on.transmissibilities / on.volumes[0], (2, 1)), rtol=1e-15
+    )
 
 
 def test_scharfetter_gummel_is_upwind_at_large_differences_and_smooth_at_small_ones():
@@ -71,7 +78,9 @@ def test_scharfetter_gummel_is_upwind_at_large_differences_and_smooth_at_small_o
     h = np.pi / 2
     r = FaceRates(on, Rates(1.0, 0.0, 1e-4), "sg")
     jumps, _ = r(np.array([[0.0, 1.0, 2.0, 1.0]]), np.empty((1, 0)))
-    np.testing.assert_allclose(jumps[0, :, 0], [0.0, 1 / h**2], atol=1e-12)  # downhill at speed |dU|/h, nothing uphill
+    np.testing.assert_allclose(
+        jumps[0, :, 0], [0.0, 1 / h**2], atol=1e-12
+    )  # downhill at speed |dU|/h, nothing uphill
     warm = FaceRates(on, Rates(1.0, 0.0, 1.0), "sg")
     for z in (1e-300, 1e-12, 1e-6, 1e-3):
         jumps, _ = warm(np.array([[0.0, z, 0.0, 0.0]]), np.empty((1, 0)))
@@ -95,7 +104,9 @@ def test_poisson_weights(q):
 @pytest.mark.parametrize("on", MESHES, ids=repr)
 def test_uniformisation_against_expm(on, duration):
     rng = np.random.default_rng(2)
-    jump = duration * rng.random((2, len(on.pairs))) * 10.0 ** rng.uniform(-2, 1, (2, len(on.pairs)))
+    jump = (
+        duration * rng.random((2, len(on.pairs))) * 10.0 ** rng.uniform(-2, 1, (2, len(on.pairs)))
+    )
     m = rng.random(len(on))
     m /= m.sum()
     new, error = Exponential(on)(jump, m)
@@ -117,7 +128,15 @@ def test_one_cell_stays_nonnegative_with_exact_mass(on):
 
 def test_a_grid_and_its_neighbour_table_agree():
     grid = mesh(Torus(2), (7, 9))
-    loose = Mesh(grid.manifold, grid.nodes, grid.volumes, grid.pairs, grid.transmissibilities, grid.faces, None)
+    loose = Mesh(
+        grid.manifold,
+        grid.nodes,
+        grid.volumes,
+        grid.pairs,
+        grid.transmissibilities,
+        grid.faces,
+        None,
+    )
     jump = np.random.default_rng(4).random((2, len(grid.pairs))) * 8
     m = np.full(63, 1 / 63) + 0.01 * np.random.default_rng(5).random(63)
     one, other = Exponential(grid), Exponential(loose)
@@ -148,7 +167,11 @@ def test_generator_is_exact_on_a_flux():
     jump = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     m = np.array([1.0, 10.0, 100.0])
     # fluxes 0->1: 1 - 40, 1->2: 20 - 500, 2->0: 300 - 6
-    assert generate(jump, on.pairs[:, 0].copy(), on.pairs[:, 1].copy(), m).tolist() == [39 + 294, -39 + 480, -480 - 294]
+    assert generate(jump, on.pairs[:, 0].copy(), on.pairs[:, 1].copy(), m).tolist() == [
+        39 + 294,
+        -39 + 480,
+        -480 - 294,
+    ]
 
 
 def test_fitted_order():

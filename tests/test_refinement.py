@@ -15,7 +15,18 @@ from meanfield.density.muscl import Muscl
 from meanfield.density.panels import Panels
 from meanfield.games.lowrank import trigonometric
 from tests.convergence import fitted_order
-from tests.flat_problems import CIRCLE, COSINES, HEIGHT, TILTED, cosine_density, cosine_flow, engine, modes, run, tilted
+from tests.flat_problems import (
+    CIRCLE,
+    COSINES,
+    HEIGHT,
+    TILTED,
+    cosine_density,
+    cosine_flow,
+    engine,
+    modes,
+    run,
+    tilted,
+)
 from tests.stored_runs import equal
 
 WFR, PLAIN = mf.WassersteinFisherRao(), mf.Wasserstein()
@@ -91,7 +102,10 @@ def test_moments_follow_the_closed_ones_long_after_paths_have_parted(alpha):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderResolved)
         fixed = run(Characteristics, COSINES, flow, 6.0, cells=256).measures()[0]
-    assert counts[2] < 512 and errors[2] < 0.1 * abs(np.cos(fixed.points[:, 0]) @ fixed.masses - exact) + 1e-7
+    assert (
+        counts[2] < 512
+        and errors[2] < 0.1 * abs(np.cos(fixed.points[:, 0]) @ fixed.masses - exact) + 1e-7
+    )
 
 
 def test_the_circle_problem_converges_with_the_limit():
@@ -159,7 +173,9 @@ def test_narrow_starts_are_resolved(width):
 def test_empty_places_carry_no_mass_and_no_nan():
     half = mf.Start(x=lambda q: np.where(np.cos(q[:, 0]) > 0.1, np.cos(q[:, 0]) ** 4, 0))
     moved = run(Characteristics, CIRCLE, WFR, 0.5, half)
-    assert all(np.isfinite(v) for k, v in moved.diagnostics().items() if not k.startswith("separation"))
+    assert all(
+        np.isfinite(v) for k, v in moved.diagnostics().items() if not k.startswith("separation")
+    )
     x = moved.measures()[0]
     assert x.masses.min() == 0 and x.masses.sum() == pytest.approx(1, abs=1e-12)
 
@@ -170,7 +186,9 @@ def test_a_run_resumed_from_its_file_goes_on_to_the_same_bits(tmp_path, step):
     half = mf.solve(CIRCLE, WFR, TILTED, 1.5, save_every=0.25, step=step)
     assert len(half.y[-1]) > len(half.y[0])
     half.save(tmp_path / "run.h5")
-    again = mf.solve(CIRCLE, WFR, TILTED, 2.0, save_every=0.25, step=step, resume=mf.load(tmp_path / "run.h5"))
+    again = mf.solve(
+        CIRCLE, WFR, TILTED, 2.0, save_every=0.25, step=step, resume=mf.load(tmp_path / "run.h5")
+    )
     assert equal(again, whole)
 
 
@@ -204,19 +222,28 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="zero at all 256 nodes"):
         engine(Characteristics, CIRCLE, WFR, mf.Start(x=lambda q: 0 * q[:, 0]))
     with pytest.raises(ValueError, match="kept with other cells"):
-        engine(Characteristics, CIRCLE, WFR).restore(engine(Characteristics, CIRCLE, WFR, cells=32).state())
+        engine(Characteristics, CIRCLE, WFR).restore(
+            engine(Characteristics, CIRCLE, WFR, cells=32).state()
+        )
 
 
-@pytest.mark.parametrize(("which", "sizes"), [("torus", (24, 36, 54)), ("sphere", (642, 1442, 2562))])
+@pytest.mark.parametrize(
+    ("which", "sizes"), [("torus", (24, 36, 54)), ("sphere", (642, 1442, 2562))]
+)
 def test_fixed_cells_approach_refined_labels_while_solutions_are_smooth(which, sizes):
     game = mf.games.benchmark(which)
     laws = game.answers["start"].laws(game.X, game.Y)
 
     def moments(moving):
         moving.advance(0.4)
-        return np.concatenate([game.moments(p, m.points, m.masses) for p, m in enumerate(moving.measures())])
+        return np.concatenate(
+            [game.moments(p, m.points, m.masses) for p, m in enumerate(moving.measures())]
+        )
 
     reference = moments(Characteristics(game, WFR, laws, refine=1e-4, tol=1e-8))
-    errors = [np.abs(moments(Muscl(game, WFR, laws, cells=(n, n), tol=1e-5)) - reference).max() for n in sizes]
+    errors = [
+        np.abs(moments(Muscl(game, WFR, laws, cells=(n, n), tol=1e-5)) - reference).max()
+        for n in sizes
+    ]
     per_axis = sizes if which == "torus" else np.sqrt(sizes)
     assert -2.6 < fitted_order(per_axis, errors) < -1.4 and errors[-1] < 8e-3

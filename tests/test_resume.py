@@ -60,7 +60,9 @@ def test_a_run_goes_on_from_every_file_that_it_writes(make, tmp_path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(files, "write_file", copying)
         whole = make(checkpoint=path, checkpoint_every=0)
-    assert [files.read_header(copy).finished for copy in copies] == [False] * (len(copies) - 1) + [True]
+    assert [files.read_header(copy).finished for copy in copies] == [False] * (len(copies) - 1) + [
+        True
+    ]
     assert len(copies) >= 3
     for copy in copies[-4:]:
         assert equal(mf.resume(copy), whole)
@@ -126,8 +128,13 @@ def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
 
     runs = []
     simulate = ensemble.simulate
-    monkeypatch.setattr(ensemble, "simulate", lambda *a, **k: runs.append(k["replica"]) or simulate(*a, **k))
-    with killed(monkeypatch, lambda result: hasattr(result, "rows") and sum(map(len, result.rows.values())) == 5):
+    monkeypatch.setattr(
+        ensemble, "simulate", lambda *a, **k: runs.append(k["replica"]) or simulate(*a, **k)
+    )
+    with killed(
+        monkeypatch,
+        lambda result: hasattr(result, "rows") and sum(map(len, result.rows.values())) == 5,
+    ):
         study(checkpoint=tmp_path / "run.h5", checkpoint_every=0, threads=1)
     runs.clear()
     mf.resume(tmp_path / "run.h5")
@@ -138,7 +145,9 @@ def test_a_comparison_from_before_controls_goes_on_without(tmp_path, monkeypatch
     path, settings = tmp_path / "run.h5", {"replicas": 8, "control": False}
 
     def plain(**more):
-        return mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, cells=128, **settings, **more)
+        return mf.compare(
+            CIRCLE, LANGEVIN, BUMPS, time=0.1, particles=10, cells=128, **settings, **more
+        )
 
     with killed(monkeypatch, lambda result: getattr(result, "rows", None)):
         plain(checkpoint=path, checkpoint_every=0)
@@ -200,7 +209,9 @@ def bump(points):
 def test_functions_are_stored_by_name_and_given_again(tmp_path):
     game = mf.games.function(loss, mf.Torus(1), mf.Torus(1))
     start = mf.Start(x=bump)
-    run = mf.solve(game, LANGEVIN, start, time=0.2, cells=32, save_every=0.1, checkpoint=tmp_path / "run.h5")
+    run = mf.solve(
+        game, LANGEVIN, start, time=0.2, cells=32, save_every=0.1, checkpoint=tmp_path / "run.h5"
+    )
     with pytest.warns(UserWarning, match="'loss' .* was a function"):
         held = mf.load(tmp_path / "run.h5")
     assert isinstance(held.game, MissingGame) and held.game.name == "loss"
@@ -222,7 +233,15 @@ def test_a_function_game_resumes_when_it_is_given(tmp_path):
     how = dict(time=0.2, step=0.01, particles=20, save_every=0.05)
     whole = mf.simulate(game, LANGEVIN, mf.Start(), **how)
     with pytest.raises(Killed):
-        mf.simulate(game, LANGEVIN, mf.Start(), **how, checkpoint=path, checkpoint_every=0, callback=stop_late)
+        mf.simulate(
+            game,
+            LANGEVIN,
+            mf.Start(),
+            **how,
+            checkpoint=path,
+            checkpoint_every=0,
+            callback=stop_late,
+        )
     with pytest.raises(ValueError, match="was given as a function"):
         mf.resume(path)
     assert equal(mf.resume(path, game=game), whole)
@@ -246,7 +265,9 @@ def test_only_the_same_game_and_flow_go_on(run):
         call(CIRCLE, LANGEVIN, BUMPS, time=1.0, resume=5)
 
 
-@pytest.mark.parametrize("changed", [{"cells": 128}, {"tol": 1e-5}, {"weights": "sg"}, {"step": 0.01}])
+@pytest.mark.parametrize(
+    "changed", [{"cells": 128}, {"tol": 1e-5}, {"weights": "sg"}, {"step": 0.01}]
+)
 def test_only_the_same_settings_go_on(changed):
     settings = {"engine": "finite-volume", "cells": 64, "weights": "face", "save_every": 0.1}
     part = mf.solve(CIRCLE, LANGEVIN, BUMPS, time=0.1, **settings)
@@ -257,7 +278,9 @@ def test_only_the_same_settings_go_on(changed):
 @pytest.mark.parametrize("call", [mf.simulate, mf.solve])
 def test_a_changed_function_does_not_get_the_old_result(call, tmp_path):
     def game(c):
-        return mf.games.function(lambda x, y: c * np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1))
+        return mf.games.function(
+            lambda x, y: c * np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1)
+        )
 
     how = {"cells": 32} if call is mf.solve else {"particles": 10}
     call(game(1.0), LANGEVIN, BUMPS, time=0.1, checkpoint=tmp_path / "run.h5", **how)
@@ -273,8 +296,13 @@ def test_names_of_what_every_run_records_are_taken(run):
 
 def test_save_every_may_be_told_again():
     part = mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=0.9, step=0.1, particles=10, save_every=0.3)
-    again = mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3, resume=part)
-    assert equal(again, mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3))
+    again = mf.simulate(
+        CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3, resume=part
+    )
+    assert equal(
+        again,
+        mf.simulate(CIRCLE, LANGEVIN, BUMPS, time=1.8, step=0.1, particles=10, save_every=0.3),
+    )
 
 
 def test_the_working_directory_may_change(tmp_path, monkeypatch):
@@ -287,7 +315,9 @@ def test_the_working_directory_may_change(tmp_path, monkeypatch):
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        field(checkpoint=tmp_path / "run.h5", callback=lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        field(
+            checkpoint=tmp_path / "run.h5", callback=lambda *_: os.kill(os.getpid(), signal.SIGINT)
+        )
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -337,7 +367,9 @@ def test_endless_steps_are_refused(call):
 
 
 @pytest.mark.parametrize("run", [swarm, field])
-@pytest.mark.parametrize("wrong", [lambda t: "text", lambda t: [1.0] * t, lambda t: [[1], [1, 2]], lambda t: None])
+@pytest.mark.parametrize(
+    "wrong", [lambda t: "text", lambda t: [1.0] * t, lambda t: [[1], [1, 2]], lambda t: None]
+)
 def test_diagnostics_return_numbers_in_one_shape(run, wrong):
     calls = count(1)
     with pytest.raises(ValueError, match="must return numbers"):

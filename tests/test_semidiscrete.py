@@ -38,7 +38,9 @@ def atoms(manifold, n, rng, power=1.0):
 
 
 def test_one_atom_has_the_second_moment_of_the_square():
-    assert torus_w2_squared(np.array([[0.3, 0.9]]), np.ones(1), ONE) == pytest.approx(1 / 6, rel=1e-14)
+    assert torus_w2_squared(np.array([[0.3, 0.9]]), np.ones(1), ONE) == pytest.approx(
+        1 / 6, rel=1e-14
+    )
 
 
 def test_a_lattice_of_atoms_has_squares_for_cells():
@@ -69,11 +71,14 @@ def test_product_measures_are_solved_axis_by_axis():
     rng = np.random.default_rng(2)
     circle = mf.Torus(1, 1.0)
     sides, densities = [atoms(circle, n, rng) for n in (5, 4)], [lumpy(n, rng) for n in (8, 6)]
-    points = np.stack(np.meshgrid(sides[0].points[:, 0], sides[1].points[:, 0], indexing="ij"), -1).reshape(-1, 2)
+    points = np.stack(
+        np.meshgrid(sides[0].points[:, 0], sides[1].points[:, 0], indexing="ij"), -1
+    ).reshape(-1, 2)
     mu = mf.Measure(points, np.outer(sides[0].masses, sides[1].masses).ravel(), T2)
     value = w2_squared(mu, torus_density(np.outer(*densities)), method="semidiscrete")
     parts = [
-        w2_squared(s, mf.Density(d / d.sum(), mf.mesh(circle, len(d)))) for s, d in zip(sides, densities, strict=True)
+        w2_squared(s, mf.Density(d / d.sum(), mf.mesh(circle, len(d))))
+        for s, d in zip(sides, densities, strict=True)
     ]
     assert value == pytest.approx(sum(parts), rel=1e-11)
 
@@ -83,7 +88,9 @@ def test_torus_symmetries():
     mu, values = atoms(T2, 40, rng), lumpy((8, 8), rng)
     value = w2_squared(mu, torus_density(values))
     moved = mf.Measure(mu.points + np.array([3 / 8, -1 / 8]), mu.masses, T2)
-    assert w2_squared(moved, torus_density(np.roll(values, (3, -1), (0, 1)))) == pytest.approx(value, rel=1e-12)
+    assert w2_squared(moved, torus_density(np.roll(values, (3, -1), (0, 1)))) == pytest.approx(
+        value, rel=1e-12
+    )
     swapped = mf.Measure(mu.points[::-1, ::-1], mu.masses[::-1], T2)
     assert w2_squared(torus_density(values.T), swapped) == pytest.approx(value, rel=1e-12)
     wide = mf.Torus(2, 3.0)
@@ -95,7 +102,16 @@ def test_torus_symmetries():
     assert w2_squared(mu, torus_density(refined)) == pytest.approx(value, rel=1e-11)
 
 
-CASES = ["weights", "cluster", "two clusters", "half a hole", "islands", "one cell", "one cell, weights", "faint tail"]
+CASES = [
+    "weights",
+    "cluster",
+    "two clusters",
+    "half a hole",
+    "islands",
+    "one cell",
+    "one cell, weights",
+    "faint tail",
+]
 
 
 def hard(case, rng, n=150):
@@ -106,7 +122,9 @@ def hard(case, rng, n=150):
     if case == "cluster":
         x = 0.01 * rng.standard_normal((n, 2)) % 1
     if case == "two clusters":
-        x = np.array([[0.2, 0.2], [0.7, 0.7]])[rng.integers(0, 2, n)] + 1e-3 * rng.standard_normal((n, 2))
+        x = np.array([[0.2, 0.2], [0.7, 0.7]])[rng.integers(0, 2, n)] + 1e-3 * rng.standard_normal(
+            (n, 2)
+        )
     if case == "half a hole":
         values[:10] = 0
     if case == "islands":
@@ -136,7 +154,9 @@ def test_one_cell_against_many_atoms_by_a_fine_sum():
     mu, density = hard("one cell", np.random.default_rng(10), 400)
     h = 1 / 21
     steps = h * ((np.arange(40) + 0.5) / 40 - 0.5)
-    points = density.points[density.masses > 0] + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    points = density.points[density.masses > 0] + np.stack(np.meshgrid(steps, steps), -1).reshape(
+        -1, 2
+    )
     program = w2_squared(mu, mf.Measure(points, None, T2), method="discrete")
     assert w2_squared(mu, density) == pytest.approx(program + (h / 40) ** 2 / 6, rel=2e-4)
 
@@ -161,7 +181,8 @@ def test_one_atom_on_the_sphere_is_refused_by_the_hull_and_served_by_elements():
     # E d^2 = int_0^pi r^2 sin r dr / 2 = (pi^2 - 4)/2
     assert found.lower < (np.pi**2 - 4) / 2 == pytest.approx(found.upper, rel=1e-6)
     assert (
-        found.squared == pytest.approx((np.pi**2 - 4) / 2, rel=2e-4) and found.upper - found.lower < 4e-4 * found.upper
+        found.squared == pytest.approx((np.pi**2 - 4) / 2, rel=2e-4)
+        and found.upper - found.lower < 4e-4 * found.upper
     )
 
 
@@ -181,7 +202,10 @@ def test_bounds_on_the_sphere_close_like_the_square_of_the_width():
     rng = np.random.default_rng(5)
     even = mf.mesh(S2, 42).nodes + 0.05 * rng.standard_normal((42, 3))
     near = mf.Measure(even / np.linalg.norm(even, axis=1, keepdims=True), None, S2)
-    for mu, tilt, excess in ((near, (0, 0, 0), 4e-4), (atoms(S2, 40, rng, 0.3), (0.5, 0, 0.3), 2e-3)):
+    for mu, tilt, excess in (
+        (near, (0, 0, 0), 4e-4),
+        (atoms(S2, 40, rng, 0.3), (0.5, 0, 0.3), 2e-3),
+    ):
         density = sphere_density(tilt, 162)
         sides = [bounds(mu, cut(density, parts), "geodesic") for parts in (1, 2, 4)]
         widths = [s.upper - s.lower for s in sides]
@@ -214,11 +238,17 @@ def test_sphere_symmetries_and_the_mesh_route():
     mu, even = atoms(S2, 60, rng, 0.5), mf.uniform(S2)
     value = w2_squared(mu, even)
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
-    assert w2_squared(mf.Measure(mu.points @ turn, mu.masses, S2), even) == pytest.approx(value, rel=1e-12)
+    assert w2_squared(mf.Measure(mu.points @ turn, mu.masses, S2), even) == pytest.approx(
+        value, rel=1e-12
+    )
     nodes, weights = even.mesh.nodes, even.masses
-    assert sphere_transport(mu.points, mu.masses, nodes, weights)[0] == pytest.approx(value, rel=1e-11)
+    assert sphere_transport(mu.points, mu.masses, nodes, weights)[0] == pytest.approx(
+        value, rel=1e-11
+    )
     tilted = sphere_density((0.4, 0.1, 0), 642)
-    turned, _ = sphere_transport(mu.points @ turn, mu.masses, tilted.mesh.nodes @ turn, tilted.masses)
+    turned, _ = sphere_transport(
+        mu.points @ turn, mu.masses, tilted.mesh.nodes @ turn, tilted.masses
+    )
     assert turned == pytest.approx(w2_squared(mu, tilted), rel=1e-11)
 
 
@@ -259,12 +289,16 @@ def test_extrinsic_between_atoms_and_a_density(manifold):
     """Chords are no longer than arcs: the geodesic plan's cost bounds from above; the dense solver agrees."""
     rng = np.random.default_rng(13)
     mu = atoms(manifold, 25, rng)
-    density = torus_density(lumpy((6, 6), rng)) if manifold is T2 else sphere_density((0.5, 0, 0.2), 162)
+    density = (
+        torus_density(lumpy((6, 6), rng)) if manifold is T2 else sphere_density((0.5, 0, 0.2), 162)
+    )
     found = w2_details(mu, density, metric="extrinsic")
     assert found.method == "elements" and found.upper - found.lower < 1e-2 * found.upper
     assert found.upper < w2_details(mu, density).upper
     fine = cut(density, 9 if manifold is T2 else 2)
-    program = w2_squared(mu, mf.Measure(fine.points, fine.masses, manifold), method="discrete", metric="extrinsic")
+    program = w2_squared(
+        mu, mf.Measure(fine.points, fine.masses, manifold), method="discrete", metric="extrinsic"
+    )
     assert program == pytest.approx(found.squared, rel=1e-2)
     sides = [bounds(mu, cut(density, parts), "extrinsic") for parts in (1, 2, 4)]
     assert fitted_order([1, 2, 4], [s.upper - s.lower for s in sides]) == pytest.approx(-2, abs=0.3)
@@ -279,7 +313,10 @@ def test_extrinsic_distances():
         chord = np.sum((x - y) ** 2)
         if manifold is not S2:
             P = manifold.period
-            chord = np.sum(np.abs(np.exp(2j * np.pi * x / P) - np.exp(2j * np.pi * y / P)) ** 2) * (P / 2 / np.pi) ** 2
+            chord = (
+                np.sum(np.abs(np.exp(2j * np.pi * x / P) - np.exp(2j * np.pi * y / P)) ** 2)
+                * (P / 2 / np.pi) ** 2
+            )
         assert w2_squared(a, b, metric="extrinsic") == pytest.approx(chord, rel=1e-12)
     with pytest.raises(ValueError, match="extrinsic"):
         w2_squared(mf.uniform(S2), mf.uniform(S2), metric="extrinsic")

@@ -45,26 +45,40 @@ def evaluated(function, x):
 
 def test_functions_in_single_precision_keep_their_bounds():
     rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(-1e4, 1e4, 200_000), rng.uniform(-4, 4, 200_000)]).astype(np.float32)
+    x = np.concatenate([rng.uniform(-1e4, 1e4, 200_000), rng.uniform(-4, 4, 200_000)]).astype(
+        np.float32
+    )
     for ours, exact in ((fastmath.sin32, np.sin), (fastmath.cos32, np.cos)):
         assert np.abs(evaluated(ours, x) - exact(x.astype(float))).max() < 1e-7
     x = rng.uniform(-87.3, 88.7, 400_000).astype(np.float32)
     exact = np.exp(x.astype(float))
-    assert (np.abs(evaluated(fastmath.exp32, x) - exact) / np.spacing(exact.astype(np.float32))).max() < 1.5
+    assert (
+        np.abs(evaluated(fastmath.exp32, x) - exact) / np.spacing(exact.astype(np.float32))
+    ).max() < 1.5
     x = rng.uniform(-80, 80, 400_000).astype(np.float32)
     exact = np.exp(x.astype(float))
-    assert (np.abs(evaluated(fastmath.exp_moderate32, x) - exact) / np.spacing(exact.astype(np.float32))).max() < 1.5
-    x = np.exp(np.concatenate([rng.uniform(-87, 88, 200_000), rng.uniform(-0.7, 0.7, 200_000)])).astype(np.float32)
+    assert (
+        np.abs(evaluated(fastmath.exp_moderate32, x) - exact) / np.spacing(exact.astype(np.float32))
+    ).max() < 1.5
+    x = np.exp(
+        np.concatenate([rng.uniform(-87, 88, 200_000), rng.uniform(-0.7, 0.7, 200_000)])
+    ).astype(np.float32)
     exact = np.log(x.astype(float))
     assert (np.abs(evaluated(fastmath.log32, x) - exact) <= 2e-7 * np.abs(exact)).all()
-    x = np.concatenate([rng.uniform(-12, 12, 200_000), 10.0 ** rng.uniform(-30, 0, 100_000)]).astype(np.float32)
+    x = np.concatenate(
+        [rng.uniform(-12, 12, 200_000), 10.0 ** rng.uniform(-30, 0, 100_000)]
+    ).astype(np.float32)
     exact = np.tanh(x.astype(float))
     assert (np.abs(evaluated(fastmath.tanh32, x) - exact) <= 2e-7 * np.abs(exact)).all()
     edges = np.array([np.inf, -np.inf, np.nan, 0.0, -88.0, 89.0], np.float32)
     np.testing.assert_array_equal(evaluated(fastmath.tanh32, edges), [1, -1, np.nan, 0, -1, 1])
-    np.testing.assert_array_equal(evaluated(fastmath.exp32, edges), np.array([np.inf, 0, np.nan, 1, 0, np.inf]))
+    np.testing.assert_array_equal(
+        evaluated(fastmath.exp32, edges), np.array([np.inf, 0, np.nan, 1, 0, np.inf])
+    )
     edges = np.array([0.0, -1.0, np.inf, np.nan, 1.0, 1e-40], np.float32)
-    np.testing.assert_array_equal(evaluated(fastmath.log32, edges), [-np.inf, np.nan, np.inf, np.nan, 0, -np.inf])
+    np.testing.assert_array_equal(
+        evaluated(fastmath.log32, edges), [-np.inf, np.nan, np.inf, np.nan, 0, -np.inf]
+    )
 
 
 @pytest.mark.parametrize(("text", "space"), FORMULAS, ids=[text[:12] for text, _ in FORMULAS])
@@ -85,8 +99,15 @@ def test_pairs_in_single_precision_fill_whole_vectors():
     forces = pair_kernel32(mf.games.expression(SADDLE))
     x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
     forces(x, x, w, w)
-    lines = [line for text in forces.__globals__["fill"].inspect_asm().values() for line in text.splitlines()]
-    wide = sum(("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line) for line in lines)
+    lines = [
+        line
+        for text in forces.__globals__["fill"].inspect_asm().values()
+        for line in text.splitlines()
+    ]
+    wide = sum(
+        ("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line)
+        for line in lines
+    )
     assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
 
 
@@ -97,13 +118,18 @@ def series(modes):
     return mf.games.trigonometric(terms, mf.Torus(1, period=3.0), T1)
 
 
-GAMES = {"formula": lambda: mf.games.expression(SADDLE), "series": lambda: series((0, 1, 3, 4, 5, 8, 9, 10, 11, 15))}
+GAMES = {
+    "formula": lambda: mf.games.expression(SADDLE),
+    "series": lambda: series((0, 1, 3, 4, 5, 8, 9, 10, 11, 15)),
+}
 
 
 def run(seed=0, flow=None, text=SADDLE, time=1.0, game=None, **options):
     flow = flow or mf.Langevin(20.0)
     game = mf.games.expression(text) if game is None else GAMES[game]()
-    return mf.simulate(game, flow, mf.Start(), time, step=0.01, particles=200, seed=seed, progress=False, **options)
+    return mf.simulate(
+        game, flow, mf.Start(), time, step=0.01, particles=200, seed=seed, progress=False, **options
+    )
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -142,16 +168,25 @@ def test_sums_over_modes_are_those_of_double_precision(top):
         tones.moments(room, states[p], space)
         x, w = flat(states[p].x, n), states[p].w.ravel()[:n]
         np.testing.assert_allclose(space.m, game.moments(p, x, w), rtol=0, atol=1e-7 * (top + 2))
-        c = np.random.default_rng(0).standard_normal(2 * top) / np.tile(np.arange(1, top + 1), 2) ** 2
+        c = (
+            np.random.default_rng(0).standard_normal(2 * top)
+            / np.tile(np.arange(1, top + 1), 2) ** 2
+        )
         tones.aim(room, c)
         tones.slope(room, states[p].x[0, 0], space.UG[1])
         want = game.bases[p].gradient(states[p].x[0].T, c)[:, 0]
-        np.testing.assert_allclose(space.UG[1], want, rtol=0, atol=1e-7 * (top + 2) * np.abs(want).max())
+        np.testing.assert_allclose(
+            space.UG[1], want, rtol=0, atol=1e-7 * (top + 2) * np.abs(want).max()
+        )
 
 
 def test_turning_modes_fills_whole_vectors():
     room = tones.Tones(
-        1.0, np.arange(1, 9), np.zeros(tones._ROOM, np.float32), np.zeros(16), np.zeros((2, 8), np.float32)
+        1.0,
+        np.arange(1, 9),
+        np.zeros(tones._ROOM, np.float32),
+        np.zeros(16),
+        np.zeros((2, 8), np.float32),
     )
 
     @njit(fastmath=False, error_model="numpy")
@@ -172,11 +207,20 @@ def test_turning_modes_fills_whole_vectors():
     ("options", "message"),
     [
         ({"precision": "single"}, "precision must be one of float64, float32"),
-        ({"flow": mf.WassersteinFisherRao()}, r"player x has a reaction \(alpha = 1\).* 80% too large"),
-        ({"flow": mf.Flow(alpha=(0.0, 0.5), temperature=(0.1, 0.0))}, r"player y has a reaction \(alpha = 0.5\)"),
+        (
+            {"flow": mf.WassersteinFisherRao()},
+            r"player x has a reaction \(alpha = 1\).* 80% too large",
+        ),
+        (
+            {"flow": mf.Flow(alpha=(0.0, 0.5), temperature=(0.1, 0.0))},
+            r"player y has a reaction \(alpha = 0.5\)",
+        ),
         ({"flow": mf.MirrorDescent()}, "player x has a reaction"),
         ({"flow": mf.Wasserstein()}, "player x has no noise"),
-        ({"flow": mf.Annealed(mf.Langevin(9.0), mf.Schedule("log"))}, 'takes "euler" and "strang" steps'),
+        (
+            {"flow": mf.Annealed(mf.Langevin(9.0), mf.Schedule("log"))},
+            'takes "euler" and "strang" steps',
+        ),
         ({"text": "sin(x - y)"}, "gains nothing .* 2 modes up to 1 on a circle"),
         ({"text": "sin(x1 - y1)*cos(x2)"}, "games on circles"),
         ({"text": "atan(cos(x - y))"}, "gains nothing .* atan of both players"),
@@ -206,7 +250,9 @@ def test_modes_below_zero_or_twice_are_refused(changed, message, p):
 def test_functions_are_refused():
     game = mf.games.function(lambda x, y: np.cos(x[..., 0] - y[..., 0]), T1, T1)
     with pytest.raises(ValueError, match="given by a formula"):
-        mf.simulate(game, mf.Langevin(9.0), mf.Start(), 0.1, step=0.01, particles=9, precision="float32")
+        mf.simulate(
+            game, mf.Langevin(9.0), mf.Start(), 0.1, step=0.01, particles=9, precision="float32"
+        )
 
 
 def test_algorithm_2_would_stall_where_double_precision_goes_on(monkeypatch):
@@ -214,6 +260,9 @@ def test_algorithm_2_would_stall_where_double_precision_goes_on(monkeypatch):
     monkeypatch.setattr(fields, "_check_noise", lambda flow: None)
     game, flow = mf.games.expression(SADDLE), mf.WassersteinFisherRao()
     options = dict(step=0.02, particles=50, save_every=20.0, progress=False)
-    ends = [mf.simulate(game, flow, mf.Start(), 120.0, **options, precision=name)[-1] for name in PRECISIONS]
+    ends = [
+        mf.simulate(game, flow, mf.Start(), 120.0, **options, precision=name)[-1]
+        for name in PRECISIONS
+    ]
     double, single = (mf.nikaido_isoda(game, *end).value for end in ends)
     assert double < 1e-10 and single > 5e-9

@@ -53,7 +53,9 @@ def test_torus_shells_against_sums():
 def test_means_are_those_of_one_uniform_point(manifold):
     """The energies of one point do not depend on where it is: their mean is their value."""
     point = mf.Measure(manifold.sample(1, np.random.default_rng(2)), None, manifold)
-    np.testing.assert_allclose(shell_energies(point, modes=10), shell_means(manifold, 10), rtol=1e-12)
+    np.testing.assert_allclose(
+        shell_energies(point, modes=10), shell_means(manifold, 10), rtol=1e-12
+    )
 
 
 def test_the_norm_is_w2_near_the_uniform_law():
@@ -108,4 +110,6 @@ def test_bad_input():
     with pytest.raises(ValueError, match="T\\^2 and S\\^2"):
         shell_energies(circle)
     with pytest.raises(ValueError, match="one manifold"):
-        shell_energies(weighted(T2, 3, np.random.default_rng(6)), weighted(S2, 3, np.random.default_rng(6)))
+        shell_energies(
+            weighted(T2, 3, np.random.default_rng(6)), weighted(S2, 3, np.random.default_rng(6))
+        )

@@ -57,7 +57,9 @@ def test_cells_are_those_of_another_voronoi_program(m):
     apart = S2.distance(*on.nodes[on.pairs.T])
     for pair, found in zip(on.pairs, on.transmissibilities * apart, strict=True):
         assert abs(found - length[tuple(sorted(map(int, pair)))]) < 1e-13
-    reach = max(S2.distance(on.nodes[c], other.vertices[r]).max() for c, r in enumerate(other.regions))
+    reach = max(
+        S2.distance(on.nodes[c], other.vertices[r]).max() for c, r in enumerate(other.regions)
+    )
     assert abs(on.radius - reach) < 1e-11
 
 
@@ -73,15 +75,26 @@ def test_face_points_lie_on_both_cells_borders_and_on_the_geodesic(m):
 
 
 def test_mesh_takes_the_nearest_frequency():
-    assert [len(mesh(S2, n)) for n in (12, 100, 162, 642, 700, 2562)] == [12, 92, 162, 642, 642, 2562]
+    assert [len(mesh(S2, n)) for n in (12, 100, 162, 642, 700, 2562)] == [
+        12,
+        92,
+        162,
+        642,
+        642,
+        2562,
+    ]
     assert len(mesh(S2)) == 2562 and len(mesh(S1)) == 256 and len(mesh(S1, 7)) == 7
     assert frequency(10**5) == 100
 
 
 def test_arcs_of_the_circle_are_the_torus_grid():
     round_, flat = circle_mesh(12), mesh(Torus(1), 12)
-    np.testing.assert_allclose(round_.nodes, np.concatenate([np.cos(flat.nodes), np.sin(flat.nodes)], 1), atol=1e-15)
-    np.testing.assert_allclose(round_.faces, np.concatenate([np.cos(flat.faces), np.sin(flat.faces)], 1), atol=1e-15)
+    np.testing.assert_allclose(
+        round_.nodes, np.concatenate([np.cos(flat.nodes), np.sin(flat.nodes)], 1), atol=1e-15
+    )
+    np.testing.assert_allclose(
+        round_.faces, np.concatenate([np.cos(flat.faces), np.sin(flat.faces)], 1), atol=1e-15
+    )
     np.testing.assert_allclose(round_.volumes, flat.volumes, rtol=1e-15)
     np.testing.assert_allclose(round_.transmissibilities, flat.transmissibilities, rtol=1e-15)
     assert np.array_equal(round_.pairs, flat.pairs)
@@ -130,7 +143,9 @@ def test_draws_on_the_circle_fill_the_arcs():
     drawn = mf.uniform(S1).draw(4000, np.random.default_rng(4))
     few = Density(np.ones(3) / 3, circle_mesh(3)).draw(4000, np.random.default_rng(5))
     for x in (drawn, few):
-        assert stats.kstest(np.arctan2(x[:, 1], x[:, 0]) / (2 * np.pi) + 0.5, "uniform").pvalue > LEVEL
+        assert (
+            stats.kstest(np.arctan2(x[:, 1], x[:, 0]) / (2 * np.pi) + 0.5, "uniform").pvalue > LEVEL
+        )
 
 
 def test_the_uniform_law_has_its_default_mesh():
@@ -162,7 +177,9 @@ def test_heat_on_the_sphere_at_order_two():
     errors = []
     for m in (4, 8, 16):
         on = sphere_mesh(m)
-        run = FiniteVolumes(game, mf.Langevin(4.0), Start(first, first).laws(S2, S2), (on, on), step=0.5)
+        run = FiniteVolumes(
+            game, mf.Langevin(4.0), Start(first, first).laws(S2, S2), (on, on), step=0.5
+        )
         run.advance(0.5)
         decayed = 1 + 4 * np.exp(-12 * 0.5 / 4) * np.prod(on.nodes, axis=1)
         errors.append(np.abs(run.masses[0] / on.volumes - decayed / (4 * np.pi)) @ on.volumes)
@@ -174,7 +191,9 @@ def laplacian(on):
     i, j = on.pairs.T
     root, T = np.sqrt(on.volumes), on.transmissibilities
     rows, cols = np.concatenate([i, j, i, j]), np.concatenate([i, j, j, i])
-    return coo_matrix((np.concatenate([T, T, -T, -T]) / (root[rows] * root[cols]), (rows, cols))).tocsc()
+    return coo_matrix(
+        (np.concatenate([T, T, -T, -T]) / (root[rows] * root[cols]), (rows, cols))
+    ).tocsc()
 
 
 def test_the_sphere_of_four_coordinates_at_order_two():
@@ -188,7 +207,9 @@ def test_the_sphere_of_four_coordinates_at_order_two():
         found = np.sort(eigsh(laplacian(on), k=14, sigma=-0.5, return_eigenvectors=False))
         errors.append(np.abs(found[1:] - np.repeat([3, 8], [4, 9])).max())
         i, j = on.pairs.T
-        assert np.ptp(S3.distance(on.faces, on.nodes[i]) - S3.distance(on.faces, on.nodes[j])) < 1e-14
+        assert (
+            np.ptp(S3.distance(on.faces, on.nodes[i]) - S3.distance(on.faces, on.nodes[j])) < 1e-14
+        )
     assert -2.2 < fitted_order(sizes, errors) < -1.8
     assert len(mesh(S3)) == 8192 and len(mesh(S3, 1000)) == 1024
 
@@ -224,14 +245,18 @@ def test_order_two_against_spherical_harmonics_and_richardson(weights):
         on = sphere_mesh(m)
         run = volumes_run(GAME, 5.0, (on, on), 1.0, tol=1e-6, weights=weights)
         nodal[m] = on, [run.masses[p] / on.volumes for p in (0, 1)]
-        errors.append(max(np.abs(nodal[m][1][p] - exact.density(p, on.nodes)) @ on.volumes for p in (0, 1)))
+        errors.append(
+            max(np.abs(nodal[m][1][p] - exact.density(p, on.nodes)) @ on.volumes for p in (0, 1))
+        )
     assert -2.2 < fitted_order((4, 8, 16), errors) < -1.8
     # The nodes of frequency 8 are nodes of frequency 16: what is of order two cancels.
     coarse, fine = nodal[8], nodal[16]
     same = fine[0].locate(coarse[0].nodes)
     assert S2.distance(fine[0].nodes[same], coarse[0].nodes).max() < 1e-14
     better = [(4 * fine[1][p][same] - coarse[1][p]) / 3 for p in (0, 1)]
-    error = max(np.abs(better[p] - exact.density(p, coarse[0].nodes)) @ coarse[0].volumes for p in (0, 1))
+    error = max(
+        np.abs(better[p] - exact.density(p, coarse[0].nodes)) @ coarse[0].volumes for p in (0, 1)
+    )
     assert error < 0.2 * errors[2]
 
 
@@ -256,7 +281,12 @@ def test_an_icosahedral_symmetry_turns_the_run():
     assert np.abs(on.nodes[turned] - np.roll(on.nodes, 1, axis=1)).max() < 1e-14
     Q = np.roll(np.eye(3), 1, axis=0)  # (x_1, x_2, x_3) -> (x_3, x_1, x_2)
     assert np.array_equal(np.roll(np.arange(3.0), 1), Q @ np.arange(3.0))
-    B, A, a, b = np.diag([0.5, -0.2, 0.1]), np.arange(9.0).reshape(3, 3) / 9, np.array([0.3, 0, 0.2]), np.ones(3) / 4
+    B, A, a, b = (
+        np.diag([0.5, -0.2, 0.1]),
+        np.arange(9.0).reshape(3, 3) / 9,
+        np.array([0.3, 0, 0.2]),
+        np.ones(3) / 4,
+    )
     plain = volumes_run(polynomial_from(B, A, 0, 0, a, b), 5.0, (on, on), 1.0, step=0.1)
     other = volumes_run(
         polynomial_from(Q @ B @ Q.T, Q @ A @ Q.T, 0, 0, Q @ a, Q @ b), 5.0, (on, on), 1.0,
@@ -276,8 +306,12 @@ def test_games_on_round_circles_are_games_on_flat_ones():
         terms.append(((1,), (sign,), even, -odd))
     bump = lambda p: 1 + 0.5 * p[:, 0]  # noqa: E731
     flat_bump = lambda p: 1 + 0.5 * np.cos(p[:, 0])  # noqa: E731
-    round_ = volumes_run(polynomial_from(0, A, 0, 0, a, b), 6.0, (48, 48), 1.5, Start(bump, bump), step=0.1)
-    flat = volumes_run(trigonometric(terms), 6.0, (48, 48), 1.5, Start(flat_bump, flat_bump), step=0.1)
+    round_ = volumes_run(
+        polynomial_from(0, A, 0, 0, a, b), 6.0, (48, 48), 1.5, Start(bump, bump), step=0.1
+    )
+    flat = volumes_run(
+        trigonometric(terms), 6.0, (48, 48), 1.5, Start(flat_bump, flat_bump), step=0.1
+    )
     for m, n in zip(round_.masses, flat.masses, strict=True):
         np.testing.assert_allclose(m, n, atol=1e-13)
     assert np.abs(flat.masses[0] - flat.masses[1]).sum() > 0.1
@@ -286,7 +320,11 @@ def test_games_on_round_circles_are_games_on_flat_ones():
 def product_game(strength, Y):
     """strength x_3 cos y_1 with x on S^2 and y on a torus, or strength x_3 y_1 with y on S^1."""
     x = QuadraticBasis(S2, np.zeros((3, 3)))
-    y = TrigBasis(Y, np.eye(Y.d)[:1]) if isinstance(Y, Torus) else QuadraticBasis(Y, np.zeros((2, 2)))
+    y = (
+        TrigBasis(Y, np.eye(Y.d)[:1])
+        if isinstance(Y, Torus)
+        else QuadraticBasis(Y, np.zeros((2, 2)))
+    )
     C = np.zeros((x.size, y.size))
     C[3, 0 if isinstance(Y, Torus) else 1] = strength
     return LowRank(x, y, C)
@@ -301,9 +339,14 @@ def test_a_sphere_against_a_torus_or_a_circle(Y, cells):
     errors = []
     for m in (6, 12, 24):
         on = sphere_mesh(m)
-        run = volumes_run(product_game(A, Y), beta, (on, cells), until, first, step=0.05, weights="face")
+        run = volumes_run(
+            product_game(A, Y), beta, (on, cells), until, first, step=0.05, weights="face"
+        )
         y = run.meshes[1].nodes[:, 0]
-        seen = [run.masses[0] @ on.nodes[:, 2], run.masses[1] @ (np.cos(y) if isinstance(Y, Torus) else y)]
+        seen = [
+            run.masses[0] @ on.nodes[:, 2],
+            run.masses[1] @ (np.cos(y) if isinstance(Y, Torus) else y),
+        ]
         errors.append(np.abs(np.array(seen) - exact).max() / eps)
     assert errors[-1] < 1e-3 and errors[-1] < errors[0] / 3
     assert np.abs(exact[1]) > 0.05 * eps
@@ -327,7 +370,9 @@ def test_a_torus_of_three_angles_is_a_mesh_like_any_other():
     """Heat on T^3: mode k decays as exp(-|k|^2 t/beta), |k|^2 as the mesh has it."""
     T3 = Torus(3)
     first = lambda p: 1 + 0.5 * np.cos(p[:, 0] + p[:, 1] - p[:, 2])  # noqa: E731
-    run = volumes_run(mf.games.free(T3, Torus(1)), 2.0, ((8, 10, 12), 8), 0.4, Start(first, "uniform"), step=0.4)
+    run = volumes_run(
+        mf.games.free(T3, Torus(1)), 2.0, ((8, 10, 12), 8), 0.4, Start(first, "uniform"), step=0.4
+    )
     wave = np.exp(-1j * run.meshes[0].nodes @ [1, 1, -1])
     decay = sum((np.sin(np.pi / n) * n / np.pi) ** 2 for n in (8, 10, 12))
     assert abs(run.masses[0] @ wave - 0.25 * np.exp(-decay * 0.4 / 2)) < 1e-14

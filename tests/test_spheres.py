@@ -26,12 +26,18 @@ def test_normals_are_box_muller_of_the_words(coordinates):
     Z = drawn(48, first, tick, who, replica, key, 1, coordinates)
     for k in range(0, len(Z), 2):
         for q in range(24):
-            counter = (np.uint32(v) for v in (first // 2 + q, tick, k + who, replica, key & 0xFFFFFFFF, key >> 32))
+            counter = (
+                np.uint32(v)
+                for v in (first // 2 + q, tick, k + who, replica, key & 0xFFFFFFFF, key >> 32)
+            )
             a, b, c, d = (int(v) for v in noise.philox(*counter))
             for lane, (u, v) in enumerate(((a, c), (b, d))):
                 radius = np.sqrt(-2 * np.log((u + 0.5) / 2**32))
                 low = (v << 2) % 2**32
-                turn = np.pi / 2 * (v >> 30) + np.pi / 4 * (low - (2**32 if low >= 2**31 else 0)) / 2**31
+                turn = (
+                    np.pi / 2 * (v >> 30)
+                    + np.pi / 4 * (low - (2**32 if low >= 2**31 else 0)) / 2**31
+                )
                 got = Z[k : k + 2, 2 * q + lane]
                 assert abs(got @ got - radius**2) < 2e-7 * (1 + radius**2)
                 want = np.hypot(*got) * np.array([np.cos(turn), np.sin(turn)])
@@ -52,12 +58,21 @@ def test_the_law_of_the_normals():
 
 def test_every_part_of_the_counter_counts():
     base = drawn(64)
-    for other in ({"tick": 1}, {"player": 1}, {"replica": 1}, {"key": 2}, {"key": 1 + 2**32}, {"first": 64}):
+    for other in (
+        {"tick": 1},
+        {"player": 1},
+        {"replica": 1},
+        {"key": 2},
+        {"key": 1 + 2**32},
+        {"first": 64},
+    ):
         assert np.abs(drawn(64, **other) - base).min() > 0
     np.testing.assert_array_equal(drawn(96, coordinates=9)[:6, :64], base)
     np.testing.assert_array_equal(drawn(32, first=32), base[:, 32:])
     halves = [drawn(64, tick=6 + j) for j in range(3)]
-    np.testing.assert_allclose(drawn(64, tick=2, refine=3), sum(halves) / np.sqrt(3), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(
+        drawn(64, tick=2, refine=3), sum(halves) / np.sqrt(3), rtol=0, atol=1e-15
+    )
 
 
 def test_the_game_in_its_frame_is_the_game():
@@ -65,9 +80,13 @@ def test_the_game_in_its_frame_is_the_game():
     to = frame(game, mf.Langevin(1.0))
     rng = np.random.default_rng(0)
     x, y = (M.sample(9, rng) for M in game.manifolds)
-    np.testing.assert_allclose(to.game.loss(x @ to.axes[0], y @ to.axes[1]), game.loss(x, y), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        to.game.loss(x @ to.axes[0], y @ to.axes[1]), game.loss(x, y), rtol=0, atol=1e-13
+    )
     for p, basis in enumerate(to.game.bases):
-        np.testing.assert_allclose(basis.S, np.diag(np.linalg.eigvalsh(game.bases[p].S)), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(
+            basis.S, np.diag(np.linalg.eigvalsh(game.bases[p].S)), rtol=0, atol=1e-13
+        )
     C = rng.standard_normal((2, game.bases[0].size))
     C[:, 8:15] = 0.0
     turned = to.game.bases[0].values(x @ to.axes[0]) @ to.coefficients(0, C).T
@@ -80,13 +99,17 @@ def test_only_forms_without_axes_of_their_own_are_turned():
     assert [E is None for E in frame(polynomial("b", 5), moving).axes] == [False, False]
     assert frame(polynomial("b", 5), mf.MirrorDescent()).axes == (None, None)
     assert frame(polynomial("b", 3), mf.EntropicBestResponse(2.0)).axes == (None, None)
-    assert frame(polynomial_from(np.diag([1.0, 2.0, 0.0]), np.eye(3), 0, 0, 0, 0), moving).axes == (None, None)
+    assert frame(polynomial_from(np.diag([1.0, 2.0, 0.0]), np.eye(3), 0, 0, 0, 0), moving).axes == (
+        None,
+        None,
+    )
     assert frame(mf.games.oscillator(), moving).axes == (None, None)
 
 
 @pytest.mark.parametrize("refine", [1, 2])
 @pytest.mark.parametrize(
-    "kind, dim, n", [("a", 4, (131, 40)), ("b", 5, (300, 7)), ("a", 19, (1, 113)), ("b", 50, (100, 100))]
+    "kind, dim, n",
+    [("a", 4, (131, 40)), ("b", 5, (300, 7)), ("a", 19, (1, 113)), ("b", 50, (100, 100))],
 )
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
@@ -94,7 +117,9 @@ def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
     flow, game = FLOWS[flow], polynomial(kind, dim, seed=1)
     for to in (frame(game, flow), None):
         moving = game if to is None else to.game
-        players = tuple(player(moving, p, rates, 1e-4, 7, 2, refine) for p, rates in enumerate(flow.players))
+        players = tuple(
+            player(moving, p, rates, 1e-4, 7, 2, refine) for p, rates in enumerate(flow.players)
+        )
         ends = []
         for run in (spheres.run, lambda *given: lowrank.run(False, *given)):
             states = tuple(place(game, mf.Start(), n, "iid", 0, 0))
@@ -139,10 +164,17 @@ def test_turned_runs_resume_to_the_bit_from_their_own_axes(kind, scheme, tmp_pat
         np.testing.assert_array_equal(a.points, b.points)
     for E, S in zip(("axes_x", "axes_y"), (b.S for b in game.bases), strict=True):
         if E in half.state:
-            np.testing.assert_allclose(half.state[E].T @ half.state[E], np.eye(6), rtol=0, atol=1e-14)
+            np.testing.assert_allclose(
+                half.state[E].T @ half.state[E], np.eye(6), rtol=0, atol=1e-14
+            )
             form = half.state[E].T @ S @ half.state[E]
             np.testing.assert_allclose(form, np.diag(np.diag(form)), rtol=0, atol=1e-13)
-    assert np.abs(simulate(game, flow, mf.Start(), 0.04, **how).y[-1].points - whole.y[-1].points).max() > 1e-3
+    assert (
+        np.abs(
+            simulate(game, flow, mf.Start(), 0.04, **how).y[-1].points - whole.y[-1].points
+        ).max()
+        > 1e-3
+    )
 
 
 def test_schemes_and_steps_share_the_noise_of_a_turned_game():
@@ -163,8 +195,14 @@ def test_games_whose_means_of_squares_meet_run_in_the_plain_kernels():
     C = a.C.copy()
     C[-1, 2] = 0.4
     odd = LowRank(*a.bases, C)
-    assert spheres.quadratic(a) and spheres.quadratic(polynomial("b", 3)) and not spheres.quadratic(odd)
-    run = simulate(odd, mf.Wasserstein(), mf.Start(), 0.01, step=1e-3, particles=20, save_every=1e-3)
+    assert (
+        spheres.quadratic(a)
+        and spheres.quadratic(polynomial("b", 3))
+        and not spheres.quadratic(odd)
+    )
+    run = simulate(
+        odd, mf.Wasserstein(), mf.Start(), 0.01, step=1e-3, particles=20, save_every=1e-3
+    )
     x, y = (mu.points for mu in run[0])
     for p, (z, M) in enumerate(((x, odd.X), (y, odd.Y))):
         mu = (run[0][1 - p]).points

@@ -23,7 +23,9 @@ def test_harmonics_are_orthonormal_and_quadrature_exact():
 @pytest.mark.parametrize("L", [3, 60, 150])
 def test_addition_theorem(L):
     """sum_m Y_lm(x) Y_lm(y) = (2l + 1)/(4 pi) P_l(x.y), at the poles as elsewhere."""
-    x = np.concatenate([[[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1e-9, (1 - 1e-18) ** 0.5]], random_points(6)])
+    x = np.concatenate(
+        [[[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1e-9, (1 - 1e-18) ** 0.5]], random_points(6)]
+    )
     product = spherical.values(x, L)[:, None, :] * spherical.values(x, L)[None, :, :]
     starts = np.arange(L + 1) ** 2
     found = np.add.reduceat(product, starts, axis=2)
@@ -38,7 +40,9 @@ def test_first_harmonics_are_the_coordinates():
     Y = spherical.values(x, 2)
     np.testing.assert_allclose(Y[:, 1:4], (3 / (4 * np.pi)) ** 0.5 * x[:, [1, 2, 0]], atol=1e-15)
     np.testing.assert_allclose(Y[:, 4], (15 / (4 * np.pi)) ** 0.5 * x[:, 0] * x[:, 1], atol=1e-15)
-    np.testing.assert_allclose(Y[:, 8], (15 / (16 * np.pi)) ** 0.5 * (x[:, 0] ** 2 - x[:, 1] ** 2), atol=1e-15)
+    np.testing.assert_allclose(
+        Y[:, 8], (15 / (16 * np.pi)) ** 0.5 * (x[:, 0] ** 2 - x[:, 1] ** 2), atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("L", [2, 9])
@@ -72,7 +76,9 @@ def test_drift_is_the_divergence(L):
 
     def gradient(c):
         ahead, behind = (
-            np.stack([spherical.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1)
+            np.stack(
+                [spherical.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1
+            )
             for s in (1, -1)
         )
         return (ahead - behind) / (2 * h)
@@ -82,7 +88,9 @@ def test_drift_is_the_divergence(L):
         for kind, row, column, at, length in drift.runs:
             if kind == k:
                 turned = mu[drift.order]
-                out[row : row + length] += drift.values[at : at + length] * turned[column : column + length]
+                out[row : row + length] += (
+                    drift.values[at : at + length] * turned[column : column + length]
+                )
         weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * spherical.evaluate(mu, points)
         assert abs(f[drift.order] @ out - weights @ weak) < 1e-5 * L**2
         assert abs(out[0]) < 1e-15  # no mass is made

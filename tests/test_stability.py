@@ -25,7 +25,9 @@ def test_the_uniform_equilibrium_has_its_closed_spectrum(k, cells):
 def test_differences_on_tori_are_of_order_eight():
     game = mf.games.uniform_equilibrium(1.5, 2)
     exact = game.answers["eigenvalues"](8.0)[0]
-    errors = [abs(stability(game, 8.0, n, count=2 * n - 2).eigenvalues - exact).min() for n in (16, 32)]
+    errors = [
+        abs(stability(game, 8.0, n, count=2 * n - 2).eigenvalues - exact).min() for n in (16, 32)
+    ]
     assert np.log2(errors[0] / errors[1]) == pytest.approx(8, abs=0.7)
 
 
@@ -83,7 +85,9 @@ def test_the_sphere_at_second_order():
 def test_free_motion_on_the_sphere_decays_like_harmonics():
     on = mf.mesh(mf.Sphere(2), 2562)
     found = stability(mf.games.free(mf.Sphere(2)), 2.0, (on, on), count=6)
-    np.testing.assert_allclose(found.eigenvalues.real, -1.0, rtol=2e-3)  # degree 1: -2/beta, three times a player
+    np.testing.assert_allclose(
+        found.eigenvalues.real, -1.0, rtol=2e-3
+    )  # degree 1: -2/beta, three times a player
 
 
 def test_bad_input():
@@ -101,7 +105,9 @@ def test_bad_input():
 def test_results_are_saved_and_come_back(tmp_path):
     found = stability(mf.games.oscillator(), 5.0, 48)
     back = mf.load(found.save(tmp_path / "s.h5"))
-    assert np.array_equal(back.eigenvalues, found.eigenvalues) and np.array_equal(back.modes_x, found.modes_x)
+    assert np.array_equal(back.eigenvalues, found.eigenvalues) and np.array_equal(
+        back.modes_x, found.modes_x
+    )
 
 
 def test_the_spectrum_is_drawn():

@@ -30,7 +30,9 @@ engine, moved = partial(started, Staggered), partial(moved_on, Staggered)
 
 @cache
 def modes(game, beta, cells, until):
-    made = Galerkin(game, Langevin(beta), Start(wavy, wavy).laws(game.X, game.Y), (cells, cells), tol=1e-11)
+    made = Galerkin(
+        game, Langevin(beta), Start(wavy, wavy).laws(game.X, game.Y), (cells, cells), tol=1e-11
+    )
     made.advance(until)
     return made
 
@@ -70,7 +72,10 @@ def test_generator_conserves_kills_gibbs_and_is_symmetric_in_its_weight(order, s
     weighted = A * gibbs
     assert np.abs(weighted - weighted.T).max() < 1e-12 * np.abs(weighted).max()
     root = np.sqrt(gibbs)
-    assert np.linalg.eigvalsh(0.5 * (weighted + weighted.T) / np.outer(root, root)).max() < 1e-11 * size
+    assert (
+        np.linalg.eigvalsh(0.5 * (weighted + weighted.T) / np.outer(root, root)).max()
+        < 1e-11 * size
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -82,9 +87,13 @@ def test_generator_is_the_formula_on_two_angles(order):
     out = np.zeros((9, 10))
     for a, n in enumerate((9, 10)):
         h = 3.0 / n
-        ahead = sum(c * (np.roll(grid, -(s + 1), a) - np.roll(grid, s, a)) for s, c in enumerate(w)) / h
+        ahead = (
+            sum(c * (np.roll(grid, -(s + 1), a) - np.roll(grid, s, a)) for s, c in enumerate(w)) / h
+        )
         flux = np.exp(-2.0 * F[a * 90 : (a + 1) * 90].reshape(9, 10)) * ahead
-        out += sum(c * (np.roll(flux, -s, a) - np.roll(flux, s + 1, a)) for s, c in enumerate(w)) / h
+        out += (
+            sum(c * (np.roll(flux, -s, a) - np.roll(flux, s + 1, a)) for s, c in enumerate(w)) / h
+        )
     np.testing.assert_allclose(A @ v, 1.3 / 2.0 * out.ravel(), atol=1e-12 * np.abs(out).max())
 
 
@@ -119,7 +128,10 @@ def test_orders_in_space_on_the_circle(order, sizes, low, high):
 )
 def test_orders_in_space_on_the_torus(order, sizes, low, high):
     exact = modes(TORUS, 3.0, 40, 0.3)
-    errors = [nodal_error(moved(TORUS, 3.0, cells=n, until=0.3, tol=1e-8, order=order), exact) for n in sizes]
+    errors = [
+        nodal_error(moved(TORUS, 3.0, cells=n, until=0.3, tol=1e-8, order=order), exact)
+        for n in sizes
+    ]
     assert low < -fitted_order(sizes, errors) < high
 
 
@@ -132,9 +144,16 @@ def test_step_control_reaches_its_tolerance():
 # -- exactness -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("game", "beta", "cells"), [(CIRCLE, 5.0, 128), (TORUS, 3.0, 64)], ids=["circle", "torus"])
+@pytest.mark.parametrize(
+    ("game", "beta", "cells"), [(CIRCLE, 5.0, 128), (TORUS, 3.0, 64)], ids=["circle", "torus"]
+)
 def test_agrees_with_galerkin_to_1e_8(game, beta, cells):
-    assert nodal_error(moved(game, beta, cells=cells, until=0.4, tol=1e-9), modes(game, beta, cells, 0.4)) < 1e-8
+    assert (
+        nodal_error(
+            moved(game, beta, cells=cells, until=0.4, tol=1e-9), modes(game, beta, cells, 0.4)
+        )
+        < 1e-8
+    )
 
 
 def test_coupled_gibbs_state_stays():
@@ -171,13 +190,20 @@ def test_general_losses_agree_with_finite_volumes_and_converge():
     fine = moved(game, 5.0, cells=128, until=0.5, tol=1e-9)
     same = moved(game, 5.0, cells=96, until=0.5, tol=1e-9)
     (a, b), (c, d) = fine.measures(), same.measures()
-    assert max(np.abs(a.values[::4] - c.values[::3]).max(), np.abs(b.values[::4] - d.values[::3]).max()) < 1e-7
+    assert (
+        max(
+            np.abs(a.values[::4] - c.values[::3]).max(), np.abs(b.values[::4] - d.values[::3]).max()
+        )
+        < 1e-7
+    )
     errors = []
     for n in (32, 64, 128):
         run = FiniteVolumes(game, Langevin(5.0), laws, (n, n), tol=1e-7, weights="sg")
         run.advance(0.5)
         pairs = zip(run.measures(), (a, b), strict=True)
-        errors.append(max(np.abs(m.values - exact.values[:: 128 // n]).mean() for m, exact in pairs))
+        errors.append(
+            max(np.abs(m.values - exact.values[:: 128 // n]).mean() for m, exact in pairs)
+        )
     assert -2.1 < fitted_order((32, 64, 128), errors) < -1.9
 
 
@@ -205,8 +231,18 @@ def test_steep_costs_neither_overflow_in_silence_nor_run():
         moved(CIRCLE, 200.0, cells=16, start=Start(x=Measure([[2.0]], None, Torus(1))), until=0.05)
     # beta U itself far beyond what exp takes, beta dU over the stencil not: exact as ever
     high = trigonometric([((1,), (0,), 30.0, 0), ((0,), (1,), 1, 0)])
-    run = moved(high, 30.0, cells=512, start=Start(concentrated(np.pi, 1 / 900), "uniform"), until=0.01, order=4)
-    assert np.isfinite(run.masses[0]).all() and np.ptp(30.0 * 30.0 * np.cos(run.meshes[0].nodes)) > 1400
+    run = moved(
+        high,
+        30.0,
+        cells=512,
+        start=Start(concentrated(np.pi, 1 / 900), "uniform"),
+        until=0.01,
+        order=4,
+    )
+    assert (
+        np.isfinite(run.masses[0]).all()
+        and np.ptp(30.0 * 30.0 * np.cos(run.meshes[0].nodes)) > 1400
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,13 +267,23 @@ def test_other_flows_and_meshes_are_refused():
     with pytest.raises(ValueError, match="without reaction"):
         Staggered(CIRCLE, WassersteinFisherRao(), laws)
     grid = mesh(Torus(1), 32)
-    loose = Mesh(Torus(1), grid.nodes, grid.volumes, grid.pairs, grid.transmissibilities, grid.faces)
+    loose = Mesh(
+        Torus(1), grid.nodes, grid.volumes, grid.pairs, grid.transmissibilities, grid.faces
+    )
     with pytest.raises(ValueError, match="equidistant"):
         Staggered(CIRCLE, Langevin(1.0), laws, (loose, grid))
 
 
 def test_solve_runs_it():
-    run = mf.solve(CIRCLE, Langevin(10.0), Start(wavy, wavy), time=0.5, save_every=0.25, engine="staggered", cells=64)
+    run = mf.solve(
+        CIRCLE,
+        Langevin(10.0),
+        Start(wavy, wavy),
+        time=0.5,
+        save_every=0.25,
+        engine="staggered",
+        cells=64,
+    )
     assert len(run) == 3 and run.provenance["engine"] == "staggered"
     plain = moved(until=0.5)
     assert np.abs(run.x[-1].masses - plain.masses[0]).sum() < 1e-8
@@ -246,4 +292,6 @@ def test_solve_runs_it():
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 def test_a_density_that_falls_apart_ends_the_run():
     with pytest.raises(NotConverged, match="masses below zero add up to"):
-        mf.solve(mf.games.benchmark("torus"), mf.Langevin(25.0), engine="staggered", cells=16, time=0.2)
+        mf.solve(
+            mf.games.benchmark("torus"), mf.Langevin(25.0), engine="staggered", cells=16, time=0.2
+        )

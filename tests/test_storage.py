@@ -21,7 +21,12 @@ from meanfield.trajectory import Trajectory
 from tests.stored_runs import CIRCLE, MAKERS, Killed, edited, field, finite_volumes, study, swarm
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
-NUMBERS = st.floats() | st.integers(-(2**63), 2**64 - 1) | st.complex_numbers(allow_nan=False) | st.booleans()
+NUMBERS = (
+    st.floats()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.complex_numbers(allow_nan=False)
+    | st.booleans()
+)
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_, np.complex128]),
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
@@ -38,7 +43,8 @@ PLAIN = st.recursive(
 )
 FEW = settings(max_examples=60, deadline=None)
 MANIFOLDS = st.one_of(
-    st.builds(mf.Torus, st.integers(1, 3), st.floats(0.1, 10.0)), st.builds(mf.Sphere, st.integers(1, 4))
+    st.builds(mf.Torus, st.integers(1, 3), st.floats(0.1, 10.0)),
+    st.builds(mf.Sphere, st.integers(1, 4)),
 )
 
 
@@ -68,12 +74,16 @@ def measures(draw, manifold=None, n=None):
     n = draw(st.integers(1, 5)) if n is None else n
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     masses = rng.random(n) + 1e-3
-    return mf.Measure(manifold.sample(n, rng), masses / masses.sum() if draw(st.booleans()) else None, manifold)
+    return mf.Measure(
+        manifold.sample(n, rng), masses / masses.sum() if draw(st.booleans()) else None, manifold
+    )
 
 
 @st.composite
 def densities(draw):
-    on = mf.mesh(mf.Torus(draw(st.integers(1, 2)), draw(st.floats(0.5, 7.0))), draw(st.integers(3, 6)))
+    on = mf.mesh(
+        mf.Torus(draw(st.integers(1, 2)), draw(st.floats(0.5, 7.0))), draw(st.integers(3, 6))
+    )
     masses = np.random.default_rng(draw(st.integers(0, 1000))).random(len(on))
     return mf.Density(masses / masses.sum(), on)
 
@@ -87,7 +97,9 @@ FLOWS = st.one_of(
     st.builds(mf.BestResponse, POSITIVE),
 )
 MATRIX = hnp.arrays(np.float64, (3, 3), elements=st.floats(-2, 2))
-TERM = st.tuples(st.tuples(st.integers(-3, 3)), st.tuples(st.integers(-3, 3)), st.floats(-2, 2), st.floats(-2, 2))
+TERM = st.tuples(
+    st.tuples(st.integers(-3, 3)), st.tuples(st.integers(-3, 3)), st.floats(-2, 2), st.floats(-2, 2)
+)
 GAMES = st.one_of(
     st.builds(mf.games.oscillator, st.floats(-4, 4)),
     st.builds(mf.games.uniform_equilibrium, st.floats(0.1, 4), st.integers(1, 3)),
@@ -110,7 +122,11 @@ STARTS = st.one_of(
 )
 
 
-@given(original=st.one_of(MANIFOLDS, FLOWS, GAMES, measures(), densities(), st.builds(mf.Start, STARTS, STARTS)))
+@given(
+    original=st.one_of(
+        MANIFOLDS, FLOWS, GAMES, measures(), densities(), st.builds(mf.Start, STARTS, STARTS)
+    )
+)
 @settings(max_examples=120, deadline=None)
 def test_objects_come_back_equal(original, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "object.h5"
@@ -160,15 +176,28 @@ def trajectories(draw):
         kind = draw(kinds)
         if kind == "density" and isinstance(manifold, mf.Torus) and manifold.d < 3:
             on = mf.mesh(manifold, 3)
-            return [mf.Density(m / m.sum(), on) for m in np.random.default_rng(S).random((S, len(on)))]
+            return [
+                mf.Density(m / m.sum(), on) for m in np.random.default_rng(S).random((S, len(on)))
+            ]
         n = None if kind == "ragged" else 3
         return [draw(measures(manifold=manifold, n=n)) for _ in range(S)]
 
-    state = {"step": draw(st.integers(0, 99)), "pair": [(np.ones(2), np.zeros(3))] * S, "rung": None}
-    about = {"flow": draw(FLOWS), "start": mf.Start(draw(STARTS)), "cells": (3, None), "text": draw(TEXT)}
+    state = {
+        "step": draw(st.integers(0, 99)),
+        "pair": [(np.ones(2), np.zeros(3))] * S,
+        "rung": None,
+    }
+    about = {
+        "flow": draw(FLOWS),
+        "start": mf.Start(draw(STARTS)),
+        "cells": (3, None),
+        "text": draw(TEXT),
+    }
     recorded = {"value": np.arange(S) * 0.1, "a/b": np.zeros((S, 2))}
     times = np.linspace(0, 1, S)
-    return Trajectory(times, player(game.X), player(game.Y), game, draw(FLOWS), recorded, about, state)
+    return Trajectory(
+        times, player(game.X), player(game.Y), game, draw(FLOWS), recorded, about, state
+    )
 
 
 @given(run=trajectories())
@@ -190,7 +219,10 @@ def test_results_come_back_equal(make, tmp_path):
 
 
 def test_equilibria_and_gibbs_points_come_back_equal(tmp_path):
-    for name, result in (("g", mf.gibbs(CIRCLE, 5.0, cells=48)), ("n", mf.nash(mf.games.polynomial("a", 3)))):
+    for name, result in (
+        ("g", mf.gibbs(CIRCLE, 5.0, cells=48)),
+        ("n", mf.nash(mf.games.polynomial("a", 3))),
+    ):
         result.save(tmp_path / f"{name}.h5")
         assert same(describe(mf.load(tmp_path / f"{name}.h5")), describe(result))
 
@@ -230,9 +262,17 @@ def test_foreign_and_future_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file["result/game"].attrs.modify("@kind", "os.system"), "'os.system', which this version"),
+        (
+            lambda file: file["result/game"].attrs.modify("@kind", "os.system"),
+            "'os.system', which this version",
+        ),
         (lambda file: file["result"].pop("times"), "is damaged"),
-        (lambda file: file["result/flow"].attrs.modify("gamma", -1.0) or file["result/flow"].pop("gamma"), "must be"),
+        (
+            lambda file: (
+                file["result/flow"].attrs.modify("gamma", -1.0) or file["result/flow"].pop("gamma")
+            ),
+            "must be",
+        ),
         (lambda file: file["result/game"].attrs.pop("@kind"), "does not say what it is"),
         (lambda file: file["result/x/masses"].__setitem__(..., -1.0), "must not be negative"),
         (lambda file: file["result/game/recipe"].attrs.modify("name", "eval"), "made by 'eval'"),
@@ -291,7 +331,9 @@ def test_exports(tmp_path):
         assert np.array_equal(held["x/points"], [m.points for m in run.x])
         assert np.array_equal(held["diagnostics/value"], run.diagnostics["value"])
     rows = list(csv.DictReader(run.to_csv(tmp_path / "run.csv").open()))
-    assert [float(r["value"]) for r in rows] == run.diagnostics["value"].tolist() and "displacement[1]" in rows[0]
+    assert [float(r["value"]) for r in rows] == run.diagnostics[
+        "value"
+    ].tolist() and "displacement[1]" in rows[0]
     rows = list(csv.DictReader(run.to_csv(tmp_path / "atoms.csv", "measures").open()))
     assert len(rows) == len(run) * 70 and float(rows[41]["point[0]"]) == run.y[0].points[1, 0]
     rows = list(csv.DictReader(comparison.to_csv(tmp_path / "compare.csv").open()))
@@ -341,7 +383,9 @@ def test_xarray_datasets():
     pytest.importorskip("xarray")
     run = field()
     data = run.to_xarray()
-    assert np.array_equal(data["masses_x"], [m.masses for m in run.x]) and np.array_equal(data["time"], run.times)
+    assert np.array_equal(data["masses_x"], [m.masses for m in run.x]) and np.array_equal(
+        data["time"], run.times
+    )
     path = mf.gibbs_path(CIRCLE, [1.0, 5.0], cells=48)
     assert np.array_equal(path.to_xarray()["ni"], path.ni) and path.to_xarray().ni.dims == ("beta",)
 

@@ -30,7 +30,9 @@ def test_equal_atoms_against_the_assignment_problem(manifold):
     x, y = manifold.sample(60, rng), manifold.sample(60, rng)
     cost = manifold.distance(x[:, None], y[None]) ** 2
     exact = cost[linear_sum_assignment(cost)].mean()
-    assert w2_squared(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(exact, rel=1e-12)
+    assert w2_squared(
+        mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)
+    ) == pytest.approx(exact, rel=1e-12)
 
 
 @pytest.mark.parametrize("manifold", MANIFOLDS, ids=str)
@@ -97,13 +99,16 @@ def hard(case, manifold, n, rng):
     if case == "few against many":
         m = 12
     x, y = manifold.sample(n, rng), manifold.sample(m, rng)
-    p, q = np.exp(rng.standard_normal((2, max(n, m))) * {"even": 0.5, "log-normal": 2.0}.get(case, 0.0))
+    p, q = np.exp(
+        rng.standard_normal((2, max(n, m))) * {"even": 0.5, "log-normal": 2.0}.get(case, 0.0)
+    )
     if case == "far clusters":
         centres = manifold.sample(2, rng)
         frames = manifold.basis(centres)
         steps = rng.standard_normal((2, n, 2)) * [[[0.02]], [[0.1]]]
         x, y = (
-            manifold.retract(np.repeat(c[None], n, 0), s @ f) for c, s, f in zip(centres, steps, frames, strict=True)
+            manifold.retract(np.repeat(c[None], n, 0), s @ f)
+            for c, s, f in zip(centres, steps, frames, strict=True)
         )
         y = y[:m]
     if case == "holes":
@@ -122,18 +127,24 @@ def test_few_arcs_give_what_all_arcs_give(case, manifold, metric):
     exact = w2_squared(a, b, method="discrete", metric=metric)
     assert plan.value == pytest.approx(exact, rel=1e-12)
     assert abs(plan.value - plan.lower) <= 1e-12 * plan.value and plan.residual <= 1e-14
-    assert plan.tails.max() < len(a) and np.bincount(plan.heads, plan.masses) == pytest.approx(b.masses, abs=1e-15)
+    assert plan.tails.max() < len(a) and np.bincount(plan.heads, plan.masses) == pytest.approx(
+        b.masses, abs=1e-15
+    )
     cost = transport._squares(manifold, a.points[:, None], b.points[None], metric)
     assert (cost - plan.u[:, None] - plan.v).min() > -1e-14 * cost.max()
     assert np.sum(plan.masses * cost[plan.tails, plan.heads]) == pytest.approx(exact, rel=1e-12)
 
 
-@pytest.mark.parametrize("manifold", [mf.Torus(1, 2.0), mf.Torus(3), mf.Sphere(1), mf.Sphere(4)], ids=str)
+@pytest.mark.parametrize(
+    "manifold", [mf.Torus(1, 2.0), mf.Torus(3), mf.Sphere(1), mf.Sphere(4)], ids=str
+)
 def test_few_arcs_in_other_dimensions(manifold):
     rng = np.random.default_rng(8)
     a, b = weighted(manifold, 600, rng), weighted(manifold, 500, rng)
     for metric in ("geodesic", "extrinsic"):
-        assert sparse(a, b, metric).value == pytest.approx(w2_squared(a, b, "discrete", metric), rel=1e-12)
+        assert sparse(a, b, metric).value == pytest.approx(
+            w2_squared(a, b, "discrete", metric), rel=1e-12
+        )
 
 
 def sparse(a, b, metric="geodesic"):
@@ -153,7 +164,9 @@ def test_one_atom_far_from_many():
     rng = np.random.default_rng(10)
     a = weighted(mf.Sphere(2), 5000, rng)
     b = mf.Measure(-a.points[:1] * 1.0, None, mf.Sphere(2))
-    assert sparse(a, b).value == pytest.approx(a.masses @ mf.Sphere(2).distance(a.points, b.points) ** 2, rel=1e-12)
+    assert sparse(a, b).value == pytest.approx(
+        a.masses @ mf.Sphere(2).distance(a.points, b.points) ** 2, rel=1e-12
+    )
 
 
 def spoiled(monkeypatch, spoil):
@@ -245,10 +258,14 @@ def test_bounds_between_densities_close_like_the_square_of_the_width():
         a, b = (mf.Density(m / m.sum(), mf.mesh(torus, cells)) for m in rng.random((2, cells**d)))
         for metric in ("geodesic", "extrinsic"):
             found = [bounds_densities(cut(a, r), cut(b, r), torus, metric) for r in sizes]
-            assert fitted_order(sizes, [f.upper - f.lower for f in found]) == pytest.approx(-2, abs=0.15)
+            assert fitted_order(sizes, [f.upper - f.lower for f in found]) == pytest.approx(
+                -2, abs=0.15
+            )
             assert max(f.lower for f in found) <= min(f.upper for f in found)
             if d == 1 and metric == "geodesic":
-                assert max(f.lower for f in found) <= w2_squared(a, b) <= min(f.upper for f in found)
+                assert (
+                    max(f.lower for f in found) <= w2_squared(a, b) <= min(f.upper for f in found)
+                )
 
 
 def test_chords_from_many_atoms_to_a_density_on_the_circle():
@@ -273,4 +290,6 @@ def test_atoms_close_together(manifold, width):
     cost = manifold.distance(x[:, None], y[None]) ** 2
     rows, columns = linear_sum_assignment(cost)
     wanted = np.sqrt(cost[rows, columns].mean())
-    assert mf.w2(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(wanted, rel=1e-9)
+    assert mf.w2(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(
+        wanted, rel=1e-9
+    )

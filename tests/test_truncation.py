@@ -37,12 +37,18 @@ def test_the_stated_error_holds(text, tolerance):
     nu = Measure(y, None, exact.Y)
     top = max(np.abs(b.modes).max() for b in short.bases)
     np.testing.assert_allclose(
-        short.gradient(0, x, nu), exact.gradient(0, x, nu), rtol=0, atol=4 * top * short.answers["truncation"] + 1e-13
+        short.gradient(0, x, nu),
+        exact.gradient(0, x, nu),
+        rtol=0,
+        atol=4 * top * short.answers["truncation"] + 1e-13,
     )
 
 
 def test_a_coarser_tolerance_keeps_fewer_modes():
-    sizes = [len(expression("1/(1.2 + cos(x - y))", truncate=t).bases[0].modes) for t in (1e-3, 1e-6, 1e-12)]
+    sizes = [
+        len(expression("1/(1.2 + cos(x - y))", truncate=t).bases[0].modes)
+        for t in (1e-3, 1e-6, 1e-12)
+    ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
 
 

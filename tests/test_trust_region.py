@@ -41,7 +41,11 @@ def test_no_point_of_a_dense_grid_lies_lower():
         Q, c = random_problem(rng, 2, rng.choice([1.0, 1e-8, 0.0]))
         values = np.einsum("ni,ij,nj->n", circle, Q, circle) + circle @ c
         curvature = np.abs(Q).sum() + np.linalg.norm(c)
-        assert -1e-13 * curvature < values.min() - minimum(Q, c)[1] < curvature * (2 * np.pi / 1e5) ** 2
+        assert (
+            -1e-13 * curvature
+            < values.min() - minimum(Q, c)[1]
+            < curvature * (2 * np.pi / 1e5) ** 2
+        )
 
 
 def test_degenerate_lowest_eigenvalue_and_zero_linear_part():
@@ -72,9 +76,15 @@ AWKWARD = {
     "diagonal": lambda rng, d: np.diag(rng.standard_normal(d)),
     "rank one": lambda rng, d: np.outer(*[rng.standard_normal(d)] * 2) * rng.choice([-1, 1]),
     "few eigenvalues": lambda rng, d: _rotated(rng, rng.integers(-2, 2, d).astype(float))[0],
-    "clustered": lambda rng, d: _rotated(rng, rng.standard_normal(d) * 10.0 ** rng.uniform(-14, 0, d))[0],
-    "graded": lambda rng, d: _rotated(rng, 10.0 ** -np.arange(d))[0] * np.outer(*[10.0 ** -np.arange(d)] * 2),
-    "Wilkinson": lambda rng, d: np.eye(d, k=1) + np.eye(d, k=-1) - np.diag(np.abs(np.arange(d) - d // 2.0)),
+    "clustered": lambda rng, d: _rotated(
+        rng, rng.standard_normal(d) * 10.0 ** rng.uniform(-14, 0, d)
+    )[0],
+    "graded": lambda rng, d: (
+        _rotated(rng, 10.0 ** -np.arange(d))[0] * np.outer(*[10.0 ** -np.arange(d)] * 2)
+    ),
+    "Wilkinson": lambda rng, d: (
+        np.eye(d, k=1) + np.eye(d, k=-1) - np.diag(np.abs(np.arange(d) - d // 2.0))
+    ),
     "huge": lambda rng, d: 1e100 * _rotated(rng, rng.standard_normal(d))[0],
     "tiny": lambda rng, d: 1e-100 * _rotated(rng, rng.standard_normal(d))[0],
 }
@@ -95,7 +105,9 @@ def test_awkward_forms(kind):
         scale = np.abs(Q).sum(axis=0).max() + np.linalg.norm(c)
         assert 0 <= value - lower <= 1e-14 * scale
         np.testing.assert_allclose([np.linalg.norm(x), np.linalg.norm(twin)], 1, atol=1e-14)
-        np.testing.assert_allclose([value, other], [z @ Q @ z + c @ z for z in (x, twin)], rtol=0, atol=1e-14 * scale)
+        np.testing.assert_allclose(
+            [value, other], [z @ Q @ z + c @ z for z in (x, twin)], rtol=0, atol=1e-14 * scale
+        )
         # Stationary on the sphere: the gradient has no tangential part.
         slope = 2 * Q @ x + c
         assert np.linalg.norm(slope - (slope @ x) * x) <= 1e-7 * scale

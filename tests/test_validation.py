@@ -55,7 +55,11 @@ def test_three_outcomes() -> None:
     assert below("under", -50.0, 1.0).holds and not below("over", 1.1, 1.0).holds
     assert above("over", 50.0, 1.0).holds and not above("under", 0.9, 1.0).holds
     assert above("perhaps", 0.9, 1.0, 0.2).outcome == INCONCLUSIVE
-    for side in (Verdict("nan", np.nan, 1.0, 1e6), below("nan", np.nan, 1.0), below("inf", np.inf, 1.0, np.inf)):
+    for side in (
+        Verdict("nan", np.nan, 1.0, 1e6),
+        below("nan", np.nan, 1.0),
+        below("inf", np.inf, 1.0, np.inf),
+    ):
         assert side.outcome == FAILS
 
 
@@ -122,7 +126,9 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield claim
 
 
-def test_finished_parts_are_kept_and_judged_again_without_computing(toy: Any, tmp_path: Path) -> None:
+def test_finished_parts_are_kept_and_judged_again_without_computing(
+    toy: Any, tmp_path: Path
+) -> None:
     (empty,) = run(["toy"], True, tmp_path, stored=True)
     assert empty.outcome == "not computed" and empty.missing == ["a", "b"] and computed == []
     toy.QUICK = Settings(fault=True)
@@ -153,7 +159,10 @@ def test_several_processes_give_the_same(tmp_path: Path) -> None:
     names = {"space finite volumes, face", "space finite volumes, sg"}
     schemes = suite.module("schemes")
     tasks = {
-        jobs: suite.tasks(schemes.parts(schemes.Settings(tuple(n[6:] for n in sorted(names)), (), ())), tmp_path / jobs)
+        jobs: suite.tasks(
+            schemes.parts(schemes.Settings(tuple(n[6:] for n in sorted(names)), (), ())),
+            tmp_path / jobs,
+        )
         for jobs in "12"
     }
     for jobs, some in tasks.items():
@@ -169,7 +178,15 @@ def test_the_report_stands_alone(toy: Any, tmp_path: Path) -> None:
     write(tmp_path / "report.html", outcomes, "quick", 1.0)
     page = (tmp_path / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', page), "nothing is loaded from elsewhere"
-    for text in ("One is one", "Equation 1 &amp; 2", "holds", "one more", "offset", "numba", "data:image/png;base64"):
+    for text in (
+        "One is one",
+        "Equation 1 &amp; 2",
+        "holds",
+        "one more",
+        "offset",
+        "numba",
+        "data:image/png;base64",
+    ):
         assert text in page
 
 
@@ -180,7 +197,10 @@ def test_an_open_claim_is_told_apart(toy: Any) -> None:
 
 def test_the_command_knows_its_claims() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "validation", "no_such_claim"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "validation", "no_such_claim"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert shown.returncode == 2
     assert all(claim in shown.stderr for claim in CLAIMS)

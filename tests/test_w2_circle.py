@@ -68,7 +68,9 @@ def brute_atoms(a, b):
 
 
 def brute_convex(a, b):
-    found = minimize_scalar(lambda t: shifted_cost(a, b, t), bounds=(-1.2, 1.2), options={"xatol": 1e-9})
+    found = minimize_scalar(
+        lambda t: shifted_cost(a, b, t), bounds=(-1.2, 1.2), options={"xatol": 1e-9}
+    )
     return found.fun * a.manifold.period**2
 
 
@@ -106,7 +108,9 @@ def test_cells_refined_to_atoms_converge_with_order_two():
         offsets = ((np.arange(r) + 0.5) / r - 0.5) * CIRCLE.period / 6
         worst = 0.0
         for rho, atoms in pairs:
-            fine = mf.Measure((rho.points + offsets).reshape(-1, 1), np.repeat(rho.masses, r) / r, CIRCLE)
+            fine = mf.Measure(
+                (rho.points + offsets).reshape(-1, 1), np.repeat(rho.masses, r) / r, CIRCLE
+            )
             worst = max(worst, abs(w2_squared(atoms, fine) - w2_squared(atoms, rho)))
         errors.append(worst)
     assert fitted_order(sizes, errors) == pytest.approx(-2, abs=0.15)
@@ -185,11 +189,15 @@ def test_the_two_kernels_compute_one_function():
     rng = np.random.default_rng(10)
     for _ in range(300):
         a = prepare(random_atoms(rng, UNIT, 60))
-        b = prepare(random_atoms(rng, UNIT) if rng.random() < 0.3 else density(rng, 7, UNIT, holes=0.4))
+        b = prepare(
+            random_atoms(rng, UNIT) if rng.random() < 0.3 else density(rng, 7, UNIT, holes=0.4)
+        )
         theta = float(rng.choice([0.0, 0.5, 1.0, rng.uniform(-2, 2)]))
         other = (b.cumulative, b.starts, b.lengths, b.slopes)
         walk = cost_at(theta, a.cumulative, a.starts, a.lengths, a.slopes, *other)
-        assert cost_of_atoms(theta, a.cumulative, a.starts, *other) == pytest.approx(walk, rel=1e-12, abs=1e-14)
+        assert cost_of_atoms(theta, a.cumulative, a.starts, *other) == pytest.approx(
+            walk, rel=1e-12, abs=1e-14
+        )
 
 
 def test_many_atoms_against_few_cells():
@@ -238,7 +246,10 @@ def test_equal_atoms_take_the_best_of_all_cyclic_shifts(spread: str) -> None:
         return mf.Measure(circle.period * x[:, None], None, circle)
 
     for n in [*range(1, 40), 1000]:
-        a, b = prepare(draw(n)), prepare(draw(n) if n % 2 else mf.Measure(circle.sample(n, rng), None, circle))
+        a, b = (
+            prepare(draw(n)),
+            prepare(draw(n) if n % 2 else mf.Measure(circle.sample(n, rng), None, circle)),
+        )
         assert a.equal and b.equal
         found = w2_squared(a, b) / circle.period**2
         turns = np.concatenate([b.starts - 1, b.starts, b.starts + 1, b.starts + 2])

@@ -15,17 +15,35 @@ from validation.verdicts import HOLDS
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every claim holds (and every broken input is caught), 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m validation", description="Check the claims, draw them, report.")
-    parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"which (default all): {', '.join(suite.CLAIMS)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m validation", description="Check the claims, draw them, report."
+    )
+    parser.add_argument(
+        "claims", nargs="*", metavar="CLAIM", help=f"which (default all): {', '.join(suite.CLAIMS)}"
+    )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="small sizes, wide error bars (the default)")
-    size.add_argument("--full", action="store_true", help="full sizes; a stopped run goes on where it was")
-    parser.add_argument("--sabotage", action="store_true", help="also check that deliberately broken inputs fail")
+    size.add_argument(
+        "--quick", action="store_true", help="small sizes, wide error bars (the default)"
+    )
+    size.add_argument(
+        "--full", action="store_true", help="full sizes; a stopped run goes on where it was"
+    )
+    parser.add_argument(
+        "--sabotage", action="store_true", help="also check that deliberately broken inputs fail"
+    )
     data = parser.add_mutually_exclusive_group()
-    data.add_argument("--stored", action="store_true", help="judge and draw what is stored, compute nothing")
-    data.add_argument("--fresh", action="store_true", help="compute everything anew, whatever is stored")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("--out", type=Path, default=Path("results/validation"), help="folder to write to")
+    data.add_argument(
+        "--stored", action="store_true", help="judge and draw what is stored, compute nothing"
+    )
+    data.add_argument(
+        "--fresh", action="store_true", help="compute everything anew, whatever is stored"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/validation"), help="folder to write to"
+    )
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.claims) - set(suite.CLAIMS)):
         parser.error(f"no claim {', '.join(unknown)}; known are {', '.join(suite.CLAIMS)}")

@@ -23,7 +23,9 @@ MODES, NODES, CELLS = 72, 192, 4096  # of laws on S^1, and of their cells for W2
 
 def slope(p: int, x: Array, other: float) -> Array:
     """dU_p/dx of the oscillator, `other` = E sin of the opponent."""
-    return (2 / 3) * np.sin(x) - (5 / 6) * np.sin(2 * x) + (1 - 2 * p) * COUPLING * np.cos(x) * other
+    return (
+        (2 / 3) * np.sin(x) - (5 / 6) * np.sin(2 * x) + (1 - 2 * p) * COUPLING * np.cos(x) * other
+    )
 
 
 def law(scheme: str, step: float, times: tuple[float, ...], noise: float) -> dict[str, Any]:
@@ -85,10 +87,14 @@ class Swarm:
 
     def __init__(self, space: str) -> None:
         self.space, rng = space, np.random.default_rng(5)
-        self.game = mf.games.oscillator(COUPLING) if space == "S^1" else mf.games.benchmark("sphere")
+        self.game = (
+            mf.games.oscillator(COUPLING) if space == "S^1" else mf.games.benchmark("sphere")
+        )
         self.manifold = self.game.X
         self.points = [self.manifold.sample(n, rng) for n in SIZES]
-        self.start = np.concatenate([*(z.ravel() for z in self.points), *(np.full(n, -np.log(n)) for n in SIZES)])
+        self.start = np.concatenate(
+            [*(z.ravel() for z in self.points), *(np.full(n, -np.log(n)) for n in SIZES)]
+        )
         # Where player y's entries are, and the opponent's number of particles at each entry.
         lengths = [*(z.size for z in self.points), *SIZES]
         self.of_y = np.repeat([False, True, False, True], lengths)
@@ -105,7 +111,9 @@ class Swarm:
         if self.space == "S^1":
             return u
         z, logs = self.split(u)
-        return np.concatenate([*((q / np.linalg.norm(q, axis=1)[:, None]).ravel() for q in z), *logs])
+        return np.concatenate(
+            [*((q / np.linalg.norm(q, axis=1)[:, None]).ravel() for q in z), *logs]
+        )
 
     def field(self, u: Array) -> Array:
         """du/dt of (5); log-weights without their norm, which nothing depends on."""
@@ -120,7 +128,9 @@ class Swarm:
         f, eps = self.field(u), 1e-5
         along = (self.field(u + eps * f) - self.field(u - eps * f)) / (2 * eps)
         (z, _), (turns, logs) = self.split(self.settled(u)), self.split(along)
-        return np.concatenate([*(self.manifold.project(q, t).ravel() for q, t in zip(z, turns, strict=True)), *logs])
+        return np.concatenate(
+            [*(self.manifold.project(q, t).ravel() for q, t in zip(z, turns, strict=True)), *logs]
+        )
 
     def flow(self, time: float, bend: float = 0.0) -> Array:
         """u(time) of du/dt = f + bend f'f, by DOP853 to 1e-12."""
@@ -152,7 +162,9 @@ class Swarm:
             self.game, mf.WassersteinFisherRao(1.0, 1.0), start, time, step=step, particles=SIZES, scheme=scheme,
             placement="atoms", save_every=time, progress=False,
         )  # fmt: skip
-        return np.concatenate([*(m.points.ravel() for m in run[-1]), *(np.log(m.masses) for m in run[-1])])
+        return np.concatenate(
+            [*(m.points.ravel() for m in run[-1]), *(np.log(m.masses) for m in run[-1])]
+        )
 
     def gap(self, u: Array, v: Array) -> float:
         """The largest difference of a position or of a weight."""

@@ -24,7 +24,10 @@ GAMES = {
     "l_a, S^2": (STRICT, 2, 0, np.inf),
 }
 FIRST = "trigonometric, S^1"
-SPAN = {1: 2.0, 2: 4.0}  # longest interval of the averages' quadrature in units of 1/alpha, by dimension
+SPAN = {
+    1: 2.0,
+    2: 4.0,
+}  # longest interval of the averages' quadrature in units of 1/alpha, by dimension
 
 
 @cache
@@ -34,7 +37,9 @@ def problem(name: str) -> tuple[Any, Any]:
         # Example 4.1 on the circle of length 2 pi, from a start that is not symmetric.
         terms = [((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)]
         return mf.games.trigonometric(terms), lambda z: 1 + 0.5 * np.cos(z[:, 0])
-    kind, dim, seed = {"l_a, S^1": ("a", 2, 5), "l_b, S^2": ("b", 3, 5), "l_a, S^2": ("a", 3, 1)}[name]
+    kind, dim, seed = {"l_a, S^1": ("a", 2, 5), "l_b, S^2": ("b", 3, 5), "l_a, S^2": ("a", 3, 1)}[
+        name
+    ]
     return mf.games.polynomial(kind, dim=dim, seed=seed), None
 
 
@@ -61,7 +66,9 @@ def means(game: Any, pair: Any) -> list[Array]:
     return [game.moments(p, mu.points, mu.masses) for p, mu in enumerate(pair)]
 
 
-def averaged(game: Any, flow: mf.Flow, pair: Any, marks: Any, span: float, tol: float = 1e-4) -> Iterator[Any]:
+def averaged(
+    game: Any, flow: mf.Flow, pair: Any, marks: Any, span: float, tol: float = 1e-4
+) -> Iterator[Any]:
     """At each of the times `marks`: the feature means averaged from 0 on, and those of the moment."""
     moving = build(game, flow, mf.Start(x=pair[0], y=pair[1]), engine="characteristics", tol=tol)
     at, weight = np.polynomial.legendre.leggauss(4)
@@ -71,7 +78,10 @@ def averaged(game: Any, flow: mf.Flow, pair: Any, marks: Any, span: float, tol: 
         for a, b in pairwise(edges):
             for u, w in zip((at + 1) / 2, weight / 2, strict=True):
                 moving.advance(a + u * (b - a))
-                total = [s + w * (b - a) * m for s, m in zip(total, means(game, moving.measures()), strict=True)]
+                total = [
+                    s + w * (b - a) * m
+                    for s, m in zip(total, means(game, moving.measures()), strict=True)
+                ]
         moving.advance(mark)
         yield [s / mark for s in total], means(game, moving.measures())
         begin = mark
@@ -82,15 +92,24 @@ def entropies(game: Any, start: Any, moments: Any, best: Any, s: float) -> float
     found = 0.0
     for p, (mu, response) in enumerate(zip(start, best, strict=True)):
         c = game.coefficients(p, moments[1 - p])
-        U, least = game.bases[p].values(mu.points) @ c, float(game.bases[p].values(response[None])[0] @ c)
+        U, least = (
+            game.bases[p].values(mu.points) @ c,
+            float(game.bases[p].values(response[None])[0] @ c),
+        )
         found -= np.log(mu.masses @ np.exp(-s * (U - least)))
     return float(found)
 
 
-def rows(name: str, flow: mf.Flow, marks: Any, covered: float = 1.0, alpha: float = 1.0) -> dict[str, Any]:
+def rows(
+    name: str, flow: mf.Flow, marks: Any, covered: float = 1.0, alpha: float = 1.0
+) -> dict[str, Any]:
     """At `marks` alpha t: NI of the averages, its upper bound, (F_x + F_y)/(alpha t), NI of the last iterate."""
     game, start = problem(name)[0], nodes(name, max(marks), covered)
-    error, times, span = NikaidoIsoda(game, tight=True), np.array(marks) / alpha, SPAN[GAMES[name][1]] / alpha
+    error, times, span = (
+        NikaidoIsoda(game, tight=True),
+        np.array(marks) / alpha,
+        SPAN[GAMES[name][1]] / alpha,
+    )
     found = []
     for mark, (mean, now) in zip(marks, averaged(game, flow, start, times, span), strict=True):
         ni = error(*mean)
@@ -99,11 +118,19 @@ def rows(name: str, flow: mf.Flow, marks: Any, covered: float = 1.0, alpha: floa
     return dict(zip(("ni", "upper", "entropic", "last"), np.array(found).T, strict=True))
 
 
-def at_t0(name: str, ratio: float, clock: float, swapped: bool, covered: float, alpha: float = 1.0) -> dict[str, Any]:
+def at_t0(
+    name: str, ratio: float, clock: float, swapped: bool, covered: float, alpha: float = 1.0
+) -> dict[str, Any]:
     """`rows` at t0 alone."""
     gamma = ratio * alpha
     rates = (alpha, gamma) if swapped else (gamma, alpha)
-    return rows(name, mf.WassersteinFisherRao(*rates), [clock or alpha * (alpha * gamma) ** -0.5], covered, alpha)
+    return rows(
+        name,
+        mf.WassersteinFisherRao(*rates),
+        [clock or alpha * (alpha * gamma) ** -0.5],
+        covered,
+        alpha,
+    )
 
 
 def in_time(name: str, ratio: float, marks: tuple[float, ...]) -> dict[str, Any]:

@@ -41,7 +41,9 @@ def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
         laws = list(field)
         if which != "circle":
             cells = {"torus": 128, "sphere": 10_242}[which]
-            laws = list(mf.solve(game, field.flow, start, T, cells=cells, engine="muscl", save_every=step))
+            laws = list(
+                mf.solve(game, field.flow, start, T, cells=cells, engine="muscl", save_every=step)
+            )
     at = np.linspace(0, len(field) - 1, saves + 1).astype(int)
     ready = prepare if which == "circle" else (lambda mu: mu)
     flow = mf.Langevin(BETA) if kind == "langevin" else field.flow
@@ -51,7 +53,9 @@ def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
 def thinned(run: mf.Trajectory, count: int) -> mf.Trajectory:
     """A run at its start and `count` times more, evenly."""
     at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)
-    return mf.Trajectory(run.times[at], [run.x[k] for k in at], [run.y[k] for k in at], run.game, run.flow)
+    return mf.Trajectory(
+        run.times[at], [run.x[k] for k in at], [run.y[k] for k in at], run.game, run.flow
+    )
 
 
 def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
@@ -61,7 +65,10 @@ def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
     """
     if not run.flow.reacts:
         return [ni(*pair).value for pair in list(thinned(run, count))[1:]]
-    means = [[run.game.moments(p, mu.points, mu.masses) for mu in side] for p, side in enumerate((run.x, run.y))]
+    means = [
+        [run.game.moments(p, mu.points, mu.masses) for mu in side]
+        for p, side in enumerate((run.x, run.y))
+    ]
     t = run.times
     x, y = (cumulative_trapezoid(m, t, axis=0) / (t[1:] - t[0])[:, None] for m in means)
     at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)[1:] - 1
@@ -69,7 +76,15 @@ def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
 
 
 def replicas(
-    name: str, n: int, first: int, count: int, distances: int, scheme: str, coarser: float, beta: float, seed: int
+    name: str,
+    n: int,
+    first: int,
+    count: int,
+    distances: int,
+    scheme: str,
+    coarser: float,
+    beta: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the players), mean
     |x - copy|^2 and NI (after the start); W2^2 of those numbered below `distances`, and on the circle that of their
@@ -85,25 +100,45 @@ def replicas(
         how = {"step": h, "scheme": scheme, "particles": n, "replica": r}
         # Time averages are over all steps; only the rest makes do with the comparisons.
         every = mf.simulate(
-            game, flow, start, T, seed=0, progress=False, save_every=h if flow.reacts else T / saves, **how
+            game,
+            flow,
+            start,
+            T,
+            seed=0,
+            progress=False,
+            save_every=h if flow.reacts else T / saves,
+            **how,
         )
         rows["ni"].append(errors(every, ni, saves))
         run = thinned(every, saves)
         copies = mf.copies(game, flow, start, drive, T, seed=seed, save_every=T / saves, **how)
         mass = copies.diagnostics.get("mass", np.ones((len(at), 2)))
         rows["chaos"].append(
-            [sum(gap(a, b) for a, b in zip(*pair, strict=True)) for pair in zip(run, copies, strict=True)]
+            [
+                sum(gap(a, b) for a, b in zip(*pair, strict=True))
+                for pair in zip(run, copies, strict=True)
+            ]
         )
         rows["energy"].append(
-            [sum(E(mu, m) for E, mu, m in zip(*row, strict=True)) for row in zip(gauges, copies, mass, strict=True)]
+            [
+                sum(E(mu, m) for E, mu, m in zip(*row, strict=True))
+                for row in zip(gauges, copies, mass, strict=True)
+            ]
         )
         if r < distances:
             rows["squared"].append(far(run, laws))
             if name == "S^1, Langevin":
-                rows["copies"].append(sum(w2_squared(a, b) for a, b in zip(copies[-1], laws[-1], strict=True)))
+                rows["copies"].append(
+                    sum(w2_squared(a, b) for a, b in zip(copies[-1], laws[-1], strict=True))
+                )
     exact = [sum(E.mean for E in pair) / n for pair in gauges]
     stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
-    return {**rows, "exact": exact, "field_ni": errors(stepped, ni, saves), "times": field.times[at]}
+    return {
+        **rows,
+        "exact": exact,
+        "field_ni": errors(stepped, ni, saves),
+        "times": field.times[at],
+    }
 
 
 def gap(a: mf.Measure, b: mf.Measure) -> float:
@@ -113,16 +148,27 @@ def gap(a: mf.Measure, b: mf.Measure) -> float:
 
 def far(run: mf.Trajectory, laws: list[Any]) -> list[float]:
     """W2^2_x + W2^2_y at every comparison."""
-    return [sum(w2_squared(a, b) for a, b in zip(*pair, strict=True)) for pair in zip(run, laws, strict=True)]
+    return [
+        sum(w2_squared(a, b) for a, b in zip(*pair, strict=True))
+        for pair in zip(run, laws, strict=True)
+    ]
 
 
-def halved(name: str, n: int, count: int, scheme: str, coarser: float, beta: float) -> dict[str, Any]:
+def halved(
+    name: str, n: int, count: int, scheme: str, coarser: float, beta: float
+) -> dict[str, Any]:
     """W2^2 with the step and with half of it, on the same Brownian paths."""
     h, T = PROBLEMS[name][3] * coarser, PROBLEMS[name][2]
     game, flow, start, _, at, laws = mean_field(name, beta, h / 2, n)
     found: dict[str, list[Any]] = {"full": [], "half": []}
     for r in range(count):
-        how = {"scheme": scheme, "particles": n, "replica": r, "save_every": T / (len(at) - 1), "progress": False}
+        how = {
+            "scheme": scheme,
+            "particles": n,
+            "replica": r,
+            "save_every": T / (len(at) - 1),
+            "progress": False,
+        }
         found["full"].append(far(mf.simulate(game, flow, start, T, step=h, refine=2, **how), laws))
         found["half"].append(far(mf.simulate(game, flow, start, T, step=h / 2, **how), laws))
     return {key: np.array(rows) for key, rows in found.items()}

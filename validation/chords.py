@@ -11,7 +11,12 @@ from meanfield.checks import Array
 from meanfield.metrics import w2_squared
 
 METRICS = ("geodesic", "extrinsic")
-SPACES = {"T^2": mf.Torus(2, 1.0), "T^3": mf.Torus(3, 1.0), "S^2": mf.Sphere(2), "S^3": mf.Sphere(3)}
+SPACES = {
+    "T^2": mf.Torus(2, 1.0),
+    "T^3": mf.Torus(3, 1.0),
+    "S^2": mf.Sphere(2),
+    "S^3": mf.Sphere(3),
+}
 GAMES = {"S^1": "circle", "S^2": "sphere"}  # benchmark problems
 TIME = 2.0
 
@@ -38,7 +43,11 @@ def curve(space: str, atoms: int, n: int, replicas: tuple[int, ...]) -> dict[str
 
 def resampled(mu: mf.Density, mesh: Any) -> mf.Measure:
     """A density as atoms on another mesh."""
-    values = np.interp(mesh.nodes[:, 0], mu.points[:, 0], mu.values, period=2 * np.pi) if mu.manifold.d == 1 else None
+    values = (
+        np.interp(mesh.nodes[:, 0], mu.points[:, 0], mu.values, period=2 * np.pi)
+        if mu.manifold.d == 1
+        else None
+    )
     masses = mesh.volumes * (mu(mesh.nodes) if values is None else values)
     return mf.Measure(mesh.nodes, masses / masses.sum(), mu.manifold)
 

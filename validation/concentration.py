@@ -49,7 +49,11 @@ class Settings:
 
 QUICK = Settings((24, 36, 54, 80), (642, 1442, 2562, 5762), (1e-3, 1e-4), 1e-7)
 FULL = Settings(
-    (24, 36, 54, 80, 120, 180), (642, 1442, 2562, 5762, 10_242, 23_042), (1e-3, 1e-4, 1e-5, 1e-6), 1e-9, True
+    (24, 36, 54, 80, 120, 180),
+    (642, 1442, 2562, 5762, 10_242, 23_042),
+    (1e-3, 1e-4, 1e-5, 1e-6),
+    1e-9,
+    True,
 )
 SABOTAGES = {"cells under a reaction one percent faster": replace(QUICK, reaction=1.01)}
 
@@ -71,7 +75,9 @@ def follow(game: Any, error: NikaidoIsoda, alpha: float = 1.0, **how: Any) -> Ru
     for t in TIMES:
         moving.advance(t)
         run.pairs.append(moving.measures())
-        run.log_p.append(moving.log_densities() if how["engine"] == "characteristics" else (None, None))
+        run.log_p.append(
+            moving.log_densities() if how["engine"] == "characteristics" else (None, None)
+        )
     run.moments = np.array([
         np.concatenate([game.moments(p, m.points, m.masses) for p, m in enumerate(pair)]) for pair in run.pairs
     ])  # fmt: skip
@@ -122,7 +128,12 @@ def order(widths: Array, errors: Array) -> float:
 
 
 def study(
-    which: str, sizes: tuple[int, ...], limits: tuple[float, ...], tol: float, everywhere: bool, reaction: float
+    which: str,
+    sizes: tuple[int, ...],
+    limits: tuple[float, ...],
+    tol: float,
+    everywhere: bool,
+    reaction: float,
 ) -> Data:
     """Both engines on one problem: cells off the finest labels in moments, L1, NI, W2 (sizes, times), and one state."""
     game = mf.games.benchmark(which)
@@ -164,18 +175,40 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         d = data[which]
         widths, moments = d["widths"], d["moments"]
         verdicts += [
-            Verdict(f"order of MUSCL in moments at t = 0.4, {name}", order(widths, moments[:, 0]), 2, 0.3),
-            Verdict(f"order of MUSCL in L1 at t = 0.4, {name}", order(widths, d["l1"][:, 0]), 2, 0.4),
-            below(f"moments of labels to 1e-3 up to t = 4, {name}", float(d["labels"][0].max()), 5e-3),
+            Verdict(
+                f"order of MUSCL in moments at t = 0.4, {name}",
+                order(widths, moments[:, 0]),
+                2,
+                0.3,
+            ),
+            Verdict(
+                f"order of MUSCL in L1 at t = 0.4, {name}", order(widths, d["l1"][:, 0]), 2, 0.4
+            ),
+            below(
+                f"moments of labels to 1e-3 up to t = 4, {name}", float(d["labels"][0].max()), 5e-3
+            ),
             below(f"moments of the finest cells at t = 4, {name}", float(moments[-1, -1]), 2e-2),
-            Verdict(f"order of MUSCL in moments at t = 4, {name}", order(widths, moments[:, -1]), 1, 0.5),
+            Verdict(
+                f"order of MUSCL in moments at t = 4, {name}", order(widths, moments[:, -1]), 1, 0.5
+            ),
             below(f"NI of the finest cells at t = 4, {name}", float(d["ni"][-1, -1]), 5e-3),
             below(f"W2 of the finest cells at t = 4, {name}", float(d["w2"][-1, -1]), 0.15),
-            below(f"W2 at t = 4, finest cells over coarsest, {name}", float(d["w2"][-1, -1] / d["w2"][0, -1]), 0.8),
+            below(
+                f"W2 at t = 4, finest cells over coarsest, {name}",
+                float(d["w2"][-1, -1] / d["w2"][0, -1]),
+                0.8,
+            ),
             above(f"L1 of the finest cells at t = 4, {name}", float(d["l1"][-1, -1]), 1.0),
         ]
     sphere = data["sphere"]
-    verdicts.append(Verdict("order of MUSCL in W2 at t = 4, S^2", order(sphere["widths"], sphere["w2"][:, -1]), 1, 0.2))
+    verdicts.append(
+        Verdict(
+            "order of MUSCL in W2 at t = 4, S^2",
+            order(sphere["widths"], sphere["w2"][:, -1]),
+            1,
+            0.2,
+        )
+    )
     return verdicts
 
 
@@ -206,12 +239,20 @@ def _by_width(ax: Any, d: Data) -> None:
     from meanfield.plotting.style import GREY, shades
 
     for k, color in enumerate(shades(len(TIMES))):
-        ax.loglog(d["widths"], d["moments"][:, k], "o-", ms=3, color=color, label=f"$t = {TIMES[k]:g}$")
+        ax.loglog(
+            d["widths"], d["moments"][:, k], "o-", ms=3, color=color, label=f"$t = {TIMES[k]:g}$"
+        )
     for power, at in ((2, 0.7 * d["moments"][0, 0]), (1, 1.6 * d["moments"][0, -1])):
-        ax.loglog(d["widths"], at * (d["widths"] / d["widths"][0]) ** power, color=GREY, ls=":", lw=1)
+        ax.loglog(
+            d["widths"], at * (d["widths"] / d["widths"][0]) ** power, color=GREY, ls=":", lw=1
+        )
         ax.annotate(f"order {power}", (d["widths"][0], at), (-3, 6 if power == 1 else -12), textcoords="offset points",
                     color=GREY, ha="right", fontsize=7)  # fmt: skip
-    ax.set(xlabel="width of a cell", xticks=d["widths"][::2], xticklabels=[f"{w:.2g}" for w in d["widths"][::2]])
+    ax.set(
+        xlabel="width of a cell",
+        xticks=d["widths"][::2],
+        xticklabels=[f"{w:.2g}" for w in d["widths"][::2]],
+    )
     ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     ax.legend(fontsize=7, loc="lower right")
 
@@ -232,7 +273,14 @@ def _over_time(ax: Any, d: Data, limit: float) -> None:
     ax.loglog(TIMES, d["moments"][-1], "o-", ms=3, color=BLUE, label="moments")
     ax.loglog(TIMES, d["ni"][-1], "^-", ms=3, color=ORANGE, label="NI")
     own = d["labels"][0]
-    ax.loglog(TIMES, np.where(own > 0, own, np.nan), "--", color=GREY, lw=1, label=f"labels to limit {limit:g}")
+    ax.loglog(
+        TIMES,
+        np.where(own > 0, own, np.nan),
+        "--",
+        color=GREY,
+        lw=1,
+        label=f"labels to limit {limit:g}",
+    )
     ax.set(xlabel="time $t$", xticks=TIMES, xticklabels=[f"{t:g}" for t in TIMES])
     ax.set_ylim(top=300)
     ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)

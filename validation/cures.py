@@ -57,13 +57,23 @@ FLOWS: dict[str, tuple[mf.Flow, dict[str, Any]]] = {
 }
 REFINED = ("discount 0.1", "weights t^0")
 # What they leave of x and y at t = 200, by an independent solver, and how well that was told.
-LEFT = {"y 10 times faster": ((8.5e-4, 2.5e-5), (2.5e-4, 1e-5)), "y 10 times slower": ((0.05, 2.5e-3), (0.035, 2.5e-3))}
+LEFT = {
+    "y 10 times faster": ((8.5e-4, 2.5e-5), (2.5e-4, 1e-5)),
+    "y 10 times slower": ((0.05, 2.5e-3), (0.035, 2.5e-3)),
+}
 # Settled for good before that time.
 CURED = {
     "y 10 times faster": 100.0, "entropic best response": 10.0, "WFR of L_beta, alpha = 1.3": 250.0,
     "WFR of L_beta, alpha = 3": 50.0,
 }  # fmt: skip
-ILL = ("(7)", "WFR of L_beta, alpha = 1", "WFR of L_beta, alpha = 1.2", "discount 0.1", "weights t^0", "weights t^2")
+ILL = (
+    "(7)",
+    "WFR of L_beta, alpha = 1",
+    "WFR of L_beta, alpha = 1.2",
+    "discount 0.1",
+    "weights t^0",
+    "weights t^2",
+)
 SWARMS: dict[str, tuple[float, dict[str, Any]]] = {
     "(7)": (40.0, {"step": 0.02, "scheme": "strang"}),
     "y 10 times faster": (60.0, {"step": 0.005, "scheme": "strang"}),
@@ -105,7 +115,10 @@ SABOTAGES = {
 
 def away(pair: Any, fixed: mf.GibbsPoint) -> list[float]:
     """Total variations of x and y from the Gibbs point of the same mesh."""
-    return [float(np.abs(m.masses - f.masses).sum() / 2) for m, f in zip(pair, (fixed.x, fixed.y), strict=True)]
+    return [
+        float(np.abs(m.masses - f.masses).sum() / 2)
+        for m, f in zip(pair, (fixed.x, fixed.y), strict=True)
+    ]
 
 
 def followed(name: str, end: float, reference: float) -> dict[str, Any]:
@@ -114,8 +127,12 @@ def followed(name: str, end: float, reference: float) -> dict[str, Any]:
     cells = 192 if flow.composite else 256
     fixed = mf.gibbs(game, reference, cells=cells)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mf.UnderResolved)  # of the first moments of the narrow bumps
-        run = mf.solve(game, flow, game.answers["start"], end, cells=cells, save_every=end / 400, **how)
+        warnings.simplefilter(
+            "ignore", mf.UnderResolved
+        )  # of the first moments of the narrow bumps
+        run = mf.solve(
+            game, flow, game.answers["start"], end, cells=cells, save_every=end / 400, **how
+        )
     return {"times": run.times, "away": [away(pair, fixed) for pair in run]}
 
 
@@ -123,7 +140,9 @@ def swarm(name: str, n: int) -> dict[str, Any]:
     """Distances of (E sin x, E sin y) from the Gibbs point's, times from 0 to 1."""
     game, (end, how) = mf.games.oscillator(), SWARMS[name]
     fixed = mf.gibbs(game, BETA, cells=256)
-    run = mf.simulate(game, FLOWS[name][0], game.answers["start"], end, particles=n, save_every=end / 100, **how)
+    run = mf.simulate(
+        game, FLOWS[name][0], game.answers["start"], end, particles=n, save_every=end / 100, **how
+    )
     path, (centre,) = (
         np.array([[m.integrate(np.sin(m.points[:, 0])) for m in pair] for pair in pairs])
         for pairs in (run, [(fixed.x, fixed.y)])
@@ -155,12 +174,16 @@ def averaged(power: float, cells: int, fraction: float) -> dict[str, Any]:
 
 
 def parts(s: Settings) -> dict[str, Part]:
-    found: dict[str, Part] = {label(name): partial(followed, name, end, s.reference) for name, end in s.runs}
+    found: dict[str, Part] = {
+        label(name): partial(followed, name, end, s.reference) for name, end in s.runs
+    }
     if s.particles:
         found |= {label("particles", name): partial(swarm, name, s.particles) for name in SWARMS}
     if s.powers:
         found["alpha_3"] = partial(linear, BETA, 192, 3.0)
-        found |= {f"beta_{b:g}": partial(linear, b, N) for b, N in zip((HOT, BETA), s.cells, strict=True)}
+        found |= {
+            f"beta_{b:g}": partial(linear, b, N) for b, N in zip((HOT, BETA), s.cells, strict=True)
+        }
     return found | {f"weights_{r:g}": partial(averaged, r, 48, s.fraction) for r in s.powers}
 
 
@@ -189,15 +212,25 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for name, _ in s.runs:
         held = data[label(name)]
         for k, (left, within) in enumerate(LEFT.get(name, ())):
-            verdicts.append(Verdict(f"{name}: TV of {'xy'[k]} at t = 200", held["away"][-1, k], left, within))
+            verdicts.append(
+                Verdict(f"{name}: TV of {'xy'[k]} at t = 200", held["away"][-1, k], left, within)
+            )
         if name in CURED:
-            verdicts.append(below(f"{name}: settled (TV below {SETTLED}) from t =", settled(held), CURED[name]))
+            verdicts.append(
+                below(f"{name}: settled (TV below {SETTLED}) from t =", settled(held), CURED[name])
+            )
         if name in ILL:
-            verdicts.append(above(f"{name}: not cured, least TV of x and y in the second half", _least(held), 0.4))
+            verdicts.append(
+                above(
+                    f"{name}: not cured, least TV of x and y in the second half", _least(held), 0.4
+                )
+            )
     for name in REFINED:
         if label(name, "refined") in data:
             rough, fine = (_least(data[label(name, *more)]) for more in ((), ("refined",)))
-            verdicts.append(Verdict(f"{name}: that least TV, tol 1e-3 instead of 1e-2", fine, rough, 0.02))
+            verdicts.append(
+                Verdict(f"{name}: that least TV, tol 1e-3 instead of 1e-2", fine, rough, 0.02)
+            )
     if "entropic_best_response" in data:
         rate = decay(data["entropic_best_response"], 6.0, 12.0)
         verdicts.append(Verdict("entropic best response: rate", rate, 1.0, 0.05))
@@ -205,15 +238,27 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         rate = decay(data[label("WFR of L_beta, alpha = 3")], 50.0, 100.0)
         leading = -float(data["alpha_3"]["leading"].real)
         verdicts.append(
-            Verdict("WFR of L_beta, alpha = 3: rate over the leading eigenvalue's", rate / leading, 1, 0.03)
+            Verdict(
+                "WFR of L_beta, alpha = 3: rate over the leading eigenvalue's",
+                rate / leading,
+                1,
+                0.03,
+            )
         )
         verdicts += thresholds(data)
     if s.particles:
         for name in SWARMS:
             late = data[label("particles", name)]["away"][66:]
-            claim, what = f"{s.particles} particles, {name}: ", "distance of means from the fixed point's, last third"
+            claim, what = (
+                f"{s.particles} particles, {name}: ",
+                "distance of means from the fixed point's, last third",
+            )
             cured = name in CURED
-            verdicts.append(below(claim + what, late.max(), 0.15) if cured else above(claim + what, late.min(), 0.8))
+            verdicts.append(
+                below(claim + what, late.max(), 0.15)
+                if cured
+                else above(claim + what, late.min(), 0.8)
+            )
     return verdicts + [v for r in s.powers for v in powers(r, data)]
 
 
@@ -223,7 +268,12 @@ def thresholds(data: dict[str, Data]) -> list[Verdict]:
     ratio = float(cold["threshold"] * cold["kappa"] ** 2 / cold["gap"])
     # Two percent: cells of second order.
     return [
-        Verdict("leading eigenvalue of (7) at beta = 25, real part", cold["leading"].real, -0.00489, 1e-4),
+        Verdict(
+            "leading eigenvalue of (7) at beta = 25, real part",
+            cold["leading"].real,
+            -0.00489,
+            1e-4,
+        ),
         Verdict("and imaginary part", abs(cold["leading"].imag), 0.00941, 1e-4),
         Verdict(f"beta = 25: a* = {cold['threshold']:.3g} over gap/kappa^2", ratio, 1.0, 0.1),
     ]
@@ -235,7 +285,11 @@ def powers(r: float, data: dict[str, Data]) -> list[Verdict]:
     t, both = held["times"], held["away"].sum(axis=1)
     slope = np.polyfit(np.log(t[t > 25]), np.log(both[t > 25]), 1)[0]
     return [
-        above(f"beta = 2, t^{r:g}: least TV of x and y over [t*/10, t*]", both[(t > 0.1) & (t < 1)].min(), 0.1),
+        above(
+            f"beta = 2, t^{r:g}: least TV of x and y over [t*/10, t*]",
+            both[(t > 0.1) & (t < 1)].min(),
+            0.1,
+        ),
         Verdict(f"beta = 2, t^{r:g}: exponent of TV beyond 25 t*", slope, -(r + 1), 0.1 * (r + 1)),
     ]
 
@@ -258,13 +312,27 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         ill = both[-1] > 0.4
         color = "0.7" if ill else f"C{cured}"
         cured += not ill
-        axes["cold"].loglog(times, np.maximum(both, 1e-15), lw=0.7 if ill else 1.4, color=color, zorder=2 - ill)
+        axes["cold"].loglog(
+            times, np.maximum(both, 1e-15), lw=0.7 if ill else 1.4, color=color, zorder=2 - ill
+        )
         start = settled(held)
-        rows.append([name, f"{held['times'][-1]:g}", *(f"{v:.1e}" for v in held["away"][-1]), f"{start:.3g}"])
+        rows.append(
+            [
+                name,
+                f"{held['times'][-1]:g}",
+                *(f"{v:.1e}" for v in held["away"][-1]),
+                f"{start:.3g}",
+            ]
+        )
         colors.append([color, *["w"] * 4])
     axes["table"].axis("off")
     table = axes["table"].table(
-        rows, colLabels=columns, cellColours=colors, cellLoc="left", colWidths=(0.36, *[0.16] * 4), bbox=(0, 0, 1, 1)
+        rows,
+        colLabels=columns,
+        cellColours=colors,
+        cellLoc="left",
+        colWidths=(0.36, *[0.16] * 4),
+        bbox=(0, 0, 1, 1),
     )
     table.auto_set_font_size(False)
     table.set_fontsize(8)
@@ -272,7 +340,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         held = data[f"weights_{r:g}"]
         axes["hot"].loglog(held["times"], held["away"].sum(axis=1), lw=1, label=f"weights t^{r:g}")
     axes["cold"].set(
-        title="in the table's colours; grey: not cured", xlabel="t", ylabel="TV to the Gibbs point, x and y"
+        title="in the table's colours; grey: not cured",
+        xlabel="t",
+        ylabel="TV to the Gibbs point, x and y",
     )
     axes["hot"].set(title="beta = 2: averages settle late", xlabel="t / t*", ylabel="TV, x and y")
     axes["hot"].legend(fontsize=7, loc="lower left")

@@ -31,7 +31,10 @@ from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, below
 
-SPIRALS, TURNED = {"euler": 1.0, "mirror-prox": -1.0}, (0.01, 0.02, 0.05)  # signs of 2 eta^2 a step; eta
+SPIRALS, TURNED = (
+    {"euler": 1.0, "mirror-prox": -1.0},
+    (0.01, 0.02, 0.05),
+)  # signs of 2 eta^2 a step; eta
 SPACES = {"S^1": ("circle", 2.0), "S^2": ("sphere", 0.8)}  # names and times of common noise
 
 
@@ -67,10 +70,20 @@ SABOTAGES = {
 def mean_field(times: tuple[float, ...]) -> dict[str, Any]:
     """The same of equation (7), by the Galerkin engine."""
     game = mf.games.oscillator(COUPLING)
-    run = mf.solve(game, mf.Langevin(BETA), game.answers["start"], times[-1], cells=256, save_every=times[0], tol=1e-11)
+    run = mf.solve(
+        game,
+        mf.Langevin(BETA),
+        game.answers["start"],
+        times[-1],
+        cells=256,
+        save_every=times[0],
+        tol=1e-11,
+    )
     modes = -1j * np.arange(MODES + 1)
     kept = [run[int(np.argmin(abs(run.times - t)))] for t in times]
-    return {"law": np.array([[m.integrate(np.exp(m.points * modes)) for m in pair] for pair in kept])}
+    return {
+        "law": np.array([[m.integrate(np.exp(m.points * modes)) for m in pair] for pair in kept])
+    }
 
 
 def features(space: str, points: tuple[Array, Array]) -> Array:
@@ -82,7 +95,9 @@ def features(space: str, points: tuple[Array, Array]) -> Array:
     return np.concatenate([np.concatenate([z.mean(0), (z.T @ z / len(z))[i, j]]) for z in points])
 
 
-def paths(space: str, scheme: str, particles: int, replicas: tuple[int, ...], noise: float) -> dict[str, Any]:
+def paths(
+    space: str, scheme: str, particles: int, replicas: tuple[int, ...], noise: float
+) -> dict[str, Any]:
     """Runs of LEVELS steps, each half the one before, on the same Brownian paths: moments and pathwise gaps."""
     which, time = SPACES[space]
     game = mf.games.oscillator(COUPLING) if space == "S^1" else mf.games.benchmark(which)
@@ -114,9 +129,19 @@ def limit() -> dict[str, Any]:
     """Moments of equation (7) on S^2, by harmonics."""
     game = mf.games.benchmark("sphere")
     time = SPACES["S^2"][1]
-    run = mf.solve(game, mf.Langevin(game.answers["beta"]), game.answers["start"], time, save_every=time, tol=1e-10)
+    run = mf.solve(
+        game,
+        mf.Langevin(game.answers["beta"]),
+        game.answers["start"],
+        time,
+        save_every=time,
+        tol=1e-10,
+    )
     i, j = np.triu_indices(3)
-    held = [np.concatenate([m.integrate(lambda z: z), m.integrate(lambda z: z[:, i] * z[:, j])]) for m in run[-1]]
+    held = [
+        np.concatenate([m.integrate(lambda z: z), m.integrate(lambda z: z[:, i] * z[:, j])])
+        for m in run[-1]
+    ]
     return {"means": np.concatenate(held)}
 
 
@@ -154,16 +179,23 @@ def parts(s: Settings) -> dict[str, Part]:
         for step in steps:
             found[f"law_{scheme}_{step:g}"] = partial(law, scheme, step, s.times, s.noise)
         for step in levels("S^1"):
-            found[f"near_{scheme}_{step:g}"] = partial(law, scheme, step, (SPACES["S^1"][1],), s.noise)
+            found[f"near_{scheme}_{step:g}"] = partial(
+                law, scheme, step, (SPACES["S^1"][1],), s.noise
+            )
         for space in SPACES:
             n = s.particles // 2 if space == "S^1" else s.particles
             for c in range(s.chunks):
                 some = tuple(range(c * s.replicas, (c + 1) * s.replicas))
-                found[f"paths_{space}_{scheme}_{c}"] = partial(paths, space, scheme, n, some, s.noise)
+                found[f"paths_{space}_{scheme}_{c}"] = partial(
+                    paths, space, scheme, n, some, s.noise
+                )
     for space in SPACES:
         found[f"second_{space}"] = partial(second, space, s.second, s.listing)
     for scheme in SPIRALS:
-        found |= {f"spiral_{scheme}_{step:g}": partial(spiral, scheme, step, round(0.16 / step**2)) for step in TURNED}
+        found |= {
+            f"spiral_{scheme}_{step:g}": partial(spiral, scheme, step, round(0.16 / step**2))
+            for step in TURNED
+        }
     return found
 
 
@@ -200,9 +232,15 @@ def of_laws(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         found = bias(s, data, scheme)
         for t, row in zip(s.times, found.T, strict=True):
             slope = np.log(row[-2] / row[-1]) / np.log(steps[-2] / steps[-1]) / 2
-            verdicts.append(Verdict(f"S^1, t = {t:g}: order of W2({scheme}'s law, (7)) in eta", slope, order, 0.05))
+            verdicts.append(
+                Verdict(
+                    f"S^1, t = {t:g}: order of W2({scheme}'s law, (7)) in eta", slope, order, 0.05
+                )
+            )
             if scheme == "euler" and steps[-1] == 1e-3:
-                verdicts.append(Verdict(f"S^1, t = {t:g}: bias in W2^2 at eta = 1e-3", row[-1], *stated[t]))
+                verdicts.append(
+                    Verdict(f"S^1, t = {t:g}: bias in W2^2 at eta = 1e-3", row[-1], *stated[t])
+                )
     return verdicts
 
 
@@ -219,8 +257,12 @@ def of_paths(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             verdicts.append(known(what, (means[:, 0] - own[0]) @ away / (away @ away), 0.0, 0.05))
         halved = own[0] - own[1]
         what = f"S^1, {scheme}: what halving {step:g} changes on common noise over what it changes in the law"
-        verdicts.append(known(what, (means[:, 0] - means[:, 1]) @ halved / (halved @ halved), 1.0, 0.1))
-        verdicts.append(known(f"S^1, {scheme}: strong order", np.log2(gaps[:, -2] / gaps[:, -1]), 1.0, 0.1))
+        verdicts.append(
+            known(what, (means[:, 0] - means[:, 1]) @ halved / (halved @ halved), 1.0, 0.1)
+        )
+        verdicts.append(
+            known(f"S^1, {scheme}: strong order", np.log2(gaps[:, -2] / gaps[:, -1]), 1.0, 0.1)
+        )
     return verdicts
 
 
@@ -229,7 +271,9 @@ def of_sphere(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for scheme, order, tolerance in (("euler", 1.0, 0.15), ("strang", 2.0, 0.4)):
         fit = exponent(levels("S^2")[:-1], list(weak(s, data, scheme).T[..., None]))
         half = (fit.high - fit.low) / 2
-        verdicts.append(Verdict(f"S^2, {scheme}: weak order, common noise", fit.value, order, tolerance, half))
+        verdicts.append(
+            Verdict(f"S^2, {scheme}: weak order, common noise", fit.value, order, tolerance, half)
+        )
         gaps = held(s, data, "S^2", scheme, "gaps")
         what = f"S^2, {scheme}: strong order (1/2: no Levy areas)"
         verdicts.append(known(what, np.log2(gaps[:, -2] / gaps[:, -1]), 0.5, 0.15))
@@ -238,7 +282,12 @@ def of_sphere(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     off = (strang[:, -1] - data["limit"]["means"]) @ bias / (bias @ bias)
     return [
         *verdicts,
-        known(f"S^2: Strang's moments from (7)'s, in units of Euler's at {levels('S^2')[0]:g}", off, 0, 0.2),
+        known(
+            f"S^2: Strang's moments from (7)'s, in units of Euler's at {levels('S^2')[0]:g}",
+            off,
+            0,
+            0.2,
+        ),
     ]
 
 
@@ -256,11 +305,23 @@ def of_algorithm_2(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         for name, row, order in zip(names, errors, (1.0, 2.0, 1.0, 2.0, 2.0), strict=False):
             found = np.log(row[-2] / row[-1]) / np.log(s.second[-1] / s.second[-2])
             verdicts.append(Verdict(f"{space}: order of {name}", found, order, 0.05))
-        verdicts.append(below(f"{space}: the package from the listing, step by step", errors[5].max(), 1e-12))
+        verdicts.append(
+            below(f"{space}: the package from the listing, step by step", errors[5].max(), 1e-12)
+        )
     for scheme, sign in SPIRALS.items():
         for step in TURNED:
-            growth, what = float(data[f"spiral_{scheme}_{step:g}"]["growth"]), f"{scheme}, eta = {step:g}"
-            verdicts.append(Verdict(f"example 4.1: log growth of weights' orbit, {what}", growth, sign * 0.32, 0.0032))
+            growth, what = (
+                float(data[f"spiral_{scheme}_{step:g}"]["growth"]),
+                f"{scheme}, eta = {step:g}",
+            )
+            verdicts.append(
+                Verdict(
+                    f"example 4.1: log growth of weights' orbit, {what}",
+                    growth,
+                    sign * 0.32,
+                    0.0032,
+                )
+            )
     return verdicts
 
 
@@ -276,16 +337,27 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         for t, row, style in zip(s.times, np.sqrt(bias(s, data, scheme)).T, "-:", strict=False):
             laws.loglog(steps, row, look + style, label=f"{scheme}, t = {t:g}")
         mean, low, high = band(abs(weak(s, data, scheme)))
-        ball.errorbar(halved, mean, [mean - low, high - mean], fmt=look + "-", label=f"{scheme}, weak")
-        ball.loglog(halved, held(s, data, "S^2", scheme, "gaps").mean(0), look + ":", label=f"{scheme}, pathwise")
+        ball.errorbar(
+            halved, mean, [mean - low, high - mean], fmt=look + "-", label=f"{scheme}, weak"
+        )
+        ball.loglog(
+            halved,
+            held(s, data, "S^2", scheme, "gaps").mean(0),
+            look + ":",
+            label=f"{scheme}, pathwise",
+        )
     laws.set(title="$S^1$: law of the scheme against (7)", ylabel="$W_2$")
-    ball.set(title="$S^2$: change by halving, common noise", ylabel="|difference of means|, rms distance")
+    ball.set(
+        title="$S^2$: change by halving, common noise", ylabel="|difference of means|, rms distance"
+    )
     for space, style in (("S^1", "-"), ("S^2", "--")):
         names = ("Algorithm 2", "Strang", "mirror-prox", "Algorithm 2, to modified")
         for row, look, name in zip(
             data[f"second_{space}"]["errors"], ("C0o", "C1s", "C2^", "C3x"), names, strict=False
         ):
-            second.loglog(1 / np.array(s.second), row, look + style, label=name if space == "S^1" else None)
+            second.loglog(
+                1 / np.array(s.second), row, look + style, label=name if space == "S^1" else None
+            )
     second.set(title="no noise, t = 1: $S^1$, and $S^2$ (dashed)", ylabel="largest error")
     for ax in figure.axes:
         ax.set_xlabel(r"$\eta$")

@@ -76,13 +76,17 @@ def swarms(dim: int, n: int, replicas: int, twins: bool) -> dict[str, Any]:
     for r in range(replicas):
         if twins:
             half = [np.tile(m.sample(n // 2, rng), (2, 1)) for m in game.manifolds]
-            start = mf.Start(*(mf.Measure(z, None, m) for z, m in zip(half, game.manifolds, strict=True)))
+            start = mf.Start(
+                *(mf.Measure(z, None, m) for z, m in zip(half, game.manifolds, strict=True))
+            )
         run = mf.simulate(
             game, mf.Langevin(20.0), start, 0.2, step=0.005, particles=n, replica=r, save_every=0.2, progress=False,
             placement="atoms" if twins else "iid",
         )  # fmt: skip
         points = [[m.points for m in pair] for pair in (run[0], run[-1])]
-        moments.append([np.concatenate([np.append(z.mean(0), z.T @ z / n) for z in pair]) for pair in points])
+        moments.append(
+            [np.concatenate([np.append(z.mean(0), z.T @ z / n) for z in pair]) for pair in points]
+        )
         ni.append([float(error(*run[0])), float(error(*run[-1]))])
         ends.append(run.x[-1])
         if r % 2 and r < 8 and n <= 500:
@@ -91,7 +95,10 @@ def swarms(dim: int, n: int, replicas: int, twins: bool) -> dict[str, Any]:
 
 
 def parts(s: Settings) -> dict[str, Part]:
-    found: dict[str, Part] = {"programs": partial(programs, 100, 20), "circle": partial(circle, *s.circle)}
+    found: dict[str, Part] = {
+        "programs": partial(programs, 100, 20),
+        "circle": partial(circle, *s.circle),
+    }
     for c in range(s.chunks):
         for space, atoms, n, count in s.curves:
             some = tuple(range(c * count // s.chunks, (c + 1) * count // s.chunks))
@@ -148,7 +155,9 @@ def estimate(samples: Array, statistic: Callable[[Array], float]) -> tuple[float
     return float(found[0]), float(1.96 * found[1:].std())
 
 
-def fit(sizes: Sequence[int], groups: Sequence[Array], statistic: Callable[[Array], float]) -> tuple[float, float]:
+def fit(
+    sizes: Sequence[int], groups: Sequence[Array], statistic: Callable[[Array], float]
+) -> tuple[float, float]:
     """Slope of a statistic of the mean against log size, each size by its precision, with its half width."""
     rows = np.array([bootstrap(group, statistic) for group in groups])
     w = 1 / np.maximum(rows[:, 1:].std(axis=1), 1e-9) ** 2
@@ -167,16 +176,26 @@ def of_curves(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         sizes, groups = curves(s, data, space)
         every = np.concatenate([(g[..., 1] / g[..., 0]).ravel() for g in groups])
         what = f"{space}, particles to mean field: extrinsic over geodesic W2^2"
-        verdicts += [above(f"{what}, least", every.min(), 4 / np.pi**2), below(f"{what}, largest", every.max(), 1.0)]
+        verdicts += [
+            above(f"{what}, least", every.min(), 4 / np.pi**2),
+            below(f"{what}, largest", every.max(), 1.0),
+        ]
         value, half = fit(sizes, groups, arcs)
         low, high = (-1.3, -0.7) if space == "S^1" else (-1.1, -0.6)  # log n/n on S^2
         what = f"{space}: exponent of sup_t E W2^2 in n, geodesic"
         verdicts.append(Verdict(what, value, (low + high) / 2, (high - low) / 2, half))
         value, half = fit(sizes, groups, lambda m: np.log(ratio(m)))
-        verdicts.append(Verdict(f"{space}: exponent with chords less exponent with arcs", value, 0.0, 0.05, half))
+        verdicts.append(
+            Verdict(
+                f"{space}: exponent with chords less exponent with arcs", value, 0.0, 0.05, half
+            )
+        )
     programs = data["programs"]["squares"]
     off = abs(programs[:, 0] / programs[:, 1] - 1).max()
-    return [*verdicts, below("S^1: chords by linear programs from the best cyclic shift, relative", off, 1e-10)]
+    return [
+        *verdicts,
+        below("S^1: chords by linear programs from the best cyclic shift, relative", off, 1e-10),
+    ]
 
 
 def of_samples(s: Settings, data: dict[str, Data]) -> list[Verdict]:
@@ -194,9 +213,13 @@ def of_samples(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         expected = -0.82 if space.endswith("2") else -0.62
         groups = [held(s, data, f"samples_{space}_{n}") for n in sizes]
         value, half = fit(sizes, groups, arcs)
-        verdicts.append(Verdict(f"{space}, uniform: exponent of E W2^2", value, expected, 0.08, half))
+        verdicts.append(
+            Verdict(f"{space}, uniform: exponent of E W2^2", value, expected, 0.08, half)
+        )
         value, half = fit(sizes, groups, shrunk)
-        verdicts.append(Verdict(f"{space}, uniform: exponent of 1 - ratio", value, expected, 0.1, half))
+        verdicts.append(
+            Verdict(f"{space}, uniform: exponent of 1 - ratio", value, expected, 0.1, half)
+        )
     return verdicts
 
 
@@ -204,8 +227,16 @@ def constant(s: Settings, data: dict[str, Data], space: str) -> tuple[float, flo
     """The constant of E W2^2 on T^2 or T^3 from all n, by precision."""
     rows = []
     for n, _ in s.samples:
-        scale, shift = (n, -np.log(n) / (2 * np.pi)) if space == "T^2" else (n ** (2 / 3), 0.4516 * n ** (-1 / 3))
-        rows.append(estimate(held(s, data, f"samples_{space}_{n}"), lambda m, a=scale, b=shift: a * m[0] + b))  # type: ignore[misc]
+        scale, shift = (
+            (n, -np.log(n) / (2 * np.pi))
+            if space == "T^2"
+            else (n ** (2 / 3), 0.4516 * n ** (-1 / 3))
+        )
+        rows.append(
+            estimate(
+                held(s, data, f"samples_{space}_{n}"), lambda m, a=scale, b=shift: a * m[0] + b
+            )
+        )  # type: ignore[misc]
     values, halves = np.array(rows).T
     weights = halves**-2.0
     return float(weights @ values / weights.sum()), float(weights.sum() ** -0.5)
@@ -216,17 +247,28 @@ def of_swarms(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for dim in s.dimensions:
         groups = [data[f"swarms_{dim}_{n}"] for n in sizes]
         spread = [apart(g["moments"]) for g in groups]
-        mean, low, high = band(np.concatenate([n * v[:, 0] for n, v in zip(sizes, spread, strict=True)]))
+        mean, low, high = band(
+            np.concatenate([n * v[:, 0] for n, v in zip(sizes, spread, strict=True)])
+        )
         what = f"S^{dim - 1}: n E |moments - mean|^2 at the start"
         verdicts.append(Verdict(what, float(mean), 4 - 2 / dim, 0.5, float(high - low) / 2))
-        mean, low, high = band(np.concatenate([n * v[:, 1] for n, v in zip(sizes, spread, strict=True)]))
+        mean, low, high = band(
+            np.concatenate([n * v[:, 1] for n, v in zip(sizes, spread, strict=True)])
+        )
         verdicts.append(
             below(
-                f"S^{dim - 1}: the same at the end, as of independent points", float(mean), 4.0, float(high - low) / 2
+                f"S^{dim - 1}: the same at the end, as of independent points",
+                float(mean),
+                4.0,
+                float(high - low) / 2,
             )
         )
         found = exponent(sizes, [v[:, 1:] for v in spread])
-        verdicts.append(Verdict(f"S^{dim - 1}: its exponent", found.value, -1.0, 0.15, (found.high - found.low) / 2))
+        verdicts.append(
+            Verdict(
+                f"S^{dim - 1}: its exponent", found.value, -1.0, 0.15, (found.high - found.low) / 2
+            )
+        )
         found = exponent(sizes, [apart(g["ni"][:, :, None])[:, 1:] for g in groups])
         verdicts.append(
             Verdict(
@@ -237,11 +279,19 @@ def of_swarms(s: Settings, data: dict[str, Data]) -> list[Verdict]:
                 (found.high - found.low) / 2,
             )
         )
-        with_w2 = [(n, g["squares"][:, None]) for n, g in zip(sizes, groups, strict=True) if len(g["squares"])]
+        with_w2 = [
+            (n, g["squares"][:, None])
+            for n, g in zip(sizes, groups, strict=True)
+            if len(g["squares"])
+        ]
         found = exponent(*zip(*with_w2, strict=True))
         low, high = {3: (-1.0, -0.65), 10: (-0.45, -0.2), 50: (-0.25, 0.0)}[dim]
         what = f"S^{dim - 1}: exponent of E W2^2 of two swarms"
-        verdicts.append(Verdict(what, found.value, (low + high) / 2, (high - low) / 2, (found.high - found.low) / 2))
+        verdicts.append(
+            Verdict(
+                what, found.value, (low + high) / 2, (high - low) / 2, (found.high - found.low) / 2
+            )
+        )
     return verdicts
 
 
@@ -264,18 +314,31 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
             # Chords at half their height, or they would lie on arcs.
             mean, low, high = np.array([np.array(band(g[:, -1, k])) for g in groups]).T / (1 + k)
             name = f"${space}$, {metric}{' / 2' if k else ''}"
-            field.errorbar(sizes, mean, [mean - low, high - mean], fmt=colour + look, capsize=3, label=name)
+            field.errorbar(
+                sizes, mean, [mean - low, high - mean], fmt=colour + look, capsize=3, label=name
+            )
     field.set(ylabel=f"E $W_2^2$ to the mean field, t = {TIME:g}")
     sizes = [n for n, _ in s.samples]
     for k, space in enumerate(SPACES):
-        found = [estimate(held(s, data, f"samples_{space}_{n}"), lambda m: 1 - ratio(m)) for n in sizes]
+        found = [
+            estimate(held(s, data, f"samples_{space}_{n}"), lambda m: 1 - ratio(m)) for n in sizes
+        ]
         gap.errorbar(sizes, *np.array(found).T, fmt=f"C{k}o-", capsize=3, label=f"${space}$")
     gap.set(ylabel="1 - extrinsic/geodesic $E W_2^2$, uniform samples")
     sizes = [n for n, _ in s.swarms]
     for k, dim in enumerate(s.dimensions):
         groups = [data[f"swarms_{dim}_{n}"] for n in sizes]
-        dims.plot(sizes, [apart(g["moments"])[:, 1].mean() for g in groups], f"C{k}o-", label=f"moments, d = {dim}")
-        kept = [(n, g["squares"].mean()) for n, g in zip(sizes, groups, strict=True) if len(g["squares"])]
+        dims.plot(
+            sizes,
+            [apart(g["moments"])[:, 1].mean() for g in groups],
+            f"C{k}o-",
+            label=f"moments, d = {dim}",
+        )
+        kept = [
+            (n, g["squares"].mean())
+            for n, g in zip(sizes, groups, strict=True)
+            if len(g["squares"])
+        ]
         dims.plot(*zip(*kept, strict=True), f"C{k}s:", label=f"$W_2^2$, d = {dim}")
     dims.set(ylabel="$l_a$ on $S^{d-1}$: squared fluctuation")
     for ax in figure.axes:

@@ -80,7 +80,10 @@ def grids(kind: str, seed: int, forgotten: bool, tol: float, N: int = 240) -> di
     ).fun  # fmt: skip
     bend = 4 * sum(np.abs(A).sum() for A in (A0, A1, A2, A3)) + np.abs(a0).sum() + np.abs(a1).sum()
     exact = mf.nash(mf.games.polynomial(kind, dim=2, seed=seed), tol=tol)
-    return {"off": abs(value - exact.value) / (bend * (2 * np.pi / N) ** 2 / 8), "certificate": exact.error}
+    return {
+        "off": abs(value - exact.value) / (bend * (2 * np.pi / N) ** 2 / 8),
+        "certificate": exact.error,
+    }
 
 
 def program(kind: str, d: int, seed: int, forgotten: bool) -> dict[str, Any]:
@@ -91,12 +94,18 @@ def program(kind: str, d: int, seed: int, forgotten: bool) -> dict[str, Any]:
     # are exactly those moments' convex hull. The loss is scaled, or the solver fails from d = 30 on.
     scale = np.sqrt(d) if kind == "a" else d
     A0, A1, A2, A3, a0, a1 = (A / scale for A in matrices(kind, d, seed, forgotten))
-    Z, s, t = cvxpy.Variable((d + 1, d + 1), symmetric=True), cvxpy.Variable((1, 1)), cvxpy.Variable()
+    Z, s, t = (
+        cvxpy.Variable((d + 1, d + 1), symmetric=True),
+        cvxpy.Variable((1, 1)),
+        cvxpy.Variable(),
+    )
     m, M = Z[1:, 0], Z[1:, 1:]
     q = cvxpy.reshape(A1.T @ m + A3 @ cvxpy.diag(M) + a1, (d, 1), order="C")
     inner = cvxpy.bmat([[s, -q.T / 2], [-q / 2, t * np.eye(d) - (A2 + A2.T) / 2]])
     objective = cvxpy.trace((A0 + A0.T) / 2 @ M) + a0 @ m + s[0, 0] + t
-    problem = cvxpy.Problem(cvxpy.Minimize(objective), [Z >> 0, inner >> 0, Z[0, 0] == 1, cvxpy.trace(M) == 1])
+    problem = cvxpy.Problem(
+        cvxpy.Minimize(objective), [Z >> 0, inner >> 0, Z[0, 0] == 1, cvxpy.trace(M) == 1]
+    )
     problem.solve(solver="CLARABEL")
     exact = mf.nash(mf.games.polynomial(kind, dim=d, seed=seed))
     return {"off": abs(problem.value - exact.value / scale), "certificate": exact.error / scale}
@@ -106,14 +115,19 @@ def example() -> dict[str, Any]:
     """Distance of example 4.1's equilibrium from its closed form."""
     game = mf.games.wang_chizat()
     exact = mf.nash(game)
-    gaps = [mf.w2(mu, nu) for mu, nu in zip((exact.x, exact.y), game.answers["equilibrium"], strict=True)]
+    gaps = [
+        mf.w2(mu, nu)
+        for mu, nu in zip((exact.x, exact.y), game.answers["equilibrium"], strict=True)
+    ]
     return {"value": exact.value, "w2": np.max(gaps)}
 
 
 def polished(kind: str, d: int) -> dict[str, Any]:
     """NI of the end of a run of 100 particles, and of what it polishes to."""
     game = mf.games.polynomial(kind, dim=d, seed=3)
-    run = mf.simulate(game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=1e-3, particles=100, seed=1)
+    run = mf.simulate(
+        game, mf.WassersteinFisherRao(), mf.Start(), 3.0, step=1e-3, particles=100, seed=1
+    )
     found = mf.polish(game, *run[-1])
     return {"before": found.before, "after": found.after}
 
@@ -140,7 +154,10 @@ def missed(d: int, games: int, steps: tuple[int, ...]) -> dict[str, Any]:
             game = mf.games.polynomial(kind, dim=d, seed=seed)
             error, rows = mf.NikaidoIsoda(game), []
             for pair in states(game, seed).values():
-                exact, size = error(*pair).value, float(np.abs(game.loss(pair[0].points, pair[1].points)).max())
+                exact, size = (
+                    error(*pair).value,
+                    float(np.abs(game.loss(pair[0].points, pair[1].points)).max()),
+                )
                 seen = np.array([error.estimate(*pair, steps=count).value for count in steps])
                 above = max(above, float((seen - exact).max()) / size)
                 # An error at rounding is none to miss.
@@ -152,9 +169,15 @@ def missed(d: int, games: int, steps: tuple[int, ...]) -> dict[str, Any]:
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {"example": partial(example)}
     for kind in "ab":
-        found |= {label("grid", kind, k): partial(grids, kind, k, s.forgotten, s.tol) for k in range(s.seeds)}
+        found |= {
+            label("grid", kind, k): partial(grids, kind, k, s.forgotten, s.tol)
+            for k in range(s.seeds)
+        }
         if find_spec("cvxpy"):
-            found |= {label("program", kind, d): partial(program, kind, d, 0, s.forgotten) for d in s.programs}
+            found |= {
+                label("program", kind, d): partial(program, kind, d, 0, s.forgotten)
+                for d in s.programs
+            }
         found |= {label("polished", kind, d): partial(polished, kind, d) for d in s.polished}
     return found | {label("missed", d): partial(missed, d, s.games, s.steps) for d in s.runs}
 
@@ -167,15 +190,26 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     verdicts = [
         below("example 4.1: W2 from its equilibrium", float(data["example"]["w2"]), 1e-7),
         Verdict("example 4.1: value", float(data["example"]["value"]), 0, 1e-12),
-        *(below("grid programs on S^1: values off, over what a grid may miss", v, 1) for v in worst("grid", "off")),
+        *(
+            below("grid programs on S^1: values off, over what a grid may miss", v, 1)
+            for v in worst("grid", "off")
+        ),
         *(below("the same games: certificates", v, 1e-9) for v in worst("grid", "certificate")),
-        *(below("semidefinite programs: values off, over sqrt d or d", v, 1e-7) for v in worst("program", "off")),
+        *(
+            below("semidefinite programs: values off, over sqrt d or d", v, 1e-7)
+            for v in worst("program", "off")
+        ),
         *(below("the same games: certificates", v, 1e-10) for v in worst("program", "certificate")),
         *(below("NI after polishing ends of runs", v, 1e-11) for v in worst("polished", "after")),
-        *(below("estimates above the exact NI, over the largest loss", v, 1e-13) for v in worst("missed", "above")),
+        *(
+            below("estimates above the exact NI, over the largest loss", v, 1e-13)
+            for v in worst("missed", "above")
+        ),
     ]
     if easy := [data[label("missed", d)]["missed"][:, 0, -1].max() for d in s.runs if d <= EASY]:
-        what = f"random measures, d up to {EASY}, {s.steps[-1]} steps: share of NI that 2000 runs miss"
+        what = (
+            f"random measures, d up to {EASY}, {s.steps[-1]} steps: share of NI that 2000 runs miss"
+        )
         verdicts.append(below(what, float(np.max(easy)), 1e-9))
     return verdicts
 
@@ -183,7 +217,11 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 def note(data: dict[str, Data]) -> str:
     """Whether semidefinite programs were solved."""
     solved = any(name.startswith("program") for name in data)
-    return "" if solved else "semidefinite programs were left out: they need cvxpy (pip install '.[sdp]')"
+    return (
+        ""
+        if solved
+        else "semidefinite programs were left out: they need cvxpy (pip install '.[sdp]')"
+    )
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:

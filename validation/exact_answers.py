@@ -35,7 +35,10 @@ from validation.verdicts import Verdict, below
 
 A, K, BETA, TURN = 1.5, 2, 8.0, 1.0  # of item 1, and its time
 FREE_BETA, FREE_TIME, FREE_MODE, FREE_N = 2.0, 0.8, 3, 50
-ENGINES = {"galerkin": (64, 1e-6), "finite-volume": (512, 1e-3)}  # cells and what is asked of their moments
+ENGINES = {
+    "galerkin": (64, 1e-6),
+    "finite-volume": (512, 1e-3),
+}  # cells and what is asked of their moments
 RESPONSE_STEPS = (4e-3, 1e-3, 2.5e-4)
 GAMES = [(kind, dim) for kind in "ab" for dim in (2, 3)]
 FLOWS = {"Langevin": mf.Langevin(10.0), "WFR": mf.WassersteinFisherRao(1.0, 1.0)}
@@ -69,7 +72,12 @@ SABOTAGES = {
 
 
 def amplitude(pair: tuple[mf.Measure, mf.Measure]) -> complex:
-    return complex(sum(i * m.integrate(np.exp(1j * K * m.points[:, 0])) for i, m in zip((1, 1j), pair, strict=True)))
+    return complex(
+        sum(
+            i * m.integrate(np.exp(1j * K * m.points[:, 0]))
+            for i, m in zip((1, 1j), pair, strict=True)
+        )
+    )
 
 
 def turning(engine: str, hotter: float, sign: float) -> dict[str, Any]:
@@ -100,8 +108,13 @@ def free_field(engine: str, hotter: float) -> dict[str, Any]:
     """A mode of free motion."""
     start, game = mf.Start(x=lambda x: 1 + np.cos(FREE_MODE * x)), mf.games.free()
     cells = ENGINES[engine][0]
-    run = mf.solve(game, mf.Langevin(FREE_BETA / hotter), start, FREE_TIME, cells=cells, engine=engine)
-    return {"times": run.times, "mode": np.array([m.integrate(np.cos(FREE_MODE * m.points[:, 0])) for m in run.x])}
+    run = mf.solve(
+        game, mf.Langevin(FREE_BETA / hotter), start, FREE_TIME, cells=cells, engine=engine
+    )
+    return {
+        "times": run.times,
+        "mode": np.array([m.integrate(np.cos(FREE_MODE * m.points[:, 0])) for m in run.x]),
+    }
 
 
 def free_sphere(d: int, n: int, hotter: float) -> dict[str, Any]:
@@ -163,12 +176,22 @@ def paper_game(kind: str, dim: int, size: int) -> dict[str, Any]:
     grid, game = mf.Sphere(dim - 1).sample(size, rng), mf.games.polynomial(kind, dim=dim, seed=4)
     found = mf.nash(game)
     gain = game.potential_y(grid, found.x).max() - game.potential_x(grid, found.y).min()
-    run = mf.simulate(game, mf.Langevin(20.0), mf.Start(), 1.0, step=0.01, particles=50, progress=False)
+    run = mf.simulate(
+        game, mf.Langevin(20.0), mf.Start(), 1.0, step=0.01, particles=50, progress=False
+    )
     x, y = run[-1]
     brute = sum(
-        brute_force(f, grid, rng) for f in (lambda z: game.potential_y(z, x), lambda z: -game.potential_x(z, y))
+        brute_force(f, grid, rng)
+        for f in (lambda z: game.potential_y(z, x), lambda z: -game.potential_x(z, y))
     )
-    return {"row": [mf.nikaido_isoda(game, found.x, found.y).value, gain, mf.nikaido_isoda(game, x, y).value, brute]}
+    return {
+        "row": [
+            mf.nikaido_isoda(game, found.x, found.y).value,
+            gain,
+            mf.nikaido_isoda(game, x, y).value,
+            brute,
+        ]
+    }
 
 
 def brute_force(function: Any, grid: Array, rng: np.random.Generator) -> float:
@@ -184,7 +207,12 @@ def brute_force(function: Any, grid: Array, rng: np.random.Generator) -> float:
 
 def symmetric(name: str, moved: float) -> dict[str, Any]:
     """What shifting and swapping change in E e^{ix} and E e^{iy}: mean field shifted, swapped, particles shifted."""
-    terms = [((1,), (-1,), 1.0, 0.2), ((2,), (1,), 0.3, 0.0), ((0,), (3,), 0.3, 0.0), ((2,), (0,), 0.1, 0.4)]
+    terms = [
+        ((1,), (-1,), 1.0, 0.2),
+        ((2,), (1,), 0.3, 0.0),
+        ((0,), (3,), 0.3, 0.0),
+        ((2,), (0,), 0.1, 0.4),
+    ]
     shift, flow = 2 * np.pi / 8, FLOWS[name]
 
     def turned(term: Any) -> Any:
@@ -196,12 +224,24 @@ def symmetric(name: str, moved: float) -> dict[str, Any]:
         return np.array([m.integrate(np.exp(1j * m.points[:, 0])) for m in run[-1]])
 
     game, other = mf.games.trigonometric(terms), mf.games.trigonometric([turned(t) for t in terms])
-    start, later = (mf.Start(x=mf.concentrated(1.0 + s, 0.2), y=mf.concentrated(2.0 + s, 0.3)) for s in (0, shift))
+    start, later = (
+        mf.Start(x=mf.concentrated(1.0 + s, 0.2), y=mf.concentrated(2.0 + s, 0.3))
+        for s in (0, shift)
+    )
     cases = ((game, start), (other, later), (game.swapped(), mf.Start(x=start.y, y=start.x)))
     base, shifted, swapped = (modes(mf.solve(g, flow, s, 0.4, cells=192)) for g, s in cases)
-    one, two = (modes(mf.simulate(g, flow, s, 1.0, step=0.01, particles=200, progress=False)) for g, s in cases[:2])
+    one, two = (
+        modes(mf.simulate(g, flow, s, 1.0, step=0.01, particles=200, progress=False))
+        for g, s in cases[:2]
+    )
     back = np.exp(-1j * shift)
-    return {"off": [abs(shifted * back - base).max(), abs(swapped[::-1] - base).max(), abs(two * back - one).max()]}
+    return {
+        "off": [
+            abs(shifted * back - base).max(),
+            abs(swapped[::-1] - base).max(),
+            abs(two * back - one).max(),
+        ]
+    }
 
 
 def parts(s: Settings) -> dict[str, Part]:
@@ -211,7 +251,9 @@ def parts(s: Settings) -> dict[str, Part]:
         found[f"free_{engine}"] = partial(free_field, engine, s.hotter)
         found[f"settled_{engine}"] = partial(settled, engine, s.hotter)
     for c in range(s.chunks):
-        found[f"rates_{c}"] = partial(turning_particles, range(c * s.replicas, (c + 1) * s.replicas), s.hotter, s.sign)
+        found[f"rates_{c}"] = partial(
+            turning_particles, range(c * s.replicas, (c + 1) * s.replicas), s.hotter, s.sign
+        )
         found[f"squares_{c}"] = partial(free_w2, range(c * s.few, (c + 1) * s.few), s.hotter)
     found |= {f"sphere_{d}": partial(free_sphere, d, s.on_spheres, s.hotter) for d in (3, 6)}
     found |= {f"response_{step:g}": partial(response, step) for step in RESPONSE_STEPS}
@@ -229,11 +271,20 @@ def of_modes(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for engine, (_, tolerance) in ENGINES.items():
         z = data[f"turning_{engine}"]["z"]
         found = complex(np.sum(np.log(z[1:] / z[:-1])) / TURN)
-        verdicts.append(Verdict(f"1. decay of mode {K}, {engine}", found.real, rate.real, tolerance))
-        verdicts.append(Verdict(f"1. frequency of mode {K}, {engine}", found.imag, rate.imag, tolerance))
-        mode, exact = data[f"free_{engine}"]["mode"][-1], 0.5 * np.exp(-(FREE_MODE**2) * FREE_TIME / FREE_BETA)
+        verdicts.append(
+            Verdict(f"1. decay of mode {K}, {engine}", found.real, rate.real, tolerance)
+        )
+        verdicts.append(
+            Verdict(f"1. frequency of mode {K}, {engine}", found.imag, rate.imag, tolerance)
+        )
+        mode, exact = (
+            data[f"free_{engine}"]["mode"][-1],
+            0.5 * np.exp(-(FREE_MODE**2) * FREE_TIME / FREE_BETA),
+        )
         tight = 1e-12 if engine == "galerkin" else tolerance
-        verdicts.append(Verdict(f"2. mode {FREE_MODE} of free motion, {engine}", mode, exact, tight))
+        verdicts.append(
+            Verdict(f"2. mode {FREE_MODE} of free motion, {engine}", mode, exact, tight)
+        )
     rates = np.concatenate([data[f"rates_{c}"]["rates"] for c in range(s.chunks)])
     # The amplitude of 0.1 bends |rate| by 1%; 5% is asked for.
     verdicts.append(known(f"1. decay of mode {K}, particles", rates.real, rate.real, 0.15))
@@ -258,14 +309,24 @@ def of_errors(data: dict[str, Data]) -> list[Verdict]:
         below("3. total variation to the explicit Gibbs law, either engine", gap, 1e-8),
         below(f"4. NI/NI_0 - exp(-t), largest, at step {RESPONSE_STEPS[-1]:g}", errors[-1], 4e-3),
         Verdict("4. order of that error in the step", order, 1.0, 0.25),
-        below("5. KL to the current Gibbs laws against beta NI_beta, relative", float(abs(now / ni - 1).max()), 1e-11),
-        below("5. KL to the fixed point less beta NI_beta, largest", float((fixed - ni).max()), 1e-9),
+        below(
+            "5. KL to the current Gibbs laws against beta NI_beta, relative",
+            float(abs(now / ni - 1).max()),
+            1e-11,
+        ),
+        below(
+            "5. KL to the fixed point less beta NI_beta, largest", float((fixed - ni).max()), 1e-9
+        ),
     ]
     for kind, dim in GAMES:
         error, gain, exact, brute = data[f"paper_{kind}_{dim}"]["row"]
         verdicts.append(below(f"6. NI of the exact equilibrium, l_{kind} in R^{dim}", error, 1e-10))
-        verdicts.append(below(f"6. what a grid of responses gains there, l_{kind} in R^{dim}", gain, 1e-10))
-        verdicts.append(Verdict(f"6. exact NI against brute force, l_{kind} in R^{dim}", brute, exact, 1e-8))
+        verdicts.append(
+            below(f"6. what a grid of responses gains there, l_{kind} in R^{dim}", gain, 1e-10)
+        )
+        verdicts.append(
+            Verdict(f"6. exact NI against brute force, l_{kind} in R^{dim}", brute, exact, 1e-8)
+        )
     return verdicts
 
 
@@ -284,10 +345,20 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
 
     rate, curves = complex(-(K**2) / BETA, K**2 * A / 2), []
     for engine in ENGINES:
-        free, t, z = data[f"free_{engine}"], *(data[f"turning_{engine}"][name] for name in ("times", "z"))
+        free, t, z = (
+            data[f"free_{engine}"],
+            *(data[f"turning_{engine}"][name] for name in ("times", "z")),
+        )
         curves.append((f"1. Re z, {engine}", t, z.real / z[0].real, np.exp(rate * t).real))
         t, mode = free["times"], free["mode"]
-        curves.append((f"2. mode {FREE_MODE}, {engine}", t, mode / mode[0], np.exp(-(FREE_MODE**2) * t / FREE_BETA)))
+        curves.append(
+            (
+                f"2. mode {FREE_MODE}, {engine}",
+                t,
+                mode / mode[0],
+                np.exp(-(FREE_MODE**2) * t / FREE_BETA),
+            )
+        )
     held = data[f"response_{RESPONSE_STEPS[-1]:g}"]
     curves.append(("4. NI, best response", held["times"], held["ni"], np.exp(-held["times"])))
     figure = Figure(figsize=(12.5, 2.8), layout="constrained")

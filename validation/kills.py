@@ -33,7 +33,9 @@ FORMULA = '[game]\nexpression = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)"\n'
 SPHERE = '[game]\nname = "polynomial"\ndim = 5\n'
 LANGEVIN = '[flow]\nname = "Langevin"\nbeta = 25.0\n'
 WFR = '[flow]\nname = "WassersteinFisherRao"\nalpha = 0.5\n'
-PARTICLES = '[run]\nlevel = "particles"\nparticles = 2000\nstep = 0.001\nsave_every = 0.02\ntime = 1.0\n'
+PARTICLES = (
+    '[run]\nlevel = "particles"\nparticles = 2000\nstep = 0.001\nsave_every = 0.02\ntime = 1.0\n'
+)
 FIELD = '[run]\nlevel = "field"\nsave_every = 0.05\ntime = 2.0\ncells = 128\n'
 KEEP = "[output]\ncheckpoint_every = 0.0\n"
 
@@ -47,13 +49,18 @@ CASES: dict[str, tuple[str, str]] = {
     "particles, a formula": ("run", FORMULA + LANGEVIN + PARTICLES.replace("2000", "200")),
     "field, galerkin": ("run", CIRCLE + LANGEVIN + FIELD),
     "field, finite volumes": ("run", CIRCLE + LANGEVIN + FIELD + 'engine = "finite-volume"\n'),
-    "field, characteristics": ("run", CIRCLE + WFR + FIELD.replace("2.0", "0.5").replace("0.05", "0.01")),
+    "field, characteristics": (
+        "run",
+        CIRCLE + WFR + FIELD.replace("2.0", "0.5").replace("0.05", "0.01"),
+    ),
     "field, muscl": ("run", CIRCLE + WFR + FIELD + 'engine = "muscl"\n'),
     "field, mirror descent": ("run", CIRCLE + '[flow]\nname = "MirrorDescent"\n' + FIELD),
     "field, best response": ("run", CIRCLE + '[flow]\nname = "BestResponse"\n' + FIELD),
     "compare, Langevin": (
         "compare",
-        CIRCLE + LANGEVIN + "[compare]\ntime = 0.5\nparticles = [100, 1000]\nreplicas = [40, 20]\nthreads = 2\n",
+        CIRCLE
+        + LANGEVIN
+        + "[compare]\ntime = 0.5\nparticles = [100, 1000]\nreplicas = [40, 20]\nthreads = 2\n",
     ),
 }
 
@@ -70,7 +77,9 @@ class Settings:
 FEW = ("particles, Langevin", "particles on a sphere, Wasserstein-Fisher-Rao", "field, galerkin")
 QUICK = Settings(1, FEW)
 FULL = Settings(4, tuple(CASES))
-SABOTAGES = {"one bit flipped in the finished run": Settings(1, ("field, best response",), flip=True)}
+SABOTAGES = {
+    "one bit flipped in the finished run": Settings(1, ("field, best response",), flip=True)
+}
 
 
 def killed(name: str, each: int, flip: bool) -> dict[str, Any]:
@@ -80,11 +89,19 @@ def killed(name: str, each: int, flip: bool) -> dict[str, Any]:
         file = Path(made) / "case.toml"
         file.write_text(source + KEEP)
         whole, seconds = _uninterrupted(what, file)
-        n, bare, bad, result = _killed(what, file, seconds, each, np.random.default_rng(crc32(name.encode())))
+        n, bare, bad, result = _killed(
+            what, file, seconds, each, np.random.default_rng(crc32(name.encode()))
+        )
         if flip:
             result.times[-1] = np.nextafter(result.times[-1], 0)
         left = len(list(Path(made).glob(".*.partial")))
-        return {"kills": n, "bare": bare, "unreadable": bad, "different": not _bits(result, whole), "left": left}
+        return {
+            "kills": n,
+            "bare": bare,
+            "unreadable": bad,
+            "different": not _bits(result, whole),
+            "left": left,
+        }
 
 
 def parts(s: Settings) -> dict[str, Part]:
@@ -92,7 +109,10 @@ def parts(s: Settings) -> dict[str, Part]:
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    total = {key: sum(int(held[key]) for held in data.values()) for key in ("unreadable", "different", "left")}
+    total = {
+        key: sum(int(held[key]) for held in data.values())
+        for key in ("unreadable", "different", "left")
+    }
     return [
         below("files unreadable after a kill", total["unreadable"], 0),
         below("runs finished to other bits", total["different"], 0),
@@ -127,7 +147,9 @@ def _uninterrupted(what: str, file: Path) -> tuple[Any, float]:
     return _load(target), time.perf_counter() - clock
 
 
-def _killed(what: str, file: Path, seconds: float, wanted: int, rng: Any) -> tuple[int, int, int, Any]:
+def _killed(
+    what: str, file: Path, seconds: float, wanted: int, rng: Any
+) -> tuple[int, int, int, Any]:
     """Kill until `wanted` kills have left a file, then finish: kills, bare ones, unreadable files, result."""
     target = file.with_name(f"{file.stem}-killed.h5")
     kills = bare = unreadable = 0
@@ -135,8 +157,12 @@ def _killed(what: str, file: Path, seconds: float, wanted: int, rng: Any) -> tup
         finished = target.exists() and read_header(target).finished
         if finished:  # it came to its end before enough kills: begin again
             target.unlink()
-        go_on = ("resume", str(target)) if target.exists() else (what, str(file), "--out", str(target))
-        process = subprocess.Popen(_command(*go_on), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        go_on = (
+            ("resume", str(target)) if target.exists() else (what, str(file), "--out", str(target))
+        )
+        process = subprocess.Popen(
+            _command(*go_on), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             process.wait(timeout=float(rng.uniform(0.2, 1.0)) * seconds)
             seconds *= 0.7  # too late: the first run had to compile, or the machine was busy

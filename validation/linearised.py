@@ -24,16 +24,24 @@ class Linear:
         self.A, self.B, self.F = [], [], []
         for p, mu in enumerate(pair):
             U = game.cost(p, mu.points, pair[1 - p])[None]
-            A = generator(mu.mesh.pairs, FaceRates(mu.mesh, Rates(1.0, 0.0, 1 / beta), "sg")(U, U)[0][0])
+            A = generator(
+                mu.mesh.pairs, FaceRates(mu.mesh, Rates(1.0, 0.0, 1 / beta), "sg")(U, U)[0][0]
+            )
             K = game.cost_matrix(p, mu.points, pair[1 - p].points)
             F = game.moment_matrix(p, mu.points)
             # The reaction - alpha m (dU + dm / (beta m) - mean), and transport with its diffusion.
             mean = np.outer(mu.masses, np.ones(cells))
             self.A.append(A - alpha / beta * (np.eye(cells) - mean))
-            self.B.append(A @ (beta * mu.masses[:, None] * K) - alpha * mu.masses[:, None] * (K - mu.masses @ K))
+            self.B.append(
+                A @ (beta * mu.masses[:, None] * K)
+                - alpha * mu.masses[:, None] * (K - mu.masses @ K)
+            )
             self.F.append(np.eye(cells) if F is None else F)
         # Relaxed laws dm_p = -beta m_p (K_p dz_q - mean) give the averages' own map z -> -kappa^2 z.
-        S = [F @ np.linalg.lstsq(A, -B, rcond=1e-12)[0] for A, B, F in zip(self.A, self.B, self.F, strict=True)]
+        S = [
+            F @ np.linalg.lstsq(A, -B, rcond=1e-12)[0]
+            for A, B, F in zip(self.A, self.B, self.F, strict=True)
+        ]
         self.kappa = float(np.sqrt(np.abs(np.linalg.eigvals(S[0] @ S[1])).max()))
         self.gap = -float(np.sort(np.linalg.eigvals(self.A[0]).real)[-2])
 

@@ -31,13 +31,17 @@ def told(run: mf.Trajectory) -> dict[str, Array]:
     return {"times": run.times, "path": np.array([sines(*pair) for pair in run])}
 
 
-def solved(coupling: float, beta: float, start: mf.Start, time: float, every: float, **how: Any) -> mf.Trajectory:
+def solved(
+    coupling: float, beta: float, start: mf.Start, time: float, every: float, **how: Any
+) -> mf.Trajectory:
     """(7); where it is under-resolved it is meant to be, or finer runs stand beside it."""
     if how.get("engine") == "finite-volume":
         how = {"weights": "sg", "tol": 1e-5} | how
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderResolved)
-        return mf.solve(mf.games.oscillator(coupling), mf.Langevin(beta), start, time, save_every=every, **how)
+        return mf.solve(
+            mf.games.oscillator(coupling), mf.Langevin(beta), start, time, save_every=every, **how
+        )
 
 
 def begin(pair: Pair) -> mf.Start:
@@ -47,11 +51,16 @@ def begin(pair: Pair) -> mf.Start:
 
 
 def mixed(share: float, gibbs: Pair, cycle: Pair) -> Pair:
-    x, y = (mf.Density((1 - share) * a.masses + share * b.masses, a.mesh) for a, b in zip(gibbs, cycle, strict=True))
+    x, y = (
+        mf.Density((1 - share) * a.masses + share * b.masses, a.mesh)
+        for a, b in zip(gibbs, cycle, strict=True)
+    )
     return x, y
 
 
-def both(coupling: float, beta: float, turns: float, engine: str, cells: int) -> tuple[Pair, Pair, Array]:
+def both(
+    coupling: float, beta: float, turns: float, engine: str, cells: int
+) -> tuple[Pair, Pair, Array]:
     """The Gibbs point, a state on the cycle, `turns` later than another, and the norms on the last turns before it."""
     time = 60.0 if beta > 20 and coupling > 2 else 300.0
     fixed = mf.gibbs(mf.games.oscillator(coupling), beta, cells=cells)
@@ -63,7 +72,9 @@ def both(coupling: float, beta: float, turns: float, engine: str, cells: int) ->
 # -- parts --------------------------------------------------------------------------------------------
 
 
-def cycle(coupling: float, beta: float, time: float = 60.0, every: float = 0.02, **how: Any) -> dict[str, Array]:
+def cycle(
+    coupling: float, beta: float, time: float = 60.0, every: float = 0.02, **how: Any
+) -> dict[str, Array]:
     return told(solved(coupling, beta, START, time, every, **how))
 
 
@@ -74,7 +85,9 @@ def late(coupling: float, beta: float, time: float) -> dict[str, Array]:
     return path | {"times": 20.0 + path["times"]}
 
 
-def basin(engine: str, cells: int, starts: tuple[tuple[float, float, float], ...]) -> dict[str, Array]:
+def basin(
+    engine: str, cells: int, starts: tuple[tuple[float, float, float], ...]
+) -> dict[str, Array]:
     """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, width) at coupling 3, beta = 25."""
     found = []
     for x, y, width in starts:
@@ -110,7 +123,9 @@ def spectrum(coupling: float, beta: float) -> dict[str, Any]:
     return {"leading": leading, "gap": Wells.of("V", WELLS).spectral_gap(beta)}
 
 
-def edge(coupling: float, beta: float, engine: str, cells: int, turns: float, bracket: float) -> dict[str, Any]:
+def edge(
+    coupling: float, beta: float, engine: str, cells: int, turns: float, bracket: float
+) -> dict[str, Any]:
     """Bisection between the shares that settle on the Gibbs point and on the cycle; the paths of both ends.
 
     settled: how both go on beyond their decision, norm from below and mean norm from above.
@@ -143,7 +158,9 @@ def edge(coupling: float, beta: float, engine: str, cells: int, turns: float, br
     return {"low": low, "high": high, "norms": norms, "settled": settled, **paths}
 
 
-def fold(what: str, engine: str, cells: int, low: float, high: float, bracket: float) -> dict[str, Any]:
+def fold(
+    what: str, engine: str, cells: int, low: float, high: float, bracket: float
+) -> dict[str, Any]:
     """Bisection between where the cycle dies and where it has settled, each time from the last that has settled."""
 
     def tried(value: float, start: mf.Start) -> tuple[mf.Start | None, float]:
@@ -163,7 +180,9 @@ def fold(what: str, engine: str, cells: int, low: float, high: float, bracket: f
     return {"low": low, "high": high, "norm": norm}
 
 
-def remains(coupling: float, beta: float, start: mf.Start, engine: str, cells: int) -> tuple[mf.Start | None, float]:
+def remains(
+    coupling: float, beta: float, start: mf.Start, engine: str, cells: int
+) -> tuple[mf.Start | None, float]:
     """The state on the cycle once its mean norm has settled, and that norm; None where the cycle dies."""
     before = np.inf
     while True:
@@ -204,4 +223,6 @@ def approach(held: Data, begin: float) -> tuple[float, float]:
     """Decay and frequency of E sin x + i E sin y from t = `begin` on."""
     late = held["times"] >= begin
     t, z = held["times"][late], held["path"][late] @ (1, 1j)
-    return float(np.polyfit(t, np.log(np.abs(z)), 1)[0]), float(np.polyfit(t, np.unwrap(np.angle(z)), 1)[0])
+    return float(np.polyfit(t, np.log(np.abs(z)), 1)[0]), float(
+        np.polyfit(t, np.unwrap(np.angle(z)), 1)[0]
+    )

@@ -27,13 +27,19 @@ class Amplitude:
 
     def __init__(self, found: Stability) -> None:
         point = found.point
-        self.meshes, self.base = (point.x.mesh, point.y.mesh), np.concatenate([point.x.masses, point.y.masses])
+        self.meshes, self.base = (
+            (point.x.mesh, point.y.mesh),
+            np.concatenate([point.x.masses, point.y.masses]),
+        )
         mode = np.concatenate([found.modes_x[0], found.modes_y[0]])
         self.weight = 1 / np.sqrt(self.base)
         self.design = self.weight[:, None] * np.stack([mode.real, -mode.imag], 1)
 
     def __call__(self, pair: tuple[mf.Measure, mf.Measure]) -> complex:
-        held = [mu if isinstance(mu, mf.Density) else mu.deposit(m) for mu, m in zip(pair, self.meshes, strict=True)]
+        held = [
+            mu if isinstance(mu, mf.Density) else mu.deposit(m)
+            for mu, m in zip(pair, self.meshes, strict=True)
+        ]
         change = np.concatenate([mu.masses for mu in held]) - self.base
         (re, im), *_ = np.linalg.lstsq(self.design, self.weight * change, rcond=None)
         return complex(re, im)
@@ -55,7 +61,14 @@ def densities(name: str, beta: float, ratio: float, cells: int) -> dict[str, Any
 
 
 def coupled(
-    name: str, beta: float, time: float, step: float, size: float, particles: int, first: int, count: int
+    name: str,
+    beta: float,
+    time: float,
+    step: float,
+    size: float,
+    particles: int,
+    first: int,
+    count: int,
 ) -> dict[str, Any]:
     """c(t)/c(0) of particles from half the difference of opposite perturbations, which has no even orders."""
     game = GAMES[name]()
@@ -80,7 +93,9 @@ def in_wells(beta: float, particles: int, replicas: int) -> dict[str, Any]:
     point, rate = mf.gibbs(game, beta, 256), game.answers["f"].spectral_gap(beta)
     found = mf.stability(game, point, count=1)
     slow = found.modes_x[0].real / point.x.masses
-    slow = slow / np.abs(slow).max()  # the slow mode of one player, whose mean decays like exp(-rate t)
+    slow = (
+        slow / np.abs(slow).max()
+    )  # the slow mode of one player, whose mean decays like exp(-rate t)
     masses = point.x.masses * (1 + 0.9 * slow)
     law, time = mf.Density(masses / masses.sum(), point.x.mesh), 0.02 * round(40 / rate)
     runs = ensemble(
@@ -88,4 +103,8 @@ def in_wells(beta: float, particles: int, replicas: int) -> dict[str, Any]:
         scheme="strang", save_every=time, threads=1, progress=False,
         reduce=lambda run: [float(slow @ mu.deposit(law.mesh).masses) for mu in run[-1]],
     )  # fmt: skip
-    return {"ratio": np.array(list(runs)).ravel() / float(slow @ law.masses), "time": time, "rate": rate}
+    return {
+        "ratio": np.array(list(runs)).ravel() / float(slow @ law.masses),
+        "time": time,
+        "rate": rate,
+    }

@@ -61,7 +61,10 @@ TRAPPED = 1.9  # NI for nine tenths above
 MINORITIES = ((1 - T / C) / 2, (1 - S / C) / 2)  # the equilibrium's smaller shares
 COLD = sum(1 / 2 + p * np.log((1 - p) / p) for p in MINORITIES)
 WARM = 5.0
-NEAR = {"W2 from the equilibrium": 8.0, "NI": 10.0}  # from which beta on (7) ends within half of (6)'s
+NEAR = {
+    "W2 from the equilibrium": 8.0,
+    "NI": 10.0,
+}  # from which beta on (7) ends within half of (6)'s
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Settings:
 
 
 QUICK = Settings(6000, 6, long=True, betas=((WARM, 400.0), (10.0, 20_000.0)))
-FULL = Settings(20_000, 16, long=True, betas=((WARM, 600.0), (8.0, 6000.0), (10.0, 20_000.0)), cold=400.0)
+FULL = Settings(
+    20_000, 16, long=True, betas=((WARM, 600.0), (8.0, 6000.0), (10.0, 20_000.0)), cold=400.0
+)
 SMALL = Settings(500, 3)
 SABOTAGES = {
     "a start in the deep well": replace(SMALL, centre=1.5 * np.pi),
@@ -96,15 +101,22 @@ def parts(s: Settings) -> dict[str, Part]:
     for start in STARTS:
         found[label("plain", start)] = partial(field, start, s.coupling, s.alpha, 60.0)
         for r in range(s.replicas):
-            found[label("plain", start, r)] = partial(swarms, start, s.coupling, s.alpha, s.particles, r)
+            found[label("plain", start, r)] = partial(
+                swarms, start, s.coupling, s.alpha, s.particles, r
+            )
     if s.long:
         found["equilibrium"] = partial(equilibrium, s.cold)
         for start in STARTS:
-            found |= {label("langevin", start, f"{beta:g}"): partial(langevin, beta, t, start) for beta, t in s.betas}
+            found |= {
+                label("langevin", start, f"{beta:g}"): partial(langevin, beta, t, start)
+                for beta, t in s.betas
+            }
             found[label("wfr", start)] = partial(field, start, C, 1.0, 200.0)
         for r in range(3):
             found[f"langevin_swarm_{r}"] = partial(langevin_swarm, WARM, s.particles, r)
-            found[f"wfr_swarm_{r}"] = partial(swarms, "beyond the tops", C, 1.0, s.particles, r, 100.0)
+            found[f"wfr_swarm_{r}"] = partial(
+                swarms, "beyond the tops", C, 1.0, s.particles, r, 100.0
+            )
     return found
 
 
@@ -134,9 +146,16 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     held, spread = data["separable"], reached(WAVES[0]) + reached(WAVES[1])
     verdicts = [
         # What reaches over the tops of the two bumps is 1e-8 of them.
-        Verdict("double well, wrong basin: NI of (6) at the end", held["field"][-1], 4 * TILT, 1e-6),
+        Verdict(
+            "double well, wrong basin: NI of (6) at the end", held["field"][-1], 4 * TILT, 1e-6
+        ),
         Verdict(f"the same, {s.particles} particles", held["swarm"][-1], 4 * TILT, 1e-6),
-        Verdict("other wells from the uniform law: NI of (6) at the end", float(held["spread"]), spread, 1e-3),
+        Verdict(
+            "other wells from the uniform law: NI of (6) at the end",
+            float(held["spread"]),
+            spread,
+            1e-3,
+        ),
     ]
     for start in STARTS:
         verdicts += plain(s, start, data)
@@ -175,13 +194,23 @@ def cured(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         below("equilibrium: certificate", float(exact["error"]), 1e-8),
         above("equilibrium: certified to be the only one", float(exact["alone"]), 1.0),
         # The next order is of order 1/beta, 0.015 at 80.
-        Verdict(f"beta NI of the Gibbs point, beta = {s.cold:g}", s.cold * float(exact["gibbs"]), COLD, 0.02),
+        Verdict(
+            f"beta NI of the Gibbs point, beta = {s.cold:g}",
+            s.cold * float(exact["gibbs"]),
+            COLD,
+            0.02,
+        ),
     ]
     for start in STARTS:
         for beta, time in s.betas:
-            held, how = data[label("langevin", start, f"{beta:g}")], f"(7), {start}, beta = {beta:g}"
+            held, how = (
+                data[label("langevin", start, f"{beta:g}")],
+                f"(7), {start}, beta = {beta:g}",
+            )
             verdicts += [
-                Verdict(f"{how}, t = {time:g}: TV from the Gibbs point", np.max(held["away"]), 0.0, 1e-3),
+                Verdict(
+                    f"{how}, t = {time:g}: TV from the Gibbs point", np.max(held["away"]), 0.0, 1e-3
+                ),
                 Verdict(f"{how}: beta NI at the end", beta * held["ni"][-1], COLD, 0.3),
             ]
         verdicts += nearer(s, start, data)
@@ -191,15 +220,24 @@ def cured(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     verdicts.append(known(f"(7), beta = {WARM:g}: NI of {s.particles} particles", late, warm, 0.1))
     for start in STARTS:
         held = data[label("wfr", start)]
-        verdicts.append(below(f"(8), {start}: NI of the averages at t = 200", held["averaged"][-1], 0.03))
         verdicts.append(
-            above(f"(8), {start}: greatest NI of last iterates beyond t = 100", held["ni"][100:].max(), 0.3)
+            below(f"(8), {start}: NI of the averages at t = 200", held["averaged"][-1], 0.03)
+        )
+        verdicts.append(
+            above(
+                f"(8), {start}: greatest NI of last iterates beyond t = 100",
+                held["ni"][100:].max(),
+                0.3,
+            )
         )
     held = data["wfr_beyond_the_tops"]
     worst = (held["times"][20::20] * held["averaged"]).max()
     verdicts.append(below("(8), beyond the tops: t NI of the averages", worst, 2 * np.log(10) + 1))
     swarm = np.array([float(data[f"wfr_swarm_{r}"]["averaged"][0]) for r in range(3)])
-    return [*verdicts, known(f"(8): NI of the averages of {s.particles} particles at t = 100", swarm, 0.0, 0.1)]
+    return [
+        *verdicts,
+        known(f"(8): NI of the averages of {s.particles} particles at t = 100", swarm, 0.0, 0.1),
+    ]
 
 
 def nearer(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
@@ -207,14 +245,24 @@ def nearer(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
     plain, reacting = data[label("plain", start)], data[label("wfr", start)]
     far = dict(zip(NEAR, (float(plain["distance"]), plain["ni"][-1]), strict=True))
     verdicts = [
-        below(f"(8), {start}: W2 of averages, over (6)'s", float(reacting["near"]) / far[next(iter(NEAR))], 0.5)
+        below(
+            f"(8), {start}: W2 of averages, over (6)'s",
+            float(reacting["near"]) / far[next(iter(NEAR))],
+            0.5,
+        )
     ]
     for beta, _ in s.betas:
         held = data[label("langevin", start, f"{beta:g}")]
-        for (what, least), value in zip(NEAR.items(), (float(held["distance"]), held["ni"][-1]), strict=True):
+        for (what, least), value in zip(
+            NEAR.items(), (float(held["distance"]), held["ni"][-1]), strict=True
+        ):
             if beta >= least:
                 verdicts.append(
-                    below(f"(7), {start}, beta = {beta:g}: {what} at the end, over (6)'s", value / far[what], 0.5)
+                    below(
+                        f"(7), {start}, beta = {beta:g}: {what} at the end, over (6)'s",
+                        value / far[what],
+                        0.5,
+                    )
                 )
     return verdicts
 
@@ -229,18 +277,32 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     for k, start in enumerate(STARTS):
         plain, reacting = data[label("plain", start)], data[label("wfr", start)]
         colds = [data[label("langevin", start, f"{beta:g}")] for beta, _ in s.betas]
-        ends = [float(v) for v in (plain["distance"], *(h["distance"] for h in colds), reacting["near"])]
+        ends = [
+            float(v) for v in (plain["distance"], *(h["distance"] for h in colds), reacting["near"])
+        ]
         left.bar(np.arange(len(ends)) + 0.4 * k - 0.2, ends, 0.4, color=f"C{8 + k}", label=start)
-        left.axhline(ends[0] / 2, color=f"C{8 + k}", lw=1, ls="--", label=None if k else "half of (6)'s")
+        left.axhline(
+            ends[0] / 2, color=f"C{8 + k}", lw=1, ls="--", label=None if k else "half of (6)'s"
+        )
         ax = (middle, right)[k]
         ax.plot(plain["times"][1:], plain["ni"][1:], label="(6)")
         swarm = data[label("plain", start, 0)]
         ax.plot(swarm["times"][1:], swarm["ni"][1:], "C0o", ms=2, label="(6), particles")
         ax.plot(reacting["times"][1:], reacting["ni"][1:], "C2", lw=0.6, label="(8), last iterate")
-        ax.plot(reacting["times"][20::20], reacting["averaged"], "C2o-", ms=3, label="(8), averages")
+        ax.plot(
+            reacting["times"][20::20], reacting["averaged"], "C2o-", ms=3, label="(8), averages"
+        )
         for j, ((beta, _), held) in enumerate(zip(s.betas, colds, strict=True)):
-            ax.plot(held["times"][1:], held["ni"][1:], f"C{3 + j}", lw=1, label=f"(7), beta = {beta:g}")
-        ax.set(title=f"coupled game, {start}", xlabel="t", ylabel="NI error", xscale="log", yscale="log")
+            ax.plot(
+                held["times"][1:], held["ni"][1:], f"C{3 + j}", lw=1, label=f"(7), beta = {beta:g}"
+            )
+        ax.set(
+            title=f"coupled game, {start}",
+            xlabel="t",
+            ylabel="NI error",
+            xscale="log",
+            yscale="log",
+        )
         ax.set(ylim=(2e-3, 3))
     left.set(title="W2 from the equilibrium at the end")
     left.set_xticks(range(len(names)), names)

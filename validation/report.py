@@ -52,7 +52,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines = []
     for o in outcomes:
         lines += [f"{o.name}:\n{v}" for v in o.verdicts if not v.holds]
-        lines += [f"{o.name}: {part} could not be computed\n{text}" for part, text in o.failed.items()]
+        lines += [
+            f"{o.name}: {part} could not be computed\n{text}" for part, text in o.failed.items()
+        ]
         lines += [f"{o.name}: not computed: {', '.join(o.missing)}"] if o.missing else []
         lines += [f"{o.name}: {text}" for text in remarks(o)]
         for what, broken in o.sabotages.items():
@@ -60,7 +62,10 @@ def table(outcomes: Sequence[Outcome]) -> str:
                 lines.append(f"{o.name}: broken input not caught: {what} ({broken.outcome})")
                 lines += broken.failed.values()
     width = max(len(o.name) for o in outcomes)
-    lines += [f"{o.name:<{width}}  {o.outcome:<12}  {sum(o.seconds.values()):7.1f} s  {tally(o)}" for o in outcomes]
+    lines += [
+        f"{o.name:<{width}}  {o.outcome:<12}  {sum(o.seconds.values()):7.1f} s  {tally(o)}"
+        for o in outcomes
+    ]
     return "\n".join(lines)
 
 
@@ -75,7 +80,9 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
         "python": sys.version.split()[0],
     }
-    summary = [[link(o), word(o.outcome), tally(o), f"{sum(o.seconds.values()):.1f}"] for o in outcomes]
+    summary = [
+        [link(o), word(o.outcome), tally(o), f"{sum(o.seconds.values()):.1f}"] for o in outcomes
+    ]
     body = [
         "<h1>Mean-field two-player zero-sum games: claims and verdicts</h1>",
         rows(about.items()),
@@ -93,12 +100,17 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
 
 def section(o: Outcome) -> str:
     """One claim: statement, checks, pictures, broken inputs, settings, times."""
-    checks = [[escape(v.claim), escape(v.found), escape(v.allowed), word(v.outcome)] for v in o.verdicts]
+    checks = [
+        [escape(v.claim), escape(v.found), escape(v.allowed), word(v.outcome)] for v in o.verdicts
+    ]
     parts = [f"{part} {seconds:.1f} s" for part, seconds in o.seconds.items()]
     lines = [
         f'<h2 id="{o.name}">{escape(title(o.name))}</h2><p>{word(o.outcome)} <small>{o.name}</small></p>',
         f"<pre>{escape(statement(o.name))}</pre>",
-        *(f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>" for part, text in o.failed.items()),
+        *(
+            f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>"
+            for part, text in o.failed.items()
+        ),
         f"<p>Not computed: {escape(', '.join(o.missing))}</p>" if o.missing else "",
         grid(["check", "measured", "expected", "verdict"], checks),
         *(f"<p>{escape(text)}</p>" for text in remarks(o)),
@@ -125,7 +137,9 @@ def broken(o: Outcome) -> str:
         bad = [v for v in other.verdicts if v.outcome == FAILS]
         first = f"{bad[0].claim}: {bad[0].found}, expected {bad[0].allowed}" if bad else "nothing"
         lines.append([escape(what), escape(first), f"{len(bad)} of {len(other.verdicts)}"])
-    return "<p>Deliberately broken inputs</p>" + grid(["broken", "first check that fails", "failing"], lines)
+    return "<p>Deliberately broken inputs</p>" + grid(
+        ["broken", "first check that fails", "failing"], lines
+    )
 
 
 def picture(path: Path) -> str:
@@ -152,5 +166,7 @@ def rows(pairs: Iterable[tuple[str, Any]]) -> str:
 def grid(head: list[str], lines: list[list[str]]) -> str:
     """An HTML table of cells that are escaped already."""
     top = "<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>" if head else ""
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines
+    )
     return f"<table>{top}{body}</table>"

@@ -97,14 +97,20 @@ def in_space(name: str, heated: float) -> dict[str, Any]:
     """Errors at several numbers of nodes."""
     engine, options, nodes, _ = IN_SPACE[name]
     exact, tol = reference(heated), 1e-12 if engine == "galerkin" else 1e-11
-    return {"sizes": nodes, "errors": [error(final(engine, N, tol=tol, **options), exact) for N in nodes]}
+    return {
+        "sizes": nodes,
+        "errors": [error(final(engine, N, tol=tol, **options), exact) for N in nodes],
+    }
 
 
 def in_time(name: str) -> dict[str, Any]:
     """Errors at several numbers of steps, against eight times the largest."""
     engine, cells, options, steps = IN_TIME[name]
     exact = final(engine, cells, step=TIME / (8 * steps[-1]), **options)
-    return {"sizes": steps, "errors": [error(final(engine, cells, step=TIME / n, **options), exact) for n in steps]}
+    return {
+        "sizes": steps,
+        "errors": [error(final(engine, cells, step=TIME / n, **options), exact) for n in steps],
+    }
 
 
 def one_cell() -> dict[str, Any]:
@@ -123,7 +129,9 @@ def at_rest(engine: str, heated: float) -> dict[str, Any]:
     rest = mf.gibbs(GAME, BETA / heated, cells=cells)
     start = mf.Start(x=rest.x, y=rest.y)
     run = mf.solve(GAME, FLOW, start, 20.0, cells=cells, engine=engine, save_every=5.0, **options)
-    moved = np.max([mf.total_variation(a, b) for a, b in zip(run[-1], (rest.x, rest.y), strict=True)])
+    moved = np.max(
+        [mf.total_variation(a, b) for a, b in zip(run[-1], (rest.x, rest.y), strict=True)]
+    )
     return {"moved": moved, "drift": drift(run)}
 
 
@@ -150,7 +158,9 @@ def without_diffusion() -> dict[str, Any]:
 
 
 def parts(s: Settings) -> dict[str, Part]:
-    found: dict[str, Part] = {f"space {name}": partial(in_space, name, s.heated) for name in s.in_space}
+    found: dict[str, Part] = {
+        f"space {name}": partial(in_space, name, s.heated) for name in s.in_space
+    }
     found |= {f"time {name}": partial(in_time, name) for name in s.in_time}
     found |= {f"rest {engine}": partial(at_rest, engine, s.heated) for engine in s.at_rest}
     if s.heated == 1:
@@ -171,19 +181,31 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             verdicts.append(Verdict(f"order in space, {name}", -slope(sizes, errors), p, 0.05 * p))
     for name in s.in_time:
         held = data[f"time {name}"]
-        verdicts.append(Verdict(f"order in time, {name}", -slope(held["sizes"], held["errors"]), 4.0, 0.15))
+        verdicts.append(
+            Verdict(f"order in time, {name}", -slope(held["sizes"], held["errors"]), 4.0, 0.15)
+        )
     for engine in s.at_rest:
         held = data[f"rest {engine}"]
-        verdicts.append(below(f"drift from the Gibbs state to t = 20, {engine}", float(held["moved"]), 1e-11))
+        verdicts.append(
+            below(f"drift from the Gibbs state to t = 20, {engine}", float(held["moved"]), 1e-11)
+        )
         verdicts.append(below(f"mass drift to t = 20, {engine}", float(held["drift"]), 1e-13))
     if "one cell" in data:
         one, flowing = data["one cell"], data["without diffusion"]
         order = -slope(flowing["sizes"], flowing["errors"])
         verdicts += [
-            below("negative mass from one cell at dt = 10, finite volumes", max(-float(one["least"]), 0.0), 0.0),
+            below(
+                "negative mass from one cell at dt = 10, finite volumes",
+                max(-float(one["least"]), 0.0),
+                0.0,
+            ),
             below("mass drift at dt = 10, finite volumes", float(one["drift"]), 1e-14),
             Verdict("order in space, MUSCL, moments at T = 1", order, 1.7, 0.2),
-            below("error of moments by 192 characteristics at T = 1", float(flowing["spectral"][-1]), 1e-4),
+            below(
+                "error of moments by 192 characteristics at T = 1",
+                float(flowing["spectral"][-1]),
+                1e-4,
+            ),
         ]
     return verdicts
 
@@ -197,13 +219,19 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     figure = Figure(figsize=(12.5, 4.5), layout="constrained")
     space, time = figure.subplots(1, 2)
     for name in s.in_space:
-        space.loglog(1 / data[f"space {name}"]["sizes"], data[f"space {name}"]["errors"], "o-", label=name)
+        space.loglog(
+            1 / data[f"space {name}"]["sizes"], data[f"space {name}"]["errors"], "o-", label=name
+        )
     for name in s.in_time:
-        time.loglog(TIME / data[f"time {name}"]["sizes"], data[f"time {name}"]["errors"], "o-", label=name)
+        time.loglog(
+            TIME / data[f"time {name}"]["sizes"], data[f"time {name}"]["errors"], "o-", label=name
+        )
     if "without diffusion" in data:
         held = data["without diffusion"]
         space.loglog(1 / held["sizes"], held["errors"], "s--", label="(8): MUSCL, moments")
-        space.loglog(1 / held["labels"], held["spectral"], "s--", label="(8): characteristics, moments")
+        space.loglog(
+            1 / held["labels"], held["spectral"], "s--", label="(8): characteristics, moments"
+        )
     space.set(xlabel="1 / nodes", ylabel="error", title="space")
     time.set(xlabel="step", ylabel="error", title="time")
     legends((space, time), fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

@@ -27,11 +27,23 @@ TIME, BETA = 1.0, 10.0
 FINEST = {"torus": (80, 96), "sphere": (32, 38)}
 # name -> problem, engine, options, cells per axis (T^2), cells or degrees (S^2), order in 1/nodes per axis
 SPACE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...], float]] = {
-    "T^2 finite volumes": ("torus", "finite-volume", {"weights": "sg", "tol": 1e-6}, (24, 48, 96), 2),
+    "T^2 finite volumes": (
+        "torus",
+        "finite-volume",
+        {"weights": "sg", "tol": 1e-6},
+        (24, 48, 96),
+        2,
+    ),
     "T^2 staggered, p = 4": ("torus", "staggered", {"order": 4, "tol": 1e-8}, (24, 48, 96), 4),
     "T^2 staggered, p = 6": ("torus", "staggered", {"order": 6, "tol": 1e-9}, (24, 48, 96), 6),
     "T^2 Galerkin": ("torus", "galerkin", {"tol": 1e-11}, (24, 32, 48), np.inf),
-    "S^2 finite volumes": ("sphere", "finite-volume", {"weights": "sg", "tol": 1e-6}, (162, 642, 2562, 10_242), 2),
+    "S^2 finite volumes": (
+        "sphere",
+        "finite-volume",
+        {"weights": "sg", "tol": 1e-6},
+        (162, 642, 2562, 10_242),
+        2,
+    ),
     "S^2 harmonics": ("sphere", "harmonics", {"tol": 1e-11}, (12, 16, 20, 24), np.inf),
 }
 # name -> problem, engine, options, cells, steps
@@ -56,7 +68,9 @@ class Settings:
 
 
 QUICK, FULL = Settings(3), Settings(4)
-SABOTAGES = {"a reference at another temperature": Settings(3, ("S^2 finite volumes",), False, heated=1.1)}
+SABOTAGES = {
+    "a reference at another temperature": Settings(3, ("S^2 finite volumes",), False, heated=1.1)
+}
 
 
 def run(problem: str, engine: str, cells: int, heated: float = 1.0, **how: Any) -> Any:
@@ -65,7 +79,12 @@ def run(problem: str, engine: str, cells: int, heated: float = 1.0, **how: Any) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)  # coarse meshes are the point here
         moving: Engine = build(
-            game, mf.Langevin(BETA / heated), game.answers["start"], engine=engine, cells=cells, **how
+            game,
+            mf.Langevin(BETA / heated),
+            game.answers["start"],
+            engine=engine,
+            cells=cells,
+            **how,
         )
         moving.advance(TIME)
         moving.measures()  # warns, once
@@ -92,13 +111,18 @@ def error(moving: Any, exact: Any) -> float:
         off = [moving.density(p, grid.nodes) - exact.density(p, grid.nodes) for p in (0, 1)]
         return max(float(np.abs(v) @ grid.volumes) for v in off)
     pairs = ((p, mu) for p, mu in enumerate(moving.measures()))
-    return max(float(np.abs(mu.values - nodal(exact, p, mu.points)) @ mu.mesh.volumes) for p, mu in pairs)
+    return max(
+        float(np.abs(mu.values - nodal(exact, p, mu.points)) @ mu.mesh.volumes) for p, mu in pairs
+    )
 
 
 def in_space(name: str, sizes: int, heated: float) -> dict[str, Any]:
     problem, engine, how, cells, _ = SPACE[name]
     exact = reference(problem, FINEST[problem][-1], heated)
-    return {"cells": cells[:sizes], "errors": [error(run(problem, engine, n, **how), exact) for n in cells[:sizes]]}
+    return {
+        "cells": cells[:sizes],
+        "errors": [error(run(problem, engine, n, **how), exact) for n in cells[:sizes]],
+    }
 
 
 def in_time(name: str) -> dict[str, Any]:
@@ -117,9 +141,18 @@ def apart(a: Any, b: Any) -> float:
 def themselves(problem: str) -> dict[str, Any]:
     """What the reference still changes by when refined; how far its mass is from one."""
     coarse, fine = (reference(problem, size, 1.0) for size in FINEST[problem])
-    points = mf.mesh(mf.Torus(2), 16).nodes if problem == "torus" else mf.mesh(mf.Sphere(2), 642).nodes
-    gap = max(float(np.abs(nodal(coarse, p, points) - nodal(fine, p, points)).max()) for p in (0, 1))
-    return {"gap": gap, "mass": max(abs(mu.masses.sum() - 1) for mu in fine.measures()) if problem == "torus" else 0.0}
+    points = (
+        mf.mesh(mf.Torus(2), 16).nodes if problem == "torus" else mf.mesh(mf.Sphere(2), 642).nodes
+    )
+    gap = max(
+        float(np.abs(nodal(coarse, p, points) - nodal(fine, p, points)).max()) for p in (0, 1)
+    )
+    return {
+        "gap": gap,
+        "mass": max(abs(mu.masses.sum() - 1) for mu in fine.measures())
+        if problem == "torus"
+        else 0.0,
+    }
 
 
 def kept(space: str) -> dict[str, Any]:
@@ -133,18 +166,42 @@ def kept(space: str) -> dict[str, Any]:
     how: dict[str, Any] = {"engine": "finite-volume", "weights": "sg"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)
-        huge = mf.solve(game, flow, mf.Start(mu, mu), 30.0, cells=(grid, grid), step=10.0, save_every=10.0, **how)
+        huge = mf.solve(
+            game,
+            flow,
+            mf.Start(mu, mu),
+            30.0,
+            cells=(grid, grid),
+            step=10.0,
+            save_every=10.0,
+            **how,
+        )
         rest = mf.gibbs(game, BETA, cells=cells)
-        still = mf.solve(game, flow, mf.Start(rest.x, rest.y), 20.0, cells=cells, save_every=10.0, tol=1e-5, **how)
+        still = mf.solve(
+            game,
+            flow,
+            mf.Start(rest.x, rest.y),
+            20.0,
+            cells=cells,
+            save_every=10.0,
+            tol=1e-5,
+            **how,
+        )
     return {
         "least": min(m.masses.min() for pair in huge for m in pair),
-        "drift": np.max([abs(m.masses.sum() - 1) for held in (huge, still) for pair in held for m in pair]),
-        "moved": np.max([mf.total_variation(a, b) for a, b in zip(still[-1], (rest.x, rest.y), strict=True)]),
+        "drift": np.max(
+            [abs(m.masses.sum() - 1) for held in (huge, still) for pair in held for m in pair]
+        ),
+        "moved": np.max(
+            [mf.total_variation(a, b) for a, b in zip(still[-1], (rest.x, rest.y), strict=True)]
+        ),
     }
 
 
 def parts(s: Settings) -> dict[str, Part]:
-    found: dict[str, Part] = {f"space {name}": partial(in_space, name, s.sizes, s.heated) for name in s.space}
+    found: dict[str, Part] = {
+        f"space {name}": partial(in_space, name, s.sizes, s.heated) for name in s.space
+    }
     if s.others:
         found |= {f"time {name}": partial(in_time, name) for name in IN_TIME}
         found |= {f"itself {problem}": partial(themselves, problem) for problem in FINEST}
@@ -166,21 +223,36 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             verdicts.append(above(f"digits gained per node or degree, {name}", digits, 0.1))
         else:
             verdicts.append(
-                Verdict(f"order in space, {name}", -slope(nodes_per_axis(name, cells), errors), p, 0.06 * p)
+                Verdict(
+                    f"order in space, {name}",
+                    -slope(nodes_per_axis(name, cells), errors),
+                    p,
+                    0.06 * p,
+                )
             )
     if not s.others:
         return verdicts
     for name in IN_TIME:
         held = data[f"time {name}"]
-        verdicts.append(Verdict(f"order in time, {name}", -slope(held["steps"], held["errors"]), 4.0, 0.25))
+        verdicts.append(
+            Verdict(f"order in time, {name}", -slope(held["steps"], held["errors"]), 4.0, 0.25)
+        )
     for problem in FINEST:
         verdicts.append(
-            below(f"the reference off a coarser one, {problem}", float(data[f"itself {problem}"]["gap"]), 1e-9)
+            below(
+                f"the reference off a coarser one, {problem}",
+                float(data[f"itself {problem}"]["gap"]),
+                1e-9,
+            )
         )
     for space in AT_REST:
         held = data[f"kept {space}"]
         verdicts += [
-            below(f"negative mass from one cell at dt = 10, {space}", max(-float(held["least"]), 0.0), 0.0),
+            below(
+                f"negative mass from one cell at dt = 10, {space}",
+                max(-float(held["least"]), 0.0),
+                0.0,
+            ),
             below(f"mass drift, {space}", float(held["drift"]), 1e-13),
             below(f"drift from the Gibbs state to t = 20, {space}", float(held["moved"]), 1e-11),
         ]
@@ -201,7 +273,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     for name in IN_TIME if s.others else ():
         held = data[f"time {name}"]
         time.loglog(TIME / held["steps"], held["errors"], "o-", label=name)
-    space.set(xlabel="nodes per axis, square root of cells, degree", ylabel="L1 error", title="space")
+    space.set(
+        xlabel="nodes per axis, square root of cells, degree", ylabel="L1 error", title="space"
+    )
     time.set(xlabel="step", ylabel="L1 error", title="time")
     legends((space, time), fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return {"errors": figure}

@@ -20,7 +20,9 @@ ABOUT = ("key", "seconds", "package")
 
 def key(settings: Any) -> str:
     """The name of the settings that data were made with; the package's version belongs to it."""
-    return json.dumps({"settings": settings, "version": mf.__version__}, sort_keys=True, default=str)
+    return json.dumps(
+        {"settings": settings, "version": mf.__version__}, sort_keys=True, default=str
+    )
 
 
 @cache
@@ -57,6 +59,10 @@ def held(path: Path, key: str) -> tuple[Data, float] | None:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:
                 return None
-            return {name: file[name] for name in file.files if name not in ABOUT}, float(file["seconds"])
-    except Exception:  # whatever zip, zlib and numpy's own parser say of a damaged file: it is made anew
+            return {name: file[name] for name in file.files if name not in ABOUT}, float(
+                file["seconds"]
+            )
+    except (
+        Exception
+    ):  # whatever zip, zlib and numpy's own parser say of a damaged file: it is made anew
         return None

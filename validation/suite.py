@@ -94,7 +94,9 @@ class Outcome:
 
     @property
     def fails_by_a_number(self) -> bool:
-        return not self.failed and any(v.outcome == FAILS and np.isfinite(v.measured) for v in self.verdicts)
+        return not self.failed and any(
+            v.outcome == FAILS and np.isfinite(v.measured) for v in self.verdicts
+        )
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,14 @@ def module(name: str) -> Any:
 def source(name: str) -> str:
     """A stamp of what a module computes with: its code and its helpers', without `judge`, `draw` and `note`."""
     tree = ast.parse(Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8"))
-    kept = [node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw", "note")]
-    helpers = [str(n.module) for n in kept if isinstance(n, ast.ImportFrom) and str(n.module).startswith("validation.")]
+    kept = [
+        node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw", "note")
+    ]
+    helpers = [
+        str(n.module)
+        for n in kept
+        if isinstance(n, ast.ImportFrom) and str(n.module).startswith("validation.")
+    ]
     used = [source(helper) for helper in helpers if helper not in FRAME]
     return f"{crc32(''.join([*map(ast.dump, kept), *used]).encode()):08x}"
 
@@ -125,9 +133,16 @@ def tasks(parts: Mapping[str, Part], folder: Path) -> dict[str, Task]:
     """The parts with their files; a part is its function and arguments, and the code around it."""
     found = {}
     for name, part in parts.items():
-        assert isinstance(part, partial), f"part {name} must be a functools.partial of a function with plain arguments"
+        assert isinstance(part, partial), (
+            f"part {name} must be a functools.partial of a function with plain arguments"
+        )
         func = part.func
-        made_with = [f"{func.__module__}.{func.__qualname__}", part.args, part.keywords, source(func.__module__)]
+        made_with = [
+            f"{func.__module__}.{func.__qualname__}",
+            part.args,
+            part.keywords,
+            source(func.__module__),
+        ]
         made = key(made_with)
         found[name] = Task(folder / f"{name}-{crc32(made.encode()):08x}.npz", made, part)
     return found
@@ -174,8 +189,13 @@ def compute(wanted: list[Task], jobs: int, show: bool | None = None) -> dict[Pat
                 finish(task, partial(timed, task.compute))
                 progress.update()
             return failed
-        with one_thread_each(), ProcessPoolExecutor(min(jobs, len(wanted)), get_context("spawn")) as pool:
-            running: dict[Future[Any], Task] = {pool.submit(timed, task.compute): task for task in wanted}
+        with (
+            one_thread_each(),
+            ProcessPoolExecutor(min(jobs, len(wanted)), get_context("spawn")) as pool,
+        ):
+            running: dict[Future[Any], Task] = {
+                pool.submit(timed, task.compute): task for task in wanted
+            }
             try:
                 for future in as_completed(running):
                     finish(running[future], future.result)
@@ -189,7 +209,9 @@ def compute(wanted: list[Task], jobs: int, show: bool | None = None) -> dict[Pat
     return failed
 
 
-def collect(name: str, settings: Any, folder: Path, failed: Mapping[Path, str], pictures: Path | None) -> Outcome:
+def collect(
+    name: str, settings: Any, folder: Path, failed: Mapping[Path, str], pictures: Path | None
+) -> Outcome:
     """Judge a claim from what is stored in `folder`, and draw it to `pictures`."""
     claim, outcome = module(name), Outcome(name, settings)
     data: dict[str, Data] = {}

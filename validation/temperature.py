@@ -106,7 +106,9 @@ class Wells:
         self.cost = [float((mass * f)[side].sum() / mass[side].sum()) for side in (upper, ~upper)]
         left = (x > np.pi / 2) & (x < 3 * np.pi / 2)
         resistance = [np.exp(beta * f[arc]).sum() * h * mass.sum() * h for arc in (left, ~left)]
-        self.rate = float(sum(1 / r for r in resistance) / beta * (1 / self.upper + 1 / (1 - self.upper)))
+        self.rate = float(
+            sum(1 / r for r in resistance) / beta * (1 / self.upper + 1 / (1 - self.upper))
+        )
 
     def ni(self, decayed: Array) -> Array:
         """NI of the pair when exp(-rate t) of what was in the upper basins is still out of place."""
@@ -125,7 +127,9 @@ def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
     gaps = np.array([game.answers["f"].spectral_gap(beta) for beta in betas])
     fine = np.geomspace(betas[0], betas[-1], 4000)
     between = np.exp(np.interp(np.log(fine), np.log(betas), np.log(gaps)))
-    dense = np.array([Wells(b, 4000).ni(np.exp(-gap * t)) for b, gap in zip(fine, between, strict=True)])
+    dense = np.array(
+        [Wells(b, 4000).ni(np.exp(-gap * t)) for b, gap in zip(fine, between, strict=True)]
+    )
     return {
         "beta": betas, "ni": ni, "two_states": [Wells(b).ni(np.exp(-g * t)) for b, g in zip(betas, gaps, strict=True)],
         "gibbs": [Wells(b).ni(np.zeros(1))[0] for b in betas], "best": fine[dense.argmin(0)],
@@ -135,12 +139,17 @@ def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {"spectra": partial(spectra, s.ratio, s.cells)}
     found |= {label("path", name): partial(path, name, s.betas) for name in s.curves}
-    found |= {label("decay", name, b): partial(densities, name, b, s.ratio, s.cells) for name, b in s.decays}
+    found |= {
+        label("decay", name, b): partial(densities, name, b, s.ratio, s.cells)
+        for name, b in s.decays
+    }
     found |= {label("wells", b): partial(in_wells, b, n, r) for b, n, r in s.wells}
     for name, beta, *how, replicas, _ in s.coupled:
         for first in range(0, replicas, 20):
             count = min(20, replicas - first)
-            found[label("coupled", name, beta, first)] = partial(coupled, name, beta, *how, first, count)
+            found[label("coupled", name, beta, first)] = partial(
+                coupled, name, beta, *how, first, count
+            )
     return found | ({"trade": partial(traded, s.trade, s.times)} if s.trade else {})
 
 
@@ -158,16 +167,28 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for name, beta in s.decays:
         held = data[label("decay", name, beta)]
         off = float(abs(held["measured"] / held["claimed"] - 1))
-        verdicts.append(below(f"{name}, beta = {beta:g}: (7) decays and turns off the eigenvalue by", off, 1e-4))
+        verdicts.append(
+            below(f"{name}, beta = {beta:g}: (7) decays and turns off the eigenvalue by", off, 1e-4)
+        )
     for beta, _, _ in s.wells:
         rate, error = measured_in_wells(data[label("wells", beta)])
-        verdicts.append(Verdict(f"double well, beta = {beta:g}: particles' decay over the gap", rate, 1, 0.06, error))
+        verdicts.append(
+            Verdict(
+                f"double well, beta = {beta:g}: particles' decay over the gap", rate, 1, 0.06, error
+            )
+        )
     for name, beta, *_, tolerance in s.coupled:
         (growth, frequency), errors, value = measured_coupled(s, data, name, beta)
         what = f"particles, {name}, beta = {beta:g}:"
-        verdicts.append(Verdict(f"{what} rate over the eigenvalue's", growth / value.real, 1, tolerance, errors[0]))
+        verdicts.append(
+            Verdict(
+                f"{what} rate over the eigenvalue's", growth / value.real, 1, tolerance, errors[0]
+            )
+        )
         off = frequency / value.imag
-        verdicts.append(Verdict(f"{what} frequency over the eigenvalue's", off, 1, tolerance / 2, errors[1]))
+        verdicts.append(
+            Verdict(f"{what} frequency over the eigenvalue's", off, 1, tolerance / 2, errors[1])
+        )
     verdicts += [v for name in s.curves for v in of_path(name, data[label("path", name)])]
     return verdicts + (of_trade(s.times, data["trade"]) if s.trade else [])
 
@@ -193,14 +214,18 @@ def measured_in_wells(held: Data) -> tuple[float, float]:
     return float(-np.log(mean) * scale), float((mean - low) / mean * scale)
 
 
-def measured_coupled(s: Settings, data: dict[str, Data], name: str, beta: float) -> tuple[Array, Array, complex]:
+def measured_coupled(
+    s: Settings, data: dict[str, Data], name: str, beta: float
+) -> tuple[Array, Array, complex]:
     """The particles' growth and frequency, half widths of their intervals over the eigenvalue's, the eigenvalue."""
     replicas = next(r for n, b, *_, r, _ in s.coupled if (n, b) == (name, beta))
     held = [data[label("coupled", name, beta, first)] for first in range(0, replicas, 20)]
     value, time = complex(held[0]["value"]), float(held[0]["time"])
     z = np.concatenate([h["ratio"] for h in held]) / np.exp(value * time)
     found = value + np.log(z.mean()) / time
-    halves = np.array([float(high - low) / 2 for _, low, high in (band(z.real), band(z.imag))]) / time
+    halves = (
+        np.array([float(high - low) / 2 for _, low, high in (band(z.real), band(z.imag))]) / time
+    )
     return np.array([found.real, found.imag]), halves / np.abs([value.real, value.imag]), value
 
 
@@ -208,7 +233,14 @@ def of_trade(times: tuple[float, ...], held: Data) -> list[Verdict]:
     off = float(np.abs(held["ni"] / held["two_states"] - 1).max())
     verdicts = [below("from the wrong well: NI off two states, relative", off, 0.01)]
     for t, ni, expected in zip(times, held["ni"].T, held["best"], strict=True):
-        verdicts.append(Verdict(f"best beta at t = {t:g} over two states'", best(held["beta"], ni) / expected, 1, 0.02))
+        verdicts.append(
+            Verdict(
+                f"best beta at t = {t:g} over two states'",
+                best(held["beta"], ni) / expected,
+                1,
+                0.02,
+            )
+        )
     return verdicts
 
 

@@ -34,7 +34,9 @@ from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, below
 
-LINEAR = partial(mf.games.polynomial_from, 0, np.zeros((3, 3)), 0, 0, [1.0, 0.0, 0.0], [0.0, 2.0, 0.0])
+LINEAR = partial(
+    mf.games.polynomial_from, 0, np.zeros((3, 3)), 0, 0, [1.0, 0.0, 0.0], [0.0, 2.0, 0.0]
+)
 SHARP = 200.0  # of the needle -exp(SHARP (cos x - 1)), a thirtieth of the circle wide
 
 
@@ -42,7 +44,9 @@ def alone(waves: list[tuple[int, float]], axes: int = 1, period: float = 2 * np.
     """l = f(x) - f(y) on a torus, f the sum of a cos kx over (k, a) and over the axes."""
     torus, zero = mf.Torus(axes, period), (0,) * axes
     modes = [(tuple(k * e), a) for k, a in waves for e in np.eye(axes, dtype=int)]
-    return mf.games.trigonometric([t for k, a in modes for t in ((k, zero, a, 0.0), (zero, k, -a, 0.0))], torus, torus)
+    return mf.games.trigonometric(
+        [t for k, a in modes for t in ((k, zero, a, 0.0), (zero, k, -a, 0.0))], torus, torus
+    )
 
 
 def needle() -> Game:
@@ -98,7 +102,10 @@ CASES = {
     "cosines": Case(partial(alone, [(1, 1.0)]), 10, (bessel,) * 2, (0.5, 0.5)),
     "long circle": Case(partial(alone, [(1, 1.0)], period=100.0), 10, (bessel,) * 2, (0.5, 0.5)),
     "order four": Case(
-        partial(alone, [(1, -2.0), (2, 0.5)]), 16, (partial(by_quadrature, of_order_four),) * 2, (0.25, 0.25)
+        partial(alone, [(1, -2.0), (2, 0.5)]),
+        16,
+        (partial(by_quadrature, of_order_four),) * 2,
+        (0.25, 0.25),
     ),
     "needle": Case(needle, 100, (partial(by_quadrature, of_needle),) * 2, (0.5, 0.5)),
     "T^2": Case(partial(alone, [(1, 1.0)], 2), 10, (partial(bessel, axes=2),) * 2, (1.0, 1.0)),
@@ -151,7 +158,9 @@ SABOTAGES = {
 def meshes(game: Game, nodes: float, beta: float) -> tuple[Mesh, Mesh]:
     """Meshes that resolve exp(-beta V)."""
     n = int(nodes * (beta**0.5 + 3)) + 4
-    x, y = (quadrature_mesh(n) if isinstance(M, mf.Sphere) else mf.mesh(M, n) for M in game.manifolds)
+    x, y = (
+        quadrature_mesh(n) if isinstance(M, mf.Sphere) else mf.mesh(M, n) for M in game.manifolds
+    )
     return x, y
 
 
@@ -159,7 +168,10 @@ def regrets(game: Game, nodes: float, beta: float, error: mf.NikaidoIsoda) -> li
     """Of the fixed point at beta: regret of x, of y, NI, its certified upper bound."""
     point = mf.gibbs(game, beta, meshes(game, nodes, beta), tol=1e-7)
     found, value = error(point.x, point.y), game.value(point.x, point.y)
-    best = game.cost(0, found.best_x[None], point.y)[0], game.cost(1, found.best_y[None], point.x)[0]
+    best = (
+        game.cost(0, found.best_x[None], point.y)[0],
+        game.cost(1, found.best_y[None], point.x)[0],
+    )
     return [value - float(best[0]), -value - float(best[1]), found.value, found.upper]
 
 
@@ -207,7 +219,9 @@ def bound(
 def extent(game: Game) -> tuple[float, float]:
     """Range and Lipschitz constant of l in either variable, on a grid; the constant a hundredth above what it sees."""
     sizes = {1: 720, 2: 48}
-    x, y = (mf.mesh(M, 2562 if isinstance(M, mf.Sphere) else sizes[M.dim]).nodes for M in game.manifolds)
+    x, y = (
+        mf.mesh(M, 2562 if isinstance(M, mf.Sphere) else sizes[M.dim]).nodes for M in game.manifolds
+    )
     loss, slope = game.loss(x, y), 0.0
     for p, (own, others) in enumerate(((x, y), (y, x))):
         for other in others[:: max(1, len(others) // 300)]:
@@ -218,11 +232,14 @@ def extent(game: Game) -> tuple[float, float]:
 
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {
-        label("curve", name): partial(curve, name, top, s.per_decade, s.fine) for name, top in s.curves
+        label("curve", name): partial(curve, name, top, s.per_decade, s.fine)
+        for name, top in s.curves
     }
     for name, low, high in s.bounds:
         count = round(s.per_decade * np.log10(high / low)) + 1
-        found[label("bound", name)] = partial(bound, name, low, high, count, s.normalised, s.share, s.fine)
+        found[label("bound", name)] = partial(
+            bound, name, low, high, count, s.normalised, s.share, s.fine
+        )
     return found
 
 
@@ -237,32 +254,56 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         held, (K, Lip) = data[label("bound", name)], by_hand[name]
         eps, delta = held["eps"], held["eps"] / (2 * 1.01 * Lip)  # a hundredth more, see the top
         V = np.sin(delta / 2) ** 2 if name == "S^2" else delta / np.pi
-        off = np.abs(held["beta"] / (4 / eps * np.log(2 * (1 - V) / V * (2 * K / eps - 1))) - 1).max()
-        verdicts.append(below(f"{name}: the bound's beta off Theorem 1's formula by hand, relative", float(off), 1e-9))
-    return verdicts + [v for name, _ in s.curves for v in of_curve(name, data[label("curve", name)])]
+        off = np.abs(
+            held["beta"] / (4 / eps * np.log(2 * (1 - V) / V * (2 * K / eps - 1))) - 1
+        ).max()
+        verdicts.append(
+            below(
+                f"{name}: the bound's beta off Theorem 1's formula by hand, relative",
+                float(off),
+                1e-9,
+            )
+        )
+    return verdicts + [
+        v for name, _ in s.curves for v in of_curve(name, data[label("curve", name)])
+    ]
 
 
 def of_bound(name: str, data: dict[str, Data]) -> list[Verdict]:
     held = data[label("bound", name)]
     ratio = held["found"] / held["eps"][:, None]
     verdicts = [
-        below(f"{name}: a player's regret over epsilon at the bound's beta, largest", float(ratio[:, :2].max()), 1),
+        below(
+            f"{name}: a player's regret over epsilon at the bound's beta, largest",
+            float(ratio[:, :2].max()),
+            1,
+        ),
         # Theorem 1 read for NI itself; the proof above allows 2.
         below(f"{name}: certified NI over epsilon there, largest", float(ratio[:, 3].max()), 1),
     ]
     if (curve := data.get(label("curve", name))) is not None:
         loose = looseness(held, curve)
-        verdicts.append(below(f"{name}: least beta that will do over the bound's, largest", float(1 / loose.min()), 1))
+        verdicts.append(
+            below(
+                f"{name}: least beta that will do over the bound's, largest",
+                float(1 / loose.min()),
+                1,
+            )
+        )
         if name not in ("order four", "needle"):
             last = float(loose[0] * curve["limits"].max() / (4 * held["log"][0]))
-            verdicts.append(Verdict(f"{name}: looseness over its limit at the least epsilon", last, 1, 0.1))
+            verdicts.append(
+                Verdict(f"{name}: looseness over its limit at the least epsilon", last, 1, 0.1)
+            )
     return verdicts
 
 
 def looseness(held: Data, curve: Data) -> Array:
     """The bound's beta over the smallest at which both regrets are at most epsilon."""
     worst = curve["found"][:, :2].max(1)
-    return held["beta"] / np.exp(np.interp(-np.log(held["eps"]), -np.log(worst), np.log(curve["beta"])))
+    return held["beta"] / np.exp(
+        np.interp(-np.log(held["eps"]), -np.log(worst), np.log(curve["beta"]))
+    )
 
 
 def of_curve(name: str, held: Data) -> list[Verdict]:
@@ -273,7 +314,12 @@ def of_curve(name: str, held: Data) -> list[Verdict]:
     tolerance = 0.02 if name.startswith("mixed, l") else 5e-3
     verdicts = [
         Verdict(f"{name}: exponent of NI in beta over the last decade", slope, -1, 0.02),
-        Verdict(f"{name}: beta NI over its limit {limit:.6g}, beta = {top:g}", top * ni[-1] / limit, 1, tolerance),
+        Verdict(
+            f"{name}: beta NI over its limit {limit:.6g}, beta = {top:g}",
+            top * ni[-1] / limit,
+            1,
+            tolerance,
+        ),
     ]
     if "closed" in held:
         off = float(np.abs(found[:, :2] / held["closed"] - 1).max())
@@ -301,7 +347,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         middle.loglog(held["eps"], held["found"][:, 2] / held["eps"], color, ls=dashes, label=name)
         if name in names:
             along = data[label("curve", name)]
-            kept = held["eps"] < along["found"][0, :2].max()  # else less than the curve's least beta would do
+            kept = (
+                held["eps"] < along["found"][0, :2].max()
+            )  # else less than the curve's least beta would do
             right.loglog(held["eps"][kept], looseness(held, along)[kept], color)
     middle.set(xlabel=r"$\epsilon$", title=r"NI$/\epsilon$ at Theorem 1's $\beta$ (1: sharp)")
     right.set(xlabel=r"$\epsilon$", title=r"Theorem 1's $\beta$ over the least that will do")

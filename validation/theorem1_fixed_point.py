@@ -38,7 +38,9 @@ GAMES = {
     "random trigonometric": partial(random_trigonometric, 1),
     "oscillator": mf.games.oscillator,
     "double well": mf.games.double_well,
-    "exponential": partial(mf.games.expression, "cos(x - y) + 0.3*exp(sin(x))*cos(y) + 0.4*sin(2*x) - 0.2*cos(3*y)"),
+    "exponential": partial(
+        mf.games.expression, "cos(x - y) + 0.3*exp(sin(x))*cos(y) + 0.4*sin(2*x) - 0.2*cos(3*y)"
+    ),
     "T^2 benchmark": partial(mf.games.benchmark, "torus"),
     "T^2 rotated": partial(
         mf.games.trigonometric,
@@ -55,7 +57,10 @@ GAMES = {
 }
 STARTS = ("uniform", "bumps", "atoms")
 SAVED = 160
-FITTED = (1e-8, 1e-4)  # total variations between which the decay is fitted: modes die out, rounding has not begun
+FITTED = (
+    1e-8,
+    1e-4,
+)  # total variations between which the decay is fitted: modes die out, rounding has not begun
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,10 @@ SABOTAGES = {
 
 def meshes(game: Game, cells: int) -> tuple[Mesh, Mesh]:
     """Grids of tori; on S^2 a product quadrature, on which integrals of harmonics are exact."""
-    x, y = (quadrature_mesh(cells + 8) if isinstance(M, mf.Sphere) else mf.mesh(M, cells) for M in game.manifolds)
+    x, y = (
+        quadrature_mesh(cells + 8) if isinstance(M, mf.Sphere) else mf.mesh(M, cells)
+        for M in game.manifolds
+    )
     return x, y
 
 
@@ -112,7 +120,9 @@ def gibbs(energy: Array, mesh: Mesh) -> Array:
     return masses / masses.sum()
 
 
-def picard(game: Game, on: tuple[Mesh, Mesh], beta: float, sign: float, begin: list[Array]) -> list[Array]:
+def picard(
+    game: Game, on: tuple[Mesh, Mesh], beta: float, sign: float, begin: list[Array]
+) -> list[Array]:
     """(9) by mu <- (1 - a) mu + a Gibbs(opponent), in turn, a halved where 200 rounds do not halve what is missed."""
     costs = [game.cost_matrix(p, on[p].nodes, on[1 - p].nodes) for p in (0, 1)]
     features = [game.moment_matrix(p, on[p].nodes) for p in (0, 1)]
@@ -159,12 +169,16 @@ def started(name: str, game: Game) -> mf.Start:
     return mf.Start()
 
 
-def followed(game: Game, beta: float, cells: int, start: mf.Start, times: Array) -> Iterator[list[Array]]:
+def followed(
+    game: Game, beta: float, cells: int, start: mf.Start, times: Array
+) -> Iterator[list[Array]]:
     """Nodal masses of (7) at the times, on `meshes(game, cells)`."""
     on, trigonometric = meshes(game, cells), hasattr(game, "bases")
     engine = None if trigonometric else "staggered"
     options = {"order": 8} if engine else {}
-    moving = build(game, mf.Langevin(beta), start, cells, engine, tol=1e-11 if engine else 1e-13, **options)
+    moving = build(
+        game, mf.Langevin(beta), start, cells, engine, tol=1e-11 if engine else 1e-13, **options
+    )
     sphere = isinstance(game.X, mf.Sphere)
     harmonics = spherical.values(on[0].nodes, cells) if sphere else None
     for t in times:
@@ -176,7 +190,9 @@ def followed(game: Game, beta: float, cells: int, start: mf.Start, times: Array)
             yield [mu.masses for mu in moving.measures()]
 
 
-def settled(name: str, beta: float, cells: int, start: str, ratio: float, sign: float, few: int) -> dict[str, Any]:
+def settled(
+    name: str, beta: float, cells: int, start: str, ratio: float, sign: float, few: int
+) -> dict[str, Any]:
     """(7) from one start: its distances to the fixed point over time, and what its end misses."""
     game = GAMES[name]()
     used = few or cells
@@ -188,20 +204,26 @@ def settled(name: str, beta: float, cells: int, start: str, ratio: float, sign: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderResolved)
         path = list(followed(game, beta, used, started(start, game), times))
-    tv = np.array([[distance(m, t) for m, t in zip(masses, target, strict=True)] for masses in path]).max(1)
+    tv = np.array(
+        [[distance(m, t) for m, t in zip(masses, target, strict=True)] for masses in path]
+    ).max(1)
     end = path[-1]
     out = {"times": times, "tv": tv, "literal": literal(game, on, beta, end)}
     out |= {"rate": found.rate, "frequency": found.frequency}
     if game.X.dim == 1:
         pairs = zip(end, target, on, strict=True)
-        out["w2"] = np.max([mf.w2(mf.Density(m / m.sum(), c), mf.Density(t, c)) for m, t, c in pairs])
+        out["w2"] = np.max(
+            [mf.w2(mf.Density(m / m.sum(), c), mf.Density(t, c)) for m, t, c in pairs]
+        )
     if name == "double well":
         exact = game.answers["f"].gibbs(on[0].nodes[:, 0], beta) * on[0].volumes
         out["closed"] = np.max([distance(m, exact) for m in end])
     return out
 
 
-def alone(name: str, beta: float, cells: int, ratio: float, sign: float, few: int) -> dict[str, Any]:
+def alone(
+    name: str, beta: float, cells: int, ratio: float, sign: float, few: int
+) -> dict[str, Any]:
     """Fixed points by Newton's method from where the package begins and from elsewhere, against Picard's."""
     game = GAMES[name]()
     on = meshes(game, few or cells)
@@ -216,9 +238,14 @@ def alone(name: str, beta: float, cells: int, ratio: float, sign: float, few: in
     missed = []
     for start in begin:
         point = mf.gibbs(game, ratio * beta, on, start=start)
-        missed.append([distance(mu.masses, t) for mu, t in zip((point.x, point.y), target, strict=True)])
+        missed.append(
+            [distance(mu.masses, t) for mu, t in zip((point.x, point.y), target, strict=True)]
+        )
     other = picard(game, on, ratio * beta, sign, [m.volumes / m.volumes.sum() for m in on])
-    return {"newton": missed, "picard": [distance(m, t) for m, t in zip(other, target, strict=True)]}
+    return {
+        "newton": missed,
+        "picard": [distance(m, t) for m, t in zip(other, target, strict=True)],
+    }
 
 
 def parts(s: Settings) -> dict[str, Part]:
@@ -250,21 +277,40 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         runs = [data[label(name, beta, start)] for start in STARTS]
         what = f"{name}, beta = {beta:g}"
         worst = float(np.max([r["tv"][-1] for r in runs]))
-        verdicts.append(below(f"{what}: TV to the fixed point, worst of {len(runs)} starts", worst, 1e-10))
-        verdicts.append(below(f"{what}: TV by which the ends miss (9)", np.max([r["literal"] for r in runs]), 1e-10))
+        verdicts.append(
+            below(f"{what}: TV to the fixed point, worst of {len(runs)} starts", worst, 1e-10)
+        )
+        verdicts.append(
+            below(
+                f"{what}: TV by which the ends miss (9)",
+                np.max([r["literal"] for r in runs]),
+                1e-10,
+            )
+        )
         if "w2" in runs[0]:
-            verdicts.append(below(f"{what}: W2 to the fixed point", np.max([r["w2"] for r in runs]), 1e-10))
+            verdicts.append(
+                below(f"{what}: W2 to the fixed point", np.max([r["w2"] for r in runs]), 1e-10)
+            )
         if "closed" in runs[0]:
             closed = float(np.max([r["closed"] for r in runs]))
             verdicts.append(below(f"{what}: TV to the closed form exp(-beta f)/Z", closed, 1e-10))
         slope = fitted_rate(runs[STARTS.index("bumps")])
         verdicts.append(
-            Verdict(f"{what}: decay rate of TV over the eigenvalue's", slope / float(runs[0]["rate"]), 1, 0.01)
+            Verdict(
+                f"{what}: decay rate of TV over the eigenvalue's",
+                slope / float(runs[0]["rate"]),
+                1,
+                0.01,
+            )
         )
         found = data[label(name, beta, "fixed points")]
         gap = float(found["newton"].max())
-        verdicts.append(below(f"{what}: TV between Newton's from 5 pairs and Picard's fixed point", gap, 1e-12))
-        verdicts.append(below(f"{what}: TV between Picard's from 2 pairs", float(found["picard"].max()), 1e-12))
+        verdicts.append(
+            below(f"{what}: TV between Newton's from 5 pairs and Picard's fixed point", gap, 1e-12)
+        )
+        verdicts.append(
+            below(f"{what}: TV between Picard's from 2 pairs", float(found["picard"].max()), 1e-12)
+        )
     return verdicts
 
 
@@ -274,7 +320,9 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
 
     rows = -(-len(s.cases) // 5)
     figure = Figure(figsize=(12, 2.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, min(5, len(s.cases)), sharex=True, sharey=True, squeeze=False).ravel()
+    axes = figure.subplots(
+        rows, min(5, len(s.cases)), sharex=True, sharey=True, squeeze=False
+    ).ravel()
     for ax, (name, beta, _) in zip(axes, s.cases, strict=False):
         for start in STARTS:
             held = data[label(name, beta, start)]

@@ -85,7 +85,9 @@ class Settings:
     spectra: tuple[tuple[float, float], ...] = ()
 
 
-def _edge(coupling: float = 3.0, beta: float = 25.0, turns: float = 0.0, bracket: float = 1e-6) -> Edge:
+def _edge(
+    coupling: float = 3.0, beta: float = 25.0, turns: float = 0.0, bracket: float = 1e-6
+) -> Edge:
     return coupling, beta, "galerkin", 96, turns, bracket
 
 
@@ -132,7 +134,9 @@ def _held(data: dict[str, Data], what: str, values: tuple[Any, ...]) -> dict[Any
 def parts(s: Settings) -> dict[str, Part]:
     found: dict[str, Part] = {}
     for cells, step in s.refined:
-        found[f"galerkin_{cells}_{step:g}"] = partial(cycle, s.coupling, s.beta, cells=cells, step=step or None)
+        found[f"galerkin_{cells}_{step:g}"] = partial(
+            cycle, s.coupling, s.beta, cells=cells, step=step or None
+        )
     for N in s.volumes:
         how = {"engine": "finite-volume", "cells": N, "weights": s.weights}
         found[f"volumes_{N}"] = partial(cycle, s.coupling, s.beta, **how)
@@ -142,12 +146,19 @@ def parts(s: Settings) -> dict[str, Part]:
         for N in COARSE:
             how = {"engine": "finite-volume", "cells": N}
             found[f"cold_{N}"] = partial(cycle, 3.0, 12.0, 200.0, 0.05, **how)
-        found |= {f"basin_{engine}": partial(basin, engine, cells, INSIDE + OUTSIDE) for engine, cells in BASINS}
+        found |= {
+            f"basin_{engine}": partial(basin, engine, cells, INSIDE + OUTSIDE)
+            for engine, cells in BASINS
+        }
     n, replicas = s.swarm
     found |= {f"swarm_{r}": partial(swarm, n, r) for r in range(replicas)}
     if replicas:
         found |= {f"swarm_from_{share}": partial(swarm, n, 0, share) for share in (BEFORE, BEYOND)}
-    for what, part, settings in (("edge", edge, s.edges), ("fold", fold, s.folds), ("spectrum", spectrum, s.spectra)):
+    for what, part, settings in (
+        ("edge", edge, s.edges),
+        ("fold", fold, s.folds),
+        ("spectrum", spectrum, s.spectra),
+    ):
         found |= {_named(what, v): partial(part, *v) for v in settings}
     return found
 
@@ -158,7 +169,9 @@ def parts(s: Settings) -> dict[str, Part]:
 def compared(what: str, found: Array, tolerance: float, slope: float = 0.0) -> list[Verdict]:
     """Against the exact numbers; the slope over other turns than those of [20, 60] differs by up to `slope`."""
     within = (tolerance, tolerance, max(tolerance, slope), tolerance)
-    return [Verdict(f"{n}, {what}", *v) for n, *v in zip(NAMES, found[:4], EXACT, within, strict=True)]
+    return [
+        Verdict(f"{n}, {what}", *v) for n, *v in zip(NAMES, found[:4], EXACT, within, strict=True)
+    ]
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
@@ -174,15 +187,23 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         rate, turn = approach(data["decay"], FITTED[0])
         # The rounding of the five digits known, and what is not yet linear.
         verdicts += [
-            Verdict("approach to the Gibbs point from a nearby start, rate", rate, LEADING.real, 5e-5),
+            Verdict(
+                "approach to the Gibbs point from a nearby start, rate", rate, LEADING.real, 5e-5
+            ),
             Verdict("and frequency", abs(turn), LEADING.imag, 5e-5),
         ]
         for engine, _ in BASINS:
             norms = data[f"basin_{engine}"]["norms"]
             off = np.abs(norms[len(INSIDE) :] / summary(data["galerkin_256_0"])[4] - 1).max()
             verdicts += [
-                below(f"bumps within the unstable cycle, {engine}: norm at t = 200", norms[: len(INSIDE)].max(), 0.05),
-                below(f"bumps beyond it, {engine}: mean norm off the cycle's, relatively", off, 0.01),
+                below(
+                    f"bumps within the unstable cycle, {engine}: norm at t = 200",
+                    norms[: len(INSIDE)].max(),
+                    0.05,
+                ),
+                below(
+                    f"bumps beyond it, {engine}: mean norm off the cycle's, relatively", off, 0.01
+                ),
             ]
         lost, kept = (np.linalg.norm(data[f"cold_{N}"]["path"][-1]) for N in COARSE)
         verdicts += [
@@ -204,15 +225,27 @@ def particles(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     # off points 0.2 apart.
     tolerances = dict(zip((*NAMES, "mean norm"), (0.03, 0.03, 0.02, 0.03, 0.005), strict=True))
     verdicts = []
-    for (name, tolerance), value, mean, _, high in zip(tolerances.items(), exact, *band(found), strict=True):
-        verdicts.append(Verdict(f"{name}, {n} particles, {replicas} replicas", mean, value, tolerance, high - mean))
+    for (name, tolerance), value, mean, _, high in zip(
+        tolerances.items(), exact, *band(found), strict=True
+    ):
+        verdicts.append(
+            Verdict(
+                f"{name}, {n} particles, {replicas} replicas", mean, value, tolerance, high - mean
+            )
+        )
     low, high = (
-        np.linalg.norm(data[f"swarm_from_{share}"]["path"][-100:], axis=1).mean() for share in (BEFORE, BEYOND)
+        np.linalg.norm(data[f"swarm_from_{share}"]["path"][-100:], axis=1).mean()
+        for share in (BEFORE, BEYOND)
     )
     return [
         *verdicts,
         below(f"{n} particles from {BEFORE} of the cycle: mean norm from t = 40 on", low, CENTRE),
-        Verdict(f"{n} particles from {BEYOND} of the cycle: mean norm from t = 40 on", high, exact[4], 0.02),
+        Verdict(
+            f"{n} particles from {BEYOND} of the cycle: mean norm from t = 40 on",
+            high,
+            exact[4],
+            0.02,
+        ),
     ]
 
 
@@ -273,7 +306,13 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 def means(s: Settings, data: dict[str, Data]) -> Array:
     """(coupling, beta, mean norm of the stable cycle, of the unstable one) of Galerkin's edges, shape (E, 4)."""
     held = _held(data, "edge", s.edges)
-    return np.array([[*e[:2], h["norms"].mean(), unstable(h).mean()] for e, h in held.items() if e[2] == "galerkin"])
+    return np.array(
+        [
+            [*e[:2], h["norms"].mean(), unstable(h).mean()]
+            for e, h in held.items()
+            if e[2] == "galerkin"
+        ]
+    )
 
 
 def births(s: Settings, data: dict[str, Data]) -> list[Verdict]:
@@ -288,7 +327,9 @@ def births(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     volumes = [v for k, v in middles.items() if k[:2] == ("beta", "finite-volume")]
     if len(volumes) == 2:
         better = volumes[1] + (volumes[1] - volumes[0]) / 3
-        verdicts.append(Verdict("least beta, finite volumes, extrapolated", better, FOLDS["beta"], 0.01))
+        verdicts.append(
+            Verdict("least beta, finite volumes, extrapolated", better, FOLDS["beta"], 0.01)
+        )
     cycles = means(s, data)
     for k, name, others, near in ((1, "beta", 3.0, 11.6), (0, "coupling", 25.0, 1.6)):
         rows = cycles[(cycles[:, 1 - k] == others) & (cycles[:, k] < near)]
@@ -309,12 +350,19 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     left, middle, right = figure.subplots(1, 3)
     left.plot(*data["galerkin_256_0"]["path"][1000:1300].T, label="stable cycle")
     for end in ("below", "above"):
-        left.plot(*data[_named("edge", s.edges[0])][end][61:].T, lw=0.8, label=f"{end} the threshold")
+        left.plot(
+            *data[_named("edge", s.edges[0])][end][61:].T, lw=0.8, label=f"{end} the threshold"
+        )
     left.plot(0, 0, "k.", label="Gibbs point")
-    left.set(xlabel="E sin x", ylabel="E sin y", aspect="equal", title="mean field, beta = 25, a = 3")
+    left.set(
+        xlabel="E sin x", ylabel="E sin y", aspect="equal", title="mean field, beta = 25, a = 3"
+    )
     left.set(xlim=(-1.5, 1.5), ylim=(-1.1, 1.9))
     for part in ("swarm_0", f"swarm_from_{BEYOND}", f"swarm_from_{BEFORE}"):
-        norms, label = np.linalg.norm(data[part]["path"], axis=1), part.replace("swarm_0", "two bumps")
+        norms, label = (
+            np.linalg.norm(data[part]["path"], axis=1),
+            part.replace("swarm_0", "two bumps"),
+        )
         middle.plot(data[part]["times"], norms, lw=0.8, label=label.replace("swarm_from_", "s = "))
     middle.set(xlabel="t", ylabel="norm of (E sin x, E sin y)", ylim=(0, 1.3))
     middle.set(title=f"{s.swarm[0]} particles from bumps or shares s")
@@ -324,19 +372,35 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
             along = rows[rows[:, k] == (3.0, 25.0)[k]]
             along = along[np.argsort(along[:, 1 - k])]
             for column, (word, color) in enumerate((("stable", "C0"), ("unstable", "C1")), 2):
-                look = {"color": color, "ms": 3, "lw": 0.8, "label": f"{word}, over {what}, fold at {FOLDS[what]:.4g}"}
+                look = {
+                    "color": color,
+                    "ms": 3,
+                    "lw": 0.8,
+                    "label": f"{word}, over {what}, fold at {FOLDS[what]:.4g}",
+                }
                 right.plot(along[:, 1 - k] / FOLDS[what], along[:, column], mark, **look)
         right.axhline(0, color="k", lw=1)
         right.axvline(1, color="k", lw=0.5, ls=":")
-        right.set(xscale="log", xlabel="parameter over its value at the fold", ylabel="mean norm", ylim=(-0.05, 1.5))
+        right.set(
+            xscale="log",
+            xlabel="parameter over its value at the fold",
+            ylabel="mean norm",
+            ylim=(-0.05, 1.5),
+        )
         right.set_xticks([1, 2, 3, 4], ["1", "2", "3", "4"])
         right.set(title="cycles; the Gibbs point, 0, is stable")
     else:  # too few for branches: rates at the Gibbs point
         found, at = _held(data, "spectrum", s.spectra).values(), np.arange(len(s.spectra))
-        right.bar(at - 0.2, [-h["leading"].real for h in found], 0.4, label="rate at the Gibbs point")
+        right.bar(
+            at - 0.2, [-h["leading"].real for h in found], 0.4, label="rate at the Gibbs point"
+        )
         right.bar(at + 0.2, [h["gap"] for h in found], 0.4, label="gap of the frozen equations")
         right.set_xticks(at, [f"{a:g}, {b:g}" for a, b in s.spectra])
         right.set(yscale="log", ylim=(None, 3), xlabel="a, beta", title="the Gibbs point is stable")
-    for ax, where, columns in ((left, "upper center", 2), (middle, "upper center", 3), (right, "upper left", 1)):
+    for ax, where, columns in (
+        (left, "upper center", 2),
+        (middle, "upper center", 3),
+        (right, "upper left", 1),
+    ):
         legends([ax], fontsize=7, loc=where, ncols=columns)
     return {"orbits": figure}

@@ -64,12 +64,16 @@ class Settings:
 
 def decades(first: float, last: float, per: int) -> tuple[float, ...]:
     """Ratios from 10^-first down to 10^-last, `per` a decade."""
-    return tuple(float(f"{10.0 ** (-first - k / per):.6g}") for k in range(round((last - first) * per) + 1))
+    return tuple(
+        float(f"{10.0 ** (-first - k / per):.6g}") for k in range(round((last - first) * per) + 1)
+    )
 
 
 FEW = ((FIRST, decades(2, 5, 2)),)
 QUICK = Settings(
-    (*FEW, ("l_a, S^1", decades(2, 5, 1)), ("l_b, S^2", decades(1, 4, 2))), ((1e-2, 2000, 8, 500),), (0.0, 1e-2)
+    (*FEW, ("l_a, S^1", decades(2, 5, 1)), ("l_b, S^2", decades(1, 4, 2))),
+    ((1e-2, 2000, 8, 500),),
+    (0.0, 1e-2),
 )
 FULL = Settings(
     (
@@ -134,13 +138,21 @@ def parts(s: Settings) -> dict[str, Part]:
     found |= {f"particles, {p[0]:g}": partial(swarm, FIRST, *p) for p in s.particles}
     for ratio in s.beyond:
         marks = np.geomspace(0.3, 10 * (ratio or min(r for r in s.beyond if r)) ** -0.5, 24)
-        found[f"time, {ratio:g}"] = partial(in_time, FIRST, ratio, tuple(float(f"{m:.6g}") for m in marks))
-    return found | {"small": partial(example, 1e-3, 0.0, 2.0, 10.0), "large": partial(example, 0.3, 0.1, 1.0, 40.0)}
+        found[f"time, {ratio:g}"] = partial(
+            in_time, FIRST, ratio, tuple(float(f"{m:.6g}") for m in marks)
+        )
+    return found | {
+        "small": partial(example, 1e-3, 0.0, 2.0, 10.0),
+        "large": partial(example, 0.3, 0.1, 1.0, 40.0),
+    }
 
 
 def curve(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> tuple[Array, Data]:
     """sqrt(gamma/alpha) and, by it, what `rows` holds; `ni` is what takes the place of the averages' NI."""
-    held = {key: np.array([data[f"{name}, {r:g}"][key][0] for r in ratios]) for key in ("ni", "entropic", "last")}
+    held = {
+        key: np.array([data[f"{name}, {r:g}"][key][0] for r in ratios])
+        for key in ("ni", "entropic", "last")
+    }
     return np.sqrt(ratios), held | ({"ni": held["last"]} if s.last else {})
 
 
@@ -162,7 +174,11 @@ def rates(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> list[Ve
     found = [
         # The theorem says (1 - delta)/2 for delta in (0, 1/2): 1/4 at least. The logarithm costs about 0.1 here.
         Verdict(f"{name}: slope of log NI against log gamma/alpha", value, 0.5, 0.25, half),
-        below(f"{name}: transport's share |1 - alpha t0 NI/(F_x + F_y)| over (gamma/alpha)^(1/2)", share.max(), 2),
+        below(
+            f"{name}: transport's share |1 - alpha t0 NI/(F_x + F_y)| over (gamma/alpha)^(1/2)",
+            share.max(),
+            2,
+        ),
         Verdict(f"{name}: alpha t0 NI/(F_x + F_y) {smallest}", ni[-1] / F[-1], 1, 0.03),
     ]
     if GAMES[name][0] == MIXED:
@@ -172,8 +188,17 @@ def rates(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> list[Ve
     return [
         *found,
         Verdict(f"{name}: F_x + F_y per log(alpha/gamma)", value, D / 4, 0.1 * D / 4, half),
-        Verdict(f"{name}: alpha t0 NI of the last iterate {smallest}", last[-1] / root[-1], D / 2, 0.05 * D / 2),
-        below(f"{name}: NI of the last iterate over that of the average {smallest}", last[-1] / ni[-1], 0.5),
+        Verdict(
+            f"{name}: alpha t0 NI of the last iterate {smallest}",
+            last[-1] / root[-1],
+            D / 2,
+            0.05 * D / 2,
+        ),
+        below(
+            f"{name}: NI of the last iterate over that of the average {smallest}",
+            last[-1] / ni[-1],
+            0.5,
+        ),
     ]
 
 
@@ -207,12 +232,16 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     from dataclasses import replace
 
     # What is left around these lines is curvature and a cycle's phase, no noise: slopes are taken as they are.
-    found = [replace(v, error=0.0) for name, ratios in s.ratios for v in rates(s, data, name, ratios)]
+    found = [
+        replace(v, error=0.0) for name, ratios in s.ratios for v in rates(s, data, name, ratios)
+    ]
     for name, ratios in s.ratios:
         (root, held), smaller = curve(s, data, name, ratios), slice(len(ratios) // 2, None)
         logs = 2 * np.log(root)
         divided = slope(logs[smaller], np.log(held["ni"] / held["entropic"])[smaller])[0]
-        what = f"{name}: slope of log NI/((gamma/alpha)^(1/2) (F_x + F_y)), smaller half of the ratios"
+        what = (
+            f"{name}: slope of log NI/((gamma/alpha)^(1/2) (F_x + F_y)), smaller half of the ratios"
+        )
         found.append(Verdict(what, divided, 0, 0.02))
         if GAMES[name][0] == MIXED:
             # A third of the averages' slope: the phase at which t0 meets the cycle moves single points twofold.
@@ -223,22 +252,38 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for name, _ in s.ratios:
         held = data[f"{name}, mirror"]
         off = np.abs(held["entropic"] / held["ni"] - 1).max()
-        found.append(Verdict(f"{name}: gamma = 0, (F_x + F_y)/(alpha t NI) - 1", float(off), 0, 2e-3))
+        found.append(
+            Verdict(f"{name}: gamma = 0, (F_x + F_y)/(alpha t NI) - 1", float(off), 0, 2e-3)
+        )
     apart = data["alpha = 10"]["ni"][0] / data[f"{FIRST}, 0.01"]["ni"][0] - 1
-    found.append(Verdict("alpha and gamma ten times as large: relative change of NI(t0)", float(apart), 0, 1e-4))
+    found.append(
+        Verdict(
+            "alpha and gamma ten times as large: relative change of NI(t0)", float(apart), 0, 1e-4
+        )
+    )
     for ratio, n, *_ in s.particles:
-        mean, low, high = band(data[f"particles, {ratio:g}"]["ni"] / data[f"{FIRST}, {ratio:g}"]["ni"][0])
+        mean, low, high = band(
+            data[f"particles, {ratio:g}"]["ni"] / data[f"{FIRST}, {ratio:g}"]["ni"][0]
+        )
         what = f"{n} particles at gamma/alpha = {ratio:g}: NI over the mean field's"
         # A tenth moves a slope over three decades by 0.014.
         found.append(Verdict(what, float(mean), 1, 0.1, float(high - low) / 2))
     mirror = data["time, 0"]
     for ratio in (r for r in s.beyond if r):
         held = data[f"time, {ratio:g}"]
-        end, first = held["ni"][-1], np.exp(np.interp(-0.5 * np.log(ratio), np.log(held["marks"]), np.log(held["ni"])))
-        rest = np.exp(np.interp(np.log(held["marks"][-1]), np.log(mirror["marks"]), np.log(mirror["ni"])))
+        end, first = (
+            held["ni"][-1],
+            np.exp(np.interp(-0.5 * np.log(ratio), np.log(held["marks"]), np.log(held["ni"]))),
+        )
+        rest = np.exp(
+            np.interp(np.log(held["marks"][-1]), np.log(mirror["marks"]), np.log(mirror["ni"]))
+        )
         what = f"{FIRST}, gamma/alpha = {ratio:g}: NI at 10 t0 over"
         # The theorem's bound has risen tenfold by then, its drift being gamma t.
-        found += [below(f"{what} NI at t0", end / first, 0.5), below(f"{what} mirror descent's", end / rest, 0.9)]
+        found += [
+            below(f"{what} NI at t0", end / first, 0.5),
+            below(f"{what} mirror descent's", end / rest, 0.9),
+        ]
     return found + example_verdicts(data)
 
 
@@ -251,23 +296,35 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         left, middle, right = figure.subplots(1, 3)
         for (name, ratios), color in zip(s.ratios, (BLUE, ORANGE, GREEN, RED), strict=False):
             root, held = curve(s, data, name, ratios)
-            left.loglog(ratios, held["ni"], "o-", ms=3, color=color, label=f"{name}, {GAMES[name][0]}")
+            left.loglog(
+                ratios, held["ni"], "o-", ms=3, color=color, label=f"{name}, {GAMES[name][0]}"
+            )
             left.loglog(ratios, held["last"], ":", color=color)
             middle.semilogx(1 / root, held["ni"] / root, "o-", ms=3, color=color)
             middle.semilogx(1 / root, held["entropic"] / root, "--", lw=1, color=color)
         for ratio, *_ in s.particles:
             mean, low, high = band(data[f"particles, {ratio:g}"]["ni"])
-            left.errorbar(ratio, mean, [[mean - low], [high - mean]], fmt="ks", ms=4, mfc="none", capsize=3)
+            left.errorbar(
+                ratio, mean, [[mean - low], [high - mean]], fmt="ks", ms=4, mfc="none", capsize=3
+            )
         x = np.array([min(r[-1] for _, r in s.ratios), 1e-2])
         left.loglog(x, 0.6 * np.sqrt(x), color=GREY, lw=1)
-        left.annotate("slope 1/2", (x[1], 0.6 * np.sqrt(x[1])), (4, -8), textcoords="offset points", color=GREY)
+        left.annotate(
+            "slope 1/2",
+            (x[1], 0.6 * np.sqrt(x[1])),
+            (4, -8),
+            textcoords="offset points",
+            color=GREY,
+        )
         left.set(
             xlabel=r"$\gamma/\alpha$",
             ylabel="NI",
             title=r"NI at $t_0$: averages (dotted: last iterates, squares: particles)",
         )
         middle.set(
-            xlabel=r"$\alpha t_0$", ylabel=r"$\alpha t_0$ NI", title=r"what is left: a logarithm (dashed: $F_x+F_y$)"
+            xlabel=r"$\alpha t_0$",
+            ylabel=r"$\alpha t_0$ NI",
+            title=r"what is left: a logarithm (dashed: $F_x+F_y$)",
         )
         left.legend(fontsize=7)
         draw_time(right, s, data, shades(4))
@@ -279,7 +336,12 @@ def draw_time(ax: Any, s: Settings, data: dict[str, Data], colors: Any) -> None:
         held = data[f"time, {ratio:g}"]
         label = rf"$\gamma/\alpha = {ratio:g}$" if ratio else "mirror descent"
         ax.loglog(
-            held["marks"], held["ni"], color=color, label=label, ls="-" if ratio else "--", zorder=2 + (not ratio)
+            held["marks"],
+            held["ni"],
+            color=color,
+            label=label,
+            ls="-" if ratio else "--",
+            zorder=2 + (not ratio),
         )
         if ratio:
             at = np.exp(np.interp(-0.5 * np.log(ratio), np.log(held["marks"]), np.log(held["ni"])))

@@ -66,14 +66,21 @@ QUICK = Settings(
         ("S^2, Langevin", 100, 60, 12),
         ("S^2, Langevin", 1000, 24, 6),
     ),
-    (("S^1, Langevin", 10_000, 4), ("S^1, WFR", 10_000, 3), ("T^2, WFR", 300, 3), ("S^2, Langevin", 300, 5)),
+    (
+        ("S^1, Langevin", 10_000, 4),
+        ("S^1, WFR", 10_000, 3),
+        ("T^2, WFR", 300, 3),
+        ("S^2, Langevin", 300, 5),
+    ),
     0.3,
     0.1,
     0.2,
     0.3,
 )
 FULL = Settings(
-    every("S^1, Langevin", (1000, 400, 200), (10_000, 150, 60), (100_000, 40, 14), (1_000_000, 8, 8))
+    every(
+        "S^1, Langevin", (1000, 400, 200), (10_000, 150, 60), (100_000, 40, 14), (1_000_000, 8, 8)
+    )
     # Averages over every step of 10^6 particles are dear; intervals take their spread from all sizes.
     + every("S^1, WFR", (1000, 400, 200), (10_000, 150, 60), (100_000, 20, 14), (1_000_000, 4, 4))
     + every("T^2", (100, 500, 60), (1000, 120, 24), (10_000, 80, 8))
@@ -112,10 +119,17 @@ def parts(s: Settings) -> dict[str, Part]:
     for name, n, count, distances in s.runs:
         size = max(1, (2_000_000 if PROBLEMS[name][5] is None else 300_000) // n)
         for first in range(0, count, size):
-            number, how = min(size, count - first), (s.scheme, s.coarser, s.field_beta, s.copies_seed)
-            found[label(name, n, first)] = partial(replicas, name, n, first, number, distances, *how)
+            number, how = (
+                min(size, count - first),
+                (s.scheme, s.coarser, s.field_beta, s.copies_seed),
+            )
+            found[label(name, n, first)] = partial(
+                replicas, name, n, first, number, distances, *how
+            )
     for name, n, count in s.halved:
-        found[label("half", name, n)] = partial(halved, name, n, count, s.scheme, s.coarser, s.field_beta)
+        found[label("half", name, n)] = partial(
+            halved, name, n, count, s.scheme, s.coarser, s.field_beta
+        )
     return {"independent": partial(independent, s.field_beta), **found}
 
 
@@ -157,7 +171,9 @@ def largest(rows: Array, control: Array | None) -> tuple[float, Array, float]:
     return float(mean[top]), left, lever
 
 
-def slope(sizes: list[int], samples: list[Array], controls: Any = None, log: bool = False) -> tuple[float, float]:
+def slope(
+    sizes: list[int], samples: list[Array], controls: Any = None, log: bool = False
+) -> tuple[float, float]:
     """The slope of sup-of-means, or of its logarithm, in log n, with the half width of its interval.
 
     What is measured at two sizes differs by scale, so that the (relative) spread is taken from all sizes together: that
@@ -180,7 +196,12 @@ def slope(sizes: list[int], samples: list[Array], controls: Any = None, log: boo
 
 
 def power(
-    claim: str, sizes: list[int], samples: list[Array], expected: float, within: float, controls: Any = None
+    claim: str,
+    sizes: list[int],
+    samples: list[Array],
+    expected: float,
+    within: float,
+    controls: Any = None,
 ) -> Verdict:
     """The exponent in n of sup-of-means."""
     value, half = slope(sizes, samples, controls, log=True)
@@ -188,38 +209,65 @@ def power(
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    return [v for name, sizes, rows in gathered(s, data) for v in judged(s, name, sizes, rows, data)]
+    return [
+        v for name, sizes, rows in gathered(s, data) for v in judged(s, name, sizes, rows, data)
+    ]
 
 
-def judged(s: Settings, name: str, sizes: list[int], rows: list[Row], data: dict[str, Data]) -> Iterator[Verdict]:
+def judged(
+    s: Settings, name: str, sizes: list[int], rows: list[Row], data: dict[str, Data]
+) -> Iterator[Verdict]:
     """The verdicts on one problem."""
-    squared, controls, area = [r["squared"] for r in rows], [centred(r) for r in rows], PROBLEMS[name][5]
+    squared, controls, area = (
+        [r["squared"] for r in rows],
+        [centred(r) for r in rows],
+        PROBLEMS[name][5],
+    )
     span = f"{sizes[0]} to {sizes[-1]}"
     if area is None:
         yield power(f"{name}: exponent of sup E W2^2 in n, {span}", sizes, squared, -1, s.within)
-        yield power(f"{name}: the same, by control variates", sizes, squared, -1, s.controlled, controls)
+        yield power(
+            f"{name}: the same, by control variates", sizes, squared, -1, s.controlled, controls
+        )
     else:
-        scaled = [[n * a for n, a in zip(sizes, arrays, strict=True)] for arrays in (squared, controls)]
+        scaled = [
+            [n * a for n, a in zip(sizes, arrays, strict=True)] for arrays in (squared, controls)
+        ]
         value, half = slope(sizes, *scaled)
         claim = f"{name}: slope of n sup E W2^2 in log n, {span}, over |M|/(4 pi)"
         yield Verdict(claim, value / area, 1, s.log_within, half / area)
     gaps = [np.abs(r["ni"] - r["field_ni"]) for r in rows]
     of = "of time averages " if "WFR" in name else ""
-    yield power(f"{name}: exponent of sup E |NI - NI*| {of}after the start, {span}", sizes, gaps, -0.5, s.within)
+    yield power(
+        f"{name}: exponent of sup E |NI - NI*| {of}after the start, {span}",
+        sizes,
+        gaps,
+        -0.5,
+        s.within,
+    )
     final = [g[:, -1:] for g in gaps]
     yield power(f"{name}: exponent of E |NI - NI*| {of}at T, {span}", sizes, final, -0.5, s.within)
     chaos = [r["chaos"] for r in rows]
     yield power(f"{name}: exponent of sup E |x - copy|^2 in n, {span}", sizes, chaos, -1, s.within)
     ratio = np.concatenate([r["energy"][:, -1] / r["exact"][-1] for r in rows])
     half = 1.96 * ratio.std(ddof=1) / np.sqrt(len(ratio))
-    yield Verdict(f"{name}: energy of the copies at T over its exact mean", ratio.mean(), 1, s.energy_within, half)
+    yield Verdict(
+        f"{name}: energy of the copies at T over its exact mean",
+        ratio.mean(),
+        1,
+        s.energy_within,
+        half,
+    )
     yield bias(s, name, data, sup_of_means(squared[-1], controls=controls[-1]).value, sizes[-1])
     if name == "S^1, Langevin":
         mean, low, high = (
-            float(v) for v in band(sizes[-1] * rows[-1]["copies"], controls=sizes[-1] * controls[-1][:, -1])
+            float(v)
+            for v in band(sizes[-1] * rows[-1]["copies"], controls=sizes[-1] * controls[-1][:, -1])
         )
         exact = float(data["independent"]["constant"])
-        claim = f"{name}: n E W2^2 of {sizes[-1]} copies at T over the limit for independent samples"
+        claim = (
+            f"{name}: n E W2^2 of {sizes[-1]} copies at T over the limit for independent samples"
+        )
         yield Verdict(claim, mean / exact, 1, s.log_within, (high - low) / 2 / exact)
 
 
@@ -232,7 +280,10 @@ def bias(s: Settings, name: str, data: dict[str, Data], level: float, largest: i
     worst = int(np.argmax(np.abs(mean)))
     half = float(high[worst] - low[worst]) / 2
     return below(
-        f"{name}: bias of the time step over E W2^2 at n = {largest}", abs(mean[worst]) / level, 0.05, half / level
+        f"{name}: bias of the time step over E W2^2 at n = {largest}",
+        abs(mean[worst]) / level,
+        0.05,
+        half / level,
     )
 
 
@@ -243,9 +294,14 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     figure = Figure(figsize=(12, 4), layout="constrained")
     panels = figure.subplots(1, 3)
     for name, sizes, rows in gathered(s, data):
-        tops = [sup_of_means(n * r["squared"], controls=n * centred(r)) for n, r in zip(sizes, rows, strict=True)]
+        tops = [
+            sup_of_means(n * r["squared"], controls=n * centred(r))
+            for n, r in zip(sizes, rows, strict=True)
+        ]
         gaps = [sup_of_means(np.abs(r["ni"] - r["field_ni"])) for r in rows]
-        for ax, found in zip(panels, (tops, gaps, [sup_of_means(r["chaos"]) for r in rows]), strict=True):
+        for ax, found in zip(
+            panels, (tops, gaps, [sup_of_means(r["chaos"]) for r in rows]), strict=True
+        ):
             at = np.array([v.value for v in found])
             reach = np.abs(np.array([[v.value - v.low, v.high - v.value] for v in found]).T)
             ax.errorbar(sizes, at, reach, fmt="o-", ms=4, capsize=3, label=name)

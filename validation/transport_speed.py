@@ -73,7 +73,9 @@ SABOTAGES = {
 }
 
 
-def errors(kind: str, dim: int, seed: int, alpha: float, gamma: float, n: int, time: float, step: float) -> list[float]:
+def errors(
+    kind: str, dim: int, seed: int, alpha: float, gamma: float, n: int, time: float, step: float
+) -> list[float]:
     """NI of the averages, of averaged weights and of the last iterate; NaN where the step is refused as too long."""
     game = mf.games.polynomial(kind, dim=dim, seed=seed)
     try:
@@ -86,7 +88,9 @@ def errors(kind: str, dim: int, seed: int, alpha: float, gamma: float, n: int, t
             raise
         return [np.nan] * 3
     error = NikaidoIsoda(game)
-    moments = [np.array(column) for column in zip(*(means(game, pair) for pair in run), strict=True)]
+    moments = [
+        np.array(column) for column in zip(*(means(game, pair) for pair in run), strict=True)
+    ]
     mean = [np.trapezoid(m, run.times, axis=0) / run.times[-1] for m in moments]
     return [error(*pair).value for pair in (mean, run.average("weights"), run[-1])]
 
@@ -105,7 +109,8 @@ def sweep(
     """NI (games, ratios, 3) at one alpha."""
     alpha = 10.0**power
     found = [
-        [errors(kind, dim, seed, alpha, true * alpha * 10.0**r, n, time, step) for r in ratios] for seed in range(games)
+        [errors(kind, dim, seed, alpha, true * alpha * 10.0**r, n, time, step) for r in ratios]
+        for seed in range(games)
     ]
     return {"ni": np.array(found)}
 
@@ -113,7 +118,9 @@ def sweep(
 def parts(s: Settings) -> dict[str, Part]:
     how = (s.time, s.step, s.true_gamma)
     found: dict[str, Part] = {
-        f"{kind} {dim} {power:g}": partial(sweep, kind, dim, power, s.ratios, s.games, s.particles, *how)
+        f"{kind} {dim} {power:g}": partial(
+            sweep, kind, dim, power, s.ratios, s.games, s.particles, *how
+        )
         for kind in KINDS
         for dim in s.dims
         for power in s.alphas
@@ -124,7 +131,9 @@ def parts(s: Settings) -> dict[str, Part]:
                 sweep, kind, 2, 0.0, (1, 2), s.games, s.particles, s.time, s.fine, s.true_gamma
             )
             long = 2 * s.time, s.step, s.true_gamma
-            found[f"{kind} long"] = partial(sweep, kind, LONG, 0.0, (0,), s.games, s.particles, *long)
+            found[f"{kind} long"] = partial(
+                sweep, kind, LONG, 0.0, (0,), s.games, s.particles, *long
+            )
     return found | {
         f"{kind} {dim} many": partial(sweep, kind, dim, 0.0, WIDE, s.games, s.many, *how)
         for kind in KINDS
@@ -143,7 +152,9 @@ def theorem(s: Settings, power: float) -> int:
     return round(-2 * (power + np.log10(s.time)))
 
 
-def change(s: Settings, held: Array, power: float, by: int = 2, ratios: tuple[int, ...] = ()) -> Array:
+def change(
+    s: Settings, held: Array, power: float, by: int = 2, ratios: tuple[int, ...] = ()
+) -> Array:
     """log10 of NI at 10^by times the theorem's ratio over NI at that ratio (games, 3)."""
     at = list(ratios or s.ratios)
     first = at.index(theorem(s, power))
@@ -163,10 +174,18 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
             for power in s.alphas:
                 pooled[power].append(change(s, logs(s, data, f"{kind} {dim} {power:g}"), power))
             one = change(s, logs(s, data, f"{kind} {dim} 0"), 0.0)[:, 0]
-            found.append(verdict(f"averages, 100 times the theorem's ratio over it, l_{kind}, d = {dim}", one, TWICE))
+            found.append(
+                verdict(
+                    f"averages, 100 times the theorem's ratio over it, l_{kind}, d = {dim}",
+                    one,
+                    TWICE,
+                )
+            )
         for dim in s.wide:
             one = change(s, logs(s, data, f"{kind} {dim} many"), 0.0, ratios=WIDE)[:, 0]
-            found.append(verdict(f"the same with {s.many} particles, l_{kind}, d = {dim}", one, 0.0))
+            found.append(
+                verdict(f"the same with {s.many} particles, l_{kind}, d = {dim}", one, 0.0)
+            )
     for power, changes in pooled.items():
         every = np.array(changes)  # kind and dimension, seed, reading
         if power == 0:
@@ -175,9 +194,7 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         # Elsewhere kinds and dimensions with such games are left out.
         kept = every if power == 0 else every[np.isfinite(every).all((1, 2))]
         for k, what in enumerate(READ) if power == 0 else [(0, READ[0])]:
-            claim = (
-                f"{what}, 100 times over the theorem's, alpha = 10^{power:g}, {len(kept)} of {len(every)} games a seed"
-            )
+            claim = f"{what}, 100 times over the theorem's, alpha = 10^{power:g}, {len(kept)} of {len(every)} games a seed"
             found.append(verdict(claim, kept.mean(0)[:, k], TWICE))
     return found + limits(s, data)
 
@@ -216,7 +233,8 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         if len(s.alphas) > 1:
             found["maps"] = draw_maps(s, data)
             found["maps"].suptitle(
-                r"circles: $(\alpha T)^{-2}$, the theorem's ratio; white: step refused on some game", fontsize=9
+                r"circles: $(\alpha T)^{-2}$, the theorem's ratio; white: step refused on some game",
+                fontsize=9,
             )
     return found
 
@@ -243,9 +261,20 @@ def draw_maps(s: Settings, data: dict[str, Data]) -> Any:
     grid = figure.subplots(2, len(s.dims), sharex=True, sharey=True, squeeze=False)
     for row, kind in zip(grid, KINDS, strict=True):
         for ax, dim in zip(row, s.dims, strict=True):
-            value = np.array([logs(s, data, f"{kind} {dim} {power:g}")[:, :, 0].mean(0) for power in s.alphas])
-            image = ax.pcolormesh(s.ratios, s.alphas, value, cmap="viridis", vmin=-1.5, vmax=1.5, shading="nearest")
-            ax.plot([theorem(s, power) for power in s.alphas], s.alphas, "o", mfc="none", color="white", ms=7)
+            value = np.array(
+                [logs(s, data, f"{kind} {dim} {power:g}")[:, :, 0].mean(0) for power in s.alphas]
+            )
+            image = ax.pcolormesh(
+                s.ratios, s.alphas, value, cmap="viridis", vmin=-1.5, vmax=1.5, shading="nearest"
+            )
+            ax.plot(
+                [theorem(s, power) for power in s.alphas],
+                s.alphas,
+                "o",
+                mfc="none",
+                color="white",
+                ms=7,
+            )
             ax.set(title=rf"$\ell_{kind}$, $d = {dim}$", xticks=s.ratios, yticks=s.alphas)
     for ax in grid[1]:
         ax.set_xlabel(r"$\log_{10}\,\gamma/\alpha$")

@@ -13,7 +13,10 @@ from meanfield.games.base import Game
 
 W, S, T, C = 0.4, 0.2, 0.3, 1.0
 TILT = 0.3
-WAVES = (((1, 0.3, 0.2), (2, 0.5, -0.4), (3, -0.3, 0.6)), ((1, -0.2, 0.5), (3, 0.4, 0.3), (4, 0.2, -0.1)))
+WAVES = (
+    ((1, 0.3, 0.2), (2, 0.5, -0.4), (3, -0.3, 0.6)),
+    ((1, -0.2, 0.5), (3, 0.4, 0.3), (4, 0.2, -0.1)),
+)
 
 
 def coupled(c: float = C) -> Game:
@@ -58,9 +61,13 @@ def separable(centre: float, alpha: float, n: int) -> dict[str, Any]:
     game, bump = mf.games.double_well(TILT), mf.concentrated(centre, 0.05)
     start, plain = mf.Start(x=bump, y=bump), plainly(alpha)
     field = watched(game, mf.solve(game, plain, start, 30.0, save_every=0.5))
-    swarm = watched(game, mf.simulate(game, plain, start, 30.0, step=0.02, particles=n, save_every=0.5))
+    swarm = watched(
+        game, mf.simulate(game, plain, start, 30.0, step=0.02, particles=n, save_every=0.5)
+    )
     other = mf.games.separable(*WAVES)
-    spread = mf.NikaidoIsoda(other)(*mf.solve(other, plain, mf.Start(), 60.0, save_every=60.0)[-1]).value
+    spread = mf.NikaidoIsoda(other)(
+        *mf.solve(other, plain, mf.Start(), 60.0, save_every=60.0)[-1]
+    ).value
     return {"times": field["times"], "field": field["ni"], "swarm": swarm["ni"], "spread": spread}
 
 
@@ -74,7 +81,9 @@ def field(start: str, coupling: float, alpha: float, time: float) -> dict[str, A
     return {**found, "distance": distance(run[-1]), "averaged": averaged, "near": near}
 
 
-def swarms(start: str, coupling: float, alpha: float, n: int, replica: int, time: float = 60.0) -> dict[str, Any]:
+def swarms(
+    start: str, coupling: float, alpha: float, n: int, replica: int, time: float = 60.0
+) -> dict[str, Any]:
     game = coupled(coupling)
     run = mf.simulate(
         game, plainly(alpha), STARTS[start], time, step=0.02, particles=n, replica=replica, save_every=1.0,
@@ -88,7 +97,9 @@ def langevin(beta: float, time: float, start: str) -> dict[str, Any]:
     game = coupled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)  # of the start, whose slope has corners
-        run = mf.solve(game, mf.Langevin(beta), STARTS[start], time, cells=128, save_every=time / 200)
+        run = mf.solve(
+            game, mf.Langevin(beta), STARTS[start], time, cells=128, save_every=time / 200
+        )
     fixed = mf.gibbs(game, beta, cells=128)
     away = [mf.total_variation(m, f) for m, f in zip(run[-1], (fixed.x, fixed.y), strict=True)]
     gibbs = mf.nikaido_isoda(game, fixed.x, fixed.y).value

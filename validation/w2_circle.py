@@ -60,7 +60,9 @@ def random_atoms(rng: np.random.Generator, circle: mf.Torus, most: int = 12) -> 
         x = (0.3 + 0.05 * rng.standard_normal(n)) % 1.0
     elif where == 2:
         x = rng.integers(0, 8, n) / 8
-    m = (np.ones(n), rng.random(n), rng.lognormal(0, 3, n), rng.random(n) * (rng.random(n) < 0.6))[how]
+    m = (np.ones(n), rng.random(n), rng.lognormal(0, 3, n), rng.random(n) * (rng.random(n) < 0.6))[
+        how
+    ]
     m = m if m.sum() > 0 else np.ones(n)
     return mf.Measure(x[:, None] * circle.period, m / m.sum(), circle)
 
@@ -91,7 +93,9 @@ def against_linear_programs(pairs: int, seed: int = 1, unsorted: bool = False) -
     for i in range(pairs):
         a, b = random_atoms(rng, circle), random_atoms(rng, circle)
         exact, gap = linear_program(a, b)
-        assert abs(gap) < 1e-12 * circle.period**2, f"pair {i}: the linear program is proven only within {gap:.1e}"
+        assert abs(gap) < 1e-12 * circle.period**2, (
+            f"pair {i}: the linear program is proven only within {gap:.1e}"
+        )
         if unsorted:
             a = mf.Measure(a.points, a.masses[np.argsort(a.points[:, 0])], circle)
         errors[i] = abs(w2_squared(a, b) - exact) / max(exact, 1e-4 * circle.period**2)
@@ -145,7 +149,9 @@ def norms(samples: int, seed: int) -> dict[str, Any]:
 
 
 def means(n: int, weighted: bool, replicas: int, seed: int, pull: float) -> dict[str, Any]:
-    found, mean = uniform_law(n, replicas, weighted, np.random.default_rng([n, weighted, seed]), pull)
+    found, mean = uniform_law(
+        n, replicas, weighted, np.random.default_rng([n, weighted, seed]), pull
+    )
     return {"found": found, "mean": mean}
 
 
@@ -157,7 +163,9 @@ def parts(s: Settings) -> dict[str, Part]:
         for n in SIZES:
             for weighted in (False, True):
                 count = s.few if n < 1000 else s.many
-                found[f"means_{n}_{weighted:d}_{c}"] = partial(means, n, weighted, count, 2 + c, s.pull)
+                found[f"means_{n}_{weighted:d}_{c}"] = partial(
+                    means, n, weighted, count, 2 + c, s.pull
+                )
     return found
 
 
@@ -174,7 +182,11 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     errors = np.concatenate([data[f"programs_{c}"]["errors"] for c in range(s.chunks)])
     worst = float(np.max([data[f"norms_{c}"]["worst"] for c in range(s.chunks)]))
     verdicts = [
-        below(f"largest relative error against {len(errors)} linear programs", float(errors.max()), 2e-12),
+        below(
+            f"largest relative error against {len(errors)} linear programs",
+            float(errors.max()),
+            2e-12,
+        ),
         below("largest relative difference to the H^-1 norm", worst, 1e-12),
     ]
     for n in SIZES:
@@ -195,10 +207,15 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     for weighted, mark in ((False, "o"), (True, "s")):
         rows = np.array([ratio(s, data, n, weighted) for n in SIZES])
         at = np.array(SIZES) * (1.15 if weighted else 1.0)
-        left.errorbar(at, *rows.T, fmt=mark, capsize=3, label=f"{'i.i.d.' if weighted else 'equal'} weights")
+        left.errorbar(
+            at, *rows.T, fmt=mark, capsize=3, label=f"{'i.i.d.' if weighted else 'equal'} weights"
+        )
     left.axhline(1, color="k", lw=0.8)
     left.set(
-        xscale="log", xlabel="n", ylabel=r"$E\,W_2^2\,/\,(L^2/12)\,E\sum W_i^2$", title="uniform law, 95% intervals"
+        xscale="log",
+        xlabel="n",
+        ylabel=r"$E\,W_2^2\,/\,(L^2/12)\,E\sum W_i^2$",
+        title="uniform law, 95% intervals",
     )
     left.legend()
     errors = np.concatenate([data[f"programs_{c}"]["errors"] for c in range(s.chunks)])

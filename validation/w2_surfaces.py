@@ -42,7 +42,9 @@ class Settings:
 
 
 QUICK = Settings((("T^2", 1000, 60), ("S^2", 1000, 40)))
-FULL = Settings((("T^2", 1000, 600), ("T^2", 10_000, 80), ("S^2", 1000, 600), ("S^2", 10_000, 40)), 1.0, 0.12)
+FULL = Settings(
+    (("T^2", 1000, 600), ("T^2", 10_000, 80), ("S^2", 1000, 600), ("S^2", 10_000, 40)), 1.0, 0.12
+)
 SABOTAGES = {"points that are not uniform": Settings((("T^2", 1000, 20),), pull=0.5)}
 
 
@@ -69,7 +71,9 @@ def one_point() -> dict[str, Any]:
 
 
 def parts(s: Settings) -> dict[str, Part]:
-    found: dict[str, Part] = {f"{name}_{n}": partial(samples, name, n, count, s.pull) for name, n, count in s.samples}
+    found: dict[str, Part] = {
+        f"{name}_{n}": partial(samples, name, n, count, s.pull) for name, n, count in s.samples
+    }
     return {"one": partial(one_point), **found}
 
 
@@ -95,9 +99,16 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         log = "log n/(4 pi)" if name == "T^2" else "log n"
         what = f"{name}, n = {n}: n E W2^2 - {log} (variance cut {gain:.0f} times)"
         verdicts.append(Verdict(what, value, expected, s.width * tolerance + own[name, n], half))
-        energy = data[f"{name}_{n}"]["controls"].sum(1) / bands(shell_means(SURFACES[name], KNOWN[name, n][2])).sum()
+        energy = (
+            data[f"{name}_{n}"]["controls"].sum(1)
+            / bands(shell_means(SURFACES[name], KNOWN[name, n][2])).sum()
+        )
         half = 1.96 * energy.std(ddof=1) / np.sqrt(len(energy))
-        verdicts.append(Verdict(f"{name}, n = {n}: low-mode energy over its mean", energy.mean(), 1, s.energy, half))
+        verdicts.append(
+            Verdict(
+                f"{name}, n = {n}: low-mode energy over its mean", energy.mean(), 1, s.energy, half
+            )
+        )
     return verdicts
 
 
@@ -109,11 +120,21 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     for ax, surface in zip(figure.subplots(1, 2), SURFACES, strict=True):
         rows = [row for row in constants(s, data) if row[0] == surface]
-        ax.errorbar([r[1] for r in rows], [r[2] for r in rows], [r[3] for r in rows], fmt="o", capsize=3)
+        ax.errorbar(
+            [r[1] for r in rows], [r[2] for r in rows], [r[3] for r in rows], fmt="o", capsize=3
+        )
         for name, n, *_ in rows:
             expected, tolerance, _ = KNOWN[name, n]
             ax.plot([n / 1.5, n * 1.5], [expected] * 2, "k", lw=0.8)
-            ax.fill_between([n / 1.5, n * 1.5], expected - tolerance, expected + tolerance, color="k", alpha=0.1)
-        ax.set(xscale="log", title=surface, xlabel="n", ylabel="constant, 95% interval", xlim=(500, 20_000))
+            ax.fill_between(
+                [n / 1.5, n * 1.5], expected - tolerance, expected + tolerance, color="k", alpha=0.1
+            )
+        ax.set(
+            xscale="log",
+            title=surface,
+            xlabel="n",
+            ylabel="constant, 95% interval",
+            xlim=(500, 20_000),
+        )
         ax.xaxis.set_minor_formatter(NullFormatter())
     return {"constants": figure}

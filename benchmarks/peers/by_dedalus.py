@@ -87,7 +87,9 @@ def prepare(problem: Problem, setting: Setting) -> Run:
     equations.add_equation("dt(u) - D*lap(u) = div(F)")
     equations.add_equation("dt(v) - D*lap(v) = div(G)")
     # All modes in one matrix: one (diagonal or banded) solve a stage instead of one a mode.
-    solver = equations.build_solver(getattr(d3, setting["method"]), matrix_coupling=[True] * len(shape))
+    solver = equations.build_solver(
+        getattr(d3, setting["method"]), matrix_coupling=[True] * len(shape)
+    )
     durations = _durations(setting["method"], setting["steps"])
     starts = [law(nodes).reshape(shape) for law in problem.densities]
 

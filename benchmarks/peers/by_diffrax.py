@@ -27,7 +27,9 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
 
 
 @lru_cache(maxsize=8)
-def _solve(problem: TorusProblem, n: int, method: str, solver_name: str) -> Callable[[Array, float], Any]:
+def _solve(
+    problem: TorusProblem, n: int, method: str, solver_name: str
+) -> Callable[[Array, float], Any]:
     """A jitted solve from nodal densities (2, n^d) at 0 to those at TIME; compiled once for all tolerances."""
     import diffrax
     import jax
@@ -44,7 +46,9 @@ def _solve(problem: TorusProblem, n: int, method: str, solver_name: str) -> Call
 
     def drift(u: Any, a: int) -> Any:
         flat = u.reshape(2, -1)
-        return jnp.stack([(maps[p] @ flat[1 - p]) @ pulls[p][:, a] for p in range(2)]).reshape(u.shape)
+        return jnp.stack([(maps[p] @ flat[1 - p]) @ pulls[p][:, a] for p in range(2)]).reshape(
+            u.shape
+        )
 
     last = slice(0, n // 2 + 1)
     grids = np.meshgrid(*[first] * d, indexing="ij")

@@ -18,7 +18,9 @@ from meanfield.checks import Array
 def _equation(drift: Any, term: str) -> Any:
     import fipy
 
-    return fipy.TransientTerm() + getattr(fipy, term)(coeff=drift) == fipy.DiffusionTerm(coeff=1 / BETA)
+    return fipy.TransientTerm() + getattr(fipy, term)(coeff=drift) == fipy.DiffusionTerm(
+        coeff=1 / BETA
+    )
 
 
 def prepare(problem: TorusProblem, setting: Setting) -> Run:
@@ -46,7 +48,11 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
         before = None
         for _ in range(setting["steps"]):
             now = [maps[0] @ v.value, maps[1] @ u.value]
-            ahead = now if before is None else [1.5 * a - 0.5 * b for a, b in zip(now, before, strict=True)]
+            ahead = (
+                now
+                if before is None
+                else [1.5 * a - 0.5 * b for a, b in zip(now, before, strict=True)]
+            )
             before = now
             for p, moving in enumerate((u, v)):
                 old = moving.value.copy()

@@ -38,7 +38,9 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
     )
     start = problem.density(grid.axes_coords[0][:, None])
     state = pde.FieldCollection([pde.ScalarField(grid, start), pde.ScalarField(grid, start)])
-    solver = pde.RungeKuttaSolver(equation, adaptive=True, tolerance=setting["tol"], backend="numba")
+    solver = pde.RungeKuttaSolver(
+        equation, adaptive=True, tolerance=setting["tol"], backend="numba"
+    )
     stepper = solver.make_stepper(state.copy(), dt=1e-4)
 
     def run() -> tuple[Array, Array]:

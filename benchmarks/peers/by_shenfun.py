@@ -34,7 +34,12 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
     # The derivative of the lone mode n/2 is zero at the nodes. `scalar_product` is `forward` here (the mass
     # matrix is the identity) without its question to sympy, each time, whether coordinates are Cartesian.
     waves = [1j * w * (2 * np.abs(w) < n) for w in k]
-    u, z, flux, part = shenfun.Array(space), shenfun.Function(space), shenfun.Array(space), shenfun.Function(space)
+    u, z, flux, part = (
+        shenfun.Array(space),
+        shenfun.Function(space),
+        shenfun.Array(space),
+        shenfun.Function(space),
+    )
 
     def drift(_: Any, now: Any, modes: Any, rates: Any, **__: Any) -> Any:
         now = space.backward(modes, now)

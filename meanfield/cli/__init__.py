@@ -65,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, help: str, more: str = "") -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=help, description=help, epilog=more + EXIT_CODES, formatter_class=raw)
+        return commands.add_parser(
+            name, help=help, description=help, epilog=more + EXIT_CODES, formatter_class=raw
+        )
 
     for name, help, more in (
         ("run", "follow a flow with particles or densities", RUN_HELP),
@@ -76,31 +78,50 @@ def parser() -> argparse.ArgumentParser:
         one = command(name, help, more + "\n" if more else "")
         one.add_argument("file", metavar="FILE.toml")
         one.add_argument(
-            "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="change the file's value"
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            action="append",
+            default=[],
+            help="change the file's value",
         )
-        one.add_argument("--out", metavar="RUN.h5", help="where the result goes (default: named after the file)")
+        one.add_argument(
+            "--out", metavar="RUN.h5", help="where the result goes (default: named after the file)"
+        )
         one.add_argument("--quiet", action="store_true", help="say nothing but errors")
         if name == "compare":
-            one.add_argument("--threads", type=int, help="how many replicas at a time (default: all cores)")
+            one.add_argument(
+                "--threads", type=int, help="how many replicas at a time (default: all cores)"
+            )
     one = command("resume", "finish a run that was stopped or killed, to the same bits")
     one.add_argument("file", metavar="RUN.h5")
     one.add_argument("--quiet", action="store_true", help="say nothing but errors")
     one = command("show", "print what a file holds and draw it; nothing is computed")
     one.add_argument("file", metavar="RUN.h5")
-    one.add_argument("--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)")
+    one.add_argument(
+        "--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)"
+    )
     one.add_argument("--no-plot", action="store_true", help="print the summary only")
-    one.add_argument("--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces")
+    one.add_argument(
+        "--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces"
+    )
     one.add_argument(
         "--movie", nargs="?", const=True, metavar="MOVIE.gif",
         help="write a movie too, .mp4 (needs ffmpeg) or .gif (default: beside the file)",
     )  # fmt: skip
     one.add_argument(
-        "--export", metavar="FILE", action="append", help="write a .csv of the curves or a .npz of all arrays"
+        "--export",
+        metavar="FILE",
+        action="append",
+        help="write a .csv of the curves or a .npz of all arrays",
     )
-    one.add_argument("--cite", action="store_true", help="print what to cite for the paper and the methods used")
+    one.add_argument(
+        "--cite", action="store_true", help="print what to cite for the paper and the methods used"
+    )
     one = command("examples", "list the example files, or copy some here")
     one.add_argument("names", metavar="NAME", nargs="*")
-    one.add_argument("--to", metavar="FOLDER", default=".", help="where to copy them (default: here)")
+    one.add_argument(
+        "--to", metavar="FOLDER", default=".", help="where to copy them (default: here)"
+    )
     return whole
 
 

@@ -38,9 +38,19 @@ FLOWS: dict[str, dict[str, Check]] = {
     "BestResponse": {"rate": pair_or_one(number)},
     "EntropicBestResponse": {"beta": pair_or_one(number), "rate": pair_or_one(number)},
     "TwoTimeScale": {"beta": pair_or_one(number), "ratio": number},
-    "AveragedLangevin": {"beta": pair_or_one(number), "power": number, "gamma": pair_or_one(number)},
-    "DiscountedLangevin": {"beta": pair_or_one(number), "rate": number, "gamma": pair_or_one(number)},
-    "EntropicWassersteinFisherRao": {key: pair_or_one(number) for key in ("beta", "gamma", "alpha")},
+    "AveragedLangevin": {
+        "beta": pair_or_one(number),
+        "power": number,
+        "gamma": pair_or_one(number),
+    },
+    "DiscountedLangevin": {
+        "beta": pair_or_one(number),
+        "rate": number,
+        "gamma": pair_or_one(number),
+    },
+    "EntropicWassersteinFisherRao": {
+        key: pair_or_one(number) for key in ("beta", "gamma", "alpha")
+    },
     "Flow": {key: pair_or_one(number) for key in ("gamma", "alpha", "temperature", "response")},
 }
 
@@ -59,7 +69,9 @@ def schedule(value: Any) -> Schedule:
     """{kind = "log"} with scale, power and floor."""
     known: dict[str, Check] = {"kind": text, "scale": number, "power": number, "floor": number}
     if not isinstance(value, dict) or "kind" not in value or not set(value) <= set(known):
-        raise BadInput(f'must be like {{kind = "log", scale = 1.0, power = 1.0, floor = 0.0}}, got {value!r}')
+        raise BadInput(
+            f'must be like {{kind = "log", scale = 1.0, power = 1.0, floor = 0.0}}, got {value!r}'
+        )
     return _built(Schedule, {key: known[key](item) for key, item in value.items()})  # type: ignore[no-any-return]
 
 
@@ -81,7 +93,9 @@ def manifold(value: Any) -> Manifold:
         return Torus(whole(value["torus"]), **period)
     if isinstance(value, dict) and set(value) == {"sphere"}:
         return Sphere(whole(value["sphere"]))
-    raise BadInput(f"must be {{torus = 1}}, {{torus = 1, period = 1.0}} or {{sphere = 2}}, got {value!r}")
+    raise BadInput(
+        f"must be {{torus = 1}}, {{torus = 1, period = 1.0}} or {{sphere = 2}}, got {value!r}"
+    )
 
 
 def constants(value: Any) -> dict[str, float]:
@@ -112,7 +126,9 @@ def game(spec: Spec) -> Game:
     """The [game] section: a name with its parameters, or an expression."""
     held = dict(spec.content.get("game", {}))
     if not held:
-        raise BadInput(f'{spec.path}: there is no [game]; begin with name = "oscillator" or expression = "cos(x - y)"')
+        raise BadInput(
+            f'{spec.path}: there is no [game]; begin with name = "oscillator" or expression = "cos(x - y)"'
+        )
     name = "expression" if "expression" in held and "name" not in held else held.get("name")
     if not isinstance(name, str) or name not in GAMES:
         key = ("game", "name") if "name" in held else ("game",)
@@ -146,7 +162,8 @@ def flow(spec: Spec) -> Flow:
     if not isinstance(name, str) or name not in FLOWS:
         key = ("flow", "name") if "name" in held else ("flow",)
         raise spec.fail(
-            key, f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}"
+            key,
+            f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}",
         )
     given = spec.section("flow", {"name": text, **FLOWS[name], **CHANGES})
     given.pop("name")
@@ -174,7 +191,9 @@ def start(spec: Spec, on: Game) -> Start:
         key = ("start", name)
         try:
             laws[name] = _law(spec.content.get("start", {}).get(name, "uniform"), space)
-            Start(**{name: laws[name]}).laws(on.X, on.Y)[name == "y"].density(space.sample(3, _generator()))
+            Start(**{name: laws[name]}).laws(on.X, on.Y)[name == "y"].density(
+                space.sample(3, _generator())
+            )
         except (ValueError, TypeError) as error:
             if "has no density" in str(error):
                 continue

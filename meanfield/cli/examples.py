@@ -13,7 +13,10 @@ def shipped() -> dict[str, str]:
     """name -> content of every example file."""
     folder = files("meanfield") / "examples"
     found = [item for item in folder.iterdir() if item.name.endswith(".toml")]
-    return {item.name: item.read_text(encoding="utf-8") for item in sorted(found, key=lambda item: item.name)}
+    return {
+        item.name: item.read_text(encoding="utf-8")
+        for item in sorted(found, key=lambda item: item.name)
+    }
 
 
 def examples(options: Any) -> int:
@@ -21,16 +24,24 @@ def examples(options: Any) -> int:
     held = shipped()
     if not options.names:
         width = max(map(len, held))
-        print(*(f"{name:{width}}  {_headline(content)}" for name, content in held.items()), sep="\n")
-        print("\ncopy one here: meanfield examples oscillator.toml; then: meanfield run oscillator.toml")
+        print(
+            *(f"{name:{width}}  {_headline(content)}" for name, content in held.items()), sep="\n"
+        )
+        print(
+            "\ncopy one here: meanfield examples oscillator.toml; then: meanfield run oscillator.toml"
+        )
         return 0
     names = [name if name.endswith(".toml") else f"{name}.toml" for name in options.names]
     folder = Path(options.to)
     for name in names:
         if name not in held:
-            raise BadInput(f"there is no example {name}{nearest(name, held)}; `meanfield examples` lists them")
+            raise BadInput(
+                f"there is no example {name}{nearest(name, held)}; `meanfield examples` lists them"
+            )
         if (folder / name).exists():
-            raise BadInput(f"{folder / name} exists already; move it, or copy elsewhere with --to FOLDER")
+            raise BadInput(
+                f"{folder / name} exists already; move it, or copy elsewhere with --to FOLDER"
+            )
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}; make it first")
     for name in names:

@@ -67,7 +67,11 @@ def run(options: Any) -> int:
     p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "", f"  {plan}")
     _announce(p, size)
     how = {**given, "diagnostics": diagnostics, "progress": False if p.quiet else None}
-    return _computed(p, "run", lambda: call(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every))
+    return _computed(
+        p,
+        "run",
+        lambda: call(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every),
+    )
 
 
 def _run_options(spec: Spec) -> dict[str, Any]:
@@ -77,11 +81,16 @@ def _run_options(spec: Spec) -> dict[str, Any]:
     given = spec.section("run")
     given.setdefault("level", "field")
     if "time" not in given:
-        raise spec.fail(("run",), "time is missing: how long to follow the flow, for example time = 10.0")
+        raise spec.fail(
+            ("run",), "time is missing: how long to follow the flow, for example time = 10.0"
+        )
     own, other = (FIELD, "particles") if given["level"] == "field" else (PARTICLES, "field")
     for key in given:
         if key not in RUN and key not in own:
-            raise spec.fail(("run", key), f'belongs to level = "{other}"; this run has level = "{given["level"]}"')
+            raise spec.fail(
+                ("run", key),
+                f'belongs to level = "{other}"; this run has level = "{given["level"]}"',
+            )
     given |= spec.section("run", {**RUN, **own})
     return {**given, "call": solve if given["level"] == "field" else simulate}
 
@@ -95,7 +104,10 @@ def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     plan = make_plan(**{**DEFAULTS, **given})
     size = check_memory(p.game, plan, p.flow)  # type: ignore[arg-type]
     n, m = plan.particles
-    return size, f"{n:,} and {m:,} particles, {plan.steps:,} steps of {plan.step:g} ({plan.scheme}), seed {plan.seed}"
+    return (
+        size,
+        f"{n:,} and {m:,} particles, {plan.steps:,} steps of {plan.step:g} ({plan.scheme}), seed {plan.seed}",
+    )
 
 
 def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
@@ -111,14 +123,18 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     moving = engine(p.game, p.flow, p.start, **{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]
     x, y = moving.measures()
     saves = len(saved_times(given["time"], given.get("save_every")))
-    return saves * state_bytes(x, y), f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
+    return saves * state_bytes(
+        x, y
+    ), f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
 
 
 def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
     """That no option of [run] belongs to another engine than the one that runs."""
     for key, (owner, _) in OPTIONS.items():
         if key in given and used != owner:
-            raise p.spec.fail(("run", key), f'belongs to engine = "{owner}"; this run uses "{used}"')
+            raise p.spec.fail(
+                ("run", key), f'belongs to engine = "{owner}"; this run uses "{used}"'
+            )
 
 
 def compare(options: Any) -> int:
@@ -129,7 +145,9 @@ def compare(options: Any) -> int:
     p = problem(options, "compare")
     given = p.spec.section("compare")
     if "time" not in given:
-        raise p.spec.fail(("compare",), "time is missing: the length of the runs, for example time = 2.0")
+        raise p.spec.fail(
+            ("compare",), "time is missing: the length of the runs, for example time = 2.0"
+        )
     if options.threads is not None:
         given["threads"] = options.threads
     asked = signature(study).bind(p.game, p.flow, p.start, **given)  # type: ignore[arg-type]
@@ -138,7 +156,9 @@ def compare(options: Any) -> int:
         s = settled(**asked.arguments)
         size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
     p.say(
-        f"{p.spec.path}: particles against the mean field, {p.flow.name} on {p.game.name}" if p.flow else "",
+        f"{p.spec.path}: particles against the mean field, {p.flow.name} on {p.game.name}"
+        if p.flow
+        else "",
         f"  {plan}",
     )
     _announce(p, size)
@@ -156,8 +176,12 @@ def gibbs(options: Any) -> int:
     if "beta" not in given and p.flow is not None and min(p.flow.temperature) > 0:
         given["beta"] = tuple(1 / t for t in p.flow.temperature)
     if "beta" not in given:
-        raise p.spec.fail(("gibbs",), "beta is missing: the inverse temperature, for example beta = 10.0")
-    return _once(p, {"call": "gibbs", "game": p.game, "options": given}, lambda: fixed_point(p.game, **given))
+        raise p.spec.fail(
+            ("gibbs",), "beta is missing: the inverse temperature, for example beta = 10.0"
+        )
+    return _once(
+        p, {"call": "gibbs", "game": p.game, "options": given}, lambda: fixed_point(p.game, **given)
+    )
 
 
 def nash(options: Any) -> int:
@@ -166,7 +190,9 @@ def nash(options: Any) -> int:
 
     p = problem(options, "nash", needs_flow=False)
     given = p.spec.section("nash")
-    return _once(p, {"call": "nash", "game": p.game, "options": given}, lambda: equilibrium(p.game, **given))
+    return _once(
+        p, {"call": "nash", "game": p.game, "options": given}, lambda: equilibrium(p.game, **given)
+    )
 
 
 def _once(p: Problem, job: dict[str, Any], compute: Callable[[], Any]) -> int:
@@ -174,7 +200,9 @@ def _once(p: Problem, job: dict[str, Any], compute: Callable[[], Any]) -> int:
     described = describe(job)
     if p.out.exists():
         if not same(read_header(p.out).job, described):
-            raise BadInput(f"{p.out} holds another result; give another name with --out, or move it")
+            raise BadInput(
+                f"{p.out} holds another result; give another name with --out, or move it"
+            )
         p.say(f"{p.out} holds this result already", f"next: meanfield show {p.out}")
         return 0
     p.say(f"{p.spec.path}: {job['call']} of {p.game.name}")
@@ -203,7 +231,9 @@ def _announce(p: Problem, size: float) -> None:
     )
     if p.out.exists():
         header = read_header(p.out)
-        p.say(f"  {p.out} is there already, {'finished' if header.finished else 'unfinished: going on from it'}")
+        p.say(
+            f"  {p.out} is there already, {'finished' if header.finished else 'unfinished: going on from it'}"
+        )
 
 
 def _computed(p: Problem, command: str, compute: Callable[[], Any]) -> int:
@@ -257,9 +287,15 @@ def resume(options: Any) -> int:
 def stopped(out: str | None, code: int) -> int:
     """After Ctrl-C or SIGTERM: what is there and how to go on."""
     if out and _is_finished(Path(out)):
-        print(f"\nstopped; {out} holds the finished run. Look at it with: meanfield show {out}", file=sys.stderr)
+        print(
+            f"\nstopped; {out} holds the finished run. Look at it with: meanfield show {out}",
+            file=sys.stderr,
+        )
     elif out and Path(out).is_file():
-        print(f"\nstopped; {out} holds the run so far. Go on with: meanfield resume {out}", file=sys.stderr)
+        print(
+            f"\nstopped; {out} holds the run so far. Go on with: meanfield resume {out}",
+            file=sys.stderr,
+        )
     else:
         print("\nstopped; nothing was written", file=sys.stderr)
     return code

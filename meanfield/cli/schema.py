@@ -47,7 +47,9 @@ def text(value: Any) -> str:
 def one_of(*names: str) -> Check:
     def check(value: Any) -> str:
         if value not in names:
-            raise BadInput(f"must be one of {', '.join(names)}, got {value!r}{nearest(str(value), names)}")
+            raise BadInput(
+                f"must be one of {', '.join(names)}, got {value!r}{nearest(str(value), names)}"
+            )
         return str(value)
 
     return check
@@ -102,7 +104,12 @@ def auto_or_not(value: Any) -> Any:
     return value
 
 
-RUN = {"level": one_of("field", "particles"), "time": number, "save_every": number, "record": many(one_of("ni"))}
+RUN = {
+    "level": one_of("field", "particles"),
+    "time": number,
+    "save_every": number,
+    "record": many(one_of("ni")),
+}
 # What one engine takes besides: option -> (engine, check).
 OPTIONS: dict[str, tuple[str, Check]] = {
     "weights": ("finite-volume", one_of("auto", "sg", "face", "sqrt")),
@@ -190,7 +197,10 @@ def read(path: str, settings: list[str]) -> Spec:
         if name == "title":
             continue
         if name not in SECTIONS:
-            raise spec.fail((name,), f"there is no such section{nearest(name, SECTIONS) or '; see meanfield --help'}")
+            raise spec.fail(
+                (name,),
+                f"there is no such section{nearest(name, SECTIONS) or '; see meanfield --help'}",
+            )
         if not isinstance(value, dict):
             raise spec.fail((name,), f"must be a section: write [{name}] and its keys below")
     return spec
@@ -200,7 +210,9 @@ def _set(spec: Spec, setting: str) -> None:
     """One --set section.key=value, its value as in TOML or plain text."""
     found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*=(.*)", setting, re.DOTALL)
     if not found:
-        raise BadInput(f"--set {setting!r} must look like section.key=value, for example run.time=5")
+        raise BadInput(
+            f"--set {setting!r} must look like section.key=value, for example run.time=5"
+        )
     *parents, last = found[1].split(".")
     try:
         value = tomllib.loads(f"v = {found[2].strip()}")["v"]

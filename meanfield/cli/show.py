@@ -47,7 +47,11 @@ def tree(result: Any, header: Any) -> str:
         return "\n".join([*lines, f"  '-- of {header.job['options']['replicas']} replicas"])
     lines = repr(result).splitlines()
     recorded = getattr(result, "diagnostics", {})
-    lines += [f"      {name}: {_ends(values)}" for name, values in recorded.items() if np.ndim(values) == 1]
+    lines += [
+        f"      {name}: {_ends(values)}"
+        for name, values in recorded.items()
+        if np.ndim(values) == 1
+    ]
     return "\n".join(lines)
 
 

@@ -31,11 +31,18 @@ class FictitiousPlay:
         step: float | None = None, tol: float = 1e-3,
     ) -> None:  # fmt: skip
         if flow.transports or flow.reacts:
-            raise ValueError("the best-response engine moves by response alone; set gamma and alpha to zero")
+            raise ValueError(
+                "the best-response engine moves by response alone; set gamma and alpha to zero"
+            )
         self.rates = np.array([p.response for p in flow.players])
         self.step = tol / self.rates.max() if step is None else step
-        self.meshes = [c if isinstance(c, Mesh) else mesh(M, c) for c, M in zip(cells, game.manifolds, strict=True)]
-        self.masses = [law.on(grid).masses.copy() for law, grid in zip(laws, self.meshes, strict=True)]
+        self.meshes = [
+            c if isinstance(c, Mesh) else mesh(M, c)
+            for c, M in zip(cells, game.manifolds, strict=True)
+        ]
+        self.masses = [
+            law.on(grid).masses.copy() for law, grid in zip(laws, self.meshes, strict=True)
+        ]
         nodes = [grid.nodes for grid in self.meshes]
         self._moments = [game.moment_matrix(p, nodes[p]) for p in (0, 1)]
         self._costs = [game.cost_matrix(p, nodes[p], nodes[1 - p]) for p in (0, 1)]
@@ -60,7 +67,9 @@ class FictitiousPlay:
         self.time = until
 
     def measures(self) -> tuple[Measure, Measure]:
-        a, b = (Density(m / m.sum(), grid) for m, grid in zip(self.masses, self.meshes, strict=True))
+        a, b = (
+            Density(m / m.sum(), grid) for m, grid in zip(self.masses, self.meshes, strict=True)
+        )
         return a, b
 
     def diagnostics(self) -> dict[str, float]:
@@ -73,5 +82,7 @@ class FictitiousPlay:
     def restore(self, state: Mapping[str, Any]) -> None:
         found = [np.array(m) for m in state["masses"]]
         if any(a.shape != b.shape for a, b in zip(found, self.masses, strict=True)):
-            raise ValueError("state's masses have other shapes than this engine's: other game or cells?")
+            raise ValueError(
+                "state's masses have other shapes than this engine's: other game or cells?"
+            )
         self.time, self.steps, self.masses = float(state["time"]), int(state["steps"]), found

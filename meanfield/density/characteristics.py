@@ -67,11 +67,15 @@ class Characteristics:
     ) -> None:
         refuse_temperature(flow, self.name)
         if not 1e-13 <= tol < 1:
-            raise ValueError(f"tol must be in [1e-13, 1) for {self.name}, whose numbers carry 16 digits; got {tol:g}")
+            raise ValueError(
+                f"tol must be in [1e-13, 1) for {self.name}, whose numbers carry 16 digits; got {tol:g}"
+            )
         self.game, self.flow, self.step, self.tol = game, flow, step, tol
         limit = real("refine", refine, 0.0, strict=True)
         self.nodes = [
-            panel_labels(M, law, rates, limit) if refinable(M, law, c, rates) else labels(M, law, c, rates)
+            panel_labels(M, law, rates, limit)
+            if refinable(M, law, c, rates)
+            else labels(M, law, c, rates)
             for M, law, c, rates in zip(game.manifolds, laws, cells, flow.players, strict=True)
         ]
         self._slices = list(slices(self.nodes))
@@ -93,7 +97,15 @@ class Characteristics:
 
         while self.time < until:
             first = min(self._proposed, until - self.time) or None
-            solver = DOP853(self._rates, self.time, self._z, until, first_step=first, rtol=self.tol, atol=self.tol)
+            solver = DOP853(
+                self._rates,
+                self.time,
+                self._z,
+                until,
+                first_step=first,
+                rtol=self.tol,
+                atol=self.tol,
+            )
             self._proposed = max(self._proposed, solver.h_abs)
             grown = False
             while solver.status == "running" and not grown:
@@ -140,7 +152,9 @@ class Characteristics:
     def _take(self, solver: Any) -> None:
         problem = solver.step()
         if solver.status == "failed":
-            raise ValueError(f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth there?")
+            raise ValueError(
+                f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth there?"
+            )
         self.steps += 1
 
     def _rates(self, time: float, z: Array) -> Array:
@@ -156,12 +170,16 @@ class Characteristics:
 
     def measures(self) -> tuple[Measure, Measure]:
         """Weighted points; a Density for a player who started from one and does not move (gamma = 0)."""
-        x, y = (nodes.measure(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True))
+        x, y = (
+            nodes.measure(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
+        )
         return x, y
 
     def log_densities(self) -> tuple[Array | None, Array | None]:
         """log of the density at the points of `measures()`; None for a player who started from atoms."""
-        x, y = (nodes.log_density(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True))
+        x, y = (
+            nodes.log_density(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
+        )
         return x, y
 
     def diagnostics(self) -> dict[str, float]:
@@ -191,14 +209,20 @@ class Characteristics:
             "steps": self.steps,
             "proposed": self._proposed,
             "warned": self._warned,
-            "panels": [nodes.kept() if isinstance(nodes, PanelLabels) else None for nodes in self.nodes],
+            "panels": [
+                nodes.kept() if isinstance(nodes, PanelLabels) else None for nodes in self.nodes
+            ],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         z = np.array(state["z"], dtype=np.float64)
         kept = state.get("panels", (None, None))
-        if [one is None for one in kept] != [not isinstance(nodes, PanelLabels) for nodes in self.nodes]:
-            raise ValueError("the state was kept with other cells; resume with those, flow and start of the first run")
+        if [one is None for one in kept] != [
+            not isinstance(nodes, PanelLabels) for nodes in self.nodes
+        ]:
+            raise ValueError(
+                "the state was kept with other cells; resume with those, flow and start of the first run"
+            )
         self.nodes = [
             nodes.restored(one) if isinstance(nodes, PanelLabels) else nodes
             for nodes, one in zip(self.nodes, kept, strict=True)

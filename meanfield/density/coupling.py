@@ -17,7 +17,9 @@ from meanfield.games.base import Game
 from meanfield.jit import kernel
 from meanfield.meshes import Mesh
 
-KEPT = 1 << 26  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
+KEPT = (
+    1 << 26
+)  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
 PROBES = 128
 
 
@@ -39,7 +41,8 @@ class Coupling:
     def __init__(self, game: Game, meshes: tuple[Mesh, Mesh], faces: tuple[bool, bool]) -> None:
         self.game, self.meshes = game, meshes
         self.points = tuple(
-            np.concatenate([m.nodes, m.faces]) if wanted else m.nodes for m, wanted in zip(meshes, faces, strict=True)
+            np.concatenate([m.nodes, m.faces]) if wanted else m.nodes
+            for m, wanted in zip(meshes, faces, strict=True)
         )
         self._features = tuple(game.moment_matrix(p, meshes[p].nodes) for p in (0, 1))
         self._kernels = tuple(self._kernel(p) for p in (0, 1))
@@ -49,7 +52,9 @@ class Coupling:
         width = len(self.meshes[1 - p]) if features is None else len(features)
         if len(self.points[p]) * width > KEPT:
             return None
-        return np.ascontiguousarray(self.game.cost_matrix(p, self.points[p], self.meshes[1 - p].nodes))
+        return np.ascontiguousarray(
+            self.game.cost_matrix(p, self.points[p], self.meshes[1 - p].nodes)
+        )
 
     def moments(self, p: int, masses: Array) -> Array:
         """Moments (K,) of player p."""
@@ -66,7 +71,10 @@ class Coupling:
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, KEPT // (8 * len(moments)))
         points, nodes = self.points[p], self.meshes[1 - p].nodes
-        blocks = (self.game.cost_matrix(p, points[i : i + step], nodes) for i in range(0, len(points), step))
+        blocks = (
+            self.game.cost_matrix(p, points[i : i + step], nodes)
+            for i in range(0, len(points), step)
+        )
         return np.concatenate([moments.T @ block.T for block in blocks], axis=1)
 
 

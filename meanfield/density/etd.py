@@ -55,7 +55,11 @@ def coefficients(lam, h, out):
     """
     for j in range(len(lam)):
         e, a, b, c = _phi(0.5 * h * lam[j])
-        phi1, phi2, phi3 = 0.5 * a * (e + 1.0), 0.25 * (a * a + 2.0 * b), 0.125 * (a * b + b + 2.0 * c)
+        phi1, phi2, phi3 = (
+            0.5 * a * (e + 1.0),
+            0.25 * (a * a + 2.0 * b),
+            0.125 * (a * b + b + 2.0 * c),
+        )
         out[0, j] = e
         out[1, j] = 0.5 * h * a
         out[2, j] = e * e
@@ -135,7 +139,9 @@ def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
     shift, top = np.uint64(centre), np.uint64(n)
     for i in range(len(to)):
         for j in range(top):
-            to[i, shift + j] = decay[j] * base[i, shift + j] + weight[j] * (w1 * first[i, j] + w2 * second[i, j])
+            to[i, shift + j] = decay[j] * base[i, shift + j] + weight[j] * (
+                w1 * first[i, j] + w2 * second[i, j]
+            )
 
 
 @kernel(fastmath={"contract"})

@@ -38,7 +38,9 @@ from meanfield.start import Law
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
 STAGES = np.array([*GAUSS, 1.0])
-LONGEST = 8.0  # a step longer than this many of the last one starts afresh rather than extrapolate so far
+LONGEST = (
+    8.0  # a step longer than this many of the last one starts afresh rather than extrapolate so far
+)
 HALVINGS = 40
 Cells = int | tuple[int, ...] | Mesh | None
 
@@ -193,7 +195,9 @@ class FiniteVolumes:
 
     def _take(self, dt: float) -> float:
         """One accepted step of length dt or less; returns its length."""
-        cut = dt < 0.9 * self.proposal  # short to end at a wanted time: it does not shorten the next one
+        cut = (
+            dt < 0.9 * self.proposal
+        )  # short to end at a wanted time: it does not shorten the next one
         for _ in range(HALVINGS):
             trial = self._attempt(dt)
             if trial is None:
@@ -259,19 +263,31 @@ class FiniteVolumes:
     def state(self) -> dict[str, Any]:
         """Masses, the last two knots, the last step and the next, counters: enough to go on to the same bits."""
         saved: dict[str, Any] = {"time": self.time, "last": self.last, "proposal": self.proposal}
-        saved |= {"masses_x": self.masses[0].copy(), "masses_y": self.masses[1].copy(), "warned": self._warned}
+        saved |= {
+            "masses_x": self.masses[0].copy(),
+            "masses_y": self.masses[1].copy(),
+            "warned": self._warned,
+        }
         for name, knot in (("now", self.knot), ("before", self.before)):
             if knot is not None:
-                saved |= {f"{name}_{s}": table.copy() for s, table in zip("xy", knot.tables, strict=True)}
+                saved |= {
+                    f"{name}_{s}": table.copy() for s, table in zip("xy", knot.tables, strict=True)
+                }
         return {**saved, **self.counts, **self.seen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine with the same game, flow, meshes and weights."""
         self.masses = both(lambda p: _like(state, f"masses_{'xy'[p]}", self.masses[p]))
         # What a knot holds besides its tables is not looked at again once its step is taken.
-        self.before = replace(self.knot, tables=_tables(state, "before", self.knot)) if "before_x" in state else None
+        self.before = (
+            replace(self.knot, tables=_tables(state, "before", self.knot))
+            if "before_x" in state
+            else None
+        )
         self.knot = replace(self.knot, tables=_tables(state, "now", self.knot))
-        self.time, self.last, self.proposal = (float(state[k]) for k in ("time", "last", "proposal"))
+        self.time, self.last, self.proposal = (
+            float(state[k]) for k in ("time", "last", "proposal")
+        )
         self.counts = {key: int(state[key]) for key in self.counts}
         self.seen = {key: float(state[key]) for key in self.seen}
         self._warned = bool(state["warned"])
@@ -298,7 +314,9 @@ def _weights(asked: str, found: Probe, player: Rates) -> str:
 
 def check_flow(flow: Flow) -> None:
     if getattr(flow, "responds", False):
-        raise ValueError('finite volumes solve (7); use engine="best-response" for the best-response flow')
+        raise ValueError(
+            'finite volumes solve (7); use engine="best-response" for the best-response flow'
+        )
     for name, player in zip("xy", flow.players, strict=True):
         if player.alpha > 0:
             raise ValueError(

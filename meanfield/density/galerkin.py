@@ -33,7 +33,9 @@ from meanfield.start import Law
 
 Cells = int | tuple[int, ...] | Mesh | None
 
-_LADDER = tuple(s * 2**e for e in range(3, 12) for s in (2, 3))  # 16, 24, 32, 48, ... nodes per axis
+_LADDER = tuple(
+    s * 2**e for e in range(3, 12) for s in (2, 3)
+)  # 16, 24, 32, 48, ... nodes per axis
 _MOST = {1: 16384, 2: 1024, 3: 128}  # nodes per axis that free modes may grow to
 _NODES = {1: 256, 2: 64, 3: 24}  # measures() is on these at least when the number of modes is free
 
@@ -104,7 +106,11 @@ class Galerkin:
     def diagnostics(self) -> dict[str, float]:
         """Steps, steps refused, the present step, tails and nodes per axis, smallest nodal mass."""
         h = self.step if self.step is not None else 2.0 ** ((self._rung or 0) / etd.RUNGS)
-        found = {"steps": float(self._counts[0]), "refused": float(self._counts[1]), "step": float(h)}
+        found = {
+            "steps": float(self._counts[0]),
+            "refused": float(self._counts[1]),
+            "step": float(h),
+        }
         for p, player in enumerate("xy"):
             modes, z = self._modes[p], self.modes(p)
             found[f"tail_{player}"] = _tail(modes, z)
@@ -128,11 +134,15 @@ class Galerkin:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine of the same game."""
         nodes = [tuple(int(n) for n in np.atleast_1d(row)) for row in state["nodes"]]
-        modes = [modes_of(b.manifold, n, _margin(b)) for b, n in zip(self._bases, nodes, strict=True)]
+        modes = [
+            modes_of(b.manifold, n, _margin(b)) for b, n in zip(self._bases, nodes, strict=True)
+        ]
         held = [np.array(z, dtype=complex) for z in state["modes"]]
         for m, z in zip(modes, held, strict=True):
             if z.shape != (len(m.k),):
-                raise ValueError(f"the state holds {z.shape} modes where {len(m.k)} are wanted: it is of another game")
+                raise ValueError(
+                    f"the state holds {z.shape} modes where {len(m.k)} are wanted: it is of another game"
+                )
         self._arrange(modes, held)
         self.time = float(state["time"])
         self._rung = None if state["rung"] is None else int(state["rung"])
@@ -167,7 +177,9 @@ class Galerkin:
         nodes = tuple(cells) if isinstance(cells, (tuple, list)) else (cells,) * d
         nodes = tuple(whole("cells", n, 3) for n in nodes)
         if len(nodes) != d:
-            raise ValueError(f"cells must be one number or {d} of them for {basis.manifold}, got {cells!r}")
+            raise ValueError(
+                f"cells must be one number or {d} of them for {basis.manifold}, got {cells!r}"
+            )
         if any(n < 2 * m + 1 for n, m in zip(nodes, margin, strict=True)):
             raise ValueError(
                 f"cells {nodes} are too few for the game's modes; use at least {2 * max(margin) + 1} per axis"
@@ -185,7 +197,9 @@ class Galerkin:
             z = modes.of(source)
             if n >= _NODES[torus.d] or _tail(modes, z) < self._ceiling:
                 return modes, _unit(z, modes)
-        raise ValueError(f"the game's modes up to {max(margin)} are too many to adapt cells to; give cells")
+        raise ValueError(
+            f"the game's modes up to {max(margin)} are too many to adapt cells to; give cells"
+        )
 
     @property
     def _ceiling(self) -> float:
@@ -227,7 +241,15 @@ class Galerkin:
         count = max(1, int(np.ceil((until - self.time) / step - 1e-9)))
         tails = np.zeros(2)
         status, reached = etd.fixed(
-            *self._players, *self._works, *self._caches, self._keys, self.time, until, count, tails, self._worst
+            *self._players,
+            *self._works,
+            *self._caches,
+            self._keys,
+            self.time,
+            until,
+            count,
+            tails,
+            self._worst,
         )
         if status == etd.DIVERGED:
             raise ValueError(
@@ -257,7 +279,10 @@ class Galerkin:
 
     def _say(self) -> None:
         """Warn, once, of tails that were too heavy at any step; for atoms, whose tails must be, now."""
-        now = [_tail(m, self.modes(p)) if _atoms(self._laws[p]) else self._worst[p] for p, m in enumerate(self._modes)]
+        now = [
+            _tail(m, self.modes(p)) if _atoms(self._laws[p]) else self._worst[p]
+            for p, m in enumerate(self._modes)
+        ]
         p = int(np.argmax(now))
         if self._warned or now[p] <= self._limit:
             return
@@ -276,10 +301,16 @@ class Galerkin:
     def _density(self, p: int) -> Density:
         grid = self._grid(p)
         if self.time == 0.0 and _atoms(self._laws[p]) is not None:
-            return self._laws[p].on(grid)  # the modes of atoms do not decay: nodal values mean nothing yet
+            return self._laws[p].on(
+                grid
+            )  # the modes of atoms do not decay: nodal values mean nothing yet
         # Modes that adapt themselves leave an error of about tol, and cells cannot be raised.
         return density_on(
-            self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol), told=self._told
+            self._nodal(p),
+            grid,
+            f"the masses of {'xy'[p]}",
+            max(1e-10, self._free[p] * self.tol),
+            told=self._told,
         )
 
     def _nodal(self, p: int) -> Array:
@@ -300,14 +331,22 @@ def _suited(game: Game, flow: Flow) -> tuple[LowRank, tuple[Rates, Rates]]:
     """Game and rates, if the modes can carry them."""
     other = 'use engine="finite-volume"'
     if not isinstance(game, LowRank) or not all(isinstance(b, TrigBasis) for b in game.bases):
-        raise ValueError(f"the Galerkin engine needs a trigonometric game on tori, got {game!r}; {other}")
+        raise ValueError(
+            f"the Galerkin engine needs a trigonometric game on tori, got {game!r}; {other}"
+        )
     if max(m.dim for m in game.manifolds) > 3:
-        raise ValueError(f"the Galerkin engine serves tori of dimension 1 to 3, got {game.X} and {game.Y}")
+        raise ValueError(
+            f"the Galerkin engine serves tori of dimension 1 to 3, got {game.X} and {game.Y}"
+        )
     if flow.responds:
-        raise ValueError(f'the Galerkin engine does not run the flow {flow.name!r}; use engine="best-response"')
+        raise ValueError(
+            f'the Galerkin engine does not run the flow {flow.name!r}; use engine="best-response"'
+        )
     for rates in flow.players:
         if rates.alpha > 0:
-            raise ValueError(f"the Galerkin engine has no reaction, but alpha is {rates.alpha:g}; {other}")
+            raise ValueError(
+                f"the Galerkin engine has no reaction, but alpha is {rates.alpha:g}; {other}"
+            )
         if rates.temperature == 0 or rates.gamma == 0:
             raise ValueError(
                 f"the Galerkin engine needs gamma and temperature above 0 for both players, got gamma = "
@@ -318,7 +357,9 @@ def _suited(game: Game, flow: Flow) -> tuple[LowRank, tuple[Rates, Rates]]:
 
 def _torus_shape(cells: Mesh, torus: Torus) -> tuple[int, ...]:
     if cells.shape is None or cells.manifold != torus:
-        raise ValueError(f"cells is {cells}, but the Galerkin engine needs nodes on a grid of {torus}")
+        raise ValueError(
+            f"cells is {cells}, but the Galerkin engine needs nodes on a grid of {torus}"
+        )
     return cells.shape
 
 
@@ -362,4 +403,12 @@ def _player(game: LowRank, p: int, modes: list[Modes], rates: Rates) -> tuple[An
     k[:, own.offsets] = scale * (m[acts] @ own.k.T)
     sizes = np.array([own.span, own.centre])
     rows = np.concatenate([A[: len(m)][acts], A[len(m) :][acts]])
-    return lam, k, m[acts] @ own.strides, np.ascontiguousarray(rows), m @ own.strides, own.outer, sizes
+    return (
+        lam,
+        k,
+        m[acts] @ own.strides,
+        np.ascontiguousarray(rows),
+        m @ own.strides,
+        own.outer,
+        sizes,
+    )

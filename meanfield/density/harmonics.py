@@ -100,7 +100,11 @@ class Harmonics:
     def diagnostics(self) -> dict[str, float]:
         """Steps, steps refused, the present step, tails, degrees, the smallest mass of a cell of `measures`."""
         h = self.step if self.step is not None else 2.0 ** ((self._rung or 0) / etd.RUNGS)
-        found = {"steps": float(self._counts[0]), "refused": float(self._counts[1]), "step": float(h)}
+        found = {
+            "steps": float(self._counts[0]),
+            "refused": float(self._counts[1]),
+            "step": float(h),
+        }
         for p, player in enumerate("xy"):
             found[f"tail_{player}"] = _tail(self.coefficients(p))
             found[f"worst_tail_{player}"] = float(self._worst[p])
@@ -111,7 +115,11 @@ class Harmonics:
     def state(self) -> dict[str, Any]:
         """Coefficients, time, rung of the step and counters."""
         c = {f"coefficients_{player}": self.coefficients(p) for p, player in enumerate("xy")}
-        counters = {"counts": self._counts.copy(), "worst": self._worst.copy(), "warned": self._warned}
+        counters = {
+            "counts": self._counts.copy(),
+            "worst": self._worst.copy(),
+            "warned": self._warned,
+        }
         return {"time": self.time, "rung": self._rung, **c, **counters}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -132,7 +140,9 @@ class Harmonics:
     def _begin(self, p: int, cells: Any) -> Array:
         """Coefficients of the start of player p, at the degree given or the least that holds them."""
         if cells is not None:
-            return _unit(_projected(self._laws[p], whole("cells (the degree of harmonics)", cells, 2)))
+            return _unit(
+                _projected(self._laws[p], whole("cells (the degree of harmonics)", cells, 2))
+            )
         c = _projected(self._laws[p], USUAL)
         for L in LADDER:
             if L >= USUAL or _tail(c[: (L + 1) ** 2]) < self._ceiling:
@@ -179,7 +189,9 @@ class Harmonics:
 
     def _attempt(self, h: float) -> float:
         return float(
-            sphere_etd.attempt(*self._players, *self._works, *self._caches, self._keys, h, self._side, self._tails)
+            sphere_etd.attempt(
+                *self._players, *self._works, *self._caches, self._keys, h, self._side, self._tails
+            )
         )
 
     def _accept(self, h: float) -> None:
@@ -220,7 +232,9 @@ class Harmonics:
             error = self._attempt(h)
             if not (error <= self.tol and np.isfinite(self._tails).all()):
                 self._counts[1] += 1
-                self._rung = min(etd._rung(h, error if np.isfinite(error) else np.inf, self.tol), self._rung - 1)
+                self._rung = min(
+                    etd._rung(h, error if np.isfinite(error) else np.inf, self.tol), self._rung - 1
+                )
             elif self._heavy(0) or self._heavy(1):
                 self._refine()
             else:
@@ -232,7 +246,10 @@ class Harmonics:
 
     def _say(self) -> None:
         """Warn, once, of tails that were too heavy at any step; for atoms, whose tails must be, now."""
-        now = [_tail(self.coefficients(p)) if given_measure(self._laws[p]) else self._worst[p] for p in (0, 1)]
+        now = [
+            _tail(self.coefficients(p)) if given_measure(self._laws[p]) else self._worst[p]
+            for p in (0, 1)
+        ]
         p = int(np.argmax(now))
         if not self._warned and now[p] > self._limit:
             self._warned = True
@@ -251,10 +268,16 @@ class Harmonics:
     def _density(self, p: int) -> Density:
         held, grid = given_measure(self._laws[p]), _mesh(self._degree(p))
         if self.time == 0.0 and held is not None:
-            return self._laws[p].on(grid)  # coefficients of atoms do not decay: nodal values mean nothing yet
+            return self._laws[p].on(
+                grid
+            )  # coefficients of atoms do not decay: nodal values mean nothing yet
         # A degree that adapts itself leaves an error of about tol, and cells cannot be raised.
         return density_on(
-            self._nodal(p), grid, f"the masses of {'xy'[p]}", max(1e-10, self._free[p] * self.tol), told=self._told
+            self._nodal(p),
+            grid,
+            f"the masses of {'xy'[p]}",
+            max(1e-10, self._free[p] * self.tol),
+            told=self._told,
         )
 
 
@@ -272,11 +295,17 @@ def _nodes(L: int) -> Array:
 def _suited(game: Game, flow: Flow) -> LowRank:
     """The game, if harmonics can carry it and the flow."""
     other = 'use engine="finite-volume"'
-    fits = isinstance(game, LowRank) and all(isinstance(b, QuadraticBasis) and b.manifold.d == 2 for b in game.bases)
+    fits = isinstance(game, LowRank) and all(
+        isinstance(b, QuadraticBasis) and b.manifold.d == 2 for b in game.bases
+    )
     if not isinstance(game, LowRank) or not fits:
-        raise ValueError(f"the harmonics engine needs a quadratic game on S^2 and S^2, got {game!r}; {other}")
+        raise ValueError(
+            f"the harmonics engine needs a quadratic game on S^2 and S^2, got {game!r}; {other}"
+        )
     if flow.responds or flow.reacts:
-        raise ValueError(f"the harmonics engine solves (7), without reaction or response, not {flow.name}; {other}")
+        raise ValueError(
+            f"the harmonics engine solves (7), without reaction or response, not {flow.name}; {other}"
+        )
     for rates in flow.players:
         if rates.temperature == 0 or rates.gamma == 0:
             raise ValueError(
@@ -327,11 +356,24 @@ def _player(game: LowRank, p: int, c: Array, rates: Rates) -> tuple[Any, ...]:
     drift, l = spherical.drifts(L), spherical.degrees(L)
     lam = -rates.gamma * rates.temperature * l * (l + 1.0)
     own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
-    B = rates.gamma * own[1:] @ np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size))) @ other.T
+    B = (
+        rates.gamma
+        * own[1:]
+        @ np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
+        @ other.T
+    )
     # Harmonics of one degree have squares that sum to (2l + 1)/4 pi, and so have a probability's coefficients at most.
     limits = 1.1 * np.sqrt((2 * l + 1) / (4 * np.pi))
     lam, tail, limits = (part[drift.order] for part in (lam, _outer(L).astype(float), limits))
-    return lam, drift.runs, drift.values, np.argsort(drift.order)[:9], np.ascontiguousarray(B), tail, limits
+    return (
+        lam,
+        drift.runs,
+        drift.values,
+        np.argsort(drift.order)[:9],
+        np.ascontiguousarray(B),
+        tail,
+        limits,
+    )
 
 
 def _features(basis: QuadraticBasis) -> Array:

@@ -31,7 +31,9 @@ def later(until: float, now: float) -> float:
     """`until` as a finite number; raises ValueError when it lies before `now`."""
     t = real("until", until)
     if t < now:
-        raise ValueError(f"until is {t:g}, before the present time {now:g}; restore an earlier state to go back")
+        raise ValueError(
+            f"until is {t:g}, before the present time {now:g}; restore an earlier state to go back"
+        )
     return t
 
 
@@ -48,7 +50,9 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
     """
     if isinstance(cells, Mesh):
         if cells.manifold != manifold:
-            raise ValueError(f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}")
+            raise ValueError(
+                f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
+            )
         return cells
     held = given_measure(law)
     if cells is None and isinstance(held, Density):

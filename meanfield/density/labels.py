@@ -125,7 +125,9 @@ class Labels:
             peak = float("nan") if p is None else float(np.exp(p.max()))
         return {
             "peak": peak,
-            "log_weight": float(np.min(self.log_masses + gain, where=held, initial=np.inf) - self._excess(gain)),
+            "log_weight": float(
+                np.min(self.log_masses + gain, where=held, initial=np.inf) - self._excess(gain)
+            ),
             "labels": len(self.points),
             "separation": self.separation(z),
             "jump": self.jump(z),
@@ -164,7 +166,11 @@ class Labels:
     @cached_property
     def _turns(self) -> Array:
         i, j = self._pairs
-        return self.points[j] - self.points[i] - self.manifold.difference(self.points[i], self.points[j])
+        return (
+            self.points[j]
+            - self.points[i]
+            - self.manifold.difference(self.points[i], self.points[j])
+        )
 
     @cached_property
     def _first_gaps(self) -> Array:
@@ -193,12 +199,16 @@ def labels(manifold: Manifold, law: Law, cells: Any, rates: Rates) -> Labels:
     held = given_measure(law)
     if held is not None and not isinstance(held, Density):
         kept = held.masses > 0
-        return Labels(manifold, rates, held.points[kept], np.log(held.masses[kept]), None, None, kept)
+        return Labels(
+            manifold, rates, held.points[kept], np.log(held.masses[kept]), None, None, kept
+        )
     onto = mesh_for(manifold, law, cells)
     masses = law.on(onto).masses
     kept = masses > 0
     log_w = np.log(masses[kept] / masses.sum())
-    return Labels(manifold, rates, onto.nodes[kept], log_w, log_w - np.log(onto.volumes[kept]), onto, kept)
+    return Labels(
+        manifold, rates, onto.nodes[kept], log_w, log_w - np.log(onto.volumes[kept]), onto, kept
+    )
 
 
 def slices(players: Sequence[Labels]) -> Iterator[slice]:
@@ -213,13 +223,23 @@ def slices(players: Sequence[Labels]) -> Iterator[slice]:
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:
     """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at the nodes."""
     if isinstance(game, LowRank):
-        features = [basis.values(cloud.points) for basis, cloud in zip(game.bases, clouds, strict=True)]
+        features = [
+            basis.values(cloud.points) for basis, cloud in zip(game.bases, clouds, strict=True)
+        ]
         moments = [cloud.masses @ f for cloud, f in zip(clouds, features, strict=True)]
         return [
-            _low_rank(game.bases[p], features[p], clouds[p].points, game.coefficients(p, moments[1 - p]), players[p])
+            _low_rank(
+                game.bases[p],
+                features[p],
+                clouds[p].points,
+                game.coefficients(p, moments[1 - p]),
+                players[p],
+            )
             for p in (0, 1)
         ]
-    measures = [Measure(c.points, c.masses, one.manifold) for c, one in zip(clouds, players, strict=True)]
+    measures = [
+        Measure(c.points, c.masses, one.manifold) for c, one in zip(clouds, players, strict=True)
+    ]
     return [_any_loss(game, p, clouds[p].points, measures[1 - p], players[p]) for p in (0, 1)]
 
 

@@ -79,7 +79,8 @@ class Modes:
             return np.where(held, np.fft.fftn(mu.masses.reshape(mu.mesh.shape))[there], 0.0)
         turn = 2 * np.pi / self.torus.period
         waves = [
-            np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x)) for r, x in zip(self.reach, mu.points.T, strict=True)
+            np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x))
+            for r, x in zip(self.reach, mu.points.T, strict=True)
         ]
         letters = "abc"[: self.torus.d]
         rule = "z," + ",".join(f"{c}z" for c in letters) + "->" + letters
@@ -92,7 +93,9 @@ class Modes:
         _, there, mirrored = _places(self, shape)
         full[mirrored] = z.conj()
         full[there] = z
-        return np.fft.irfftn(full[..., : shape[-1] // 2 + 1], s=shape, axes=range(len(shape))).ravel()
+        return np.fft.irfftn(
+            full[..., : shape[-1] // 2 + 1], s=shape, axes=range(len(shape))
+        ).ravel()
 
     def onto(self, other: Modes, z: Complex) -> Complex:
         """The same coefficients in a larger set of modes."""
@@ -102,7 +105,9 @@ class Modes:
 
 
 @lru_cache(maxsize=16)
-def _places(modes: Modes, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
+def _places(
+    modes: Modes, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
     """Which modes a grid of this shape holds, and where they and their mirror images stand in its transform."""
     held = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
     return held, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)

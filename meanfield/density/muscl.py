@@ -64,7 +64,9 @@ class Muscl:
             raise ValueError(f"limiter is {limiter!r}; known are {', '.join(map(repr, LIMITERS))}")
         self.game, self.flow, self.step, self.tol = game, flow, step, tol
         self._limiter = LIMITERS[limiter]
-        meshes = [mesh_for(M, law, c) for M, law, c in zip(game.manifolds, laws, cells, strict=True)]
+        meshes = [
+            mesh_for(M, law, c) for M, law, c in zip(game.manifolds, laws, cells, strict=True)
+        ]
         self.stencils = [stencil(mesh) for mesh in meshes]
         nodes = [mesh.nodes for mesh in meshes]
         self._moments = [game.moment_matrix(p, nodes[p]) for p in (0, 1)]
@@ -118,7 +120,9 @@ class Muscl:
                 break
             dt = min(0.5 * dt, SAFETY * bound)
             if self.time + dt == self.time:
-                raise ValueError(f"no step is short enough at t = {self.time:g}; is the loss finite everywhere?")
+                raise ValueError(
+                    f"no step is short enough at t = {self.time:g}; is the loss finite everywhere?"
+                )
         # The estimate falls with the third power of the step.
         growth = 2.0 if error == 0 else min(2.0, 0.9 * (self.tol / error) ** (1 / 3))
         if dt < left or growth < 1:
@@ -129,7 +133,9 @@ class Muscl:
     def _cost(self, p: int, m: Pair) -> Array:
         matrix, moments = self._costs[p], self._moments[1 - p]
         if matrix is None:
-            return self.game.cost(p, self.stencils[p].mesh.nodes, Density(m[1 - p], self.stencils[1 - p].mesh))
+            return self.game.cost(
+                p, self.stencils[p].mesh.nodes, Density(m[1 - p], self.stencils[1 - p].mesh)
+            )
         return matrix @ (m[1 - p] if moments is None else moments @ m[1 - p])
 
     def _strang(self, m: Pair, dt: float) -> tuple[Pair, float, float]:
@@ -189,19 +195,25 @@ class Muscl:
             rates, reached = self._flow_rates(stage)
             bound = min(bound, reached)
             x, y = (
-                kept * start + (1 - kept) * (now + dt * rate) for start, now, rate in zip(m, stage, rates, strict=True)
+                kept * start + (1 - kept) * (now + dt * rate)
+                for start, now, rate in zip(m, stage, rates, strict=True)
             )
             stage = (x, y)
         return stage, bound
 
     def measures(self) -> tuple[Density, Density]:
-        x, y = (Density(_normalised(m), s.mesh) for m, s in zip(self._m, self.stencils, strict=True))
+        x, y = (
+            Density(_normalised(m), s.mesh) for m, s in zip(self._m, self.stencils, strict=True)
+        )
         return x, y
 
     def diagnostics(self) -> dict[str, float]:
         """Steps; the smallest mass of a cell; for each player the peak density and the number of cells
         that would hold everything if they held equal masses, 1 / sum m^2."""
-        found: dict[str, float] = {"steps": self.steps, "min_mass": float(min(m.min() for m in self._m))}
+        found: dict[str, float] = {
+            "steps": self.steps,
+            "min_mass": float(min(m.min() for m in self._m)),
+        }
         for player, m, s in zip("xy", self._m, self.stencils, strict=True):
             found[f"peak_{player}"] = float((m / s.mesh.volumes).max())
             found[f"held_cells_{player}"] = float(1 / np.sum(m**2))

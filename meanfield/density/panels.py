@@ -23,7 +23,10 @@ from meanfield.meshes import Index
 from meanfield.start import Law
 
 NODES = {1: 8, 2: 6}  # Gauss nodes per axis of a panel, by dimension
-ROOTS = {Torus: {1: 32, 2: 10}, Sphere: {1: 32, 2: 4}}  # panels per axis of a chart before any is halved
+ROOTS = {
+    Torus: {1: 32, 2: 10},
+    Sphere: {1: 32, 2: 4},
+}  # panels per axis of a chart before any is halved
 MOST = 1 << 16  # labels a player
 
 
@@ -73,7 +76,9 @@ class Panels:
     def roots(cls, manifold: Manifold) -> Panels:
         """The coarsest panels, equal in their charts."""
         d, count = manifold.dim, ROOTS[type(manifold)][manifold.dim]
-        corner = np.stack(np.meshgrid(*d * [np.arange(count)], indexing="ij"), -1).reshape(-1, d) / count
+        corner = (
+            np.stack(np.meshgrid(*d * [np.arange(count)], indexing="ij"), -1).reshape(-1, d) / count
+        )
         faces = 6 if isinstance(manifold, Sphere) and d == 2 else 1
         return cls(
             manifold, np.repeat(np.arange(faces), len(corner)), np.tile(corner, (faces, 1)),
@@ -129,7 +134,10 @@ class Panels:
         turn = 2 * np.pi / self.manifold.period if isinstance(self.manifold, Torus) else 0.0
         seen = np.concatenate([np.cos(turn * points), np.sin(turn * points)], 1) if turn else points
         density = masses.reshape(len(self), -1) / self.weights
-        values = np.concatenate([np.ones((len(masses), 1)), seen], 1).reshape(len(self), q**d, -1) * density[..., None]
+        values = (
+            np.concatenate([np.ones((len(masses), 1)), seen], 1).reshape(len(self), q**d, -1)
+            * density[..., None]
+        )
         grid = values.reshape(len(self), *d * (q,), -1)
         w = gauss(q)[1]
         found = np.empty((len(self), d))
@@ -145,7 +153,9 @@ def _chart(manifold: Manifold, face: Index, u: Array) -> tuple[Array, Array]:
     if isinstance(manifold, Torus):
         return manifold.period * u, np.full(len(u), manifold.volume)
     if manifold.dim == 1:
-        return np.concatenate([np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)], 1), np.full(len(u), 2 * np.pi)
+        return np.concatenate([np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)], 1), np.full(
+            len(u), 2 * np.pi
+        )
     t = np.tan((u - 0.5) * np.pi / 2)
     r2 = 1 + (t * t).sum(axis=1)
     area = (np.pi / 2) ** 2 * (1 + t * t).prod(axis=1) / r2**1.5
@@ -223,7 +233,9 @@ def panel_labels(manifold: Manifold, law: Law, rates: Rates, limit: float) -> Pa
         masses = law.density(points) * volumes
         norm = float(masses.sum())
         if norm <= 0:
-            raise ValueError(f"the start's density is zero at all {len(points)} nodes on {manifold}; give cells")
+            raise ValueError(
+                f"the start's density is zero at all {len(points)} nodes on {manifold}; give cells"
+            )
         over = panels.tails(masses / norm, points) > limit
         worst = over.sum(axis=0).argmax()
         if not over.any() or len(points) + over[:, worst].sum() * len(panels.weights) > MOST:
@@ -231,11 +243,23 @@ def panel_labels(manifold: Manifold, law: Law, rates: Rates, limit: float) -> Pa
         panels = panels.halved(over[:, worst], int(worst))
 
 
-def _on(manifold: Manifold, law: Law, rates: Rates, panels: Panels, limit: float, norm: float) -> PanelLabels:
+def _on(
+    manifold: Manifold, law: Law, rates: Rates, panels: Panels, limit: float, norm: float
+) -> PanelLabels:
     points, volumes = panels.quadrature
     p = law.density(points) / norm
     with np.errstate(divide="ignore"):
         log_p, log_w = np.log(p), np.log(p * volumes)
     return PanelLabels(
-        manifold, rates, points, log_w, log_p, None, np.ones(len(points), dtype=bool), panels, law, limit, norm
+        manifold,
+        rates,
+        points,
+        log_w,
+        log_p,
+        None,
+        np.ones(len(points), dtype=bool),
+        panels,
+        law,
+        limit,
+        norm,
     )

@@ -79,7 +79,14 @@ class FaceRates:
 
 @kernel(counted=True)
 def face_rates(
-    code: int, beta: float, nodes: Array, faces: Array, first: Index, second: Index, out: Array, back: Array
+    code: int,
+    beta: float,
+    nodes: Array,
+    faces: Array,
+    first: Index,
+    second: Index,
+    out: Array,
+    back: Array,
 ) -> tuple[Array, float]:
     """Rates forward and backward over each face (S, 2, F), and the largest cell Peclet number."""
     jumps = np.empty((len(nodes), 2, len(first)))

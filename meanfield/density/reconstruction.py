@@ -50,7 +50,9 @@ def stencil(mesh: Mesh) -> Stencil:
     normal = np.einsum("nkd,nke->nde", near * steps, steps)
     bad = np.linalg.cond(normal) > 1e8
     if bad.any():
-        raise ValueError(f"the neighbours of cell {int(np.argmax(bad))} of {mesh} do not span its tangent space")
+        raise ValueError(
+            f"the neighbours of cell {int(np.argmax(bad))} of {mesh} do not span its tangent space"
+        )
     weights = np.einsum("nde,nke->nkd", np.linalg.inv(normal), near * steps)
     return Stencil(mesh, others, np.ascontiguousarray(weights), ahead, back)
 
@@ -89,7 +91,9 @@ def face_value(behind, here, beyond, limiter):  # type: ignore[no-untyped-def]
 
 
 @kernel(counted=True)
-def transport(m, U, gamma, volumes, pairs, conductance, others, weights, ahead, back, limiter, rate):  # type: ignore[no-untyped-def]
+def transport(  # type: ignore[no-untyped-def]
+    m, U, gamma, volumes, pairs, conductance, others, weights, ahead, back, limiter, rate
+):
     """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest Euler
     step that leaves every mass nonnegative.
 

@@ -57,7 +57,9 @@ def default_engine(game: Game, flow: Flow) -> str:
 
     def all_are(basis: type, manifolds: tuple[Manifold, ...]) -> bool:
         bases = getattr(game, "bases", (None,))
-        return all(isinstance(b, basis) for b in bases) and all(M in manifolds for M in game.manifolds)
+        return all(isinstance(b, basis) for b in bases) and all(
+            M in manifolds for M in game.manifolds
+        )
 
     resting = min(flow.gamma) == 0 or min(flow.temperature) == 0
     if all_are(QuadraticBasis, (Sphere(2),)) and not resting:
@@ -73,16 +75,24 @@ def build(
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
     a_game(game)
     if not isinstance(flow, Flow):
-        raise TypeError(f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}")
+        raise TypeError(
+            f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}"
+        )
     if not isinstance(start, Start):
-        raise TypeError(f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}")
+        raise TypeError(
+            f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}"
+        )
     name = default_engine(game, flow) if engine is None else engine
     if not isinstance(name, str) or name not in ENGINES:
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
     if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
-        raise ValueError(f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"')
+        raise ValueError(
+            f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"'
+        )
     if name != "splitting" and flow.responds != (name == "best-response"):
-        raise ValueError(f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring")
+        raise ValueError(
+            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring"
+        )
     module, kind, usual = ENGINES[name]
     return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
         game, flow, start.laws(game.X, game.Y),
@@ -139,7 +149,14 @@ def solve(
     """
     start = Start() if start is None else start
     moving = build(game, flow, start, cells, engine, step, tol, **options)
-    about = {"game": game.name, "flow": flow, "start": start, "engine": moving.name, "cells": cells, "step": step}
+    about = {
+        "game": game.name,
+        "flow": flow,
+        "start": start,
+        "engine": moving.name,
+        "cells": cells,
+        "step": step,
+    }
     run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol, **options})
     held = None
     keeper: Keeper | Part | None = checkpoint if isinstance(checkpoint, Part) else None
@@ -162,7 +179,9 @@ def solve(
             save_every = float(resume.times[1] - resume.times[0])
     times = saved_times(time, save_every, moving.time)
     if step is not None and not times[-1] / step < MOST_STEPS:
-        raise ValueError(f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step")
+        raise ValueError(
+            f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step"
+        )
     with keeper or nullcontext():
         run.follow(times, stop, callback, progress, keeper)
         result = run.trajectory()
@@ -175,9 +194,20 @@ class _Run:
     """An engine on its way and what is kept of it at its saved times."""
 
     def __init__(
-        self, game: Game, flow: Flow, moving: Engine, functions: Mapping[str, Diagnostic], about: dict[str, Any]
+        self,
+        game: Game,
+        flow: Flow,
+        moving: Engine,
+        functions: Mapping[str, Diagnostic],
+        about: dict[str, Any],
     ) -> None:
-        self.game, self.flow, self.moving, self.functions, self.about = game, flow, moving, functions, about
+        self.game, self.flow, self.moving, self.functions, self.about = (
+            game,
+            flow,
+            moving,
+            functions,
+            about,
+        )
         self.times: list[float] = []
         self.pairs: list[tuple[Measure, Measure]] = []
         self.values: list[dict[str, Any]] = []
@@ -185,9 +215,9 @@ class _Run:
 
     def asked(self) -> dict[str, Any]:
         """What, beside game, flow, start and times, makes this run what it is."""
-        return {key: self.about[key] for key in self.about if key not in ("game", "flow", "start")} | {
-            "diagnostics": sorted(self.functions)
-        }
+        return {
+            key: self.about[key] for key in self.about if key not in ("game", "flow", "start")
+        } | {"diagnostics": sorted(self.functions)}
 
     def restore(self, old: Trajectory) -> None:
         for key, asked in self.asked().items():
@@ -198,7 +228,9 @@ class _Run:
                 )
         self.moving.restore(_state_of(old, self.moving))
         self.times, self.pairs = [float(t) for t in old.times], list(old)
-        self.values = [{name: rows[k] for name, rows in old.diagnostics.items()} for k in range(len(old))]
+        self.values = [
+            {name: rows[k] for name, rows in old.diagnostics.items()} for k in range(len(old))
+        ]
         self.spent = float(old.provenance.get("wall_time", 0.0))
 
     def follow(
@@ -207,7 +239,9 @@ class _Run:
     ) -> None:  # fmt: skip
         """Through the times to be saved; times[0] is now, and saved already where a run is resumed."""
         resumed = bool(self.times)
-        with bar(times[-1] - times[0], f"{self.flow.name} ({self.moving.name})", progress) as progressed:
+        with bar(
+            times[-1] - times[0], f"{self.flow.name} ({self.moving.name})", progress
+        ) as progressed:
             for k, (previous, t) in enumerate(zip([times[0], *times[:-1]], times, strict=True)):
                 if t > self.moving.time:
                     self.moving.advance(float(t))
@@ -228,13 +262,17 @@ class _Run:
         asked = {name: f(*pair) for name, f in self.functions.items()}
         row = {"value": self.game.value(*pair), **self.moving.diagnostics()}
         if taken := set(row) & set(asked) - {"ni"}:  # which best responses have anyhow
-            raise ValueError(f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names")
+            raise ValueError(
+                f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names"
+            )
         row |= {
             name: recorded(name, value, [r[name] for r in self.values[:1] if name in r])
             for name, value in asked.items()
         }
         if self.values and set(self.values[0]) != set(row):
-            raise ValueError(f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}")
+            raise ValueError(
+                f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}"
+            )
         self.times.append(self.moving.time)
         self.pairs.append(pair)
         self.values.append(row)
@@ -246,7 +284,9 @@ class _Run:
         spent = self.spent + perf_counter() - self.clock
         provenance = {**self.about, "wall_time": spent, "versions": versions()}
         state = {"engine": self.moving.name, **self.moving.state()}
-        return Trajectory(np.array(self.times), xs, ys, self.game, self.flow, gathered, provenance, state)
+        return Trajectory(
+            np.array(self.times), xs, ys, self.game, self.flow, gathered, provenance, state
+        )
 
 
 def _state_of(run: Trajectory, engine: Engine) -> dict[str, Any]:

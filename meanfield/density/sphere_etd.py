@@ -13,7 +13,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.density.etd import COST, N1, N2, N4, N5, NEXT, STAGE_A, STAGE_B, STATE, _cached, _combine, _half
+from meanfield.density.etd import (
+    COST,
+    N1,
+    N2,
+    N4,
+    N5,
+    NEXT,
+    STAGE_A,
+    STAGE_B,
+    STATE,
+    _cached,
+    _combine,
+    _half,
+)
 from meanfield.jit import kernel
 
 

@@ -46,7 +46,11 @@ def values(points: Array, L: int) -> Array:
 def _fill(points: Array, L: int, out: Array) -> None:
     z = points[:, 2:]
     power = np.ones((len(points), L + 1), dtype=complex)
-    np.cumprod(np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L)), axis=1, out=power[:, 1:])
+    np.cumprod(
+        np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L)),
+        axis=1,
+        out=power[:, 1:],
+    )
     power[:, 1:] *= 2**0.5
     a, top = _ladder(L), (4 * np.pi) ** -0.5
     old, now = np.zeros((len(points), 0)), np.zeros((len(points), 0))
@@ -65,12 +69,16 @@ def _fill(points: Array, L: int, out: Array) -> None:
 def evaluate(c: Array, points: Array) -> Array:
     """sum c_lm Y_lm at points (n, 3), shape (n,)."""
     L = round(len(c) ** 0.5) - 1
-    return np.concatenate([values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)])
+    return np.concatenate(
+        [values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)]
+    )
 
 
 def of_atoms(points: Array, masses: Array, L: int) -> Array:
     """sum_i masses_i Y_lm(points_i), shape ((L + 1)^2,)."""
-    parts = (masses[i : i + ROWS] @ values(points[i : i + ROWS], L) for i in range(0, len(points), ROWS))
+    parts = (
+        masses[i : i + ROWS] @ values(points[i : i + ROWS], L) for i in range(0, len(points), ROWS)
+    )
     return np.sum(list(parts), axis=0)
 
 
@@ -93,7 +101,9 @@ def quadrature(n: int) -> tuple[Array, Array]:
     z, w = _gauss(n)
     phi = np.arange(2 * n) * (np.pi / n)
     s = np.sqrt((1 - z) * (1 + z))
-    points = np.stack([np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1)
+    points = np.stack(
+        [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1
+    )
     return points.reshape(-1, 3), np.repeat(w * (np.pi / n), 2 * n)
 
 
@@ -151,7 +161,10 @@ def _real(l: Array, m: Array) -> Any:
     sign, half = np.where(m % 2 == 0, 1.0, -1.0), 0.5**0.5
     first = np.where(m > 0, sign * half, np.where(m < 0, -1j * sign * half, 1.0))
     second = np.where(m > 0, half, np.where(m < 0, 1j * half, 0.0))
-    return csr_matrix((np.concatenate([first, second]), (np.tile(row, 2), np.concatenate([here, there]))), shape=(n, n))
+    return csr_matrix(
+        (np.concatenate([first, second]), (np.tile(row, 2), np.concatenate([here, there]))),
+        shape=(n, n),
+    )
 
 
 def multiplications(L: int) -> list[Any]:
@@ -164,7 +177,14 @@ def multiplications(L: int) -> list[Any]:
     one, two = (3 / (4 * np.pi)) ** 0.5, 0.5 * (15 / np.pi) ** 0.5
     first = [one * y[:n], one * z[:n], one * x[:n]]
     vertical = 0.5 * (5 / (4 * np.pi)) ** 0.5 * (2 * z.T @ z - x.T @ x - y.T @ y)
-    return [*first, two * x.T @ y, two * y.T @ z, vertical, two * x.T @ z, 0.5 * two * (x.T @ x - y.T @ y)]
+    return [
+        *first,
+        two * x.T @ y,
+        two * y.T @ z,
+        vertical,
+        two * x.T @ z,
+        0.5 * two * (x.T @ x - y.T @ y),
+    ]
 
 
 @dataclass(frozen=True, eq=False)

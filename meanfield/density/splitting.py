@@ -57,7 +57,9 @@ class Splitting:
         self.game, self.flow = game, flow
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         self.tol = real("tol", tol, 0.0, strict=True)
-        self.meshes: tuple[Mesh, Mesh] = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
+        self.meshes: tuple[Mesh, Mesh] = both(
+            lambda p: mesh_for(game.manifolds[p], laws[p], cells[p])
+        )
         self.coupling = Coupling(game, self.meshes, (False, False))
         self.exponentials = both(lambda p: Exponential(self.meshes[p]))
         self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
@@ -122,12 +124,17 @@ class Splitting:
         until = later(until, self.time)
         while self.time < until:
             left = until - self.time
-            whole = max(1.0, math.ceil(left / (self.step or self.proposal or self._first(left)) * (1 - 1e-9)))
+            whole = max(
+                1.0,
+                math.ceil(left / (self.step or self.proposal or self._first(left)) * (1 - 1e-9)),
+            )
             dt = self._take(left / whole)
             self.time = until if whole == 1 and dt == left else self.time + dt
 
     def _first(self, left: float) -> float:
-        return min(left, 0.1 / max(max(p.gamma, p.alpha, p.response) for p in self.flow.at(self.time)))
+        return min(
+            left, 0.1 / max(max(p.gamma, p.alpha, p.response) for p in self.flow.at(self.time))
+        )
 
     def _take(self, dt: float) -> float:
         """One accepted step of length dt or less; returns its length."""
@@ -140,7 +147,9 @@ class Splitting:
             half = self._stepped(held, self.time, dt / 2)
             twice = self._stepped(half, self.time + dt / 2, dt / 2)
             # The whole step errs by four times what two halves do; errors per unit of time are of order dt^2.
-            error = max(float(np.abs(a - b).sum()) for a, b in zip(once[0], twice[0], strict=True)) / 3
+            error = (
+                max(float(np.abs(a - b).sum()) for a, b in zip(once[0], twice[0], strict=True)) / 3
+            )
             longer = min(max(0.9 * max(error / (dt * self.tol), 1e-8) ** -0.5, 0.2), 3.0)
             if longer >= 0.9:
                 break
@@ -173,11 +182,20 @@ class Splitting:
     def diagnostics(self) -> dict[str, float]:
         """Steps taken and rejected, the last step, the smallest mass, the largest beta |dU| over a face."""
         smallest = min(float(m.min()) for m in self.masses)
-        return {**self.counts, "step": self.last, "smallest_mass": smallest, "largest_peclet": self.peclet}
+        return {
+            **self.counts,
+            "step": self.last,
+            "smallest_mass": smallest,
+            "largest_peclet": self.peclet,
+        }
 
     def state(self) -> dict[str, Any]:
         """Masses, averaged moments, steps and counters: enough to go on to the same bits."""
-        arrays = {f"{key}_{'xy'[p]}": getattr(self, key)[p].copy() for key in ("masses", "seen") for p in (0, 1)}
+        arrays = {
+            f"{key}_{'xy'[p]}": getattr(self, key)[p].copy()
+            for key in ("masses", "seen")
+            for p in (0, 1)
+        }
         numbers = {key: getattr(self, key) for key in ("time", "proposal", "last", "peclet")}
         return {**numbers, **arrays, **self.counts, "warned": self._warned}
 
@@ -186,7 +204,9 @@ class Splitting:
         for key in ("masses", "seen"):
             found = both(lambda p, k=key: np.array(state[f"{k}_{'xy'[p]}"], dtype=np.float64))  # type: ignore[misc]
             if any(a.shape != b.shape for a, b in zip(found, getattr(self, key), strict=True)):
-                raise ValueError(f"state's {key} have other shapes than this engine's: other game or cells?")
+                raise ValueError(
+                    f"state's {key} have other shapes than this engine's: other game or cells?"
+                )
             setattr(self, key, found)
         for key in ("time", "proposal", "last", "peclet"):
             setattr(self, key, float(state[key]))

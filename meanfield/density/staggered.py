@@ -88,14 +88,26 @@ class Staggered(FiniteVolumes):
 
     def measures(self) -> tuple[Density, Density]:
         """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
-        return both(lambda p: density_on(self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._told))
+        return both(
+            lambda p: density_on(
+                self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._told
+            )
+        )
 
 
 def _grid(mesh: Mesh, order: int) -> Mesh:
     """The mesh, if it is the equidistant grid with room for the stencil."""
     torus = mesh.manifold
-    if mesh.shape is None or not isinstance(torus, Torus) or not mesh.same(torus_mesh(torus, mesh.shape)):
-        raise ValueError(f"staggered differences need the equidistant grid of a torus (torus_mesh), got {mesh!r}")
+    if (
+        mesh.shape is None
+        or not isinstance(torus, Torus)
+        or not mesh.same(torus_mesh(torus, mesh.shape))
+    ):
+        raise ValueError(
+            f"staggered differences need the equidistant grid of a torus (torus_mesh), got {mesh!r}"
+        )
     if min(mesh.shape) < order:
-        raise ValueError(f"cells must be at least {order} per axis for order {order}, got {mesh.shape}")
+        raise ValueError(
+            f"cells must be at least {order} per axis for order {order}, got {mesh.shape}"
+        )
     return mesh

@@ -98,7 +98,9 @@ class StencilRates:
 
 
 @kernel(counted=True)
-def coefficients(beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index) -> tuple[Array, float]:
+def coefficients(
+    beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index
+) -> tuple[Array, float]:
     """Two exponentials a face, over half a cell and over one; farther nodes by products of those over one."""
     (d, q), size = ahead.shape, nodes.shape[1]
     found, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
@@ -130,7 +132,9 @@ def _steps(beta: float, line: Array, stride: int, over: Array) -> float:
     """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest beta |dU|."""
     largest = 0.0
     for j in range(len(line)):
-        z = beta * (line[j + stride if j + stride < len(line) else j + stride - len(line)] - line[j])
+        z = beta * (
+            line[j + stride if j + stride < len(line) else j + stride - len(line)] - line[j]
+        )
         largest = max(largest, abs(z))
         over[j] = np.exp(z)
     return largest
@@ -170,7 +174,11 @@ def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work:
         stride //= shape[a]
         width = q * stride
         for start in range(0, size, block):
-            padded, flux, around = work[0, : block + 2 * width], work[1, :block], work[2, : block + 2 * width]
+            padded, flux, around = (
+                work[0, : block + 2 * width],
+                work[1, :block],
+                work[2, : block + 2 * width],
+            )
             _halo(v[start : start + block], width, padded)
             flux[:] = 0.0
             for s in range(q):
@@ -233,7 +241,9 @@ def bound(found: Array, back: Array, shape: Index) -> float:
 
 
 @kernel(fastmath={"contract"})
-def _three_terms(image: Array, centre: float, scale: float, now: Array, old: Array, term: float, total: Array) -> None:
+def _three_terms(
+    image: Array, centre: float, scale: float, now: Array, old: Array, term: float, total: Array
+) -> None:
     """old = scale (A - centre) now - old, by its image A now; total += term old."""
     for i in range(len(now)):
         old[i] = scale * (image[i] - centre * now[i]) - old[i]

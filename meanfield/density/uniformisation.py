@@ -45,7 +45,9 @@ class Exponential:
         not finite or would take more than 1e8 products.
         """
         if self.shape is not None:
-            size, new, error = grid_exponential(jump.reshape(2, len(self.shape), -1), self.shape, self.wraps, m)
+            size, new, error = grid_exponential(
+                jump.reshape(2, len(self.shape), -1), self.shape, self.wraps, m
+            )
         else:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
@@ -105,7 +107,9 @@ def rescale(new: Array, wanted: float) -> float:
 
 
 @kernel(counted=True)
-def grid_exponential(jump: Array, shape: Index, wraps: Index, m: Array) -> tuple[float, Array, float]:
+def grid_exponential(
+    jump: Array, shape: Index, wraps: Index, m: Array
+) -> tuple[float, Array, float]:
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
     Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not finite.
@@ -152,12 +156,16 @@ def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
         for start in range(0, size, block):
             for i in range(start, start + block):
                 leaving[i] += forward[a, i]
-                leaving[i + stride if i + stride < start + block else i + stride - block] += backward[a, i]
+                leaving[i + stride if i + stride < start + block else i + stride - block] += (
+                    backward[a, i]
+                )
     return leaving
 
 
 @kernel(counted=True)
-def grid_entering(forward: Array, backward: Array, shape: Index, wraps: Index, q: float) -> tuple[Array, Array, Array]:
+def grid_entering(
+    forward: Array, backward: Array, shape: Index, wraps: Index, q: float
+) -> tuple[Array, Array, Array]:
     """Rates over q into each cell from the cells `stride` before and after it; those over the seam apart."""
     d, size = forward.shape
     up, down, around = np.zeros((d, size)), backward / q, np.empty(len(wraps))
@@ -182,7 +190,13 @@ def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, 
     d, n = up.shape
     new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
     three(
-        inside[1 : n - 1], v[1 : n - 1], up[d - 1, 1 : n - 1], v[: n - 2], down[d - 1, 1 : n - 1], v[2:], new[1 : n - 1]
+        inside[1 : n - 1],
+        v[1 : n - 1],
+        up[d - 1, 1 : n - 1],
+        v[: n - 2],
+        down[d - 1, 1 : n - 1],
+        v[2:],
+        new[1 : n - 1],
     )
     new[n - 1] = inside[n - 1] * v[n - 1] + up[d - 1, n - 1] * v[n - 2]
     stride = n
@@ -193,7 +207,9 @@ def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, 
 
 
 @kernel
-def three(c: Array, v: Array, up: Array, left: Array, down: Array, right: Array, new: Array) -> None:
+def three(
+    c: Array, v: Array, up: Array, left: Array, down: Array, right: Array, new: Array
+) -> None:
     for i in range(len(new)):
         new[i] = c[i] * v[i] + up[i] * left[i] + down[i] * right[i]
 
@@ -205,13 +221,19 @@ def two(rate: Array, v: Array, new: Array) -> None:
 
 
 @kernel(counted=True)
-def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple[float, Array, float]:
+def table_exponential(
+    jump: Array, other: Index, face: Index, m: Array
+) -> tuple[float, Array, float]:
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape
     forward, backward = jump[0], jump[1]
     # A neighbour that is not there is the cell itself at rate 0. Half the bytes of an index, and a number that
     # cannot be negative, save a third of a product's time.
-    enter, near, leaving = np.zeros((size, width)), np.empty((size, width), np.uint32), np.zeros(size)
+    enter, near, leaving = (
+        np.zeros((size, width)),
+        np.empty((size, width), np.uint32),
+        np.zeros(size),
+    )
     for i in range(size):
         for s in range(width):
             f = face[i, s]
@@ -236,7 +258,9 @@ def table_exponential(jump: Array, other: Index, face: Index, m: Array) -> tuple
 
 
 @kernel
-def table_product(enter: Array, near: Index, inside: Array, v: Array, new: Array, weight: float, total: Array) -> None:
+def table_product(
+    enter: Array, near: Index, inside: Array, v: Array, new: Array, weight: float, total: Array
+) -> None:
     """new = P v, and weight times it to the total."""
     for i in range(len(v)):
         entered = inside[i] * v[i]

@@ -33,7 +33,9 @@ from meanfield.storage.results import Result
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
 ROUNDS = 60
 ON_THE_WAY = 1e-6  # residual wanted at the continuation's earlier values of beta
-SETTLED = 1e-9  # residual at which Newton's method has found its root, whatever rounding leaves of it
+SETTLED = (
+    1e-9  # residual at which Newton's method has found its root, whatever rounding leaves of it
+)
 SHORTEST = 1e-3  # step of log beta below which the continuation gives up
 
 
@@ -123,7 +125,12 @@ def gibbs(
 
 def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Player:
     nodes = meshes[p].nodes
-    return _Player(meshes[p], beta, game.cost_matrix(p, nodes, meshes[1 - p].nodes), game.moment_matrix(p, nodes))
+    return _Player(
+        meshes[p],
+        beta,
+        game.cost_matrix(p, nodes, meshes[1 - p].nodes),
+        game.moment_matrix(p, nodes),
+    )
 
 
 def _meshes(game: Game, cells: Any) -> tuple[Mesh, Mesh]:
@@ -150,7 +157,9 @@ def _starting(players: Players, start: tuple[Density, Density] | None) -> Moment
         raise TypeError(f"start must be a pair of densities (for x, for y), got {start!r}")
     for mu, player, name in zip(start, players, "xy", strict=True):
         if not isinstance(mu, Density) or not mu.mesh.same(player.mesh):
-            raise ValueError(f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to match")
+            raise ValueError(
+                f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to match"
+            )
     return _moments(players, (start[0].masses, start[1].masses))
 
 
@@ -215,7 +224,9 @@ def _strength(players: Players) -> float:
     return sharp
 
 
-def _newton(players: Players, z: Moments, fraction: float, tol: float) -> tuple[Moments, int, float]:
+def _newton(
+    players: Players, z: Moments, fraction: float, tol: float
+) -> tuple[Moments, int, float]:
     """Damped Newton on F: the moments reached, the steps taken and the residual there."""
     now = _state(players, z, fraction)
     for step in range(ROUNDS):
@@ -224,7 +235,11 @@ def _newton(players: Players, z: Moments, fraction: float, tol: float) -> tuple[
         direction = _direction(players, now, fraction)
         scale = 1.0
         while scale > 1e-4:
-            trial = _state(players, tuple(a - scale * d for a, d in zip(now.z, direction, strict=True)), fraction)
+            trial = _state(
+                players,
+                tuple(a - scale * d for a, d in zip(now.z, direction, strict=True)),
+                fraction,
+            )
             if trial.size < (1 - 0.1 * scale) * now.size:
                 break
             scale *= 0.5

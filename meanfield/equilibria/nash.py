@@ -95,7 +95,9 @@ def nash(
             if best.error <= tol * scale:
                 break
             gains = [SIGNS[p] * found.value - responses[p].value for p in (0, 1)]
-            grown = [_grown(game, p, supports[p], responses[p], 0.9 * max(gains[p], 0.0)) for p in (0, 1)]
+            grown = [
+                _grown(game, p, supports[p], responses[p], 0.9 * max(gains[p], 0.0)) for p in (0, 1)
+            ]
             if all(len(new) == len(old) for new, old in zip(grown, supports, strict=True)):
                 break
             supports = grown
@@ -133,7 +135,9 @@ class _Oracle:
         self.game = game
         self.searches = Searches(game, tight=False)
 
-    def __call__(self, mu_x: Measure, mu_y: Measure, rounds: int) -> tuple[Equilibrium, tuple[Response, Response]]:
+    def __call__(
+        self, mu_x: Measure, mu_y: Measure, rounds: int
+    ) -> tuple[Equilibrium, tuple[Response, Response]]:
         to_y = self.searches.best_response(0, mu_y)
         to_x = self.searches.best_response(1, mu_x)
         value = self.game.value(mu_x, mu_y)
@@ -146,7 +150,9 @@ class _Oracle:
         to_y, to_x = searches.best_response(0, found.y), searches.best_response(1, found.x)
         if not (np.isfinite(to_y.floor) and np.isfinite(to_x.floor)):
             return replace(found, lower=to_y.value, upper=-to_x.value, method=to_y.method)
-        return replace(found, lower=to_y.floor, upper=-to_x.floor, certified=True, method=to_y.method)
+        return replace(
+            found, lower=to_y.floor, upper=-to_x.floor, certified=True, method=to_y.method
+        )
 
 
 def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
@@ -176,7 +182,10 @@ def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
     }  # fmt: skip
     # The default tolerance of 1e-7 stalls the bounds at 1e-7; the tight one now and then ends undecided.
     for tolerance in (1e-10, 1e-9, 1e-7):
-        options = {"primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance}
+        options = {
+            "primal_feasibility_tolerance": tolerance,
+            "dual_feasibility_tolerance": tolerance,
+        }
         result = linprog(method="highs-ds", options=options, **program)
         if result.status == 0:
             weights = (result.x[:n], -result.ineqlin.marginals)

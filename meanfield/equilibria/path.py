@@ -85,7 +85,9 @@ def gibbs_path(
                 points.append(gibbs(game, float(beta), on, tol, begun))
             except NotConverged as lost:
                 reached = f"{points[-1].beta[0]:g}" if points else "none"
-                raise NotConverged(f"at beta = {beta:g}, the last reached being {reached}: {lost}") from None
+                raise NotConverged(
+                    f"at beta = {beta:g}, the last reached being {reached}: {lost}"
+                ) from None
             errors.append(error(points[-1].x, points[-1].y))
             if spectrum:
                 leading.append(stability(game, points[-1], count=1))

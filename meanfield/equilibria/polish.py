@@ -93,7 +93,11 @@ def merged(mu: Measure, radius: float) -> Array:
         head = mu.points[left[0]]
         near = mu.manifold.distance(mu.points[left], head) < radius
         group, masses = mu.points[left[near]], mu.masses[left[near]]
-        mean = masses @ mu.manifold.difference(np.broadcast_to(head, group.shape), group) / masses.sum()
+        mean = (
+            masses
+            @ mu.manifold.difference(np.broadcast_to(head, group.shape), group)
+            / masses.sum()
+        )
         centres.append(mu.manifold.retract(head[None], mean[None])[0])
         weights.append(masses.sum())
         left = left[~near]

@@ -75,7 +75,9 @@ class Stability(Result):
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
         """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| = 1."""
         pair = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
-        size = max(float(np.abs(v[mu.masses > 0] / mu.masses[mu.masses > 0]).max()) for mu, v in pair)
+        size = max(
+            float(np.abs(v[mu.masses > 0] / mu.masses[mu.masses > 0]).max()) for mu, v in pair
+        )
         moved = [mu.masses + amplitude / size * v for mu, v in pair]
         x, y = (Density(m / m.sum(), mu.mesh) for m, (mu, _) in zip(moved, pair, strict=True))
         return x, y
@@ -107,9 +109,15 @@ def stability(
     UnderResolved where beta |dU| over one cell exceeds 6.
     """
     a_game(game)
-    count, modes, rates = whole("count", count), whole("modes", modes, 2), pair("gamma", gamma, strict=True)
+    count, modes, rates = (
+        whole("count", count),
+        whole("modes", modes, 2),
+        pair("gamma", gamma, strict=True),
+    )
     if isinstance(beta, GibbsPoint) and cells is not None:
-        raise ValueError("a Gibbs point has its cells already; give an inverse temperature, or leave cells out")
+        raise ValueError(
+            "a Gibbs point has its cells already; give an inverse temperature, or leave cells out"
+        )
     point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, cells)
     if point.game is not game and point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
@@ -120,7 +128,9 @@ def stability(
     k = sides[0].basis.shape[1]
     g = sides[0].basis @ vectors[:k], sides[1].basis @ vectors[k:]
     moved = _apply(point, sides, rates, g)
-    missed = np.sqrt(sum(np.sum(np.abs(a - b * values) ** 2, axis=0) for a, b in zip(moved, g, strict=True)))
+    missed = np.sqrt(
+        sum(np.sum(np.abs(a - b * values) ** 2, axis=0) for a, b in zip(moved, g, strict=True))
+    )
     norms = np.sqrt(sum(np.sum(np.abs(b) ** 2, axis=0) for b in g))
     changes = [(s.root[:, None] * b).T.astype(complex) for s, b in zip(sides, g, strict=True)]
     return Stability(values.astype(complex), missed / norms, changes[0], changes[1], point, rates)
@@ -155,7 +165,9 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
     first, second = own.mesh.pairs.T
     peclet = point.beta[p] * float(np.abs(at_nodes[first] - at_nodes[second]).max())
     if peclet > PECLET:
-        warn(f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`")
+        warn(
+            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`"
+        )
     A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
     costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)
@@ -170,7 +182,9 @@ def _widened(side: _Side, pushed: Array) -> _Side:
     """
     if side.basis.shape[1] == len(side.root) - 1:
         return side
-    U, sizes, _ = np.linalg.svd(pushed - np.outer(side.root, side.root @ pushed), full_matrices=False)
+    U, sizes, _ = np.linalg.svd(
+        pushed - np.outer(side.root, side.root @ pushed), full_matrices=False
+    )
     forces = U[:, sizes > 1e-13 * sizes[0]] if sizes[0] > 0 else U[:, :0]
     parts, answer = [side.basis, forces], forces
     for _ in range(DEEPER):
@@ -193,14 +207,18 @@ def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
     joined = [np.concatenate(part) for part in (entry, row, column)]
     if not np.isfinite(joined[0]).all():
         raise ValueError("beta |dU| overflows over one cell: use more cells or a smaller beta")
-    return coo_matrix((joined[0], (joined[1], joined[2])), shape=(len(mesh.faces), len(mesh))).tocsr()
+    return coo_matrix(
+        (joined[0], (joined[1], joined[2])), shape=(len(mesh.faces), len(mesh))
+    ).tocsr()
 
 
 def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
     """(faces, nodes, weights) of differences that act on sqrt(m) = sqrt(density) sqrt(volume)."""
     face = np.arange(len(mesh.pairs))
     first, second = mesh.pairs.T
-    if not (isinstance(mesh.manifold, Torus) and mesh.shape is not None and min(mesh.shape) >= 2 * ORDER):
+    if not (
+        isinstance(mesh.manifold, Torus) and mesh.shape is not None and min(mesh.shape) >= 2 * ORDER
+    ):
         flux = np.sqrt(mesh.transmissibilities)
         return [
             (face, second, flux / np.sqrt(mesh.volumes[second])),
@@ -214,7 +232,9 @@ def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
         h = mesh.manifold.period / n
         for s, w in enumerate(WEIGHTS[ORDER], start=1):
             for sign, away in ((1, s), (-1, 1 - s)):
-                found.append((own, np.roll(number, -away, axis).ravel(), np.full(len(own), sign * w / h)))
+                found.append(
+                    (own, np.roll(number, -away, axis).ravel(), np.full(len(own), sign * w / h))
+                )
     return found
 
 
@@ -228,7 +248,11 @@ def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], A
     from scipy.sparse import identity
     from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
-    factors = splu((S + SHIFT * identity(N)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    factors = splu(
+        (S + SHIFT * identity(N)).tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        options={"SymmetricMode": True},
+    )
 
     def solve(v: Array) -> Array:
         # S maps sqrt(m) to zero only up to rounding; between the projections nothing sees it.
@@ -236,7 +260,9 @@ def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], A
         return np.asarray(found - root * (root @ found), dtype=float)
 
     start = np.random.default_rng(0).standard_normal(N)
-    return eigsh(LinearOperator((N, N), matvec=solve, dtype=float), k=modes, which="LM", v0=start)[1], solve
+    return eigsh(LinearOperator((N, N), matvec=solve, dtype=float), k=modes, which="LM", v0=start)[
+        1
+    ], solve
 
 
 def _coupling(sides: tuple[_Side, _Side], p: int, g: Array) -> Array:
@@ -245,7 +271,9 @@ def _coupling(sides: tuple[_Side, _Side], p: int, g: Array) -> Array:
     return me.root[:, None] * (me.costs @ other.moments(other.root[:, None] * g))
 
 
-def _reduced(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]) -> tuple[Array, Array]:
+def _reduced(
+    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]
+) -> tuple[Array, Array]:
     """The generator in both players' bases as -G F: G = gamma V'SV by players, F the forces."""
     sizes = [side.basis.shape[1] for side in sides]
     G, F = np.zeros((2, sum(sizes), sum(sizes)))
@@ -272,7 +300,9 @@ def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
     return joined, np.concatenate([vectors[:, ~slow], others[:, slowest]], axis=1).astype(complex)
 
 
-def _apply(point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Any, Any]) -> list[Any]:
+def _apply(
+    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Any, Any]
+) -> list[Any]:
     """The generator on the meshes themselves, for columns g_x (N, k), g_y (M, k)."""
     found = []
     for p in (0, 1):

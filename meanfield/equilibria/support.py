@@ -41,7 +41,9 @@ def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
     return Measure(np.array(points), total / total.sum(), mu.manifold)
 
 
-def refine(game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12) -> tuple[Measure, Measure] | None:
+def refine(
+    game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12
+) -> tuple[Measure, Measure] | None:
     """The pair moved to where the equilibrium equations hold on its supports; None if Newton leaves them.
 
     Least-squares steps, so that equilibria of which there is a continuum are approached too.
@@ -77,11 +79,16 @@ def uniqueness(
         if not _strict(game, p, own, pair[1 - p], scale):
             return None, f"degenerate: {name}'s best responses may be a continuum"
         ties = response.minimisers[response.values <= response.value + slack]
-        if any(own.manifold.distance(own.points, q).min() > NEAR * unit(own.manifold) for q in ties):
+        if any(
+            own.manifold.distance(own.points, q).min() > NEAR * unit(own.manifold) for q in ties
+        ):
             return None, f"degenerate: {name} has a best response that carries no weight"
     free = [len(mu) - _rank(game, p, mu, pair[1 - p], scale) for p, mu in enumerate(pair)]
     if any(free):
-        return False, f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} directions"
+        return (
+            False,
+            f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} directions",
+        )
     return True, "the only equilibrium"
 
 
@@ -103,7 +110,9 @@ def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int
         ]) for mu in one
     ]  # fmt: skip
     # All opponent's atoms have one value, which is free.
-    level = np.concatenate([np.full(len(other), scale), np.zeros(other.manifold.dim * len(other) + 1)])
+    level = np.concatenate(
+        [np.full(len(other), scale), np.zeros(other.manifold.dim * len(other) + 1)]
+    )
     return int(np.linalg.matrix_rank(np.stack([*columns, level], 1), tol=1e-7 * scale)) - 1
 
 
@@ -116,7 +125,9 @@ class _Unknown:
     def __init__(self, game: Game, mu_x: Measure, mu_y: Measure) -> None:
         self.game, self.start = game, (mu_x, mu_y)
         self.units = unit(game.X), unit(game.Y)
-        self.frames = [u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)]
+        self.frames = [
+            u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)
+        ]
         self.value, self.losses = game.value(mu_x, mu_y), losses(game, mu_x.points, mu_y.points)
         dims = [len(mu) * (M.dim + 1) for M, mu in zip(game.manifolds, self.start, strict=True)]
         self.ends = np.cumsum(dims)

@@ -71,7 +71,9 @@ class Game(ABC):
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""
-        return _difference_hessian(self.manifolds[p], lambda x: self.gradient(p, x, opponent), points)
+        return _difference_hessian(
+            self.manifolds[p], lambda x: self.gradient(p, x, opponent), points
+        )
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Laplace-Beltrami of U_p at points (n, a), shape (n,)."""
@@ -104,7 +106,9 @@ class Game(ABC):
 def a_game(value: Any) -> Game:
     """`value` itself; TypeError when it is no game."""
     if not isinstance(value, Game):
-        raise TypeError(f"game must be a meanfield game, got {type(value).__name__}; see meanfield.games")
+        raise TypeError(
+            f"game must be a meanfield game, got {type(value).__name__}; see meanfield.games"
+        )
     return value
 
 

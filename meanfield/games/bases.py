@@ -66,7 +66,9 @@ class TrigBasis:
     def hessian(self, points: Array, c: Array) -> Array:
         a, b = np.split(c, 2)
         phase = points @ self.waves.T
-        return -np.einsum("nj,jp,jq->npq", a * np.cos(phase) + b * np.sin(phase), self.waves, self.waves)
+        return -np.einsum(
+            "nj,jp,jq->npq", a * np.cos(phase) + b * np.sin(phase), self.waves, self.waves
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,9 @@ class Graph:
         entry = (op, args, value)
         if entry not in self._known:
             if len(self.entries) >= LIMIT:
-                raise ValueError(f"the loss and its derivatives take more than {LIMIT} operations; use function()")
+                raise ValueError(
+                    f"the loss and its derivatives take more than {LIMIT} operations; use function()"
+                )
             self._known[entry] = len(self.entries)
             self.entries.append(entry)
         return self._known[entry]
@@ -95,7 +97,11 @@ class Graph:
     def div(self, a: int, b: int) -> int:
         v = self._number(b)
         if v:
-            return self.mul(self.constant(1 / v), a) if math.frexp(v)[0] in (0.5, -0.5) else self._quotient(a, b)
+            return (
+                self.mul(self.constant(1 / v), a)
+                if math.frexp(v)[0] in (0.5, -0.5)
+                else self._quotient(a, b)
+            )
         return self._quotient(a, b)
 
     def _quotient(self, a: int, b: int) -> int:
@@ -141,7 +147,11 @@ class Graph:
             return self.neg(args[0])
         if node.op == "inverse":
             return self.div(self.constant(1.0), args[0])
-        return self.power(args[0], node.value) if node.op == "power" else self.call(node.value, args[0])
+        return (
+            self.power(args[0], node.value)
+            if node.op == "power"
+            else self.call(node.value, args[0])
+        )
 
     def _product(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
         total = self.constant(1.0)
@@ -200,7 +210,9 @@ class Graph:
             return self.neg(self.call("sin", u))
         if op == "sign":
             return self.constant(0.0)
-        return self.call({"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}[op], u)
+        return self.call(
+            {"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}[op], u
+        )
 
     def needed(self, roots: Sequence[int]) -> list[int]:
         """The operations that the roots are made of, arguments first."""
@@ -250,7 +262,9 @@ def applied(op: str, args: Sequence[Any], value: Any, variables: Sequence[Any]) 
     if op == "var":
         return variables[value]
     if op == "pow":
-        return _integer_power(args[0], value) if isinstance(value, int) else np.power(args[0], value)
+        return (
+            _integer_power(args[0], value) if isinstance(value, int) else np.power(args[0], value)
+        )
     return NUMPY[op](*args)
 
 
@@ -270,7 +284,8 @@ def tangent(graph: Graph, slopes: Sequence[int], variables: Sequence[int]) -> li
     """The part of an ambient vector tangent to the unit sphere: g - (x.g) x."""
     along = dot(graph, slopes, variables)
     return [
-        graph.add(g, graph.neg(graph.mul(along, graph.variable(v)))) for v, g in zip(variables, slopes, strict=True)
+        graph.add(g, graph.neg(graph.mul(along, graph.variable(v))))
+        for v, g in zip(variables, slopes, strict=True)
     ]
 
 

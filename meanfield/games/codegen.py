@@ -53,7 +53,11 @@ def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, lis
     made = _separated(game.graph, roots, game.variables(p), graph)
     order = graph.needed(made)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
-    return None if len(order) > LINES or not all(math.isfinite(c) for c in constants) else (graph, made)
+    return (
+        None
+        if len(order) > LINES or not all(math.isfinite(c) for c in constants)
+        else (graph, made)
+    )
 
 
 def sides(graph: Graph, order: Sequence[int], own: Container[int]) -> dict[int, int]:
@@ -135,10 +139,16 @@ def _halves(
 
 
 def _addition(g: Graph, op: str, a: int, b: int) -> int:
-    (sin_a, cos_a), (sin_b, cos_b) = ([_unsigned(g, name, (i,)) for name in ("sin", "cos")] for i in (a, b))
+    (sin_a, cos_a), (sin_b, cos_b) = (
+        [_unsigned(g, name, (i,)) for name in ("sin", "cos")] for i in (a, b)
+    )
     if op == "sin":
-        return _unsigned(g, "add", (_unsigned(g, "mul", (sin_a, cos_b)), _unsigned(g, "mul", (cos_a, sin_b))))
-    return _unsigned(g, "add", (_unsigned(g, "mul", (cos_a, cos_b)), g.neg(_unsigned(g, "mul", (sin_a, sin_b)))))
+        return _unsigned(
+            g, "add", (_unsigned(g, "mul", (sin_a, cos_b)), _unsigned(g, "mul", (cos_a, sin_b)))
+        )
+    return _unsigned(
+        g, "add", (_unsigned(g, "mul", (cos_a, cos_b)), g.neg(_unsigned(g, "mul", (sin_a, sin_b))))
+    )
 
 
 # -- what needs no look at pairs -----------------------------------------------------------------------------------
@@ -167,14 +177,27 @@ def splits(g: Graph, roots: Sequence[int], own: range) -> list[Split]:
 def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
     """An operation of both players, of arguments (split, side, operation)."""
     op, whole = g.entries[i][0], Split(i, ())
-    if all(s.pair is not None and not s.products for s, _, _ in args) or op not in ("add", "neg", "mul"):
+    if all(s.pair is not None and not s.products for s, _, _ in args) or op not in (
+        "add",
+        "neg",
+        "mul",
+    ):
         return whole
     first, last = args[0][0], args[-1][0]
     if op == "neg":
-        return Split(None if first.pair is None else g.neg(first.pair), tuple((g.neg(a), b) for a, b in first.products))
+        return Split(
+            None if first.pair is None else g.neg(first.pair),
+            tuple((g.neg(a), b) for a, b in first.products),
+        )
     if op == "add":
         left, right = first.pair, last.pair
-        pair = g.add(left, right) if left is not None and right is not None else left if right is None else right
+        pair = (
+            g.add(left, right)
+            if left is not None and right is not None
+            else left
+            if right is None
+            else right
+        )
         found = Split(pair, first.products + last.products)
     elif first.pair is None and last.pair is None:
         every = [(g.mul(a, c), g.mul(b, d)) for a, b in first.products for c, d in last.products]
@@ -184,12 +207,17 @@ def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
     return found if len(found.products) <= PRODUCTS else whole
 
 
-def _scaled(g: Graph, factor: tuple[Split, int, int], split: tuple[Split, int, int]) -> Split | None:
+def _scaled(
+    g: Graph, factor: tuple[Split, int, int], split: tuple[Split, int, int]
+) -> Split | None:
     """A split times a factor of one player alone."""
     (_, side, f), (pair, products) = factor, split[0]
     if side == BOTH or pair is None or not products:
         return None
-    return Split(g.mul(f, pair), tuple((a, g.mul(f, b)) if side == OTHER else (g.mul(f, a), b) for a, b in products))
+    return Split(
+        g.mul(f, pair),
+        tuple((a, g.mul(f, b)) if side == OTHER else (g.mul(f, a), b) for a, b in products),
+    )
 
 
 # -- lines ---------------------------------------------------------------------------------------------------------
@@ -206,7 +234,12 @@ class Parts(NamedTuple):
 
 
 def parts(
-    game: Expression, p: int, graph: Graph, roots: Sequence[int], more: Sequence[int] = (), dialect: Dialect = PROCESSOR
+    game: Expression,
+    p: int,
+    graph: Graph,
+    roots: Sequence[int],
+    more: Sequence[int] = (),
+    dialect: Dialect = PROCESSOR,
 ) -> Parts:
     """What of the roots is computed once an own point, once a point of the opponent's, and once a pair.
 
@@ -227,13 +260,17 @@ def parts(
     return Parts(lines[OWN], lines[OTHER], lines[BOTH], given, table)
 
 
-def _fused(graph: Graph, order: Sequence[int], roots: Sequence[int], side: dict[int, int]) -> dict[int, int]:
+def _fused(
+    graph: Graph, order: Sequence[int], roots: Sequence[int], side: dict[int, int]
+) -> dict[int, int]:
     """Sums of pairs, and the product in each of them that nothing else reads: they become one a b + c."""
     uses = Counter([*roots, *(a for i in order for a in graph.entries[i][1])])
     found = {}
     for i in order:
         op, args, _ = graph.entries[i]
-        once = [a for a in args if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1]
+        once = [
+            a for a in args if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1
+        ]
         if op == "add" and once:
             found[i] = once[0]
     return found
@@ -241,7 +278,9 @@ def _fused(graph: Graph, order: Sequence[int], roots: Sequence[int], side: dict[
 
 def _sizes(game: Expression, graph: Graph, order: Sequence[int]) -> dict[int, float]:
     """Bounds of absolute values; coordinates on spheres count as 2, so that points a little off do no harm."""
-    reach = [2.0 if isinstance(m, Sphere) else math.inf for m in game.manifolds for _ in range(m.ambient)]
+    reach = [
+        2.0 if isinstance(m, Sphere) else math.inf for m in game.manifolds for _ in range(m.ambient)
+    ]
     size: dict[int, float] = {}
     for i in order:
         op, args, value = graph.entries[i]
@@ -257,7 +296,13 @@ def _sizes(game: Expression, graph: Graph, order: Sequence[int]) -> dict[int, fl
         elif op in ("neg", "abs", "atan"):
             size[i] = u[0]
         else:
-            size[i] = math.sqrt(u[0]) if op == "sqrt" else math.exp(u[0]) if op == "exp" and u[0] < 700.0 else math.inf
+            size[i] = (
+                math.sqrt(u[0])
+                if op == "sqrt"
+                else math.exp(u[0])
+                if op == "exp" and u[0] < 700.0
+                else math.inf
+            )
     return size
 
 
@@ -268,14 +313,22 @@ def name(graph: Graph, i: int, dialect: Dialect = PROCESSOR) -> str:
 
 
 def _statement(
-    graph: Graph, i: int, own: range, other: range, dialect: Dialect, product: int | None, mild: bool
+    graph: Graph,
+    i: int,
+    own: range,
+    other: range,
+    dialect: Dialect,
+    product: int | None,
+    mild: bool,
 ) -> list[str]:
     """The line(s) that compute an operation; `product` is the argument that a sum takes in unrounded."""
     op, args, value = graph.entries[i]
     names = [name(graph, a, dialect) for a in args]
     if op == "var":
         mine = value in own
-        return [f"t{i} = {dialect.own if mine else dialect.other}, {value - (own if mine else other).start}]"]
+        return [
+            f"t{i} = {dialect.own if mine else dialect.other}, {value - (own if mine else other).start}]"
+        ]
     if product is not None:
         rest = args[1] if args[0] == product else args[0]
         factors = [name(graph, a, dialect) for a in graph.entries[product][1]]

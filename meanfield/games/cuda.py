@@ -76,7 +76,10 @@ def device_source(game: Expression, p: int, single: bool = False) -> str:
         f"        for q in range({threads} if first + {threads} < end else end - first):",
         *(f"            t{i} = tile[{k}, q]" for k, i in enumerate(table)),
         *(f"            {line}" for line in inner),
-        *(f"            c{k} += tile[{len(table)}, q] * {name(graph, r, dialect)}" for k, r in enumerate(made)),
+        *(
+            f"            c{k} += tile[{len(table)}, q] * {name(graph, r, dialect)}"
+            for k, r in enumerate(made)
+        ),
         *(f"        s{k} += c{k}" for k in range(len(made))),
         "        cuda.syncthreads()  # before the next tile takes its place",
         "    if i < n:",
@@ -92,5 +95,7 @@ def device_kernel(game: Expression, p: int, single: bool = False) -> tuple[Calla
     source = device_source(game, p, single)
     look, threads = load(source, "look"), load(source, "THREADS")
     if look is None or threads is None:
-        raise RuntimeError('device="cuda" needs a folder for compiled kernels; set MEANFIELD_CACHE to one of your own')
+        raise RuntimeError(
+            'device="cuda" needs a folder for compiled kernels; set MEANFIELD_CACHE to one of your own'
+        )
     return look, threads  # type: ignore[return-value]

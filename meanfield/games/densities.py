@@ -32,7 +32,9 @@ class TextDensity:
 
     def __post_init__(self) -> None:
         if len({player for player, _ in self._used}) > 1:
-            raise ExpressionError(f"the density {self.text!r} mixes x and y; it is a function of one point")
+            raise ExpressionError(
+                f"the density {self.text!r} mixes x and y; it is a function of one point"
+            )
 
     @property
     def __name__(self) -> str:

@@ -15,7 +15,9 @@ from meanfield.manifolds import Manifold, Sphere, Torus
 LARGE, EPS = 1e100, 4 * np.finfo(float).eps
 
 
-def resolve(tree: Node, text: str, X: Manifold | None, Y: Manifold | None) -> tuple[Manifold, Manifold]:
+def resolve(
+    tree: Node, text: str, X: Manifold | None, Y: Manifold | None
+) -> tuple[Manifold, Manifold]:
     """The players' manifolds: those given, or tori with as many angles as the formula uses.
 
     Raises ExpressionError at a coordinate that the manifold does not have.
@@ -38,9 +40,13 @@ def _fits(node: Node, text: str, manifold: Manifold) -> None:
     letter, a = "xy"[node.value[0]], manifold.ambient
     names = f"{letter}1" if a == 1 else f"{letter}1 to {letter}{a}"
     if node.value[1] >= a:
-        raise ExpressionError(f"points of {manifold} have the coordinates {names} only", text, node.at)
+        raise ExpressionError(
+            f"points of {manifold} have the coordinates {names} only", text, node.at
+        )
     if a > 1 and text[slice(*node.at)].strip("() \t\r\n") == letter:
-        raise ExpressionError(f"{letter} has {a} coordinates on {manifold}: write {names}", text, node.at)
+        raise ExpressionError(
+            f"{letter} has {a} coordinates on {manifold}: write {names}", text, node.at
+        )
 
 
 def _nodes(node: Node) -> Iterator[Node]:
@@ -100,7 +106,9 @@ class _Walk:
 
     def refuse(self, node: Node, what: str, i: int) -> None:
         x, y = (np.array2string(v, precision=4) for v in np.split(self.points[i], [self.split]))
-        raise ExpressionError(f"{what} near x = {x}, y = {y}; the loss must be finite and smooth", self.text, node.at)
+        raise ExpressionError(
+            f"{what} near x = {x}, y = {y}; the loss must be finite and smooth", self.text, node.at
+        )
 
 
 def apply(node: Node, args: list[Array], points: Array, split: int) -> Any:
@@ -130,7 +138,9 @@ def _error(node: Node, args: list[Array], errors: list[Array]) -> Any:
         return np.sum(errors, axis=0)
     sizes = [np.abs(a) for a in args]
     if node.op == "product":
-        return np.prod([s + e for s, e in zip(sizes, errors, strict=True)], axis=0) - np.prod(sizes, axis=0)
+        return np.prod([s + e for s, e in zip(sizes, errors, strict=True)], axis=0) - np.prod(
+            sizes, axis=0
+        )
     if node.op == "inverse":
         return errors[0] / sizes[0] ** 2
     if node.op == "power" and node.value > 0:
@@ -148,11 +158,17 @@ def _fault(node: Node, args: list[Array], errors: list[Array]) -> tuple[str, int
         return _vanishing(u, e, "this divides by something that vanishes")
     if node.op == "power":
         smooth = float(node.value).is_integer() or node.value >= 2
-        return None if smooth else _vanishing(u, e, "this power has no gradient where its base vanishes")
+        return (
+            None
+            if smooth
+            else _vanishing(u, e, "this power has no gradient where its base vanishes")
+        )
     if node.value == "tan":
         return _vanishing(np.cos(u), e, "tan is infinite")
     if node.value in ("asin", "acos"):
-        return _vanishing(1 - u * u, 2 * e, f"{node.value} has no gradient where its argument reaches 1 in size")
+        return _vanishing(
+            1 - u * u, 2 * e, f"{node.value} has no gradient where its argument reaches 1 in size"
+        )
     whats = {
         "log": "log takes something that vanishes",
         "sqrt": "sqrt has no gradient where its argument vanishes; add a small positive number inside",

@@ -24,14 +24,20 @@ from meanfield.games.recipes import recorded
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 
-_BUILDING = threading.RLock()  # replicas run in threads, and graphs grow when a derivative is first asked for
+_BUILDING = (
+    threading.RLock()
+)  # replicas run in threads, and graphs grow when a derivative is first asked for
 MANY = 1 << 15  # pairs from which on a compiled loop is worth loading
 BLOCK = 1 << 17  # pairs at a time: a few intermediate blocks stay within the caches
 
 
 @recorded
 def expression(
-    text: str, X: Manifold | None = None, Y: Manifold | None = None, truncate: float | None = None, **constants: float
+    text: str,
+    X: Manifold | None = None,
+    Y: Manifold | None = None,
+    truncate: float | None = None,
+    **constants: float,
 ) -> LowRank | Expression:
     """The game whose loss is the formula `text` in x and y, exactly differentiated.
 
@@ -58,7 +64,9 @@ def expression(
     formula = " ".join(text.split())
     name = ", ".join([formula, *(f"{k}={v}" for k, v in held)])
     graph = Graph()
-    numbers = {(0, k): k for k in range(X.ambient)} | {(1, k): X.ambient + k for k in range(Y.ambient)}
+    numbers = {(0, k): k for k in range(X.ambient)} | {
+        (1, k): X.ambient + k for k in range(Y.ambient)
+    }
     try:
         root = graph.insert(tree, numbers)
     except OverflowError as error:
@@ -81,7 +89,9 @@ def expression(
 class Expression(Pairwise):
     """l as a graph of operations on the coordinates of x, then of y; made by `expression`."""
 
-    def __init__(self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = "") -> None:
+    def __init__(
+        self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = ""
+    ) -> None:
         self.graph, self.root, self.X, self.Y = graph, root, X, Y
         self.name, self.statement, self.answers = name, statement, {}
         self._kernels: dict[Any, Any] = {}
@@ -92,7 +102,11 @@ class Expression(Pairwise):
 
     def variables(self, p: int) -> range:
         """The numbers of player p's coordinates in the graph."""
-        return range(self.X.ambient) if p == 0 else range(self.X.ambient, self.X.ambient + self.Y.ambient)
+        return (
+            range(self.X.ambient)
+            if p == 0
+            else range(self.X.ambient, self.X.ambient + self.Y.ambient)
+        )
 
     def _ambient(self, p: int) -> list[int]:
         return [self.graph.slope(self.root, v) for v in self.variables(p)]
@@ -104,12 +118,18 @@ class Expression(Pairwise):
     def _curved(self, p: int) -> bool:
         if isinstance(self.manifolds[p], (Torus, Sphere)):
             return isinstance(self.manifolds[p], Sphere)
-        raise TypeError(f"expressions live on tori and spheres, got {self.manifolds[p]!r}; use function() there")
+        raise TypeError(
+            f"expressions live on tori and spheres, got {self.manifolds[p]!r}; use function() there"
+        )
 
     def curvatures(self, p: int) -> dict[tuple[int, int], int]:
         """The ambient second derivatives in p's coordinates, (i, j) with i <= j."""
         slopes, own = self._ambient(p), self.variables(p)
-        return {(i, j): self.graph.slope(slopes[i], own[j]) for i in range(len(own)) for j in range(i, len(own))}
+        return {
+            (i, j): self.graph.slope(slopes[i], own[j])
+            for i in range(len(own))
+            for j in range(i, len(own))
+        }
 
     def _laplacian_of(self, p: int) -> int:
         """Lap = tr H, on the unit sphere of R^a tr H - x'Hx - (a - 1) x.g (H, g in the space around)."""
@@ -117,7 +137,10 @@ class Expression(Pairwise):
         trace = graph.sum(H[i, i] for i in range(len(own)))
         if not self._curved(p):
             return trace
-        rows = [dot(graph, [H[min(i, j), max(i, j)] for j in range(len(own))], own) for i in range(len(own))]
+        rows = [
+            dot(graph, [H[min(i, j), max(i, j)] for j in range(len(own))], own)
+            for i in range(len(own))
+        ]
         slope = graph.mul(graph.constant(len(own) - 1.0), dot(graph, self._ambient(p), own))
         return graph.add(trace, graph.neg(graph.add(dot(graph, rows, own), slope)))
 
@@ -126,13 +149,19 @@ class Expression(Pairwise):
         variables = [*(c[:, None] for c in x.T), *(c[None, :] for c in y.T)]
         return [np.broadcast_to(v, (len(x), len(y))) for v in self.graph.evaluate(roots, variables)]
 
-    def _against(self, p: int, roots: Sequence[int], points: Array, nodes: Array, masses: Array) -> Array:
+    def _against(
+        self, p: int, roots: Sequence[int], points: Array, nodes: Array, masses: Array
+    ) -> Array:
         """(n, R): the operations averaged over the opponent's atoms, in player p's orientation."""
         means = np.empty((len(points), len(roots)))
         step = max(1, BLOCK // max(len(nodes), 1))
         for i in range(0, len(points), step):
             own = points[i : i + step]
-            found = self._at(roots, own, nodes) if p == 0 else [v.T for v in self._at(roots, nodes, own)]
+            found = (
+                self._at(roots, own, nodes)
+                if p == 0
+                else [v.T for v in self._at(roots, nodes, own)]
+            )
             for k, values in enumerate(found):
                 means[i : i + step, k] = values @ masses
         return means
@@ -151,7 +180,9 @@ class Expression(Pairwise):
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         with _BUILDING:
             H, a = self.curvatures(p), self.manifolds[p].ambient
-        means = self._against(p, [*H.values(), *self._ambient(p)], points, opponent.points, opponent.masses)
+        means = self._against(
+            p, [*H.values(), *self._ambient(p)], points, opponent.points, opponent.masses
+        )
         full = np.empty((len(points), a, a))
         for k, (i, j) in enumerate(H):
             full[:, i, j] = full[:, j, i] = means[:, k]
@@ -192,7 +223,9 @@ class Expression(Pairwise):
             root = self._laplacian_of(p)
         return self._averages(p, "laplacian", [root], points, opponent)[0]
 
-    def _averages(self, p: int, kind: str, roots: list[int], points: Array, opponent: Measure) -> tuple[Array, Array]:
+    def _averages(
+        self, p: int, kind: str, roots: list[int], points: Array, opponent: Measure
+    ) -> tuple[Array, Array]:
         """The first operation and the others against a measure.
 
         Compiled when that pays, which depends on the sizes alone so that runs repeat bit for bit.
@@ -216,7 +249,9 @@ class Expression(Pairwise):
             return self._plain(p, roots, points, nodes, masses)
         return run(*(np.ascontiguousarray(v, dtype=np.float64) for v in (points, nodes, masses)))
 
-    def _plain(self, p: int, roots: list[int], points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
+    def _plain(
+        self, p: int, roots: list[int], points: Array, nodes: Array, masses: Array
+    ) -> tuple[Array, Array]:
         """The same in numpy."""
         means = SIGNS[p] * self._against(p, roots, points, nodes, masses)
         return means[:, 0].copy(), means[:, 1:].copy()
@@ -225,7 +260,9 @@ class Expression(Pairwise):
         graph, a, b = Graph(), self.X.ambient, self.Y.ambient
         numbers = {k: b + k for k in range(a)} | {a + k: k for k in range(b)}
         (root,) = self.graph.copy_into(graph, [self.root], numbers)
-        return Expression(graph, graph.neg(root), self.Y, self.X, f"{self.name}, swapped", self.statement)
+        return Expression(
+            graph, graph.neg(root), self.Y, self.X, f"{self.name}, swapped", self.statement
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kernels": {}}

@@ -36,7 +36,11 @@ class _Algebra:
     def __init__(self, X: Manifold, Y: Manifold) -> None:
         self.size = X.ambient + Y.ambient
         # Angles count in units of their period over 2 pi; None marks a Cartesian coordinate.
-        self.turn = [2 * np.pi / m.period if isinstance(m, Torus) else None for m in (X, Y) for _ in range(m.ambient)]
+        self.turn = [
+            2 * np.pi / m.period if isinstance(m, Torus) else None
+            for m in (X, Y)
+            for _ in range(m.ambient)
+        ]
         self.budget = PRODUCTS
 
     def number(self, c: complex) -> Polynomial:
@@ -91,7 +95,11 @@ def _form(algebra: _Algebra, entry: Any, args: Sequence[Form]) -> Form:
     if op == "const":
         return algebra.number(value), (value, {})
     if op == "var":
-        return (None, (0.0, {value: 1.0})) if algebra.turn[value] else ({algebra.unit(value): (1.0, 1.0)}, None)
+        return (
+            (None, (0.0, {value: 1.0}))
+            if algebra.turn[value]
+            else ({algebra.unit(value): (1.0, 1.0)}, None)
+        )
     polynomials, affines = [a[0] for a in args], [a[1] for a in args]
     if op == "add":
         return (
@@ -154,7 +162,9 @@ class _Side:
         self.torus = isinstance(manifold, Torus)
         # Mixed products x_i x_j enter through one quadratic form x'Sx only.
         self.S = np.zeros((manifold.ambient, manifold.ambient))
-        self.modes = sorted({max(k, _opposite(k)) for k in keys} | {self.zero}) if self.torus else []
+        self.modes = (
+            sorted({max(k, _opposite(k)) for k in keys} | {self.zero}) if self.torus else []
+        )
 
     @property
     def basis(self) -> Basis:
@@ -203,7 +213,9 @@ def lowrank_of(graph: Graph, root: int, X: Manifold, Y: Manifold, **about: Any) 
     return None if C is None else LowRank(sides[0].basis, sides[1].basis, C, **about)
 
 
-def _coefficients(sides: tuple[_Side, _Side], pairs: dict[tuple[Key, Key], complex]) -> Array | None:
+def _coefficients(
+    sides: tuple[_Side, _Side], pairs: dict[tuple[Key, Key], complex]
+) -> Array | None:
     x, y = sides
     sizes = [2 * len(s.modes) if s.torus else s.form + 1 for s in sides]
     C = np.zeros(sizes)
@@ -214,7 +226,11 @@ def _coefficients(sides: tuple[_Side, _Side], pairs: dict[tuple[Key, Key], compl
             if any(m if x.mixed(k) else k):
                 return None
             _gather(x if x.mixed(k) else y, k if x.mixed(k) else m, c.real)
-            C[(x.form, y.vector(m).popitem()[0]) if x.mixed(k) else (x.vector(k).popitem()[0], y.form)] = 1.0
+            C[
+                (x.form, y.vector(m).popitem()[0])
+                if x.mixed(k)
+                else (x.vector(k).popitem()[0], y.form)
+            ] = 1.0
             continue
         for i, u in x.vector(k).items():
             for j, v in y.vector(m).items():

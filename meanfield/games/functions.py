@@ -12,7 +12,10 @@ from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Manifold, Torus
 
 Loss = Callable[[Array, Array], Array]
-FIRST, SECOND = 1e-3, 2e-3  # steps of the first and second differences, in units of the period over 2 pi
+FIRST, SECOND = (
+    1e-3,
+    2e-3,
+)  # steps of the first and second differences, in units of the period over 2 pi
 
 
 def function(
@@ -38,7 +41,9 @@ def function(
     for which, manifold in (("X", X), ("Y", Y)):
         if not hasattr(manifold, "retract"):
             raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
-    game = Function(loss, X, Y, (gradient_x, gradient_y), str(name or getattr(loss, "__name__", "function")))
+    game = Function(
+        loss, X, Y, (gradient_x, gradient_y), str(name or getattr(loss, "__name__", "function"))
+    )
     _probe(game)
     return game
 
@@ -47,7 +52,12 @@ class Function(Pairwise):
     """A game known by a function; every look at it is checked."""
 
     def __init__(
-        self, loss: Loss, X: Manifold, Y: Manifold, gradients: tuple[Loss | None, Loss | None], name: str
+        self,
+        loss: Loss,
+        X: Manifold,
+        Y: Manifold,
+        gradients: tuple[Loss | None, Loss | None],
+        name: str,
     ) -> None:
         self.given, self.gradients, self.X, self.Y = loss, gradients, X, Y
         self.name, self.statement, self.answers = name, "", {}
@@ -73,13 +83,17 @@ class Function(Pairwise):
             )
         if not np.isfinite(values).all():
             i, j, *_ = np.argwhere(~np.isfinite(values))[0]
-            raise ValueError(f"{what} of {self.name!r} is {values[i, j]} at x = {x[i]}, y = {y[j]}; it must be finite")
+            raise ValueError(
+                f"{what} of {self.name!r} is {values[i, j]} at x = {x[i]}, y = {y[j]}; it must be finite"
+            )
         return values
 
     def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
         own, manifold, given = (x, y)[p], self.manifolds[p], self.gradients[p]
         if given is not None:
-            raw = self._checked(f"gradient_{'xy'[p]}", given(x[:, None, :], y[None, :, :]), x, y, (own.shape[1],))
+            raw = self._checked(
+                f"gradient_{'xy'[p]}", given(x[:, None, :], y[None, :, :]), x, y, (own.shape[1],)
+            )
             base = own[:, None, :] if p == 0 else own[None, :, :]
             return manifold.project(np.broadcast_to(base, raw.shape), raw)
         return self._differences(p, x, y)
@@ -89,7 +103,9 @@ class Function(Pairwise):
         frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * self._scale(p)
         total = np.zeros((len(x), len(y), (x, y)[p].shape[1]))
         for k in range(frame.shape[1]):
-            far, near = (self._moved(p, x, y, s * h, k) - self._moved(p, x, y, -s * h, k) for s in (2, 1))
+            far, near = (
+                self._moved(p, x, y, s * h, k) - self._moved(p, x, y, -s * h, k) for s in (2, 1)
+            )
             slope = (8 * near - far) / (12 * h)
             total += slope[..., None] * (frame[:, None, k] if p == 0 else frame[None, :, k])
         return total

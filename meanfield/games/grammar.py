@@ -53,7 +53,9 @@ def _marked(text: str, start: int, end: int) -> str:
     """A window of the text with carets under [start, end)."""
     end = max(start + 1, min(end, start + 60))
     low, high = max(0, start - 60), min(len(text), end + 60)
-    shown = "".join(c if " " <= c <= "~" else (" " if c in "\t\r\n" else "?") for c in text[low:high])
+    shown = "".join(
+        c if " " <= c <= "~" else (" " if c in "\t\r\n" else "?") for c in text[low:high]
+    )
     lead, tail = ("..." if low else ""), ("..." if high < len(text) else "")
     return f"    {lead}{shown}{tail}\n    {' ' * (len(lead) + start - low)}{'^' * (end - start)}"
 
@@ -81,7 +83,9 @@ def variable(name: str) -> tuple[int, int] | None:
     return (int(found[1] == "y"), int(found[2] or 1) - 1) if found else None
 
 
-def parse(text: str, constants: Mapping[str, float] | None = None, options: Sequence[str] = ()) -> Node:
+def parse(
+    text: str, constants: Mapping[str, float] | None = None, options: Sequence[str] = ()
+) -> Node:
     """The checked tree of a loss; `constants` are named numbers besides pi.
 
     Raises TypeError when `text` is no string and ExpressionError, a ValueError, for anything that
@@ -91,7 +95,9 @@ def parse(text: str, constants: Mapping[str, float] | None = None, options: Sequ
     if not isinstance(text, str):
         raise TypeError(f"an expression must be a string, got {type(text).__name__}")
     if len(text) > LENGTH:
-        raise ExpressionError(f"the expression has {len(text)} characters, at most {LENGTH} are read; use function()")
+        raise ExpressionError(
+            f"the expression has {len(text)} characters, at most {LENGTH} are read; use function()"
+        )
     given = _constants(constants or {})
     parser = _Parser(text, {"pi": math.pi, **given})
     tree = parser.whole()
@@ -109,9 +115,13 @@ def _constants(given: Mapping[str, Any]) -> dict[str, float]:
 
     for name in given:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ExpressionError(f"a constant cannot be called {name!r}; use letters, digits and _")
+            raise ExpressionError(
+                f"a constant cannot be called {name!r}; use letters, digits and _"
+            )
         if name in FUNCTIONS or name in _ALIASES or name == "pi" or variable(name):
-            raise ExpressionError(f"a constant cannot be called {name!r}, which already has a meaning")
+            raise ExpressionError(
+                f"a constant cannot be called {name!r}, which already has a meaning"
+            )
     return {name: real(f"constant {name}", value) for name, value in given.items()}
 
 
@@ -189,12 +199,17 @@ class _Parser:
         if exponent.op != "number":
             return self._exponential(base, exponent, at)
         if abs(exponent.value) > EXPONENT:
-            raise self.error(f"the exponent must lie between -{EXPONENT} and {EXPONENT}", *exponent.at)
+            raise self.error(
+                f"the exponent must lie between -{EXPONENT} and {EXPONENT}", *exponent.at
+            )
         return self.fold(Node("power", at, (base,), exponent.value))
 
     def _exponential(self, base: Node, exponent: Node, at: tuple[int, int]) -> Node:
         if base.op != "number" or base.value <= 0:
-            raise self.error("the exponent must be a constant, or the base a positive one; exp(b*log(a))", *exponent.at)
+            raise self.error(
+                "the exponent must be a constant, or the base a positive one; exp(b*log(a))",
+                *exponent.at,
+            )
         log = Node("number", base.at, value=math.log(base.value))
         return Node("call", at, (Node("product", at, (log, exponent)),), "exp")
 
@@ -241,7 +256,9 @@ class _Parser:
 
     def bounded(self, value: float, at: tuple[int, int]) -> Node:
         if not abs(value) <= LARGEST:
-            raise self.error(f"this is {value:g}; numbers must be finite and at most {LARGEST:g} in size", *at)
+            raise self.error(
+                f"this is {value:g}; numbers must be finite and at most {LARGEST:g} in size", *at
+            )
         return Node("number", at, value=value)
 
     def fold(self, node: Node) -> Node:
@@ -252,7 +269,9 @@ class _Parser:
         try:
             value = constant(node, values)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise self.error(f"this constant has no finite real value ({error})", *node.at) from None
+            raise self.error(
+                f"this constant has no finite real value ({error})", *node.at
+            ) from None
         return self.bounded(value, node.at)
 
 

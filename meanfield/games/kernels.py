@@ -46,8 +46,13 @@ def load(source: str, function: str) -> Callable[..., Any] | None:
         if name not in sys.modules:
             try:
                 sys.modules[name] = _imported(name, _stored(name, source), source)
-            except (OSError, RuntimeError) as error:  # numba says RuntimeError where it cannot write
-                warn(f"no folder for compiled kernels ({error}); numpy is used instead", UserWarning)
+            except (
+                OSError,
+                RuntimeError,
+            ) as error:  # numba says RuntimeError where it cannot write
+                warn(
+                    f"no folder for compiled kernels ({error}); numpy is used instead", UserWarning
+                )
                 return None
         return getattr(sys.modules[name], function)
 

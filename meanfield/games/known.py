@@ -35,9 +35,7 @@ def oscillator(coupling: float = 3.0) -> LowRank:
         ((0,), (1,), 2 / 3, 0.0), ((0,), (2,), -5 / 12, 0.0),
         ((1,), (-1,), a / 2, 0.0), ((1,), (1,), -a / 2, 0.0),
     ]  # fmt: skip
-    statement = (
-        f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; the cycle is stated at a = 3."
-    )
+    statement = f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; the cycle is stated at a = 3."
     answers: dict[str, Any] = {}
     if a == 3.0:
         statement = _OSCILLATION
@@ -50,7 +48,9 @@ def oscillator(coupling: float = 3.0) -> LowRank:
             "period_by_crossings": 4.03419,
             "gibbs_eigenvalues": (-0.00489 + 0.00941j, -0.00489 - 0.00941j),
         }
-    return trigonometric(terms, name=f"oscillator (coupling {a:g})", statement=statement, answers=answers)
+    return trigonometric(
+        terms, name=f"oscillator (coupling {a:g})", statement=statement, answers=answers
+    )
 
 
 _OSCILLATION = (
@@ -143,7 +143,9 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     wells = tuple(Wells.of(name, waves) for name, waves in (("f", f), ("g", f if g is None else g)))
 
     def plain_ni(x0: float, y0: float) -> float:
-        return sum(float(w.reached(start) - w.values[0]) for w, start in zip(wells, (x0, y0), strict=True))
+        return sum(
+            float(w.reached(start) - w.values[0]) for w, start in zip(wells, (x0, y0), strict=True)
+        )
 
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
     terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
@@ -154,7 +156,11 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
         "limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. The plain flow (6) from inside the "
         "basin of a local minimum ends with NI = (f_loc - f_min) + (g_loc - g_min).",
     )
-    answers = {"f": wells[0], "g": wells[1], "value": float(wells[0].values[0] - wells[1].values[0])}
+    answers = {
+        "f": wells[0],
+        "g": wells[1],
+        "value": float(wells[0].values[0] - wells[1].values[0]),
+    }
     about["answers"] = {**answers, "plain_ni": plain_ni, **about.get("answers", {})}
     return trigonometric(terms, **about)
 
@@ -180,7 +186,10 @@ def double_well(tilt: float = 0.3) -> LowRank:
         "basin": (edge, np.pi - edge), "trapped_ni": 4 * t,
     }  # fmt: skip
     return separable(
-        [(2, 1.0, 0.0), (1, 0.0, -t)], name=f"double well (tilt {t:g})", statement=statement, answers=answers
+        [(2, 1.0, 0.0), (1, 0.0, -t)],
+        name=f"double well (tilt {t:g})",
+        statement=statement,
+        answers=answers,
     )
 
 
@@ -240,7 +249,10 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
 
     def ni(mu_x: Measure, mu_y: Measure) -> float:
-        return float(np.linalg.norm(mu_x.integrate(mu_x.points) @ A) + np.linalg.norm(A @ mu_y.integrate(mu_y.points)))
+        return float(
+            np.linalg.norm(mu_x.integrate(mu_x.points) @ A)
+            + np.linalg.norm(A @ mu_y.integrate(mu_y.points))
+        )
 
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, are the equilibria, "

@@ -29,7 +29,10 @@ FORMAT = 7  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
-    constant="F({})", ours="fastmath.{}32", known=frozenset({"sin", "cos", "exp", "log", "tanh"}), moderate=80.0
+    constant="F({})",
+    ours="fastmath.{}32",
+    known=frozenset({"sin", "cos", "exp", "log", "tanh"}),
+    moderate=80.0,
 )
 _SLOW = re.compile(r"\bmath\.(sinh|cosh|asin|acos|atan|pow)\(")
 
@@ -57,7 +60,9 @@ def pair_kernel32(game: Expression) -> Callable[..., Any] | None:
     if "single" not in game._kernels:
         source = _source(game, 0, game.jet(0), game.jet(1), SINGLE)
         if source is None:
-            raise ValueError(f'{game.name[:60]} is too long for precision="float32"; leave precision at "float64"')
+            raise ValueError(
+                f'{game.name[:60]} is too long for precision="float32"; leave precision at "float64"'
+            )
         game._kernels["single"] = _loaded(source)
     return game._kernels["single"]  # type: ignore[no-any-return]
 
@@ -84,7 +89,11 @@ class _Loop(NamedTuple):
 
 
 def _source(
-    game: Expression, p: int, roots: Sequence[int], facing: Sequence[int], dialect: Dialect = PROCESSOR
+    game: Expression,
+    p: int,
+    roots: Sequence[int],
+    facing: Sequence[int],
+    dialect: Dialect = PROCESSOR,
 ) -> str | None:
     found = prepared(game, p, [*roots, *facing])
     if found is None:
@@ -92,7 +101,9 @@ def _source(
     graph, made = found
     split = splits(graph, made, game.variables(p))
     pairs = [s.pair for s in split if s.pair is not None]
-    wide = parts(game, p, graph, pairs, [i for s in split for product in s.products for i in product])
+    wide = parts(
+        game, p, graph, pairs, [i for s in split for product in s.products for i in product]
+    )
     inner = wide.inner
     if dialect is SINGLE:
         inner = parts(game, p, graph, pairs, dialect=SINGLE).inner
@@ -110,7 +121,9 @@ def _module(loop: _Loop) -> str:
     R, S = len(loop.mine), len(loop.facing)
     far = _different(b for s in loop.facing for _, b in s.products)
     extra = "weights, " if S else ""
-    rooms = "cost, slope, against, push, table, far, given, sums" + (", short" if loop.single else "")
+    rooms = "cost, slope, against, push, table, far, given, sums" + (
+        ", short" if loop.single else ""
+    )
     body = [
         f"def forces(points, nodes, {extra}masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
@@ -133,7 +146,10 @@ def _module(loop: _Loop) -> str:
         *_indented(_of_pairs(loop), 2),
         "        for i in range(size):",
         f"            cost[low + i] = {loop.sign!r} * sums[i]",
-        *(f"            slope[low + i, {k - 1}] = {loop.sign!r} * sums[{k * BLOCK} + i]" for k in range(1, R)),
+        *(
+            f"            slope[low + i, {k - 1}] = {loop.sign!r} * sums[{k * BLOCK} + i]"
+            for k in range(1, R)
+        ),
         *_indented(_of_products(loop, far)),
     ]
     return "\n".join([*_header(loop.single), *body, ""])
@@ -157,7 +173,9 @@ def _of_nodes(loop: _Loop, far: list[int]) -> list[str]:
 def _of_points(loop: _Loop) -> list[str]:
     """What a block of own points gives: the values that pairs read, the products' share of its sums, means n..."""
     shares = [_sum((name(loop.graph, a), f"m{b}") for a, b in s.products) for s in loop.mine]
-    weigh = [f"given[{len(loop.parts.given) * BLOCK} + i] = weights[low + i]"] if loop.facing else []
+    weigh = (
+        [f"given[{len(loop.parts.given) * BLOCK} + i] = weights[low + i]"] if loop.facing else []
+    )
     return [
         "for i in range(size):",
         *(f"    {line}" for line in loop.parts.own),
@@ -183,8 +201,14 @@ def _of_pairs(loop: _Loop) -> list[str]:
         *(f"    t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(loop.parts.given)),
         *(f"    {line}" for line in loop.inner),
         *(f"    {total}[{k * BLOCK} + i] = fma(w, {t}, {total}[{k * BLOCK} + i])" for k, t in mine),
-        *(f"    a{k} = summed(a{k}, given[{len(loop.parts.given) * BLOCK} + i], {t})" for k, t in facing),
-        *(f"{f'push[j, {k - 1}]' if k else 'against[j]'} -= {loop.sign!r} * a{k}" for k, _ in facing),
+        *(
+            f"    a{k} = summed(a{k}, given[{len(loop.parts.given) * BLOCK} + i], {t})"
+            for k, t in facing
+        ),
+        *(
+            f"{f'push[j, {k - 1}]' if k else 'against[j]'} -= {loop.sign!r} * a{k}"
+            for k, _ in facing
+        ),
     ]
     if not loop.single:
         return ["for j in range(m):", *_indented(look)]
@@ -203,9 +227,15 @@ def _of_products(loop: _Loop, far: list[int]) -> list[str]:
     """The products' share of the opponent's sums."""
     if not far:
         return []
-    shares = [_sum((f"n{a}", f"far[j, {far.index(b)}]") for a, b in s.products) for s in loop.facing]
+    shares = [
+        _sum((f"n{a}", f"far[j, {far.index(b)}]") for a, b in s.products) for s in loop.facing
+    ]
     names = ["against[j]", *(f"push[j, {k}]" for k in range(len(loop.facing) - 1))]
-    lines = [f"    {t} -= {loop.sign!r} * ({share})" for t, share in zip(names, shares, strict=True) if share != "0.0"]
+    lines = [
+        f"    {t} -= {loop.sign!r} * ({share})"
+        for t, share in zip(names, shares, strict=True)
+        if share != "0.0"
+    ]
     return ["for j in range(m):", *lines]
 
 

@@ -42,7 +42,9 @@ class LowRank(Game):
         return self.bases[0].values(x) @ self.C @ self.bases[1].values(y).T
 
     def swapped(self) -> LowRank:
-        return LowRank(self.bases[1], self.bases[0], -self.C.T, f"{self.name}, swapped", self.statement)
+        return LowRank(
+            self.bases[1], self.bases[0], -self.C.T, f"{self.name}, swapped", self.statement
+        )
 
     def moments(self, p: int, points: Array, masses: Array) -> Array:
         """Feature means of player p, shape (K_p,)."""
@@ -83,7 +85,9 @@ def _chunks(points: Array) -> list[Array]:
 Term = tuple[tuple[int, ...], tuple[int, ...], float, float]
 
 
-def trigonometric(terms: Iterable[Term], X: Torus | None = None, Y: Torus | None = None, **about: Any) -> LowRank:
+def trigonometric(
+    terms: Iterable[Term], X: Torus | None = None, Y: Torus | None = None, **about: Any
+) -> LowRank:
     """sum of re cos(k.x + l.y) - im sin(k.x + l.y) over terms ((k...), (l...), re, im).
 
     That is the real part of (re + i im) exp(i (k.x + l.y)). X and Y default to tori of period 2 pi
@@ -99,7 +103,9 @@ def trigonometric(terms: Iterable[Term], X: Torus | None = None, Y: Torus | None
             raise TypeError(f"{name} must be a Torus for a trigonometric game, got {manifold!r}")
     for i, (k, m, _, _) in enumerate(rows):
         if len(k) != X.d or len(m) != Y.d:
-            raise ValueError(f"terms[{i}] has modes {k} and {m}; {X} and {Y} need {X.d} and {Y.d} entries")
+            raise ValueError(
+                f"terms[{i}] has modes {k} and {m}; {X} and {Y} need {X.d} and {Y.d} entries"
+            )
     # k and -k share a cosine and a sine: keep the one whose first non-zero entry is positive.
     of_x = sorted({max(k, tuple(-c for c in k)) for k, _, _, _ in rows})
     of_y = sorted({max(m, tuple(-c for c in m)) for _, m, _, _ in rows})
@@ -115,7 +121,9 @@ def trigonometric(terms: Iterable[Term], X: Torus | None = None, Y: Torus | None
         C[J + j, q] -= s * im
         C[j, M + q] -= t * im
     about.setdefault("name", "trigonometric game")
-    return LowRank(TrigBasis(X, np.array(of_x, float)), TrigBasis(Y, np.array(of_y, float)), C, **about)
+    return LowRank(
+        TrigBasis(X, np.array(of_x, float)), TrigBasis(Y, np.array(of_y, float)), C, **about
+    )
 
 
 def _term(i: int, term: Any) -> Term:
@@ -124,12 +132,20 @@ def _term(i: int, term: Any) -> Term:
         ks = tuple(whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(k).tolist())
         ms = tuple(whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(m).tolist())
     except (TypeError, ValueError) as error:
-        raise ValueError(f"terms[{i}] must be ((k, ...), (l, ...), re, im), got {term!r}: {error}") from None
+        raise ValueError(
+            f"terms[{i}] must be ((k, ...), (l, ...), re, im), got {term!r}: {error}"
+        ) from None
     return ks, ms, real(f"terms[{i}] re", re), real(f"terms[{i}] im", im)
 
 
 def polynomial_from(
-    A0: ArrayLike, A1: ArrayLike, A2: ArrayLike, A3: ArrayLike, a0: ArrayLike, a1: ArrayLike, **about: Any
+    A0: ArrayLike,
+    A1: ArrayLike,
+    A2: ArrayLike,
+    A3: ArrayLike,
+    a0: ArrayLike,
+    a1: ArrayLike,
+    **about: Any,
 ) -> LowRank:
     """l_a = x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y on the unit spheres of R^d and R^e.
 
@@ -139,10 +155,16 @@ def polynomial_from(
     d, e = A1.shape
 
     def sized(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
-        return np.zeros(shape) if np.ndim(value) == 0 and value == 0 else finite_array(name, value, shape)
+        return (
+            np.zeros(shape)
+            if np.ndim(value) == 0 and value == 0
+            else finite_array(name, value, shape)
+        )
 
     if min(d, e) < 2:
-        raise ValueError(f"A1 has shape {A1.shape}; the unit sphere needs dimension 2 or more on each side")
+        raise ValueError(
+            f"A1 has shape {A1.shape}; the unit sphere needs dimension 2 or more on each side"
+        )
     bases = (
         QuadraticBasis(Sphere(d - 1), sized("A0", A0, (d, d))),
         QuadraticBasis(Sphere(e - 1), sized("A2", A2, (e, e))),

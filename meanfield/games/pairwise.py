@@ -30,14 +30,18 @@ class Pairwise(Game):
 
         def block(q: Array) -> Array:
             nodes = opponent.points
-            pairs = self.pair_laplacian(0, q, nodes) if p == 0 else self.pair_laplacian(1, nodes, q).T
+            pairs = (
+                self.pair_laplacian(0, q, nodes) if p == 0 else self.pair_laplacian(1, nodes, q).T
+            )
             return SIGNS[p] * (pairs @ opponent.masses)
 
         return self._rows(points, len(opponent), block)
 
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         """Cost (n,) of player p at points (n, a) and its gradient (n, a) against atoms of the opponent."""
-        cost = self._rows(points, len(nodes), lambda q: SIGNS[p] * (self._oriented(p, q, nodes) @ masses))
+        cost = self._rows(
+            points, len(nodes), lambda q: SIGNS[p] * (self._oriented(p, q, nodes) @ masses)
+        )
         return cost, self._slopes(p, points, nodes, masses)
 
     def moment_matrix(self, p: int, nodes: Array) -> None:
@@ -47,14 +51,22 @@ class Pairwise(Game):
         return SIGNS[p] * self._oriented(p, points, opponent_nodes)
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
-        return self._rows(points, len(opponent), lambda q: self.cost_matrix(p, q, opponent.points) @ opponent.masses)
+        return self._rows(
+            points,
+            len(opponent),
+            lambda q: self.cost_matrix(p, q, opponent.points) @ opponent.masses,
+        )
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         return self._slopes(p, points, opponent.points, opponent.masses)
 
     def _slopes(self, p: int, points: Array, nodes: Array, masses: Array) -> Array:
         def block(q: Array) -> Array:
-            pairs = self.pair_gradient(0, q, nodes) if p == 0 else self.pair_gradient(1, nodes, q).swapaxes(0, 1)
+            pairs = (
+                self.pair_gradient(0, q, nodes)
+                if p == 0
+                else self.pair_gradient(1, nodes, q).swapaxes(0, 1)
+            )
             return SIGNS[p] * np.einsum("nma,m->na", pairs, masses)
 
         return self._rows(points, len(nodes) * self.manifolds[p].ambient, block)
@@ -65,4 +77,6 @@ class Pairwise(Game):
 
     def _rows(self, points: Array, width: int, block: Callable[[Array], Array]) -> Array:
         step = max(1, PAIRS // max(width, 1))
-        return np.concatenate([block(points[i : i + step]) for i in range(0, max(len(points), 1), step)])
+        return np.concatenate(
+            [block(points[i : i + step]) for i in range(0, max(len(points), 1), step)]
+        )

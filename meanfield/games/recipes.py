@@ -16,7 +16,9 @@ RECIPES: dict[str, Callable[..., Any]] = {}
 def recorded(build: Callable[P, Made]) -> Callable[P, Made]:
     """A constructor of games that notes its name and arguments on what it makes, as `recipe`."""
     signature = inspect.signature(build)
-    variadic = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+    variadic = [
+        p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD
+    ]
 
     @functools.wraps(build)
     def recording(*args: P.args, **kwargs: P.kwargs) -> Made:

@@ -44,9 +44,13 @@ def truncated(game: Expression, bound: float) -> LowRank:
     error = float(np.abs(c[~keep]).sum() + 2 * shell)
     terms = _terms(c, keep, X.d)
     about = f"{game.statement}, as a trigonometric polynomial within {error:.1e}"
-    short = trigonometric(terms, X, Y, name=game.name, statement=about, answers={"truncation": error})
+    short = trigonometric(
+        terms, X, Y, name=game.name, statement=about, answers={"truncation": error}
+    )
     if max(len(b.modes) for b in short.bases) > MODES:  # type: ignore[attr-defined]
-        raise ValueError(f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; leave it out")
+        raise ValueError(
+            f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; leave it out"
+        )
     return short
 
 

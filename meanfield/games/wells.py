@@ -32,10 +32,18 @@ class Wells:
                 k, re, im = wave
             except (TypeError, ValueError):
                 raise ValueError(f"{name}[{i}] must be (k, re, im), got {wave!r}") from None
-            checked.append((whole(f"{name}[{i}] k", k, 0), real(f"{name}[{i}] re", re), real(f"{name}[{i}] im", im)))
+            checked.append(
+                (
+                    whole(f"{name}[{i}] k", k, 0),
+                    real(f"{name}[{i}] re", re),
+                    real(f"{name}[{i}] im", im),
+                )
+            )
         c = _coefficients(checked)
         if not np.abs(c[1:]).any():
-            raise ValueError(f"{name} is constant, so it has no wells; use free() for a game without forces")
+            raise ValueError(
+                f"{name} is constant, so it has no wells; use free() for a game without forces"
+            )
         points = _critical(c)
         bent = _evaluate(c, points, 2)
         lows, highs = points[bent > 0], points[bent < 0]
@@ -75,7 +83,9 @@ class Wells:
         bend[K : 3 * K + 1] = _two_sided(c) * -(np.arange(-K, K + 1) ** 2)
         band = np.concatenate([beta / 4 * square - bend / 2, np.zeros(1)])
         gaps = k[:, None] - k[None, :] + 2 * K
-        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0) + np.diag(k**2 / beta)
+        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0) + np.diag(
+            k**2 / beta
+        )
         levels = np.linalg.eigvalsh(H)
         gap, lost = float(levels[1]), 1e-15 * float(np.abs(levels).max())
         if gap < 100 * lost:

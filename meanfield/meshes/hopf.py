@@ -19,7 +19,9 @@ def hopf_mesh(m: int) -> Mesh:
     """
     m = whole("m", m, 3)
     n, h, k = 4 * m, np.pi / (2 * m), np.pi / (2 * m)
-    index = np.stack(np.meshgrid(np.arange(m), np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 3)
+    index = np.stack(
+        np.meshgrid(np.arange(m), np.arange(n), np.arange(n), indexing="ij"), -1
+    ).reshape(-1, 3)
     number = np.arange(len(index)).reshape(m, n, n)
     at = index * [h, k, k] + [h / 2, 0.0, 0.0]
     t = at[:, 0]
@@ -35,11 +37,21 @@ def hopf_mesh(m: int) -> Mesh:
         np.sin(edge) * np.cos(edge) * k * k / h, half * np.sin(t) / np.cos(t), half * np.cos(t) / np.sin(t)
     ])  # fmt: skip
     ahead_t, ahead_u, ahead_v = np.diag([h, k, k]) / 2
-    faces = np.concatenate([_point(at[inner] + ahead_t), _point(at + ahead_u), _point(at + ahead_v)])
+    faces = np.concatenate(
+        [_point(at[inner] + ahead_t), _point(at + ahead_u), _point(at + ahead_v)]
+    )
     volumes = np.sin(2 * t) * np.sin(h) / 2 * k * k
     return Mesh(Sphere(3), _point(at), volumes, pairs.astype(np.int64), areas_over_lengths, faces)
 
 
 def _point(at: Array) -> Array:
     t, u, v = at.T
-    return np.stack([np.cos(t) * np.cos(u), np.cos(t) * np.sin(u), np.sin(t) * np.cos(v), np.sin(t) * np.sin(v)], 1)
+    return np.stack(
+        [
+            np.cos(t) * np.cos(u),
+            np.cos(t) * np.sin(u),
+            np.sin(t) * np.cos(v),
+            np.sin(t) * np.sin(v),
+        ],
+        1,
+    )

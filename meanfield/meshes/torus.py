@@ -16,7 +16,9 @@ def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
     """
     counts = (cells,) * torus.d if np.ndim(cells) == 0 else tuple(cells)  # type: ignore[arg-type]
     if len(counts) != torus.d:
-        raise ValueError(f"cells must be one number or {torus.d} of them for {torus}, got {cells!r}")
+        raise ValueError(
+            f"cells must be one number or {torus.d} of them for {torus}, got {cells!r}"
+        )
     shape = tuple(whole("cells per axis", c, 3) for c in counts)
     h = torus.period / np.array(shape)
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, torus.d)

@@ -67,7 +67,11 @@ def cost_at(
         of_mu = F[i + 1] <= over
         end = max(F[i + 1] if of_mu else over, q)
         x1 = s[i] + (k[i] if of_mu else min(max(r[i] * (end - F[i]), 0.0), k[i]))
-        y1 = base + t[j] + (l[j] if over <= end else min(max(u[j] * (end + shift - lap - G[j]), 0.0), l[j]))
+        y1 = (
+            base
+            + t[j]
+            + (l[j] if over <= end else min(max(u[j] * (end + shift - lap - G[j]), 0.0), l[j]))
+        )
         a, b = x0 - y0, x1 - y1
         C += (end - q) * (a * a + a * b + b * b)
         D -= (x1 - x0) * (a + b) * 0.5
@@ -91,7 +95,14 @@ def cost_at(
 
 @kernel(fastmath={"reassoc", "contract", "nnan", "nsz"})
 def atoms_in_piece(
-    first: int, last: int, F: Array, s: Array, cut: float, height: float, length: float, slope: float
+    first: int,
+    last: int,
+    F: Array,
+    s: Array,
+    cut: float,
+    height: float,
+    length: float,
+    slope: float,
 ) -> tuple[float, float, float]:
     """3C, C'/2 and the gaps' sum over atoms first <= i < last, which all end in one piece of nu.
 
@@ -112,7 +123,15 @@ def atoms_in_piece(
 
 @kernel
 def part_of_atom(
-    i: int, q: float, over: float, F: Array, s: Array, cut: float, height: float, length: float, slope: float
+    i: int,
+    q: float,
+    over: float,
+    F: Array,
+    s: Array,
+    cut: float,
+    height: float,
+    length: float,
+    slope: float,
 ) -> tuple[float, float, float]:
     """3C, C'/2 and the gap of atom i from q to its end or to `over`, the end of nu's piece; the gap only at its end."""
     end = min(F[i + 1], over)
@@ -235,7 +254,9 @@ def best_shift(
     bound min C from below.
     """
     middle = widest(F, s, k, r)
-    ends = np.array([[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])  # theta, C, C'/2, whether the two are known
+    ends = np.array(
+        [[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+    )  # theta, C, C'/2, whether the two are known
     theta, best, at, last, mark = 0.0, np.inf, 0.0, np.inf, np.inf
     for turn in range(ROUNDS):
         C, D, E = cost(theta, F, s, k, r, G, t, l, u)
@@ -263,7 +284,10 @@ def best_shift(
             if best - floor <= 1e-15 * best:
                 return best, at, turn + 1
             if curvature > 0 and turn % 2 == 0:
-                below, above = quantile(middle + lo, G, t, l, u)[0], quantile(middle + hi, G, t, l, u)[0]
+                below, above = (
+                    quantile(middle + lo, G, t, l, u)[0],
+                    quantile(middle + hi, G, t, l, u)[0],
+                )
                 share = ends[0, 2] / (ends[0, 2] - ends[1, 2])
                 theta = mass_before(below + (above - below) * share, G, t, l, u) - middle
         if not lo < theta < hi:

@@ -53,7 +53,9 @@ def arc_costs(x: Array, y: Array, tails: Index, heads: Index, kind: int, period:
 
 
 @kernel
-def least_in_box(x: Array, i: int, low: Array, high: Array, slope: Array, node: int, kind: int, period: float) -> float:
+def least_in_box(
+    x: Array, i: int, low: Array, high: Array, slope: Array, node: int, kind: int, period: float
+) -> float:
     """No more than c(x_i, y) - g . (y - middle) for y in a box, g its slope.
 
     On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of y.
@@ -73,11 +75,21 @@ def least_in_box(x: Array, i: int, low: Array, high: Array, slope: Array, node: 
         if kind == 1 and g == 0.0:
             below, above = l - x[i, k], x[i, k] - h
             if below > 0 or above > 0:
-                total += of_gap(min(below, above + period) if below > 0 else min(above, below + period), kind, period)
+                total += of_gap(
+                    min(below, above + period) if below > 0 else min(above, below + period),
+                    kind,
+                    period,
+                )
             continue
-        if kind == 1:  # it bends downwards no less than a parabola turned over: the least is near an end
-            at_l = (period / np.pi * np.sin(np.pi / period * (x[i, k] - l))) ** 2 + 0.5 * g * (h - l)
-            at_h = (period / np.pi * np.sin(np.pi / period * (x[i, k] - h))) ** 2 - 0.5 * g * (h - l)
+        if (
+            kind == 1
+        ):  # it bends downwards no less than a parabola turned over: the least is near an end
+            at_l = (period / np.pi * np.sin(np.pi / period * (x[i, k] - l))) ** 2 + 0.5 * g * (
+                h - l
+            )
+            at_h = (period / np.pi * np.sin(np.pi / period * (x[i, k] - h))) ** 2 - 0.5 * g * (
+                h - l
+            )
             total += min(at_l, at_h) - 0.25 * (h - l) ** 2
             continue
         least = np.inf
@@ -128,12 +140,16 @@ def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> A
             for k in range(y.shape[1]):
                 s += (x[i, k] - y[j, k]) ** 2
             s = min(s, 3.9)
-            bend = 2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s)) if s > 1e-8 else 1.0
+            bend = (
+                2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s)) if s > 1e-8 else 1.0
+            )
         for k in range(y.shape[1]):
             gap = y[j, k] - x[i, k]
             if kind == 0:
                 gap -= period * np.rint(gap / period)
-            G[j, k] = 2 * bend * gap if kind != 1 else period / np.pi * np.sin(2 * np.pi / period * gap)
+            G[j, k] = (
+                2 * bend * gap if kind != 1 else period / np.pi * np.sin(2 * np.pi / period * gap)
+            )
     return G
 
 
@@ -152,7 +168,10 @@ def curve_order(x: Array, low: float, high: float) -> Index:
 def box_tree(y: Array) -> tuple[Array, Array]:
     """Boxes over points (m, a) in the curve's order: low and high (2 L - 1, a) in heap order, L leaves of LEAF."""
     leaves = 1 << max(0, int(np.ceil(np.log2(len(y) / LEAF))))
-    low, high = np.full((2 * leaves - 1, y.shape[1]), np.inf), np.full((2 * leaves - 1, y.shape[1]), -np.inf)
+    low, high = (
+        np.full((2 * leaves - 1, y.shape[1]), np.inf),
+        np.full((2 * leaves - 1, y.shape[1]), -np.inf),
+    )
     starts = np.arange(0, len(y), LEAF)
     low[leaves - 1 : leaves - 1 + len(starts)] = np.minimum.reduceat(y, starts)
     high[leaves - 1 : leaves - 1 + len(starts)] = np.maximum.reduceat(y, starts)
@@ -184,8 +203,16 @@ def cheapest(
                 continue
             if node < leaves:
                 a, b = 2 * node + 1, 2 * node + 2
-                of_a = least_in_box(x, i, low, high, slope, a, kind, period) - top[a] if top[a] > -np.inf else np.inf
-                of_b = least_in_box(x, i, low, high, slope, b, kind, period) - top[b] if top[b] > -np.inf else np.inf
+                of_a = (
+                    least_in_box(x, i, low, high, slope, a, kind, period) - top[a]
+                    if top[a] > -np.inf
+                    else np.inf
+                )
+                of_b = (
+                    least_in_box(x, i, low, high, slope, b, kind, period) - top[b]
+                    if top[b] > -np.inf
+                    else np.inf
+                )
                 if of_a < of_b:
                     a, b, of_a, of_b = b, a, of_b, of_a
                 stack[depth], bound[depth], stack[depth + 1], bound[depth + 1] = a, of_a, b, of_b

@@ -100,7 +100,10 @@ def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     y, q = atoms.points[kept], atoms.masses[kept]
     kind, period = kind_of(atoms.manifold, metric)
     plan = sparse_transport(
-        Atoms(elements.points, elements.masses, atoms.manifold), Atoms(y, q, atoms.manifold), kind, period
+        Atoms(elements.points, elements.masses, atoms.manifold),
+        Atoms(y, q, atoms.manifold),
+        kind,
+        period,
     )
     upper = float(plan.masses @ elements.spread[plan.tails])
     for k in range(elements.samples.shape[1]):
@@ -127,7 +130,9 @@ def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
 
     receivers = Atoms(atoms.points, atoms.masses, atoms.manifold)
     x = corners.reshape(-1, corners.shape[2])
-    least, _ = cheapest_arcs(x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1)
+    least, _ = cheapest_arcs(
+        x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1
+    )
     return least.reshape(corners.shape[:2])
 
 
@@ -137,7 +142,10 @@ def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Brack
     parts = [parts_for(d, FEWEST) for d in (a, b)]
     while True:
         found = bounds_densities(cut(a, parts[0]), cut(b, parts[1]), torus, metric)
-        if found.upper - found.lower <= ENOUGH * found.upper or found.elements * 2**torus.dim > MOST:
+        if (
+            found.upper - found.lower <= ENOUGH * found.upper
+            or found.elements * 2**torus.dim > MOST
+        ):
             return found
         parts = [2 * p for p in parts]
 
@@ -156,8 +164,12 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     axes = second.corners.shape[2]
     v = transform(second.corners, Measure(first.points, first.masses, torus), plan.u, metric)
     nodes = second.corners.reshape(-1, axes)
-    u = transform(first.corners, Measure(nodes, np.full(len(nodes), 1 / len(nodes)), torus), v.ravel(), metric)
-    lower = float(first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack))
+    u = transform(
+        first.corners, Measure(nodes, np.full(len(nodes), 1 / len(nodes)), torus), v.ravel(), metric
+    )
+    lower = float(
+        first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack)
+    )
     elements = max(len(first), len(second))
     return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
 
@@ -169,10 +181,15 @@ def cut(density: Density, parts: int) -> Elements:
     """
     mass = density.masses / density.masses.sum()
     held = np.flatnonzero(mass > LIGHT * mass.max())
-    each = np.maximum(1, np.rint(parts * (mass[held] / mass.max()) ** (1 / (2 + density.manifold.dim)))).astype(int)
+    each = np.maximum(
+        1, np.rint(parts * (mass[held] / mass.max()) ** (1 / (2 + density.manifold.dim)))
+    ).astype(int)
     made = boxes if isinstance(density.manifold, Torus) else triangles
     pieces = [made(density, held[each == r], int(r)) for r in np.unique(each)]
-    joined = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in Elements.__dataclass_fields__}
+    joined = {
+        name: np.concatenate([getattr(p, name) for p in pieces])
+        for name in Elements.__dataclass_fields__
+    }
     joined["masses"] = joined["masses"] / joined["masses"].sum()
     return Elements(**joined)
 
@@ -192,13 +209,21 @@ def boxes(density: Density, cells: Array, parts: int) -> Elements:
     points = torus.wrap(points)
     masses = np.repeat(density.masses[cells] / parts**torus.d, parts**torus.d)
     return Elements(
-        points, masses, corners, np.full(N, square / 6), points[:, None], np.ones((N, 1)), np.full(N, square / 12)
+        points,
+        masses,
+        corners,
+        np.full(N, square / 6),
+        points[:, None],
+        np.ones((N, 1)),
+        np.full(N, square / 12),
     )
 
 
 # Quadrature of degree five on a triangle (Radon 1948): barycentric coordinates and weights.
 NEAR, FAR = (6 - 15**0.5) / 21, (6 + 15**0.5) / 21
-RADON = np.array([[1 / 3] * 3, *(np.roll([1 - 2 * c, c, c], k) for c in (NEAR, FAR) for k in range(3))])
+RADON = np.array(
+    [[1 / 3] * 3, *(np.roll([1 - 2 * c, c, c], k) for c in (NEAR, FAR) for k in range(3))]
+)
 RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.5) / 1200] * 3])
 
 
@@ -208,7 +233,9 @@ def triangles(density: Density, cells: Array, parts: int) -> Elements:
 
     mesh = density.mesh
     if mesh.radius is None:
-        raise ValueError(f"cells on S^2 are cut where they are Voronoi cells (meanfield.mesh), got {mesh}")
+        raise ValueError(
+            f"cells on S^2 are cut where they are Voronoi cells (meanfield.mesh), got {mesh}"
+        )
     pairs, a, b = arcs(mesh.nodes, "the mesh")
     owner = pairs.T.ravel()
     fans = np.stack([mesh.nodes[owner], np.tile(a, (2, 1)), np.tile(b, (2, 1))], 1)
@@ -225,7 +252,9 @@ def triangles(density: Density, cells: Array, parts: int) -> Elements:
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
     sides = corners - np.roll(corners, 1, axis=1)
     long = (2 * np.arcsin(0.5 * np.linalg.norm(sides, axis=2))) ** 2
-    return Elements(middles, masses, corners, long.sum(1) / 12, samples, weights, np.zeros(len(masses)))
+    return Elements(
+        middles, masses, corners, long.sum(1) / 12, samples, weights, np.zeros(len(masses))
+    )
 
 
 def _parts(parts: int) -> Array:
@@ -236,7 +265,9 @@ def _parts(parts: int) -> Array:
         [(i[up], j[up]), (i[up] + 1, j[up]), (i[up], j[up] + 1)],
         [(i[down] + 1, j[down]), (i[down] + 1, j[down] + 1), (i[down], j[down] + 1)],
     ]
-    corners = [np.stack([np.stack([parts - u - v, u, v], 1) for u, v in three], 1) for three in local]
+    corners = [
+        np.stack([np.stack([parts - u - v, u, v], 1) for u, v in three], 1) for three in local
+    ]
     return np.concatenate(corners) / parts
 
 

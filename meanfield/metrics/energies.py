@@ -29,7 +29,9 @@ HIGHEST = {1: 8, 2: 5}
 
 def has_modes(manifold: Manifold) -> bool:
     """Whether there are modes on this manifold: the circle, T^2 and S^2."""
-    return (isinstance(manifold, Torus) and manifold.d <= 2) or (isinstance(manifold, Sphere) and manifold.d == 2)
+    return (isinstance(manifold, Torus) and manifold.d <= 2) or (
+        isinstance(manifold, Sphere) and manifold.d == 2
+    )
 
 
 class ModeEnergy:
@@ -51,7 +53,9 @@ class ModeEnergy:
         values = _modes(M, self.highest, mu.points)
         self.means = (m[:, None] * values).sum(axis=0)
         slopes = _gradients(M, self.highest, mu.points)
-        A = np.einsum("n,nak,nal->kl", m, slopes, slopes, optimize=True) + EMPTY * np.diag(_stiffness(M, self.highest))
+        A = np.einsum("n,nak,nal->kl", m, slopes, slopes, optimize=True) + EMPTY * np.diag(
+            _stiffness(M, self.highest)
+        )
         size, axes = np.linalg.eigh(A)
         self.axes = axes / np.sqrt(size)
         off = (values - self.means) @ self.axes
@@ -64,7 +68,9 @@ class ModeEnergy:
         for i in range(0, len(sample), CHUNK):
             w = sample.masses[i : i + CHUNK, None]
             # Not a product of matrices, whose sums may depend on the number of threads.
-            d += (w * (_modes(self.manifold, self.highest, sample.points[i : i + CHUNK]) - self.means)).sum(axis=0)
+            d += (
+                w * (_modes(self.manifold, self.highest, sample.points[i : i + CHUNK]) - self.means)
+            ).sum(axis=0)
         return float((((mass * d)[:, None] * self.axes).sum(axis=0) ** 2).sum())
 
 
@@ -91,12 +97,20 @@ def _stiffness(M: Manifold, highest: int) -> Array:
     """int |grad phi_k|^2 du, (J,)."""
     if isinstance(M, Torus):
         return np.tile(np.sum(_waves(M, highest) ** 2, axis=1) / 2, 2)
-    degrees = [l for m in range(highest + 1) for l in range(max(m, 1), highest + 1) for _ in range(1 if m == 0 else 2)]
+    degrees = [
+        l
+        for m in range(highest + 1)
+        for l in range(max(m, 1), highest + 1)
+        for _ in range(1 if m == 0 else 2)
+    ]
     return np.array([l * (l + 1) / (4 * np.pi) for l in degrees])
 
 
 def _gradients(M: Manifold, highest: int, points: Array, h: float = 1e-4) -> Array:
     """Along the frame, by differences: what they miss changes A a little, and no mean. (n, dim, J)."""
     frame = M.basis(points)
-    sides = [[_modes(M, highest, M.retract(points, s * frame[:, k])) for s in (h, -h)] for k in range(M.dim)]
+    sides = [
+        [_modes(M, highest, M.retract(points, s * frame[:, k])) for s in (h, -h)]
+        for k in range(M.dim)
+    ]
     return np.stack([(ahead - behind) / (2 * h) for ahead, behind in sides], axis=1)

@@ -40,7 +40,9 @@ def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -
     return game.value(mu_x, mu_y) - cold[0] * mu_x.entropy() + cold[1] * mu_y.entropy()
 
 
-def regularised_nikaido_isoda(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> float:
+def regularised_nikaido_isoda(
+    game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
+) -> float:
     """NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed form.
 
     Equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
@@ -51,13 +53,17 @@ def regularised_nikaido_isoda(game: Game, beta: Number | Flow, mu_x: Density, mu
     for p, (mu, opponent) in enumerate(((mu_x, mu_y), (mu_y, mu_x))):
         cold = temperatures(beta)[p]
         if cold == 0:
-            raise ValueError("NI_beta needs a positive temperature for both players; without one use nikaido_isoda")
+            raise ValueError(
+                "NI_beta needs a positive temperature for both players; without one use nikaido_isoda"
+            )
         cost = game.cost(p, mu.points, opponent)
         total += cold * (log_partition(-cost / cold, mu.mesh) - mu.entropy())
     return total
 
 
-def gibbs_measures(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> tuple[Density, Density]:
+def gibbs_measures(
+    game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
+) -> tuple[Density, Density]:
     """G_x proportional to exp(-beta_x V_x) and G_y to exp(beta_y V_y), on the meshes of mu_x and mu_y."""
     _densities(game, mu_x, mu_y)
     cold = temperatures(beta)
@@ -84,7 +90,9 @@ def temperatures(beta: Number | Flow) -> tuple[float, float]:
     """(1/beta_x, 1/beta_y) of a number, a pair or a flow."""
     if isinstance(beta, Flow):
         if beta.cooling is not None:
-            raise ValueError("the temperature of this flow changes with time; give beta as a number or a pair")
+            raise ValueError(
+                "the temperature of this flow changes with time; give beta as a number or a pair"
+            )
         return beta.temperature
     x, y = pair("beta", beta, strict=True)
     return 1 / x, 1 / y

@@ -35,7 +35,9 @@ def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
     except (QhullError, ValueError):
         raise NotConverged(f"{what}: the atoms' hull is flat") from None
     if (hull.equations[:, 3] >= -1e-12).any():
-        raise NotConverged(f"{what}: mass must travel a quarter turn or more, where the cost -2 log cos d ends")
+        raise NotConverged(
+            f"{what}: mass must travel a quarter turn or more, where the cost -2 log cos d ends"
+        )
     corners = hull.simplices.astype(np.int64)
     u, v, w = (p[corners[:, k]] for k in range(3))
     normal = np.cross(v - u, w - u)
@@ -48,12 +50,19 @@ def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
     facet, across, first, second = facet[once], across[once], first[once], second[once]
     a, b = normal[facet], normal[across]
     turned = np.sum(np.cross(a, b - a) * (p[first] - p[second]), axis=1) < 0
-    return np.stack([first, second], 1), np.where(turned[:, None], b, a), np.where(turned[:, None], a, b)
+    return (
+        np.stack([first, second], 1),
+        np.where(turned[:, None], b, a),
+        np.where(turned[:, None], a, b),
+    )
 
 
 def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
     """Row starts, columns and the arc of each entry, for the symmetric graph of the pairs."""
-    cell, other = np.concatenate([pairs[:, 0], pairs[:, 1]]), np.concatenate([pairs[:, 1], pairs[:, 0]])
+    cell, other = (
+        np.concatenate([pairs[:, 0], pairs[:, 1]]),
+        np.concatenate([pairs[:, 1], pairs[:, 0]]),
+    )
     order = np.argsort(cell, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=n))])
     return starts.astype(np.int64), other[order], (order % len(pairs)).astype(np.int64)
@@ -61,7 +70,15 @@ def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
 
 @kernel
 def fan(
-    y: Array, k: int, a: Array, e: int, t: Array, low: float, high: float, nodes: Array, weights: Array
+    y: Array,
+    k: int,
+    a: Array,
+    e: int,
+    t: Array,
+    low: float,
+    high: float,
+    nodes: Array,
+    weights: Array,
 ) -> tuple[float, float]:
     """Area and int d^2 over the fan around y_k to the arc a_e cos s + t_e sin s, low <= s <= high, signed."""
     q = (
@@ -98,7 +115,15 @@ def second_moment(half: float) -> float:
 
 @kernel
 def leaves(
-    p: Array, k: int, starts: Index, columns: Index, a: Array, e: int, t: Array, low: float, high: float
+    p: Array,
+    k: int,
+    starts: Index,
+    columns: Index,
+    a: Array,
+    e: int,
+    t: Array,
+    low: float,
+    high: float,
 ) -> tuple[float, int]:
     """Where the arc leaves the cell k that it is in at s = low, at most `high`, and the cell it enters (-1: none)."""
     best, entered = high, -1
@@ -114,7 +139,9 @@ def leaves(
         s = np.arctan2(at_t, at_a) + 0.5 * np.pi
         if s < 0:
             s += 2 * np.pi
-        if at_a * np.cos(low) + at_t * np.sin(low) <= 1e-15 * size:  # on the border: does the arc go out?
+        if (
+            at_a * np.cos(low) + at_t * np.sin(low) <= 1e-15 * size
+        ):  # on the border: does the arc go out?
             s = low if at_t * np.cos(low) - at_a * np.sin(low) < 0 else high
         if s < best:
             best, entered = s, l
@@ -152,7 +179,9 @@ def overlay(
     most = 4 * (len(nodes) + len(p)) + 16
     for e in range(len(pairs)):
         i, j, k, low, turn = pairs[e, 0], pairs[e, 1], first[e], 0.0, 0
-        apart = np.sqrt((p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2 + (p[i, 2] - p[j, 2]) ** 2)
+        apart = np.sqrt(
+            (p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2 + (p[i, 2] - p[j, 2]) ** 2
+        )
         while turn < most:
             high, entered = leaves(nodes, k, mesh_starts, mesh_columns, a, e, t, low, lengths[e])
             if high > low:
@@ -165,7 +194,8 @@ def overlay(
                 along = 0.0
                 for axis in range(3):
                     along += p[i, axis] * (
-                        a[e, axis] * (np.sin(high) - np.sin(low)) + t[e, axis] * (np.cos(low) - np.cos(high))
+                        a[e, axis] * (np.sin(high) - np.sin(low))
+                        + t[e, axis] * (np.cos(low) - np.cos(high))
                     )
                 edge[e] += 0.5 * rho[k] * along / apart
             if entered < 0:
@@ -214,7 +244,9 @@ NO_MESH = (np.zeros((1, 3)), np.full(1, 0.25 / np.pi), np.empty((0, 2), dtype=np
            np.empty((0, 3)), np.empty(0), np.zeros(2, dtype=np.int64), np.empty(0, dtype=np.int64))  # fmt: skip
 
 
-def sphere_transport(points: Array, weights: Array, nodes: Array | None, masses: Array | None) -> tuple[float, Array]:
+def sphere_transport(
+    points: Array, weights: Array, nodes: Array | None, masses: Array | None
+) -> tuple[float, Array]:
     """An upper bound of W2^2 on S^2 between atoms and the uniform law (nodes None) or a Voronoi mesh's density.
 
     And the atoms' prices (n,) for the cost -2 log cos d.
@@ -249,5 +281,14 @@ def sphere_transport(points: Array, weights: Array, nodes: Array | None, masses:
 
 def _areas(grid: Diagram) -> Array:
     """Areas of the cells of unit points (n,)."""
-    area = overlay(grid.p, grid.p, *grid.flat, *NO_MESH, np.zeros(len(grid.pairs), dtype=np.int64), 0, NODES, WEIGHTS)
+    area = overlay(
+        grid.p,
+        grid.p,
+        *grid.flat,
+        *NO_MESH,
+        np.zeros(len(grid.pairs), dtype=np.int64),
+        0,
+        NODES,
+        WEIGHTS,
+    )
     return area[0] * (4 * np.pi)

@@ -39,7 +39,10 @@ def boxes(x: Array) -> Array:
     tree[:, :4:2] = np.inf
     starts = np.arange(0, len(x), LEAF)
     bottom = tree[leaves - 1 : leaves - 1 + len(starts)]
-    bottom[:, :4:2], bottom[:, 1:4:2] = np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
+    bottom[:, :4:2], bottom[:, 1:4:2] = (
+        np.minimum.reduceat(x, starts),
+        np.maximum.reduceat(x, starts),
+    )
     while leaves > 1:
         below = tree[leaves - 1 : 2 * leaves - 1]
         leaves //= 2
@@ -84,16 +87,29 @@ def ball(P: Array, m: int) -> tuple[float, float, float]:
 
 
 @kernel
-def ruled_out(u: float, v: float, rho: float, left: float, right: float, low: float, high: float, rise: float) -> bool:
+def ruled_out(
+    u: float, v: float, rho: float, left: float, right: float, low: float, high: float, rise: float
+) -> bool:
     """Whether no displacement of a box can cut the polygon within rho of (u, v); rise = max psi_j - psi_i."""
     dx, dy = max(left - u, u - right, 0.0), max(low - v, v - high, 0.0)
     far_x, far_y = max(-left, right), max(-low, high)
-    return dx * dx + dy * dy - u * u - v * v - 2 * rho * np.sqrt(far_x * far_x + far_y * far_y) >= rise
+    return (
+        dx * dx + dy * dy - u * u - v * v - 2 * rho * np.sqrt(far_x * far_x + far_y * far_y) >= rise
+    )
 
 
 @kernel
 def cell(
-    i: int, x: Array, psi: Array, tree: Array, first: int, last: int, hints: Index, W: Array, tags: Index, stack: Index
+    i: int,
+    x: Array,
+    psi: Array,
+    tree: Array,
+    first: int,
+    last: int,
+    hints: Index,
+    W: Array,
+    tags: Index,
+    stack: Index,
 ) -> tuple[int, int]:
     """Laguerre cell i around x_i: its number of corners and the side of W (2, r, 2) and tags (2, r) that hold it.
 
@@ -170,7 +186,11 @@ def laguerre(
         m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
         while m < 0:
             size *= 2
-            W, tags, lengths = np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size)
+            W, tags, lengths = (
+                np.empty((2, size, 2)),
+                np.empty((2, size), dtype=np.int64),
+                np.empty(size),
+            )
             work, names = np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64)
             m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
         if m >= 3:
@@ -178,14 +198,18 @@ def laguerre(
             for k in range(m):
                 numbers[k] = k if found[k] >= 0 else -1
             lengths[:m] = 0.0
-            mass[i], second[i] = integrate(P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names)
+            mass[i], second[i] = integrate(
+                P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names
+            )
             if used + m > len(columns):
                 columns = np.append(columns, np.empty(len(columns), dtype=np.int64))
                 weights = np.append(weights, np.empty(len(weights)))
             for k in range(m):
                 if found[k] >= 0:
                     columns[used] = found[k]
-                    weights[used] = lengths[k] / (2 * image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0))
+                    weights[used] = lengths[k] / (
+                        2 * image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0)
+                    )
                     used += 1
         rows[i + 1] = used
     return mass, second, rows, columns[:used], weights[:used]
@@ -200,7 +224,9 @@ def image_gap(x: Array, i: int, j: int, P: Array, k: int, l: int) -> float:
     return np.sqrt(a * a + b * b)
 
 
-def torus_w2_squared(points: Array, weights: Array, density: Array, prices: Array | None = None) -> float:
+def torus_w2_squared(
+    points: Array, weights: Array, density: Array, prices: Array | None = None
+) -> float:
     """W2^2 on the unit torus between sum_i weights_i delta(points_i) and a piecewise-constant density.
 
     points (n, 2) in [0, 1)^2, weights (n,) > 0; density (A, B) on cells centred at (k/A, l/B). Exact to

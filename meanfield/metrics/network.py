@@ -41,7 +41,13 @@ def north_west(supply: Index, demand: Index, parent: Index, flow: Index) -> None
 
 @kernel(counted=True)
 def refine(
-    tails: Index, heads: Index, flows: Index, first_child: Index, first_ward: Index, supply: Index, demand: Index
+    tails: Index,
+    heads: Index,
+    flows: Index,
+    first_child: Index,
+    first_ward: Index,
+    supply: Index,
+    demand: Index,
 ) -> tuple[Index, Index, Index]:
     """A plan between groups, carried out by their members: arcs (E,) and flows, a forest when the groups' is one.
 
@@ -69,7 +75,14 @@ def refine(
 
 @kernel(counted=True)
 def grow(
-    n: int, tails: Index, heads: Index, flows: Index, starts: Index, columns: Index, parent: Index, flow: Index
+    n: int,
+    tails: Index,
+    heads: Index,
+    flows: Index,
+    starts: Index,
+    columns: Index,
+    parent: Index,
+    flow: Index,
 ) -> None:
     """A strongly feasible tree through a forest of arcs with flow; the last receiver is the root.
 
@@ -162,7 +175,9 @@ def detach(v: int, at: int, first: Index, after: Index, before: Index) -> None:
 
 
 @kernel
-def reprice(root: int, parent: Index, toll: Array, first: Index, after: Index, price: Array) -> None:
+def reprice(
+    root: int, parent: Index, toll: Array, first: Index, after: Index, price: Array
+) -> None:
     """Prices from the tree's tolls, zero at the root: rounding does not pile up over pivots."""
     v = root
     price[root] = 0.0
@@ -179,7 +194,16 @@ def reprice(root: int, parent: Index, toll: Array, first: Index, after: Index, p
 
 
 @kernel
-def shift(n: int, top: int, spared: int, by: float, parent: Index, first: Index, after: Index, price: Array) -> None:
+def shift(
+    n: int,
+    top: int,
+    spared: int,
+    by: float,
+    parent: Index,
+    first: Index,
+    after: Index,
+    price: Array,
+) -> None:
     """Add `by` to the prices of the senders under `top`, take it from the receivers'; not under `spared`."""
     v = top
     while True:

@@ -81,7 +81,14 @@ class NikaidoIsoda:
             M = self.game.manifolds[p]
             starts = M.sample(runs, np.random.default_rng((whole("seed", seed, 0), p)))
             found.append(
-                gradient_runs(self.searches.cost(p, opponent), M, starts, steps, step, 1e-6 if settle else None)
+                gradient_runs(
+                    self.searches.cost(p, opponent),
+                    M,
+                    starts,
+                    steps,
+                    step,
+                    1e-6 if settle else None,
+                )
             )
         return _error(*found)
 

@@ -10,7 +10,9 @@ from meanfield.meshes import Index
 
 
 @kernel
-def clip(P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, kept: Index) -> int:
+def clip(
+    P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, kept: Index
+) -> int:
     """Q = P within a x + b y <= h, both counter-clockwise; its number of corners.
 
     tags[k] names the edge from corner k to the next; `tag` names the new edge.
@@ -42,7 +44,14 @@ def moments(P: Array, m: int) -> tuple[float, float]:
         bx, by = P[k + 1, 0] - P[0, 0], P[k + 1, 1] - P[0, 1]
         A = 0.5 * (ax * by - ay * bx)
         sx, sy = P[0, 0] + P[k, 0] + P[k + 1, 0], P[0, 1] + P[k, 1] + P[k + 1, 1]
-        squares = P[0, 0] ** 2 + P[0, 1] ** 2 + P[k, 0] ** 2 + P[k, 1] ** 2 + P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
+        squares = (
+            P[0, 0] ** 2
+            + P[0, 1] ** 2
+            + P[k, 0] ** 2
+            + P[k, 1] ** 2
+            + P[k + 1, 0] ** 2
+            + P[k + 1, 1] ** 2
+        )
         area += A
         second += A / 12 * (squares + sx * sx + sy * sy)
     return area, second
@@ -64,13 +73,23 @@ def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tup
     for k in range(m):
         if tags[k] >= 0:
             l = k + 1 if k + 1 < m else 0
-            lengths[tags[k]] += density * np.sqrt((P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2)
+            lengths[tags[k]] += density * np.sqrt(
+                (P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2
+            )
     return density * area, density * second
 
 
 @kernel
 def integrate(
-    P: Array, tags: Index, m: int, x: float, y: float, density: Array, lengths: Array, work: Array, names: Index
+    P: Array,
+    tags: Index,
+    m: int,
+    x: float,
+    y: float,
+    density: Array,
+    lengths: Array,
+    work: Array,
+    names: Index,
 ) -> tuple[float, float]:
     """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
 

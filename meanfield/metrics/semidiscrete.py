@@ -40,7 +40,9 @@ def between_groups(starts: Index, columns: Index, weights: Array, group: int, co
 
 
 @kernel(counted=True)
-def precondition(g: Array, inverse: Array, group: int, coarse: Array, sums: Array, z: Array) -> None:
+def precondition(
+    g: Array, inverse: Array, group: int, coarse: Array, sums: Array, z: Array
+) -> None:
     """z = g over the diagonal, plus what the groups' own system makes of g."""
     for i in range(len(g)):
         z[i] = g[i] * inverse[i]
@@ -60,7 +62,14 @@ def precondition(g: Array, inverse: Array, group: int, coarse: Array, sums: Arra
 
 @kernel(counted=True)
 def conjugate_gradients(
-    starts: Index, columns: Index, weights: Array, r: Array, tolerance: float, limit: int, group: int, coarse: Array
+    starts: Index,
+    columns: Index,
+    weights: Array,
+    r: Array,
+    tolerance: float,
+    limit: int,
+    group: int,
+    coarse: Array,
 ) -> tuple[Array, float]:
     """d with H d = r, r of sum zero, and the relative residual; preconditioned by the diagonal.
 
@@ -108,7 +117,10 @@ def conjugate_gradients(
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
 STEPS = 150
-MANY, GROUPS = 20_000, 400  # atoms from which on long errors are treated by groups, and how many groups
+MANY, GROUPS = (
+    20_000,
+    400,
+)  # atoms from which on long errors are treated by groups, and how many groups
 NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targets themselves
 
 
@@ -147,7 +159,9 @@ def newton(
         if not near:
             stride = float(np.clip(stride * (2.0 if t == 1 else 0.5 if t < 0.3 else 1.0), 0.1, 5.0))
         psi, now = psi + t * d, new
-    raise NotConverged(f"{what}: {steps} Newton steps leave the marginals off by {error:.2e} in total")
+    raise NotConverged(
+        f"{what}: {steps} Newton steps leave the marginals off by {error:.2e} in total"
+    )
 
 
 def direction(now: Cells, aim: Array, tolerance: float) -> Array:
@@ -158,12 +172,21 @@ def direction(now: Cells, aim: Array, tolerance: float) -> Array:
         group = -(-len(r) // GROUPS)
         A = between_groups(now.starts, now.columns, now.weights, group, -(-len(r) // group))
         coarse = np.linalg.inv(A + A.trace() / len(A) ** 2)
-    d, _ = conjugate_gradients(now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000, group, coarse)
+    d, _ = conjugate_gradients(
+        now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000, group, coarse
+    )
     return d - d.mean()
 
 
 def _damped(
-    cells: Callable[[Array], Cells], psi: Array, d: Array, aim: Array, now: Cells, target: Array, near: bool, what: str
+    cells: Callable[[Array], Cells],
+    psi: Array,
+    d: Array,
+    aim: Array,
+    now: Cells,
+    target: Array,
+    near: bool,
+    what: str,
 ) -> tuple[float, Cells]:
     """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and the cells it leads to."""
     floor = 0.1 * np.minimum(now.masses, aim)

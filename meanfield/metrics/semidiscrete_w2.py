@@ -26,7 +26,9 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
         squared = _on_torus(atoms, density)
         return Transport(squared, "semidiscrete", True, "", squared, squared, TOLERANCE)
     if mesh.radius is None:
-        raise ValueError(f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}")
+        raise ValueError(
+            f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
+        )
     from meanfield.metrics.laguerre_sphere import sphere_transport
 
     heights, nodes, masses = density.values, None, None
@@ -69,7 +71,11 @@ def _grid(density: Density) -> Array:
     mesh, period = density.mesh, density.manifold.period  # type: ignore[attr-defined]
     if mesh.shape is not None and len(mesh.shape) == 2:
         A, B = mesh.shape
-        nodes = np.stack(np.meshgrid(np.arange(A) / A, np.arange(B) / B, indexing="ij"), -1).reshape(-1, 2)
+        nodes = np.stack(
+            np.meshgrid(np.arange(A) / A, np.arange(B) / B, indexing="ij"), -1
+        ).reshape(-1, 2)
         if np.abs(mesh.nodes / period - nodes).max() < 1e-9:
             return density.masses.reshape(A, B)
-    raise ValueError(f"semi-discrete W2 on T^2 needs the equidistant grid (meanfield.mesh), got {mesh}")
+    raise ValueError(
+        f"semi-discrete W2 on T^2 needs the equidistant grid (meanfield.mesh), got {mesh}"
+    )

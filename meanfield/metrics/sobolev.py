@@ -34,7 +34,9 @@ def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Arr
     _check(a.manifold)
     count = whole("modes", modes)
     if b is not None and b.manifold != a.manifold:
-        raise ValueError(f"both measures must live on one manifold, got {a.manifold} and {b.manifold}")
+        raise ValueError(
+            f"both measures must live on one manifold, got {a.manifold} and {b.manifold}"
+        )
     if isinstance(a.manifold, Sphere):
         return _sphere_shells([c if b is None else c - d for c, d in _pairs(a, b, count)])
     P = a.manifold.period  # type: ignore[attr-defined]
@@ -91,7 +93,9 @@ def controlled_mean(
         raise ValueError(f"confidence must be below 1, got {level:g}")
     free = len(y) - C.shape[1] - 1
     if free < 2:
-        raise ValueError(f"{len(y)} samples are too few for {C.shape[1]} controls; take at least {C.shape[1] + 3}")
+        raise ValueError(
+            f"{len(y)} samples are too few for {C.shape[1]} controls; take at least {C.shape[1] + 3}"
+        )
     scale = np.maximum(np.abs(C).max(axis=0), 1e-300)
     design = np.column_stack([np.ones(len(y)), C / scale])
     coefficients, *_ = np.linalg.lstsq(design, y, rcond=None)
@@ -113,7 +117,9 @@ def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -
     _check(a.manifold)
     count = whole("slices", slices)
     if a.manifold != b.manifold:
-        raise ValueError(f"both measures must live on one manifold, got {a.manifold} and {b.manifold}")
+        raise ValueError(
+            f"both measures must live on one manifold, got {a.manifold} and {b.manifold}"
+        )
     if isinstance(a.manifold, Sphere):
         axes = a.manifold.sample(count, np.random.default_rng(seed))
         return float(np.mean([_line(a.points @ u, a.masses, b.points @ u, b.masses) for u in axes]))
@@ -160,11 +166,15 @@ def _pairs(a: Measure, b: Measure | None, count: int) -> list[tuple[Array, Array
     return list(zip(first, second, strict=True))
 
 
-def solid_harmonics(points: Array, count: int, weights: Array | None = None) -> Iterator[tuple[int, int, Any]]:
+def solid_harmonics(
+    points: Array, count: int, weights: Array | None = None
+) -> Iterator[tuple[int, int, Any]]:
     """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count; orthonormal, complex."""
     x, y, z = points.T
     turn = x - 1j * y
-    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (1.0 if weights is None else weights)
+    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (
+        1.0 if weights is None else weights
+    )
     for m in range(count + 1):
         # Fully normalised Legendre functions by degree; sin^m and the phase sit in `top`.
         last, here = np.zeros_like(top), top
@@ -198,7 +208,12 @@ def _sphere_shells(coefficients: list[Array]) -> Array:
 def _primitive(count: int) -> Array:
     """The `count` shortest integer vectors without common divisor, one of each pair +-k."""
     reach = int(np.sqrt(count)) + 3
-    k = [(i, j) for i in range(reach + 1) for j in range(-reach, reach + 1) if np.gcd(i, j) == 1 and (i, j) > (0, 0)]
+    k = [
+        (i, j)
+        for i in range(reach + 1)
+        for j in range(-reach, reach + 1)
+        if np.gcd(i, j) == 1 and (i, j) > (0, 0)
+    ]
     return np.array(sorted(k, key=lambda v: (v[0] ** 2 + v[1] ** 2, v))[:count])
 
 

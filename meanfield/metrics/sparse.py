@@ -45,7 +45,9 @@ class Plan:
 def kind_of(manifold: Manifold, metric: str) -> tuple[int, float]:
     """The kernels' number for a cost, and the period."""
     flat = isinstance(manifold, Torus)
-    return (0 if flat else 2) + (metric == "extrinsic"), manifold.period if isinstance(manifold, Torus) else 1.0
+    return (0 if flat else 2) + (metric == "extrinsic"), manifold.period if isinstance(
+        manifold, Torus
+    ) else 1.0
 
 
 class Atoms:
@@ -76,7 +78,9 @@ def counted(masses: Array) -> Index:
 class Basis:
     """The simplex's tree over n senders and m receivers, rooted at the last receiver."""
 
-    def __init__(self, a: Atoms, b: Atoms, kind: int, period: float, parent: Index, flow: Index) -> None:
+    def __init__(
+        self, a: Atoms, b: Atoms, kind: int, period: float, parent: Index, flow: Index
+    ) -> None:
         from meanfield.metrics.costs import arc_costs
         from meanfield.metrics.network import hang
 
@@ -110,14 +114,18 @@ class Basis:
         from meanfield.metrics.costs import gradients
 
         at = self.partners()[: self.n] - self.n
-        return self.price[: self.n].copy(), gradients(self.b.x, self.a.x, at, self.kind, self.period)
+        return self.price[: self.n].copy(), gradients(
+            self.b.x, self.a.x, at, self.kind, self.period
+        )
 
     def receiver_prices(self) -> tuple[Array, Array]:
         """v (m,) and its gradients (m, a)."""
         from meanfield.metrics.costs import gradients
 
         at = self.partners()[self.n :]
-        return self.price[self.n :].copy(), gradients(self.a.x, self.b.x, at, self.kind, self.period)
+        return self.price[self.n :].copy(), gradients(
+            self.a.x, self.b.x, at, self.kind, self.period
+        )
 
     def optimise(self, keys: Index, tolerance: float) -> float:
         """Pivots over arcs i m + j until none gains more than the tolerance, relative to the largest cost or price;
@@ -131,7 +139,17 @@ class Basis:
         scale = max(float(costs.max()), float(np.abs(self.price).max()), 1e-300)
         least, limit = tolerance * scale, 100 * (len(keys) + len(self.parent))
         pivots = simplex(
-            self.n, tails, heads, costs, self.parent, self.flow, self.toll, *self.links, self.price, least, limit
+            self.n,
+            tails,
+            heads,
+            costs,
+            self.parent,
+            self.flow,
+            self.toll,
+            *self.links,
+            self.price,
+            least,
+            limit,
         )
         if pivots < 0:
             raise NotConverged(f"sparse transport: {limit} pivots were not enough")
@@ -140,7 +158,14 @@ class Basis:
 
 
 def cheapest_arcs(
-    x: Array, b: Atoms, v: Array, G: Array | None, kind: int, period: float, count: int, below: Array | None = None
+    x: Array,
+    b: Atoms,
+    v: Array,
+    G: Array | None,
+    kind: int,
+    period: float,
+    count: int,
+    below: Array | None = None,
 ) -> tuple[Array, Index]:
     """For each of x (n, a) the `count` least c_ij - v_j (n, count), below given values, and where; -1 for none.
 
@@ -159,8 +184,12 @@ def grouped(a: Atoms) -> tuple[Atoms, Index]:
     """Groups of GROUP atoms that follow each other on the curve, each at its heaviest atom; and where they begin."""
     starts = np.arange(0, len(a.x), GROUP if len(a.x) > SMALL else 1)
     ends = np.append(starts[1:], len(a.x))
-    heaviest = np.array([s + int(np.argmax(a.counted[s:e])) for s, e in zip(starts, ends, strict=True)])
-    return Atoms.__new__(Atoms)._set(a.x[heaviest], np.add.reduceat(a.counted, starts)), np.append(starts, len(a.x))
+    heaviest = np.array(
+        [s + int(np.argmax(a.counted[s:e])) for s, e in zip(starts, ends, strict=True)]
+    )
+    return Atoms.__new__(Atoms)._set(a.x[heaviest], np.add.reduceat(a.counted, starts)), np.append(
+        starts, len(a.x)
+    )
 
 
 def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, Index]:
@@ -183,7 +212,9 @@ def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, In
     _, tails = cheapest_arcs(b.x, a, value[:, 0].copy(), G, kind, period, NEAR)
     on, to = coarse.pairs()
     sent = coarse.flow[:-1] > 0
-    forest = refine(on[sent], to[sent], coarse.flow[:-1][sent], a_starts, b_starts, a.counted, b.counted)
+    forest = refine(
+        on[sent], to[sent], coarse.flow[:-1][sent], a_starts, b_starts, a.counted, b.counted
+    )
     grow(n, *forest, np.arange(m + 1, dtype=np.int64) * tails.shape[1], tails.ravel(), parent, flow)
     basis = Basis(a, b, kind, period, parent, flow)
     on, to = basis.pairs()
@@ -192,7 +223,9 @@ def first_basis(a: Atoms, b: Atoms, kind: int, period: float) -> tuple[Basis, In
     return basis, np.unique(np.concatenate(keys))
 
 
-def solved(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float, most: int) -> tuple[Basis, Array | None]:
+def solved(
+    a: Atoms, b: Atoms, kind: int, period: float, tolerance: float, most: int
+) -> tuple[Basis, Array | None]:
     """A basis, optimal among all arcs when u_i = min_j (c_ij - v_j) comes with it; else `most` rounds were too few."""
     basis, keys = first_basis(a, b, kind, period)
     rows = np.arange(len(a.x))[:, None]
@@ -207,7 +240,9 @@ def solved(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float, most:
     return basis, None
 
 
-def sparse_transport(a: Atoms, b: Atoms, kind: int, period: float, tolerance: float = 2e-15) -> Plan:
+def sparse_transport(
+    a: Atoms, b: Atoms, kind: int, period: float, tolerance: float = 2e-15
+) -> Plan:
     """The optimal plan between two measures of many atoms.
 
     tolerance: how much cheaper than its prices an arc must be to enter, relative to the largest cost or price. Raises
@@ -228,7 +263,10 @@ def finished(basis: Basis, u: Array) -> Plan:
     value = float(masses @ basis.toll[:-1])
     v = basis.price[n:].copy()
     p, q = a.m, b.m
-    residual = np.abs(np.bincount(tails, masses, n) - p).sum() + np.abs(np.bincount(heads, masses, len(q)) - q).sum()
+    residual = (
+        np.abs(np.bincount(tails, masses, n) - p).sum()
+        + np.abs(np.bincount(heads, masses, len(q)) - q).sum()
+    )
     sent = masses > 0
     return Plan(
         a.order[tails[sent]], b.order[heads[sent]], masses[sent], _back(u, a.order), _back(v, b.order), value,

@@ -46,10 +46,14 @@ def discrete_w2_squared(a: Measure, b: Measure, metric: str = "geodesic") -> tup
     return value, residual
 
 
-def _sparse(manifold: Manifold, x: Array, p: Array, y: Array, q: Array, metric: str) -> tuple[float, float]:
+def _sparse(
+    manifold: Manifold, x: Array, p: Array, y: Array, q: Array, metric: str
+) -> tuple[float, float]:
     from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
 
-    plan = sparse_transport(Atoms(x, p, manifold), Atoms(y, q, manifold), *kind_of(manifold, metric))
+    plan = sparse_transport(
+        Atoms(x, p, manifold), Atoms(y, q, manifold), *kind_of(manifold, metric)
+    )
     certify(plan.value, plan.lower, plan.residual, plan.largest)
     return plan.value, plan.residual
 
@@ -58,7 +62,9 @@ def _squares(manifold: Manifold, x: Array, y: Array, metric: str) -> Array:
     if metric == "geodesic":
         return manifold.distance(x, y) ** 2
     if isinstance(manifold, Torus):
-        return np.sum((manifold.period / np.pi * np.sin(np.pi / manifold.period * (x - y))) ** 2, axis=-1)
+        return np.sum(
+            (manifold.period / np.pi * np.sin(np.pi / manifold.period * (x - y))) ** 2, axis=-1
+        )
     return np.sum((x - y) ** 2, axis=-1)
 
 
@@ -78,7 +84,9 @@ def _solve(p: Array, q: Array, cost: Array) -> tuple[Array, Array]:
         try:
             plan, log = ot.lp.emd(p, q, cost / largest, numItermax=10_000_000, log=True)
         except Warning as warning:
-            raise NotConverged(f"discrete transport ({len(p)} against {len(q)} atoms): {warning}") from None
+            raise NotConverged(
+                f"discrete transport ({len(p)} against {len(q)} atoms): {warning}"
+            ) from None
     return plan, largest * log["v"]
 
 
@@ -87,4 +95,6 @@ def certify(value: float, lower: float, residual: float, largest: float) -> None
     if residual > TOLERANCE:
         raise NotConverged(f"discrete transport: the plan's marginals are off by {residual:.2e}")
     if value - lower > TOLERANCE * (value + largest * 1e-3):
-        raise NotConverged(f"discrete transport: {value:.12g} is proven only within {value - lower:.2e}")
+        raise NotConverged(
+            f"discrete transport: {value:.12g} is proven only within {value - lower:.2e}"
+        )

@@ -50,17 +50,23 @@ class Transport:
     residual: float = 0.0
 
 
-def w2(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic") -> float:
+def w2(
+    a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic"
+) -> float:
     """The 2-Wasserstein distance, W2 = (min int d^2 dpi)^(1/2); arguments as in `w2_details`."""
     return float(np.sqrt(_transport(a, b, method, metric, False).squared))
 
 
-def w2_squared(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic") -> float:
+def w2_squared(
+    a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic"
+) -> float:
     """W2^2; arguments as in `w2_details`."""
     return _transport(a, b, method, metric, False).squared
 
 
-def w2_details(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic") -> Transport:
+def w2_details(
+    a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", metric: str = "geodesic"
+) -> Transport:
     """W2^2 between two measures on one manifold, how it was found, and bounds.
 
     method "auto": on the circle exact for atoms and densities alike; on T^2 and S^2 between atoms and a
@@ -85,11 +91,15 @@ def w2_details(a: Measure | Pieces, b: Measure | Pieces, method: str = "auto", m
     return _transport(a, b, method, metric, True)
 
 
-def _transport(a: Measure | Pieces, b: Measure | Pieces, method: str, metric: str, bounded: bool) -> Transport:
+def _transport(
+    a: Measure | Pieces, b: Measure | Pieces, method: str, metric: str, bounded: bool
+) -> Transport:
     """`bounded`: whether bounds that cost extra are wanted."""
     for name, value in (("first", a), ("second", b)):
         if not isinstance(value, (Measure, Pieces)):
-            raise TypeError(f"the {name} argument of w2 must be a meanfield.Measure, got {type(value).__name__}")
+            raise TypeError(
+                f"the {name} argument of w2 must be a meanfield.Measure, got {type(value).__name__}"
+            )
     if a.manifold != b.manifold:
         raise ValueError(
             f"w2 compares measures on one manifold, got {a.manifold} and {b.manifold}; "
@@ -101,11 +111,15 @@ def _transport(a: Measure | Pieces, b: Measure | Pieces, method: str, metric: st
     prepared = isinstance(a, Pieces) or isinstance(b, Pieces)
     if metric == "geodesic" and (prepared or (method == "auto" and _circle(a.manifold))):
         if method != "auto":
-            raise ValueError(f"what `prepare` returns is for method='auto', got {method!r}; pass the measures")
+            raise ValueError(
+                f"what `prepare` returns is for method='auto', got {method!r}; pass the measures"
+            )
         first, second = prepare(a), prepare(b)
         return _exactly(_on_circle(first, second) * first.manifold.period**2, "circle", 0.0)
     if prepared:
-        raise ValueError("what `prepare` returns is for metric='geodesic'; pass the measures themselves")
+        raise ValueError(
+            "what `prepare` returns is for metric='geodesic'; pass the measures themselves"
+        )
     return _off_circle(a, b, method, metric, bounded)  # type: ignore[arg-type]
 
 
@@ -148,10 +162,14 @@ def _off_circle(a: Measure, b: Measure, method: str, metric: str, bounded: bool)
     squared, residual = discrete_w2_squared(a, b, metric)
     if not spread:
         return _exactly(squared, "discrete", residual)
-    return Transport(squared, "discrete", False, "densities taken as atoms at their nodes", residual=residual)
+    return Transport(
+        squared, "discrete", False, "densities taken as atoms at their nodes", residual=residual
+    )
 
 
-def _between(atoms: Measure, density: Density, method: str, metric: str, bounded: bool) -> Transport:
+def _between(
+    atoms: Measure, density: Density, method: str, metric: str, bounded: bool
+) -> Transport:
     """Atoms against a density off the circle: semi-discrete, else from elements of the density."""
     note = MIDWAY
     if metric == "geodesic":
@@ -193,7 +211,9 @@ def prepare(measure: Measure | Pieces) -> Pieces:
     if isinstance(measure, Pieces):
         return measure
     if not (isinstance(measure.manifold, Torus) and measure.manifold.d == 1):
-        raise ValueError(f"prepare sorts measures on a circle; {measure.manifold} is none, pass the measure itself")
+        raise ValueError(
+            f"prepare sorts measures on a circle; {measure.manifold} is none, pass the measure itself"
+        )
     from meanfield.metrics.circle import cumulate
 
     starts, lengths, masses = _sorted_pieces(measure)
@@ -205,7 +225,12 @@ def prepare(measure: Measure | Pieces) -> Pieces:
     steps = np.diff(F)
     if not steps.all():
         kept = steps > 0
-        F, starts, lengths, steps = np.append(0.0, F[1:][kept]), starts[kept], lengths[kept], steps[kept]
+        F, starts, lengths, steps = (
+            np.append(0.0, F[1:][kept]),
+            starts[kept],
+            lengths[kept],
+            steps[kept],
+        )
     # The bound keeps dQ/dq finite where a cell holds next to nothing.
     return Pieces(measure.manifold, F, starts, lengths, lengths / np.maximum(steps, 1e-300))
 
@@ -223,7 +248,9 @@ def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
     lengths = measure.mesh.volumes / circle.period  # type: ignore[attr-defined]
     starts = x - 0.5 * lengths
     if np.abs(np.diff(starts, append=starts[0] + 1) - lengths).max() > 1e-9:
-        raise ValueError("w2 needs cells in order along the circle and centred at their nodes; use meanfield.mesh")
+        raise ValueError(
+            "w2 needs cells in order along the circle and centred at their nodes; use meanfield.mesh"
+        )
     return starts, lengths, None if equal else masses
 
 
@@ -239,8 +266,18 @@ def _on_circle(a: Pieces, b: Pieces) -> float:
         a, b = b, a
     curvature = float(b.slopes.min())
     value, _, turns = best_shift(
-        a.cumulative, a.starts, a.lengths, a.slopes, b.cumulative, b.starts, b.lengths, b.slopes, curvature
+        a.cumulative,
+        a.starts,
+        a.lengths,
+        a.slopes,
+        b.cumulative,
+        b.starts,
+        b.lengths,
+        b.slopes,
+        curvature,
     )
     if turns < 0:
-        raise NotConverged(f"W2 on the circle: the shift did not settle; best W2^2 so far {value:.16g} periods^2")
+        raise NotConverged(
+            f"W2 on the circle: the shift did not settle; best W2^2 so far {value:.16g} periods^2"
+        )
     return float(value)

@@ -24,9 +24,13 @@ DEFAULTS: dict[str, Any] = {
 
 def agreed(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
     """The settings of the trajectory; what was asked for anew must agree with them."""
-    missing = [k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state]
+    missing = [
+        k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state
+    ]
     if missing:
-        raise ValueError(f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}")
+        raise ValueError(
+            f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}"
+        )
     if (level := resume.provenance.get("level", "particles")) != "particles":
         raise ValueError(
             f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
@@ -35,7 +39,15 @@ def agreed(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
         held = resume.provenance.get(key, default)
         held = tuple(held) if key == "particles" else held
         asked = given.get(key, default)
-        near = key == "save_every" and None not in (asked, held) and bool(np.isclose(asked, held, 1e-9, 0.0))
-        if asked not in (default, held) and not near and not (key == "particles" and both(key, asked) == held):
+        near = (
+            key == "save_every"
+            and None not in (asked, held)
+            and bool(np.isclose(asked, held, 1e-9, 0.0))
+        )
+        if (
+            asked not in (default, held)
+            and not near
+            and not (key == "particles" and both(key, asked) == held)
+        ):
             raise ValueError(f"resume was made with {key}={held!r}, not {asked!r}; leave {key} out")
     return {key: resume.provenance.get(key, DEFAULTS[key]) for key in SETTINGS}

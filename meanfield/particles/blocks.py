@@ -58,11 +58,14 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
 def compiled(game: Game) -> bool:
     """Whether the whole trajectory of this game runs in one compiled function."""
     return isinstance(game, LowRank) and all(
-        type(b) in (TrigBasis, QuadraticBasis) and type(b.manifold) in (Torus, Sphere) for b in game.bases
+        type(b) in (TrigBasis, QuadraticBasis) and type(b.manifold) in (Torus, Sphere)
+        for b in game.bases
     )
 
 
-def player(game: Game, p: int, rates: Any, step: float, seed: int, replica: int, refine: int) -> Player:
+def player(
+    game: Game, p: int, rates: Any, step: float, seed: int, replica: int, refine: int
+) -> Player:
     """The compiled kernels' view of player p; a game that is not low-rank leaves its features empty."""
     manifold: Any = game.manifolds[p]
     sphere = type(manifold) is Sphere
@@ -112,7 +115,9 @@ def tabulated(modes: Array) -> tuple[Any, Any]:
     return rounded, top if gain else np.full(modes.shape[1], -1)
 
 
-def place(game: Game, start: Start, counts: tuple[int, int], placement: str, seed: int, replica: int) -> list[State]:
+def place(
+    game: Game, start: Start, counts: tuple[int, int], placement: str, seed: int, replica: int
+) -> list[State]:
     """Both players' starting states; raises ValueError for a placement that the start does not allow."""
     if placement not in PLACEMENTS:
         raise ValueError(f"placement must be one of {', '.join(PLACEMENTS)}, got {placement!r}")
@@ -135,9 +140,13 @@ def place(game: Game, start: Start, counts: tuple[int, int], placement: str, see
 def quantiles(law: Law, manifold: Manifold, n: int, given: Any, name: str) -> Array:
     """The points of a circle law's quantile function at (i + 1/2)/n, from cells of constant density."""
     if not (isinstance(manifold, Torus) and manifold.d == 1):
-        raise ValueError(f'placement "quantile" is defined on circles, but {name} lives on {manifold}; use "iid"')
+        raise ValueError(
+            f'placement "quantile" is defined on circles, but {name} lives on {manifold}; use "iid"'
+        )
     if isinstance(given, Measure) and not isinstance(given, Density):
-        raise ValueError(f'{name} is made of atoms, which have no quantile density; use placement "atoms" or "iid"')
+        raise ValueError(
+            f'{name} is made of atoms, which have no quantile density; use placement "atoms" or "iid"'
+        )
     density = given if isinstance(given, Density) else law.on(mesh(manifold, max(8192, 4 * n)))
     h = manifold.period / len(density)
     edges = density.points[0, 0] - h / 2 + h * np.arange(len(density) + 1)
@@ -148,7 +157,11 @@ def quantiles(law: Law, manifold: Manifold, n: int, given: Any, name: str) -> Ar
 def atoms(given: Any, n: int, name: str) -> tuple[Array, Array]:
     """The points and masses of a measure as they stand."""
     if not isinstance(given, Measure):
-        raise ValueError(f'placement "atoms" needs {name} to be a measure of atoms, got {type(given).__name__}')
+        raise ValueError(
+            f'placement "atoms" needs {name} to be a measure of atoms, got {type(given).__name__}'
+        )
     if len(given) != n:
-        raise ValueError(f'placement "atoms": {name} has {len(given)} atoms; ask for particles={len(given)}, not {n}')
+        raise ValueError(
+            f'placement "atoms": {name} has {len(given)} atoms; ask for particles={len(given)}, not {n}'
+        )
     return given.points, given.masses / given.masses.sum()

@@ -52,13 +52,20 @@ class Drive:
             raise TypeError(f"field must be a meanfield.Trajectory, got {type(field).__name__}")
         for name, mu, manifold in zip("xy", field[0], game.manifolds, strict=True):
             if mu.manifold != manifold:
-                raise ValueError(f"field.{name} lives on {mu.manifold}, but the game has {manifold} there")
+                raise ValueError(
+                    f"field.{name} lives on {mu.manifold}, but the game has {manifold} there"
+                )
         self.game, self.field, self.times = game, field, np.asarray(field.times)
         self.coefficients: list[Array] = []  # of U_p in the features of p, (S, K_p); low-rank games
         if isinstance(game, LowRank):
             for p, mus in enumerate((field.y, field.x)):
                 self.coefficients.append(
-                    np.array([game.coefficients(p, game.moments(1 - p, mu.points, mu.masses)) for mu in mus])
+                    np.array(
+                        [
+                            game.coefficients(p, game.moments(1 - p, mu.points, mu.masses))
+                            for mu in mus
+                        ]
+                    )
                 )
 
     @cached_property
@@ -126,10 +133,14 @@ def copies(
         refine=refine, placement=placement,
     )  # fmt: skip
     if later.needed(flow, scheme):
-        raise ValueError(f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}')
+        raise ValueError(
+            f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}'
+        )
     drive = field if isinstance(field, Drive) else Drive(game, field)
     if drive.game is not game:
-        raise ValueError(f"field was made ready for {drive.game!r}; make it ready for the game given here")
+        raise ValueError(
+            f"field was made ready for {drive.game!r}; make it ready for the game given here"
+        )
     run = _Copies(game, flow, plan, check_memory(game, plan, flow), drive)
     run.begin(start)
     run.follow(None, None, False, None, begun=True)
@@ -174,7 +185,9 @@ class _Copies(_Run):
             shift = pairwise.push(me, m, s, *self._costs(p, m, row), 1.0, 0.0, k, r)
             kick(me, s, 2 * k + 1, r)
         else:
-            shift = pairwise.push(me, s, s, *self._costs(p, s, row), 1.0, math.sqrt(me.variance), k, r)
+            shift = pairwise.push(
+                me, s, s, *self._costs(p, s, row), 1.0, math.sqrt(me.variance), k, r
+            )
         return float(shift + (me.reaction * self.drive.means[p][row] if me.reaction > 0 else 0.0))
 
     def _costs(self, p: int, s: State, row: int) -> tuple[Array, Array]:
@@ -210,7 +223,16 @@ class _Copies(_Run):
 
 
 @kernel
-def march(second_order: bool, me: Player, s: State, m: State, r: Scratch, C: Array, means: Array, first: int) -> float:
+def march(
+    second_order: bool,
+    me: Player,
+    s: State,
+    m: State,
+    r: Scratch,
+    C: Array,
+    means: Array,
+    first: int,
+) -> float:
     """Steps first, first + 1, ... of one player in given costs, in place: coefficients C (steps, K).
 
     `lowrank.march` for a player alone. means (steps,): of the costs under the player's own mean field. Returns
@@ -230,7 +252,9 @@ def march(second_order: bool, me: Player, s: State, m: State, r: Scratch, C: Arr
             for i in range(C.shape[1]):
                 r.c[i] = C[j, i]
             part = 0.5 if second_order and stage == 0 else 1.0
-            shift = lowrank.push(me, at, to, part, 0.0 if second_order else math.sqrt(me.variance), k, r)
+            shift = lowrank.push(
+                me, at, to, part, 0.0 if second_order else math.sqrt(me.variance), k, r
+            )
         grown += shift + me.reaction * means[j]
         if second_order:
             kick(me, s, 2 * k + 1, r)

@@ -58,7 +58,9 @@ class Cuda:
         """L(mu, nu), in double precision: what tells a run to be resumed from that of another game."""
         if self.single:
             return self.game.value(mu, nu)  # type: ignore[no-any-return]
-        cost, _ = _fetched(self._launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses))))
+        cost, _ = _fetched(
+            self._launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses)))
+        )
         return float(mu.masses @ cost)
 
     def _sent(self, v: Array) -> Any:

@@ -39,7 +39,9 @@ def ensemble(
 
     Raises what `simulate` raises, at the replica it happened to.
     """
-    numbers = list(range(whole("replicas", replicas))) if isinstance(replicas, int) else list(replicas)
+    numbers = (
+        list(range(whole("replicas", replicas))) if isinstance(replicas, int) else list(replicas)
+    )
     numbers = [whole("replicas", r, 0) for r in numbers]
     for key in ("replica", "resume", "checkpoint"):
         if key in options:
@@ -53,7 +55,9 @@ def ensemble(
     return _in_order(one, numbers, workers, progress)
 
 
-def _in_order(one: Callable[[int], Any], numbers: list[int], workers: int, progress: bool | None) -> Iterator[Any]:
+def _in_order(
+    one: Callable[[int], Any], numbers: list[int], workers: int, progress: bool | None
+) -> Iterator[Any]:
     """Results in order, at most two a worker computed or waiting to be taken."""
     with ThreadPoolExecutor(workers) as pool, bar(len(numbers), "replicas", progress) as shown:
         waiting: deque[Future[Any]] = deque()

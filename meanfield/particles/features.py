@@ -21,7 +21,14 @@ Flag = tuple[()] | tuple[bool]
 
 @kernel
 def features(
-    sphere: Flag, matrix: Array, period: float, modes: Array, top: Array, x: Array, P: Array, F: Array
+    sphere: Flag,
+    matrix: Array,
+    period: float,
+    modes: Array,
+    top: Array,
+    x: Array,
+    P: Array,
+    F: Array,
 ) -> None:
     """F (2J, lanes): cosines, then sines of the modes at a block x (a, lanes); F = S x on a sphere.
 
@@ -58,7 +65,9 @@ def features(
             size, sign = base + abs(k), 1.0 if k >= 0 else -1.0
             for i in range(0, x.shape[1], TILE):
                 if a == 0:
-                    times(P, size, size + rows, sign, P, 0, rows, F, j, J + j, i)  # row 0 of cosines is 1
+                    times(
+                        P, size, size + rows, sign, P, 0, rows, F, j, J + j, i
+                    )  # row 0 of cosines is 1
                 else:
                     times(P, size, size + rows, sign, F, j, J + j, F, j, J + j, i)
             base += 2 * rows

@@ -39,7 +39,9 @@ def field(game: Game, flow: Flow, plan: Plan) -> Any:
         from meanfield.particles.cuda import Cuda
 
         return Cuda(game, plan.precision == "float32")
-    return game if isinstance(game, LowRank) else Single(game)  # the steps of low-rank games are those of `tones`
+    return (
+        game if isinstance(game, LowRank) else Single(game)
+    )  # the steps of low-rank games are those of `tones`
 
 
 def _check_game(game: Game, asked: str) -> None:

@@ -74,14 +74,20 @@ def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:
     C, bases, axes = own.C.copy(), list(own.bases), []
     for p, basis in enumerate(own.bases):
         d = basis.manifold.ambient
-        E = _axes(own, p) if kept is None and flow.players[p].gamma > 0 else (kept or {}).get(f"axes_{'xy'[p]}")
+        E = (
+            _axes(own, p)
+            if kept is None and flow.players[p].gamma > 0
+            else (kept or {}).get(f"axes_{'xy'[p]}")
+        )
         axes.append(E)
         if E is None:
             continue
         linear = (slice(1, d + 1), slice(None)) if p == 0 else (slice(None), slice(1, d + 1))
         C[linear] = _times(E.T, C[linear]) if p == 0 else _times(C[linear], E)
         bases[p] = QuadraticBasis(basis.manifold, np.diag(np.sum(E * _times(basis.S, E), axis=0)))
-    moving = game if axes[0] is None and axes[1] is None else LowRank(bases[0], bases[1], C, game.name)
+    moving = (
+        game if axes[0] is None and axes[1] is None else LowRank(bases[0], bases[1], C, game.name)
+    )
     return Frame(moving, (axes[0], axes[1]))
 
 

@@ -21,7 +21,9 @@ from meanfield.particles.product import product
 from meanfield.particles.singles import singles
 
 LANES = 112  # a multiple of product.TILE; rows a power of two apart would share few places of the first cache
-KEPT = 1 << 15  # features of all blocks are kept from moments to forces when no more numbers than this
+KEPT = (
+    1 << 15
+)  # features of all blocks are kept from moments to forces when no more numbers than this
 
 
 class Player(NamedTuple):
@@ -107,7 +109,9 @@ def aim(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
 
 
 @kernel
-def block_forces(sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array) -> None:
+def block_forces(
+    sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array
+) -> None:
     """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
 
     On a sphere the gradient in the space around it, whose normal part falls to `project`.
@@ -174,7 +178,9 @@ def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
 
 
 @kernel
-def draw(single: Flag, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int) -> None:
+def draw(
+    single: Flag, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int
+) -> None:
     """Standard normals Z (a or more, lanes) in the space around the particles from number `first` on."""
     if len(single) == 0:
         fill(Z, first, tick, number, replica, seed, refine)
@@ -183,7 +189,9 @@ def draw(single: Flag, Z: Array, first: int, tick: int, number: int, replica: in
 
 
 @kernel
-def move(me: Player, part: float, noise: float, tick: int, at: Array, to: State, b: int, r: Scratch) -> None:
+def move(
+    me: Player, part: float, noise: float, tick: int, at: Array, to: State, b: int, r: Scratch
+) -> None:
     """x <- x + noise xi - part gamma dt grad U, log w <- log w - part alpha dt U on block b, in place.
 
     Cost and gradient are those in r.UG; the change of x is tangent where they were looked at, `at` (a, lanes). With
@@ -205,7 +213,9 @@ def move(me: Player, part: float, noise: float, tick: int, at: Array, to: State,
 
 
 @kernel
-def velocity(sphere: Flag, speed: float, noise: float, x: Array, UG: Array, Z: Array, t: Array) -> None:
+def velocity(
+    sphere: Flag, speed: float, noise: float, x: Array, UG: Array, Z: Array, t: Array
+) -> None:
     """Z <- noise Z - speed grad U; on a sphere the part tangent at x, taken once for both."""
     if noise > 0.0:
         for k in range(x.shape[0]):
@@ -344,8 +354,20 @@ def scratch(me: Player, s: State) -> Scratch:
     J, K = len(me.modes), len(me.map)
     height = d if me.sphere else 2 * J
     keep = blocks if me.sphere or blocks * height * n <= KEPT else 1
-    ladder = d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
+    ladder = (
+        d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
+    )
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
     drawn = (d if not me.single else d + d % 2) * (1 if me.refine == 1 else 2)
-    shapes = ((keep, height, n), (powers, n), (1 + d, n), (drawn, n), (n,), (n,), (K,), (K,), (1 + d, 2 * J))
+    shapes = (
+        (keep, height, n),
+        (powers, n),
+        (1 + d, n),
+        (drawn, n),
+        (n,),
+        (n,),
+        (K,),
+        (K,),
+        (1 + d, 2 * J),
+    )
     return Scratch(*map(np.zeros, shapes))

@@ -57,7 +57,8 @@ class Loop:
         self.compiled = compiled(game)
         self.seen: list[Array] | None = None
         self.meshes: list[Mesh | None] = [
-            mesh(M) if rates.response > 0 else None for M, rates in zip(game.manifolds, flow.players, strict=True)
+            mesh(M) if rates.response > 0 else None
+            for M, rates in zip(game.manifolds, flow.players, strict=True)
         ]
 
     def run(self, states: list[State], first: int, steps: int) -> None:
@@ -72,7 +73,9 @@ class Loop:
         dt = self.plan.step
         a, b = (
             me._replace(
-                transport=now.gamma * dt, reaction=now.alpha * dt, variance=2.0 * now.gamma * now.temperature * dt
+                transport=now.gamma * dt,
+                reaction=now.alpha * dt,
+                variance=2.0 * now.gamma * now.temperature * dt,
             )
             for me, now in zip(self.players, self.flow.at((k + 0.5) * dt), strict=True)
         )
@@ -93,7 +96,9 @@ class Loop:
         for p, (chosen, points) in jumps.items():
             _place(states[p], chosen, points)
 
-    def _plain(self, game: Any, states: list[State], players: tuple[Player, Player], k: int) -> None:
+    def _plain(
+        self, game: Any, states: list[State], players: tuple[Player, Player], k: int
+    ) -> None:
         """Step k of the paper's schemes in a game, or along given forces."""
         if game is self.game and self.compiled:
             lowrank.run(self.plan.second_order, players, (states[0], states[1]), k, 1)
@@ -103,7 +108,10 @@ class Loop:
     def _forces(self, states: list[State]) -> Forces:
         """Costs (n,) and gradients (n, a) of both players, against averaged moments where there are any."""
         found: Forces = []
-        atoms = [(flat(s.x, n), s.w.ravel()[:n]) for s, n in zip(states, self.plan.particles, strict=True)]
+        atoms = [
+            (flat(s.x, n), s.w.ravel()[:n])
+            for s, n in zip(states, self.plan.particles, strict=True)
+        ]
         for p, (points, _) in enumerate(atoms):
             nodes, w = atoms[1 - p]
             found.append(self._against(p, points, nodes, w))
@@ -112,7 +120,9 @@ class Loop:
     def _against(self, p: int, points: Array, nodes: Array, w: Array) -> tuple[Array, Array]:
         game: Any = self.game
         if isinstance(game, LowRank):
-            c = game.coefficients(p, game.moments(1 - p, nodes, w) if self.seen is None else self.seen[1 - p])
+            c = game.coefficients(
+                p, game.moments(1 - p, nodes, w) if self.seen is None else self.seen[1 - p]
+            )
             return game.bases[p].values(points) @ c, game.bases[p].gradient(points, c)
         opponent = Measure(nodes, w / w.sum(), game.manifolds[1 - p])
         return game.cost(p, points, opponent), game.gradient(p, points, opponent)
@@ -139,17 +149,29 @@ class Loop:
         """Which particles of each player jump in step k, and where to."""
         now, dt = self.flow.at((k + 0.5) * self.plan.step), self.plan.step
         found = {}
-        for p, (onto, masses) in enumerate(zip(self.meshes, self._answers(states, now), strict=True)):
+        for p, (onto, masses) in enumerate(
+            zip(self.meshes, self._answers(states, now), strict=True)
+        ):
             if onto is None or masses is None:
                 continue
             rng = self._generator(p, k)
-            chosen = np.flatnonzero(rng.random(self.plan.particles[p]) < -np.expm1(-now[p].response * dt))
-            found[p] = chosen, onto.nodes[np.searchsorted(np.cumsum(masses)[:-1], rng.random(len(chosen)), "right")]
+            chosen = np.flatnonzero(
+                rng.random(self.plan.particles[p]) < -np.expm1(-now[p].response * dt)
+            )
+            found[p] = (
+                chosen,
+                onto.nodes[
+                    np.searchsorted(np.cumsum(masses)[:-1], rng.random(len(chosen)), "right")
+                ],
+            )
         return found
 
     def _answers(self, states: list[State], now: tuple[Rates, Rates]) -> list[Array | None]:
         """Both players' Gibbs masses in the middle of a step, None without response."""
-        costs = [None if onto is None else self._costs(p, onto, states) for p, onto in enumerate(self.meshes)]
+        costs = [
+            None if onto is None else self._costs(p, onto, states)
+            for p, onto in enumerate(self.meshes)
+        ]
         first = [self._gibbs(p, U, now) for p, U in enumerate(costs)]
         if self.seen is not None:
             return first
@@ -158,7 +180,9 @@ class Loop:
             q, answer = self.meshes[1 - p], first[1 - p]
             if onto is not None and q is not None and answer is not None:
                 kept = np.exp(-now[1 - p].response * self.plan.step / 2)
-                costs[p] = kept * costs[p] + (1 - kept) * self.game.cost(p, onto.nodes, Density(answer, q))
+                costs[p] = kept * costs[p] + (1 - kept) * self.game.cost(
+                    p, onto.nodes, Density(answer, q)
+                )
         return [self._gibbs(p, U, now) for p, U in enumerate(costs)]
 
     def _gibbs(self, p: int, U: Array | None, now: tuple[Rates, Rates]) -> Array | None:
@@ -169,15 +193,21 @@ class Loop:
         """U_p at the nodes of a mesh."""
         game: Any = self.game
         if self.seen is not None:
-            return np.asarray(game.bases[p].values(onto.nodes) @ game.coefficients(p, self.seen[1 - p]))
+            return np.asarray(
+                game.bases[p].values(onto.nodes) @ game.coefficients(p, self.seen[1 - p])
+            )
         s, n = states[1 - p], self.plan.particles[1 - p]
         w = s.w.ravel()[:n]
-        return self.game.cost(p, onto.nodes, Measure(flat(s.x, n), w / w.sum(), game.manifolds[1 - p]))
+        return self.game.cost(
+            p, onto.nodes, Measure(flat(s.x, n), w / w.sum(), game.manifolds[1 - p])
+        )
 
     def _generator(self, p: int, k: int) -> np.random.Generator:
         """Numbers of player p's step k alone: counters that neither starting points nor other steps use."""
         key = np.array([self.plan.seed, 2 * self.plan.replica + p], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, k + 1, 1], dtype=np.uint64)))
+        return np.random.Generator(
+            np.random.Philox(key=key, counter=np.array([0, 0, k + 1, 1], dtype=np.uint64))
+        )
 
 
 def _place(s: State, chosen: Index, points: Array) -> None:
@@ -197,7 +227,9 @@ def check(game: Game, flow: Flow, scheme: str) -> None:
     if own and scheme != "euler":
         raise ValueError(f'flows with memory or response run with scheme="euler", not {scheme!r}')
     if scheme == "mirror-prox" and flow.diffuses:
-        raise ValueError('scheme "mirror-prox" is for flows without noise; with a temperature use "strang"')
+        raise ValueError(
+            'scheme "mirror-prox" is for flows without noise; with a temperature use "strang"'
+        )
     for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):
         if rates.response > 0 and rates.temperature == 0:
             raise ValueError(
@@ -205,6 +237,8 @@ def check(game: Game, flow: Flow, scheme: str) -> None:
                 "jump in one step would share one point; give a temperature (EntropicBestResponse), or use densities"
             )
         if rates.response > 0 and rates.alpha > 0:
-            raise ValueError(f"player {name} has a response and a reaction: particles that jump would need new weights")
+            raise ValueError(
+                f"player {name} has a response and a reaction: particles that jump would need new weights"
+            )
         if rates.response > 0:
             mesh(manifold)  # raises ValueError where there is none

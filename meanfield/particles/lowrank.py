@@ -75,13 +75,31 @@ def run(second_order: bool, players: Players, states: Any, first: int, steps: in
     """Steps first, ..., first + steps - 1 of one replica, in place."""
     s, t = states
     others = (middle(s), middle(t)) if second_order else (s, t)
-    march((True,) if second_order else (), False, players, (s, t), others, rooms(players, states), first, first + steps)
+    march(
+        (True,) if second_order else (),
+        False,
+        players,
+        (s, t),
+        others,
+        rooms(players, states),
+        first,
+        first + steps,
+    )
 
 
 def forces(second_order: bool, players: Players, states: Any, U: Any, G: Any) -> None:
     """Both players' costs (blocks, lanes) and gradients (blocks, a, lanes) at the present state."""
     s, t = (State(g, u, s.w, s.sums) for s, u, g in zip(states, U, G, strict=True))
-    march((True,) if second_order else (), True, players, tuple(states), (s, t), rooms(players, states), 0, 1)
+    march(
+        (True,) if second_order else (),
+        True,
+        players,
+        tuple(states),
+        (s, t),
+        rooms(players, states),
+        0,
+        1,
+    )
 
 
 def rooms(players: Players, states: Any) -> Rooms:
@@ -132,7 +150,9 @@ def march(
 
 
 @kernel
-def both(strang: Flag, players: Players, at: States, to: States, part: float, k: int, rooms: Rooms) -> None:
+def both(
+    strang: Flag, players: Players, at: States, to: States, part: float, k: int, rooms: Rooms
+) -> None:
     """Part of a step of both players: the forces of one pair of states move another, or the same one."""
     one, two = players
     s, t = at

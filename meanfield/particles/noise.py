@@ -43,8 +43,13 @@ def _philox(_: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any
 def _rounds(context: Any, b: Any, signature: Any, args: Any) -> Any:
     c0, c1, c2, c3 = args[:4]
     for r in range(10):
-        k0, k1 = (b.add(k, ir.Constant(INT, r * w % 2**32)) for k, w in zip(args[4:], _KEYS, strict=True))
-        p, q = (b.mul(b.zext(c, WORD), ir.Constant(WORD, m)) for c, m in zip((c0, c2), _FACTORS, strict=True))
+        k0, k1 = (
+            b.add(k, ir.Constant(INT, r * w % 2**32)) for k, w in zip(args[4:], _KEYS, strict=True)
+        )
+        p, q = (
+            b.mul(b.zext(c, WORD), ir.Constant(WORD, m))
+            for c, m in zip((c0, c2), _FACTORS, strict=True)
+        )
         high, higher = (b.trunc(b.lshr(v, ir.Constant(WORD, 32)), INT) for v in (p, q))
         c0, c1 = b.xor(b.xor(higher, c1), k0), b.trunc(q, INT)
         c2, c3 = b.xor(b.xor(high, c3), k1), b.trunc(p, INT)
@@ -52,7 +57,9 @@ def _rounds(context: Any, b: Any, signature: Any, args: Any) -> Any:
 
 
 @kernel(forceinline=True)
-def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
+def philox(
+    c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
+) -> tuple[Word, Word, Word, Word]:
     """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop of rounds."""
     return _philox(c0, c1, c2, c3, k0, k1)  # type: ignore[no-any-return]
 
@@ -115,4 +122,6 @@ def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, r
 
 def initial_generator(seed: int, replica: int, player: int) -> np.random.Generator:
     """numpy's generator for the starting points of one player of one replica (Philox4x64, so no overlap)."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, 2 * replica + player], dtype=np.uint64)))
+    return np.random.Generator(
+        np.random.Philox(key=np.array([seed, 2 * replica + player], dtype=np.uint64))
+    )

@@ -76,15 +76,29 @@ def _strang(game: Game, players: Any, states: list[State], counts: tuple[int, in
     for me, s in zip(players, states, strict=True):
         kick(me, s, 2 * k, scratch(me, s))
     middle = [State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums) for s in states]
-    for me, at, s, (U, G) in zip(players, states, middle, forces(game, states, counts), strict=True):
+    for me, at, s, (U, G) in zip(
+        players, states, middle, forces(game, states, counts), strict=True
+    ):
         push(me, at, s, U, G, 0.5, 0.0, k, scratch(me, s))
-    for me, at, s, (U, G) in zip(players, middle, states, forces(game, middle, counts), strict=True):
+    for me, at, s, (U, G) in zip(
+        players, middle, states, forces(game, middle, counts), strict=True
+    ):
         push(me, at, s, U, G, 1.0, 0.0, k, scratch(me, s))
         kick(me, s, 2 * k + 1, scratch(me, s))
 
 
 @kernel
-def push(me: Player, at: State, to: State, U: Array, G: Array, part: float, noise: float, k: int, r: Scratch) -> float:
+def push(
+    me: Player,
+    at: State,
+    to: State,
+    U: Array,
+    G: Array,
+    part: float,
+    noise: float,
+    k: int,
+    r: Scratch,
+) -> float:
     """`lowrank.push` along given forces of all blocks."""
     for b in range(len(to.x)):
         for i in range(U.shape[1]):

@@ -16,7 +16,17 @@ SCHEMES = ("euler", "strang", "mirror-prox")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that older results do not name, with what they mean by that.
 LATER = {"device": DEVICES[0], "precision": PRECISIONS[0]}
-SETTINGS = ("scheme", "step", "particles", "seed", "replica", "refine", "save_every", "placement", *LATER)
+SETTINGS = (
+    "scheme",
+    "step",
+    "particles",
+    "seed",
+    "replica",
+    "refine",
+    "save_every",
+    "placement",
+    *LATER,
+)
 
 
 @dataclass(frozen=True)
@@ -42,11 +52,15 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What a resumed run takes over."""
         found = {key: getattr(self, key) for key in SETTINGS if key != "save_every"}
-        found = {key: value for key, value in found.items() if key not in LATER or value != LATER[key]}
+        found = {
+            key: value for key, value in found.items() if key not in LATER or value != LATER[key]
+        }
         return {**found, "save_every": self.every * self.step}
 
 
-def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save_every: Any, **rest: Any) -> Plan:
+def make_plan(
+    time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save_every: Any, **rest: Any
+) -> Plan:
     """Check the numbers of a run; ValueError names the nearest number of steps that would do."""
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
@@ -56,10 +70,16 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {later[key]!r}")
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
-        raise ValueError(f"time={time:g} at step={dt:g} needs {time / dt:.3g} steps; they are numbered below 2^32")
+        raise ValueError(
+            f"time={time:g} at step={dt:g} needs {time / dt:.3g} steps; they are numbered below 2^32"
+        )
     steps = whole_steps("time", time, dt)
     refine = whole("refine", rest["refine"])
-    every = default_every(steps) if save_every is None else whole_steps("save_every", save_every, dt, low=1)
+    every = (
+        default_every(steps)
+        if save_every is None
+        else whole_steps("save_every", save_every, dt, low=1)
+    )
     plan = Plan(
         scheme,
         dt,
@@ -74,7 +94,9 @@ def make_plan(time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save
     )
     ticks = steps * refine * (2 if plan.second_order else 1)
     if ticks >= 1 << 32:
-        raise ValueError(f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered below 2^32")
+        raise ValueError(
+            f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered below 2^32"
+        )
     return plan
 
 
@@ -120,7 +142,9 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
     """Refuse what particles cannot follow, with the reason."""
     a_game(game)
     if not isinstance(flow, Flow):
-        raise TypeError(f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}")
+        raise TypeError(
+            f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}"
+        )
     for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):
         if rates.temperature > 0 and rates.alpha > 0:
             raise ValueError(
@@ -129,15 +153,24 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
                 "or use densities (meanfield.solve)"
             )
         if type(manifold) not in (Torus, Sphere):
-            raise ValueError(f"particles move on tori and spheres; player {name} lives on {manifold}")
+            raise ValueError(
+                f"particles move on tori and spheres; player {name} lives on {manifold}"
+            )
 
 
 def check_memory(game: Game, plan: Plan, flow: Flow) -> float:
     """Bytes of all saved states; ValueError when they exceed the machine's memory."""
     saves = math.ceil(plan.steps / plan.every) + 1
-    rows = sum(n * (m.ambient + 1 + flow.reacts) for n, m in zip(plan.particles, game.manifolds, strict=True))
+    rows = sum(
+        n * (m.ambient + 1 + flow.reacts)
+        for n, m in zip(plan.particles, game.manifolds, strict=True)
+    )
     needed = 8.0 * saves * rows
-    held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    held = (
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if hasattr(os, "sysconf")
+        else math.inf
+    )
     if needed > 0.8 * held:
         raise ValueError(
             f"{saves} saved states of {plan.particles} particles need {needed / 1e9:.3g} GB, "

@@ -25,7 +25,10 @@ _DOUBLES = vector(DOUBLE, _WIDTH)
 
 
 def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    A, F, out = (context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:3], args[:3], strict=True))
+    A, F, out = (
+        context.make_array(t)(context, builder, v)
+        for t, v in zip(signature.args[:3], args[:3], strict=True)
+    )
     k, i, j = args[3:]
     height, columns = cgutils.unpack_tuple(builder, A.shape)
     lanes, width = (cgutils.unpack_tuple(builder, a.shape)[1] for a in (F, out))
@@ -38,13 +41,19 @@ def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> A
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(0, TILE, _WIDTH)] for _ in own]
 
     def at(array: Any, row: Any, long: Any, first: Any, v: int) -> Any:
-        offset = builder.add(builder.mul(row, long), builder.add(first, ir.Constant(WORD, v * _WIDTH)))
+        offset = builder.add(
+            builder.mul(row, long), builder.add(first, ir.Constant(WORD, v * _WIDTH))
+        )
         return place(builder, array.data, offset, _DOUBLES)
 
     with cgutils.for_range(builder, columns) as loop:
-        vectors = [builder.load(at(F, loop.index, lanes, i, v), align=8) for v in range(TILE // _WIDTH)]
+        vectors = [
+            builder.load(at(F, loop.index, lanes, i, v), align=8) for v in range(TILE // _WIDTH)
+        ]
         for row, kept in zip(own, sums, strict=True):
-            number = builder.load(builder.gep(A.data, [builder.add(builder.mul(row, columns), loop.index)]))
+            number = builder.load(
+                builder.gep(A.data, [builder.add(builder.mul(row, columns), loop.index)])
+            )
             factor = everywhere(builder, number, _WIDTH)
             for part, held in zip(vectors, kept, strict=True):
                 builder.store(fused(builder, factor, part, builder.load(held)), held)
@@ -73,7 +82,20 @@ def _five(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def times(_: Any, U: Any, u: Any, t: Any, sign: Any, V: Any, v: Any, s: Any, W: Any, w: Any, r: Any, i: Any) -> Any:
+def times(
+    _: Any,
+    U: Any,
+    u: Any,
+    t: Any,
+    sign: Any,
+    V: Any,
+    v: Any,
+    s: Any,
+    W: Any,
+    w: Any,
+    r: Any,
+    i: Any,
+) -> Any:
     """W[w] + i W[r] = (U[u] + i sign U[t]) (V[v] + i V[s]) on lanes i, ..., i + TILE - 1.
 
     By itself the compiler would first compare the nine pairs of rows for overlap, and gives up at eight.
@@ -85,16 +107,22 @@ def times(_: Any, U: Any, u: Any, t: Any, sign: Any, V: Any, v: Any, s: Any, W: 
 
 
 def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    arrays = {k: context.make_array(signature.args[k])(context, builder, args[k]) for k in (0, 4, 7)}
+    arrays = {
+        k: context.make_array(signature.args[k])(context, builder, args[k]) for k in (0, 4, 7)
+    }
     lanes = cgutils.unpack_tuple(builder, arrays[0].shape)[1]
 
     def at(array: int, row: int, v: int) -> Any:
-        start = builder.add(builder.mul(args[row], lanes), builder.add(args[10], ir.Constant(WORD, v * _WIDTH)))
+        start = builder.add(
+            builder.mul(args[row], lanes), builder.add(args[10], ir.Constant(WORD, v * _WIDTH))
+        )
         return place(builder, arrays[array].data, start, _DOUBLES)
 
     sign = everywhere(builder, args[3], _WIDTH)
     for v in range(TILE // _WIDTH):
-        a, b, c, d = (builder.load(at(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6)))
+        a, b, c, d = (
+            builder.load(at(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6))
+        )
         b = builder.fmul(b, sign)
         real = fused(builder, a, c, builder.fneg(builder.fmul(b, d)))
         imaginary = fused(builder, b, c, builder.fmul(a, d))

@@ -125,10 +125,22 @@ def simulate(
 def _keeper(run: _Run, start: Any, path: Any, every: float | None, stop: Observer | None) -> Keeper:
     """The checkpoint of this run and no other."""
     plan = run.plan
-    options = {"time": plan.steps * plan.step, **plan.settings(), "diagnostics": sorted(run.observables)}
+    options = {
+        "time": plan.steps * plan.step,
+        **plan.settings(),
+        "diagnostics": sorted(run.observables),
+    }
     options |= {} if stop is None else {"stops": True}
     return Keeper(
-        path, {"call": "simulate", "game": run.game, "flow": run.flow, "start": start, "options": options}, every
+        path,
+        {
+            "call": "simulate",
+            "game": run.game,
+            "flow": run.flow,
+            "start": start,
+            "options": options,
+        },
+        every,
     )
 
 
@@ -139,7 +151,9 @@ class _Run:
         self.game, self.flow, self.plan, self.memory = game, flow, plan, memory
         self.observables = dict(diagnostics or {})
         if taken := {"value", "displacement"} & set(self.observables):
-            raise ValueError(f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names")
+            raise ValueError(
+                f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names"
+            )
         self.field: Any = game  # what gives the forces
         self.compiled = compiled(game)
         self.turn(frame(game, flow))
@@ -148,7 +162,9 @@ class _Run:
         self.times: list[float] = []
         self.saved: tuple[list[Measure], list[Measure]] = ([], [])
         self.means: list[tuple[Array, Array]] = []
-        self.records: dict[str, list[Any]] = {key: [] for key in ("value", "displacement", *self.observables)}
+        self.records: dict[str, list[Any]] = {
+            key: [] for key in ("value", "displacement", *self.observables)
+        }
         self.ended = ""
         self.start = ""
         self.piece = 1  # steps at a time while a checkpoint is kept
@@ -158,7 +174,11 @@ class _Run:
         self.frame, plan, rates = to, self.plan, self.flow.players
         shared = (plan.step, plan.seed, plan.replica, plan.refine)
         self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
-        self.loop = later.Loop(to.game, self.flow, plan, self.players) if later.needed(self.flow, plan.scheme) else None
+        self.loop = (
+            later.Loop(to.game, self.flow, plan, self.players)
+            if later.needed(self.flow, plan.scheme)
+            else None
+        )
         self.fused = self.compiled and plan.scheme == "euler" and spheres.quadratic(to.game)
 
     def begin(self, start: Start | None) -> None:
@@ -188,7 +208,9 @@ class _Run:
         self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
         self.done = int(old.state["step"])
         if self.loop is not None and "averaged_moments" in old.state:
-            self.loop.seen = [np.asarray(z, dtype=np.float64) for z in old.state["averaged_moments"]]
+            self.loop.seen = [
+                np.asarray(z, dtype=np.float64) for z in old.state["averaged_moments"]
+            ]
         if self.done > self.plan.steps:
             raise ValueError(
                 f"resume already stands at t={old.times[-1]:g}, past time={self.plan.steps * self.plan.step:g}"
@@ -215,7 +237,9 @@ class _Run:
                 keeper.offer(self.trajectory)
             while self.done < self.plan.steps:
                 # Saves stand at whole multiples of `every`, wherever this run began.
-                steps = min(self.plan.every - self.done % self.plan.every, self.plan.steps - self.done)
+                steps = min(
+                    self.plan.every - self.done % self.plan.every, self.plan.steps - self.done
+                )
                 self.advance_kept(steps, shown, keeper)
                 self.check_step()
                 if self.over(self.save(), stop, callback):
@@ -224,7 +248,9 @@ class _Run:
                 if keeper is not None and self.done < self.plan.steps:
                     keeper.offer(self.trajectory)
 
-    def over(self, now: tuple[float, Measure, Measure], stop: Observer | None, callback: Observer | None) -> bool:
+    def over(
+        self, now: tuple[float, Measure, Measure], stop: Observer | None, callback: Observer | None
+    ) -> bool:
         """Show the state just saved; whether it ends the run."""
         if callback is not None:
             callback(*now)
@@ -242,7 +268,13 @@ class _Run:
             shown.update(taken)
             if keeper is not None:
                 spent = perf_counter() - clock
-                self.piece = max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
+                self.piece = (
+                    max(1, self.piece // 2)
+                    if spent > 0.5
+                    else 2 * taken
+                    if spent < 0.2
+                    else self.piece
+                )
                 # At the end of an interval the state is saved first: what goes on from it would not do so.
                 if self.done < end:
                     keeper.offer(self.trajectory)
@@ -251,7 +283,13 @@ class _Run:
         if self.loop is not None:
             self.loop.run(self.states, self.done, steps)
         elif self.compiled and self.plan.precision == "float32":
-            tones.run(self.plan.second_order, self.players, (self.states[0], self.states[1]), self.done, steps)
+            tones.run(
+                self.plan.second_order,
+                self.players,
+                (self.states[0], self.states[1]),
+                self.done,
+                steps,
+            )
         elif self.fused:
             spheres.run(self.players, tuple(self.states), self.done, steps)
         elif self.compiled:
@@ -278,7 +316,9 @@ class _Run:
             name, rates, half = "xy"[p], self.flow.players[p], self.game.manifolds[p].reach / 2
             G, dt = flat(blocks, self.plan.particles[p]), self.plan.step
             if not (np.isfinite(U).all() and np.isfinite(G).all()):
-                raise ValueError(f"the cost or gradient of player {name} is not finite at t={self.now:g}")
+                raise ValueError(
+                    f"the cost or gradient of player {name} is not finite at t={self.now:g}"
+                )
             steepest = float(np.sqrt((G * G).sum(axis=1).max()))
             _refuse_step(name, "gamma dt max|grad U|", rates.gamma * steepest * dt, half, dt, 1)
             noise = np.sqrt(2 * rates.gamma * rates.temperature * dt)
@@ -325,11 +365,17 @@ class _Run:
         kept: dict[str, Any] = {
             "step": self.done,
             "positions": (self.points(0), self.points(1)),
-            "log_weights": tuple(s.logw.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
-            "weight_sums": tuple(s.sums.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)),
+            "log_weights": tuple(
+                s.logw.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)
+            ),
+            "weight_sums": tuple(
+                s.sums.ravel()[:k].copy() for s, k in zip(self.states, n, strict=True)
+            ),
         }
         if axes := self.frame.kept():
-            kept |= axes | {"framed": tuple(flat(s.x, k) for s, k in zip(self.states, n, strict=True))}
+            kept |= axes | {
+                "framed": tuple(flat(s.x, k) for s, k in zip(self.states, n, strict=True))
+            }
         if self.flow.reacts:
             kept["mean_weights"] = self.means
         if self.loop is not None and self.loop.seen is not None:
@@ -344,7 +390,9 @@ class _Run:
         if self.ended:
             about["ended"] = self.ended
         records = {key: np.array(values) for key, values in self.records.items()}
-        return Trajectory(np.array(self.times), *self.saved, self.game, self.flow, records, about, kept)
+        return Trajectory(
+            np.array(self.times), *self.saved, self.game, self.flow, records, about, kept
+        )
 
 
 def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:

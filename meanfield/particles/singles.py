@@ -61,14 +61,22 @@ def _philox(b: Any, counter: list[Any], key: Any) -> list[Any]:
         # Taken apart and put together, so that the compiler sees products of 32 bits.
         p = b.mul(b.zext(b.trunc(c0, narrow), _WORDS), constant(_WORDS, 0xD2511F53))
         q = b.mul(b.zext(b.trunc(c2, narrow), _WORDS), constant(_WORDS, 0xCD9E8D57))
-        c0, c1, c2, c3 = b.xor(b.xor(b.lshr(q, shift), c1), k), q, b.xor(b.xor(b.lshr(p, shift), c3), m), p
+        c0, c1, c2, c3 = (
+            b.xor(b.xor(b.lshr(q, shift), c1), k),
+            q,
+            b.xor(b.xor(b.lshr(p, shift), c3), m),
+            p,
+        )
     return [c0, c1, c2, c3]
 
 
 def _woven(b: Any, u: Any, v: Any) -> Any:
     """The lower halves of two vectors of 64 bits in turn."""
     return pick(
-        b, b.bitcast(u, _INTS), b.bitcast(v, _INTS), [i if i % 2 == 0 else _WIDTH + i - 1 for i in range(_WIDTH)]
+        b,
+        b.bitcast(u, _INTS),
+        b.bitcast(v, _INTS),
+        [i if i % 2 == 0 else _WIDTH + i - 1 for i in range(_WIDTH)],
     )
 
 
@@ -109,12 +117,15 @@ def _normals(b: Any, words: Any, angles: Any) -> tuple[Any, Any]:
     cosine, sine = b.select(odd, s, c), b.select(odd, c, s)
     minus_cosine, minus_sine = b.and_(b.add(angles, quarter), top), b.and_(angles, top)
     return tuple(
-        b.fmul(v, b.bitcast(b.xor(radius, sign), _FLOATS)) for v, sign in ((cosine, minus_cosine), (sine, minus_sine))
+        b.fmul(v, b.bitcast(b.xor(radius, sign), _FLOATS))
+        for v, sign in ((cosine, minus_cosine), (sine, minus_sine))
     )  # type: ignore[return-value]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _jobs(_: Any, Z: Any, ks: Any, lanes: Any, first: Any, tick: Any, player: Any, replica: Any, key: Any) -> Any:
+def _jobs(
+    _: Any, Z: Any, ks: Any, lanes: Any, first: Any, tick: Any, player: Any, replica: Any, key: Any
+) -> Any:
     """Normals Z[k, i : i + LANES] and Z[k + 1, i : i + LANES] for JOBS pairs (k, i), k even."""
     if Z.layout != "C" or Z.ndim != 2 or Z.dtype != types.float64:
         return None
@@ -128,7 +139,10 @@ def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
     first, tick, player, replica, key = args[3:]
     width, half = cgutils.unpack_tuple(b, Z.shape)[1], LANES // 2
     steps = constant(vector(WORD, half), range(half))
-    pairs = [b.add(everywhere(b, b.lshr(b.add(first, i), ir.Constant(WORD, 1)), half), steps) for i in places]
+    pairs = [
+        b.add(everywhere(b, b.lshr(b.add(first, i), ir.Constant(WORD, 1)), half), steps)
+        for i in places
+    ]
     streams = [everywhere(b, b.add(k, player), half) for k in rows]
     counter = [joined(b, pairs), everywhere(b, tick, _WIDTH // 2), joined(b, streams)]
     w = _philox(b, [*counter, everywhere(b, replica, _WIDTH // 2)], key)
@@ -136,7 +150,9 @@ def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
     none = ir.Constant(_FLOATS, ir.Undefined)
     for j, (k, i) in enumerate(zip(rows, places, strict=True)):
         for r, values in enumerate(both):
-            part = b.fpext(pick(b, values, none, range(LANES * j, LANES * (j + 1))), vector(DOUBLE, LANES))
+            part = b.fpext(
+                pick(b, values, none, range(LANES * j, LANES * (j + 1))), vector(DOUBLE, LANES)
+            )
             at = b.add(b.mul(b.add(k, ir.Constant(WORD, r)), width), i)
             b.store(part, place(b, Z.data, at, part.type), align=8)
     return context.get_dummy_value()
@@ -160,7 +176,9 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
 
 
 @kernel
-def singles(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
+def singles(
+    Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int, refine: int
+) -> None:
     """Standard normals of `lanes` particles (a multiple of LANES) from `first` (even) in the rows of Z.
 
     With refine = 1 all rows are coordinates, an even number; otherwise the upper half is, the lower one is room.

@@ -26,7 +26,14 @@ from meanfield.particles.frames import spherical
 from meanfield.particles.kernels import Player, State, add_weights, reweigh
 from meanfield.particles.product import TILE, strip
 from meanfield.particles.singles import rows, singles
-from meanfield.particles.tiles import add_means, add_squares, costly, costly_dense, noisy, noisy_dense
+from meanfield.particles.tiles import (
+    add_means,
+    add_squares,
+    costly,
+    costly_dense,
+    noisy,
+    noisy_dense,
+)
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
 
@@ -65,9 +72,20 @@ def side(me: Player, opponent: Player) -> Side:
     met, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = np.zeros((used, _whole(met)))
     B[:, :met] = me.map[1 : 1 + used, 1 : 1 + met]
-    room = [np.zeros(s) for s in (used, d, d, (d, TILE), (d, TILE), TILE, (rows(d, me.refine), CHUNK))]
+    room = [
+        np.zeros(s) for s in (used, d, d, (d, TILE), (d, TILE), TILE, (rows(d, me.refine), CHUNK))
+    ]
     constant = me.map[1 : 1 + used, 0].copy()
-    return Side(me, len(me.matrix) == 1, me.matrix, B, constant, float(me.map[-1, 0]), np.zeros(_whole(own)), *room)
+    return Side(
+        me,
+        len(me.matrix) == 1,
+        me.matrix,
+        B,
+        constant,
+        float(me.map[-1, 0]),
+        np.zeros(_whole(own)),
+        *room,
+    )
 
 
 def _whole(columns: int) -> int:
@@ -110,7 +128,9 @@ def aim(me: Side, sigma: float) -> None:
 
 
 @kernel
-def tile(me: Side, x: Array, i: int, j: int, noise: float, costs: bool, sigma: float, moved: int) -> None:
+def tile(
+    me: Side, x: Array, i: int, j: int, noise: float, costs: bool, sigma: float, moved: int
+) -> None:
     """One tile of a block x (d, lanes)."""
     apart()
     room, q, half = (me.Z, me.v, me.c, me.h, me.W, me.U), 2.0 * sigma * me.q, 0.5 / sigma

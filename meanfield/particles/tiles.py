@@ -10,7 +10,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.particles.product import TILE
-from meanfield.particles.vectors import DOUBLE, WORD, called, constant, everywhere, fused, place, total, vector
+from meanfield.particles.vectors import (
+    DOUBLE,
+    WORD,
+    called,
+    constant,
+    everywhere,
+    fused,
+    place,
+    total,
+    vector,
+)
 
 _LANES = 8  # of a vector; a tile is two
 _VECTOR = vector(DOUBLE, _LANES)
@@ -18,7 +28,10 @@ _VECTOR = vector(DOUBLE, _LANES)
 
 def _weigh(power: int) -> Any:
     def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        A, w, out = (context.make_array(t)(context, b, v) for t, v in zip(signature.args, args[:3], strict=False))
+        A, w, out = (
+            context.make_array(t)(context, b, v)
+            for t, v in zip(signature.args, args[:3], strict=False)
+        )
         at, k = args[3:]
         height, width = cgutils.unpack_tuple(b, A.shape)
         last = b.sub(height, ir.Constant(WORD, 1))
@@ -27,8 +40,13 @@ def _weigh(power: int) -> Any:
             row = b.add(k, ir.Constant(WORD, q))
             picked.append(b.select(b.icmp_signed("<", row, last), row, last))
         zero = constant(_VECTOR, 0.0)
-        sums = [[cgutils.alloca_once_value(b, zero) for _ in range(0, TILE, _LANES)] for _ in picked]
-        with cgutils.for_range_slice(b, ir.Constant(WORD, 0), width, ir.Constant(WORD, TILE)) as (i, _):
+        sums = [
+            [cgutils.alloca_once_value(b, zero) for _ in range(0, TILE, _LANES)] for _ in picked
+        ]
+        with cgutils.for_range_slice(b, ir.Constant(WORD, 0), width, ir.Constant(WORD, TILE)) as (
+            i,
+            _,
+        ):
             for part in range(TILE // _LANES):
                 j = b.add(i, ir.Constant(WORD, part * _LANES))
                 weights = b.load(place(b, w.data, j, _VECTOR), align=8)
@@ -68,14 +86,21 @@ def add_squares(_: Any, A: Any, w: Any, out: Any, at: Any, k: Any) -> Any:
 
 def _drive(dense: bool, costs: bool) -> Any:
     def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        kinds, given = (signature.args[0], *signature.args[1].types), (args[0], *cgutils.unpack_tuple(b, args[1]))
-        x, Z, v, c, h, W, U = (context.make_array(t)(context, b, a) for t, a in zip(kinds, given, strict=True))
+        kinds, given = (
+            (signature.args[0], *signature.args[1].types),
+            (args[0], *cgutils.unpack_tuple(b, args[1])),
+        )
+        x, Z, v, c, h, W, U = (
+            context.make_array(t)(context, b, a) for t, a in zip(kinds, given, strict=True)
+        )
         i, j, numbers, moved = args[2:]
         d, lanes = cgutils.unpack_tuple(b, x.shape)
         drawn = cgutils.unpack_tuple(b, Z.shape)[1]
         parts = range(0, TILE, _LANES)
         zero, one = constant(_VECTOR, 0.0), constant(_VECTOR, 1.0)
-        noise, q, half = (everywhere(b, number, _LANES) for number in cgutils.unpack_tuple(b, numbers))
+        noise, q, half = (
+            everywhere(b, number, _LANES) for number in cgutils.unpack_tuple(b, numbers)
+        )
 
         def at(array: Any, width: Any, row: Any, column: Any, part: int) -> Any:
             offset = b.add(b.add(b.mul(row, width), column), ir.Constant(WORD, part))
@@ -106,7 +131,9 @@ def _drive(dense: bool, costs: bool) -> Any:
             for part, (z, w), held in zip(parts, found, sums, strict=True):
                 if not costs:
                     b.store(w, at(W, tile, loop.index, none, part), align=8)
-                products = [("xW", z, w), ("WW", w, w), ("xx", z, z)] + ([("xc", z, linear)] if costs else [])
+                products = [("xW", z, w), ("WW", w, w), ("xx", z, z)] + (
+                    [("xc", z, linear)] if costs else []
+                )
                 for name, left, right in products:
                     b.store(fused(b, left, right, b.load(held[name])), held[name])
         scales = []

@@ -34,7 +34,9 @@ from meanfield.particles.kernels import (
 from meanfield.particles.product import apply
 
 FEWEST = 8  # modes from which on this gains a fifth
-_ROOM = 11 * LANES  # rows at whole multiples of 112: cosine and sine of four modes, of the turn, and one more
+_ROOM = (
+    11 * LANES
+)  # rows at whole multiples of 112: cosine and sine of four modes, of the turn, and one more
 
 
 class Tones(NamedTuple):
@@ -53,7 +55,9 @@ def check(game: LowRank) -> None:
     On spheres normals are single as it is. The products that are left, half a step of the paper's l_a and nothing of
     its l_b at d = 50, would gain a factor 1.4 in single precision: 1.15 of a step.
     """
-    circles = all(type(b) is TrigBasis and type(b.manifold) is Torus and b.manifold.d == 1 for b in game.bases)
+    circles = all(
+        type(b) is TrigBasis and type(b.manifold) is Torus and b.manifold.d == 1 for b in game.bases
+    )
     if not circles:
         raise ValueError(
             'precision="float32" is for formulas that are not low-rank and for trigonometric games on circles, not '
@@ -81,7 +85,9 @@ def tones(me: Player) -> Tones:
     """Room for one player."""
     modes = np.ascontiguousarray(me.modes[:, 0])
     K = -(-int(modes.max()) // 4) * 4
-    return Tones(2 * np.pi / me.period, modes, np.zeros(_ROOM, F), np.zeros(2 * K), np.zeros((2, K), F))
+    return Tones(
+        2 * np.pi / me.period, modes, np.zeros(_ROOM, F), np.zeros(2 * K), np.zeros((2, K), F)
+    )
 
 
 @kernel(fastmath={"reassoc", "nsz"})
@@ -188,7 +194,9 @@ def aim(t: Tones, c: Array) -> None:
 
 
 @kernel
-def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch, t: Tones) -> None:
+def push(
+    me: Player, at: State, to: State, part: float, noise: float, k: int, r: Scratch, t: Tones
+) -> None:
     """`lowrank.push` of a player whose weights stay."""
     aim(t, r.c)
     for b in range(len(at.x)):
@@ -197,13 +205,26 @@ def push(me: Player, at: State, to: State, part: float, noise: float, k: int, r:
 
 
 def run(
-    second_order: bool, players: tuple[Player, Player], states: tuple[State, State], first: int, steps: int
+    second_order: bool,
+    players: tuple[Player, Player],
+    states: tuple[State, State],
+    first: int,
+    steps: int,
 ) -> None:
     """`lowrank.run`."""
     rooms = scratch(players[0], states[0]), scratch(players[1], states[1])
     s, t = states
     halfway = (s._replace(x=s.x.copy()), t._replace(x=t.x.copy())) if second_order else states
-    march(second_order, players, states, halfway, rooms, (tones(players[0]), tones(players[1])), first, first + steps)
+    march(
+        second_order,
+        players,
+        states,
+        halfway,
+        rooms,
+        (tones(players[0]), tones(players[1])),
+        first,
+        first + steps,
+    )
 
 
 @kernel
@@ -242,4 +263,13 @@ def march(
                 apply(two.map, r.m, q.c)
                 part = 0.5 if to_middle else 1.0
                 push(one, at, to, part, 0.0 if second_order else math.sqrt(one.variance), k, r, v)
-                push(two, facing, goal, part, 0.0 if second_order else math.sqrt(two.variance), k, q, w)
+                push(
+                    two,
+                    facing,
+                    goal,
+                    part,
+                    0.0 if second_order else math.sqrt(two.variance),
+                    k,
+                    q,
+                    w,
+                )

@@ -27,7 +27,9 @@ def constant(of: Any, value: Any) -> Any:
 def everywhere(builder: Any, number: Any, lanes: int) -> Any:
     """A vector of one number known only when it runs."""
     none = ir.Constant(vector(number.type, lanes), ir.Undefined)
-    return pick(builder, builder.insert_element(none, number, ir.Constant(INT, 0)), none, [0] * lanes)
+    return pick(
+        builder, builder.insert_element(none, number, ir.Constant(INT, 0)), none, [0] * lanes
+    )
 
 
 def pick(builder: Any, a: Any, b: Any, lanes: Sequence[int]) -> Any:
@@ -48,7 +50,10 @@ def called(builder: Any, name: str, *given: Any) -> Any:
     of = given[0].type
     short = {"float": "f32", "double": "f64"}[str(of.element)]
     kind = ir.FunctionType(of, [of] * len(given))
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{of.count}{short}"), given)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{of.count}{short}"),
+        given,
+    )
 
 
 def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:

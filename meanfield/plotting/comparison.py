@@ -26,10 +26,22 @@ def draw_distances(ax: Any, comparison: Any) -> None:
     floor = 0.3 * float(c.w2_squared.min())
     for k, color in enumerate(shades(len(c.particles))):
         ax.fill_between(
-            c.times, np.maximum(c.w2_squared_low[k], floor), c.w2_squared_high[k], color=color, alpha=0.2, lw=0
+            c.times,
+            np.maximum(c.w2_squared_low[k], floor),
+            c.w2_squared_high[k],
+            color=color,
+            alpha=0.2,
+            lw=0,
         )
         ax.plot(c.times, c.w2_squared[k], color=color)
-        ax.text(c.times[-1], c.w2_squared[k, -1], f" {number(c.particles[k])}", color=color, va="center", fontsize=8)
+        ax.text(
+            c.times[-1],
+            c.w2_squared[k, -1],
+            f" {number(c.particles[k])}",
+            color=color,
+            va="center",
+            fontsize=8,
+        )
     ax.set_yscale("log")
     ax.set(xlim=(c.times[0], c.times[-1]), xlabel="time $t$", ylabel=WASSERSTEIN)
     ax.set_title("distance of $n$ particles from the mean field")
@@ -81,7 +93,11 @@ def draw_errors(ax: Any, comparison: Any) -> None:
     if (values > 0).all() and values.max() > 30 * values.min():
         ax.set_yscale("log")
     ax.legend(loc="best", ncols=2 if len(c.particles) > 3 else 1)
-    ax.set(xlim=(c.times[0], c.times[-1]), xlabel="time $t$", ylabel=r"$\mathbb{E}\,\mathrm{NI}(\mu_x^n, \mu_y^n)$")
+    ax.set(
+        xlim=(c.times[0], c.times[-1]),
+        xlabel="time $t$",
+        ylabel=r"$\mathbb{E}\,\mathrm{NI}(\mu_x^n, \mu_y^n)$",
+    )
     ax.set_title("Nikaido-Isoda error")
 
 

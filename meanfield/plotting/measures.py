@@ -72,7 +72,9 @@ def common_top(measures: Sequence[Measure]) -> float | None:
     return max(tops) if held and max(tops) < 5 * min(tops) else None
 
 
-def colour_bar(axes: Any, measure: Measure, color: str, top: float | None = None, **how: Any) -> None:
+def colour_bar(
+    axes: Any, measure: Measure, color: str, top: float | None = None, **how: Any
+) -> None:
     """What the colours in `axes` mean, beside them; nothing where densities are curves or atoms dots."""
     if isinstance(measure, Density) and not circular(measure):
         scale = colours(color, darkest([measure]) if top is None else top)
@@ -94,7 +96,9 @@ def plot_measure(
     measure, ValueError for an unknown view.
     """
     if not isinstance(measure, Measure):
-        raise TypeError(f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}")
+        raise TypeError(
+            f"plot_measure draws a meanfield.Measure or Density, got {type(measure).__name__}"
+        )
     if view not in VIEWS:
         raise ValueError(f"view is {view!r}; known are {', '.join(map(repr, VIEWS))}")
     bins = whole("bins", bins)
@@ -112,7 +116,9 @@ def plot_measure(
         return ax.figure
 
 
-def _curve(ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None, spread: bool) -> None:
+def _curve(
+    ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None, spread: bool
+) -> None:
     if not isinstance(measure, Density) and len(measure) <= FEW and not spread:
         a, period = angles(measure)
         ax.vlines(a, 0, measure.masses, color=color, label=label or None)
@@ -163,14 +169,22 @@ def _map(ax: Any, measure: Measure, color: str, view: str, top: float, name: str
         draw_mollweide(ax, measure, color, top, dots(measure))
         return
     at = _flat(measure)
-    if isinstance(measure, Density) and measure.mesh.shape is not None and measure.manifold.dim == 2:
+    if (
+        isinstance(measure, Density)
+        and measure.mesh.shape is not None
+        and measure.manifold.dim == 2
+    ):
         _grid_image(ax, measure, at, color, top)
     elif isinstance(measure, Density):
         order = np.argsort(measure.values)
         size = 4e3 / np.sqrt(len(at)) / 8
-        ax.scatter(*at[order].T, c=measure.values[order], cmap=ramp(color), s=size, lw=0, vmin=0, vmax=top)
+        ax.scatter(
+            *at[order].T, c=measure.values[order], cmap=ramp(color), s=size, lw=0, vmin=0, vmax=top
+        )
     else:
-        ax.scatter(*at.T, s=dots(measure), color=color, alpha=min(1.0, 0.25 + 150 / len(measure)), lw=0)
+        ax.scatter(
+            *at.T, s=dots(measure), color=color, alpha=min(1.0, 0.25 + 150 / len(measure)), lw=0
+        )
     if isinstance(measure.manifold, Torus):
         _turn(ax.xaxis, measure.manifold.period, inner=False)
         _turn(ax.yaxis, measure.manifold.period, inner=False)
@@ -189,18 +203,40 @@ def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float) ->
     period = measure.manifold.period  # type: ignore[attr-defined]
     across, up = (np.append(at, at[0] + period) for at in (grids[0][rows, 0], grids[1][0, columns]))
     wrapped = np.pad(values, ((0, 1), (0, 1)), mode="wrap")
-    ax.pcolormesh(across, up, wrapped.T, cmap=ramp(color), vmin=0, vmax=top, shading="nearest", rasterized=True)
+    ax.pcolormesh(
+        across,
+        up,
+        wrapped.T,
+        cmap=ramp(color),
+        vmin=0,
+        vmax=top,
+        shading="nearest",
+        rasterized=True,
+    )
 
 
 def draw_space_time(
-    ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128, spread: bool = False
+    ax: Any,
+    times: Array,
+    measures: Sequence[Measure],
+    color: str,
+    bins: int = 128,
+    spread: bool = False,
 ) -> None:
     """Density over time on a circle: an image, or one dot an atom where there are few; spread: as in `profile`."""
     period = angles(measures[0])[1]
     if not isinstance(measures[0], Density) and len(measures[0]) <= FEW and not spread:
         for t, m in zip(times, measures, strict=True):
             at = angles(m)[0]
-            ax.scatter(np.full(len(m), t), at, s=3 * m.masses * len(m), color=color, alpha=0.25, lw=0, rasterized=True)
+            ax.scatter(
+                np.full(len(m), t),
+                at,
+                s=3 * m.masses * len(m),
+                color=color,
+                alpha=0.25,
+                lw=0,
+                rasterized=True,
+            )
     else:
         rows = [profile(m, bins, spread) for m in measures]
         image = np.stack([values for _, values in rows], 1)
@@ -208,8 +244,19 @@ def draw_space_time(
         peaks = image.max(axis=0)
         top = max(float(np.percentile(peaks, 80)), 3 / period)
         smooth = "gouraud" if isinstance(measures[0], Density) or spread else "nearest"
-        ax.pcolormesh(times, rows[0][0], image, cmap=ramp(color), vmin=0, vmax=top, shading=smooth, rasterized=True)
+        ax.pcolormesh(
+            times,
+            rows[0][0],
+            image,
+            cmap=ramp(color),
+            vmin=0,
+            vmax=top,
+            shading=smooth,
+            rasterized=True,
+        )
         beyond = "max" if peaks.max() > top else "neither"
-        ax.figure.colorbar(colours(color, top), ax=ax, label="density", extend=beyond, pad=0.01, aspect=14)
+        ax.figure.colorbar(
+            colours(color, top), ax=ax, label="density", extend=beyond, pad=0.01, aspect=14
+        )
     ax.set_xlim(times[0], times[-1])
     _turn(ax.yaxis, period)

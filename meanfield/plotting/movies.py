@@ -11,7 +11,15 @@ import numpy as np
 
 from meanfield.checks import whole
 from meanfield.measures import Density, Measure
-from meanfield.plotting.measures import FEW, VIEWS, circular, common_top, darkest, plot_measure, profile
+from meanfield.plotting.measures import (
+    FEW,
+    VIEWS,
+    circular,
+    common_top,
+    darkest,
+    plot_measure,
+    profile,
+)
 from meanfield.plotting.runs import of_labels
 from meanfield.plotting.style import GREY, PLAYERS, new_figure, styled
 from meanfield.trajectory import Trajectory
@@ -41,7 +49,9 @@ def save_movie(
     if not isinstance(trajectory, Trajectory):
         raise TypeError(f"save_movie draws a meanfield.Trajectory, got {type(trajectory).__name__}")
     if len(trajectory) < 2:
-        raise ValueError("a movie needs two saved states or more; run again with a smaller save_every")
+        raise ValueError(
+            "a movie needs two saved states or more; run again with a smaller save_every"
+        )
     if view not in VIEWS:
         raise ValueError(f"view is {view!r}; known are {', '.join(map(repr, VIEWS))}")
     target = Path(path) if path is not None else Path(f"run{usual_suffix()}")
@@ -74,7 +84,9 @@ def save_movie(
 
 def chosen_states(count: int, frames: int) -> Any:
     """Numbers of the states that are shown: at most `frames`, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, whole("frames", frames, 2))).round().astype(int))
+    return np.unique(
+        np.linspace(0, count - 1, min(count, whole("frames", frames, 2))).round().astype(int)
+    )
 
 
 def check_target(target: Path) -> None:
@@ -91,10 +103,14 @@ def _writer(kind: str, fps: int, target: Path) -> Any:
     if kind == ".gif":
         return PillowWriter(fps)
     if not FFMpegWriter.isAvailable():
-        raise ValueError(f"{target.name} needs the program ffmpeg, which is not found; choose a name that ends in .gif")
+        raise ValueError(
+            f"{target.name} needs the program ffmpeg, which is not found; choose a name that ends in .gif"
+        )
     # Even numbers of pixels and this format are what players of all kinds show.
     return FFMpegWriter(
-        fps, codec="libx264", extra_args=["-pix_fmt", "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-f", "mp4"]
+        fps,
+        codec="libx264",
+        extra_args=["-pix_fmt", "yuv420p", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-f", "mp4"],
     )
 
 
@@ -127,10 +143,14 @@ def _top(measures: Sequence[Measure], bins: int, spread: bool) -> float | None:
     return 1.05 * max(peaks) if max(peaks) < 5 * min(peaks) else None
 
 
-def _draw(figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: list[dict[str, Any]]) -> None:
+def _draw(
+    figure: Any, parts: list[Any], trajectory: Trajectory, k: int, how: list[dict[str, Any]]
+) -> None:
     t = trajectory.times[k]
     figure.suptitle(f"{_name(trajectory)}$t = {t:.2f}$", fontsize=9.5)
-    for ax, measure, options, (name, color) in zip(parts[:2], trajectory[k], how, PLAYERS, strict=True):
+    for ax, measure, options, (name, color) in zip(
+        parts[:2], trajectory[k], how, PLAYERS, strict=True
+    ):
         ax.clear()
         plot_measure(measure, ax, color=color, name=name, **options)
         told = ""

@@ -12,7 +12,9 @@ def plot_pair(pair: Any, title: str = "", view: str = "map", symbol: str = r"\mu
     """Both strategies, `pair.x` and `pair.y`, side by side."""
     with styled():
         figure = new_figure(7.2, 2.6 if circular(pair.x) and circular(pair.y) else 3.2)
-        for ax, measure, (name, color) in zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True):
+        for ax, measure, (name, color) in zip(
+            figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True
+        ):
             plot_measure(measure, ax, color=color, view=view, name=name)
             colour_bar(ax, measure, color, location="bottom", shrink=0.7, label="density")
             ax.set_title(f"${symbol}_{name}$")

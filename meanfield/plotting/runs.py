@@ -9,22 +9,35 @@ import numpy as np
 
 from meanfield.checks import Array, whole
 from meanfield.measures import Density, Measure
-from meanfield.plotting.measures import circular, colour_bar, common_top, draw_space_time, plot_measure
+from meanfield.plotting.measures import (
+    circular,
+    colour_bar,
+    common_top,
+    draw_space_time,
+    plot_measure,
+)
 from meanfield.plotting.pairs import plot_pair
 from meanfield.plotting.style import BLUE, GREEN, GREY, PLAYERS, new_figure, styled, widen
 from meanfield.trajectory import Trajectory
 
 
-def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128, view: str = "map") -> Any:
+def plot_trajectory(
+    trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128, view: str = "map"
+) -> Any:
     """Draw a run, a row a player: space against time on circles, snapshots elsewhere. Returns the figure.
 
     snapshots: maps a player (not on circles). bins: of histograms of particles. view: "map" or "3d", as in
     `plot_measure`. Recorded diagnostics "value" and "ni" are drawn below. Raises TypeError for what is no trajectory.
     """
     if not isinstance(trajectory, Trajectory):
-        raise TypeError(f"plot_trajectory draws a meanfield.Trajectory, got {type(trajectory).__name__}")
+        raise TypeError(
+            f"plot_trajectory draws a meanfield.Trajectory, got {type(trajectory).__name__}"
+        )
     told = [key for key in ("value", "ni") if _curve_of(trajectory, key)]
-    flat = [circular(trajectory.x[0]) and len(trajectory) > 1, circular(trajectory.y[0]) and len(trajectory) > 1]
+    flat = [
+        circular(trajectory.x[0]) and len(trajectory) > 1,
+        circular(trajectory.y[0]) and len(trajectory) > 1,
+    ]
     heights = [1.7 if f else 2.0 for f in flat] + ([1.3] if told else [])
     with styled():
         figure = new_figure(7.2, sum(heights) + 0.4)
@@ -36,19 +49,40 @@ def plot_trajectory(trajectory: Trajectory, *, snapshots: int = 5, bins: int = 1
         ):
             if is_flat:
                 ax = figure.add_subplot(grid[row, :])
-                draw_space_time(ax, trajectory.times, measures, color, whole("bins", bins), of_labels(trajectory, name))
+                draw_space_time(
+                    ax,
+                    trajectory.times,
+                    measures,
+                    color,
+                    whole("bins", bins),
+                    of_labels(trajectory, name),
+                )
                 ax.set_ylabel(f"${name}$")
                 ax.set_xlabel("time $t$" if not told and name == "y" else "")
             else:
-                how = {"color": color, "view": view, "spread": of_labels(trajectory, name), "name": name}
-                _snapshots(figure, grid[row, :], trajectory.times, measures, whole("snapshots", snapshots), how)
+                how = {
+                    "color": color,
+                    "view": view,
+                    "spread": of_labels(trajectory, name),
+                    "name": name,
+                }
+                _snapshots(
+                    figure,
+                    grid[row, :],
+                    trajectory.times,
+                    measures,
+                    whole("snapshots", snapshots),
+                    how,
+                )
         _diagnostics([figure.add_subplot(grid[2, k]) for k in range(len(told))], trajectory, told)
     return figure
 
 
 def _curve_of(trajectory: Trajectory, key: str) -> bool:
     """Whether a diagnostic was recorded as one number a saved time."""
-    return len(trajectory) > 1 and np.shape(trajectory.diagnostics.get(key, 0.0)) == (len(trajectory),)
+    return len(trajectory) > 1 and np.shape(trajectory.diagnostics.get(key, 0.0)) == (
+        len(trajectory),
+    )
 
 
 def of_labels(trajectory: Trajectory, player: str) -> bool:
@@ -65,7 +99,12 @@ def _title(trajectory: Trajectory) -> str:
 
 
 def _snapshots(
-    figure: Any, place: Any, times: Array, measures: Sequence[Measure], count: int, how: dict[str, Any]
+    figure: Any,
+    place: Any,
+    times: Array,
+    measures: Sequence[Measure],
+    count: int,
+    how: dict[str, Any],
 ) -> None:
     """A row of maps on one scale, or where peaks differ too much for one, each with its own."""
     chosen = np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))
@@ -93,12 +132,16 @@ def _diagnostics(axes: Sequence[Any], trajectory: Trajectory, told: Sequence[str
             ax.set_yscale("log")
         else:
             widen(ax)
-        ax.set(xlabel="time $t$", ylabel=names[key], xlim=(trajectory.times[0], trajectory.times[-1]))
+        ax.set(
+            xlabel="time $t$", ylabel=names[key], xlim=(trajectory.times[0], trajectory.times[-1])
+        )
 
 
 def plot_gibbs(result: Any, view: str = "map") -> Any:
     """Draw both players' Gibbs densities (9), result.x and result.y. Returns the figure."""
-    return plot_pair(result, f"Gibbs fixed point (9), residual {result.residual:.1e}", view, r"\hat\mu")
+    return plot_pair(
+        result, f"Gibbs fixed point (9), residual {result.residual:.1e}", view, r"\hat\mu"
+    )
 
 
 def plot_path(path: Any) -> Any:
@@ -119,12 +162,18 @@ def plot_path(path: Any) -> Any:
         axes[2].loglog(path.beta, path.ni, color=GREEN)
         axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axes[2].yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
-        for ax, title in zip(axes, ("value", "entropy", "NI error", "leading eigenvalue of (7)"), strict=False):
+        for ax, title in zip(
+            axes, ("value", "entropy", "NI error", "leading eigenvalue of (7)"), strict=False
+        ):
             ax.set(xscale="log", xlabel=r"$\beta$", title=title)
         if path.rate is not None:
-            axes[3].loglog(path.beta, np.where(path.rate > 0, path.rate, np.nan), color=BLUE, label="rate")
+            axes[3].loglog(
+                path.beta, np.where(path.rate > 0, path.rate, np.nan), color=BLUE, label="rate"
+            )
             turns = path.frequency > 1e-12
             if turns.any():
-                axes[3].loglog(path.beta[turns], path.frequency[turns], ".", color=GREEN, label="frequency")
+                axes[3].loglog(
+                    path.beta[turns], path.frequency[turns], ".", color=GREEN, label="frequency"
+                )
             axes[3].legend()
     return figure

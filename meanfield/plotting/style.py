@@ -49,7 +49,9 @@ def ramp(color: str) -> Any:
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     rgb = np.array(to_rgb(color))
-    return LinearSegmentedColormap.from_list("ramp", [(0, "white"), (0.55, tuple(rgb)), (1, tuple(rgb * 0.25))])
+    return LinearSegmentedColormap.from_list(
+        "ramp", [(0, "white"), (0.55, tuple(rgb)), (1, tuple(rgb * 0.25))]
+    )
 
 
 def colours(color: str, top: float) -> Any:
@@ -72,4 +74,6 @@ def shades(count: int) -> list[Any]:
     """`count` colours from light to dark blue-green, in order, all readable on white."""
     import matplotlib
 
-    return [matplotlib.colormaps["viridis_r"](v) for v in np.linspace(0.15, 0.9, max(count, 2))][:count]
+    return [matplotlib.colormaps["viridis_r"](v) for v in np.linspace(0.15, 0.9, max(count, 2))][
+        :count
+    ]

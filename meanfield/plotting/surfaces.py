@@ -58,7 +58,9 @@ def embed(manifold: Manifold, points: Array) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=8)
-def pixels(manifold: Manifold, elevation: float = SIDES[0][0], azimuth: float = SIDES[0][1]) -> Pixels:
+def pixels(
+    manifold: Manifold, elevation: float = SIDES[0][0], azimuth: float = SIDES[0][1]
+) -> Pixels:
     """What each pixel of a view from afar shows."""
     axes = frame(elevation, azimuth)
     reach = 1.0 if isinstance(manifold, Sphere) else 1 + TUBE
@@ -93,19 +95,30 @@ def _sphere_grid(axes: Array) -> Array:
 
 def _torus_grid(torus: Any) -> Array:
     """Points so dense that no pixel is missed."""
-    u, v = np.meshgrid(np.arange(8 * PIXELS) / (8 * PIXELS), np.arange(3 * PIXELS) / (3 * PIXELS), indexing="ij")
+    u, v = np.meshgrid(
+        np.arange(8 * PIXELS) / (8 * PIXELS), np.arange(3 * PIXELS) / (3 * PIXELS), indexing="ij"
+    )
     return torus.period * np.stack([u.ravel(), v.ravel()], 1)
 
 
 @lru_cache(maxsize=2)
 def mollweide_pixels() -> Pixels:
     """The whole sphere on Mollweide's map, an ellipse with half axes 2 and 1 in which areas are kept."""
-    x, y = np.meshgrid((np.arange(2 * PIXELS) + 0.5) / PIXELS * 2 - 2, (np.arange(PIXELS) + 0.5) / PIXELS * 2 - 1)
+    x, y = np.meshgrid(
+        (np.arange(2 * PIXELS) + 0.5) / PIXELS * 2 - 2, (np.arange(PIXELS) + 0.5) / PIXELS * 2 - 1
+    )
     inside = x * x / 4 + y * y < 1
     theta = np.arcsin(y[inside])
     latitude = np.arcsin(np.clip((2 * theta + np.sin(2 * theta)) / np.pi, -1, 1))
     longitude = np.pi * x[inside] / (2 * np.cos(theta))
-    points = np.stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], 1)
+    points = np.stack(
+        [
+            np.cos(latitude) * np.cos(longitude),
+            np.cos(latitude) * np.sin(longitude),
+            np.sin(latitude),
+        ],
+        1,
+    )
     flat = np.zeros(x.shape)
     return Pixels(points, inside, flat + 1, flat, (-2.0, 2.0, -1.0, 1.0))
 
@@ -118,7 +131,9 @@ def mollweide(points: Array) -> Array:
     for _ in range(30):
         # Newton's method; at the poles, where it is slow, its slope is held up.
         slope = np.maximum(2 + 2 * np.cos(2 * theta), 1e-9)
-        theta = np.clip(theta - (2 * theta + np.sin(2 * theta) - target) / slope, -np.pi / 2, np.pi / 2)
+        theta = np.clip(
+            theta - (2 * theta + np.sin(2 * theta) - target) / slope, -np.pi / 2, np.pi / 2
+        )
     return np.stack([2 / np.pi * longitude * np.cos(theta), np.sin(theta)], 1)
 
 
@@ -152,7 +167,9 @@ def draw_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Arra
     corners = np.empty((2, 4))
     for k, side in enumerate(SIDES):
         seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
-        along = (seen.extent[1], 0.0) if isinstance(measure.manifold, Sphere) else (0.0, seen.extent[2])
+        along = (
+            (seen.extent[1], 0.0) if isinstance(measure.manifold, Sphere) else (0.0, seen.extent[2])
+        )
         shift = 2.1 * k * np.array(along)
         corners[k] = seen.extent + np.repeat(shift, 2)
         if isinstance(measure, Density):
@@ -178,7 +195,9 @@ def _depth_at(seen: Pixels, at: Array) -> Array:
     return seen.depth[row, column]
 
 
-def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float, extent: Any = None) -> None:
+def _image(
+    ax: Any, seen: Pixels, density: Density, color: str, top: float, extent: Any = None
+) -> None:
     """The density at each pixel, from white (none) to dark (`top`)."""
     scale = colours(color, top)
     painted = np.zeros((*seen.shown.shape, 4))
@@ -186,7 +205,11 @@ def _image(ax: Any, seen: Pixels, density: Density, color: str, top: float, exte
     if extent is not None:
         painted[..., :3] *= (0.72 + 0.28 * np.where(seen.shown, seen.shade, 1.0))[..., None]
     ax.imshow(
-        painted, origin="lower", extent=seen.extent if extent is None else extent, interpolation="bilinear", zorder=0
+        painted,
+        origin="lower",
+        extent=seen.extent if extent is None else extent,
+        interpolation="bilinear",
+        zorder=0,
     )
 
 

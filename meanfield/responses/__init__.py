@@ -10,4 +10,12 @@ from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response,
 from meanfield.responses.runs import gradient_runs
 from meanfield.responses.search import Searches
 
-__all__ = ["Cost", "FeatureCost", "OpponentCost", "Response", "Searches", "gradient_runs", "loss_size"]
+__all__ = [
+    "Cost",
+    "FeatureCost",
+    "OpponentCost",
+    "Response",
+    "Searches",
+    "gradient_runs",
+    "loss_size",
+]

@@ -28,7 +28,9 @@ def ehlich_zeller(seen: Array, side: int, degree: int, d: int) -> tuple[float, f
     return 0.5 * (high + low) - reach, 0.5 * (d * np.pi * degree / side) ** 2 * reach
 
 
-def branch_and_bound(basis: TrigBasis, c: Array, points: Array, seen: Array, side: int, best: float) -> float:
+def branch_and_bound(
+    basis: TrigBasis, c: Array, points: Array, seen: Array, side: int, best: float
+) -> float:
     """A lower bound of min U within 1e-10 of `best`, a value that U takes, or as near as the budget brings it.
 
     With amplitudes A_j, wave vectors w_j and B_k = sum_j A_j |w_j|_1^k, on the cell of half width r around x

@@ -66,7 +66,9 @@ def parabola(g: Array, bend: Array, r: float) -> Array:
     """min over |s| <= r of g s + bend s^2/2, entry by entry."""
     slope = np.abs(g)
     inside = (bend > 0) & (slope < bend * r)
-    return np.where(inside, -(slope**2) / (2 * np.where(inside, bend, 1.0)), -slope * r + 0.5 * bend * r * r)
+    return np.where(
+        inside, -(slope**2) / (2 * np.where(inside, bend, 1.0)), -slope * r + 0.5 * bend * r * r
+    )
 
 
 def curvatures(game: Expression, p: int, x: Array, r: float, nodes: Array, masses: Array) -> Array:
@@ -80,7 +82,9 @@ def curvatures(game: Expression, p: int, x: Array, r: float, nodes: Array, masse
         found = enclose(game.graph, list(H.values()), [*box, *atoms] if p == 0 else [*atoms, *box])
         low[i : i + step] = 0.0
         for (a, b), (bottom, top) in zip(H, found, strict=True):
-            first, second = (np.broadcast_to(v, (len(box[0][0]), len(nodes))) @ masses for v in (bottom, top))
+            first, second = (
+                np.broadcast_to(v, (len(box[0][0]), len(nodes))) @ masses for v in (bottom, top)
+            )
             if SIGNS[p] < 0:
                 first, second = -second, -first
             if a == b:
@@ -102,7 +106,9 @@ def enclose(graph: Graph, roots: Sequence[int], variables: Sequence[Interval]) -
     return [values[r] for r in roots]
 
 
-def _apply(op: str, args: list[Interval], value: Any, variables: Sequence[Interval], who: tuple[int, ...]) -> Interval:
+def _apply(
+    op: str, args: list[Interval], value: Any, variables: Sequence[Interval], who: tuple[int, ...]
+) -> Interval:
     if op == "const":
         return value, value
     if op == "var":
@@ -148,7 +154,8 @@ def _call(op: str, a: Any, b: Any) -> Interval:
         f = NUMPY[op]
         low, high = np.minimum(f(a), f(b)), np.maximum(f(a), f(b))
         up, down = (
-            np.floor((b - shift - o) / (2 * np.pi)) >= np.ceil((a - shift - o) / (2 * np.pi)) for o in (0, np.pi)
+            np.floor((b - shift - o) / (2 * np.pi)) >= np.ceil((a - shift - o) / (2 * np.pi))
+            for o in (0, np.pi)
         )
         return np.where(down, -1.0, low), np.where(up, 1.0, high)
     f = NUMPY[op]

@@ -13,7 +13,9 @@ from meanfield.responses.costs import Cost
 NEWTON_ROUNDS = 60
 
 
-def polish(cost: Cost, manifold: Manifold, points: Array, rounds: int = NEWTON_ROUNDS) -> tuple[Array, Array]:
+def polish(
+    cost: Cost, manifold: Manifold, points: Array, rounds: int = NEWTON_ROUNDS
+) -> tuple[Array, Array]:
     """Newton descent from points (m, a): the points reached and their values, none above its start.
 
     Curvatures enter by absolute value, so that every step descends; steps are cut to an eighth of
@@ -44,7 +46,9 @@ def polish_on_circle(waves: Array, c: Array, points: Array) -> tuple[Array, Arra
     return np.array([[x] for x, _ in found]), np.array([value for _, value in found])
 
 
-def _descend(modes: list[tuple[float, float, float]], x: float, longest: float) -> tuple[float, float]:
+def _descend(
+    modes: list[tuple[float, float, float]], x: float, longest: float
+) -> tuple[float, float]:
     value, slope, bend = _jet(modes, x)
     for _ in range(NEWTON_ROUNDS):
         step = -slope / max(abs(bend), 1e-8 * abs(slope) + 1e-300)
@@ -87,7 +91,9 @@ def _newton_step(cost: Cost, manifold: Manifold, x: Array) -> Array:
     return np.einsum("ni,nia->na", inside, frame)
 
 
-def _backtrack(cost: Cost, manifold: Manifold, x: Array, value: Array, step: Array) -> tuple[Array, Array]:
+def _backtrack(
+    cost: Cost, manifold: Manifold, x: Array, value: Array, step: Array
+) -> tuple[Array, Array]:
     """Each point moved along its step, halved up to 12 times; it stays where nothing is gained."""
     best, least = x.copy(), value.copy()
     left, scale = np.arange(len(x)), 1.0

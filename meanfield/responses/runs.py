@@ -13,7 +13,12 @@ PROBES = 64
 
 
 def gradient_runs(
-    cost: Cost, manifold: Manifold, starts: Array, steps: int, step: float | None = None, tol: float | None = 1e-6
+    cost: Cost,
+    manifold: Manifold,
+    starts: Array,
+    steps: int,
+    step: float | None = None,
+    tol: float | None = 1e-6,
 ) -> Response:
     """Projected gradient descent x <- R(x - h grad U) from every one of `starts` (m, a), all at once.
 

@@ -39,7 +39,9 @@ class Searches:
         self.game = game
         self.of = (_search(game, 0, tight), _search(game, 1, tight))
 
-    def best_response(self, p: int, opponent: Measure | Array, own: Measure | Array | None = None) -> Response:
+    def best_response(
+        self, p: int, opponent: Measure | Array, own: Measure | Array | None = None
+    ) -> Response:
         """Player p's best response to a measure or, in a low-rank game, to its feature means (K,).
 
         p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
@@ -57,7 +59,9 @@ class Searches:
         name, game = ("mu_y", "mu_x")[p], self.game
         if isinstance(opponent, Measure):
             if opponent.manifold != game.manifolds[1 - p]:
-                raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {game.manifolds[1 - p]} there")
+                raise ValueError(
+                    f"{name} lives on {opponent.manifold}, but the game has {game.manifolds[1 - p]} there"
+                )
             if not isinstance(game, LowRank):
                 return OpponentCost(game, p, opponent)
             moments = game.moments(1 - p, opponent.points, opponent.masses)
@@ -65,7 +69,9 @@ class Searches:
             moments = finite_array(f"{name} moments", opponent, (game.bases[1 - p].size,))
         else:
             also = " or its feature means" if isinstance(game, LowRank) else ""
-            raise TypeError(f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}")
+            raise TypeError(
+                f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}"
+            )
         return FeatureCost(game.bases[p], game.coefficients(p, moments))
 
 
@@ -116,7 +122,11 @@ class Search:
         self.manifold: Manifold = game.manifolds[p]
         basis = game.bases[p] if isinstance(game, LowRank) else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
-        self.formula = isinstance(game, Expression) and isinstance(self.manifold, Torus) and self.manifold.d <= 2
+        self.formula = (
+            isinstance(game, Expression)
+            and isinstance(self.manifold, Torus)
+            and self.manifold.d <= 2
+        )
         self.size = loss_size(game) if self.formula else 0.0
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
         self.side = 0
@@ -146,7 +156,9 @@ class Search:
         order = np.argsort(values, kind="stable")
         least = float(values.min())
         if self.tight and np.isfinite(floor):
-            floor = max(floor, branch_and_bound(self.trig, cost.c, self.points, seen, self.side, least))  # type: ignore
+            c = cost.c  # type: ignore[attr-defined]
+            found = branch_and_bound(self.trig, c, self.points, seen, self.side, least)  # type: ignore[arg-type]
+            floor = max(floor, found)
         elif self.tight and self.formula and isinstance(cost, OpponentCost):
             floor = floor_by_intervals(cost, least, max(float(np.abs(seen).max()), self.size))
         # Rounding may leave the proven floor a few units above the value found at the minimiser.
@@ -164,7 +176,9 @@ class Search:
         return found[np.argsort(seen[found], kind="stable")[:POLISHED]]
 
     def _method(self, floor: float) -> str:
-        where = f"grid of {self.side} points per axis" if self.side else f"{len(self.points)} starts"
+        where = (
+            f"grid of {self.side} points per axis" if self.side else f"{len(self.points)} starts"
+        )
         proven = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
         proven = "branch and bound by interval Hessians" if self.formula else proven
         proof = proven if np.isfinite(floor) else UNPROVEN

@@ -66,11 +66,17 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
         raise ValueError(f'what must be "curves" or "measures", got {what!r}')
     table = columns(result)
     if table is not None and what == "measures":
-        raise TypeError(f"a {type(result).__name__} holds curves, no pair of measures; export its Gibbs points")
+        raise TypeError(
+            f"a {type(result).__name__} holds curves, no pair of measures; export its Gibbs points"
+        )
     if table is not None:
         rows: Iterable[list[Any]] = _table_rows(table)
     else:
-        rows = measure_rows(result) if what == "measures" or not hasattr(result, "times") else curve_rows(result)
+        rows = (
+            measure_rows(result)
+            if what == "measures" or not hasattr(result, "times")
+            else curve_rows(result)
+        )
 
     def fill(partial: Path) -> None:
         with partial.open("w", newline="") as file:
@@ -84,7 +90,12 @@ def columns(result: Any) -> dict[str, Array] | None:
     """The table of a Gibbs path, by its beta, or of a stability analysis, by its modes; None for other results."""
     if hasattr(result, "eigenvalues"):
         values = result.eigenvalues
-        return {"mode": np.arange(len(values)), "real": values.real, "imag": values.imag, "residual": result.residuals}
+        return {
+            "mode": np.arange(len(values)),
+            "real": values.real,
+            "imag": values.imag,
+            "residual": result.residuals,
+        }
     if not hasattr(result, "free_energy"):
         return None
     names = ("beta", "value", "free_energy", "ni", "ni_upper", "residual", "rate", "frequency")
@@ -105,12 +116,20 @@ def curve_rows(result: Any) -> Iterable[list[Any]]:
         for k, n in enumerate(result.particles):
             for i, t in enumerate(result.times):
                 bands = [repr(float(getattr(result, name)[k, i])) for name in BANDS]
-                yield [n, result.replicas[k], repr(float(t)), *bands, repr(float(result.field_ni[i]))]
+                yield [
+                    n,
+                    result.replicas[k],
+                    repr(float(t)),
+                    *bands,
+                    repr(float(result.field_ni[i])),
+                ]
         return
     table = {"time": result.times}
     for name, values in result.diagnostics.items():
         flat = np.reshape(values, (len(result.times), -1))
-        table |= {name if flat.shape[1] == 1 else f"{name}[{j}]": flat[:, j] for j in range(flat.shape[1])}
+        table |= {
+            name if flat.shape[1] == 1 else f"{name}[{j}]": flat[:, j] for j in range(flat.shape[1])
+        }
     yield from _table_rows(table)
 
 
@@ -129,7 +148,9 @@ def measure_rows(result: Any) -> Iterable[list[Any]]:
 def _rows(t: float, name: str, measure: Measure, width: int) -> Iterable[list[Any]]:
     densities = measure.values if isinstance(measure, Density) else None
     blank = [""] * (width - measure.points.shape[1])
-    for i, (point, mass) in enumerate(zip(measure.points.tolist(), measure.masses.tolist(), strict=True)):
+    for i, (point, mass) in enumerate(
+        zip(measure.points.tolist(), measure.masses.tolist(), strict=True)
+    ):
         yield [
             repr(t),
             name,
@@ -145,7 +166,9 @@ def to_xarray(result: Any) -> Any:
     try:
         import xarray
     except ImportError:
-        raise ImportError("to_xarray needs xarray, which is not installed: pip install xarray") from None
+        raise ImportError(
+            "to_xarray needs xarray, which is not installed: pip install xarray"
+        ) from None
     if hasattr(result, "samples"):
         data = {name: (("particles", "time"), getattr(result, name)) for name in BANDS}
         data["field_ni"] = (("time",), result.field_ni)  # type: ignore[assignment]
@@ -164,7 +187,9 @@ def _variables(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in "xy":
         many = getattr(result, name) if timed else [getattr(result, name)]
         if len({len(m) for m in many}) > 1:
-            raise ValueError(f"the number of points of {name} changes over time, which no dataset holds; use to_npz")
+            raise ValueError(
+                f"the number of points of {name} changes over time, which no dataset holds; use to_npz"
+            )
         lead, node, axis = ("time",) if timed else (), f"node_{name}", f"coordinate_{name}"
         pick = np.stack if timed else (lambda rows: rows[0])
         data[f"masses_{name}"] = ((*lead, node), pick([m.masses for m in many]))

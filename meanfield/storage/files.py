@@ -56,7 +56,9 @@ def save(result: Any, path: str | os.PathLike[str], overwrite: bool = False) -> 
     """
     target = checked_path(path)
     if target.exists() and not overwrite:
-        raise ValueError(f"{target} exists already; choose another name, or save with overwrite=True")
+        raise ValueError(
+            f"{target} exists already; choose another name, or save with overwrite=True"
+        )
     write_file(target, describe(result))
     return target
 
@@ -74,18 +76,24 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{target} must end in .h5: results are HDF5 files")
     if not target.parent.is_dir():
-        raise ValueError(f"the folder {target.parent} of {target.name} does not exist; make it first")
+        raise ValueError(
+            f"the folder {target.parent} of {target.name} does not exist; make it first"
+        )
     if target.is_dir():
         raise ValueError(f"{target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
-        raise ValueError(f"{target} is a device or a pipe, which must not be replaced; give the name of a file")
+        raise ValueError(
+            f"{target} is a device or a pipe, which must not be replaced; give the name of a file"
+        )
     return target
 
 
 def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None) -> None:
     """A described result into a file, durably: on return a crash of the machine does not lose it."""
     if not isinstance(plain, Described):
-        raise TypeError(f"only results are saved as files, got {type(plain).__name__}; numpy.savez keeps arrays")
+        raise TypeError(
+            f"only results are saved as files, got {type(plain).__name__}; numpy.savez keeps arrays"
+        )
 
     _check_room(target, plain)
     image = _image(plain, finished, job)
@@ -126,7 +134,10 @@ def _check_room(target: Path, plain: Any) -> None:
     """OSError, before the file is built in memory, where the disk is too full for it."""
     needed, free = size_of(plain) + 100_000, shutil.disk_usage(target.resolve().parent).free
     if needed > free:
-        raise OSError(errno.ENOSPC, f"{target} needs {needed / 1e6:.3g} MB of disk, {free / 1e6:.3g} MB are free")
+        raise OSError(
+            errno.ENOSPC,
+            f"{target} needs {needed / 1e6:.3g} MB of disk, {free / 1e6:.3g} MB are free",
+        )
 
 
 def size_of(plain: Any) -> int:
@@ -145,7 +156,9 @@ def _axes(group: Any) -> None:
     times = group["times"]
     times.make_scale("time")
     places = [group.get(name) for name in ("diagnostics", "x", "y")]
-    datasets = [d for place in places if place is not None for d in place.values() if hasattr(d, "dims")]
+    datasets = [
+        d for place in places if place is not None for d in place.values() if hasattr(d, "dims")
+    ]
     for dataset in datasets:
         if dataset.ndim and dataset.shape[0] == len(times):
             dataset.dims[0].attach_scale(times)
@@ -230,14 +243,18 @@ def _check_seal(file: Path) -> None:
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     if begin != SIGNATURE:
-        raise ValueError(f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is damaged")
+        raise ValueError(
+            f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is damaged"
+        )
     if not end.startswith(MARK):
         raise ValueError(
             f"{file} does not end with the digest that meanfield writes: it was cut short, changed by another program, "
             "or is not one of meanfield's"
         )
     if end != MARK + digest:
-        raise ValueError(f"{file} is damaged: its bytes are not those that were written (their digest differs)")
+        raise ValueError(
+            f"{file} is damaged: its bytes are not those that were written (their digest differs)"
+        )
 
 
 def _digest(stream: Any, length: int) -> bytes:
@@ -254,7 +271,9 @@ def _check_format(held: Any, file: Path) -> None:
         raise ValueError(f"{file} is an HDF5 file, but not one of meanfield's")
     version = int(held.attrs.get("format_version", -1))
     if version != VERSION:
-        raise ValueError(f"{file} has format version {version}, this meanfield reads version {VERSION}; upgrade it")
+        raise ValueError(
+            f"{file} has format version {version}, this meanfield reads version {VERSION}; upgrade it"
+        )
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -309,9 +328,13 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
 def agreed(held: Game, game: Game) -> Game:
     """The given game, if it is the stored one as far as a file can tell."""
     if game.manifolds != held.manifolds:
-        raise ValueError(f"game lives on {game.X} x {game.Y}, the stored one on {held.X} x {held.Y}")
+        raise ValueError(
+            f"game lives on {game.X} x {game.Y}, the stored one on {held.X} x {held.Y}"
+        )
     if not isinstance(held, MissingGame) and not same(describe(held), describe(game)):
-        raise ValueError(f"game is {game!r}, but the file holds {held!r}, which it can rebuild; leave game out")
+        raise ValueError(
+            f"game is {game!r}, but the file holds {held!r}, which it can rebuild; leave game out"
+        )
     return game
 
 
@@ -322,4 +345,6 @@ def by_name(start: Start) -> bool:
 
 def missing(start: Any) -> bool:
     """Whether a start holds a function that a file could only name."""
-    return isinstance(start, Start) and any(isinstance(law, MissingFunction) for law in (start.x, start.y))
+    return isinstance(start, Start) and any(
+        isinstance(law, MissingFunction) for law in (start.x, start.y)
+    )

@@ -32,8 +32,12 @@ class Keeper:
     next state that a run can go on from; a second Ctrl-C does not wait for it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], job: dict[str, Any], every: float | None = None) -> None:
-        self.path = files.checked_path(path).resolve()  # whatever the run does to the working directory
+    def __init__(
+        self, path: str | os.PathLike[str], job: dict[str, Any], every: float | None = None
+    ) -> None:
+        self.path = files.checked_path(
+            path
+        ).resolve()  # whatever the run does to the working directory
         self.job = describe(job)
         self.every = EVERY if every is None else real("checkpoint_every", every, 0.0)
         self.written, self.cost, self.caught = -float("inf"), 0.0, 0

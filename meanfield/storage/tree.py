@@ -32,15 +32,31 @@ def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
     """A list or tuple as named items: stacked where it holds equal arrays or numbers of one type."""
     kind = type(sequence).__name__
     first = sequence[0] if sequence else None
-    if isinstance(first, np.ndarray) and first.ndim and all(_alike(first, item) for item in sequence):
+    if (
+        isinstance(first, np.ndarray)
+        and first.ndim
+        and all(_alike(first, item) for item in sequence)
+    ):
         return [("stack", np.stack(sequence))], f"{kind} of arrays"
-    if type(first) in (int, float) and len(sequence) > 3 and all(type(v) is type(first) for v in sequence):
+    if (
+        type(first) in (int, float)
+        and len(sequence) > 3
+        and all(type(v) is type(first) for v in sequence)
+    ):
         numbers = np.array(sequence)
         if numbers.dtype.kind in ("f" if type(first) is float else "iu"):
             return [("numbers", numbers)], f"{kind} of {type(first).__name__}"
-    if isinstance(first, tuple) and first and len(sequence) > 1 and all(_matches(first, t) for t in sequence):
+    if (
+        isinstance(first, tuple)
+        and first
+        and len(sequence) > 1
+        and all(_matches(first, t) for t in sequence)
+    ):
         columns = list(zip(*sequence, strict=True))
-        if all(isinstance(c[0], np.ndarray) and c[0].ndim and all(_alike(c[0], v) for v in c) for c in columns):
+        if all(
+            isinstance(c[0], np.ndarray) and c[0].ndim and all(_alike(c[0], v) for v in c)
+            for c in columns
+        ):
             return [(str(k), np.stack(c)) for k, c in enumerate(columns)], f"{kind} of tuples"
     return [(str(k), item) for k, item in enumerate(sequence)], kind
 
@@ -74,7 +90,9 @@ def _write_text(group: Any, key: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{key} holds half a character, which cannot be stored: {value[:40]!r}") from None
+        raise ValueError(
+            f"{key} holds half a character, which cannot be stored: {value[:40]!r}"
+        ) from None
     if "\0" in value:
         raise ValueError(f"{key} holds a NUL character, which cannot be stored: {value[:40]!r}")
     if len(value) > LONG:
@@ -109,8 +127,14 @@ def read(group: Any) -> Any:
     """What `write` put into the group."""
     kind = _text(group.attrs.get("@kind", ""))
     if kind == "":
-        raise ValueError(f"the group {group.name} does not say what it is; this part was not written by meanfield")
-    items = {_unescaped(key): _attribute(value) for key, value in group.attrs.items() if not key.startswith("@")}
+        raise ValueError(
+            f"the group {group.name} does not say what it is; this part was not written by meanfield"
+        )
+    items = {
+        _unescaped(key): _attribute(value)
+        for key, value in group.attrs.items()
+        if not key.startswith("@")
+    }
     for key in group:
         member = _member(group, key)
         items[_unescaped(key)] = read(member) if hasattr(member, "keys") else _dataset(member)
@@ -135,10 +159,14 @@ def _member(group: Any, key: str) -> Any:
     import h5py
 
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-        raise ValueError(f"{group.name}/{key} is a link to another place; meanfield writes none and follows none")
+        raise ValueError(
+            f"{group.name}/{key} is a link to another place; meanfield writes none and follows none"
+        )
     member = group[key]
     if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
-        raise ValueError(f"{member.name} keeps its numbers in another file; meanfield reads none but the one named")
+        raise ValueError(
+            f"{member.name} keeps its numbers in another file; meanfield reads none but the one named"
+        )
     return member
 
 

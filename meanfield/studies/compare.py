@@ -73,17 +73,32 @@ class Comparison(Result):
         if "energies" not in self.samples:
             return None
         pairs = zip(self.samples["energies"], self.samples["energy_means"], strict=True)
-        mean, low, high = band(np.concatenate([E[:, -1] / m[-1] for E, m in pairs]), self.provenance["confidence"])
+        mean, low, high = band(
+            np.concatenate([E[:, -1] / m[-1] for E, m in pairs]), self.provenance["confidence"]
+        )
         return Interval(float(mean), float(low), float(high))
 
     def __repr__(self) -> str:
-        rows = [f"Comparison: {self.provenance['game']}, {self.provenance['flow'].name}, t in [0, {self.times[-1]:g}]"]
+        rows = [
+            f"Comparison: {self.provenance['game']}, {self.provenance['flow'].name}, t in [0, {self.times[-1]:g}]"
+        ]
         for n, R, w, v in zip(self.particles, self.replicas, self.sup, self.ni_sup, strict=True):
-            rows.append(f"  |-- n = {n:>8,} x {R:>5} replicas: sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}")
+            rows.append(
+                f"  |-- n = {n:>8,} x {R:>5} replicas: sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}"
+            )
         if self.energy is not None:
-            rows.append(f"  |-- control: {self.provenance['control']}; their energy over its mean: {self.energy!r}")
-        rows.append(f"  |-- exponent of W2^2 in n: {self.exponent!r}, of |NI - NI*|: {self.ni_exponent!r}")
-        return "\n".join([*rows, f"  '-- step bias of W2^2: {self.step_bias!r}, {self.relative_bias:.1%} of the last"])
+            rows.append(
+                f"  |-- control: {self.provenance['control']}; their energy over its mean: {self.energy!r}"
+            )
+        rows.append(
+            f"  |-- exponent of W2^2 in n: {self.exponent!r}, of |NI - NI*|: {self.ni_exponent!r}"
+        )
+        return "\n".join(
+            [
+                *rows,
+                f"  '-- step bias of W2^2: {self.step_bias!r}, {self.relative_bias:.1%} of the last",
+            ]
+        )
 
     def plot(self, **options: Any) -> Any:
         """Draw the curves; see `meanfield.plotting.plot_comparison`. Returns a matplotlib figure."""
@@ -140,7 +155,14 @@ def compare(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol, control,
         seed, threads, confidence,
     )  # fmt: skip
-    start, sizes, counts, every, mean_field, controlled = s.start, s.sizes, s.counts, s.every, s.field, not s.without
+    start, sizes, counts, every, mean_field, controlled = (
+        s.start,
+        s.sizes,
+        s.counts,
+        s.every,
+        s.field,
+        not s.without,
+    )
     options = {"time": float(time), "scheme": scheme, "save_every": every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
@@ -152,7 +174,12 @@ def compare(
         held, finished = keeper.held(game)
         if held is not None and held.field is not None:
             check_held(
-                held.field, game, flow, start, lambda: build(game, flow, start, **mean_field).measures(), keeper.path
+                held.field,
+                game,
+                flow,
+                start,
+                lambda: build(game, flow, start, **mean_field).measures(),
+                keeper.path,
             )
         if finished:
             return held  # type: ignore[no-any-return]
@@ -179,11 +206,21 @@ def compare(
 
 
 def _keeper(
-    game: Game, flow: Flow, start: Start, options: dict[str, Any], control: str | bool, path: Any, every: Any
+    game: Game,
+    flow: Flow,
+    start: Start,
+    options: dict[str, Any],
+    control: str | bool,
+    path: Any,
+    every: Any,
 ) -> Keeper:
     """The checkpoint of this comparison and no other; files older than controls say nothing of them."""
     asked = options if control is False else {**options, "control": control}
-    return Keeper(path, {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked}, every)
+    return Keeper(
+        path,
+        {"call": "compare", "game": game, "flow": flow, "start": start, "options": asked},
+        every,
+    )
 
 
 def _warn(result: Comparison, controlled: bool) -> None:
@@ -218,14 +255,21 @@ def judge(
             name: np.array([b[k] for b in squared])
             for k, name in enumerate(("w2_squared", "w2_squared_low", "w2_squared_high"))
         },
-        **{name: np.array([b[k] for b in ni]) for k, name in enumerate(("ni", "ni_low", "ni_high"))},
+        **{
+            name: np.array([b[k] for b in ni]) for k, name in enumerate(("ni", "ni_low", "ni_high"))
+        },
         field_ni=field_ni,
-        sup=[sup_of_means(s, confidence, controls=c) for s, c in zip(totals, controls, strict=True)],
+        sup=[
+            sup_of_means(s, confidence, controls=c) for s, c in zip(totals, controls, strict=True)
+        ],
         ni_sup=[sup_of_means(s, confidence) for s in gaps],
         exponent=_slope(sizes, totals, confidence, controls),
         ni_exponent=_slope(sizes, gaps, confidence, [None] * len(gaps)),
         step_bias=step_bias(
-            totals[-1], samples["w2_squared_half_step"][0].sum(axis=2), provenance["scheme"], confidence
+            totals[-1],
+            samples["w2_squared_half_step"][0].sum(axis=2),
+            provenance["scheme"],
+            confidence,
         ),
         samples=samples,
         field=field_run,
@@ -294,11 +338,16 @@ class _Runs:
     done: Partial
     keeper: Keeper | None
 
-    def samples(self, sizes: Sequence[int], counts: Sequence[int], step: float) -> dict[str, list[Array]]:
+    def samples(
+        self, sizes: Sequence[int], counts: Sequence[int], step: float
+    ) -> dict[str, list[Array]]:
         """Every series of a comparison; the largest n a second time, with half the step."""
         top = len(sizes) - 1
         # The runs of the largest n follow the Brownian paths that half the step resolves.
-        drawn = [self(sizes[k], counts[k], k, step, 2 if k == top else 1, control=True) for k in range(top + 1)]
+        drawn = [
+            self(sizes[k], counts[k], k, step, 2 if k == top else 1, control=True)
+            for k in range(top + 1)
+        ]
         halved = self(sizes[top], counts[top], top, step / 2)
         found = {
             "w2_squared": [rows[0] for rows in drawn], "ni": [rows[1] for rows in drawn],

@@ -43,12 +43,18 @@ def no_control(game: Game, flow: Flow, scheme: str, control: str | bool = True) 
     return ""
 
 
-def too_long(game: Game, flow: Flow, start: Start, time: float, gap: float, mean_field: dict[str, Any]) -> str:
+def too_long(
+    game: Game, flow: Flow, start: Start, time: float, gap: float, mean_field: dict[str, Any]
+) -> str:
     """Why the mean field cannot be kept at every `gap` up to `time`; empty where it can."""
     from meanfield.density.solve import build
 
     states = time / gap
-    size = 0.0 if states > MOST else states * state_bytes(*build(game, flow, start, **mean_field).measures())
+    size = (
+        0.0
+        if states > MOST
+        else states * state_bytes(*build(game, flow, start, **mean_field).measures())
+    )
     if states <= MOST and size <= KEPT:
         return ""
     room = f" of {size / 1e6:,.0f} MB" if size else ""
@@ -97,10 +103,14 @@ def thinned(field: Trajectory, times: Array) -> Trajectory:
 class Gauge:
     """Distances of one run from the mean field: what a replica is reduced to."""
 
-    def __init__(self, game: Game, field_run: Trajectory, start: Start, driving: Trajectory | None = None) -> None:
+    def __init__(
+        self, game: Game, field_run: Trajectory, start: Start, driving: Trajectory | None = None
+    ) -> None:
         self.start = start
         self.drive = None if driving is None else Drive(game, driving)
-        self.energies = [] if driving is None else [[ModeEnergy(m) for m in pair] for pair in field_run]
+        self.energies = (
+            [] if driving is None else [[ModeEnergy(m) for m in pair] for pair in field_run]
+        )
         self.ni = NikaidoIsoda(game)
         self.field_ni = np.array([self.ni(*pair).value for pair in field_run])
         self.laws = [[_prepared(m) for m in pair] for pair in field_run]
@@ -108,7 +118,9 @@ class Gauge:
     def __call__(self, run: Trajectory) -> tuple[Array, Array]:
         """W2^2 of each player (T, 2) and NI (T,)."""
         pairs = zip(run, self.laws, strict=True)
-        squared = [[w2_squared(a, b) for a, b in zip(swarm, laws, strict=True)] for swarm, laws in pairs]
+        squared = [
+            [w2_squared(a, b) for a, b in zip(swarm, laws, strict=True)] for swarm, laws in pairs
+        ]
         return np.array(squared), np.array([self.ni(*pair).value for pair in run])
 
     @property

@@ -56,11 +56,15 @@ def resume(
     if header.finished:
         return load(path, game=game, start=start)
     if header.job is None:
-        raise ValueError(f"{path} is unfinished and does not say what made it; this is a damaged file")
+        raise ValueError(
+            f"{path} is unfinished and does not say what made it; this is a damaged file"
+        )
     try:
         call, options, game, start = _job(header.job, game, start)
     except (KeyError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} does not say all of what made it ({error}); this is a damaged file") from None
+        raise ValueError(
+            f"{path} does not say all of what made it ({error}); this is a damaged file"
+        ) from None
     if options.pop("stops", False) != (stop is not None):
         raise ValueError(
             f"{path}: the run {'had no' if stop else 'has a'} stop, a function: {'leave' if stop else 'give'} it"
@@ -84,15 +88,26 @@ def _calls() -> dict[str, Any]:
     return {"simulate": simulate, "solve": solve, "compare": compare}
 
 
-def _job(job: dict[str, Any], game: Game | None, start: Start | None) -> tuple[str, dict[str, Any], Game, Start]:
+def _job(
+    job: dict[str, Any], game: Game | None, start: Start | None
+) -> tuple[str, dict[str, Any], Game, Start]:
     """The call, its options, the game and the start; ValueError when a function is missing."""
     held, law = rebuild(job["game"]), rebuild(job["start"])
     if isinstance(held, MissingGame) and game is None:
         held._refuse()
     if start is None and missing(law):
-        raise ValueError("the start holds a function, of which a file has the name only: give it as start=...")
+        raise ValueError(
+            "the start holds a function, of which a file has the name only: give it as start=..."
+        )
     options = rebuild(job["options"])
     real("time", options.get("time"), 0.0)
     if job["call"] not in ("simulate", "solve", "compare"):
-        raise ValueError(f"the file was made by {job['call']!r}, which this version of meanfield does not know")
-    return job["call"], options, held if game is None else agreed(held, game), law if start is None else start
+        raise ValueError(
+            f"the file was made by {job['call']!r}, which this version of meanfield does not know"
+        )
+    return (
+        job["call"],
+        options,
+        held if game is None else agreed(held, game),
+        law if start is None else start,
+    )

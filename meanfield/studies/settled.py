@@ -50,14 +50,21 @@ def settled(
     asked = [whole("particles", n) for n in np.atleast_1d(particles)]
     if not asked:
         raise ValueError("particles must hold a number of particles, got none")
-    sizes, counts = zip(*sorted(dict(zip(asked, _replicas(replicas, asked), strict=True)).items()), strict=True)
+    sizes, counts = zip(
+        *sorted(dict(zip(asked, _replicas(replicas, asked), strict=True)).items()), strict=True
+    )
     if scheme not in LEFT:
         raise ValueError(f"scheme must be one of {', '.join(LEFT)}, got {scheme!r}")
     if not 0 < real("confidence", confidence) < 1:
         raise ValueError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence!r}")
     # About 20 comparisons, where the particles' steps end.
-    twentieth = step * max(1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20))
-    every, start = twentieth if save_every is None else save_every, Start() if start is None else start
+    twentieth = step * max(
+        1, round(real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True) / 20)
+    )
+    every, start = (
+        twentieth if save_every is None else save_every,
+        Start() if start is None else start,
+    )
     for n in sizes:  # the finest run of each: what it refuses is refused before anything runs
         plan = make_plan(
             time=time, step=step / 2, particles=n, seed=seed, scheme=scheme, save_every=every, replica=0, refine=1,
@@ -68,7 +75,11 @@ def settled(
         whole_steps("time", time, step)
     if threads is not None:
         whole("threads", threads)
-    field = {"cells": _labels(game, flow, sizes[-1]) if cells is None else cells, "engine": engine, "tol": tol}
+    field = {
+        "cells": _labels(game, flow, sizes[-1]) if cells is None else cells,
+        "engine": engine,
+        "tol": tol,
+    }
     if not (control == "auto" or isinstance(control, bool)):
         raise ValueError(f'control must be "auto", True or False, got {control!r}')
     if control is False:
@@ -78,7 +89,15 @@ def settled(
     refused = refused or too_long(game, flow, start, time, gap, field)
     if control is True and refused:
         raise ValueError(f"control=True: {refused}")
-    return Settled(start, sizes, counts, every, every if refused else gap, field, f"none: {refused}" if refused else "")
+    return Settled(
+        start,
+        sizes,
+        counts,
+        every,
+        every if refused else gap,
+        field,
+        f"none: {refused}" if refused else "",
+    )
 
 
 def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | None:
@@ -99,5 +118,7 @@ def _replicas(given: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[
         return tuple(int(np.clip(400_000 // n, 24, 400)) for n in sizes)
     counts = [given] * len(sizes) if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
     if len(counts) != len(sizes):
-        raise ValueError(f"replicas must be one number or {len(sizes)} (one per particle number), got {given!r}")
+        raise ValueError(
+            f"replicas must be one number or {len(sizes)} (one per particle number), got {given!r}"
+        )
     return tuple(whole("replicas", R, 2) for R in counts)

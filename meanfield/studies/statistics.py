@@ -32,7 +32,9 @@ class Interval:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
-def band(samples: Array, confidence: float = 0.95, controls: Array | None = None) -> tuple[Array, Array, Array]:
+def band(
+    samples: Array, confidence: float = 0.95, controls: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Mean over replicas of samples (R, ...) with its Student t interval: mean, low, high (...)."""
     from scipy.stats import t
 
@@ -45,7 +47,9 @@ def band(samples: Array, confidence: float = 0.95, controls: Array | None = None
         slope, spread = _regressed(samples, controls)
         left = samples - slope * controls
         centre = controls.mean(axis=0)
-        variance = left.var(axis=0) * R / (R - 2) * (1 / R + centre**2 / np.maximum(spread * R, _TINY))
+        variance = (
+            left.var(axis=0) * R / (R - 2) * (1 / R + centre**2 / np.maximum(spread * R, _TINY))
+        )
     reach = t.ppf(0.5 + confidence / 2, R - used) * np.sqrt(variance)
     return mean, mean - reach, mean + reach
 
@@ -68,7 +72,9 @@ def _regressed(samples: Array, controls: Array) -> tuple[Array, Array]:
     return (off * samples).mean(axis=0) / np.maximum(spread, _TINY), spread
 
 
-def _resampled_means(samples: Array, rng: np.random.Generator, controls: Array | None = None) -> Array:
+def _resampled_means(
+    samples: Array, rng: np.random.Generator, controls: Array | None = None
+) -> Array:
     """Bootstrap means (RESAMPLES, T) of samples (R, T), replicas drawn with replacement."""
     R = len(samples)
     counts = rng.multinomial(R, np.full(R, 1 / R), size=RESAMPLES)
@@ -83,7 +89,9 @@ def _resampled_means(samples: Array, rng: np.random.Generator, controls: Array |
     spread = counts @ off**2 / R - moved**2
     # A resample of one replica alone has no slope.
     flat = spread <= 1e-12 * (off**2).mean(axis=0)
-    slope = np.where(flat, 0.0, (counts @ (off * samples) / R - moved * drawn) / np.where(flat, 1.0, spread))
+    slope = np.where(
+        flat, 0.0, (counts @ (off * samples) / R - moved * drawn) / np.where(flat, 1.0, spread)
+    )
     return first + np.sqrt(R / max(R - 2, 1)) * (drawn - slope * (moved + centre) - first)
 
 
@@ -92,12 +100,16 @@ def _interval(value: float, draws: Array, confidence: float) -> Interval:
     tail = [50 * (1 - confidence), 50 * (1 + confidence)]
     if value > 0 and (draws > 0).all():
         low, high = np.percentile(np.log(draws), tail)
-        return Interval(value, float(np.exp(2 * np.log(value) - high)), float(np.exp(2 * np.log(value) - low)))
+        return Interval(
+            value, float(np.exp(2 * np.log(value) - high)), float(np.exp(2 * np.log(value) - low))
+        )
     low, high = np.percentile(draws, tail)
     return Interval(value, float(2 * value - high), float(2 * value - low))
 
 
-def sup_of_means(samples: Array, confidence: float = 0.95, seed: int = 0, controls: Array | None = None) -> Interval:
+def sup_of_means(
+    samples: Array, confidence: float = 0.95, seed: int = 0, controls: Array | None = None
+) -> Interval:
     """max over times of the mean over replicas of samples (R, T) (Theorem 3), with its interval."""
     draws = _resampled_means(samples, np.random.default_rng(seed), controls).max(axis=1)
     return _interval(float(means(samples, controls).max()), draws, confidence)
@@ -116,11 +128,15 @@ def exponent(
         raise ValueError(f"an exponent needs two sizes or more, got {len(sizes)}")
     rng = np.random.default_rng(seed)
     pairs = list(zip(samples, controls or [None] * len(samples), strict=True))
-    logs = np.array([np.log(np.maximum(_resampled_means(s, rng, c).max(axis=1), 1e-300)) for s, c in pairs])
+    logs = np.array(
+        [np.log(np.maximum(_resampled_means(s, rng, c).max(axis=1), 1e-300)) for s, c in pairs]
+    )
     centre = np.log([means(s, c).max() for s, c in pairs])
     weights = 1 / np.maximum(logs.std(axis=1), 1e-6) ** 2
     value = float(_slope(np.log(sizes), centre[:, None], weights)[0])
-    low, high = np.percentile(_slope(np.log(sizes), logs, weights), [50 * (1 - confidence), 50 * (1 + confidence)])
+    low, high = np.percentile(
+        _slope(np.log(sizes), logs, weights), [50 * (1 - confidence), 50 * (1 + confidence)]
+    )
     return Interval(value, float(2 * value - high), float(2 * value - low))
 
 
