@@ -121,7 +121,7 @@ def _fill_hdf5(into: Written, plain: Described, finished: bool, job: Any) -> Non
 
     from meanfield import __version__
 
-    with h5py.File(into, "w") as file:
+    with h5py.File("result", "w", driver="fileobj", fileobj=into) as file:
         file.attrs["format"], file.attrs["format_version"] = FORMAT, VERSION
         file.attrs["finished"], file.attrs["written_by"] = finished, f"meanfield {__version__}"
         tree.write(file.create_group("result"), plain)
@@ -138,28 +138,32 @@ class Written:
 
     def __init__(self, file: Any) -> None:
         self.error: BaseException | None = None
-        self.seek, self.tell, self.readinto, self.read = (
-            file.seek,
-            file.tell,
-            file.readinto,
-            file.read,
-        )
         self._file = file
 
     def write(self, data: Any) -> int:
-        return self._try(self._file.write, data, len(data))
+        return self._try(self._file.write, data, done=len(data))
+
+    def readinto(self, buffer: Any) -> int:
+        return self._try(self._file.readinto, buffer, done=len(buffer))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._try(self._file.seek, offset, whence, done=offset)
+
+    def tell(self) -> int:
+        return self._try(self._file.tell, done=0)
 
     def truncate(self, size: int) -> int:
-        return self._try(self._file.truncate, size, size)
+        return self._try(self._file.truncate, size, done=size)
 
     def flush(self) -> None:
         """What is in Python's buffer is written at the end, once."""
 
-    def _try(self, call: Callable[[Any], Any], given: Any, done: int) -> int:
+    def _try(self, call: Callable[..., Any], *given: Any, done: int) -> int:
+        """What the call returns, `done` once any has failed: Ctrl-C, too, must not end up in HDF5."""
         if self.error is None:
             try:
-                call(given)
-            except BaseException as error:  # Ctrl-C, too, must not end up within HDF5
+                return int(call(*given))
+            except BaseException as error:
                 self.error = error
         return done
 
