@@ -65,7 +65,7 @@ print(mf.w2(mf.Measure([[1.0]], None, circle), mf.Measure([[2.0]], None, circle)
 
 def test_without_a_folder_for_compiled_code_it_is_kept_in_memory() -> None:
     """As in containers and on clusters; numba finds no folder that it can write to."""
-    nowhere = "from numba.core import caching\ncaching.CacheImpl._locator_classes = []\n"
+    nowhere = "from numba.core.caching import *\nFunctionCache._impl_class._locator_classes = []\n"
     ran = subprocess.run(
         [sys.executable, "-c", nowhere + W2], capture_output=True, text=True, check=True
     )
