@@ -42,7 +42,7 @@ def test_ehlich_zeller_is_sharp_on_waves_that_the_grid_cuts_at_45_degrees(degree
 @pytest.mark.parametrize("d", [1, 2])
 def test_ehlich_zeller_stays_below_what_grids_miss(d):
     rng = np.random.default_rng(d)
-    for _ in range(200):
+    for _ in range(200 if d == 1 else 60):
         degree = int(rng.integers(1, 6))
         side = 2 * degree + int(rng.integers(1, 6))
         k = rng.integers(-degree, degree + 1, (4, d))
@@ -56,7 +56,7 @@ def test_ehlich_zeller_stays_below_what_grids_miss(d):
             return np.stack([a.ravel() for a in axes], 1)
 
         floor, slack = bounds.ehlich_zeller(f(grid(side)), side, degree, d)
-        least = f(grid(400 if d == 2 else 20000)).min()
+        least = f(grid(160 if d == 2 else 20000)).min()
         assert floor <= least + 1e-12
         assert slack >= f(grid(side)).min() - least - 1e-9
 
@@ -67,11 +67,12 @@ def cell_floor(basis, c, f, x0, r, best):
     return bounds.branch_and_bound(basis, c, np.array([[x0]]), np.array([f(x0)]), side, best)
 
 
-def test_a_cell_that_holds_less_than_the_value_told_is_never_dropped():
+def test_a_cell_that_holds_less_than_the_value_told_is_never_dropped(monkeypatch):
     """A wrong minimiser is told, of a value a little above the least in the cell: the floor stays below that."""
+    monkeypatch.setattr(bounds, "CELLS", 4096)
     rng = np.random.default_rng(0)
     waves, near_misses = [1, 5], 0
-    for k in range(600):
+    for k in range(300):
         if k % 3 == 0:  # at the top of a wave, where the second-order bound is nearly attained
             amplitudes, phases, x0 = [0.0, 1.0], [0.0, 0.0], 0.0
         elif k % 3 == 1:  # at an inflection without slope, where the third-order bound is
@@ -87,7 +88,7 @@ def test_a_cell_that_holds_less_than_the_value_told_is_never_dropped():
         floor = cell_floor(basis, c, f, x0, r, best)
         assert floor <= inside.min() + 1e-12
         near_misses += gap > 0
-    assert near_misses > 400
+    assert near_misses > 200
 
 
 def test_bounds_of_a_parabola_stay_below_it_and_touch_it_in_one_dimension():
