@@ -166,7 +166,7 @@ def test_averages_are_those_of_the_saved_past():
         rest = 0.0 if memory.rate is None else np.exp(-memory.rate * 2.0) * features[0]
         share = 1 / (weight @ rule) if memory.rate is None else memory.rate
         np.testing.assert_allclose(
-            engine.seen[0], rest + share * (weight * rule) @ features, atol=1e-5
+            engine.averaged[0], rest + share * (weight * rule) @ features, atol=1e-5
         )
 
 

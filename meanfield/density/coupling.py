@@ -68,6 +68,10 @@ class Coupling:
         size = len(self.meshes[p])
         return rows[:, :size], rows[:, size:]
 
+    def cost(self, p: int, masses: Array) -> Array:
+        """Player p's costs at its nodes (N,), from the masses of the opponent."""
+        return self.costs(p, self.moments(1 - p, masses)[:, None])[0][0]
+
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, KEPT // (8 * len(moments)))
         points, nodes = self.points[p], self.meshes[1 - p].nodes
@@ -118,9 +122,9 @@ class Knot:
     peclet: float
 
 
-def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
-    """Both players' moments (K, S) on the cubic through knots a and b, h apart, at fractions u (S,) of the way."""
-    return both(lambda p: cubic(a.tables[p], b.tables[p], h, u))
+def hermite(a: Pair, b: Pair, h: float, u: Array) -> Pair:
+    """Both players' moments (K, S) on the cubic through two knots' tables, h apart, at fractions u (S,) of the way."""
+    return both(lambda p: cubic(a[p], b[p], h, u))
 
 
 @kernel(counted=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
+from meanfield.density.equation import reaction, velocity
 from meanfield.density.inputs import given_measure, mesh_for
 from meanfield.flows import Rates
 from meanfield.games.base import Game
@@ -92,10 +93,14 @@ class Labels:
     def velocity(self, cloud: Cloud, jet: Jet) -> list[Array]:
         """Time derivatives of the parts of the state."""
         U, gradient, laplacian = jet
-        gamma, alpha = self.rates.gamma, self.rates.alpha
-        parts = [] if gradient is None or gamma == 0 else [-gamma * gradient.ravel()]
-        parts += [alpha * (cloud.masses @ U - U)] if alpha > 0 else []
-        return parts if laplacian is None or not self.stretches else [*parts, -gamma * laplacian]
+        player, parts = self.rates, []
+        if gradient is not None and player.gamma > 0:
+            parts.append(velocity(player, gradient.ravel()))
+        if player.alpha > 0:
+            parts.append(reaction(player, U, None, cloud.masses))
+        if laplacian is not None and self.stretches:
+            parts.append(velocity(player, laplacian))
+        return parts
 
     def measure(self, z: Array) -> Measure:
         cloud = self.cloud(z)

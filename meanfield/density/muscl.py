@@ -9,14 +9,16 @@ Nonnegative under the step that `reconstruction.transport` states; mass is kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from meanfield.checks import Array, warn
-from meanfield.density.inputs import later, mesh_for, refuse_temperature
+from meanfield.checks import Array
+from meanfield.density.coupling import Coupling, Pair, both
+from meanfield.density.equation import reacted, velocity
+from meanfield.density.inputs import mesh_for, refuse_temperature
 from meanfield.density.reconstruction import LIMITERS, stencil, transport
+from meanfield.density.stepper import Stepper
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Density
@@ -26,12 +28,18 @@ SAFETY = 0.8
 # Errors of moments on the circle game of `reconstruction` pass 1e-3 to 5e-3 where 1/sum m^2 falls below 8.
 RESOLVED_CELLS = 8
 COARSE_REACTION = 1e-2
-KEPT = 1 << 26  # entries of one player's cost matrix that are kept (512 MB)
-Pair = tuple[Array, Array]
 
 
-class Muscl:
-    """Cell masses of both players. An `Engine`.
+class Trial(NamedTuple):
+    """A step's outcome: masses, the longest step that keeps them nonnegative, the reaction's error."""
+
+    masses: Pair
+    bound: float
+    error: float
+
+
+class Muscl(Stepper):
+    """Cell masses of both players.
 
     cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None for the
     longest steps that keep masses nonnegative, and the reaction's error per step below `tol`; or a step,
@@ -48,102 +56,65 @@ class Muscl:
     """
 
     name = "muscl"
+    saved = ("masses", "proposal", "stable")
+    cure = "is the loss finite everywhere?"
 
     def __init__(
-        self,
-        game: Game,
-        flow: Flow,
-        laws: tuple[Law, Law],
-        cells: tuple[Any, Any] = (None, None),
-        step: float | None = None,
-        tol: float = 1e-6,
-        limiter: str = "positive",
-    ) -> None:
+        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
+        step: float | None = None, tol: float = 1e-6, limiter: str = "positive",
+    ) -> None:  # fmt: skip
         refuse_temperature(flow, self.name)
         if limiter not in LIMITERS:
             raise ValueError(f"limiter is {limiter!r}; known are {', '.join(map(repr, LIMITERS))}")
-        self.game, self.flow, self.step, self.tol = game, flow, step, tol
-        self._limiter = LIMITERS[limiter]
-        meshes = [
-            mesh_for(M, law, c) for M, law, c in zip(game.manifolds, laws, cells, strict=True)
-        ]
-        self.stencils = [stencil(mesh) for mesh in meshes]
-        nodes = [mesh.nodes for mesh in meshes]
-        self._moments = [game.moment_matrix(p, nodes[p]) for p in (0, 1)]
-        self._costs = [self._matrix(p, nodes[p], nodes[1 - p]) for p in (0, 1)]
-        self._m: Pair = (laws[0].on(meshes[0]).masses.copy(), laws[1].on(meshes[1]).masses.copy())
-        self.time = 0.0
-        self.steps = 0
-        # The longest steps for transport (by the last step's bound) and for the reaction (found by trial).
-        self._stable = self._flow_rates(self._m)[1]
-        self._calm = np.inf
-        self._warned = False
+        super().__init__(step, tol)
+        self.flow, self.limiter = flow, LIMITERS[limiter]
+        self.meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
+        self.stencils = both(lambda p: stencil(self.meshes[p]))
+        self.coupling = Coupling(game, self.meshes, (False, False))
+        self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
+        self.stable = self._flow_rates(self.masses)[1]
 
-    def _matrix(self, p: int, points: Array, opponent: Array) -> Array | None:
-        """Moments of the opponent -> costs of p at its nodes; None where it would fill the memory."""
-        moments = self._moments[1 - p]
-        if len(points) * (len(opponent) if moments is None else len(moments)) > KEPT:
-            return None
-        return np.ascontiguousarray(self.game.cost_matrix(p, points, opponent))
+    def propose(self, left: float) -> float:
+        """The longest step that keeps masses nonnegative and is good enough for the reaction."""
+        if self.step is not None:
+            return super().propose(left)
+        return min(left, self.proposal or np.inf, SAFETY * self.stable)
 
-    def advance(self, until: float) -> None:
-        """Move to `until`; warns UnderResolved, once, when a few cells hold everything, or when a given
-        step is too long for the reaction."""
-        until = later(until, self.time)
-        if self.step is not None and until > self.time:
-            count = max(1, int(np.ceil((until - self.time) / self.step - 1e-9)))
-            for end in np.linspace(self.time, until, count + 1)[1:]:
-                self._given(float(end))
-        while self.time < until:
-            self._controlled(until)
-        self._watch()
-
-    def _given(self, end: float) -> None:
-        dt = end - self.time
-        m, bound, error = self._strang(self._m, dt)
-        if dt > bound:
-            raise ValueError(
-                f"step = {self.step:g} would make masses negative at t = {self.time:g}; "
-                f"a step of {SAFETY * bound:.2g} would do, or leave it out"
-            )
-        self._m, self.time, self.steps = m, end, self.steps + 1
-        if error > COARSE_REACTION:
-            self._warn(f"step = {self.step:g} errs by about {error:.1g} in log-masses; shorten it")
-
-    def _controlled(self, until: float) -> None:
-        """One step: shortened and repeated where it breaks a bound."""
-        left = until - self.time
-        dt = min(left, self._calm, SAFETY * self._stable)
-        while True:
-            m, bound, error = self._strang(self._m, dt)
-            if dt <= bound and error <= self.tol:
-                break
-            dt = min(0.5 * dt, SAFETY * bound)
-            if self.time + dt == self.time:
+    def judge(self, trial: Trial, dt: float) -> tuple[bool, float]:
+        """Refuses steps beyond the bound for nonnegative masses, and a reaction's error above `tol`."""
+        fits = dt <= trial.bound
+        if self.step is not None:
+            if not fits:
                 raise ValueError(
-                    f"no step is short enough at t = {self.time:g}; is the loss finite everywhere?"
+                    f"step = {self.step:g} would make masses negative at t = {self.time:g}; "
+                    f"a step of {SAFETY * trial.bound:.2g} would do, or leave it out"
                 )
+            return True, dt
+        if not (fits and trial.error <= self.tol):
+            return False, min(0.5 * dt, SAFETY * trial.bound)
+        if not self.flow.reacts:
+            return True, np.inf
         # The estimate falls with the third power of the step.
-        growth = 2.0 if error == 0 else min(2.0, 0.9 * (self.tol / error) ** (1 / 3))
-        if dt < left or growth < 1:
-            self._calm = growth * dt if self.flow.reacts else np.inf
-        self._m, self._stable, self.steps = m, bound, self.steps + 1
-        self.time = until if dt == left else self.time + dt
+        return True, dt * min(2.0, 0.9 * (self.tol / max(trial.error, 1e-300)) ** (1 / 3))
 
-    def _cost(self, p: int, m: Pair) -> Array:
-        matrix, moments = self._costs[p], self._moments[1 - p]
-        if matrix is None:
-            return self.game.cost(
-                p, self.stencils[p].mesh.nodes, Density(m[1 - p], self.stencils[1 - p].mesh)
+    def accept(self, trial: Trial, dt: float) -> None:
+        """Take over the masses and the bound of the next step."""
+        self.masses, self.stable = trial.masses, trial.bound
+        if self.step is not None and trial.error > COARSE_REACTION:
+            self.warn_once(
+                f"at t = {self.time + dt:g} step = {self.step:g} errs by about {trial.error:.1g} in log-masses; "
+                "shorten it"
             )
-        return matrix @ (m[1 - p] if moments is None else moments @ m[1 - p])
 
-    def _strang(self, m: Pair, dt: float) -> tuple[Pair, float, float]:
-        """(masses after dt, longest step that keeps them nonnegative, estimate of the reaction's error)."""
-        m, first = self._react(m, 0.5 * dt)
+    def attempt(self, dt: float) -> Trial:
+        """Half the reaction, transport, half the reaction (Strang)."""
+        m, first = self._react(self.masses, 0.5 * dt)
         m, bound = self._shu_osher(m, dt)
         m, second = self._react(m, 0.5 * dt)
-        return m, bound, first + second
+        return Trial(m, bound, first + second)
+
+    def _costs(self, m: Pair) -> Pair:
+        return both(lambda p: self.coupling.cost(p, m[1 - p]))
 
     def _react(self, m: Pair, dt: float) -> tuple[Pair, float]:
         """Reaction over dt with the costs of its middle, found with those of its start.
@@ -153,9 +124,8 @@ class Muscl:
         """
         if not self.flow.reacts:
             return m, 0.0
-        now = self._cost(0, m), self._cost(1, m)
-        half = self._weigh(m, now, 0.5 * dt)
-        mid = self._cost(0, half), self._cost(1, half)
+        now = self._costs(m)
+        mid = self._costs(self._weigh(m, now, 0.5 * dt))
         change = max(
             rates.alpha * dt * float(np.abs(b - a).max())
             for rates, a, b in zip(self.flow.players, now, mid, strict=True)
@@ -163,23 +133,26 @@ class Muscl:
         return self._weigh(m, mid, dt), change**1.5
 
     def _weigh(self, m: Pair, U: Pair, dt: float) -> Pair:
-        """m exp(-alpha dt U), normalised."""
-        x, y = (
-            _normalised(one * np.exp(-rates.alpha * dt * (u - u.min()))) if rates.alpha > 0 else one
-            for one, u, rates in zip(m, U, self.flow.players, strict=True)
-        )
-        return x, y
+        """Masses after the reaction at frozen costs, normalised."""
+
+        def weighed(p: int) -> Array:
+            player = self.flow.players[p]
+            if player.alpha == 0:
+                return m[p]
+            return _normalised(m[p] * np.exp(reacted(player, U[p] - U[p].min(), 0.0, dt)))
+
+        return both(weighed)
 
     def _flow_rates(self, m: Pair) -> tuple[Pair, float]:
         """Both players' d m/dt by transport and the longest nonnegative Euler step."""
         bound, rates = np.inf, []
-        for p, (s, player) in enumerate(zip(self.stencils, self.flow.players, strict=True)):
-            rate = np.zeros(len(m[p]))
+        for p, player in enumerate(self.flow.players):
+            rate, grid, s = np.zeros(len(m[p])), self.meshes[p], self.stencils[p]
             if player.gamma > 0:
-                g = s.mesh
+                speeds = velocity(player, grid.transmissibilities)
                 reached = transport(
-                    m[p], self._cost(p, m), player.gamma, g.volumes, g.pairs, g.transmissibilities,
-                    s.others, s.weights, s.ahead, s.back, self._limiter, rate,
+                    m[p], self.coupling.cost(p, m[1 - p]), speeds, grid.volumes, grid.pairs,
+                    s.others, s.weights, s.ahead, s.back, self.limiter, rate,
                 )  # fmt: skip
                 bound = min(bound, float(reached))
             rates.append(rate)
@@ -191,63 +164,40 @@ class Muscl:
             return m, np.inf
         bound = np.inf
         stage = m
-        for kept in (0.0, 0.75, 1 / 3):
+        for share in (0.0, 0.75, 1 / 3):
             rates, reached = self._flow_rates(stage)
             bound = min(bound, reached)
-            x, y = (
-                kept * start + (1 - kept) * (now + dt * rate)
-                for start, now, rate in zip(m, stage, rates, strict=True)
+            stage = both(
+                lambda p, s=share, v=stage, r=rates: s * m[p] + (1 - s) * (v[p] + dt * r[p])  # type: ignore[misc]
             )
-            stage = (x, y)
         return stage, bound
 
     def measures(self) -> tuple[Density, Density]:
-        x, y = (
-            Density(_normalised(m), s.mesh) for m, s in zip(self._m, self.stencils, strict=True)
-        )
-        return x, y
+        """Both players' densities on their meshes."""
+        return both(lambda p: Density(_normalised(self.masses[p]), self.meshes[p]))
 
     def diagnostics(self) -> dict[str, float]:
         """Steps; the smallest mass of a cell; for each player the peak density and the number of cells
         that would hold everything if they held equal masses, 1 / sum m^2."""
         found: dict[str, float] = {
-            "steps": self.steps,
-            "min_mass": float(min(m.min() for m in self._m)),
+            "steps": self.counts["steps"],
+            "min_mass": float(min(m.min() for m in self.masses)),
         }
-        for player, m, s in zip("xy", self._m, self.stencils, strict=True):
-            found[f"peak_{player}"] = float((m / s.mesh.volumes).max())
+        for player, m, grid in zip("xy", self.masses, self.meshes, strict=True):
+            found[f"peak_{player}"] = float((m / grid.volumes).max())
             found[f"held_cells_{player}"] = float(1 / np.sum(m**2))
         return found
 
-    def _watch(self) -> None:
-        for player, m, s in zip("xy", self._m, self.stencils, strict=True):
-            held, trusted = 1 / np.sum(m**2), RESOLVED_CELLS**s.mesh.manifold.dim
-            if held < trusted:
-                self._warn(
-                    f"the density of {player} stands on {held:.1f} cells, fewer than {trusted:g}: its shape is the "
-                    'mesh\'s, and means may err by 1e-3 and more; raise `cells` or use engine="characteristics"'
+    def watch(self) -> None:
+        """Warns, once, where a few cells hold everything."""
+        for player, m, grid in zip("xy", self.masses, self.meshes, strict=True):
+            filled, trusted = 1 / np.sum(m**2), RESOLVED_CELLS**grid.manifold.dim
+            if filled < trusted:
+                self.warn_once(
+                    f"at t = {self.time:g} the density of {player} stands on {filled:.1f} cells, fewer than {trusted:g}: "
+                    "its shape is the mesh's, and means may err by 1e-3 and more; raise `cells` or use "
+                    'engine="characteristics"'
                 )
-
-    def _warn(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            warn(f"at t = {self.time:g} {what}")
-
-    def state(self) -> dict[str, Any]:
-        x, y = self._m
-        return {"time": self.time, "x": x.copy(), "y": y.copy(), "steps": self.steps, "calm": self._calm,
-                "stable": self._stable, "warned": self._warned}  # fmt: skip
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        x, y = (np.array(state[key], dtype=np.float64) for key in "xy")
-        if x.shape != self._m[0].shape or y.shape != self._m[1].shape:
-            raise ValueError(
-                f"the state holds {len(x)} and {len(y)} cells, this run has {len(self._m[0])} and {len(self._m[1])}; "
-                "resume with the cells of the first run"
-            )
-        self._m, self.time, self.steps = (x, y), float(state["time"]), int(state["steps"])
-        self._calm, self._stable = float(state["calm"]), float(state["stable"])
-        self._warned = bool(state["warned"])
 
 
 def _normalised(m: Array) -> Array:

@@ -25,6 +25,8 @@ import numpy as np
 
 from meanfield import flows
 from meanfield.checks import Array
+from meanfield.density.equation import diffusion
+from meanfield.density.uniformisation import Exponential
 from meanfield.jit import kernel
 from meanfield.meshes import Index, Mesh
 
@@ -36,20 +38,21 @@ TAME = 1.0  # beta |dU| over a face up to which "auto" takes "face" weights
 class FaceRates:
     """Rates of one player on one mesh: costs at nodes (and at faces) -> jumps over each face.
 
-    `weights` is one of "sg", "face", "sqrt".
+    `weights` is one of "sg", "face", "sqrt". exponential: that of the same mesh, where there is one already.
     """
 
-    def __init__(self, mesh: Mesh, player: flows.Rates, weights: str) -> None:
+    def __init__(
+        self, mesh: Mesh, player: flows.Rates, weights: str, exponential: Exponential | None = None
+    ) -> None:
         self.code = WEIGHTS.index(weights)
         self.weights = weights
         self.beta = 1 / player.temperature
         self.first, self.second = (np.ascontiguousarray(side) for side in mesh.pairs.T)
-        scale = player.gamma * player.temperature * mesh.transmissibilities
+        scale = diffusion(player, mesh.transmissibilities)
         self.scales = scale / mesh.volumes[self.first], scale / mesh.volumes[self.second]
 
-    @property
-    def needs_faces(self) -> bool:
-        return self.weights == "face"
+        self.needs_faces = weights == "face"
+        self.exponential = exponential or Exponential(mesh)
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
         """k_ij and k_ji over the pairs (i, j), (S, 2, F), and the largest beta |U_j - U_i|.

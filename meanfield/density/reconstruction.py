@@ -26,7 +26,6 @@ class Stencil:
     frame of the first, and from the second to the first in the frame of the second.
     """
 
-    mesh: Mesh
     others: Index
     weights: Array
     ahead: Array
@@ -54,7 +53,7 @@ def stencil(mesh: Mesh) -> Stencil:
             f"the neighbours of cell {int(np.argmax(bad))} of {mesh} do not span its tangent space"
         )
     weights = np.einsum("nde,nke->nkd", np.linalg.inv(normal), near * steps)
-    return Stencil(mesh, others, np.ascontiguousarray(weights), ahead, back)
+    return Stencil(others, np.ascontiguousarray(weights), ahead, back)
 
 
 @kernel
@@ -92,10 +91,10 @@ def face_value(behind, here, beyond, limiter):  # type: ignore[no-untyped-def]
 
 @kernel(counted=True)
 def transport(  # type: ignore[no-untyped-def]
-    m, U, gamma, volumes, pairs, conductance, others, weights, ahead, back, limiter, rate
+    m, U, speeds, volumes, pairs, others, weights, ahead, back, limiter, rate
 ):
     """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest Euler
-    step that leaves every mass nonnegative.
+    step that leaves every mass nonnegative. speeds (F,): -gamma T_ij, by `equation.velocity`.
 
     Flux from i to j: -gamma T_ij (U_j - U_i) times the density at the face, which is at most twice the
     upwind one: a cell loses at most 2 m_i/vol_i times its outflow, whence the bound vol_i/(2 outflow).
@@ -107,7 +106,7 @@ def transport(  # type: ignore[no-untyped-def]
     rate[:] = 0.0
     for f in range(len(pairs)):
         i, j = pairs[f, 0], pairs[f, 1]
-        speed = -gamma * conductance[f] * (U[j] - U[i])
+        speed = speeds[f] * (U[j] - U[i])
         rise = 0.0
         if speed >= 0.0:
             for d in range(ahead.shape[1]):

@@ -7,13 +7,11 @@ volumes is the sign: masses can fall below zero where a density is not resolved,
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from meanfield.checks import NotConverged, real, warn
-from meanfield.density.coupling import Coupling, both, probe
-from meanfield.density.finite_volumes import Cells, FiniteVolumes, check_flow
+from meanfield.checks import NotConverged
+from meanfield.density.coupling import both, probe
+from meanfield.density.finite_volumes import Cells, CommutatorFree, check_flow
 from meanfield.density.inputs import mesh_for
 from meanfield.density.stencils import WEIGHTS, StencilRates
 from meanfield.flows import Flow
@@ -26,7 +24,7 @@ from meanfield.start import Law
 HOPELESS = 0.5  # of a mass of one, below zero
 
 
-class Staggered(FiniteVolumes):
+class Staggered(CommutatorFree):
     """The mean field of (7) in nodal masses on two tori.
 
     game: any game with a smooth loss on tori; flow: alpha = 0 and temperature > 0 for both players; laws:
@@ -43,45 +41,32 @@ class Staggered(FiniteVolumes):
     cure = 'use more cells, a larger tol or engine="finite-volume"'
 
     def __init__(
-        self,
-        game: Game,
-        flow: Flow,
-        laws: tuple[Law, Law],
-        cells: tuple[Cells, Cells] = (None, None),
-        step: float | None = None,
-        tol: float = 1e-8,
-        order: int = 8,
-    ) -> None:
+        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Cells, Cells] = (None, None),
+        step: float | None = None, tol: float = 1e-8, order: int = 8,
+    ) -> None:  # fmt: skip
         check_flow(flow)
         if order not in WEIGHTS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
-        self.game, self.flow, self.order = game, flow, order
-        self._told: set[str] = set()
-        self.step = None if step is None else real("step", step, 0.0, strict=True)
-        self.tol = real("tol", tol, 0.0, strict=True)
         for p, manifold in enumerate(game.manifolds):
             if not isinstance(manifold, Torus):
                 raise ValueError(
                     f'staggered differences live on tori, but {"xy"[p]} moves on {manifold}; use engine="finite-volume"'
                 )
-        self.meshes = both(lambda p: _grid(mesh_for(game.manifolds[p], laws[p], cells[p]), order))
-        self._probes = both(lambda p: probe(game, self.meshes, p))
-        self.rates: Any = both(lambda p: StencilRates(self.meshes[p], flow.players[p], order))
-        self.coupling = Coupling(game, self.meshes, (True, True))
-        self.exponentials: Any = both(lambda p: self.rates[p].exponential)
-        self._reset(both(lambda p: laws[p].on(self.meshes[p]).masses))
+        meshes = both(lambda p: _grid(mesh_for(game.manifolds[p], laws[p], cells[p]), order))
+        rates = both(lambda p: StencilRates(meshes[p], flow.players[p], order))
+        probes = both(lambda p: probe(game, meshes, p))
+        self._negative_seen: set[str] = set()
+        super().__init__(game, laws, meshes, rates, probes, step, tol)
 
-    def _watch(self, peclet: float) -> None:
-        self.seen["largest_peclet"] = max(self.seen["largest_peclet"], peclet)
+    def _check_cells(self, peclet: float) -> None:
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)
         if not lost <= HOPELESS:
             raise NotConverged(
                 f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells cannot carry the density; "
                 'raise `cells`, or use engine="finite-volume", which keeps the sign'
             )
-        if lost > max(1e-8, self.tol) and not self._warned:
-            self._warned = True
-            warn(
+        if lost > max(1e-8, self.tol):
+            self.warn_once(
                 f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is not resolved; raise "
                 '`cells`, or use engine="finite-volume", which keeps the sign'
             )
@@ -90,7 +75,7 @@ class Staggered(FiniteVolumes):
         """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
         return both(
             lambda p: density_on(
-                self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._told
+                self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._negative_seen
             )
         )
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from meanfield import flows
 from meanfield.checks import Array
+from meanfield.density.equation import diffusion
 from meanfield.density.uniformisation import rescale
 from meanfield.jit import kernel
 from meanfield.meshes import Index, Mesh
@@ -42,6 +43,8 @@ class StencilRates:
     behind it, axis by axis; one face per node and axis, between it and the next.
     """
 
+    needs_faces = True
+
     def __init__(self, mesh: Mesh, player: flows.Rates, order: int) -> None:
         assert mesh.shape is not None
         self.beta = 1 / player.temperature
@@ -49,7 +52,7 @@ class StencilRates:
         self.steps = mesh.manifold.period / self.shape  # type: ignore[attr-defined]
         self.weights = np.array(WEIGHTS[order])
         # D- is applied to what the coefficients give: gamma T w_s/h.
-        self.back = player.gamma * player.temperature * self.weights / self.steps[:, None]
+        self.back = diffusion(player, self.weights) / self.steps[:, None]
         self.ahead = self.weights / self.steps[:, None]
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
