@@ -4,11 +4,12 @@ A player's nodes move and gain weight with their cost U (V_x for x, -V_y for y):
 
     dx/dt = -gamma grad U,   d log w/dt = -alpha (U - mean),   d log J/dt = -gamma Lap U
 
-(`equation.velocity` and `equation.reaction`), J the volume of a small piece of the manifold carried along, over its first volume. The log-density
-follows: log p = log p_0 + log(w / w_0) - log J, so that d log p/dt = gamma Lap U - alpha (U - mean)
-along a path. A mean is a sum over labels of a function as smooth as the flow, which on tensor grids
-is the trapezoid rule of a periodic function: spectrally accurate while the flow is resolved. Where paths
-part (exponentially fast, along the ridges of U) it soon is not; `panels` then puts new labels there.
+(`equation.velocity` and `equation.reaction`), J the volume of a small piece of the manifold carried along,
+over its first volume. The log-density follows: log p = log p_0 + log(w / w_0) - log J, so that
+d log p/dt = gamma Lap U - alpha (U - mean) along a path. A mean is a sum over labels of a function as
+smooth as the flow, which on tensor grids is the trapezoid rule of a periodic function: spectrally accurate
+while the flow is resolved. Where paths part (exponentially fast, along the ridges of U) it soon is not;
+`panels` then puts new labels there.
 """
 
 from __future__ import annotations

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
 from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
 from meanfield.density.inputs import mesh_for
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from meanfield.checks import Array, real
-from meanfield.density.engine import Engine
 from meanfield.density.inputs import per_player
+from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
@@ -67,7 +67,7 @@ def default_engine(game: Game, flow: Flow) -> str:
 def build(
     game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
     step: float | None = None, tol: float | None = None, **options: Any,
-) -> Engine:  # fmt: skip
+) -> Stepper:  # fmt: skip
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
     a_game(game)
     if not isinstance(flow, Flow):
@@ -171,7 +171,7 @@ def solve(
 class _Moving:
     """An engine as a run moves it: it goes on only from a state made with the same settings."""
 
-    def __init__(self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any]) -> None:
+    def __init__(self, game: Game, flow: Flow, engine: Stepper, settings: dict[str, Any]) -> None:
         self.engine, self.settings, self.value = engine, settings, game.value
         self.measures, self.diagnostics = engine.measures, engine.diagnostics
         self.label = f"{flow.name} ({engine.name})"

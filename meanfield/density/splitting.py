@@ -1,13 +1,15 @@
 """Flows of several parts by Strang's splitting on any mesh: transport, reaction, response, memory, schedules.
 
 Over a step dt all costs are frozen at those of the middle of the step, which a first half-step predicts,
-and the flow's numbers at theirs. With U frozen every part is solved exactly: transport and diffusion of cell masses m by m <- exp(dt A(U)) m, A the two-point-flux generator of `rates`
-("sg"), by uniformisation; reaction and response by `equation.reacted` and `equation.responded`. They are composed as half the local parts, transport, half the local parts in reverse order. The error is of order two;
+and the flow's numbers at theirs. With U frozen every part of the equation is solved exactly: transport
+and diffusion of cell masses m by m <- exp(dt A(U)) m, A the two-point-flux generator of `rates` ("sg"), by
+uniformisation; reaction and response by `equation.reacted` and `equation.responded`. They are composed as
+half the local parts, transport, half the local parts in reverse order. The error is of order two;
 masses stay nonnegative and sum to one at any step, and the discrete Gibbs measures (9) are stationary.
 
-With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game, averaged masses
-for any other. Within a step moments follow a straight line. A law that relaxes within one step ends at the
-Gibbs measure of the step's middle: long steps of slow averages see it lag by half a step.
+With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game, averaged
+masses for any other. Within a step moments follow a straight line. A law that relaxes within one step
+ends at the Gibbs measure of the step's middle: long steps of slow averages see it lag by half a step.
 """
 
 from __future__ import annotations

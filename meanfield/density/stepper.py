@@ -62,7 +62,7 @@ class Stepper(ABC):
         """The length of the first controlled step of a run that has a time `left` to go."""
         return left
 
-    def watch(self) -> None:
+    def watch(self) -> None:  # noqa: B027
         """Called at the end of `advance`: warns where the state is not resolved."""
 
     @abstractmethod
