@@ -17,7 +17,7 @@ from benchmarks.references import gauss
 from meanfield.checks import Array
 from meanfield.density import spherical
 from meanfield.density.finite_volumes import FiniteVolumes
-from meanfield.density.galerkin import Galerkin
+from meanfield.density.fourier import Galerkin
 from meanfield.density.harmonics import Harmonics
 from meanfield.density.stepper import Stepper
 from meanfield.flows import Langevin

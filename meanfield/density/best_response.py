@@ -48,12 +48,14 @@ class FictitiousPlay(Stepper):
 
     def attempt(self, dt: float) -> Pair:
         """Both players' masses after relaxing towards their present best responses."""
-        costs = both(self.costs)
-        return both(
-            lambda p: responded(
-                self.players[p], self.masses[p], np.arange(len(costs[p])) == costs[p].argmin(), dt
-            )
-        )
+        return both(lambda p: responded(self.players[p], self.masses[p], self._best(p), dt))
+
+    def _best(self, p: int) -> Array:
+        """All mass where p's cost is least."""
+        costs = self.costs(p)
+        best = np.zeros(len(costs))
+        best[costs.argmin()] = 1.0
+        return best
 
     def accept(self, trial: Pair, dt: float) -> None:
         """Take over the masses."""

@@ -70,7 +70,9 @@ class Coupling:
 
     def cost(self, p: int, masses: Array) -> Array:
         """Player p's costs at its nodes (N,), from the masses of the opponent."""
-        return self.costs(p, self.moments(1 - p, masses)[:, None])[0][0]
+        moments, dense = self.moments(1 - p, masses), self._kernels[p]
+        found = self.costs(p, moments[:, None])[0][0] if dense is None else dense @ moments
+        return found[: len(self.meshes[p])]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, KEPT // (8 * len(moments)))

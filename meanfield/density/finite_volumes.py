@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
-from meanfield.density.inputs import mesh_for
+from meanfield.density.inputs import mesh_for, only_langevin
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
 from meanfield.density.stepper import Stepper
 from meanfield.flows import Flow, Rates
@@ -203,7 +203,7 @@ class FiniteVolumes(CommutatorFree):
         self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Cells, Cells] = (None, None),
         step: float | None = None, tol: float = 1e-6, weights: str = "auto",
     ) -> None:  # fmt: skip
-        check_flow(flow)
+        only_langevin(flow, self.name, moves=False)
         if weights not in (*WEIGHTS, "auto"):
             raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
         meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
@@ -225,21 +225,3 @@ def _weights(asked: str, found: Probe, player: Rates) -> str:
     if asked != "auto":
         return asked
     return "face" if found.steepest < TAME * player.temperature else "sg"
-
-
-def check_flow(flow: Flow) -> None:
-    if flow.responds:
-        raise ValueError(
-            'finite volumes solve (7); use engine="best-response" for the best-response flow'
-        )
-    for name, player in zip("xy", flow.players, strict=True):
-        if player.alpha > 0:
-            raise ValueError(
-                f"finite volumes solve (7), without reaction; alpha is {player.alpha:g} for {name}: use "
-                'engine="characteristics"'
-            )
-        if player.temperature == 0:
-            raise ValueError(
-                f"finite volumes need a temperature above zero; it is 0 for {name}: use Langevin(beta), or "
-                'engine="characteristics" for flows without temperature'
-            )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from meanfield.checks import real
 from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
@@ -15,6 +18,31 @@ from meanfield.start import Law
 def per_player(cells: Any) -> tuple[Any, Any]:
     """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
     return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
+
+
+def expansion(game: Game, fits: Callable[[Any], bool]) -> LowRank | None:
+    """The game as a sum over features, where both players' features fit; None for any other."""
+    return game if isinstance(game, LowRank) and all(map(fits, game.bases)) else None
+
+
+def only_langevin(flow: Flow, engine: str, moves: bool = True) -> None:
+    """Raises ValueError for flows that are not (7): with reaction, response, no temperature or, for `moves`, gamma = 0."""
+    for player, rates in zip("xy", flow.players, strict=True):
+        for name, rate in (("alpha", rates.alpha), ("response", rates.response)):
+            if rate > 0:
+                raise ValueError(
+                    f'engine "{engine}" solves (7), without reaction or response, but {name} is {rate:g} for {player}; '
+                    'use engine="splitting", at temperature 0 "characteristics" or "best-response"'
+                )
+        if rates.temperature == 0:
+            raise ValueError(
+                f'engine "{engine}" needs a temperature above 0, but that of {player} is 0: use Langevin(beta), or '
+                'engine="characteristics" for flows without temperature'
+            )
+        if moves and rates.gamma == 0:
+            raise ValueError(
+                f'engine "{engine}" needs gamma above 0, but that of {player} is 0: use engine="finite-volume"'
+            )
 
 
 def refuse_temperature(flow: Flow, name: str) -> None:

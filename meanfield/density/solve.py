@@ -23,7 +23,7 @@ from meanfield.trajectory import Trajectory, check_goes_on
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
-    "galerkin": ("galerkin", "Galerkin", 1e-8),
+    "galerkin": ("fourier", "Galerkin", 1e-8),
     "harmonics": ("harmonics", "Harmonics", 1e-8),
     "staggered": ("staggered", "Staggered", 1e-8),
     "finite-volume": ("finite_volumes", "FiniteVolumes", 1e-6),

@@ -11,8 +11,8 @@ import numpy as np
 
 from meanfield.checks import NotConverged
 from meanfield.density.coupling import both, probe
-from meanfield.density.finite_volumes import Cells, CommutatorFree, check_flow
-from meanfield.density.inputs import mesh_for
+from meanfield.density.finite_volumes import Cells, CommutatorFree
+from meanfield.density.inputs import mesh_for, only_langevin
 from meanfield.density.stencils import WEIGHTS, StencilRates
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -44,7 +44,7 @@ class Staggered(CommutatorFree):
         self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Cells, Cells] = (None, None),
         step: float | None = None, tol: float = 1e-8, order: int = 8,
     ) -> None:  # fmt: skip
-        check_flow(flow)
+        only_langevin(flow, self.name, moves=False)
         if order not in WEIGHTS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
         for p, manifold in enumerate(game.manifolds):

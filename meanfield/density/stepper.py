@@ -7,6 +7,7 @@ wanted time, counts, warns once, and saves and restores the state.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -47,16 +48,17 @@ class Stepper(ABC):
 
     # -- what an engine says of itself ----------------------------------------------------------
 
-    @abstractmethod
     def attempt(self, dt: float) -> Any:
         """The outcome of one step of length dt, which `accept` takes over, with an attribute `error`.
 
-        None where dt is far too long, so that half of it is tried next.
+        None where dt is far too long, so that half of it is tried next. Engines whose steps are controlled by
+        others (compiled code, scipy) have a `move` of their own instead.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def accept(self, trial: Any, dt: float) -> None:
         """Make the outcome of `attempt` the present state."""
+        raise NotImplementedError
 
     def first(self, left: float) -> float:
         """The length of the first controlled step of a run that has a time `left` to go."""
@@ -110,7 +112,7 @@ class Stepper(ABC):
     def propose(self, left: float) -> float:
         """The next step: the equal parts of the time `left` that are no longer than what is wanted."""
         wanted = self.step or self.proposal or self.first(left)
-        return left / max(1.0, float(np.ceil(left / wanted * (1 - 1e-9))))
+        return left / max(1.0, math.ceil(left / wanted * (1 - 1e-9)))
 
     def judge(self, trial: Any, dt: float) -> tuple[bool, float]:
         """Whether a step of length dt is accepted, and the length to try next."""
