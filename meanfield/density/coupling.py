@@ -44,6 +44,7 @@ class Coupling:
             np.concatenate([m.nodes, m.faces]) if wanted else m.nodes
             for m, wanted in zip(meshes, faces, strict=True)
         )
+        self._sizes = tuple(len(m) for m in meshes)
         self._features = tuple(game.moment_matrix(p, meshes[p].nodes) for p in (0, 1))
         self._kernels = tuple(self._kernel(p) for p in (0, 1))
 
@@ -65,14 +66,14 @@ class Coupling:
         """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the opponent."""
         dense = self._kernels[p]
         rows = self._in_blocks(p, moments) if dense is None else moments.T @ dense.T
-        size = len(self.meshes[p])
-        return rows[:, :size], rows[:, size:]
+        return rows[:, : self._sizes[p]], rows[:, self._sizes[p] :]
 
     def cost(self, p: int, masses: Array) -> Array:
         """Player p's costs at its nodes (N,), from the masses of the opponent."""
-        moments, dense = self.moments(1 - p, masses), self._kernels[p]
-        found = self.costs(p, moments[:, None])[0][0] if dense is None else dense @ moments
-        return found[: len(self.meshes[p])]
+        features, dense = self._features[1 - p], self._kernels[p]
+        moments = masses if features is None else features @ masses
+        found = self._in_blocks(p, moments[:, None])[0] if dense is None else dense @ moments
+        return found[: self._sizes[p]]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, KEPT // (8 * len(moments)))

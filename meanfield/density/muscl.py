@@ -67,9 +67,10 @@ class Muscl(Stepper):
         if limiter not in LIMITERS:
             raise ValueError(f"limiter is {limiter!r}; known are {', '.join(map(repr, LIMITERS))}")
         super().__init__(step, tol)
-        self.flow, self.limiter = flow, LIMITERS[limiter]
+        self.flow, self.players, self.limiter = flow, flow.players, LIMITERS[limiter]
         self.meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
         self.stencils = both(lambda p: stencil(self.meshes[p]))
+        self.speeds = both(lambda p: velocity(self.players[p], self.meshes[p].transmissibilities))
         self.coupling = Coupling(game, self.meshes, (False, False))
         self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
         self.stable = self._flow_rates(self.masses)[1]
@@ -128,7 +129,7 @@ class Muscl(Stepper):
         mid = self._costs(self._weigh(m, now, 0.5 * dt))
         change = max(
             rates.alpha * dt * float(np.abs(b - a).max())
-            for rates, a, b in zip(self.flow.players, now, mid, strict=True)
+            for rates, a, b in zip(self.players, now, mid, strict=True)
         )
         return self._weigh(m, mid, dt), change**1.5
 
@@ -136,7 +137,7 @@ class Muscl(Stepper):
         """Masses after the reaction at frozen costs, normalised."""
 
         def weighed(p: int) -> Array:
-            player = self.flow.players[p]
+            player = self.players[p]
             if player.alpha == 0:
                 return m[p]
             return _normalised(m[p] * np.exp(reacted(player, U[p] - U[p].min(), 0.0, dt)))
@@ -146,12 +147,11 @@ class Muscl(Stepper):
     def _flow_rates(self, m: Pair) -> tuple[Pair, float]:
         """Both players' d m/dt by transport and the longest nonnegative Euler step."""
         bound, rates = np.inf, []
-        for p, player in enumerate(self.flow.players):
+        for p, player in enumerate(self.players):
             rate, grid, s = np.zeros(len(m[p])), self.meshes[p], self.stencils[p]
             if player.gamma > 0:
-                speeds = velocity(player, grid.transmissibilities)
                 reached = transport(
-                    m[p], self.coupling.cost(p, m[1 - p]), speeds, grid.volumes, grid.pairs,
+                    m[p], self.coupling.cost(p, m[1 - p]), self.speeds[p], grid.volumes, grid.pairs,
                     s.others, s.weights, s.ahead, s.back, self.limiter, rate,
                 )  # fmt: skip
                 bound = min(bound, float(reached))

@@ -120,9 +120,10 @@ class Splitting(Stepper):
             return respond(react(m, U, rates, mesh, dt), U, rates, mesh, dt)
         m = respond(react(m, U, rates, mesh, dt / 2), U, rates, mesh, dt / 2)
         if rates.gamma > 0:
-            jumps, peclet = self._faces(p, rates)(cost, cost)
+            faces = self._faces(p, rates)
+            jumps, peclet = faces(cost, cost)
             self._check_cells(peclet)
-            m, _ = self._faces(p, rates).exponential(jumps[0] * dt, m)
+            m, _ = faces.exponential(jumps[0] * dt, m)
         return react(respond(m, U, rates, mesh, dt / 2), U, rates, mesh, dt / 2)
 
     def _faces(self, p: int, rates: Rates) -> FaceRates:
