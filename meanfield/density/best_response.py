@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import Coupling, Pair, both
+from meanfield.density.coupling import OnMeshes, Pair, both
 from meanfield.density.equation import responded
-from meanfield.density.inputs import mesh_for
-from meanfield.density.stepper import Stepper
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.measures import Density
-from meanfield.start import Law
 
 
-class FictitiousPlay(Stepper):
+class FictitiousPlay(OnMeshes):
     """Both players move towards the node of least cost, at rate rho, by exact relaxation over steps.
 
     m <- exp(-rho dt) m + (1 - exp(-rho dt)) delta_best, `best` taken at the step's beginning: first
@@ -26,21 +19,17 @@ class FictitiousPlay(Stepper):
     """
 
     name = "best-response"
+    usual_tol = 1e-3
     saved = ("masses",)
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
-        step: float | None = None, tol: float = 1e-3,
-    ) -> None:  # fmt: skip
-        if flow.transports or flow.reacts:
+    def begin(self) -> None:
+        """Both players' masses; ValueError for flows that do more than respond."""
+        if self.flow.transports or self.flow.reacts:
             raise ValueError(
                 "the best-response engine moves by response alone; set gamma and alpha to zero"
             )
-        super().__init__(tol / max(flow.response) if step is None else step, tol)
-        self.players = flow.players
-        self.meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
-        self.coupling = Coupling(game, self.meshes, (False, False))
-        self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
+        self.step = self.step or self.tol / max(self.flow.response)
+        self.set_up(self.asked_meshes())
 
     def costs(self, p: int) -> Array:
         """U_p at the nodes of p's mesh, shape (N,)."""

@@ -24,8 +24,7 @@ from meanfield.density.inputs import given_measure, refuse_temperature
 from meanfield.density.labels import TRUSTED_JUMP, jets, labels, slices
 from meanfield.density.panels import PanelLabels, has_panels, panel_labels
 from meanfield.density.stepper import Stepper
-from meanfield.flows import Flow, Rates
-from meanfield.games.base import Game
+from meanfield.flows import Rates
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.start import Law
@@ -56,25 +55,20 @@ class Characteristics(Stepper):
     """
 
     name = "characteristics"
+    usual_tol, smallest_tol = 1e-10, 1e-13
     saved = ("proposal",)
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
-        step: float | None = None, tol: float = 1e-10, refine: float = REFINE,
-    ) -> None:  # fmt: skip
-        refuse_temperature(flow, self.name)
-        if not 1e-13 <= tol < 1:
-            raise ValueError(
-                f"tol must be in [1e-13, 1) for {self.name}, whose numbers carry 16 digits; got {tol:g}"
-            )
-        super().__init__(step, tol)
-        self.game = game
+    def begin(self, refine: float = REFINE) -> None:
+        """The labels of both players."""
+        refuse_temperature(self.flow, self.name)
         limit = real("refine", refine, 0.0, strict=True)
         self.nodes = [
             panel_labels(M, law, rates, limit)
             if refinable(M, law, c, rates)
             else labels(M, law, c, rates)
-            for M, law, c, rates in zip(game.manifolds, laws, cells, flow.players, strict=True)
+            for M, law, c, rates in zip(
+                self.game.manifolds, self.laws, self.cells, self.players, strict=True
+            )
         ]
         self._slices = list(slices(self.nodes))
         self._z = np.concatenate([part for nodes in self.nodes for part in nodes.start()])

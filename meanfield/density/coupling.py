@@ -13,8 +13,11 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.density.inputs import mesh_for
+from meanfield.density.stepper import Stepper
 from meanfield.games.base import Game
 from meanfield.jit import kernel
+from meanfield.measures import Density
 from meanfield.meshes import Mesh
 
 KEPT = (
@@ -83,6 +86,25 @@ class Coupling:
             for i in range(0, len(points), step)
         )
         return np.concatenate([moments.T @ block.T for block in blocks], axis=1)
+
+
+class OnMeshes(Stepper):
+    """Engines whose state is the masses of cells (or nodes) of two meshes, `cells` being those of `mesh_for`."""
+
+    masses: Pair
+
+    def set_up(self, meshes: tuple[Mesh, Mesh], faces: tuple[bool, bool] = (False, False)) -> None:
+        """The masses of the laws on these meshes, and what players know of each other."""
+        self.meshes, self.coupling = meshes, Coupling(self.game, meshes, faces)
+        self.masses = both(lambda p: self.laws[p].on(meshes[p]).masses.copy())
+
+    def asked_meshes(self) -> tuple[Mesh, Mesh]:
+        """The meshes that `cells` asks for."""
+        return both(lambda p: mesh_for(self.game.manifolds[p], self.laws[p], self.cells[p]))
+
+    def measures(self) -> tuple[Density, Density]:
+        """Both players' densities on their meshes."""
+        return both(lambda p: Density(self.masses[p], self.meshes[p]))
 
 
 @dataclass(frozen=True)

@@ -25,21 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
-from meanfield.density.inputs import mesh_for, only_langevin
+from meanfield.density.coupling import Knot, OnMeshes, Pair, Probe, both, hermite, probe
+from meanfield.density.inputs import only_langevin
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
-from meanfield.density.stepper import Stepper
-from meanfield.flows import Flow, Rates
-from meanfield.games.base import Game
-from meanfield.measures import Density
+from meanfield.flows import Rates
 from meanfield.meshes import Mesh
-from meanfield.start import Law
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
 STAGES = np.array([*GAUSS, 1.0])
 # A step longer than this many of the last one starts afresh rather than extrapolate so far.
 LONGEST = 8.0
-Cells = int | tuple[int, ...] | Mesh | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Trial:
     lost: float
 
 
-class CommutatorFree(Stepper):
+class CommutatorFree(OnMeshes):
     """Masses of both players under (7) by CF4 in time, whatever their generators A are in space.
 
     rates: for each player `FaceRates` or `StencilRates`, which turn costs into A and take its exponential.
@@ -67,15 +62,13 @@ class CommutatorFree(Stepper):
     saved = ("masses", "now", "before", "proposal", "watched")
     least = 0.0  # combined rates below it halve the step
 
-    def __init__(
-        self, game: Game, laws: tuple[Law, Law], meshes: tuple[Mesh, Mesh], rates: tuple[Any, Any],
-        probes: tuple[Probe, Probe], step: float | None, tol: float,
-    ) -> None:  # fmt: skip
-        super().__init__(step, tol)
-        self.meshes, self.rates, self._probes = meshes, rates, probes
-        self.coupling = Coupling(game, meshes, both(lambda p: rates[p].needs_faces))
-        masses = both(lambda p: laws[p].on(meshes[p]).masses)
-        self.masses: Pair = both(lambda p: masses[p] / masses[p].sum())
+    rates: tuple[Any, Any]
+    probes: tuple[Probe, Probe]
+
+    def set_up(self, meshes: tuple[Mesh, Mesh], faces: tuple[bool, bool] = (False, False)) -> None:
+        """The masses of the laws on these meshes, for generators `rates` that are there already."""
+        super().set_up(meshes, both(lambda p: self.rates[p].needs_faces))
+        self.masses = both(lambda p: self.masses[p] / self.masses[p].sum())
         self.counts["halved"] = 0
         self.watched = {"largest_peclet": 0.0, "mass_correction": 0.0, "estimated_error": 0.0}
         knot = self._knot(self.masses)
@@ -114,7 +107,7 @@ class CommutatorFree(Stepper):
         new, ends, embedded, lost = [], [], 0.0, 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, curve[1 - p])
-            if not within(nodes[:2], self._probes[p].low, self._probes[p].high):
+            if not within(nodes[:2], self.probes[p].low, self.probes[p].high):
                 return None
             jumps, _ = self.rates[p](nodes, faces)
             early, late, least = gauss_mixed(jumps, dt)
@@ -174,10 +167,6 @@ class CommutatorFree(Stepper):
             change = max(change, float(np.ptp(nodes)) * self.rates[p].beta)
         return left if change == 0 else min(left, self.tol**0.25 / change)
 
-    def measures(self) -> tuple[Density, Density]:
-        """Both players' densities on their meshes."""
-        return both(lambda p: Density(self.masses[p], self.meshes[p]))
-
     def diagnostics(self) -> dict[str, float]:
         """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU| over a face,
         the largest relative mass error taken out of a step, the sum of the estimated local errors.
@@ -199,18 +188,16 @@ class FiniteVolumes(CommutatorFree):
     name = "finite-volume"
     cure = "use more cells, weights='sg' or a larger tol"
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Cells, Cells] = (None, None),
-        step: float | None = None, tol: float = 1e-6, weights: str = "auto",
-    ) -> None:  # fmt: skip
-        only_langevin(flow, self.name, moves=False)
+    def begin(self, weights: str = "auto") -> None:
+        """Masses, and the rates with the weights asked for."""
+        only_langevin(self.flow, self.name, moves=False)
         if weights not in (*WEIGHTS, "auto"):
             raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
-        meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
-        probes = both(lambda p: probe(game, meshes, p))
-        self.weights = both(lambda p: _weights(weights, probes[p], flow.players[p]))
-        rates = both(lambda p: FaceRates(meshes[p], flow.players[p], self.weights[p]))
-        super().__init__(game, laws, meshes, rates, probes, step, tol)
+        meshes = self.asked_meshes()
+        self.probes = both(lambda p: probe(self.game, meshes, p))
+        self.weights = both(lambda p: _weights(weights, self.probes[p], self.players[p]))
+        self.rates = both(lambda p: FaceRates(meshes[p], self.players[p], self.weights[p]))
+        self.set_up(meshes)
 
     def _check_cells(self, peclet: float) -> None:
         if peclet > PECLET:

@@ -9,20 +9,16 @@ Nonnegative under the step that `reconstruction.transport` states; mass is kept 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import Coupling, Pair, both
+from meanfield.density.coupling import OnMeshes, Pair, both
 from meanfield.density.equation import reacted, velocity
-from meanfield.density.inputs import mesh_for, refuse_temperature
+from meanfield.density.inputs import refuse_temperature
 from meanfield.density.reconstruction import LIMITERS, stencil, transport
-from meanfield.density.stepper import Stepper
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.measures import Density
-from meanfield.start import Law
 
 SAFETY = 0.8
 # Errors of moments on the circle game of `reconstruction` pass 1e-3 to 5e-3 where 1/sum m^2 falls below 8.
@@ -38,7 +34,7 @@ class Trial(NamedTuple):
     error: float
 
 
-class Muscl(Stepper):
+class Muscl(OnMeshes):
     """Cell masses of both players.
 
     cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None for the
@@ -59,20 +55,15 @@ class Muscl(Stepper):
     saved = ("masses", "proposal", "stable")
     cure = "is the loss finite everywhere?"
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
-        step: float | None = None, tol: float = 1e-6, limiter: str = "positive",
-    ) -> None:  # fmt: skip
-        refuse_temperature(flow, self.name)
+    def begin(self, limiter: str = "positive") -> None:
+        """Masses, and the longest step that keeps them nonnegative."""
+        refuse_temperature(self.flow, self.name)
         if limiter not in LIMITERS:
             raise ValueError(f"limiter is {limiter!r}; known are {', '.join(map(repr, LIMITERS))}")
-        super().__init__(step, tol)
-        self.flow, self.players, self.limiter = flow, flow.players, LIMITERS[limiter]
-        self.meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
+        self.limiter = LIMITERS[limiter]
+        self.set_up(self.asked_meshes())
         self.stencils = both(lambda p: stencil(self.meshes[p]))
         self.speeds = both(lambda p: velocity(self.players[p], self.meshes[p].transmissibilities))
-        self.coupling = Coupling(game, self.meshes, (False, False))
-        self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
         self.stable = self._flow_rates(self.masses)[1]
 
     def propose(self, left: float) -> float:

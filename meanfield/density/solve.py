@@ -21,16 +21,16 @@ from meanfield.start import Start
 from meanfield.storage.keeper import Part
 from meanfield.trajectory import Trajectory, check_goes_on
 
-# name -> (module, class, tolerance of a step by default)
+# Where each engine is.
 ENGINES = {
-    "galerkin": ("fourier", "Galerkin", 1e-8),
-    "harmonics": ("harmonics", "Harmonics", 1e-8),
-    "staggered": ("staggered", "Staggered", 1e-8),
-    "finite-volume": ("finite_volumes", "FiniteVolumes", 1e-6),
-    "characteristics": ("characteristics", "Characteristics", 1e-10),
-    "muscl": ("muscl", "Muscl", 1e-6),
-    "best-response": ("best_response", "FictitiousPlay", 1e-3),
-    "splitting": ("splitting", "Splitting", 1e-3),
+    "galerkin": ("fourier", "Galerkin"),
+    "harmonics": ("harmonics", "Harmonics"),
+    "staggered": ("staggered", "Staggered"),
+    "finite-volume": ("finite_volumes", "FiniteVolumes"),
+    "characteristics": ("characteristics", "Characteristics"),
+    "muscl": ("muscl", "Muscl"),
+    "best-response": ("best_response", "FictitiousPlay"),
+    "splitting": ("splitting", "Splitting"),
 }
 
 MOST_STEPS = 1e12
@@ -89,14 +89,10 @@ def build(
         raise ValueError(
             f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring"
         )
-    module, kind, usual = ENGINES[name]
-    return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
-        game, flow, start.laws(game.X, game.Y),
-        cells=per_player(cells),
-        step=None if step is None else real("step", step, 0.0, strict=True),
-        tol=real("tol", usual if tol is None else tol, 0.0, strict=True),
-        **options,
-    )  # fmt: skip
+    module, kind = ENGINES[name]
+    laws = start.laws(game.X, game.Y)
+    engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
+    return engine_class(game, flow, laws, per_player(cells), step, tol, **options)  # type: ignore[no-any-return]
 
 
 def solve(

@@ -13,15 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real
+from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
 from meanfield.density.inputs import expansion, only_langevin
 from meanfield.density.stepper import Stepper
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.measures import Density, density_on
-from meanfield.start import Law
 
 
 class Spectral(Stepper):
@@ -40,32 +37,30 @@ class Spectral(Stepper):
 
     kind: Any  # the basis: `fourier.Modes` or `harmonics.Degrees`
     serves = ""  # the games that it serves, in words
+    usual_tol, smallest_tol = 1e-8, 1e-14
     saved = ("worst",)
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
-        step: float | None = None, tol: float = 1e-8,
-    ) -> None:  # fmt: skip
-        found = expansion(game, self.kind.fits)
+    def begin(self) -> None:
+        """The coefficients of both laws, in a basis that the game and the resolution ask for."""
+        found = expansion(self.game, self.kind.fits)
         if found is None:
             raise ValueError(
-                f'the {self.name} engine needs {self.serves}, got {game!r}; use engine="finite-volume"'
+                f'the {self.name} engine needs {self.serves}, got {self.game!r}; use engine="finite-volume"'
             )
-        only_langevin(flow, self.name)
-        super().__init__(step, real("tol", tol, 1e-14))
-        self._game, self._flow, self._laws = found, flow, laws
-        self._free = both(lambda p: cells[p] is None)
+        only_langevin(self.flow, self.name)
+        self._game = found
+        self._free = both(lambda p: self.cells[p] is None)
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at the last.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._negative_seen: set[str] = set()
         self._shown: dict[int, tuple[Array, Array]] = {}
         self.rung: int | None = None  # of the controlled step
         self.worst = np.zeros(2)  # the largest tails of any step
-        self._arrange([self._begin(p, cells[p]) for p in (0, 1)])
+        self._arrange([self._start(p) for p in (0, 1)])
 
-    def _begin(self, p: int, cells: Any) -> tuple[Any, Array]:
+    def _start(self, p: int) -> tuple[Any, Array]:
         """The basis of player p and the coefficients of its start: those asked for, or the fewest that hold it."""
-        features, law = self._game.bases[p], self._laws[p]
+        features, law, cells = self._game.bases[p], self.laws[p], self.cells[p]
         if cells is not None:
             basis = self.kind.given(features, cells)
             return basis, basis.project(law, False)
@@ -80,8 +75,7 @@ class Spectral(Stepper):
     def _arrange(self, players: list[tuple[Any, Array]]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
         self.bases = both(lambda p: players[p][0])
-        rates = self._flow.players
-        constants = both(lambda p: self.bases[p].player(self._game, p, rates[p]))
+        constants = both(lambda p: self.bases[p].player(self._game, p, self.players[p]))
         works = [np.zeros((etd.ROWS, b.parts, 2 * b.centre + b.span)) for b in self.bases]
         caches = [np.empty((etd.CACHE, 6, b.span)) for b in self.bases]
         self._works = works
@@ -99,7 +93,7 @@ class Spectral(Stepper):
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
-        finer = both(lambda p: self.bases[p].finer(self._laws[p]) if self._free[p] else None)
+        finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
         ends = (limits, tails, self.worst, counts)
         if self.step is not None:
@@ -129,7 +123,7 @@ class Spectral(Stepper):
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis, if it is free to and its start smooth enough."""
-        grows = self._free[p] and (finer is not None or not self.kind.rough(self._laws[p]))
+        grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
         return self._ceiling if grows else np.inf
 
     def _refine(self, time: float, heavy: Array, finer: tuple[Any, Any]) -> None:
@@ -147,7 +141,7 @@ class Spectral(Stepper):
     def watch(self) -> None:
         """Warns, once, of tails that were too heavy at any step; for rough starts, whose tails must be, now."""
         now = [
-            basis.tail(self.coefficients(p)) if self.kind.rough(self._laws[p]) else self.worst[p]
+            basis.tail(self.coefficients(p)) if self.kind.rough(self.laws[p]) else self.worst[p]
             for p, basis in enumerate(self.bases)
         ]
         p = int(np.argmax(now))
@@ -165,9 +159,9 @@ class Spectral(Stepper):
 
     def _density(self, p: int) -> Density:
         grid = self.bases[p].grid(self._free[p])
-        if self.time == 0.0 and self.kind.rough(self._laws[p]):
+        if self.time == 0.0 and self.kind.rough(self.laws[p]):
             # Coefficients that do not decay have nodal values that mean nothing yet.
-            return self._laws[p].on(grid)
+            return self.laws[p].on(grid)
         # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
         allowed = max(1e-10, self._free[p] * self.tol)
         named = f"the masses of {'xy'[p]}"

@@ -14,22 +14,17 @@ ends at the Gibbs measure of the step's middle: long steps of slow averages see 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import Coupling, Pair, both
+from meanfield.density.coupling import OnMeshes, Pair, both
 from meanfield.density.equation import reacted, responded
-from meanfield.density.inputs import mesh_for
 from meanfield.density.rates import PECLET, FaceRates
-from meanfield.density.stepper import Stepper
 from meanfield.flows import Flow, Rates
-from meanfield.games.base import Game
-from meanfield.measures import Density
 from meanfield.meshes import Mesh
 from meanfield.metrics.energy import gibbs_masses
-from meanfield.start import Law
 
 
 class Trial(NamedTuple):
@@ -40,7 +35,7 @@ class Trial(NamedTuple):
     error: float = 0.0
 
 
-class Splitting(Stepper):
+class Splitting(OnMeshes):
     """The mean field of any flow that has a temperature wherever it transports or responds.
 
     cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step; None for
@@ -49,21 +44,14 @@ class Splitting(Stepper):
     """
 
     name = "splitting"
+    usual_tol = 1e-3
     order = 2
     saved = ("masses", "averaged", "proposal", "peclet")
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
-        step: float | None = None, tol: float = 1e-3,
-    ) -> None:  # fmt: skip
-        super().__init__(step, tol)
-        _check(flow)
-        self.flow = flow
-        self.meshes: tuple[Mesh, Mesh] = both(
-            lambda p: mesh_for(game.manifolds[p], laws[p], cells[p])
-        )
-        self.coupling = Coupling(game, self.meshes, (False, False))
-        self.masses: Pair = both(lambda p: laws[p].on(self.meshes[p]).masses.copy())
+    def begin(self) -> None:
+        """Masses and averaged moments; ValueError where a part needs a temperature and has none."""
+        _check(self.flow)
+        self.set_up(self.asked_meshes())
         self.averaged: Pair = self._moments(self.masses)
         self.peclet = 0.0
         self._rates: list[FaceRates | None] = [None, None]
@@ -141,10 +129,6 @@ class Splitting(Stepper):
                 f"beta |dU| reaches {peclet:.3g} over a face near time {self.time:g}; beyond {PECLET:g} the cells are "
                 f"too wide for the drift: use about {peclet:.2g} times as many cells per axis"
             )
-
-    def measures(self) -> tuple[Density, Density]:
-        """Both players' densities on their meshes."""
-        return both(lambda p: Density(self.masses[p], self.meshes[p]))
 
     def diagnostics(self) -> dict[str, float]:
         """Steps taken and rejected, the last step, the smallest mass, the largest beta |dU| over a face."""

@@ -11,15 +11,12 @@ import numpy as np
 
 from meanfield.checks import NotConverged
 from meanfield.density.coupling import both, probe
-from meanfield.density.finite_volumes import Cells, CommutatorFree
-from meanfield.density.inputs import mesh_for, only_langevin
+from meanfield.density.finite_volumes import CommutatorFree
+from meanfield.density.inputs import only_langevin
 from meanfield.density.stencils import WEIGHTS, StencilRates
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, density_on
 from meanfield.meshes import Mesh, torus_mesh
-from meanfield.start import Law
 
 HOPELESS = 0.5  # of a mass of one, below zero
 
@@ -37,26 +34,27 @@ class Staggered(CommutatorFree):
     """
 
     name = "staggered"
+    usual_tol = 1e-8
     least = -np.inf  # a combined coefficient may have any sign
     cure = 'use more cells, a larger tol or engine="finite-volume"'
 
-    def __init__(
-        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Cells, Cells] = (None, None),
-        step: float | None = None, tol: float = 1e-8, order: int = 8,
-    ) -> None:  # fmt: skip
-        only_langevin(flow, self.name, moves=False)
+    def begin(self, order: int = 8) -> None:
+        """Masses, and the differences of the order asked for."""
+        only_langevin(self.flow, self.name, moves=False)
         if order not in WEIGHTS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
-        for p, manifold in enumerate(game.manifolds):
+        for player, manifold in zip("xy", self.game.manifolds, strict=True):
             if not isinstance(manifold, Torus):
                 raise ValueError(
-                    f'staggered differences live on tori, but {"xy"[p]} moves on {manifold}; use engine="finite-volume"'
+                    f"staggered differences live on tori, but {player} moves on {manifold}; "
+                    'use engine="finite-volume"'
                 )
-        meshes = both(lambda p: _grid(mesh_for(game.manifolds[p], laws[p], cells[p]), order))
-        rates = both(lambda p: StencilRates(meshes[p], flow.players[p], order))
-        probes = both(lambda p: probe(game, meshes, p))
+        asked = self.asked_meshes()
+        meshes = both(lambda p: _grid(asked[p], order))
+        self.rates = both(lambda p: StencilRates(meshes[p], self.players[p], order))
+        self.probes = both(lambda p: probe(self.game, meshes, p))
         self._negative_seen: set[str] = set()
-        super().__init__(game, laws, meshes, rates, probes, step, tol)
+        self.set_up(meshes)
 
     def _check_cells(self, peclet: float) -> None:
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)

@@ -16,7 +16,10 @@ import numpy as np
 
 from meanfield.checks import NotConverged, real, warn
 from meanfield.density.inputs import later
+from meanfield.flows import Flow
+from meanfield.games.base import Game
 from meanfield.measures import Measure
+from meanfield.start import Law
 
 TRIES = 40  # attempts at one step before the run is given up
 
@@ -26,8 +29,13 @@ class Stepper(ABC):
 
     Parameters
     ----------
+    game, flow : what is played, and how both players move.
+    laws : the two laws to start from, `start.laws(X, Y)`.
+    cells : for each player the resolution, as the engine takes it; None leaves it to the engine.
     step : a fixed step, or None for steps controlled by the error estimate.
-    tol : the estimated local error allowed, in the L1 norm of the densities, per unit of time.
+    tol : the estimated local error allowed, in the L1 norm of the densities, per unit of time unless the
+        engine says otherwise; None for its usual one.
+    options : what `begin` of the engine takes.
 
     An engine says in `saved` which of its attributes (arrays, numbers, or tuples and dictionaries of them) make
     up its state besides the time, in `order` of which order in the step its error per unit of time is, and in
@@ -35,18 +43,30 @@ class Stepper(ABC):
     """
 
     name = ""
+    usual_tol, smallest_tol = 1e-6, 0.0
     order = 1
     saved: tuple[str, ...] = ()
     cure = "use a larger tol"
 
-    def __init__(self, step: float | None, tol: float) -> None:
+    def __init__(
+        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
+        step: float | None = None, tol: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        self.game, self.flow, self.players = game, flow, flow.players
+        self.laws, self.cells = laws, cells
         self.step = None if step is None else real("step", step, 0.0, strict=True)
-        self.tol = real("tol", tol, 0.0, strict=True)
+        least = self.smallest_tol
+        self.tol = real("tol", self.usual_tol if tol is None else tol, least, strict=least == 0)
         self.time, self.last, self.proposal = 0.0, 0.0, 0.0
         self.counts = {"steps": 0, "rejected": 0}
         self.warned = False
+        self.begin(**options)
 
     # -- what an engine says of itself ----------------------------------------------------------
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Check that game and flow are for this engine, and set up the state at time 0."""
 
     def attempt(self, dt: float) -> Any:
         """The outcome of one step of length dt, which `accept` takes over, with an attribute `error`.
