@@ -214,15 +214,15 @@ def _step(x, y, wx, wy, cx, cy, s):
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _error(w, b3, s, n, norm):
+def _error(player, w, b3, s):
     """l2 norm of b3 (N(c) - N(u_next)), the distance to the third-order result; bounds its L1 norm."""
     total = 0.0
     a, b = w[N4], w[N5 - s]
     for i in range(len(a)):
-        for j in range(np.uint64(n)):
+        for j in range(np.uint64(player.size)):
             e = b3[j] * (a[i, j] - b[i, j])
             total += e * e
-    return np.sqrt(norm * total)
+    return np.sqrt(player.norm * total)
 
 
 @kernel(fastmath={"contract", "reassoc"})
@@ -258,30 +258,6 @@ def _keep(wx, wy, s):
 
 
 @kernel
-def fixed(x, y, wx, wy, cx, cy, keys, t, until, count, limits, tails, worst, counts):
-    """`count` equal steps from t to until; stops before a state whose tails exceed limits (2,).
-
-    counts (2,) gathers the steps taken. Returns (status, time reached).
-    """
-    h = (until - t) / count
-    slot = _cached(h, (x, y), (cx, cy), keys)
-    _rhs(x, y, wx, wy, STATE, N1)
-    s = np.int64(0)
-    status, reached = DONE, until
-    for i in range(count):
-        _step(x, y, wx, wy, cx[slot], cy[slot], s)
-        good = _tails(x, y, wx, wy, NEXT - s, tails)
-        if not good or tails[0] > limits[0] or tails[1] > limits[1]:
-            status, reached = TAIL if good else DIVERGED, t + i * h
-            break
-        s = NEXT - s
-        worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
-        counts[0] += 1
-    _keep(wx, wy, s)
-    return status, reached
-
-
-@kernel
 def _size(out, n, norm):
     total = 0.0
     for i in range(len(out)):
@@ -306,41 +282,50 @@ def _rung(h, error, tol):
 
 
 @kernel
-def controlled(x, y, wx, wy, cx, cy, keys, t, until, rung, tol, limits, tails, worst, counts):
-    """From t to until with error at most tol a step; stops before a state whose tails exceed limits (2,).
+def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, worst, counts):
+    """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
 
-    Steps are rungs 2^(r / RUNGS), so that coefficients are met again; the last one or two are
-    fitted to end at `until`. counts (2,) gathers steps taken and refused.
-    Returns (status, time reached, rung).
+    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS), so that
+    coefficients are met again; the last one or two are fitted to end at `until`. counts (2,) gathers steps
+    taken and refused. Returns (status, time reached, rung).
     """
+    begin, equal, taken = t, (until - t) / max(count, 1), 0
     _rhs(x, y, wx, wy, STATE, N1)
     s = np.int64(0)
     status = DONE
     while t < until:
-        h, left = 2.0 ** (rung / RUNGS), until - t
-        fitted = left < 2.0 * h
-        if fitted:
-            h = left if left <= h * (1.0 + 1e-12) else 0.5 * left
-        if t + h == t:
-            status = STUCK
-            break
+        h, left, fitted = equal, until - t, True
+        if count == 0:
+            h = 2.0 ** (rung / RUNGS)
+            fitted = left < 2.0 * h
+            if fitted:
+                h = left if left <= h * (1.0 + 1e-12) else 0.5 * left
+            if t + h == t:
+                status = STUCK
+                break
         slot = _cached(h, (x, y), (cx, cy), keys)
         _step(x, y, wx, wy, cx[slot], cy[slot], s)
-        error = max(
-            _error(wx, cx[slot, 5], s, x.size, x.norm), _error(wy, cy[slot, 5], s, y.size, y.norm)
-        )
-        if not (_tails(x, y, wx, wy, NEXT - s, tails) and error <= tol):
-            counts[1] += 1
-            rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
-            continue
-        if tails[0] > limits[0] or tails[1] > limits[1]:
-            status = TAIL
+        good = _tails(x, y, wx, wy, NEXT - s, tails)
+        if count == 0:
+            error = max(_error(x, wx, cx[slot, 5], s), _error(y, wy, cy[slot, 5], s))
+            if not (good and error <= tol):
+                counts[1] += 1
+                rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
+                continue
+            if not fitted:
+                ahead = _rung(h, error, tol)
+        if not good or tails[0] > limits[0] or tails[1] > limits[1]:
+            status = TAIL if good else DIVERGED
             break
         s = NEXT - s
         worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
         counts[0] += 1
-        t = until if (fitted and h == left) else t + h
+        taken += 1
+        if taken == count or (count == 0 and fitted and h == left):
+            t = until
+        else:
+            t = t + h if count == 0 else begin + taken * equal
         if not fitted:
-            rung = _rung(h, error, tol)
+            rung = ahead
     _keep(wx, wy, s)
     return status, t, rung

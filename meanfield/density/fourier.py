@@ -161,7 +161,7 @@ class Modes:
         return self.centre + self.offsets
 
     @cached_property
-    def outer(self) -> NDArray[np.bool_]:
+    def outer(self) -> Any:
         """Which of the kept modes (J,) are in the outer third along any axis."""
         return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1)
 
@@ -259,7 +259,7 @@ class Galerkin(Spectral):
 
     def modes(self, p: int) -> Complex:
         """Coefficients int exp(-i w k.x) dmu of player p at the modes `wave_numbers(p)`, shape (J,)."""
-        return self.coefficients(p)
+        return self.coefficients(p)  # type: ignore[return-value]
 
     def wave_numbers(self, p: int) -> Index:
         """The modes kept for player p, one of each pair +-k, shape (J, d)."""

@@ -54,7 +54,7 @@ class Spectral(Stepper):
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._negative_seen: set[str] = set()
         self._shown: dict[int, tuple[Array, Array]] = {}
-        self.rung: int | None = None  # of the controlled step
+        self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
         self._arrange([self._start(p) for p in (0, 1)])
 
@@ -95,17 +95,15 @@ class Spectral(Stepper):
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
         finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
-        ends = (limits, tails, self.worst, counts)
+        count, left = 0, until - self.time
         if self.step is not None:
-            count = max(1, int(np.ceil((until - self.time) / self.step - 1e-9)))
-            status, time = etd.fixed(*self._compiled, self.time, until, count, *ends)
-        else:
-            if self.rung is None:
-                left = until - self.time
-                self.rung = etd.first_rung(*self._compiled[:4], self.tol, left)
-            status, time, self.rung = etd.controlled(
-                *self._compiled, self.time, until, self.rung, self.tol, *ends
-            )
+            count = max(1, int(np.ceil(left / self.step - 1e-9)))
+        elif self.rung is None:
+            self.rung = etd.first_rung(*self._compiled[:4], self.tol, left)
+        status, time, self.rung = etd.run(
+            *self._compiled, self.time, until, count, self.rung or 0,
+            self.tol, limits, tails, self.worst, counts,
+        )  # fmt: skip
         self.counts["steps"] += int(counts[0])
         self.counts["rejected"] += int(counts[1])
         if status == etd.DIVERGED:
@@ -126,7 +124,7 @@ class Spectral(Stepper):
         grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
         return self._ceiling if grows else np.inf
 
-    def _refine(self, time: float, heavy: Array, finer: tuple[Any, Any]) -> None:
+    def _refine(self, time: float, heavy: Any, finer: tuple[Any, Any]) -> None:
         players = [(self.bases[p], self.coefficients(p)) for p in (0, 1)]
         for p in np.flatnonzero(heavy):
             basis, z = players[p]
