@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
@@ -81,6 +82,21 @@ class Watch:
         stops = {} if self.stop is None else {"stops": True}
         options = {**job["options"], **stops}
         return Keeper(self.checkpoint, {**job, "options": options}, self.checkpoint_every)
+
+
+def shown(pair: Pair) -> Pair:
+    """Both measures as functions of users see them: of the same numbers, which cannot be written to."""
+    x, y = (_read_only(mu) for mu in pair)
+    return x, y
+
+
+def _read_only(mu: Measure) -> Measure:
+    seen = copy(mu)
+    for name in ("points", "masses"):
+        view = getattr(mu, name).view()
+        view.flags.writeable = False
+        object.__setattr__(seen, name, view)
+    return seen
 
 
 class Run:
@@ -168,8 +184,8 @@ class Run:
         """Save the present state and show it; whether it ends the run."""
         pair = self.save()
         if watch.callback is not None:
-            watch.callback(self.times[-1], *pair)
-        if watch.stop is None or not watch.stop(self.times[-1], *pair):
+            watch.callback(self.times[-1], *shown(pair))
+        if watch.stop is None or not watch.stop(self.times[-1], *shown(pair)):
             return False
         self.about["ended"] = f"stopped at t={self.times[-1]:g}"
         return True
@@ -182,7 +198,9 @@ class Run:
             names = " and ".join(sorted(taken))
             raise ValueError(f"diagnostics: every run records {names} itself; choose other names")
         for name, f in self.observables.items():
-            row[name] = recorded(name, f(*pair), [r[name] for r in self.rows[:1] if name in r])
+            row[name] = recorded(
+                name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r]
+            )
         self._same_names(set(row))
         self.times.append(self.moving.time)
         self.pairs.append(pair)
