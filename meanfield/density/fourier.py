@@ -26,7 +26,6 @@ from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import TrigBasis
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh, mesh
@@ -225,7 +224,7 @@ class Modes:
 
     # -- the equation ---------------------------------------------------------------------------
 
-    def player(self, game: LowRank, p: int, rates: Rates) -> Player:
+    def player(self, game: Any, p: int, rates: Rates) -> Player:
         """What the compiled steps of player p read."""
         basis, w = game.bases[p], 2 * np.pi / self.torus.period
         assert isinstance(basis, TrigBasis)

@@ -27,7 +27,6 @@ from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import QuadraticBasis
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Sphere
 from meanfield.measures import Density
 from meanfield.meshes import Index, Mesh, mesh
@@ -146,7 +145,7 @@ class Degrees:
 
     # -- the equation ---------------------------------------------------------------------------
 
-    def player(self, game: LowRank, p: int, rates: Rates) -> Player:
+    def player(self, game: Any, p: int, rates: Rates) -> Player:
         """What the compiled steps of player p read."""
         drift, l = spherical.drifts(self.L), spherical.degrees(self.L)
         own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ from typing import Any
 from meanfield.checks import real
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
@@ -20,9 +19,9 @@ def per_player(cells: Any) -> tuple[Any, Any]:
     return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
 
 
-def expansion(game: Game, fits: Callable[[Any], bool]) -> LowRank | None:
-    """The game as a sum over features, where both players' features fit; None for any other."""
-    return game if isinstance(game, LowRank) and all(map(fits, game.bases)) else None
+def fits(game: Game, kind: Callable[[Any], bool]) -> bool:
+    """Whether the loss is a finite sum over features, those of both players of a kind."""
+    return game.bases is not None and all(map(kind, game.bases))
 
 
 def only_langevin(flow: Flow, engine: str, moves: bool = True) -> None:

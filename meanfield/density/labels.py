@@ -15,8 +15,7 @@ from meanfield.density.equation import reaction, velocity
 from meanfield.density.inputs import given_measure, mesh_for
 from meanfield.flows import Rates
 from meanfield.games.base import Game
-from meanfield.games.bases import Basis, TrigBasis
-from meanfield.games.lowrank import LowRank
+from meanfield.games.view import Jet
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh
@@ -31,8 +30,6 @@ PARTED = 1 / 8
 TRUSTED_GAP_MASS = 5e-4
 TRUSTED_MASS_STEP = 0.2
 TRUSTED_JUMP = 1.0
-
-Jet = tuple[Array, Array | None, Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,52 +224,10 @@ def slices(players: Sequence[Labels]) -> Iterator[slice]:
 
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:
     """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at the nodes."""
-    if isinstance(game, LowRank):
-        features = [
-            basis.values(cloud.points) for basis, cloud in zip(game.bases, clouds, strict=True)
-        ]
-        moments = [cloud.masses @ f for cloud, f in zip(clouds, features, strict=True)]
-        return [
-            _low_rank(
-                game.bases[p],
-                features[p],
-                clouds[p].points,
-                game.coefficients(p, moments[1 - p]),
-                players[p],
-            )
-            for p in (0, 1)
-        ]
-    measures = [
-        Measure(c.points, c.masses, one.manifold) for c, one in zip(clouds, players, strict=True)
+    points = [cloud.points for cloud in clouds]
+    views = [game.view(p, points[p], points[1 - p]) for p in (0, 1)]
+    moments = [view.moments(cloud.masses) for view, cloud in zip(views, clouds, strict=True)]
+    return [
+        views[p].jet(moments[1 - p], players[p].rates.gamma > 0, players[p].stretches)
+        for p in (0, 1)
     ]
-    return [_any_loss(game, p, clouds[p].points, measures[1 - p], players[p]) for p in (0, 1)]
-
-
-def _any_loss(game: Game, p: int, points: Array, opponent: Measure, player: Labels) -> Jet:
-    return (
-        game.cost(p, points, opponent),
-        game.gradient(p, points, opponent) if player.rates.gamma > 0 else None,
-        game.laplacian(p, points, opponent) if player.stretches else None,
-    )
-
-
-def _low_rank(basis: Basis, features: Array, points: Array, c: Array, player: Labels) -> Jet:
-    if isinstance(basis, TrigBasis) and player.rates.gamma > 0:
-        return _trigonometric(basis, features, c)
-    return (
-        features @ c,
-        basis.gradient(points, c) if player.rates.gamma > 0 else None,
-        np.trace(basis.hessian(points, c), axis1=1, axis2=2) if player.stretches else None,
-    )
-
-
-def _trigonometric(basis: TrigBasis, features: Array, c: Array) -> Jet:
-    """The derivatives of a cos + b sin are in the span of the features: one product gives all."""
-    k, J = basis.waves, len(basis.modes)
-    squares = (k * k).sum(1)
-    wanted = np.empty((2 * J, basis.manifold.dim + 2))
-    wanted[:, 0] = c
-    wanted[:J, 1:-1], wanted[J:, 1:-1] = c[J:, None] * k, -c[:J, None] * k
-    wanted[:J, -1], wanted[J:, -1] = -c[:J] * squares, -c[J:] * squares
-    found = features @ wanted
-    return found[:, 0], found[:, 1:-1], found[:, -1]

@@ -8,12 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from meanfield.checks import Array, real
-from meanfield.density.inputs import per_player
+from meanfield.density.inputs import fits, per_player
 from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
-from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.run import Run, Watch
 from meanfield.schedule import saved_times
@@ -49,19 +48,14 @@ def default_engine(game: Game, flow: Flow) -> str:
         return "characteristics"
     if flow.reacts:
         return "splitting"
-    from meanfield.games.bases import QuadraticBasis, TrigBasis
+    from meanfield.density.fourier import Modes
+    from meanfield.density.harmonics import Degrees
 
-    def all_are(basis: type, manifolds: tuple[Manifold, ...]) -> bool:
-        bases = getattr(game, "bases", (None,))
-        return all(isinstance(b, basis) for b in bases) and all(
-            M in manifolds for M in game.manifolds
-        )
-
-    resting = min(flow.gamma) == 0 or min(flow.temperature) == 0
-    if all_are(QuadraticBasis, (Sphere(2),)) and not resting:
+    moving = min(flow.gamma) > 0 and min(flow.temperature) > 0
+    if moving and fits(game, Degrees.fits):
         return "harmonics"
-    small = all(isinstance(M, Torus) and M.d <= 2 for M in game.manifolds)
-    return "galerkin" if all_are(TrigBasis, game.manifolds) and small else "finite-volume"
+    small = max(M.dim for M in game.manifolds) <= 2
+    return "galerkin" if moving and small and fits(game, Modes.fits) else "finite-volume"
 
 
 def build(

@@ -16,7 +16,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
-from meanfield.density.inputs import expansion, only_langevin
+from meanfield.density.inputs import fits, only_langevin
 from meanfield.density.stepper import Stepper
 from meanfield.measures import Density, density_on
 
@@ -42,13 +42,12 @@ class Spectral(Stepper):
 
     def begin(self) -> None:
         """The coefficients of both laws, in a basis that the game and the resolution ask for."""
-        found = expansion(self.game, self.kind.fits)
-        if found is None:
+        if not fits(self.game, self.kind.fits):
             raise ValueError(
                 f'the {self.name} engine needs {self.serves}, got {self.game!r}; use engine="finite-volume"'
             )
         only_langevin(self.flow, self.name)
-        self._game = found
+        self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at the last.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
@@ -60,7 +59,7 @@ class Spectral(Stepper):
 
     def _start(self, p: int) -> tuple[Any, Array]:
         """The basis of player p and the coefficients of its start: those asked for, or the fewest that hold it."""
-        features, law, cells = self._game.bases[p], self.laws[p], self.cells[p]
+        features, law, cells = self.features[p], self.laws[p], self.cells[p]
         if cells is not None:
             basis = self.kind.given(features, cells)
             return basis, basis.project(law, False)
@@ -75,7 +74,7 @@ class Spectral(Stepper):
     def _arrange(self, players: list[tuple[Any, Array]]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
         self.bases = both(lambda p: players[p][0])
-        constants = both(lambda p: self.bases[p].player(self._game, p, self.players[p]))
+        constants = both(lambda p: self.bases[p].player(self.game, p, self.players[p]))
         works = [np.zeros((etd.ROWS, b.parts, 2 * b.centre + b.span)) for b in self.bases]
         caches = [np.empty((etd.CACHE, 6, b.span)) for b in self.bases]
         self._works = works
@@ -198,7 +197,7 @@ class Spectral(Stepper):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine of the same game."""
         players = []
-        for p, features in enumerate(self._game.bases):
+        for p, features in enumerate(self.features):
             basis = self.kind.given(features, state["cells"][p])
             z = np.array(state["coefficients"][p], dtype=self.coefficients(p).dtype)
             if z.shape != (len(basis.places),):
