@@ -9,8 +9,7 @@ from scipy.integrate import solve_ivp
 import meanfield as mf
 from meanfield.checks import NotConverged, UnderResolved
 from meanfield.density.characteristics import Characteristics
-from meanfield.density.muscl import Muscl
-from meanfield.density.reconstruction import LIMITERS, face_value, slopes, stencil
+from meanfield.density.muscl import LIMITERS, Muscl, face_value, slopes, stencil
 from meanfield.games.lowrank import trigonometric
 from tests.convergence import fitted_order
 from tests.flat_problems import (
@@ -265,7 +264,7 @@ def test_a_step_too_long_for_the_reaction_is_said():
 
 def test_costs_that_do_not_fit_in_memory_are_formed_anew(monkeypatch):
     kept = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
-    monkeypatch.setattr("meanfield.density.coupling.KEPT", 50)
+    monkeypatch.setattr("meanfield.density.coupling.STORED", 50)
     formed = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
     for a, b in zip(kept, formed, strict=True):
         assert np.abs(a.masses - b.masses).max() < 1e-14

@@ -1,4 +1,6 @@
-"""The best-response flow d_t mu = rho (delta_best - mu) on a mesh: fictitious play in continuous time."""
+"""The best-response flow d_t mu = rho (delta_best - mu) on a mesh: fictitious play in continuous
+time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from meanfield.measures import Density
 
 
 class FictitiousPlay(OnMeshes):
-    """Both players move towards the node of least cost, at rate rho, by exact relaxation over steps.
+    """Both players move towards the node of least cost, at rate rho, by exact relaxation over
+    steps.
 
     m <- exp(-rho dt) m + (1 - exp(-rho dt)) delta_best, `best` taken at the step's beginning: first
     order in dt, positive and conservative for every dt. Without a given step, dt = tol / rho.

@@ -4,12 +4,12 @@ A player's nodes move and gain weight with their cost U (V_x for x, -V_y for y):
 
     dx/dt = -gamma grad U,   d log w/dt = -alpha (U - mean),   d log J/dt = -gamma Lap U
 
-(`equation.velocity` and `equation.reaction`), J the volume of a small piece of the manifold carried along,
-over its first volume. The log-density follows: log p = log p_0 + log(w / w_0) - log J, so that
-d log p/dt = gamma Lap U - alpha (U - mean) along a path. A mean is a sum over labels of a function as
-smooth as the flow, which on tensor grids is the trapezoid rule of a periodic function: spectrally accurate
-while the flow is resolved. Where paths part (exponentially fast, along the ridges of U) it soon is not;
-`panels` then puts new labels there.
+(`equation.velocity` and `equation.reaction`), J the volume of a small piece of the manifold carried
+along, over its first volume. The log-density follows: log p = log p_0 + log(w / w_0) - log J, so
+that d log p/dt = gamma Lap U - alpha (U - mean) along a path. A mean is a sum over labels of a
+function as smooth as the flow, which on tensor grids is the trapezoid rule of a periodic function:
+spectrally accurate while the flow is resolved. Where paths part (exponentially fast, along the
+ridges of U) it soon is not; `panels` then puts new labels there.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.start import Law
 
-# The largest error (relative and absolute, of positions and log-weights) that a given step may make.
+# The largest error (relative and absolute, of positions and log-weights) that a given step may
+# make.
 GIVEN_STEP_ERROR = 1e-3
 REFINE = 1e-5
 
 
 def refinable(manifold: Manifold, law: Law, cells: Any, rates: Rates) -> bool:
-    """Whether labels are to be refined: a density to start from, a player who moves, and no cells asked for."""
+    """Whether labels are to be refined: a density to start from, a player who moves, and no cells
+    asked for.
+    """
     return cells is None and given_measure(law) is None and rates.gamma > 0 and has_panels(manifold)
 
 
@@ -43,15 +46,17 @@ class Characteristics(Stepper):
     """Quadrature nodes of the two starts, carried by the flow.
 
     cells: nodes per axis (a number, a tuple per axis or a Mesh), one for each player; a start from
-    atoms has its atoms for nodes. Left out, a player on T^1, T^2, S^1 or S^2 who starts from a density
-    and moves gets Gauss nodes on panels that are halved, down to `refine` (mass in the last Legendre
-    coefficients, 1e-5 by default), where paths part; others get the manifold's usual mesh. step: None for
-    DOP853 (order 8) with steps controlled to `tol`, or a step. Raises ValueError for temperatures above 0, a
-    mesh of another manifold, tol below 1e-13, and for a given step whose error exceeds 1e-3.
+    atoms has its atoms for nodes. Left out, a player on T^1, T^2, S^1 or S^2 who starts from a
+    density and moves gets Gauss nodes on panels that are halved, down to `refine` (mass in the last
+    Legendre coefficients, 1e-5 by default), where paths part; others get the manifold's usual mesh.
+    step: None for DOP853 (order 8) with steps controlled to `tol`, or a step. Raises ValueError for
+    temperatures above 0, a mesh of another manifold, tol below 1e-13, and for a given step whose
+    error exceeds 1e-3.
 
-    To be trusted for moments, NI and W2 at all times, `refine` telling how far; for densities, point by point
-    along the paths (`log_densities`), as long as they are finite. `Muscl` on fixed cells is the second opinion,
-    and the density as a picture, while every peak stands on a few cells.
+    To be trusted for moments, NI and W2 at all times, `refine` telling how far; for densities,
+    point by point along the paths (`log_densities`), as long as they are finite. `Muscl` on fixed
+    cells is the second opinion, and the density as a picture, while every peak stands on a few
+    cells.
     """
 
     name = "characteristics"
@@ -61,6 +66,8 @@ class Characteristics(Stepper):
     def begin(self, refine: float = REFINE) -> None:
         """The labels of both players."""
         refuse_temperature(self.flow, self.name)
+        if self.tol >= 1:
+            raise ValueError(f"tol must be below 1 for {self.name}, got {self.tol:g}")
         limit = real("refine", refine, 0.0, strict=True)
         self.nodes = [
             panel_labels(M, law, rates, limit)
@@ -75,12 +82,14 @@ class Characteristics(Stepper):
         self._solver: Any = None
 
     def advance(self, until: float) -> None:
-        """Move to the time `until` exactly; raises ValueError where the loss is not smooth enough for any step."""
+        """Move to the time `until` exactly; raises ValueError where the loss is not smooth enough
+        for any step.
+        """
         self._solver = None
         super().advance(until)
 
     def move(self, until: float) -> float:
-        """One step: a given one by the stepper, a controlled one of the length that DOP853 finds."""
+        """One step: a given one by the stepper, or a controlled one by scipy's DOP853."""
         if self.step is not None:
             return super().move(until)
         if self._solver is None:
@@ -103,7 +112,8 @@ class Characteristics(Stepper):
         self._solve(solver)
         if solver.status == "running":
             raise ValueError(
-                f"step = {self.step:g} makes an error above {GIVEN_STEP_ERROR:g} at t = {self.time:g}; "
+                f"step = {self.step:g} makes an error above {GIVEN_STEP_ERROR:g} at t = "
+                f"{self.time:g}; "
                 f"a step of {solver.step_size:.2g} would do, or leave it out"
             )
         return solver.y  # type: ignore[no-any-return]
@@ -117,7 +127,8 @@ class Characteristics(Stepper):
         problem = solver.step()
         if solver.status == "failed":
             raise ValueError(
-                f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth there?"
+                f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth "
+                "there?"
             )
 
     def accept(self, trial: Array, dt: float) -> None:
@@ -146,23 +157,29 @@ class Characteristics(Stepper):
         return np.concatenate(parts)
 
     def measures(self) -> tuple[Measure, Measure]:
-        """Weighted points; a Density for a player who started from one and does not move (gamma = 0)."""
+        """Weighted points; a Density for a player who started from one and does not move (gamma =
+        0).
+        """
         x, y = (
             nodes.measure(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
         )
         return x, y
 
     def log_densities(self) -> tuple[Array | None, Array | None]:
-        """log of the density at the points of `measures()`; None for a player who started from atoms."""
+        """log of the density at the points of `measures()`; None for a player who started from
+        atoms.
+        """
         x, y = (
             nodes.log_density(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
         )
         return x, y
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken; for each player the peak density, the smallest log-weight, the number of labels, the
-        separation (largest gap of neighbouring nodes over its first value; NaN on panels) and the
-        quadrature's jump (see `Labels.jump`). NaN where atoms have no density and no neighbours."""
+        """Steps taken; for each player the peak density, the smallest log-weight, the number of
+        labels, the separation (largest gap of neighbouring nodes over its first value; NaN on
+        panels) and the quadrature's jump (see `Labels.jump`). NaN where atoms have no density and
+        no neighbours.
+        """
         found: dict[str, float] = {"steps": self.counts["steps"]}
         for player, nodes, s in zip("xy", self.nodes, self._slices, strict=True):
             for key, value in nodes.watch(self._z[s]).items():
@@ -189,7 +206,8 @@ class Characteristics(Stepper):
             not isinstance(nodes, PanelLabels) for nodes in self.nodes
         ]:
             raise ValueError(
-                "the state was kept with other cells; resume with those, flow and start of the first run"
+                "the state was kept with other cells; resume with those, flow and start of the "
+                "first run"
             )
         self.nodes = [
             nodes.restored(one) if isinstance(nodes, PanelLabels) else nodes
@@ -198,7 +216,8 @@ class Characteristics(Stepper):
         self._slices = list(slices(self.nodes))
         if len(z) != self._slices[-1].stop:
             raise ValueError(
-                f"the state holds {z.size} numbers, these nodes need {self._slices[-1].stop}; resume with the cells, "
+                f"the state holds {z.size} numbers, these nodes need {self._slices[-1].stop}; "
+                "resume with the cells, "
                 "flow and start of the first run"
             )
         super().restore(state)

@@ -20,9 +20,9 @@ from meanfield.jit import kernel
 from meanfield.measures import Density
 from meanfield.meshes import Mesh
 
-KEPT = (
-    1 << 26
-)  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
+# Entries of one player's cost matrix that are stored (512 MB); larger ones are formed anew, in
+# blocks.
+STORED = 1 << 26
 PROBES = 128
 
 
@@ -54,7 +54,7 @@ class Coupling:
     def _kernel(self, p: int) -> Array | None:
         features = self._features[1 - p]
         width = len(self.meshes[1 - p]) if features is None else len(features)
-        if len(self.points[p]) * width > KEPT:
+        if len(self.points[p]) * width > STORED:
             return None
         return np.ascontiguousarray(
             self.game.cost_matrix(p, self.points[p], self.meshes[1 - p].nodes)
@@ -66,7 +66,9 @@ class Coupling:
         return masses.copy() if features is None else features @ masses
 
     def costs(self, p: int, moments: Array) -> tuple[Array, Array]:
-        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the opponent."""
+        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the
+        opponent.
+        """
         dense = self._kernels[p]
         rows = self._in_blocks(p, moments) if dense is None else moments.T @ dense.T
         return rows[:, : self._sizes[p]], rows[:, self._sizes[p] :]
@@ -79,7 +81,7 @@ class Coupling:
         return found[: self._sizes[p]]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
-        step = max(1, KEPT // (8 * len(moments)))
+        step = max(1, STORED // (8 * len(moments)))
         points, nodes = self.points[p], self.meshes[1 - p].nodes
         blocks = (
             self.game.cost_matrix(p, points[i : i + step], nodes)
@@ -89,7 +91,9 @@ class Coupling:
 
 
 class OnMeshes(Stepper):
-    """Engines whose state is the masses of cells (or nodes) of two meshes, `cells` being those of `mesh_for`."""
+    """Engines whose state is the masses of cells (or nodes) of two meshes, `cells` being those of
+    `mesh_for`.
+    """
 
     masses: Pair
 
@@ -111,10 +115,12 @@ class OnMeshes(Stepper):
 class Probe:
     """What player p's costs can be, looked up against point masses of the opponent.
 
-    Costs are averages over the opponent's points, so that what bounds them against every point bounds
-    them against every measure; up to 128 points, spread over the opponent's mesh, stand for all.
+    Costs are averages over the opponent's points, so that what bounds them against every point
+    bounds them against every measure; up to 128 points, spread over the opponent's mesh, stand for
+    all.
 
-    low, high: the range of the costs, 5% wider than found; steepest: the largest |U_j - U_i| over a face.
+    low, high: the range of the costs, 5% wider than found; steepest: the largest |U_j - U_i| over a
+    face.
     """
 
     low: float
@@ -140,7 +146,9 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
 
 @dataclass(frozen=True)
 class Knot:
-    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and dm/dt (N,)."""
+    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and
+    dm/dt (N,).
+    """
 
     tables: Pair
     flows: Pair
@@ -148,13 +156,17 @@ class Knot:
 
 
 def hermite(a: Pair, b: Pair, h: float, u: Array) -> Pair:
-    """Both players' moments (K, S) on the cubic through two knots' tables, h apart, at fractions u (S,) of the way."""
+    """Both players' moments (K, S) on the cubic through two knots' tables, h apart, at fractions u
+    (S,) of the way.
+    """
     return both(lambda p: cubic(a[p], b[p], h, u))
 
 
 @kernel(counted=True)
 def cubic(a: Array, b: Array, h: float, u: Array) -> Array:
-    """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2) each."""
+    """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2)
+    each.
+    """
     found = np.empty((len(a), len(u)))
     for s in range(len(u)):
         v, w = u[s], 1.0 - u[s]

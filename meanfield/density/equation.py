@@ -1,22 +1,26 @@
 """The equation of one player at the cost U that its opponent gives it, term by term.
 
-    d_t mu =  gamma div(mu grad U)  +  gamma T Lap mu  -  alpha mu (U + T log mu - mean)  +  rho (G - mu)
-              transport                diffusion          reaction                            response
+    d_t mu =   gamma div(mu grad U)                  transport
+             + gamma T Lap mu                        diffusion
+             - alpha mu (U + T log mu - mean)        reaction
+             + rho (G - mu)                          response
 
-U is the first variation V_x for the minimising player x and -V_y for the maximising player y, T = 1/beta
-the temperature, `mean` the average under mu of the bracket before it, and G the best response to U: the
-Gibbs measure exp(-U/T)/Z of equation (9), at T = 0 a unit mass where U is least. The paper's equations are
+U is the first variation V_x for the minimising player x and -V_y for the maximising player y, T =
+1/beta the temperature, `mean` the average under mu of the bracket before it, and G the best
+response to U: the Gibbs measure exp(-U/T)/Z of equation (9), at T = 0 a unit mass where U is least.
+The paper's equations are
 
     (7)  ERIWGF   gamma = 1, T > 0, alpha = rho = 0     mf.Langevin
     (8)  IWFRGF   gamma, alpha > 0, T = rho = 0         mf.WassersteinFisherRao
     (6)  IWGF     gamma = 1, T = alpha = rho = 0        mf.Wasserstein
 
-and mirror descent is (8) with gamma = 0. Players are coupled by U alone, which is linear in the opponent.
+and mirror descent is (8) with gamma = 0. Players are coupled by U alone, which is linear in the
+opponent.
 
-Engines differ in how they hold mu. Each takes its terms from here: `diffusion` and `transport` are linear in
-what stands for Lap mu and div(mu grad U), be it an eigenvalue of the Laplacian (`spectral`), a
-transmissibility between two cells (`finite_volumes`, `staggered`, `muscl`), or the gradient of U at a moving
-point (`characteristics`). Where both act, they are one term,
+Engines differ in how they hold mu. Each takes its terms from here: `diffusion` and `transport` are
+linear in what stands for Lap mu and div(mu grad U), be it an eigenvalue of the Laplacian
+(`spectral`), a transmissibility between two cells (`finite_volumes`, `staggered`, `muscl`), or the
+gradient of U at a moving point (`characteristics`). Where both act, they are one term,
 
     gamma div(mu grad U) + gamma T Lap mu = gamma T div( g grad(mu / g) ),    g = exp(-U/T),
 
@@ -52,7 +56,8 @@ def diffusion(player: Rates, laplacian: Array) -> Array:
 
 
 def reaction(player: Rates, U: Array, log_mu: Any, masses: Array) -> Array:
-    """d/dt log mu = -alpha (U + T log mu - mean), the reaction of (8), at points with the given masses.
+    """d/dt log mu = -alpha (U + T log mu - mean), the reaction of (8), at points with the given
+    masses.
 
     At temperature zero log_mu is not read.
     """
@@ -63,12 +68,14 @@ def reaction(player: Rates, U: Array, log_mu: Any, masses: Array) -> Array:
 def reacted(player: Rates, U: Array, log_mu: Any, dt: float) -> Array:
     """log mu after reaction alone for a time dt at a frozen cost, up to a constant.
 
-    log mu(dt) = e log mu - (1 - e) U / T with e = exp(-alpha T dt); at temperature zero log mu - alpha dt U.
+    log mu(dt) = e log mu - (1 - e) U / T with e = exp(-alpha T dt); at temperature zero log mu -
+    alpha dt U.
     """
     T, rate = player.temperature, player.alpha * player.temperature
     if T == 0:
         return log_mu - U * (player.alpha * dt)  # type: ignore[no-any-return]
-    return math.exp(-rate * dt) * log_mu - U * (-math.expm1(-rate * dt) / T)  # type: ignore[no-any-return]
+    remains, gone = math.exp(-rate * dt), -math.expm1(-rate * dt)
+    return remains * log_mu - U * (gone / T)  # type: ignore[no-any-return]
 
 
 def responded(player: Rates, masses: Array, best: Array, dt: float) -> Array:

@@ -1,9 +1,11 @@
-"""Time stepping of two coupled sets of coefficients: exponential Runge-Kutta of order 4, with controlled steps.
+"""Time stepping of two coupled sets of coefficients: exponential Runge-Kutta of order 4, with
+controlled steps.
 
-The coefficients are Fourier modes on tori or spherical harmonics, which differ in the drift alone: see `Player`.
-The work arrays (ROWS, parts, total) of a player hold the real and imaginary parts of its modes, or the real
-coefficients of its harmonics. Number j of n stands at centre + j; for modes, what lies before the centre is
-their mirror image, and what lies between and behind them is zero: a shifted coefficient is a shifted index.
+The coefficients are Fourier modes on tori or spherical harmonics, which differ in the drift alone:
+see `Player`. The work arrays (ROWS, parts, total) of a player hold the real and imaginary parts of
+its modes, or the real coefficients of its harmonics. Number j of n stands at centre + j; for modes,
+what lies before the centre is their mirror image, and what lies between and behind them is zero: a
+shifted coefficient is a shifted index.
 """
 
 from __future__ import annotations
@@ -27,18 +29,20 @@ _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 /
 
 
 class Player(NamedTuple):
-    """The constant arrays of one player, made by `fourier` (centre > 0) or by `harmonics` (centre = 0)."""
+    """The constant arrays of one player, made by `fourier` (centre > 0) or by `harmonics` (centre =
+    0).
+    """
 
     lam: Any  # (n,) eigenvalues of the diffusion
     tail: Any  # (n,) mask of the outer coefficients
-    largest: Any  # (n,) what no coefficient of a probability measure can pass, |re| + |im| for complex ones
+    largest: Any  # (n,) what no coefficient (|re| + |im|) of a probability measure can pass
     size: int  # n
     centre: int
     norm: float  # sqrt(norm times the sum of squares of all parts) bounds the L1 norm
     seen: Any  # (J,) where the coefficients stand that the opponent reads
-    cost: Any  # what the opponent's of these -> the cost's coefficients: modes (2M, 2J), harmonics (8, 9)
-    shifts: Any  # integers: modes (M, 1), offsets of those of the cost; harmonics (R, 5), runs of `spherical.Drifts`
-    drift: Any  # their entries: modes (M, n), -gamma w^2 (k.m); harmonics (1, V)
+    cost: Any  # the opponent's of these -> the cost's: modes (2M, 2J), harmonics (8, 9)
+    shifts: Any  # offsets (M, 1) of the cost's modes; harmonics: runs (R, 5) of `spherical.Drifts`
+    drift: Any  # -gamma w^2 (k.m), (M, n); harmonics: the entries (1, V) of these runs
 
 
 @kernel
@@ -58,7 +62,8 @@ def _phi(z):
 
 @kernel
 def coefficients(lam, h, out):
-    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq. 26-29).
+    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq.
+    26-29).
 
     Evaluated stably, as Kassam & Trefethen (2005) ask: by series near 0, then by doubling, whose
     terms are all positive.
@@ -80,7 +85,7 @@ def coefficients(lam, h, out):
 
 @kernel
 def _cached(h, players, caches, keys):
-    """Slot of the coefficients for step h; keys (CACHE + 1,) ends with the slot to overwrite next."""
+    """Where the coefficients for step h are; keys (CACHE + 1,) ends with the next slot to use."""
     for s in range(CACHE):
         if keys[s] == h:
             return s
@@ -102,7 +107,7 @@ def _mirror(v, centre):
 
 @kernel
 def _costs(A, seen, centre, v, U):
-    """Fourier coefficients of a cost at its M modes into U (2, >= M), from the opponent's modes v."""
+    """Fourier coefficients of a cost at its M modes, into U (2, >= M), from the opponent's v."""
     M, J = len(A) // 2, len(seen)
     for m in range(M):
         a = 0.0
@@ -215,7 +220,7 @@ def _step(x, y, wx, wy, cx, cy, s):
 
 @kernel(fastmath={"contract", "reassoc"})
 def _error(player, w, b3, s):
-    """l2 norm of b3 (N(c) - N(u_next)), the distance to the third-order result; bounds its L1 norm."""
+    """Bound in L1 of b3 (N(c) - N(u_next)), the distance to the third-order result."""
     total = 0.0
     a, b = w[N4], w[N5 - s]
     for i in range(len(a)):
@@ -285,9 +290,9 @@ def _rung(h, error, tol):
 def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, worst, counts):
     """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
 
-    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS), so that
-    coefficients are met again; the last one or two are fitted to end at `until`. counts (2,) gathers steps
-    taken and refused. Returns (status, time reached, rung).
+    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
+    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
+    (2,) gathers steps taken and refused. Returns (status, time reached, rung).
     """
     begin, equal, taken = t, (until - t) / max(count, 1), 0
     _rhs(x, y, wx, wy, STATE, N1)

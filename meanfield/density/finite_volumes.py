@@ -6,14 +6,14 @@ Thalhammer 2006) takes
     m(t + dt) = exp(dt/2 [c- A(t1) + c+ A(t2)]) exp(dt/2 [c+ A(t1) + c- A(t2)]) m(t),
 
 c+- = 1/2 +- 1/sqrt 3, A the generator at the costs U of the Gauss points t1 < t2. It is the rates
-that are combined: A is nonlinear in U, and A of combined costs falls to order 2. Costs at t1, t2 come
-from the opponent's moments, by the cubic Hermite polynomial through the last two steps' values and
-time derivatives, extrapolated; a first step begins with the tangent and is corrected twice by
+that are combined: A is nonlinear in U, and A of combined costs falls to order 2. Costs at t1, t2
+come from the opponent's moments, by the cubic Hermite polynomial through the last two steps' values
+and time derivatives, extrapolated; a first step begins with the tangent and is corrected twice by
 the polynomial through its own two ends.
 
 Each exponential acts by uniformisation, so masses stay nonnegative and sum to one at any step. A
-combined rate c+ k(t1) + c- k(t2) is nonnegative while the two differ by less than the factor
-7 + 4 sqrt 3 = 13.9; a step that sees more, or whose extrapolated costs leave the range of the loss, is
+combined rate c+ k(t1) + c- k(t2) is nonnegative while the two differ by less than the factor 7 + 4
+sqrt 3 = 13.9; a step that sees more, or whose extrapolated costs leave the range of the loss, is
 halved.
 """
 
@@ -39,7 +39,9 @@ LONGEST = 8.0
 
 @dataclass(frozen=True)
 class Trial:
-    """One step's outcome: new masses, the knot there, and the local error that it is thought to have made."""
+    """One step's outcome: new masses, the knot there, and the local error that it is thought to
+    have made.
+    """
 
     masses: Pair
     knot: Knot
@@ -51,11 +53,13 @@ class Trial:
 class CommutatorFree(OnMeshes):
     """Masses of both players under (7) by CF4 in time, whatever their generators A are in space.
 
-    rates: for each player `FaceRates` or `StencilRates`, which turn costs into A and take its exponential.
+    rates: for each player `FaceRates` or `StencilRates`, which turn costs into A and take its
+    exponential.
 
-    The error estimate is the larger of what the moments' extrapolation missed at the end of the step,
-    which is of order dt^5 like the error itself, and e^(5/3), e = dt^2 sqrt(3)/12 |[A(t2), A(t1)] m|
-    the distance to the embedded exponential of the averaged generator, which is of second order.
+    The error estimate is the larger of what the moments' extrapolation missed at the end of the
+    step, which is of order dt^5 like the error itself, and e^(5/3), e = dt^2 sqrt(3)/12 |[A(t2),
+    A(t1)] m| the distance to the embedded exponential of the averaged generator, which is of second
+    order.
     """
 
     order = 4
@@ -82,7 +86,9 @@ class CommutatorFree(OnMeshes):
 
     @abstractmethod
     def _check_cells(self, peclet: float) -> None:
-        """Warn where the cells do not carry the state; peclet is the largest beta |dU| from node to node."""
+        """Warn where the cells do not carry the state; peclet is the largest beta |dU| from node to
+        node.
+        """
 
     def _knot(self, masses: Pair) -> Knot:
         """Moments, their slopes, dm/dt and the largest cell Peclet number at the given masses."""
@@ -160,7 +166,9 @@ class CommutatorFree(OnMeshes):
         self._watch_cells(trial.knot.peclet)
 
     def first(self, left: float) -> float:
-        """A careful first step: tol^(1/4) of the time in which the opponent's motion changes the costs by one kT."""
+        """A careful first step: tol^(1/4) of the time in which the opponent's motion changes the
+        costs by one kT.
+        """
         change = 0.0
         for p in (0, 1):
             nodes, _ = self.coupling.costs(p, self.now[1 - p][:, 1:])
@@ -168,8 +176,9 @@ class CommutatorFree(OnMeshes):
         return left if change == 0 else min(left, self.tol**0.25 / change)
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU| over a face,
-        the largest relative mass error taken out of a step, the sum of the estimated local errors.
+        """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU|
+        over a face, the largest relative mass error taken out of a step, the sum of the estimated
+        local errors.
         """
         smallest = min(float(m.min()) for m in self.masses)
         return {**self.counts, **self.watched, "step": self.last, "smallest_mass": smallest}
@@ -178,11 +187,12 @@ class CommutatorFree(OnMeshes):
 class FiniteVolumes(CommutatorFree):
     """The mean field of (7) in cell masses on two meshes.
 
-    game: any game; flow: alpha = 0 and temperature > 0 for both players; laws: the two starting laws.
-    cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step, None
-    for steps controlled so that the estimated L1 error committed per unit of time stays below `tol`.
-    weights: "sg", "face", "sqrt" (see rates.py) or "auto": once for the run and for each player, "face"
-    where beta |U_j - U_i| stays below 1 over every face against any measure of the opponent, else "sg".
+    game: any game; flow: alpha = 0 and temperature > 0 for both players; laws: the two starting
+    laws. cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed
+    step, None for steps controlled so that the estimated L1 error committed per unit of time stays
+    below `tol`. weights: "sg", "face", "sqrt" (see rates.py) or "auto": once for the run and for
+    each player, "face" where beta |U_j - U_i| stays below 1 over every face against any measure of
+    the opponent, else "sg".
     """
 
     name = "finite-volume"
@@ -202,8 +212,10 @@ class FiniteVolumes(CommutatorFree):
     def _check_cells(self, peclet: float) -> None:
         if peclet > PECLET:
             self.warn_once(
-                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond {PECLET:g} the cells are "
-                "too wide for the drift and accuracy falls to first order (the Gibbs state, mass and sign stay exact): "
+                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond "
+                f"{PECLET:g} the cells are "
+                "too wide for the drift and accuracy falls to first order (the Gibbs state, mass "
+                "and sign stay exact): "
                 f"use about {peclet:.2g} times as many cells per axis"
             )
 

@@ -1,12 +1,14 @@
-"""Fourier modes on tori: the basis in which trigonometric games make equation (7) exact, mode by mode.
+"""Fourier modes on tori: the basis in which trigonometric games make equation (7) exact, mode by
+mode.
 
-Coefficients are mu_k = int exp(-i w k.x) dmu, w = 2 pi / period, so that mu_0 = 1. With U the player's cost,
+Coefficients are mu_k = int exp(-i w k.x) dmu, w = 2 pi / period, so that mu_0 = 1. With U the
+player's cost,
 
     d mu_k / dt = -gamma w^2 |k|^2 T mu_k - gamma w^2 sum_m (k.m) U_m mu_(k-m),
 
-which is exact in the modes kept: U has the game's few modes m, so the drift is a short sum of shifted
-coefficients, with no transform and no aliasing. Of each pair +-k one is kept: those whose flat offset
-k.strides is not negative.
+which is exact in the modes kept: U has the game's few modes m, so the drift is a short sum of
+shifted coefficients, with no transform and no aliasing. Of each pair +-k one is kept: those whose
+flat offset k.strides is not negative.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from meanfield.start import Law
 
 Complex = NDArray[np.complex128]
 
-# Nodes per axis that free modes may have: 16, 24, 32, 48, ...; the most of them, by dimension; and how many
-# the measures are shown on at least.
+# Nodes per axis that free modes may have: 16, 24, 32, 48, ...; the most of them, by dimension; and
+# how many the measures are shown on at least.
 _LADDER = tuple(s * 2**e for e in range(3, 12) for s in (2, 3))
 _MOST = {1: 16384, 2: 1024, 3: 128}
 _NODES = {1: 256, 2: 64, 3: 24}
@@ -43,9 +45,11 @@ _LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt
 
 @dataclass(frozen=True, eq=False)
 class Modes:
-    """Modes |k_a| <= reach_a, reach = (nodes - 1) // 2, of a torus, for games of modes |m_a| <= margin_a.
+    """Modes |k_a| <= reach_a, reach = (nodes - 1) // 2, of a torus, for games of modes |m_a| <=
+    margin_a.
 
-    The flat offset of k is k.strides; rows are `margin` apart, so that k + m outside falls on zeros.
+    The flat offset of k is k.strides; rows are `margin` apart, so that k + m outside falls on
+    zeros.
     """
 
     torus: Torus
@@ -63,7 +67,9 @@ class Modes:
 
     @classmethod
     def given(cls, basis: TrigBasis, cells: Any) -> Modes:
-        """The modes asked for by nodes per axis or a grid's Mesh; ValueError where they are too few."""
+        """The modes asked for by nodes per axis or a grid's Mesh; ValueError where they are too
+        few.
+        """
         torus, margin = basis.manifold, _margin(basis)
         if isinstance(cells, Mesh):
             if cells.shape is None or cells.manifold != torus:
@@ -79,7 +85,8 @@ class Modes:
             )
         if any(n < 2 * m + 1 for n, m in zip(nodes, margin, strict=True)):
             raise ValueError(
-                f"cells {nodes} are too few for the game's modes; use at least {2 * max(margin) + 1} per axis"
+                f"cells {nodes} are too few for the game's modes; use at least "
+                f"{2 * max(margin) + 1} per axis"
             )
         return _modes(torus, nodes, margin)
 
@@ -182,7 +189,9 @@ class Modes:
     # -- measures in and out --------------------------------------------------------------------
 
     def project(self, law: Law, free: bool) -> Complex:
-        """Coefficients (J,) of a law, of mass one: of a measure given as such, or of its nodal masses."""
+        """Coefficients (J,) of a law, of mass one: of a measure given as such, or of its nodal
+        masses.
+        """
         measure = given_measure(law)
         z = self.of(law.on(self.grid(free)) if measure is None else measure)
         z[self.offsets == 0] = 1.0
@@ -208,7 +217,9 @@ class Modes:
         return full[tuple((self.k + self.reach).T)]
 
     def grid(self, free: bool) -> Mesh:
-        """The mesh on which a density is shown; where the number of modes is free, the usual one at least."""
+        """The mesh on which a density is shown; where the number of modes is free, the usual one at
+        least.
+        """
         n, d = self.nodes, self.torus.d
         return _mesh(self.torus, (max(n[0], _NODES[d]),) * d if free else n)
 
@@ -245,11 +256,12 @@ class Modes:
 
 
 class Galerkin(Spectral):
-    """Equation (7) in Fourier modes, for trigonometric games on tori of dimension 1 to 3, not necessarily alike.
+    """Equation (7) in Fourier modes, for trigonometric games on tori of dimension 1 to 3, not
+    necessarily alike.
 
-    cells: for each player the nodes per axis N (a number, one an axis, or a grid's Mesh), which keep
-    the modes |k| <= (N - 1) // 2 along each axis; None adapts them to the solution. Atoms enter by their
-    exact coefficients. The rest is as in `Spectral`.
+    cells: for each player the nodes per axis N (a number, one an axis, or a grid's Mesh), which
+    keep the modes |k| <= (N - 1) // 2 along each axis; None adapts them to the solution. Atoms
+    enter by their exact coefficients. The rest is as in `Spectral`.
     """
 
     name = "galerkin"
@@ -257,7 +269,9 @@ class Galerkin(Spectral):
     serves = "a trigonometric game on tori of dimension 1 to 3"
 
     def modes(self, p: int) -> Complex:
-        """Coefficients int exp(-i w k.x) dmu of player p at the modes `wave_numbers(p)`, shape (J,)."""
+        """Coefficients int exp(-i w k.x) dmu of player p at the modes `wave_numbers(p)`, shape
+        (J,).
+        """
         return self.coefficients(p)  # type: ignore[return-value]
 
     def wave_numbers(self, p: int) -> Index:
@@ -278,12 +292,14 @@ def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
 def _places(
     modes: Modes, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
-    """Which modes a grid of this shape holds, and where they and their mirror images stand in its transform."""
+    """Which modes a grid of this shape holds, and where they and their mirror images stand in its
+    transform.
+    """
     inside = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
     return inside, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)
 
 
 @lru_cache(maxsize=32)
 def _modes(torus: Torus, nodes: tuple[int, ...], margin: tuple[int, ...]) -> Modes:
-    """The modes for these numbers, whose index tables are worth keeping from one run to the next."""
+    """The modes for these numbers, with index tables worth keeping from one run to the next."""
     return Modes(torus, nodes, margin)

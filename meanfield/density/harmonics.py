@@ -1,12 +1,14 @@
-"""Spherical harmonics on S^2: the basis in which quadratic games make equation (7) exact, degree by degree.
+"""Spherical harmonics on S^2: the basis in which quadratic games make equation (7) exact, degree by
+degree.
 
 With U the player's cost and c the coefficients of its measure,
 
-    d c / dt = gamma T lam c + gamma sum_k U_k D_k c,      D_k c = (Lap(mu Y_k) + mu Lap Y_k - Y_k Lap mu)/2,
+    d c / dt = gamma T lam c + gamma sum_k U_k D_k c,      D_k c = (Lap(mu Y_k) + mu Lap Y_k - Y_k
+    Lap mu)/2,
 
-k over the eight harmonics of degrees 1 and 2 that a quadratic cost has, lam = -l(l + 1), and D_k c the
-coefficients of div(mu grad Y_k). Multiplication by coordinates is sparse; products are formed exactly and cut
-at the degree kept.
+k over the eight harmonics of degrees 1 and 2 that a quadratic cost has, lam = -l(l + 1), and D_k c
+the coefficients of div(mu grad Y_k). Multiplication by coordinates is sparse; products are formed
+exactly and cut at the degree kept.
 """
 
 from __future__ import annotations
@@ -114,8 +116,8 @@ class Degrees:
     def project(self, law: Law, free: bool) -> Array:
         """Coefficients of a law, of mass one: by Gauss-Legendre quadrature, those of atoms exactly.
 
-        A density on a mesh is taken as atoms at its N nodes, up to degree sqrt(N)/2: beyond, sums over
-        nodes mean nothing.
+        A density on a mesh is taken as atoms at its N nodes, up to degree sqrt(N)/2: beyond, sums
+        over nodes mean nothing.
         """
         measure = given_measure(law)
         if measure is None:
@@ -140,7 +142,7 @@ class Degrees:
         return _mesh(self.L)
 
     def masses(self, c: Array, grid: Mesh) -> Array:
-        """Density at the mesh's nodes times cell area, summing to one up to the mesh's quadrature."""
+        """Density at the mesh's nodes times cell area: of sum one up to the quadrature's error."""
         return _nodes(self.L) @ c * grid.volumes
 
     # -- the equation ---------------------------------------------------------------------------
@@ -150,7 +152,8 @@ class Degrees:
         drift, l = spherical.drifts(self.L), spherical.degrees(self.L)
         own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
         U = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
-        # Harmonics of one degree have squares that sum to (2l + 1)/4 pi: so have a probability's coefficients at most.
+        # Harmonics of one degree have squares that sum to (2l + 1)/4 pi: so have a probability's
+        # coefficients at most.
         largest = 1.1 * np.sqrt((2 * l + 1) / (4 * np.pi))
         lam = diffusion(rates, -l) * (l + 1.0)
         lam, tail, largest = (v[drift.order] for v in (lam, self.outer.astype(float), largest))
@@ -162,10 +165,11 @@ class Degrees:
 
 
 class Harmonics(Spectral):
-    """Equation (7) in real spherical harmonics, for quadratic games on S^2 and S^2 (`polynomial`, `polynomial_from`).
+    """Equation (7) in real spherical harmonics, for quadratic games on S^2 and S^2 (`polynomial`,
+    `polynomial_from`).
 
-    cells: for each player the degree L (2 or more); None adapts it to the solution. The rest is as in
-    `Spectral`.
+    cells: for each player the degree L (2 or more); None adapts it to the solution. The rest is as
+    in `Spectral`.
     """
 
     name = "harmonics"
@@ -189,6 +193,8 @@ def _nodes(L: int) -> Array:
 
 
 def _features(basis: QuadraticBasis) -> Array:
-    """Features in harmonics of degree 0, 1 and 2, shape (9, K): exact, they are polynomials of degree 2."""
+    """Features in harmonics of degree 0, 1 and 2, shape (9, K): exact, they are polynomials of
+    degree 2.
+    """
     points, weights = spherical.quadrature(4)
     return (weights[:, None] * spherical.values(points, 2)).T @ basis.values(points)

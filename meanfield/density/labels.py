@@ -34,7 +34,7 @@ TRUSTED_JUMP = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """A player's nodes as they stand: points (n, a), masses (n,) and the state that they came from."""
+    """A player's nodes as they stand: points (n, a) and masses (n,)."""
 
     points: Array
     masses: Array
@@ -45,7 +45,8 @@ class Labels:
     """One player's labels: what stays fixed while the nodes move.
 
     points (n, a), log_masses (n,) at the start; log_density (n,) there, mesh and held (the cells of
-    the mesh with mass; others are carried by nobody) for a start from a density, None for one from atoms.
+    the mesh with mass; others are carried by nobody) for a start from a density, None for one from
+    atoms.
     """
 
     manifold: Manifold
@@ -138,12 +139,16 @@ class Labels:
     def distrust(self, jump: float) -> str:
         """What to say where `jump` exceeds TRUSTED_JUMP."""
         return (
-            "stand so far apart, or differ so much in weight, that means over them are no longer trusted "
-            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels that are refined"
+            "stand so far apart, or differ so much in weight, that means over them are no longer "
+            "trusted "
+            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels "
+            "that are refined"
         )
 
     def separation(self, z: Array) -> float:
-        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without a mesh."""
+        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without
+        a mesh.
+        """
         if self.mesh is None or not len(self._first_gaps):
             return float("nan")
         return float((self._gaps(self.split(z)[0]) / self._first_gaps).max())
@@ -223,7 +228,9 @@ def slices(players: Sequence[Labels]) -> Iterator[slice]:
 
 
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:
-    """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at the nodes."""
+    """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at
+    the nodes.
+    """
     points = [cloud.points for cloud in clouds]
     views = [game.view(p, points[p], points[1 - p]) for p in (0, 1)]
     moments = [view.moments(cloud.masses) for view, cloud in zip(views, clouds, strict=True)]

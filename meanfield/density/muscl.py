@@ -1,14 +1,16 @@
 """Flows without diffusion, (8), (6) and mirror descent, on fixed cells: a second opinion.
 
-Masses m of cells under d_t mu = gamma div(mu grad U) - alpha mu (U - mean), U the player's cost: transport
-by upwind fluxes with limited slopes (MUSCL, van Leer 1979), Runge-Kutta of order 3 that keeps
-positivity (Shu & Osher 1988), between two half steps of the reaction (Strang), which is exact in log
-space for a given cost, log m <- log m - alpha dt (U - mean), at the cost of the middle of its step.
-Nonnegative under the step that `reconstruction.transport` states; mass is kept to rounding.
+Masses m of cells under d_t mu = gamma div(mu grad U) - alpha mu (U - mean), U the player's cost:
+transport by upwind fluxes with limited slopes (MUSCL, van Leer 1979), Runge-Kutta of order 3 that
+keeps positivity (Shu & Osher 1988), between two half steps of the reaction (Strang), which is exact
+in log space for a given cost, log m <- log m - alpha dt (U - mean), at the cost of the middle of
+its step. Nonnegative under the step that `transport` states; mass is kept to
+rounding.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +19,23 @@ from meanfield.checks import Array
 from meanfield.density.coupling import OnMeshes, Pair, both
 from meanfield.density.equation import reacted, velocity
 from meanfield.density.inputs import refuse_temperature
-from meanfield.density.reconstruction import LIMITERS, stencil, transport
+from meanfield.jit import kernel
 from meanfield.measures import Density
+from meanfield.meshes import Index, Mesh
 
+# For l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, gamma = alpha = 1 and 1024 cells, moments at t
+# = 1 and t = 4 err by 3.8e-5 and 1.3e-3 (positive), 4.1e-5 and 2.0e-3 (van Leer), 3.8e-5 and 1.9e-3
+# (monotonized central).
+LIMITERS = {"positive": 0, "van Leer": 1, "monotonized central": 2}
 SAFETY = 0.8
-# Errors of moments on the circle game of `reconstruction` pass 1e-3 to 5e-3 where 1/sum m^2 falls below 8.
+# Errors of moments on the circle game above pass 1e-3 to 5e-3 where 1/sum m^2 falls
+# below 8.
 RESOLVED_CELLS = 8
 COARSE_REACTION = 1e-2
 
 
 class Trial(NamedTuple):
-    """A step's outcome: masses, the longest step that keeps them nonnegative, the reaction's error."""
+    """A step's outcome: masses, the longest nonnegative step, the reaction's error."""
 
     masses: Pair
     bound: float
@@ -37,18 +45,19 @@ class Trial(NamedTuple):
 class Muscl(OnMeshes):
     """Cell masses of both players.
 
-    cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None for the
-    longest steps that keep masses nonnegative, and the reaction's error per step below `tol`; or a step,
-    refused with ValueError when it does not keep them nonnegative. limiter: "positive" (smallest errors),
-    "van Leer" or "monotonized central" (no new extrema). Raises ValueError for temperatures above 0, a mesh of another
-    manifold, an unknown limiter.
+    cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None
+    for the longest steps that keep masses nonnegative, and the reaction's error per step below
+    `tol`; or a step, refused with ValueError when it does not keep them nonnegative. limiter:
+    "positive" (smallest errors), "van Leer" or "monotonized central" (no new extrema). Raises
+    ValueError for temperatures above 0, a mesh of another manifold, an unknown limiter.
 
-    To be trusted for densities, L1 and moments, at order 2, while every peak stands on several cells a side
-    (`held_cells`). Once peaks are narrower, moments and NI are still right at order about 1 in the cells' width
-    h: on the problems of T^2 and S^2, gamma = alpha = 1, at t = 4, to 1.3e-2 at 80x80 and 5e-3 at 5762 cells,
-    where labels (`Characteristics`, refine=1e-4) have 7e-4 and 3e-5; on one thread in 0.5 and 1.8 s against
-    1.9 and 2.4 s. W2 then goes like h where peaks are only as wide as cells (S^2), and like h^(1/2) where cells
-    let mass over a ridge to another peak (T^2). L1 says nothing.
+    To be trusted for densities, L1 and moments, at order 2, while every peak stands on several
+    cells a side (`held_cells`). Once peaks are narrower, moments and NI are still right at order
+    about 1 in the cells' width h: on the problems of T^2 and S^2, gamma = alpha = 1, at t = 4, to
+    1.3e-2 at 80x80 and 5e-3 at 5762 cells, where labels (`Characteristics`, refine=1e-4) have 7e-4
+    and 3e-5; on one thread in 0.5 and 1.8 s against 1.9 and 2.4 s. W2 then goes like h where peaks
+    are only as wide as cells (S^2), and like h^(1/2) where cells let mass over a ridge to another
+    peak (T^2). L1 says nothing.
     """
 
     name = "muscl"
@@ -73,7 +82,9 @@ class Muscl(OnMeshes):
         return min(left, self.proposal or np.inf, SAFETY * self.stable)
 
     def judge(self, trial: Trial, dt: float) -> tuple[bool, float]:
-        """Refuses steps beyond the bound for nonnegative masses, and a reaction's error above `tol`."""
+        """Refuses steps beyond the bound for nonnegative masses, and a reaction's error above
+        `tol`.
+        """
         fits = dt <= trial.bound
         if self.step is not None:
             if not fits:
@@ -94,7 +105,8 @@ class Muscl(OnMeshes):
         self.masses, self.stable = trial.masses, trial.bound
         if self.step is not None and trial.error > COARSE_REACTION:
             self.warn_once(
-                f"at t = {self.time + dt:g} step = {self.step:g} errs by about {trial.error:.1g} in log-masses; "
+                f"at t = {self.time + dt:g} step = {self.step:g} errs by about {trial.error:.1g} "
+                "in log-masses; "
                 "shorten it"
             )
 
@@ -111,8 +123,8 @@ class Muscl(OnMeshes):
     def _react(self, m: Pair, dt: float) -> tuple[Pair, float]:
         """Reaction over dt with the costs of its middle, found with those of its start.
 
-        What the middle changes, c = alpha dt max|U_mid - U|, is of order dt^2; the error of the step, of
-        order dt^3, is estimated by c^(3/2).
+        What the middle changes, c = alpha dt max|U_mid - U|, is of order dt^2; the error of the
+        step, of order dt^3, is estimated by c^(3/2).
         """
         if not self.flow.reacts:
             return m, 0.0
@@ -158,9 +170,9 @@ class Muscl(OnMeshes):
         for share in (0.0, 0.75, 1 / 3):
             rates, reached = self._flow_rates(stage)
             bound = min(bound, reached)
-            stage = both(
-                lambda p, s=share, v=stage, r=rates: s * m[p] + (1 - s) * (v[p] + dt * r[p])  # type: ignore[misc]
-            )
+            euler = [now + dt * rate for now, rate in zip(stage, rates, strict=True)]
+            x, y = (share * start + (1 - share) * e for start, e in zip(m, euler, strict=True))
+            stage = (x, y)
         return stage, bound
 
     def measures(self) -> tuple[Density, Density]:
@@ -168,8 +180,9 @@ class Muscl(OnMeshes):
         return both(lambda p: Density(_normalised(self.masses[p]), self.meshes[p]))
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps; the smallest mass of a cell; for each player the peak density and the number of cells
-        that would hold everything if they held equal masses, 1 / sum m^2."""
+        """Steps; the smallest mass of a cell; for each player the peak density and the number of
+        cells that would hold everything if they held equal masses, 1 / sum m^2.
+        """
         found: dict[str, float] = {
             "steps": self.counts["steps"],
             "min_mass": float(min(m.min() for m in self.masses)),
@@ -185,11 +198,126 @@ class Muscl(OnMeshes):
             filled, trusted = 1 / np.sum(m**2), RESOLVED_CELLS**grid.manifold.dim
             if filled < trusted:
                 self.warn_once(
-                    f"at t = {self.time:g} the density of {player} stands on {filled:.1f} cells, fewer than {trusted:g}: "
-                    "its shape is the mesh's, and means may err by 1e-3 and more; raise `cells` or use "
+                    f"at t = {self.time:g} the density of {player} stands on {filled:.1f} cells, "
+                    f"fewer than {trusted:g}: "
+                    "its shape is the mesh's, and means may err by 1e-3 and more; raise `cells` "
+                    "or use "
                     'engine="characteristics"'
                 )
 
 
 def _normalised(m: Array) -> Array:
     return m / m.sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """A mesh as the kernels want it.
+
+    others (N, k): neighbours, -1 where there are fewer; weights (N, k, dim): the gradient in the
+    tangent frame of a cell is sum_k weights_k (rho_k - rho_i), least squares with weights
+    1/distance^2 over the neighbours. ahead, back (F, dim): the step from the first node of a pair
+    to the second in the frame of the first, and from the second to the first in the frame of the
+    second.
+    """
+
+    others: Index
+    weights: Array
+    ahead: Array
+    back: Array
+
+
+def stencil(mesh: Mesh) -> Stencil:
+    """The stencil of a mesh; raises ValueError where a cell's neighbours span no tangent space."""
+    manifold, nodes = mesh.manifold, mesh.nodes
+    frame = np.ascontiguousarray(manifold.basis(nodes))
+    i, j = mesh.pairs.T
+    ahead = np.einsum("fa,fda->fd", manifold.difference(nodes[i], nodes[j]), frame[i])
+    back = np.einsum("fa,fda->fd", manifold.difference(nodes[j], nodes[i]), frame[j])
+    others, faces = mesh.neighbours
+    # A face seen from its second cell is written -2 - f; padding is -1.
+    steps = np.zeros((*faces.shape, manifold.dim))
+    steps[faces >= 0] = ahead[faces[faces >= 0]]
+    steps[faces < -1] = back[-2 - faces[faces < -1]]
+    length2 = np.sum(steps**2, axis=-1, keepdims=True)
+    near = np.divide(1.0, length2, out=np.zeros_like(length2), where=length2 > 0)
+    normal = np.einsum("nkd,nke->nde", near * steps, steps)
+    bad = np.linalg.cond(normal) > 1e8
+    if bad.any():
+        raise ValueError(
+            f"the neighbours of cell {int(np.argmax(bad))} of {mesh} do not span its tangent space"
+        )
+    weights = np.einsum("nde,nke->nkd", np.linalg.inv(normal), near * steps)
+    return Stencil(others, np.ascontiguousarray(weights), ahead, back)
+
+
+@kernel
+def slopes(rho, others, weights, out):
+    """out (N, dim): least-squares gradients of rho (N,)."""
+    for i in range(len(rho)):
+        for d in range(out.shape[1]):
+            out[i, d] = 0.0
+        for k in range(others.shape[1]):
+            if others[i, k] >= 0:
+                rise = rho[others[i, k]] - rho[i]
+                for d in range(out.shape[1]):
+                    out[i, d] += weights[i, k, d] * rise
+
+
+@kernel
+def face_value(behind, here, beyond, limiter):
+    """Density at the face between `here` and `beyond`, in [0, 2 here] for nonnegative arguments.
+
+    With a = here - behind and b = beyond - here it is here + slope/2, where slope = (a + b)/2, the
+    face value alone kept in [0, 2 here] ("positive"); or, where a b > 0 and else zero, slope =
+    2ab/(a + b) ("van Leer") or the smallest of 2|a|, |a + b|/2, 2|b| with its sign ("monotonized
+    central").
+    """
+    a = here - behind
+    b = beyond - here
+    if limiter == 0:
+        return min(max(here + 0.25 * (a + b), 0.0), 2.0 * here)
+    if a * b <= 0.0:
+        return here
+    if limiter == 1:
+        return here + a * b / (a + b)
+    slope = min(2.0 * abs(a), 0.5 * abs(a + b), 2.0 * abs(b))
+    return here + np.copysign(0.5 * slope, a)
+
+
+@kernel(counted=True)
+def transport(m, U, speeds, volumes, pairs, others, weights, ahead, back, limiter, rate):
+    """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest
+    Euler step that leaves every mass nonnegative. speeds (F,): -gamma T_ij, by `equation.velocity`.
+
+    Flux from i to j: -gamma T_ij (U_j - U_i) times the density at the face, which is at most twice
+    the upwind one: a cell loses at most 2 m_i/vol_i times its outflow, whence the bound vol_i/(2
+    outflow).
+    """
+    rho = m / volumes
+    slope = np.empty((len(m), ahead.shape[1]))
+    slopes(rho, others, weights, slope)
+    outflow = np.zeros(len(m))
+    rate[:] = 0.0
+    for f in range(len(pairs)):
+        i, j = pairs[f, 0], pairs[f, 1]
+        speed = speeds[f] * (U[j] - U[i])
+        rise = 0.0
+        if speed >= 0.0:
+            for d in range(ahead.shape[1]):
+                rise += slope[i, d] * ahead[f, d]
+        else:
+            i, j, speed = j, i, -speed
+            for d in range(back.shape[1]):
+                rise += slope[i, d] * back[f, d]
+        # On a tensor grid rho_j - 2 slope.step is the value of the cell on the other side of i.
+        behind = max(rho[j] - 2.0 * rise, 0.0)
+        flux = speed * face_value(behind, rho[i], rho[j], limiter)
+        rate[i] -= flux
+        rate[j] += flux
+        outflow[i] += speed
+    bound = np.inf
+    for i in range(len(m)):
+        if outflow[i] > 0.0:
+            bound = min(bound, 0.5 * volumes[i] / outflow[i])
+    return bound

@@ -37,9 +37,11 @@ Diagnostic = Callable[[Measure, Measure], Any]
 
 
 def default_engine(game: Game, flow: Flow) -> str:
-    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of quadratic games
-    on S^2; finite volumes for those of any other loss, characteristics for flows without diffusion, the
-    best-response flow's own engine, and splitting for flows with memory, schedules or several parts."""
+    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of
+    quadratic games on S^2; finite volumes for those of any other loss, characteristics for flows
+    without diffusion, the best-response flow's own engine, and splitting for flows with memory,
+    schedules or several parts.
+    """
     if flow.composite:
         return "splitting"
     if flow.responds:
@@ -77,16 +79,19 @@ def build(
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
     if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
         raise ValueError(
-            f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"'
+            f"engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "
+            '"splitting"'
         )
     if name != "splitting" and flow.responds != (name == "best-response"):
         raise ValueError(
-            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring"
+            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its "
+            "docstring"
         )
     module, kind = ENGINES[name]
     laws = start.laws(game.X, game.Y)
     engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
-    return engine_class(game, flow, laws, per_player(cells), step, tol, **options)  # type: ignore[no-any-return]
+    made: Stepper = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
+    return made
 
 
 def solve(
@@ -110,25 +115,27 @@ def solve(
 ) -> Trajectory:
     """Solve the mean-field equation of a flow: (7), (8), (6) or mirror descent, by its numbers.
 
-    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for harmonics,
-    the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
-    Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
-    "muscl", "best-response" or "splitting"; by default from the game and the flow. step: a given time step;
-    by default it is controlled to `tol`. save_every: time between saved states (default
-    time / 100, or as the resumed run has it); no step is longer. diagnostics: name -> f(mu_x, mu_y), recorded
-    at every saved time beside the value L and what the engine watches. stop(t, mu_x, mu_y) ends the run when
-    true; callback sees the same. resume: a trajectory of an earlier call with the same settings, continued to
-    the same bits up to `time`; the result holds its saved states too. checkpoint: a file (.h5) kept up to
-    date every `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
+    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for
+    harmonics, the number of cells on S^2), one number or a pair (for x, for y), each a number, a
+    tuple per axis or a Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume",
+    "characteristics", "muscl", "best-response" or "splitting"; by default from the game and the
+    flow. step: a given time step; by default it is controlled to `tol`. save_every: time between
+    saved states (default time / 100, or as the resumed run has it); no step is longer. diagnostics:
+    name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the engine
+    watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
+    trajectory of an earlier call with the same settings, continued to the same bits up to `time`;
+    the result holds its saved states too. checkpoint: a file (.h5) kept up to date every
+    `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
     interrupted, the same call goes on from the last state saved in it to the same bits, as does
-    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides, such as
-    weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered, refine=1e-4 of
-    characteristics.
+    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides,
+    such as weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered,
+    refine=1e-4 of characteristics.
 
-    Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined where paths
-    part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl" gives densities on cells,
-    and a second opinion on moments, while peaks are wider than cells (its diagnostic "held_cells" tells). Where
-    refining the cells does not bring the two together at order 2, believe the labels, and no L1.
+    Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined
+    where paths part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl"
+    gives densities on cells, and a second opinion on moments, while peaks are wider than cells (its
+    diagnostic "held_cells" tells). Where refining the cells does not bring the two together at
+    order 2, believe the labels, and no L1.
 
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
@@ -150,7 +157,8 @@ def solve(
         times = saved_times(time, save_every, now)
         if step is not None and not times[-1] / step < MOST_STEPS:
             raise ValueError(
-                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step"
+                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a "
+                "longer step"
             )
         return times
 

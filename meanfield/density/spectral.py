@@ -1,9 +1,10 @@
-"""Equation (7) in eigenfunctions of the Laplacian: Fourier modes on tori, spherical harmonics on S^2.
+"""Equation (7) in eigenfunctions of the Laplacian: Fourier modes on tori, spherical harmonics on
+S^2.
 
-In either basis diffusion multiplies each coefficient by a number and the drift is a short exact sum, so
-that convergence is exponential in the number of coefficients. Mass is exact; positivity holds as far
-as the density is resolved, which is watched and said. The bases are in `fourier` and `harmonics`, the
-time steps (ETDRK4) in `etd`.
+In either basis diffusion multiplies each coefficient by a number and the drift is a short exact
+sum, so that convergence is exponential in the number of coefficients. Mass is exact; positivity
+holds as far as the density is resolved, which is watched and said. The bases are in `fourier` and
+`harmonics`, the time steps (ETDRK4) in `etd`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ from meanfield.measures import Density, density_on
 
 
 class Spectral(Stepper):
-    """A state of (7) in coefficients of both players; `Galerkin` and `Harmonics` say in which basis.
+    """A state of (7) in coefficients of both players; `Galerkin` and `Harmonics` say in which
+    basis.
 
-    game: low-rank, its features in the span of the basis. flow: alpha = 0, temperature and gamma above 0.
-    laws: `start.laws(X, Y)`. cells: how many coefficients each player has; None adapts them to the
-    solution. step: a fixed step, or None for steps controlled to a local error below tol (in L1, by the
-    third-order companion of ETDRK4).
+    game: low-rank, its features in the span of the basis. flow: alpha = 0, temperature and gamma
+    above 0. laws: `start.laws(X, Y)`. cells: how many coefficients each player has; None adapts
+    them to the solution. step: a fixed step, or None for steps controlled to a local error below
+    tol (in L1, by the third-order companion of ETDRK4).
 
-    Raises ValueError for other games and flows (use the finite-volume engine), for cells too few for the
-    game, and for an unstable step. Warns UnderResolved, once, when the outer third of modes or degrees holds more
-    than max(1e-6, 100 tol)^(2/3) of the l1 norm: a share s means an L1 error of about s^(3/2) where coefficients
-    fall geometrically.
+    Raises ValueError for other games and flows (use the finite-volume engine), for cells too few
+    for the game, and for an unstable step. Warns UnderResolved, once, when the outer third of modes
+    or degrees holds more than max(1e-6, 100 tol)^(2/3) of the l1 norm: a share s means an L1 error
+    of about s^(3/2) where coefficients fall geometrically.
     """
 
     kind: Any  # the basis: `fourier.Modes` or `harmonics.Degrees`
@@ -44,12 +46,14 @@ class Spectral(Stepper):
         """The coefficients of both laws, in a basis that the game and the resolution ask for."""
         if not fits(self.game, self.kind.fits):
             raise ValueError(
-                f'the {self.name} engine needs {self.serves}, got {self.game!r}; use engine="finite-volume"'
+                f"the {self.name} engine needs {self.serves}, got {self.game!r}; use "
+                'engine="finite-volume"'
             )
         only_langevin(self.flow, self.name)
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
-        # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at the last.
+        # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at
+        # the last.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._negative_seen: set[str] = set()
         self._shown: dict[int, tuple[Array, Array]] = {}
@@ -58,7 +62,9 @@ class Spectral(Stepper):
         self._arrange([self._start(p) for p in (0, 1)])
 
     def _start(self, p: int) -> tuple[Any, Array]:
-        """The basis of player p and the coefficients of its start: those asked for, or the fewest that hold it."""
+        """The basis of player p and the coefficients of its start: those asked for, or the fewest
+        that hold it.
+        """
         features, law, cells = self.features[p], self.laws[p], self.cells[p]
         if cells is not None:
             basis = self.kind.given(features, cells)
@@ -112,14 +118,17 @@ class Spectral(Stepper):
             )
         if status == etd.STUCK:
             raise ValueError(
-                f"no step is small enough for tol = {self.tol:g} at t = {time:g}; raise `cells`, or tol"
+                f"no step is small enough for tol = {self.tol:g} at t = {time:g}; raise `cells`, "
+                "or tol"
             )
         if status == etd.TAIL:
             self._refine(time, tails > limits, finer)
         return float(time)
 
     def _heaviest(self, p: int, finer: Any) -> float:
-        """The tail beyond which player p takes a finer basis, if it is free to and its start smooth enough."""
+        """The tail beyond which player p takes a finer basis, if it is free to and its start smooth
+        enough.
+        """
         grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
         return self._ceiling if grows else np.inf
 
@@ -129,14 +138,17 @@ class Spectral(Stepper):
             basis, z = players[p]
             if finer[p] is None:
                 raise ValueError(
-                    f"player {'xy'[p]}: the density at t = {time:g} needs more than {basis} for tol = {self.tol:g}; "
+                    f"player {'xy'[p]}: the density at t = {time:g} needs more than {basis} for "
+                    f"tol = {self.tol:g}; "
                     'give cells, a larger tol or a smaller step, or use engine="finite-volume"'
                 )
             players[p] = finer[p], basis.extended(z, finer[p])
         self._arrange(players)
 
     def watch(self) -> None:
-        """Warns, once, of tails that were too heavy at any step; for rough starts, whose tails must be, now."""
+        """Warns, once, of tails that were too heavy at any step; for rough starts, whose tails must
+        be, now.
+        """
         now = [
             basis.tail(self.coefficients(p)) if self.kind.rough(self.laws[p]) else self.worst[p]
             for p, basis in enumerate(self.bases)
@@ -144,8 +156,10 @@ class Spectral(Stepper):
         p = int(np.argmax(now))
         if now[p] > self._limit:
             self.warn_once(
-                f"player {'xy'[p]}: the outer third of {self.kind.plural} reached a share of {now[p]:.1e} at "
-                f"{self.bases[p]}; raise `cells`, or leave it out to have the {self.kind.plural} adapted"
+                f"player {'xy'[p]}: the outer third of {self.kind.plural} reached a share of "
+                f"{now[p]:.1e} at "
+                f"{self.bases[p]}; raise `cells`, or leave it out to have the {self.kind.plural} "
+                "adapted"
             )
 
     # -- reading, saving ------------------------------------------------------------------------
@@ -174,8 +188,9 @@ class Spectral(Stepper):
         return shown[1]
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken and refused, the present step; for each player the tail, the largest so far, the
-        resolution and the smallest nodal mass."""
+        """Steps taken and refused, the present step; for each player the tail, the largest so far,
+        the resolution and the smallest nodal mass.
+        """
         h = self.step if self.step is not None else 2.0 ** ((self.rung or 0) / etd.RUNGS)
         found = {
             "steps": float(self.counts["steps"]),
@@ -202,7 +217,8 @@ class Spectral(Stepper):
             z = np.array(state["coefficients"][p], dtype=self.coefficients(p).dtype)
             if z.shape != (len(basis.places),):
                 raise ValueError(
-                    f"the state holds coefficients of shape {z.shape} where {len(basis.places)} are wanted: "
+                    f"the state holds coefficients of shape {z.shape} where {len(basis.places)} "
+                    "are wanted: "
                     "it is of another game"
                 )
             players.append((basis, z))

@@ -1,15 +1,18 @@
-"""Flows of several parts by Strang's splitting on any mesh: transport, reaction, response, memory, schedules.
+"""Flows of several parts by Strang's splitting on any mesh: transport, reaction, response, memory,
+schedules.
 
-Over a step dt all costs are frozen at those of the middle of the step, which a first half-step predicts,
-and the flow's numbers at theirs. With U frozen every part of the equation is solved exactly: transport
-and diffusion of cell masses m by m <- exp(dt A(U)) m, A the two-point-flux generator of `rates` ("sg"), by
-uniformisation; reaction and response by `equation.reacted` and `equation.responded`. They are composed as
-half the local parts, transport, half the local parts in reverse order. The error is of order two;
-masses stay nonnegative and sum to one at any step, and the discrete Gibbs measures (9) are stationary.
+Over a step dt all costs are frozen at those of the middle of the step, which a first half-step
+predicts, and the flow's numbers at theirs. With U frozen every part of the equation is solved
+exactly: transport and diffusion of cell masses m by m <- exp(dt A(U)) m, A the two-point-flux
+generator of `rates` ("sg"), by uniformisation; reaction and response by `equation.reacted` and
+`equation.responded`. They are composed as half the local parts, transport, half the local parts in
+reverse order. The error is of order two; masses stay nonnegative and sum to one at any step, and
+the discrete Gibbs measures (9) are stationary.
 
-With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game, averaged
-masses for any other. Within a step moments follow a straight line. A law that relaxes within one step
-ends at the Gibbs measure of the step's middle: long steps of slow averages see it lag by half a step.
+With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game,
+averaged masses for any other. Within a step moments follow a straight line. A law that relaxes
+within one step ends at the Gibbs measure of the step's middle: long steps of slow averages see it
+lag by half a step.
 """
 
 from __future__ import annotations
@@ -38,9 +41,10 @@ class Trial(NamedTuple):
 class Splitting(OnMeshes):
     """The mean field of any flow that has a temperature wherever it transports or responds.
 
-    cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step; None for
-    steps controlled by doubling, so that the L1 error committed per unit of time stays below about `tol`: a
-    step is taken at once and in two halves, of which the latter is kept and the difference judged.
+    cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step;
+    None for steps controlled by doubling, so that the L1 error committed per unit of time stays
+    below about `tol`: a step is taken at once and in two halves, of which the latter is kept and
+    the difference judged.
     """
 
     name = "splitting"
@@ -81,7 +85,9 @@ class Splitting(OnMeshes):
         self.averaged = trial.averaged
 
     def _stepped(self, masses: Pair, averaged: Pair, t: float, dt: float) -> Trial:
-        """The state a step later: a predicted half, then the whole step with the costs of its middle."""
+        """The state a step later: a predicted half, then the whole step with the costs of its
+        middle.
+        """
         now, rates = self._moments(masses), self.flow.at(t + dt / 2)
         half = self._frozen(masses, averaged, rates, dt / 2)
         middle = self._average(averaged, now, self._moments(half), t, t + dt / 2)
@@ -126,12 +132,15 @@ class Splitting(OnMeshes):
         self.peclet = max(self.peclet, peclet)
         if peclet > PECLET:
             self.warn_once(
-                f"beta |dU| reaches {peclet:.3g} over a face near time {self.time:g}; beyond {PECLET:g} the cells are "
+                f"beta |dU| reaches {peclet:.3g} over a face near time {self.time:g}; beyond "
+                f"{PECLET:g} the cells are "
                 f"too wide for the drift: use about {peclet:.2g} times as many cells per axis"
             )
 
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken and rejected, the last step, the smallest mass, the largest beta |dU| over a face."""
+        """Steps taken and rejected, the last step, the smallest mass, the largest beta |dU| over a
+        face.
+        """
         smallest = min(float(m.min()) for m in self.masses)
         return {
             **self.counts,
@@ -162,11 +171,13 @@ def _check(flow: Flow) -> None:
     for name, player in zip("xy", flow.players, strict=True):
         if player.temperature == 0 and player.gamma > 0:
             raise ValueError(
-                f"splitting needs a temperature where it transports; it is 0 for {name}: give beta, set gamma to 0, "
+                f"splitting needs a temperature where it transports; it is 0 for {name}: give "
+                "beta, set gamma to 0, "
                 'or leave memory and schedules out (engine="characteristics")'
             )
         if player.temperature == 0 and player.response > 0:
             raise ValueError(
-                f"splitting responds by Gibbs measures, and the temperature of {name} is 0: give beta, or use "
+                f"splitting responds by Gibbs measures, and the temperature of {name} is 0: give "
+                "beta, or use "
                 'BestResponse alone (engine="best-response")'
             )

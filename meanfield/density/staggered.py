@@ -1,8 +1,10 @@
-"""Equation (7) on tori by staggered conservative differences of order 4, 6 or 8 (stencils.py), CF4 in time.
+"""Equation (7) on tori by staggered conservative differences of order 4, 6 or 8 (stencils.py), CF4
+in time.
 
-For smooth losses of any kind. The time integrator is that of `finite_volumes`, with the exponential's
-action by a Chebyshev sum. Mass and the discrete Gibbs state are exact; what is lost against finite
-volumes is the sign: masses can fall below zero where a density is not resolved, which is watched and said.
+For smooth losses of any kind. The time integrator is that of `finite_volumes`, with the
+exponential's action by a Chebyshev sum. Mass and the discrete Gibbs state are exact; what is lost
+against finite volumes is the sign: masses can fall below zero where a density is not resolved,
+which is watched and said.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ HOPELESS = 0.5  # of a mass of one, below zero
 class Staggered(CommutatorFree):
     """The mean field of (7) in nodal masses on two tori.
 
-    game: any game with a smooth loss on tori; flow: alpha = 0 and temperature > 0 for both players; laws:
-    the two starting laws. cells: per player a number of cells per axis, one for each axis, or a Mesh of
-    the equidistant grid; at least `order` of them. step: a fixed step, None for steps controlled so
-    that the estimated L1 error committed per unit of time stays below `tol`. order: 4, 6 or 8.
+    game: any game with a smooth loss on tori; flow: alpha = 0 and temperature > 0 for both players;
+    laws: the two starting laws. cells: per player a number of cells per axis, one for each axis, or
+    a Mesh of the equidistant grid; at least `order` of them. step: a fixed step, None for steps
+    controlled so that the estimated L1 error committed per unit of time stays below `tol`. order:
+    4, 6 or 8.
 
     Raises ValueError for other manifolds, meshes and flows. Warns UnderResolved, once, when masses
     below zero add up to more than max(1e-8, tol).
@@ -60,17 +63,21 @@ class Staggered(CommutatorFree):
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)
         if not lost <= HOPELESS:
             raise NotConverged(
-                f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells cannot carry the density; "
+                f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells "
+                "cannot carry the density; "
                 'raise `cells`, or use engine="finite-volume", which keeps the sign'
             )
         if lost > max(1e-8, self.tol):
             self.warn_once(
-                f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is not resolved; raise "
+                f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is "
+                "not resolved; raise "
                 '`cells`, or use engine="finite-volume", which keeps the sign'
             )
 
     def measures(self) -> tuple[Density, Density]:
-        """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
+        """Both players' densities on their grids, masses below zero cut (with a warning above
+        1e-10).
+        """
         return both(
             lambda p: density_on(
                 self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._negative_seen

@@ -1,4 +1,5 @@
-"""The one stepper: how every engine chooses its steps, ends them in time, and is saved and restored.
+"""The one stepper: how every engine chooses its steps, ends them in time, and is saved and
+restored.
 
 An engine is its equation and its error estimate: it tries a step (`attempt`) and takes over what it
 found (`accept`). The stepper proposes the lengths, shortens a step that was refused, lands on the
@@ -33,13 +34,13 @@ class Stepper(ABC):
     laws : the two laws to start from, `start.laws(X, Y)`.
     cells : for each player the resolution, as the engine takes it; None leaves it to the engine.
     step : a fixed step, or None for steps controlled by the error estimate.
-    tol : the estimated local error allowed, in the L1 norm of the densities, per unit of time unless the
-        engine says otherwise; None for its usual one.
+    tol : the estimated local error allowed, in L1, per unit of time unless the engine says
+        otherwise; None for its usual one.
     options : what `begin` of the engine takes.
 
-    An engine says in `saved` which of its attributes (arrays, numbers, or tuples and dictionaries of them) make
-    up its state besides the time, in `order` of which order in the step its error per unit of time is, and in
-    `cure` what helps where no step is short enough.
+    An engine says in `saved` which of its attributes (arrays, numbers, or tuples and dictionaries
+    of them) make up its state besides the time, in `order` of which order in the step its error per
+    unit of time is, and in `cure` what helps where no step is short enough.
     """
 
     name = ""
@@ -69,10 +70,11 @@ class Stepper(ABC):
         """Check that game and flow are for this engine, and set up the state at time 0."""
 
     def attempt(self, dt: float) -> Any:
-        """The outcome of one step of length dt, which `accept` takes over, with an attribute `error`.
+        """The outcome of one step of length dt, which `accept` takes over, with an attribute
+        `error`.
 
-        None where dt is far too long, so that half of it is tried next. Engines whose steps are controlled by
-        others (compiled code, scipy) have a `move` of their own instead.
+        None where dt is far too long, so that half of it is tried next. Engines whose steps are
+        controlled by others (compiled code, scipy) have a `move` of their own instead.
         """
         raise NotImplementedError
 
@@ -100,7 +102,8 @@ class Stepper(ABC):
     def advance(self, until: float) -> None:
         """Move to the time `until` exactly.
 
-        Raises ValueError when it lies before the present time, NotConverged where no step is short enough.
+        Raises ValueError when it lies before the present time, NotConverged where no step is short
+        enough.
         """
         until = later(until, self.time)
         if self.time < until:
@@ -125,12 +128,13 @@ class Stepper(ABC):
                 return until if dt == left else self.time + dt
             dt, cut = following, False
         raise NotConverged(
-            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's loss may not "
+            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's "
+            "loss may not "
             f"be smooth here: {self.cure}"
         )
 
     def propose(self, left: float) -> float:
-        """The next step: the equal parts of the time `left` that are no longer than what is wanted."""
+        """The next step: the equal parts of the time `left` no longer than what is wanted."""
         wanted = self.step or self.proposal or self.first(left)
         return left / max(1.0, math.ceil(left / wanted * (1 - 1e-9)))
 
@@ -188,6 +192,7 @@ def _like(present: Any, saved: Any, name: str) -> Any:
     found = np.array(saved, dtype=present.dtype)
     if found.shape != present.shape:
         raise ValueError(
-            f"the state's {name} have shape {found.shape}, this engine's {present.shape}: other game or cells?"
+            f"the state's {name} have shape {found.shape}, this engine's {present.shape}: other "
+            "game or cells?"
         )
     return found
