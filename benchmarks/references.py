@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.problems import BETA, PROBLEMS, TIME, Problem, TorusProblem
 from meanfield.checks import Array
-from meanfield.density.galerkin import Galerkin
+from meanfield.density.fourier import Galerkin
 from meanfield.density.harmonics import Harmonics
 from meanfield.flows import Langevin
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meanfield.density.galerkin import Galerkin
+from meanfield.density.fourier import Galerkin
 from meanfield.games import oscillator
 
 OSCILLATOR = oscillator()

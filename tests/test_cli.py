@@ -112,8 +112,8 @@ def test_options_of_an_engine_reach_it(engine, flow, line, option, tmp_path, mon
 
 def test_names_are_those_of_the_engines():
     from meanfield.cli.schema import OPTIONS as known
+    from meanfield.density.muscl import LIMITERS
     from meanfield.density.rates import WEIGHTS
-    from meanfield.density.reconstruction import LIMITERS
 
     for option, names in (("limiter", LIMITERS), ("weights", WEIGHTS)):
         assert [known[option][1](name) for name in names] == list(names)

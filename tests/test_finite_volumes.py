@@ -295,7 +295,7 @@ def test_pairwise_and_low_rank_games_agree(weights, start, monkeypatch):
     dense = moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)
     assert distance(low, dense) < 1e-12
     monkeypatch.setattr(
-        "meanfield.density.coupling.KEPT", 1000
+        "meanfield.density.coupling.STORED", 1000
     )  # kernels too large to keep come in blocks
     assert (
         distance(low, moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start))

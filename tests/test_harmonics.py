@@ -221,7 +221,7 @@ def test_measures_hold_nodal_densities():
 
 def test_states_of_no_degree_are_refused():
     with pytest.raises(ValueError, match="coefficients of shape"):
-        engine().restore({**engine().state(), "coefficients_x": np.ones(10)})
+        engine().restore({**engine().state(), "coefficients": (np.ones(10), np.ones(9))})
 
 
 def test_solve_takes_it_for_quadratic_games_on_spheres():

@@ -166,7 +166,7 @@ def test_averages_are_those_of_the_saved_past():
         rest = 0.0 if memory.rate is None else np.exp(-memory.rate * 2.0) * features[0]
         share = 1 / (weight @ rule) if memory.rate is None else memory.rate
         np.testing.assert_allclose(
-            engine.seen[0], rest + share * (weight * rule) @ features, atol=1e-5
+            engine.averaged[0], rest + share * (weight * rule) @ features, atol=1e-5
         )
 
 
@@ -174,8 +174,10 @@ def test_memory_over_a_pairwise_game_averages_masses():
     game = mf.games.expression("cos(x - y) + 0.3*sin(2*x)*exp(cos(y))")
     run = solved(mf.DiscountedLangevin(BETA, 1.0), game=game, cells=32)
     flat = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0)])
-    assert not hasattr(game, "bases") and len(run.state["seen_x"]) == 32
-    assert len(solved(mf.DiscountedLangevin(BETA, 1.0), game=flat, cells=32).state["seen_x"]) == 2
+    assert not hasattr(game, "bases") and len(run.state["averaged"][0]) == 32
+    assert (
+        len(solved(mf.DiscountedLangevin(BETA, 1.0), game=flat, cells=32).state["averaged"][0]) == 2
+    )
 
 
 def test_two_time_scales_are_rates_per_player():

@@ -7,10 +7,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
-from meanfield.checks import UnderResolved
+from meanfield.checks import NotConverged, UnderResolved
 from meanfield.density.characteristics import Characteristics
-from meanfield.density.muscl import Muscl
-from meanfield.density.reconstruction import LIMITERS, face_value, slopes, stencil
+from meanfield.density.muscl import LIMITERS, Muscl, face_value, slopes, stencil
 from meanfield.games.lowrank import trigonometric
 from tests.convergence import fitted_order
 from tests.flat_problems import (
@@ -90,7 +89,7 @@ def test_masses_stay_nonnegative_and_sum_to_one_from_one_cell(flow, cells):
         moving = engine(Muscl, CIRCLE, FLOWS[flow], point, cells, limiter=limiter)
         for t in (0.1, 1.0, 3.0):
             moving.advance(t)
-            for m in moving._m:
+            for m in moving.masses:
                 assert m.min() >= 0 and abs(m.sum() - 1) < 1e-12
     assert moving.diagnostics()["min_mass"] >= 0
 
@@ -142,7 +141,7 @@ def test_transport_converges_on_the_voronoi_sphere_without_change():
         exact = (1 + 0.5 * before) / (4 * np.pi) * shrink**2
         errors.append(np.abs(mu.values - exact) @ mesh.volumes)
         widths.append(len(mesh) ** -0.5)
-        assert abs(done._m[0].sum() - 1) < 1e-12 and done._m[0].min() > 0
+        assert abs(done.masses[0].sum() - 1) < 1e-12 and done.masses[0].min() > 0
     assert fitted_order(widths, errors) > 1.6
 
 
@@ -265,7 +264,7 @@ def test_a_step_too_long_for_the_reaction_is_said():
 
 def test_costs_that_do_not_fit_in_memory_are_formed_anew(monkeypatch):
     kept = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
-    monkeypatch.setattr("meanfield.density.muscl.KEPT", 50)
+    monkeypatch.setattr("meanfield.density.coupling.STORED", 50)
     formed = run(Muscl, Pairs(CIRCLE), WFR, 0.2, cells=(12, 9)).measures()
     for a, b in zip(kept, formed, strict=True):
         assert np.abs(a.masses - b.masses).max() < 1e-14
@@ -276,7 +275,7 @@ def test_a_loss_without_values_ends_the_run():
         def cost_matrix(self, p, points, opponent_nodes):
             return np.full((len(points), len(opponent_nodes)), np.nan)
 
-    with pytest.raises(ValueError, match="is the loss finite"):
+    with pytest.raises(NotConverged, match="is the loss finite"):
         run(Muscl, Broken(CIRCLE), WFR, 1.0, cells=8)
 
 

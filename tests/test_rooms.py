@@ -120,7 +120,7 @@ def test_the_package_itself_imports_no_room() -> None:
         ("measures", "import meanfield.games"),
         ("measures", "from meanfield.games import base"),
         ("measures", "from meanfield import games"),
-        ("particles", "from meanfield.density.engine import Engine"),
+        ("particles", "from meanfield.density.stepper import Stepper"),
         ("density", "import meanfield.particles.simulate as s"),
         ("density", "def f():\n    from meanfield.particles import simulate"),
         ("trajectory", "from meanfield.plotting import plot_trajectory"),

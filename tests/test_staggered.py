@@ -11,7 +11,7 @@ import meanfield as mf
 from meanfield.checks import NotConverged, UnderResolved
 from meanfield.density import stencils
 from meanfield.density.finite_volumes import FiniteVolumes
-from meanfield.density.galerkin import Galerkin
+from meanfield.density.fourier import Galerkin
 from meanfield.density.staggered import Staggered
 from meanfield.flows import Langevin, Rates, WassersteinFisherRao
 from meanfield.games.lowrank import polynomial, trigonometric

@@ -21,7 +21,7 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array, UnderResolved
-from meanfield.density.reconstruction import slopes, stencil
+from meanfield.density.muscl import slopes, stencil
 from meanfield.density.solve import build
 from meanfield.metrics import NikaidoIsoda
 from validation.store import Data

@@ -16,8 +16,8 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array
-from meanfield.density.engine import Engine
 from meanfield.density.solve import build
+from meanfield.density.stepper import Stepper
 from validation.schemes import slope
 from validation.store import Data
 from validation.suite import Part
@@ -78,7 +78,7 @@ def run(problem: str, engine: str, cells: int, heated: float = 1.0, **how: Any) 
     game = mf.games.benchmark(problem)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)  # coarse meshes are the point here
-        moving: Engine = build(
+        moving: Stepper = build(
             game,
             mf.Langevin(BETA / heated),
             game.answers["start"],

@@ -13,13 +13,16 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.density.inputs import mesh_for
+from meanfield.density.stepper import Stepper
 from meanfield.games.base import Game
 from meanfield.jit import kernel
+from meanfield.measures import Density
 from meanfield.meshes import Mesh
 
-KEPT = (
-    1 << 26
-)  # entries of one player's cost matrix that are kept (512 MB); larger ones are formed anew, in blocks
+# Entries of one player's cost matrix that are stored (512 MB); larger ones are formed anew, in
+# blocks.
+STORED = 1 << 26
 PROBES = 128
 
 
@@ -44,13 +47,14 @@ class Coupling:
             np.concatenate([m.nodes, m.faces]) if wanted else m.nodes
             for m, wanted in zip(meshes, faces, strict=True)
         )
+        self._sizes = tuple(len(m) for m in meshes)
         self._features = tuple(game.moment_matrix(p, meshes[p].nodes) for p in (0, 1))
         self._kernels = tuple(self._kernel(p) for p in (0, 1))
 
     def _kernel(self, p: int) -> Array | None:
         features = self._features[1 - p]
         width = len(self.meshes[1 - p]) if features is None else len(features)
-        if len(self.points[p]) * width > KEPT:
+        if len(self.points[p]) * width > STORED:
             return None
         return np.ascontiguousarray(
             self.game.cost_matrix(p, self.points[p], self.meshes[1 - p].nodes)
@@ -62,14 +66,22 @@ class Coupling:
         return masses.copy() if features is None else features @ masses
 
     def costs(self, p: int, moments: Array) -> tuple[Array, Array]:
-        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the opponent."""
+        """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the
+        opponent.
+        """
         dense = self._kernels[p]
         rows = self._in_blocks(p, moments) if dense is None else moments.T @ dense.T
-        size = len(self.meshes[p])
-        return rows[:, :size], rows[:, size:]
+        return rows[:, : self._sizes[p]], rows[:, self._sizes[p] :]
+
+    def cost(self, p: int, masses: Array) -> Array:
+        """Player p's costs at its nodes (N,), from the masses of the opponent."""
+        features, dense = self._features[1 - p], self._kernels[p]
+        moments = masses if features is None else features @ masses
+        found = self._in_blocks(p, moments[:, None])[0] if dense is None else dense @ moments
+        return found[: self._sizes[p]]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
-        step = max(1, KEPT // (8 * len(moments)))
+        step = max(1, STORED // (8 * len(moments)))
         points, nodes = self.points[p], self.meshes[1 - p].nodes
         blocks = (
             self.game.cost_matrix(p, points[i : i + step], nodes)
@@ -78,14 +90,37 @@ class Coupling:
         return np.concatenate([moments.T @ block.T for block in blocks], axis=1)
 
 
+class OnMeshes(Stepper):
+    """Engines whose state is the masses of cells (or nodes) of two meshes, `cells` being those of
+    `mesh_for`.
+    """
+
+    masses: Pair
+
+    def set_up(self, meshes: tuple[Mesh, Mesh], faces: tuple[bool, bool] = (False, False)) -> None:
+        """The masses of the laws on these meshes, and what players know of each other."""
+        self.meshes, self.coupling = meshes, Coupling(self.game, meshes, faces)
+        self.masses = both(lambda p: self.laws[p].on(meshes[p]).masses.copy())
+
+    def asked_meshes(self) -> tuple[Mesh, Mesh]:
+        """The meshes that `cells` asks for."""
+        return both(lambda p: mesh_for(self.game.manifolds[p], self.laws[p], self.cells[p]))
+
+    def measures(self) -> tuple[Density, Density]:
+        """Both players' densities on their meshes."""
+        return both(lambda p: Density(self.masses[p], self.meshes[p]))
+
+
 @dataclass(frozen=True)
 class Probe:
     """What player p's costs can be, looked up against point masses of the opponent.
 
-    Costs are averages over the opponent's points, so that what bounds them against every point bounds
-    them against every measure; up to 128 points, spread over the opponent's mesh, stand for all.
+    Costs are averages over the opponent's points, so that what bounds them against every point
+    bounds them against every measure; up to 128 points, spread over the opponent's mesh, stand for
+    all.
 
-    low, high: the range of the costs, 5% wider than found; steepest: the largest |U_j - U_i| over a face.
+    low, high: the range of the costs, 5% wider than found; steepest: the largest |U_j - U_i| over a
+    face.
     """
 
     low: float
@@ -111,21 +146,27 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
 
 @dataclass(frozen=True)
 class Knot:
-    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and dm/dt (N,)."""
+    """At one time: each player's moments and their time derivatives as the columns of (K, 2), and
+    dm/dt (N,).
+    """
 
     tables: Pair
     flows: Pair
     peclet: float
 
 
-def hermite(a: Knot, b: Knot, h: float, u: Array) -> Pair:
-    """Both players' moments (K, S) on the cubic through knots a and b, h apart, at fractions u (S,) of the way."""
-    return both(lambda p: cubic(a.tables[p], b.tables[p], h, u))
+def hermite(a: Pair, b: Pair, h: float, u: Array) -> Pair:
+    """Both players' moments (K, S) on the cubic through two knots' tables, h apart, at fractions u
+    (S,) of the way.
+    """
+    return both(lambda p: cubic(a[p], b[p], h, u))
 
 
 @kernel(counted=True)
 def cubic(a: Array, b: Array, h: float, u: Array) -> Array:
-    """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2) each."""
+    """Hermite's cubic (K, S) at fractions u (S,) of the way h from a to b, values and slopes (K, 2)
+    each.
+    """
     found = np.empty((len(a), len(u)))
     for s in range(len(u)):
         v, w = u[s], 1.0 - u[s]

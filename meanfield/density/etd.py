@@ -1,18 +1,16 @@
-"""Time stepping of two coupled sets of Fourier modes: exponential Runge-Kutta of order 4.
+"""Time stepping of two coupled sets of coefficients: exponential Runge-Kutta of order 4, with
+controlled steps.
 
-Each player is a tuple of arrays, made by `meanfield.density.galerkin`:
-
-    lam (n,)         eigenvalues of the diffusion      k (M, n)      -gamma w^2 (k.m) for the game's modes m
-    offsets (M,)     of those m                        A (2M, 2J)    the opponent's E cos, E sin -> cost
-    seen (J,)        offsets whose moments the opponent reads
-    tail (n,)        mask of the outer modes           sizes (2,)    n, centre
-
-and a block of work arrays (ROWS, 2, total), real and imaginary parts apart. Mode number j of n sits
-at centre + j; what lies before the centre is its mirror image, what lies between and behind the
-modes is zero: a shifted coefficient is a shifted index.
+The coefficients are Fourier modes on tori or spherical harmonics, which differ in the drift alone:
+see `Player`. The work arrays (ROWS, parts, total) of a player hold the real and imaginary parts of
+its modes, or the real coefficients of its harmonics. Number j of n stands at centre + j; for modes,
+what lies before the centre is their mirror image, and what lies between and behind them is zero: a
+shifted coefficient is a shifted index.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +24,25 @@ CACHE = 8  # sets of coefficients kept, by step
 
 DONE, TAIL, STUCK, DIVERGED = range(4)
 RUNGS = 4  # steps of the ladder an octave
-_LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt 2
 
 _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
+
+
+class Player(NamedTuple):
+    """The constant arrays of one player, made by `fourier` (centre > 0) or by `harmonics` (centre =
+    0).
+    """
+
+    lam: Any  # (n,) eigenvalues of the diffusion
+    tail: Any  # (n,) mask of the outer coefficients
+    largest: Any  # (n,) what no coefficient (|re| + |im|) of a probability measure can pass
+    size: int  # n
+    centre: int
+    norm: float  # sqrt(norm times the sum of squares of all parts) bounds the L1 norm
+    seen: Any  # (J,) where the coefficients stand that the opponent reads
+    cost: Any  # the opponent's of these -> the cost's: modes (2M, 2J), harmonics (8, 9)
+    shifts: Any  # offsets (M, 1) of the cost's modes; harmonics: runs (R, 5) of `spherical.Drifts`
+    drift: Any  # -gamma w^2 (k.m), (M, n); harmonics: the entries (1, V) of these runs
 
 
 @kernel
@@ -48,7 +62,8 @@ def _phi(z):
 
 @kernel
 def coefficients(lam, h, out):
-    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq. 26-29).
+    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq.
+    26-29).
 
     Evaluated stably, as Kassam & Trefethen (2005) ask: by series near 0, then by doubling, whose
     terms are all positive.
@@ -70,13 +85,13 @@ def coefficients(lam, h, out):
 
 @kernel
 def _cached(h, players, caches, keys):
-    """Slot of the coefficients for step h; keys (CACHE + 1,) ends with the slot to overwrite next."""
+    """Where the coefficients for step h are; keys (CACHE + 1,) ends with the next slot to use."""
     for s in range(CACHE):
         if keys[s] == h:
             return s
     s = int(keys[CACHE])
-    coefficients(players[0][0], h, caches[0][s])
-    coefficients(players[1][0], h, caches[1][s])
+    coefficients(players[0].lam, h, caches[0][s])
+    coefficients(players[1].lam, h, caches[1][s])
     keys[s] = h
     keys[CACHE] = (s + 1) % CACHE
     return s
@@ -92,7 +107,7 @@ def _mirror(v, centre):
 
 @kernel
 def _costs(A, seen, centre, v, U):
-    """Fourier coefficients of a cost at its M modes into U (2, >= M), from the opponent's modes v."""
+    """Fourier coefficients of a cost at its M modes, into U (2, >= M), from the opponent's v."""
     M, J = len(A) // 2, len(seen)
     for m in range(M):
         a = 0.0
@@ -115,22 +130,43 @@ def _drift(k, offsets, U, v, centre, out):
     for m in range(len(offsets)):
         ur, ui = U[0, m], U[1, m]
         # Unsigned indices spare the test for negative ones, without which loops vectorise.
-        low, high = np.uint64(centre - offsets[m]), np.uint64(centre + offsets[m])
+        low, high = np.uint64(centre - offsets[m, 0]), np.uint64(centre + offsets[m, 0])
         for j in range(n):
             ar, ai, br, bi = v[0, low + j], v[1, low + j], v[0, high + j], v[1, high + j]
             out[0, j] += k[m, j] * (ur * (ar - br) - ui * (ai + bi))
             out[1, j] += k[m, j] * (ur * (ai - bi) + ui * (ar + br))
 
 
+@kernel(fastmath={"contract"})
+def _turn(B, low, seen, runs, values, U, v, out):
+    """The drift gamma div(mu grad U) of harmonics v, against an opponent's harmonics `seen`."""
+    for k in range(8):
+        U[k] = 0.0
+        for j in range(9):
+            U[k] += B[k, j] * seen[low[j]]
+    for i in range(len(out)):
+        out[i] = 0.0
+    for r in range(len(runs)):
+        size = U[runs[r, 0]]
+        here, there, at = np.uint64(runs[r, 1]), np.uint64(runs[r, 2]), np.uint64(runs[r, 3])
+        for j in range(np.uint64(runs[r, 4])):
+            out[here + j] += size * values[at + j] * v[there + j]
+
+
 @kernel
 def _rhs(x, y, wx, wy, row, to):
-    """Drift of both players at the modes in `row`, into row `to`."""
-    _mirror(wx[row], x[6][1])
-    _mirror(wy[row], y[6][1])
-    _costs(x[3], y[4], y[6][1], wy[row], wx[COST])
-    _costs(y[3], x[4], x[6][1], wx[row], wy[COST])
-    _drift(x[1], x[2], wx[COST], wx[row], x[6][1], wx[to])
-    _drift(y[1], y[2], wy[COST], wy[row], y[6][1], wy[to])
+    """Drift of both players at the coefficients in `row`, into row `to`."""
+    if x.centre == 0:
+        v, u = wx[row, 0], wy[row, 0]
+        _turn(x.cost, y.seen, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
+        _turn(y.cost, x.seen, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
+    else:
+        _mirror(wx[row], x.centre)
+        _mirror(wy[row], y.centre)
+        _costs(x.cost, y.seen, y.centre, wy[row], wx[COST])
+        _costs(y.cost, x.seen, x.centre, wx[row], wy[COST])
+        _drift(x.drift, x.shifts, wx[COST], wx[row], x.centre, wx[to])
+        _drift(y.drift, y.shifts, wy[COST], wy[row], y.centre, wy[to])
 
 
 @kernel(fastmath={"contract"})
@@ -156,9 +192,9 @@ def _combine(w, c, s, n, centre):
 
 
 @kernel
-def _half(w, c, s, sizes, stage):
+def _half(w, c, s, n, o, stage):
     """The stages a, b and c of one player: from u and N(u), u and N(a), a and 2 N(b) - N(u)."""
-    n, o, u, n1 = sizes[0], sizes[1], w[STATE + s], w[N1 + s]
+    u, n1 = w[STATE + s], w[N1 + s]
     if stage == 0:
         _stage(w[STAGE_A], u, n1, n1, c[0], c[1], 1.0, 0.0, n, o)
     elif stage == 1:
@@ -174,39 +210,46 @@ def _step(x, y, wx, wy, cx, cy, s):
     s = 0: from STATE (drift in N1) to NEXT (drift in N5); s = 7: from NEXT and N5 to STATE and N1.
     """
     for stage in range(3):
-        _half(wx, cx, s, x[6], stage)
-        _half(wy, cy, s, y[6], stage)
+        _half(wx, cx, s, x.size, x.centre, stage)
+        _half(wy, cy, s, y.size, y.centre, stage)
         _rhs(x, y, wx, wy, STAGE_A if stage == 0 else STAGE_B, N2 + stage)
-    _combine(wx, cx, s, x[6][0], x[6][1])
-    _combine(wy, cy, s, y[6][0], y[6][1])
+    _combine(wx, cx, s, x.size, x.centre)
+    _combine(wy, cy, s, y.size, y.centre)
     _rhs(x, y, wx, wy, NEXT - s, N5 - s)
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _error(w, b3, s, n):
-    """l2 norm of b3 (N(c) - N(u_next)), the distance to the third-order result; bounds its L1 norm."""
+def _error(player, w, b3, s):
+    """Bound in L1 of b3 (N(c) - N(u_next)), the distance to the third-order result."""
     total = 0.0
     a, b = w[N4], w[N5 - s]
-    for i in range(2):
-        for j in range(np.uint64(n)):
+    for i in range(len(a)):
+        for j in range(np.uint64(player.size)):
             e = b3[j] * (a[i, j] - b[i, j])
             total += e * e
-    return np.sqrt(2.0 * total)
+    return np.sqrt(player.norm * total)
 
 
 @kernel(fastmath={"contract", "reassoc"})
-def _watch(v, tail, n, centre):
-    """The outer modes' share of the l1 norm; infinite for what is no probability measure."""
+def _watch(v, tail, largest, n, centre):
+    """The outer coefficients' share of the l1 norm; infinite for what is no probability measure."""
     outer = 0.0
     total = 0.0
     over = 0.0
-    shift = np.uint64(centre)
+    shift, last = np.uint64(centre), len(v) - 1
     for j in range(np.uint64(n)):
-        size = abs(v[0, shift + j]) + abs(v[1, shift + j])
+        size = abs(v[0, shift + j]) + (abs(v[last, shift + j]) if last > 0 else 0.0)
         outer += tail[j] * size
         total += size
-        over += 1.0 if size > _LARGEST else 0.0
+        over += 1.0 if size > largest[j] else 0.0
     return outer / total if over == 0.0 and total < np.inf else np.inf
+
+
+@kernel
+def _tails(x, y, wx, wy, row, tails):
+    tails[0] = _watch(wx[row], x.tail, x.largest, x.size, x.centre)
+    tails[1] = _watch(wy[row], y.tail, y.largest, y.size, y.centre)
+    return tails[0] < np.inf and tails[1] < np.inf
 
 
 @kernel
@@ -214,44 +257,25 @@ def _keep(wx, wy, s):
     """Bring the state to its row, if an odd number of steps left it in the other."""
     if s == NEXT:
         for w in (wx, wy):
-            for i in range(2):
+            for i in range(w.shape[1]):
                 for j in range(w.shape[2]):
                     w[STATE, i, j] = w[NEXT, i, j]
 
 
 @kernel
-def fixed(x, y, wx, wy, cx, cy, keys, t, until, count, tails, worst):
-    """`count` equal steps from t to until. Returns (status, time reached)."""
-    h = (until - t) / count
-    slot = _cached(h, (x, y), (cx, cy), keys)
-    _rhs(x, y, wx, wy, STATE, N1)
-    s = np.int64(0)
-    for i in range(count):
-        _step(x, y, wx, wy, cx[slot], cy[slot], s)
-        tails[0] = _watch(wx[NEXT - s], x[5], x[6][0], x[6][1])
-        tails[1] = _watch(wy[NEXT - s], y[5], y[6][0], y[6][1])
-        if not (tails[0] < np.inf and tails[1] < np.inf):
-            _keep(wx, wy, s)
-            return DIVERGED, t + i * h
-        s = NEXT - s
-        worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
-    _keep(wx, wy, s)
-    return DONE, until
-
-
-@kernel
-def _size(out, n):
+def _size(out, n, norm):
     total = 0.0
-    for j in range(n):
-        total += out[0, j] ** 2 + out[1, j] ** 2
-    return np.sqrt(2.0 * total)
+    for i in range(len(out)):
+        for j in range(n):
+            total += out[i, j] ** 2
+    return np.sqrt(norm * total)
 
 
 @kernel
 def first_rung(x, y, wx, wy, tol, span):
     """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
     _rhs(x, y, wx, wy, STATE, N1)
-    rate = max(1.0 / span, _size(wx[N1], x[6][0]), _size(wy[N1], y[6][0]))
+    rate = max(1.0 / span, _size(wx[N1], x.size, x.norm), _size(wy[N1], y.size, y.norm))
     return int(np.floor(RUNGS * np.log2(tol**0.25 / rate)))
 
 
@@ -263,41 +287,50 @@ def _rung(h, error, tol):
 
 
 @kernel
-def controlled(x, y, wx, wy, cx, cy, keys, t, until, rung, tol, limits, tails, worst, counts):
-    """From t to until with error at most tol a step; stops before a state whose tails exceed limits (2,).
+def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, worst, counts):
+    """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
 
-    Steps are rungs 2^(r / RUNGS), so that coefficients are met again; the last one or two are
-    fitted to end at `until`. counts (2,) gathers steps taken and refused.
-    Returns (status, time reached, rung).
+    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
+    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
+    (2,) gathers steps taken and refused. Returns (status, time reached, rung).
     """
+    begin, equal, taken = t, (until - t) / max(count, 1), 0
     _rhs(x, y, wx, wy, STATE, N1)
     s = np.int64(0)
     status = DONE
     while t < until:
-        h, left = 2.0 ** (rung / RUNGS), until - t
-        fitted = left < 2.0 * h
-        if fitted:
-            h = left if left <= h * (1.0 + 1e-12) else 0.5 * left
-        if t + h == t:
-            status = STUCK
-            break
+        h, left, fitted = equal, until - t, True
+        if count == 0:
+            h = 2.0 ** (rung / RUNGS)
+            fitted = left < 2.0 * h
+            if fitted:
+                h = left if left <= h * (1.0 + 1e-12) else 0.5 * left
+            if t + h == t:
+                status = STUCK
+                break
         slot = _cached(h, (x, y), (cx, cy), keys)
         _step(x, y, wx, wy, cx[slot], cy[slot], s)
-        error = max(_error(wx, cx[slot, 5], s, x[6][0]), _error(wy, cy[slot, 5], s, y[6][0]))
-        tails[0] = _watch(wx[NEXT - s], x[5], x[6][0], x[6][1])
-        tails[1] = _watch(wy[NEXT - s], y[5], y[6][0], y[6][1])
-        if not (error <= tol and tails[0] < np.inf and tails[1] < np.inf):
-            counts[1] += 1
-            rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
-            continue
-        if tails[0] > limits[0] or tails[1] > limits[1]:
-            status = TAIL
+        good = _tails(x, y, wx, wy, NEXT - s, tails)
+        if count == 0:
+            error = max(_error(x, wx, cx[slot, 5], s), _error(y, wy, cy[slot, 5], s))
+            if not (good and error <= tol):
+                counts[1] += 1
+                rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
+                continue
+            if not fitted:
+                ahead = _rung(h, error, tol)
+        if not good or tails[0] > limits[0] or tails[1] > limits[1]:
+            status = TAIL if good else DIVERGED
             break
         s = NEXT - s
         worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
         counts[0] += 1
-        t = until if (fitted and h == left) else t + h
+        taken += 1
+        if taken == count or (count == 0 and fitted and h == left):
+            t = until
+        else:
+            t = t + h if count == 0 else begin + taken * equal
         if not fitted:
-            rung = _rung(h, error, tol)
+            rung = ahead
     _keep(wx, wy, s)
     return status, t, rung

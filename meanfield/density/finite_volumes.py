@@ -6,48 +6,42 @@ Thalhammer 2006) takes
     m(t + dt) = exp(dt/2 [c- A(t1) + c+ A(t2)]) exp(dt/2 [c+ A(t1) + c- A(t2)]) m(t),
 
 c+- = 1/2 +- 1/sqrt 3, A the generator at the costs U of the Gauss points t1 < t2. It is the rates
-that are combined: A is nonlinear in U, and A of combined costs falls to order 2. Costs at t1, t2 come
-from the opponent's moments, by the cubic Hermite polynomial through the last two steps' values and
-time derivatives, extrapolated; a first step begins with the tangent and is corrected twice by
+that are combined: A is nonlinear in U, and A of combined costs falls to order 2. Costs at t1, t2
+come from the opponent's moments, by the cubic Hermite polynomial through the last two steps' values
+and time derivatives, extrapolated; a first step begins with the tangent and is corrected twice by
 the polynomial through its own two ends.
 
 Each exponential acts by uniformisation, so masses stay nonnegative and sum to one at any step. A
-combined rate c+ k(t1) + c- k(t2) is nonnegative while the two differ by less than the factor
-7 + 4 sqrt 3 = 13.9; a step that sees more, or whose extrapolated costs leave the range of the loss, is
+combined rate c+ k(t1) + c- k(t2) is nonnegative while the two differ by less than the factor 7 + 4
+sqrt 3 = 13.9; a step that sees more, or whose extrapolated costs leave the range of the loss, is
 halved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, real, warn
-from meanfield.density.coupling import Coupling, Knot, Pair, Probe, both, hermite, probe
-from meanfield.density.inputs import later, mesh_for
+from meanfield.density.coupling import Knot, OnMeshes, Pair, Probe, both, hermite, probe
+from meanfield.density.inputs import only_langevin
 from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, gap, gauss_mixed, within
-from meanfield.density.uniformisation import Exponential
-from meanfield.flows import Flow, Rates
-from meanfield.games.base import Game
-from meanfield.measures import Density
+from meanfield.flows import Rates
 from meanfield.meshes import Mesh
-from meanfield.start import Law
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
 STAGES = np.array([*GAUSS, 1.0])
-LONGEST = (
-    8.0  # a step longer than this many of the last one starts afresh rather than extrapolate so far
-)
-HALVINGS = 40
-Cells = int | tuple[int, ...] | Mesh | None
+# A step longer than this many of the last one starts afresh rather than extrapolate so far.
+LONGEST = 8.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One step's outcome: new masses, the knot there, and the local error that it is thought to have made."""
+    """One step's outcome: new masses, the knot there, and the local error that it is thought to
+    have made.
+    """
 
     masses: Pair
     knot: Knot
@@ -56,61 +50,45 @@ class Trial:
     lost: float
 
 
-class FiniteVolumes:
-    """The mean field of (7) in cell masses on two meshes.
+class CommutatorFree(OnMeshes):
+    """Masses of both players under (7) by CF4 in time, whatever their generators A are in space.
 
-    game: any game; flow: alpha = 0 and temperature > 0 for both players; laws: the two starting laws.
-    cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step, None
-    for steps controlled so that the estimated L1 error committed per unit of time stays below `tol`.
-    weights: "sg", "face", "sqrt" (see rates.py) or "auto": once for the run and for each player, "face"
-    where beta |U_j - U_i| stays below 1 over every face against any measure of the opponent, else "sg".
+    rates: for each player `FaceRates` or `StencilRates`, which turn costs into A and take its
+    exponential.
 
-    The error estimate is the larger of what the moments' extrapolation missed at the end of the step,
-    which is of order dt^5 like the error itself, and e^(5/3), e = dt^2 sqrt(3)/12 |[A(t2), A(t1)] m|
-    the distance to the embedded exponential of the averaged generator, which is of second order.
+    The error estimate is the larger of what the moments' extrapolation missed at the end of the
+    step, which is of order dt^5 like the error itself, and e^(5/3), e = dt^2 sqrt(3)/12 |[A(t2),
+    A(t1)] m| the distance to the embedded exponential of the averaged generator, which is of second
+    order.
     """
 
-    name = "finite-volume"
+    order = 4
+    saved = ("masses", "now", "before", "proposal", "watched")
     least = 0.0  # combined rates below it halve the step
-    cure = "use more cells, weights='sg' or a larger tol"  # where no step is short enough
 
-    def __init__(
-        self,
-        game: Game,
-        flow: Flow,
-        laws: tuple[Law, Law],
-        cells: tuple[Cells, Cells] = (None, None),
-        step: float | None = None,
-        tol: float = 1e-6,
-        weights: str = "auto",
-    ) -> None:
-        check_flow(flow)
-        if weights not in (*WEIGHTS, "auto"):
-            raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
-        self.game, self.flow = game, flow
-        self.step = None if step is None else real("step", step, 0.0, strict=True)
-        self.tol = real("tol", tol, 0.0, strict=True)
-        self.meshes = both(lambda p: mesh_for(game.manifolds[p], laws[p], cells[p]))
-        self._probes = both(lambda p: probe(game, self.meshes, p))
-        self.weights = both(lambda p: _weights(weights, self._probes[p], flow.players[p]))
-        self.rates = both(lambda p: FaceRates(self.meshes[p], flow.players[p], self.weights[p]))
-        self.coupling = Coupling(game, self.meshes, both(lambda p: self.rates[p].needs_faces))
-        self.exponentials = both(lambda p: Exponential(self.meshes[p]))
-        self._reset(both(lambda p: laws[p].on(self.meshes[p]).masses))
+    rates: tuple[Any, Any]
+    probes: tuple[Probe, Probe]
 
-    def _reset(self, masses: Pair) -> None:
-        self.time = 0.0
-        self.masses = both(lambda p: masses[p] / masses[p].sum())
-        self.before: Knot | None = None
-        self.last = 0.0
-        self.proposal = 0.0
-        self.counts = {"steps": 0, "rejected": 0, "halved": 0}
-        self.seen = {"largest_peclet": 0.0, "mass_correction": 0.0, "estimated_error": 0.0}
-        self._warned = False
-        self.knot = self._knot(self.masses)
-        self._watch(self.knot.peclet)
+    def set_up(self, meshes: tuple[Mesh, Mesh], faces: tuple[bool, bool] = (False, False)) -> None:
+        """The masses of the laws on these meshes, for generators `rates` that are there already."""
+        super().set_up(meshes, both(lambda p: self.rates[p].needs_faces))
+        self.masses = both(lambda p: self.masses[p] / self.masses[p].sum())
+        self.counts["halved"] = 0
+        self.watched = {"largest_peclet": 0.0, "mass_correction": 0.0, "estimated_error": 0.0}
+        knot = self._knot(self.masses)
+        # Moments and their time derivatives now, and at the beginning of the last step.
+        self.now = self.before = knot.tables
+        self._watch_cells(knot.peclet)
 
-    # -- one step -------------------------------------------------------------------------------
+    def _watch_cells(self, peclet: float) -> None:
+        self.watched["largest_peclet"] = max(self.watched["largest_peclet"], peclet)
+        self._check_cells(peclet)
+
+    @abstractmethod
+    def _check_cells(self, peclet: float) -> None:
+        """Warn where the cells do not carry the state; peclet is the largest beta |dU| from node to
+        node.
+        """
 
     def _knot(self, masses: Pair) -> Knot:
         """Moments, their slopes, dm/dt and the largest cell Peclet number at the given masses."""
@@ -130,19 +108,19 @@ class FiniteVolumes:
         """CF4 for both players with the moments `curve` (K, 3) at the Gauss points and at the end.
 
         Returns None when dt is too long for nonnegative rates or for costs within the loss's range.
-        `error` is e^(5/3) for now; what the moments missed comes in `_attempt`.
+        `error` is e^(5/3) for now; what the moments missed comes in `attempt`.
         """
         new, ends, embedded, lost = [], [], 0.0, 0.0
         for p in (0, 1):
             nodes, faces = self.coupling.costs(p, curve[1 - p])
-            if not within(nodes[:2], self._probes[p].low, self._probes[p].high):
+            if not within(nodes[:2], self.probes[p].low, self.probes[p].high):
                 return None
             jumps, _ = self.rates[p](nodes, faces)
             early, late, least = gauss_mixed(jumps, dt)
             if not least >= self.least:
                 return None
-            half, e1 = self.exponentials[p](early, self.masses[p])
-            m, e2 = self.exponentials[p](late, half)
+            half, e1 = self.rates[p].exponential(early, self.masses[p])
+            m, e2 = self.rates[p].exponential(late, half)
             end, bracket = self.rates[p].spent(jumps, m)
             new.append(m)
             ends.append(end)
@@ -153,11 +131,11 @@ class FiniteVolumes:
         missed = max(gap(ends[0], knot.flows[0]), gap(ends[1], knot.flows[1]))
         return Trial(masses, knot, embedded ** (5 / 3), dt * missed, lost)
 
-    def _attempt(self, dt: float) -> Trial | None:
+    def attempt(self, dt: float) -> Trial | None:
         """One step of length dt from here, or None when it must be shorter."""
-        if self.before is None or dt > LONGEST * self.last:
+        if dt > LONGEST * self.last:
             return self._begin(dt)
-        curve = hermite(self.before, self.knot, self.last, 1 + STAGES * (dt / self.last))
+        curve = hermite(self.before, self.now, self.last, 1 + STAGES * (dt / self.last))
         trial = self._sweep(curve, dt)
         if trial is None:
             return None
@@ -173,158 +151,76 @@ class FiniteVolumes:
         Either correction gains one order: moments to dt^2, dt^3, dt^4, masses to dt^3, dt^4, dt^5.
         """
         tangent = np.stack([np.ones(3), dt * STAGES])
-        trial = self._sweep((self.knot.tables[0] @ tangent, self.knot.tables[1] @ tangent), dt)
+        trial = self._sweep(both(lambda p: self.now[p] @ tangent), dt)
         for _ in range(2):
             if trial is None:
                 return None
-            trial = self._sweep(hermite(self.knot, trial.knot, dt, STAGES), dt)
+            trial = self._sweep(hermite(self.now, trial.knot.tables, dt, STAGES), dt)
         return trial and replace(trial, error=max(trial.error, trial.missed))
 
-    # -- many steps -----------------------------------------------------------------------------
+    def accept(self, trial: Trial, dt: float) -> None:
+        """Take over masses and moments, and add up what is watched."""
+        self.before, self.now, self.masses = self.now, trial.knot.tables, trial.masses
+        self.watched["estimated_error"] += float(trial.error)
+        self.watched["mass_correction"] = max(self.watched["mass_correction"], trial.lost)
+        self._watch_cells(trial.knot.peclet)
 
-    def advance(self, until: float) -> None:
-        """Move to `until` exactly, in steps of at most the given or controlled length."""
-        until = later(until, self.time)
-        while self.time < until:
-            left = until - self.time
-            wanted = self.step or self.proposal or self._first(left)
-            whole = max(1.0, np.ceil(left / wanted * (1 - 1e-9)))
-            dt = left / whole
-            taken = self._take(dt)
-            self.time = until if taken == dt and whole == 1 else self.time + taken
-
-    def _take(self, dt: float) -> float:
-        """One accepted step of length dt or less; returns its length."""
-        cut = (
-            dt < 0.9 * self.proposal
-        )  # short to end at a wanted time: it does not shorten the next one
-        for _ in range(HALVINGS):
-            trial = self._attempt(dt)
-            if trial is None:
-                self.counts["halved"] += 1
-                dt, cut = dt / 2, False
-                continue
-            longer = 1.0 if self.step else self._factor(trial.error, dt)
-            if longer < 0.9:  # the error is above its tolerance
-                self.counts["rejected"] += 1
-                dt, cut = dt * longer, False
-                continue
-            self.proposal = max(dt * longer, self.proposal if cut else 0.0)
-            self._accept(trial, dt)
-            return dt
-        raise NotConverged(
-            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's loss may not be "
-            f"smooth on this mesh: {self.cure}"
-        )
-
-    def _factor(self, error: float, dt: float) -> float:
-        """How much longer the next step may be: errors per unit of time are of order dt^4."""
-        return float(min(max(0.9 * max(error / (dt * self.tol), 1e-8) ** -0.25, 0.2), 3.0))
-
-    def _accept(self, trial: Trial, dt: float) -> None:
-        self.before, self.knot, self.last = self.knot, trial.knot, dt
-        self.masses = trial.masses
-        self.counts["steps"] += 1
-        self.seen["estimated_error"] += float(trial.error)
-        self.seen["mass_correction"] = max(self.seen["mass_correction"], trial.lost)
-        self._watch(trial.knot.peclet)
-
-    def _first(self, left: float) -> float:
-        """A careful first step: tol^(1/4) of the time in which the opponent's motion changes the costs by one kT."""
+    def first(self, left: float) -> float:
+        """A careful first step: tol^(1/4) of the time in which the opponent's motion changes the
+        costs by one kT.
+        """
         change = 0.0
         for p in (0, 1):
-            nodes, _ = self.coupling.costs(p, self.knot.tables[1 - p][:, 1:])
+            nodes, _ = self.coupling.costs(p, self.now[1 - p][:, 1:])
             change = max(change, float(np.ptp(nodes)) * self.rates[p].beta)
         return left if change == 0 else min(left, self.tol**0.25 / change)
 
-    def _watch(self, peclet: float) -> None:
-        self.seen["largest_peclet"] = max(self.seen["largest_peclet"], peclet)
-        if peclet > PECLET and not self._warned:
-            self._warned = True
-            warn(
-                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond {PECLET:g} the cells are "
-                "too wide for the drift and accuracy falls to first order (the Gibbs state, mass and sign stay exact): "
-                f"use about {peclet:.2g} times as many cells per axis"
-            )
-
-    # -- reading, saving ------------------------------------------------------------------------
-
-    def measures(self) -> tuple[Density, Density]:
-        """Both players' densities on their meshes."""
-        return both(lambda p: Density(self.masses[p], self.meshes[p]))
-
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU| over a face,
-        the largest relative mass error taken out of a step, the sum of the estimated local errors.
+        """Steps taken, rejected and halved, the last step, the smallest mass, the largest beta |dU|
+        over a face, the largest relative mass error taken out of a step, the sum of the estimated
+        local errors.
         """
         smallest = min(float(m.min()) for m in self.masses)
-        return {**self.counts, **self.seen, "step": self.last, "smallest_mass": smallest}
-
-    def state(self) -> dict[str, Any]:
-        """Masses, the last two knots, the last step and the next, counters: enough to go on to the same bits."""
-        saved: dict[str, Any] = {"time": self.time, "last": self.last, "proposal": self.proposal}
-        saved |= {
-            "masses_x": self.masses[0].copy(),
-            "masses_y": self.masses[1].copy(),
-            "warned": self._warned,
-        }
-        for name, knot in (("now", self.knot), ("before", self.before)):
-            if knot is not None:
-                saved |= {
-                    f"{name}_{s}": table.copy() for s, table in zip("xy", knot.tables, strict=True)
-                }
-        return {**saved, **self.counts, **self.seen}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a saved state of an engine with the same game, flow, meshes and weights."""
-        self.masses = both(lambda p: _like(state, f"masses_{'xy'[p]}", self.masses[p]))
-        # What a knot holds besides its tables is not looked at again once its step is taken.
-        self.before = (
-            replace(self.knot, tables=_tables(state, "before", self.knot))
-            if "before_x" in state
-            else None
-        )
-        self.knot = replace(self.knot, tables=_tables(state, "now", self.knot))
-        self.time, self.last, self.proposal = (
-            float(state[k]) for k in ("time", "last", "proposal")
-        )
-        self.counts = {key: int(state[key]) for key in self.counts}
-        self.seen = {key: float(state[key]) for key in self.seen}
-        self._warned = bool(state["warned"])
+        return {**self.counts, **self.watched, "step": self.last, "smallest_mass": smallest}
 
 
-def _tables(state: Mapping[str, Any], name: str, like: Knot) -> Pair:
-    return both(lambda p: _like(state, f"{name}_{'xy'[p]}", like.tables[p]))
+class FiniteVolumes(CommutatorFree):
+    """The mean field of (7) in cell masses on two meshes.
 
+    game: any game; flow: alpha = 0 and temperature > 0 for both players; laws: the two starting
+    laws. cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed
+    step, None for steps controlled so that the estimated L1 error committed per unit of time stays
+    below `tol`. weights: "sg", "face", "sqrt" (see rates.py) or "auto": once for the run and for
+    each player, "face" where beta |U_j - U_i| stays below 1 over every face against any measure of
+    the opponent, else "sg".
+    """
 
-def _like(state: Mapping[str, Any], key: str, like: Array) -> Array:
-    found = np.array(state[key], dtype=np.float64)
-    if found.shape != like.shape:
-        raise ValueError(
-            f"state[{key!r}] has shape {found.shape}, this engine holds {like.shape}: other game or cells?"
-        )
-    return found
+    name = "finite-volume"
+    cure = "use more cells, weights='sg' or a larger tol"
+
+    def begin(self, weights: str = "auto") -> None:
+        """Masses, and the rates with the weights asked for."""
+        only_langevin(self.flow, self.name, moves=False)
+        if weights not in (*WEIGHTS, "auto"):
+            raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
+        meshes = self.asked_meshes()
+        self.probes = both(lambda p: probe(self.game, meshes, p))
+        self.weights = both(lambda p: _weights(weights, self.probes[p], self.players[p]))
+        self.rates = both(lambda p: FaceRates(meshes[p], self.players[p], self.weights[p]))
+        self.set_up(meshes)
+
+    def _check_cells(self, peclet: float) -> None:
+        if peclet > PECLET:
+            self.warn_once(
+                f"beta |dU| reaches {peclet:.3g} over a face at time {self.time:g}; beyond "
+                f"{PECLET:g} the cells are "
+                "too wide for the drift and accuracy falls to first order (the Gibbs state, mass "
+                "and sign stay exact): "
+                f"use about {peclet:.2g} times as many cells per axis"
+            )
 
 
 def _weights(asked: str, found: Probe, player: Rates) -> str:
     if asked != "auto":
         return asked
     return "face" if found.steepest < TAME * player.temperature else "sg"
-
-
-def check_flow(flow: Flow) -> None:
-    if getattr(flow, "responds", False):
-        raise ValueError(
-            'finite volumes solve (7); use engine="best-response" for the best-response flow'
-        )
-    for name, player in zip("xy", flow.players, strict=True):
-        if player.alpha > 0:
-            raise ValueError(
-                f"finite volumes solve (7), without reaction; alpha is {player.alpha:g} for {name}: use "
-                'engine="characteristics"'
-            )
-        if player.temperature == 0:
-            raise ValueError(
-                f"finite volumes need a temperature above zero; it is 0 for {name}: use Langevin(beta), or "
-                'engine="characteristics" for flows without temperature'
-            )

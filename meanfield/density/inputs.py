@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from meanfield.checks import real
 from meanfield.flows import Flow
+from meanfield.games.base import Game
 from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
@@ -14,7 +16,39 @@ from meanfield.start import Law
 
 def per_player(cells: Any) -> tuple[Any, Any]:
     """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
-    return tuple(cells) if isinstance(cells, (tuple, list)) and len(cells) == 2 else (cells, cells)  # type: ignore[return-value]
+    if isinstance(cells, (tuple, list)) and len(cells) == 2:
+        return cells[0], cells[1]
+    return cells, cells
+
+
+def fits(game: Game, kind: Callable[[Any], bool]) -> bool:
+    """Whether the loss is a finite sum over features, those of both players of a kind."""
+    return game.bases is not None and all(map(kind, game.bases))
+
+
+def only_langevin(flow: Flow, engine: str, moves: bool = True) -> None:
+    """Raises ValueError for flows that are not (7): with reaction, response, no temperature or, for
+    `moves`, gamma = 0.
+    """
+    for player, rates in zip("xy", flow.players, strict=True):
+        for name, rate in (("alpha", rates.alpha), ("response", rates.response)):
+            if rate > 0:
+                raise ValueError(
+                    f'engine "{engine}" solves (7), without reaction or response, but {name} is '
+                    f"{rate:g} for {player}; "
+                    'use engine="splitting", at temperature 0 "characteristics" or "best-response"'
+                )
+        if rates.temperature == 0:
+            raise ValueError(
+                f'engine "{engine}" needs a temperature above 0, but that of {player} is 0: use '
+                "Langevin(beta), or "
+                'engine="characteristics" for flows without temperature'
+            )
+        if moves and rates.gamma == 0:
+            raise ValueError(
+                f'engine "{engine}" needs gamma above 0, but that of {player} is 0: use '
+                'engine="finite-volume"'
+            )
 
 
 def refuse_temperature(flow: Flow, name: str) -> None:
@@ -22,7 +56,8 @@ def refuse_temperature(flow: Flow, name: str) -> None:
     for player, rates in zip("xy", flow.players, strict=True):
         if rates.temperature > 0:
             raise ValueError(
-                f'engine "{name}" solves flows at temperature 0, but that of {player} is {rates.temperature:g}; '
+                f'engine "{name}" solves flows at temperature 0, but that of {player} is '
+                f"{rates.temperature:g}; "
                 'use engine="finite-volume"'
             )
 
@@ -44,7 +79,8 @@ def given_measure(law: Law) -> Measure | None:
 
 
 def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
-    """The mesh that `cells` asks for; by default that of a density to start from, else the manifold's.
+    """The mesh that `cells` asks for; by default that of a density to start from, else the
+    manifold's.
 
     Raises ValueError when a Mesh is given that covers another manifold.
     """

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
+from meanfield.density.equation import reaction, velocity
 from meanfield.density.inputs import given_measure, mesh_for
 from meanfield.flows import Rates
 from meanfield.games.base import Game
-from meanfield.games.bases import Basis, TrigBasis
-from meanfield.games.lowrank import LowRank
+from meanfield.games.view import Jet
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh
@@ -31,12 +31,10 @@ TRUSTED_GAP_MASS = 5e-4
 TRUSTED_MASS_STEP = 0.2
 TRUSTED_JUMP = 1.0
 
-Jet = tuple[Array, Array | None, Array | None]
-
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """A player's nodes as they stand: points (n, a), masses (n,) and the state that they came from."""
+    """A player's nodes as they stand: points (n, a) and masses (n,)."""
 
     points: Array
     masses: Array
@@ -47,7 +45,8 @@ class Labels:
     """One player's labels: what stays fixed while the nodes move.
 
     points (n, a), log_masses (n,) at the start; log_density (n,) there, mesh and held (the cells of
-    the mesh with mass; others are carried by nobody) for a start from a density, None for one from atoms.
+    the mesh with mass; others are carried by nobody) for a start from a density, None for one from
+    atoms.
     """
 
     manifold: Manifold
@@ -92,10 +91,14 @@ class Labels:
     def velocity(self, cloud: Cloud, jet: Jet) -> list[Array]:
         """Time derivatives of the parts of the state."""
         U, gradient, laplacian = jet
-        gamma, alpha = self.rates.gamma, self.rates.alpha
-        parts = [] if gradient is None or gamma == 0 else [-gamma * gradient.ravel()]
-        parts += [alpha * (cloud.masses @ U - U)] if alpha > 0 else []
-        return parts if laplacian is None or not self.stretches else [*parts, -gamma * laplacian]
+        player, parts = self.rates, []
+        if gradient is not None and player.gamma > 0:
+            parts.append(velocity(player, gradient.ravel()))
+        if player.alpha > 0:
+            parts.append(reaction(player, U, None, cloud.masses))
+        if laplacian is not None and self.stretches:
+            parts.append(velocity(player, laplacian))
+        return parts
 
     def measure(self, z: Array) -> Measure:
         cloud = self.cloud(z)
@@ -136,12 +139,16 @@ class Labels:
     def distrust(self, jump: float) -> str:
         """What to say where `jump` exceeds TRUSTED_JUMP."""
         return (
-            "stand so far apart, or differ so much in weight, that means over them are no longer trusted "
-            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels that are refined"
+            "stand so far apart, or differ so much in weight, that means over them are no longer "
+            "trusted "
+            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels "
+            "that are refined"
         )
 
     def separation(self, z: Array) -> float:
-        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without a mesh."""
+        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without
+        a mesh.
+        """
         if self.mesh is None or not len(self._first_gaps):
             return float("nan")
         return float((self._gaps(self.split(z)[0]) / self._first_gaps).max())
@@ -221,53 +228,13 @@ def slices(players: Sequence[Labels]) -> Iterator[slice]:
 
 
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:
-    """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at the nodes."""
-    if isinstance(game, LowRank):
-        features = [
-            basis.values(cloud.points) for basis, cloud in zip(game.bases, clouds, strict=True)
-        ]
-        moments = [cloud.masses @ f for cloud, f in zip(clouds, features, strict=True)]
-        return [
-            _low_rank(
-                game.bases[p],
-                features[p],
-                clouds[p].points,
-                game.coefficients(p, moments[1 - p]),
-                players[p],
-            )
-            for p in (0, 1)
-        ]
-    measures = [
-        Measure(c.points, c.masses, one.manifold) for c, one in zip(clouds, players, strict=True)
+    """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at
+    the nodes.
+    """
+    points = [cloud.points for cloud in clouds]
+    views = [game.view(p, points[p], points[1 - p]) for p in (0, 1)]
+    moments = [view.moments(cloud.masses) for view, cloud in zip(views, clouds, strict=True)]
+    return [
+        views[p].jet(moments[1 - p], players[p].rates.gamma > 0, players[p].stretches)
+        for p in (0, 1)
     ]
-    return [_any_loss(game, p, clouds[p].points, measures[1 - p], players[p]) for p in (0, 1)]
-
-
-def _any_loss(game: Game, p: int, points: Array, opponent: Measure, player: Labels) -> Jet:
-    return (
-        game.cost(p, points, opponent),
-        game.gradient(p, points, opponent) if player.rates.gamma > 0 else None,
-        game.laplacian(p, points, opponent) if player.stretches else None,
-    )
-
-
-def _low_rank(basis: Basis, features: Array, points: Array, c: Array, player: Labels) -> Jet:
-    if isinstance(basis, TrigBasis) and player.rates.gamma > 0:
-        return _trigonometric(basis, features, c)
-    return (
-        features @ c,
-        basis.gradient(points, c) if player.rates.gamma > 0 else None,
-        np.trace(basis.hessian(points, c), axis1=1, axis2=2) if player.stretches else None,
-    )
-
-
-def _trigonometric(basis: TrigBasis, features: Array, c: Array) -> Jet:
-    """The derivatives of a cos + b sin are in the span of the features: one product gives all."""
-    k, J = basis.waves, len(basis.modes)
-    squares = (k * k).sum(1)
-    wanted = np.empty((2 * J, basis.manifold.dim + 2))
-    wanted[:, 0] = c
-    wanted[:J, 1:-1], wanted[J:, 1:-1] = c[J:, None] * k, -c[:J, None] * k
-    wanted[:J, -1], wanted[J:, -1] = -c[:J] * squares, -c[J:] * squares
-    found = features @ wanted
-    return found[:, 0], found[:, 1:-1], found[:, -1]

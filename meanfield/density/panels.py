@@ -1,10 +1,11 @@
-"""Panels: boxes of Gauss nodes that cover a manifold and can be halved where a flow needs more labels.
+"""Panels: boxes of Gauss nodes that cover a manifold and can be halved where a flow needs more
+labels.
 
-On a panel the flow map a -> (X(a), log w, log J) is smooth long after neighbouring nodes have parted,
-so that halving a panel and interpolating there (order q in the panel's size, q nodes an axis) gives new
-labels, and a sum over Gauss nodes has order 2q. A panel is halved along an axis when the mass in the
-last Legendre coefficients of the density and of its first moments exceeds a limit, so that labels go
-where paths part with mass on them and nowhere else.
+On a panel the flow map a -> (X(a), log w, log J) is smooth long after neighbouring nodes have
+parted, so that halving a panel and interpolating there (order q in the panel's size, q nodes an
+axis) gives new labels, and a sum over Gauss nodes has order 2q. A panel is halved along an axis
+when the mass in the last Legendre coefficients of the density and of its first moments exceeds a
+limit, so that labels go where paths part with mass on them and nowhere else.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ MOST = 1 << 16  # labels a player
 
 
 def has_panels(manifold: Manifold) -> bool:
-    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2 (on T^3 labels soon run out)."""
+    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2 (on T^3 labels soon run
+    out).
+    """
     return manifold.dim in ROOTS.get(type(manifold), ())
 
 
@@ -52,7 +55,7 @@ def last_coefficients(q: int) -> Array:
 
 @cache
 def to_halves(q: int) -> Array:
-    """(2, q, q): values at the nodes -> the interpolating polynomial at the nodes of either half."""
+    """(2, q, q): values at the nodes -> their polynomial at the nodes of either half."""
     t = gauss(q)[0]
     at = np.stack([t / 2, (1 + t) / 2])
     values = np.linalg.inv(np.polynomial.legendre.legvander(2 * t - 1, q - 1))
@@ -61,10 +64,11 @@ def to_halves(q: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Panels:
-    """P boxes of charts: face (P,), the chart; low, size (P, d), its corner and its sides in [0, 1]^d.
+    """P boxes of charts: face (P,), the chart; low, size (P, d), its corner and its sides in [0,
+    1]^d.
 
-    Charts: a torus is one, by its angles over the period; S^1 likewise; S^2 has the six faces of a cube,
-    by equal angles (the cubed sphere of Ronchi, Iacono & Paolucci 1996).
+    Charts: a torus is one, by its angles over the period; S^1 likewise; S^2 has the six faces of a
+    cube, by equal angles (the cubed sphere of Ronchi, Iacono & Paolucci 1996).
     """
 
     manifold: Manifold
@@ -108,7 +112,9 @@ class Panels:
         return points, jacobian * np.outer(self.size.prod(axis=1), self.weights).ravel()
 
     def halved(self, chosen: Any, axis: int) -> Panels:
-        """The chosen panels (P,) replaced by their lower and upper halves, which come last, in turn."""
+        """The chosen panels (P,) replaced by their lower and upper halves, which come last, in
+        turn.
+        """
         size = self.size[chosen].copy()
         size[:, axis] /= 2
         upper = self.low[chosen].copy()
@@ -120,7 +126,9 @@ class Panels:
         )  # fmt: skip
 
     def carried(self, values: Array, chosen: Any, axis: int) -> Array:
-        """Values at the nodes (n, ...) -> values at the nodes of `halved(chosen, axis)`, by interpolation."""
+        """Values at the nodes (n, ...) -> values at the nodes of `halved(chosen, axis)`, by
+        interpolation.
+        """
         shape = (len(self), *self.manifold.dim * (self.q,), *values.shape[1:])
         by_panel = values.reshape(shape)
         split = np.moveaxis(by_panel[chosen], axis + 1, 1)
@@ -129,7 +137,9 @@ class Panels:
         return np.concatenate(parts).reshape(-1, *values.shape[1:])
 
     def tails(self, masses: Array, points: Array) -> Array:
-        """(P, d): what of a panel's mass, and of its first moments, is in the last coefficients along an axis."""
+        """(P, d): what of a panel's mass, and of its first moments, is in the last coefficients
+        along an axis.
+        """
         d, q = self.manifold.dim, self.q
         turn = 2 * np.pi / self.manifold.period if isinstance(self.manifold, Torus) else 0.0
         seen = np.concatenate([np.cos(turn * points), np.sin(turn * points)], 1) if turn else points
@@ -169,9 +179,10 @@ def _chart(manifold: Manifold, face: Index, u: Array) -> tuple[Array, Array]:
 class PanelLabels(Labels):
     """Labels on the Gauss nodes of panels.
 
-    limit: the largest tail that a panel may have, in mass. Errors of moments follow it in proportion: with
-    gamma = alpha = 1 and limits of 1e-3, 1e-4, 1e-5 they are, at t = 4, 1.2e-4, 5e-5, 7e-6 on the circle
-    problem, 2e-3, 7e-4, 4e-5 on that of T^2, 8e-5, 3e-5, 3e-6 on that of S^2. norm: the integral of the law's density.
+    limit: the largest tail that a panel may have, in mass. Errors of moments follow it in
+    proportion: with gamma = alpha = 1 and limits of 1e-3, 1e-4, 1e-5 they are, at t = 4, 1.2e-4,
+    5e-5, 7e-6 on the circle problem, 2e-3, 7e-4, 4e-5 on that of T^2, 8e-5, 3e-5, 3e-6 on that of
+    S^2. norm: the integral of the law's density.
     """
 
     panels: Panels
@@ -186,12 +197,15 @@ class PanelLabels(Labels):
 
     def distrust(self, jump: float) -> str:
         return (
-            f"have run out of new labels ({len(self.points)}): means over them may err by {jump * self.limit:.1g}; "
+            f"have run out of new labels ({len(self.points)}): means over them may err by "
+            f"{jump * self.limit:.1g}; "
             "ask for less with `refine`"
         )
 
     def refined(self, z: Array) -> tuple[PanelLabels, Array]:
-        """These labels, or more of them, with every tail below the limit (or all labels used up), and the state."""
+        """These labels, or more of them, with every tail below the limit (or all labels used up),
+        and the state.
+        """
         now = self
         while True:
             cloud = now.cloud(z)

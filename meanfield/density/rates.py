@@ -5,18 +5,18 @@ with i, with
 
     k_ij = gamma T T_ij / vol_i * w_ij,     T = 1/beta the temperature, T_ij the transmissibility.
 
-| weights | w_ij | |
-|---|---|---|
-| "sg" | B(beta (U_j - U_i)), B(z) = z / (e^z - 1) | Scharfetter and Gummel (1969); tame at any Peclet number |
-| "face" | exp(beta (U_i - U_face)) | half the error of "sg" in slow relaxation, while beta |dU| per face is small |
-| "sqrt" | exp(beta (U_i - U_j) / 2) | needs no costs at faces |
+    "sg"    w_ij = B(beta (U_j - U_i)), B(z) = z / (e^z - 1)    Scharfetter and Gummel (1969)
+    "face"  w_ij = exp(beta (U_i - U_face))
+    "sqrt"  w_ij = exp(beta (U_i - U_j) / 2)
 
-Moved at a speed, "face" carries masses too fast by z^2/24, z = beta |dU| over a face, "sqrt" likewise;
-"sg" keeps the speed and diffuses too much by z^2/12: it is the one for masses that go on moving (on the
-oscillator at 512 cells the period comes out 0.04% long by "sg", 0.9% short by "face").
+"sg" is tame at any Peclet number. "face" makes half its error in slow relaxation, while beta |dU|
+per face is small; "sqrt" needs no costs at faces. Moved at a speed, "face" carries masses too fast
+by z^2/24, z = beta |dU| over a face, "sqrt" likewise; "sg" keeps the speed and diffuses too much by
+z^2/12: it is the one for masses that go on moving (on the oscillator at 512 cells the period comes
+out 0.04% long by "sg", 0.9% short by "face").
 
-U is the player's cost. All three have vol_i exp(-beta U_i) k_ij = vol_j exp(-beta U_j) k_ji, so that
-the discrete Gibbs state is stationary; exponentials are of differences over one face only.
+U is the player's cost. All three have vol_i exp(-beta U_i) k_ij = vol_j exp(-beta U_j) k_ji, so
+that the discrete Gibbs state is stationary; exponentials are of differences over one face only.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ import numpy as np
 
 from meanfield import flows
 from meanfield.checks import Array
+from meanfield.density.equation import diffusion
+from meanfield.density.uniformisation import Exponential
 from meanfield.jit import kernel
-from meanfield.meshes import Index, Mesh
+from meanfield.meshes import Mesh
 
 WEIGHTS = ("sg", "face", "sqrt")
 PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
@@ -36,25 +38,28 @@ TAME = 1.0  # beta |dU| over a face up to which "auto" takes "face" weights
 class FaceRates:
     """Rates of one player on one mesh: costs at nodes (and at faces) -> jumps over each face.
 
-    `weights` is one of "sg", "face", "sqrt".
+    `weights` is one of "sg", "face", "sqrt". exponential: that of the same mesh, where there is one
+    already.
     """
 
-    def __init__(self, mesh: Mesh, player: flows.Rates, weights: str) -> None:
+    def __init__(
+        self, mesh: Mesh, player: flows.Rates, weights: str, exponential: Exponential | None = None
+    ) -> None:
         self.code = WEIGHTS.index(weights)
         self.weights = weights
         self.beta = 1 / player.temperature
         self.first, self.second = (np.ascontiguousarray(side) for side in mesh.pairs.T)
-        scale = player.gamma * player.temperature * mesh.transmissibilities
+        scale = diffusion(player, mesh.transmissibilities)
         self.scales = scale / mesh.volumes[self.first], scale / mesh.volumes[self.second]
 
-    @property
-    def needs_faces(self) -> bool:
-        return self.weights == "face"
+        self.needs_faces = weights == "face"
+        self.exponential = exponential or Exponential(mesh)
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
         """k_ij and k_ji over the pairs (i, j), (S, 2, F), and the largest beta |U_j - U_i|.
 
-        U at nodes (S, N) and at faces (S, F); "face" weights alone read the latter, any width does for others.
+        U at nodes (S, N) and at faces (S, F); "face" weights alone read the latter, any width does
+        for others.
         """
         return face_rates(self.code, self.beta, nodes, faces, self.first, self.second, *self.scales)
 
@@ -78,16 +83,7 @@ class FaceRates:
 
 
 @kernel(counted=True)
-def face_rates(
-    code: int,
-    beta: float,
-    nodes: Array,
-    faces: Array,
-    first: Index,
-    second: Index,
-    out: Array,
-    back: Array,
-) -> tuple[Array, float]:
+def face_rates(code, beta, nodes, faces, first, second, out, back):
     """Rates forward and backward over each face (S, 2, F), and the largest cell Peclet number."""
     jumps = np.empty((len(nodes), 2, len(first)))
     peclet = 0.0
@@ -110,14 +106,16 @@ def face_rates(
 
 
 @kernel
-def bernoulli(z: float) -> float:
+def bernoulli(z):
     """B(z) = z / (e^z - 1) for z >= 0; 0 where e^z overflows."""
     return z / np.expm1(z) if z > 0 else 1.0
 
 
 @kernel(counted=True)
-def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
-    """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum is zero."""
+def generate(jump, first, second, m):
+    """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum
+    is zero.
+    """
     change = np.zeros(len(m))
     for f in range(len(first)):
         flux = jump[0, f] * m[first[f]] - jump[1, f] * m[second[f]]
@@ -127,8 +125,9 @@ def generate(jump: Array, first: Index, second: Index, m: Array) -> Array:
 
 
 @kernel(counted=True)
-def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
-    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their least entry.
+def gauss_mixed(jumps, dt):
+    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their
+    least entry.
 
     dt/2 [(1/2 + 1/sqrt 3) k(t1) + (1/2 - 1/sqrt 3) k(t2)], and its mirror image.
     """
@@ -145,14 +144,14 @@ def gauss_mixed(jumps: Array, dt: float) -> tuple[Array, Array, float]:
 
 
 @kernel(counted=True)
-def judge(jumps: Array, first: Index, second: Index, m: Array) -> tuple[Array, float]:
+def judge(jumps, first, second, m):
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
     return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()
 
 
 @kernel
-def within(values: Array, low: float, high: float) -> bool:
+def within(values, low, high):
     """Whether all entries lie in [low, high]; NaN does not."""
     good = True
     for s in range(values.shape[0]):
@@ -162,7 +161,7 @@ def within(values: Array, low: float, high: float) -> bool:
 
 
 @kernel
-def gap(a: Array, b: Array) -> float:
+def gap(a, b):
     """|a - b| in L1."""
     total = 0.0
     for i in range(len(a)):

@@ -8,12 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from meanfield.checks import Array, real
-from meanfield.density.engine import Engine
-from meanfield.density.inputs import per_player
+from meanfield.density.inputs import fits, per_player
+from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
-from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.run import Run, Watch
 from meanfield.schedule import saved_times
@@ -21,16 +20,16 @@ from meanfield.start import Start
 from meanfield.storage.keeper import Part
 from meanfield.trajectory import Trajectory, check_goes_on
 
-# name -> (module, class, tolerance of a step by default)
+# Where each engine is.
 ENGINES = {
-    "galerkin": ("galerkin", "Galerkin", 1e-8),
-    "harmonics": ("harmonics", "Harmonics", 1e-8),
-    "staggered": ("staggered", "Staggered", 1e-8),
-    "finite-volume": ("finite_volumes", "FiniteVolumes", 1e-6),
-    "characteristics": ("characteristics", "Characteristics", 1e-10),
-    "muscl": ("muscl", "Muscl", 1e-6),
-    "best-response": ("best_response", "FictitiousPlay", 1e-3),
-    "splitting": ("splitting", "Splitting", 1e-3),
+    "galerkin": ("fourier", "Galerkin"),
+    "harmonics": ("harmonics", "Harmonics"),
+    "staggered": ("staggered", "Staggered"),
+    "finite-volume": ("finite_volumes", "FiniteVolumes"),
+    "characteristics": ("characteristics", "Characteristics"),
+    "muscl": ("muscl", "Muscl"),
+    "best-response": ("best_response", "FictitiousPlay"),
+    "splitting": ("splitting", "Splitting"),
 }
 
 MOST_STEPS = 1e12
@@ -38,9 +37,11 @@ Diagnostic = Callable[[Measure, Measure], Any]
 
 
 def default_engine(game: Game, flow: Flow) -> str:
-    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of quadratic games
-    on S^2; finite volumes for those of any other loss, characteristics for flows without diffusion, the
-    best-response flow's own engine, and splitting for flows with memory, schedules or several parts."""
+    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of
+    quadratic games on S^2; finite volumes for those of any other loss, characteristics for flows
+    without diffusion, the best-response flow's own engine, and splitting for flows with memory,
+    schedules or several parts.
+    """
     if flow.composite:
         return "splitting"
     if flow.responds:
@@ -49,25 +50,20 @@ def default_engine(game: Game, flow: Flow) -> str:
         return "characteristics"
     if flow.reacts:
         return "splitting"
-    from meanfield.games.bases import QuadraticBasis, TrigBasis
+    from meanfield.density.fourier import Modes
+    from meanfield.density.harmonics import Degrees
 
-    def all_are(basis: type, manifolds: tuple[Manifold, ...]) -> bool:
-        bases = getattr(game, "bases", (None,))
-        return all(isinstance(b, basis) for b in bases) and all(
-            M in manifolds for M in game.manifolds
-        )
-
-    resting = min(flow.gamma) == 0 or min(flow.temperature) == 0
-    if all_are(QuadraticBasis, (Sphere(2),)) and not resting:
+    moving = min(flow.gamma) > 0 and min(flow.temperature) > 0
+    if moving and fits(game, Degrees.fits):
         return "harmonics"
-    small = all(isinstance(M, Torus) and M.d <= 2 for M in game.manifolds)
-    return "galerkin" if all_are(TrigBasis, game.manifolds) and small else "finite-volume"
+    small = max(M.dim for M in game.manifolds) <= 2
+    return "galerkin" if moving and small and fits(game, Modes.fits) else "finite-volume"
 
 
 def build(
     game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
     step: float | None = None, tol: float | None = None, **options: Any,
-) -> Engine:  # fmt: skip
+) -> Stepper:  # fmt: skip
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
     a_game(game)
     if not isinstance(flow, Flow):
@@ -83,20 +79,19 @@ def build(
         raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
     if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
         raise ValueError(
-            f'engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "splitting"'
+            f"engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "
+            '"splitting"'
         )
     if name != "splitting" and flow.responds != (name == "best-response"):
         raise ValueError(
-            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its docstring"
+            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its "
+            "docstring"
         )
-    module, kind, usual = ENGINES[name]
-    return getattr(import_module(f"meanfield.density.{module}"), kind)(  # type: ignore[no-any-return]
-        game, flow, start.laws(game.X, game.Y),
-        cells=per_player(cells),
-        step=None if step is None else real("step", step, 0.0, strict=True),
-        tol=real("tol", usual if tol is None else tol, 0.0, strict=True),
-        **options,
-    )  # fmt: skip
+    module, kind = ENGINES[name]
+    laws = start.laws(game.X, game.Y)
+    engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
+    made: Stepper = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
+    return made
 
 
 def solve(
@@ -120,25 +115,27 @@ def solve(
 ) -> Trajectory:
     """Solve the mean-field equation of a flow: (7), (8), (6) or mirror descent, by its numbers.
 
-    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for harmonics,
-    the number of cells on S^2), one number or a pair (for x, for y), each a number, a tuple per axis or a
-    Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume", "characteristics",
-    "muscl", "best-response" or "splitting"; by default from the game and the flow. step: a given time step;
-    by default it is controlled to `tol`. save_every: time between saved states (default
-    time / 100, or as the resumed run has it); no step is longer. diagnostics: name -> f(mu_x, mu_y), recorded
-    at every saved time beside the value L and what the engine watches. stop(t, mu_x, mu_y) ends the run when
-    true; callback sees the same. resume: a trajectory of an earlier call with the same settings, continued to
-    the same bits up to `time`; the result holds its saved states too. checkpoint: a file (.h5) kept up to
-    date every `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
+    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for
+    harmonics, the number of cells on S^2), one number or a pair (for x, for y), each a number, a
+    tuple per axis or a Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume",
+    "characteristics", "muscl", "best-response" or "splitting"; by default from the game and the
+    flow. step: a given time step; by default it is controlled to `tol`. save_every: time between
+    saved states (default time / 100, or as the resumed run has it); no step is longer. diagnostics:
+    name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the engine
+    watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
+    trajectory of an earlier call with the same settings, continued to the same bits up to `time`;
+    the result holds its saved states too. checkpoint: a file (.h5) kept up to date every
+    `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
     interrupted, the same call goes on from the last state saved in it to the same bits, as does
-    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides, such as
-    weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered, refine=1e-4 of
-    characteristics.
+    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides,
+    such as weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered,
+    refine=1e-4 of characteristics.
 
-    Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined where paths
-    part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl" gives densities on cells,
-    and a second opinion on moments, while peaks are wider than cells (its diagnostic "held_cells" tells). Where
-    refining the cells does not bring the two together at order 2, believe the labels, and no L1.
+    Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined
+    where paths part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl"
+    gives densities on cells, and a second opinion on moments, while peaks are wider than cells (its
+    diagnostic "held_cells" tells). Where refining the cells does not bring the two together at
+    order 2, believe the labels, and no L1.
 
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
@@ -160,7 +157,8 @@ def solve(
         times = saved_times(time, save_every, now)
         if step is not None and not times[-1] / step < MOST_STEPS:
             raise ValueError(
-                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step"
+                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a "
+                "longer step"
             )
         return times
 
@@ -171,7 +169,7 @@ def solve(
 class _Moving:
     """An engine as a run moves it: it goes on only from a state made with the same settings."""
 
-    def __init__(self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any]) -> None:
+    def __init__(self, game: Game, flow: Flow, engine: Stepper, settings: dict[str, Any]) -> None:
         self.engine, self.settings, self.value = engine, settings, game.value
         self.measures, self.diagnostics = engine.measures, engine.diagnostics
         self.label = f"{flow.name} ({engine.name})"

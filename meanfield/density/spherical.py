@@ -1,7 +1,8 @@
-"""Real spherical harmonics on S^2: values, projections, and multiplication by polynomials of degree 2.
+"""Real spherical harmonics on S^2: values, projections, and multiplication by polynomials of degree
+2.
 
-Y_lm is orthonormal, number l^2 + l + m of its degree's list; for m > 0 it goes as cos(m phi), for
-m < 0 as sin(|m| phi), all without the phase (-1)^m: Y_1,1 = sqrt(3/4 pi) x_1, Y_1,-1 the same of x_2.
+Y_lm is orthonormal, number l^2 + l + m of its degree's list; for m > 0 it goes as cos(m phi), for m
+< 0 as sin(|m| phi), all without the phase (-1)^m: Y_1,1 = sqrt(3/4 pi) x_1, Y_1,-1 the same of x_2.
 A probability measure has the coefficients c_lm = int Y_lm dmu, c_00 = 1/sqrt(4 pi).
 """
 
@@ -26,7 +27,9 @@ def degrees(L: int) -> Array:
 
 
 def _ladder(L: int) -> Array:
-    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L: x_3 Y_lm = a_(l+1)m Y_(l+1)m + a_lm Y_(l-1)m."""
+    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L: x_3 Y_lm = a_(l+1)m Y_(l+1)m +
+    a_lm Y_(l-1)m.
+    """
     l, m = np.arange(L + 1.0)[:, None], np.arange(L + 1.0)[None, :]
     return np.sqrt(np.maximum(l**2 - m**2, 0.0) / np.abs(4 * l**2 - 1))
 
@@ -90,14 +93,18 @@ def _gauss(n: int) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=4)
 def _meridian(n: int, L: int) -> Array:
-    """Y_lm at phi = 0 and the n Gauss points: for m > 0 the factor of cos(m phi), and of sin for -m."""
+    """Y_lm at phi = 0 and the n Gauss points: for m > 0 the factor of cos(m phi), and of sin for
+    -m.
+    """
     z, _ = _gauss(n)
     return values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
 
 
 @lru_cache(maxsize=4)
 def quadrature(n: int) -> tuple[Array, Array]:
-    """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to degree 2n - 1."""
+    """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to
+    degree 2n - 1.
+    """
     z, w = _gauss(n)
     phi = np.arange(2 * n) * (np.pi / n)
     s = np.sqrt((1 - z) * (1 + z))
@@ -170,7 +177,8 @@ def _real(l: Array, m: Array) -> Any:
 def multiplications(L: int) -> list[Any]:
     """Multiplication by Y_1, ..., Y_8 (degrees 1 and 2) on degree L, products truncated to it.
 
-    Products of two coordinates are formed in degree L + 1 and brought back: exact up to the truncation.
+    Products of two coordinates are formed in degree L + 1 and brought back: exact up to the
+    truncation.
     """
     x, y, z = coordinates(L)
     n = (L + 1) ** 2
@@ -191,9 +199,9 @@ def multiplications(L: int) -> list[Any]:
 class Drifts:
     """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as runs along diagonals.
 
-    Coefficients stand by |m| and, within one, by l (cosines, then sines): `order` (n,) gives their numbers
-    l^2 + l + m in that order. Then what multiplies Y_lm shifts whole blocks, and run r of kind k adds
-    values[at : at + length] * c[column : column + length] to the entries from `row` on:
+    Coefficients stand by |m| and, within one, by l (cosines, then sines): `order` (n,) gives their
+    numbers l^2 + l + m in that order. Then what multiplies Y_lm shifts whole blocks, and run r of
+    kind k adds values[at : at + length] * c[column : column + length] to the entries from `row` on:
     runs (R, 5) are k - 1, row, column, at, length.
     """
 
@@ -206,8 +214,8 @@ class Drifts:
 def drifts(L: int) -> Drifts:
     """The maps of degree L, from div(mu grad V) = (Lap(mu V) + mu Lap V - V Lap mu)/2.
 
-    For V of degree l the entries are those of multiplication by V times (lam_i - l(l + 1) - lam_j)/2,
-    lam = -degree (degree + 1).
+    For V of degree l the entries are those of multiplication by V times (lam_i - l(l + 1) -
+    lam_j)/2, lam = -degree (degree + 1).
     """
     l = degrees(L)
     m = np.arange(len(l)) - l * l - l

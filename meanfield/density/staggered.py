@@ -1,96 +1,86 @@
-"""Equation (7) on tori by staggered conservative differences of order 4, 6 or 8 (stencils.py), CF4 in time.
+"""Equation (7) on tori by staggered conservative differences of order 4, 6 or 8 (stencils.py), CF4
+in time.
 
-For smooth losses of any kind. The time integrator is that of `finite_volumes`, with the exponential's
-action by a Chebyshev sum. Mass and the discrete Gibbs state are exact; what is lost against finite
-volumes is the sign: masses can fall below zero where a density is not resolved, which is watched and said.
+For smooth losses of any kind. The time integrator is that of `finite_volumes`, with the
+exponential's action by a Chebyshev sum. Mass and the discrete Gibbs state are exact; what is lost
+against finite volumes is the sign: masses can fall below zero where a density is not resolved,
+which is watched and said.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from meanfield.checks import NotConverged, real, warn
-from meanfield.density.coupling import Coupling, both, probe
-from meanfield.density.finite_volumes import Cells, FiniteVolumes, check_flow
-from meanfield.density.inputs import mesh_for
+from meanfield.checks import NotConverged
+from meanfield.density.coupling import both, probe
+from meanfield.density.finite_volumes import CommutatorFree
+from meanfield.density.inputs import only_langevin
 from meanfield.density.stencils import WEIGHTS, StencilRates
-from meanfield.flows import Flow
-from meanfield.games.base import Game
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, density_on
 from meanfield.meshes import Mesh, torus_mesh
-from meanfield.start import Law
 
 HOPELESS = 0.5  # of a mass of one, below zero
 
 
-class Staggered(FiniteVolumes):
+class Staggered(CommutatorFree):
     """The mean field of (7) in nodal masses on two tori.
 
-    game: any game with a smooth loss on tori; flow: alpha = 0 and temperature > 0 for both players; laws:
-    the two starting laws. cells: per player a number of cells per axis, one for each axis, or a Mesh of
-    the equidistant grid; at least `order` of them. step: a fixed step, None for steps controlled so
-    that the estimated L1 error committed per unit of time stays below `tol`. order: 4, 6 or 8.
+    game: any game with a smooth loss on tori; flow: alpha = 0 and temperature > 0 for both players;
+    laws: the two starting laws. cells: per player a number of cells per axis, one for each axis, or
+    a Mesh of the equidistant grid; at least `order` of them. step: a fixed step, None for steps
+    controlled so that the estimated L1 error committed per unit of time stays below `tol`. order:
+    4, 6 or 8.
 
     Raises ValueError for other manifolds, meshes and flows. Warns UnderResolved, once, when masses
     below zero add up to more than max(1e-8, tol).
     """
 
     name = "staggered"
+    usual_tol = 1e-8
     least = -np.inf  # a combined coefficient may have any sign
     cure = 'use more cells, a larger tol or engine="finite-volume"'
 
-    def __init__(
-        self,
-        game: Game,
-        flow: Flow,
-        laws: tuple[Law, Law],
-        cells: tuple[Cells, Cells] = (None, None),
-        step: float | None = None,
-        tol: float = 1e-8,
-        order: int = 8,
-    ) -> None:
-        check_flow(flow)
+    def begin(self, order: int = 8) -> None:
+        """Masses, and the differences of the order asked for."""
+        only_langevin(self.flow, self.name, moves=False)
         if order not in WEIGHTS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
-        self.game, self.flow, self.order = game, flow, order
-        self._told: set[str] = set()
-        self.step = None if step is None else real("step", step, 0.0, strict=True)
-        self.tol = real("tol", tol, 0.0, strict=True)
-        for p, manifold in enumerate(game.manifolds):
+        for player, manifold in zip("xy", self.game.manifolds, strict=True):
             if not isinstance(manifold, Torus):
                 raise ValueError(
-                    f'staggered differences live on tori, but {"xy"[p]} moves on {manifold}; use engine="finite-volume"'
+                    f"staggered differences live on tori, but {player} moves on {manifold}; "
+                    'use engine="finite-volume"'
                 )
-        self.meshes = both(lambda p: _grid(mesh_for(game.manifolds[p], laws[p], cells[p]), order))
-        self._probes = both(lambda p: probe(game, self.meshes, p))
-        self.rates: Any = both(lambda p: StencilRates(self.meshes[p], flow.players[p], order))
-        self.coupling = Coupling(game, self.meshes, (True, True))
-        self.exponentials: Any = both(lambda p: self.rates[p].exponential)
-        self._reset(both(lambda p: laws[p].on(self.meshes[p]).masses))
+        asked = self.asked_meshes()
+        meshes = both(lambda p: _grid(asked[p], order))
+        self.rates = both(lambda p: StencilRates(meshes[p], self.players[p], order))
+        self.probes = both(lambda p: probe(self.game, meshes, p))
+        self._negative_seen: set[str] = set()
+        self.set_up(meshes)
 
-    def _watch(self, peclet: float) -> None:
-        self.seen["largest_peclet"] = max(self.seen["largest_peclet"], peclet)
+    def _check_cells(self, peclet: float) -> None:
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)
         if not lost <= HOPELESS:
             raise NotConverged(
-                f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells cannot carry the density; "
+                f"masses below zero add up to {lost:.2g} at time {self.time:g}: these cells "
+                "cannot carry the density; "
                 'raise `cells`, or use engine="finite-volume", which keeps the sign'
             )
-        if lost > max(1e-8, self.tol) and not self._warned:
-            self._warned = True
-            warn(
-                f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is not resolved; raise "
+        if lost > max(1e-8, self.tol):
+            self.warn_once(
+                f"masses below zero add up to {lost:.1e} at time {self.time:g}: the density is "
+                "not resolved; raise "
                 '`cells`, or use engine="finite-volume", which keeps the sign'
             )
 
     def measures(self) -> tuple[Density, Density]:
-        """Both players' densities on their grids, masses below zero cut (with a warning above 1e-10)."""
+        """Both players' densities on their grids, masses below zero cut (with a warning above
+        1e-10).
+        """
         return both(
             lambda p: density_on(
-                self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._told
+                self.masses[p], self.meshes[p], f"the masses of {'xy'[p]}", told=self._negative_seen
             )
         )
 

@@ -1,16 +1,19 @@
 """Staggered differences of order p = 4, 6, 8 for (7) on tori, and exp(A) m for their generators.
 
-With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- = -(D+)^T back,
+With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- =
+-(D+)^T back,
 
     A m = gamma T sum_axes D-( exp(-beta U_face) D+( exp(beta U) m ) ),
 
-w those of WEIGHTS. A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and nonpositive in the
-Gibbs weight. Exponentials are of differences U_node - U_face over (p - 1)/2 cells at most. Off-diagonals have both
-signs, so uniformisation loses its positive terms; with a real spectrum in [-r, 0] a Chebyshev sum serves:
+w those of WEIGHTS. A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and
+nonpositive in the Gibbs weight. Exponentials are of differences U_node - U_face over (p - 1)/2
+cells at most. Off-diagonals have both signs, so uniformisation loses its positive terms; with a
+real spectrum in [-r, 0] a Chebyshev sum serves:
 
     exp(A) = e^(-r/2) sum_k' 2 I_k(r/2) T_k(2A/r + 1),
 
-about 6 sqrt(r) products to rounding, where a Taylor sum, in pieces short enough to keep its digits, takes 9 r.
+about 6 sqrt(r) products to rounding, where a Taylor sum, in pieces short enough to keep its digits,
+takes 9 r.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ import numpy as np
 
 from meanfield import flows
 from meanfield.checks import Array
+from meanfield.density.equation import diffusion
 from meanfield.density.uniformisation import rescale
 from meanfield.jit import kernel
-from meanfield.meshes import Index, Mesh
+from meanfield.meshes import Mesh
 
 WEIGHTS = {
     4: (9 / 8, -1 / 24),
@@ -29,18 +33,21 @@ WEIGHTS = {
     8: (1225 / 1024, -245 / 3072, 49 / 5120, -5 / 7168),
 }
 LARGEST = 1e8  # spectral bound beyond which a step is refused
-# The interval is widened at both ends by this part of it, at most by so much: combined generators are not
-# quite symmetric.
+# The interval is widened at both ends by this part of it, at most by so much: combined generators
+# are not quite symmetric.
 SLACK, MOST = 0.01, 1.0
 CUT = 1e-17
 
 
 class StencilRates:
-    """One player's staggered differences on one grid: costs at nodes and faces -> coefficients of A.
+    """One player's staggered differences on one grid: costs at nodes and faces -> coefficients of
+    A.
 
-    Coefficients (2, d p/2 n): w_s/h exp(beta (U_node - U_face)) of the s-th node ahead of each face and
-    behind it, axis by axis; one face per node and axis, between it and the next.
+    Coefficients (2, d p/2 n): w_s/h exp(beta (U_node - U_face)) of the s-th node ahead of each face
+    and behind it, axis by axis; one face per node and axis, between it and the next.
     """
+
+    needs_faces = True
 
     def __init__(self, mesh: Mesh, player: flows.Rates, order: int) -> None:
         assert mesh.shape is not None
@@ -49,11 +56,13 @@ class StencilRates:
         self.steps = mesh.manifold.period / self.shape  # type: ignore[attr-defined]
         self.weights = np.array(WEIGHTS[order])
         # D- is applied to what the coefficients give: gamma T w_s/h.
-        self.back = player.gamma * player.temperature * self.weights / self.steps[:, None]
+        self.back = diffusion(player, self.weights) / self.steps[:, None]
         self.ahead = self.weights / self.steps[:, None]
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
-        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta |dU| node to node."""
+        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta
+        |dU| node to node.
+        """
         return coefficients(self.beta, nodes, faces, self.ahead, self.shape)
 
     def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
@@ -65,17 +74,19 @@ class StencilRates:
         flow = apply(found[0], self.back, self.shape, m)
         if not np.isfinite(flow).all():
             raise ValueError(
-                f"beta |dU| reaches {peclet:.3g} from node to node and exponentials overflow: use more cells, or "
+                f"beta |dU| reaches {peclet:.3g} from node to node and exponentials overflow: use "
+                "more cells, or "
                 'engine="finite-volume"'
             )
         return flow, peclet
 
     def spent(self, found: Array, m: Array) -> tuple[Array, float]:
-        """A3 m and |(A2 A1 - A1 A2) m| in L1, for the three generators of coefficients (3, 2, P)."""
+        """A3 m and |(A2 A1 - A1 A2) m| in L1, for three generators (3, 2, P)."""
         return judge(found, self.back, self.shape, m)
 
     def exponential(self, found: Array, m: Array) -> tuple[Array, float]:
-        """exp(A) m for coefficients (2, P) times the duration, and the relative mass error that was taken out.
+        """exp(A) m for coefficients (2, P) times the duration, and the relative mass error that was
+        taken out.
 
         Raises ValueError where A's bound is not finite or above 1e8.
         """
@@ -84,7 +95,8 @@ class StencilRates:
         r = bound(found, self.back, self.shape)
         if not r <= LARGEST:
             raise ValueError(
-                f"the generator of one step is bounded by {r:.1e}: the costs change too much within a stencil; use "
+                f"the generator of one step is bounded by {r:.1e}: the costs change too much "
+                "within a stencil; use "
                 'more cells, a larger temperature, a smaller step or engine="finite-volume"'
             )
         if r == 0.0:
@@ -98,10 +110,10 @@ class StencilRates:
 
 
 @kernel(counted=True)
-def coefficients(
-    beta: float, nodes: Array, faces: Array, ahead: Array, shape: Index
-) -> tuple[Array, float]:
-    """Two exponentials a face, over half a cell and over one; farther nodes by products of those over one."""
+def coefficients(beta, nodes, faces, ahead, shape):
+    """Two exponentials a face, over half a cell and over one; farther nodes by products of those
+    over one.
+    """
     (d, q), size = ahead.shape, nodes.shape[1]
     found, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
     peclet = 0.0
@@ -128,8 +140,10 @@ def coefficients(
 
 
 @kernel
-def _steps(beta: float, line: Array, stride: int, over: Array) -> float:
-    """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest beta |dU|."""
+def _steps(beta, line, stride, over):
+    """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest beta
+    |dU|.
+    """
     largest = 0.0
     for j in range(len(line)):
         z = beta * (
@@ -141,7 +155,7 @@ def _steps(beta: float, line: Array, stride: int, over: Array) -> float:
 
 
 @kernel
-def _halo(line: Array, width: int, padded: Array) -> None:
+def _halo(line, width, padded):
     """A periodic line with `width` entries of the other end on either side."""
     n = len(line)
     for j in range(n):
@@ -152,20 +166,22 @@ def _halo(line: Array, width: int, padded: Array) -> None:
 
 
 @kernel(fastmath={"contract"})
-def _gather(front: Array, rear: Array, after: Array, before: Array, flux: Array) -> None:
+def _gather(front, rear, after, before, flux):
     for j in range(len(flux)):
         flux[j] += front[j] * after[j] - rear[j] * before[j]
 
 
 @kernel(fastmath={"contract"})
-def _scatter(weight: float, after: Array, before: Array, out: Array) -> None:
+def _scatter(weight, after, before, out):
     for j in range(len(out)):
         out[j] += weight * (after[j] - before[j])
 
 
 @kernel
-def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work: Array) -> None:
-    """out = A v; work (3, >= 3 n) is scratch. Lines along an axis are copied with halos, so that loops run on."""
+def product(found, back, shape, v, out, work):
+    """out = A v; work (3, >= 3 n) is scratch. Lines along an axis are copied with halos, so that
+    loops run on.
+    """
     (d, q), size = back.shape, len(v)
     out[:] = 0.0
     stride = size
@@ -198,12 +214,12 @@ def product(found: Array, back: Array, shape: Index, v: Array, out: Array, work:
 
 
 @kernel(counted=True)
-def scratch(back: Array, size: int) -> Array:
+def scratch(back, size):
     return np.empty((3, size * (1 + 2 * back.shape[1])))
 
 
 @kernel(counted=True)
-def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
+def apply(found, back, shape, v):
     """A v."""
     out = np.empty(len(v))
     product(found, back, shape, v, out, scratch(back, len(v)))
@@ -211,14 +227,14 @@ def apply(found: Array, back: Array, shape: Index, v: Array) -> Array:
 
 
 @kernel(counted=True)
-def judge(found: Array, back: Array, shape: Index, m: Array) -> tuple[Array, float]:
+def judge(found, back, shape, m):
     ahead = apply(found[1], back, shape, apply(found[0], back, shape, m))
     behind = apply(found[0], back, shape, apply(found[1], back, shape, m))
     return apply(found[2], back, shape, m), np.abs(ahead - behind).sum()
 
 
 @kernel(counted=True)
-def bound(found: Array, back: Array, shape: Index) -> float:
+def bound(found, back, shape):
     """A bound of A in the norm of L1: columns of |D-| times columns of the coefficients."""
     (d, q), size = back.shape, found.shape[1] // back.size
     total = np.zeros(size)
@@ -241,9 +257,7 @@ def bound(found: Array, back: Array, shape: Index) -> float:
 
 
 @kernel(fastmath={"contract"})
-def _three_terms(
-    image: Array, centre: float, scale: float, now: Array, old: Array, term: float, total: Array
-) -> None:
+def _three_terms(image, centre, scale, now, old, term, total):
     """old = scale (A - centre) now - old, by its image A now; total += term old."""
     for i in range(len(now)):
         old[i] = scale * (image[i] - centre * now[i]) - old[i]
@@ -251,9 +265,7 @@ def _three_terms(
 
 
 @kernel(counted=True)
-def chebyshev(
-    found: Array, back: Array, shape: Index, m: Array, terms: Array, centre: float, half: float
-) -> Array:  # fmt: skip
+def chebyshev(found, back, shape, m, terms, centre, half):
     """sum_k terms_k T_k((A - centre)/half) m."""
     work, image = scratch(back, len(m)), np.empty(len(m))
     old, now, total = m.copy(), np.zeros(len(m)), terms[0] * m

@@ -5,11 +5,11 @@ one, and exp(A) = sum_k e^-q q^k/k! P^k (Jensen 1953; Grassmann 1977): a mean of
 passes through, with Poisson weights.
 
 - The weights start at the mode with the value one, run both ways by their ratios until they fall
-  below 1e-17 of it, and are divided by their sum: stable for any q, nothing underflows, and the part
-  cut off is below 1e-16.
-- No term is negative: P's diagonal is 1 minus what leaves, cut at zero where rounding makes it less.
-- Mass is kept by P to rounding in each product. What q products accumulate is taken out at the end by
-  one factor, the mass before over the mass after (compensated sums); its distance from one is returned.
+  below 1e-17 of it, and are divided by their sum: stable for any q, nothing underflows, and the
+  part cut off is below 1e-16. - No term is negative: P's diagonal is 1 minus what leaves, cut at
+  zero where rounding makes it less. - Mass is kept by P to rounding in each product. What q
+  products accumulate is taken out at the end by one factor, the mass before over the mass after
+  (compensated sums); its distance from one is returned.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Exponential:
     """m -> exp(A) m on one mesh, A given by the rates (F,) over its faces, times the duration."""
 
     def __init__(self, mesh: Mesh) -> None:
-        grid = mesh.shape is not None and isinstance(mesh.manifold, Torus)
-        if grid and not np.array_equal(mesh.pairs, torus_mesh(mesh.manifold, mesh.shape).pairs):  # type: ignore[arg-type]
-            grid = False
-        self.shape = np.array(mesh.shape, dtype=np.int64) if grid else None
+        torus = mesh.manifold if isinstance(mesh.manifold, Torus) else None
+        grid = torus_mesh(torus, mesh.shape) if torus and mesh.shape else None
+        on_grid = grid is not None and np.array_equal(mesh.pairs, grid.pairs)
+        self.shape = np.array(mesh.shape, dtype=np.int64) if on_grid else None
         if self.shape is not None:
             self.wraps = grid_wraps(tuple(mesh.shape))  # type: ignore[arg-type]
         else:
@@ -52,15 +52,19 @@ class Exponential:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
             raise ValueError(
-                f"one step would take {size:.1e} products with the jump matrix: the costs change too much from cell "
-                'to cell for these weights; use weights="sg", more cells, a larger temperature or a smaller step'
+                f"one step would take {size:.1e} products with the jump matrix: the costs change "
+                "too much from cell "
+                'to cell for these weights; use weights="sg", more cells, a larger temperature or '
+                "a smaller step"
             )
         return new, error
 
 
 @kernel(counted=True)
-def poisson(q: float) -> tuple[int, Array]:
-    """First index and values of the Poisson weights e^-q q^k/k! above 1e-17 of the largest, sum one."""
+def poisson(q):
+    """First index and values of the Poisson weights e^-q q^k/k! above 1e-17 of the largest, sum
+    one.
+    """
     mode = int(q)
     w, low = 1.0, mode
     while low > 0 and w > CUT:
@@ -80,7 +84,7 @@ def poisson(q: float) -> tuple[int, Array]:
 
 
 @kernel
-def mass(m: Array) -> float:
+def mass(m):
     """Sum with Neumaier's compensation."""
     total, lost = 0.0, 0.0
     for i in range(len(m)):
@@ -91,13 +95,13 @@ def mass(m: Array) -> float:
 
 
 @kernel
-def accumulate(weight: float, term: Array, total: Array) -> None:
+def accumulate(weight, term, total):
     for i in range(len(total)):
         total[i] += weight * term[i]
 
 
 @kernel
-def rescale(new: Array, wanted: float) -> float:
+def rescale(new, wanted):
     """Set the mass to what it was; returns the relative error that it had."""
     found = mass(new)
     factor = wanted / found
@@ -107,12 +111,11 @@ def rescale(new: Array, wanted: float) -> float:
 
 
 @kernel(counted=True)
-def grid_exponential(
-    jump: Array, shape: Index, wraps: Index, m: Array
-) -> tuple[float, Array, float]:
+def grid_exponential(jump, shape, wraps, m):
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
-    Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not finite.
+    Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not
+    finite.
     """
     forward, backward = jump[0], jump[1]
     leaving = grid_leaving(forward, backward, shape)
@@ -146,7 +149,7 @@ def grid_wraps(shape: tuple[int, ...]) -> Index:
 
 
 @kernel(counted=True)
-def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
+def grid_leaving(forward, backward, shape):
     """Each cell's total rate over its 2d faces."""
     size = stride = forward.shape[1]
     leaving = np.zeros(size)
@@ -163,10 +166,10 @@ def grid_leaving(forward: Array, backward: Array, shape: Index) -> Array:
 
 
 @kernel(counted=True)
-def grid_entering(
-    forward: Array, backward: Array, shape: Index, wraps: Index, q: float
-) -> tuple[Array, Array, Array]:
-    """Rates over q into each cell from the cells `stride` before and after it; those over the seam apart."""
+def grid_entering(forward, backward, shape, wraps, q):
+    """Rates over q into each cell from the cells `stride` before and after it; those over the seam
+    apart.
+    """
     d, size = forward.shape
     up, down, around = np.zeros((d, size)), backward / q, np.empty(len(wraps))
     stride = size
@@ -185,8 +188,10 @@ def grid_entering(
 
 
 @kernel
-def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, new: Array) -> None:
-    """new = P v without the seam: cells in one run per axis, whose rates over the seam are zero here."""
+def grid_product(up, down, inside, shape, v, new):
+    """new = P v without the seam: cells in one run per axis, whose rates over the seam are zero
+    here.
+    """
     d, n = up.shape
     new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
     three(
@@ -207,28 +212,24 @@ def grid_product(up: Array, down: Array, inside: Array, shape: Index, v: Array, 
 
 
 @kernel
-def three(
-    c: Array, v: Array, up: Array, left: Array, down: Array, right: Array, new: Array
-) -> None:
+def three(c, v, up, left, down, right, new):
     for i in range(len(new)):
         new[i] = c[i] * v[i] + up[i] * left[i] + down[i] * right[i]
 
 
 @kernel
-def two(rate: Array, v: Array, new: Array) -> None:
+def two(rate, v, new):
     for i in range(len(new)):
         new[i] += rate[i] * v[i]
 
 
 @kernel(counted=True)
-def table_exponential(
-    jump: Array, other: Index, face: Index, m: Array
-) -> tuple[float, Array, float]:
+def table_exponential(jump, other, face, m):
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape
     forward, backward = jump[0], jump[1]
-    # A neighbour that is not there is the cell itself at rate 0. Half the bytes of an index, and a number that
-    # cannot be negative, save a third of a product's time.
+    # A neighbour that is not there is the cell itself at rate 0. Half the bytes of an index, and a
+    # number that cannot be negative, save a third of a product's time.
     enter, near, leaving = (
         np.zeros((size, width)),
         np.empty((size, width), np.uint32),
@@ -258,9 +259,7 @@ def table_exponential(
 
 
 @kernel
-def table_product(
-    enter: Array, near: Index, inside: Array, v: Array, new: Array, weight: float, total: Array
-) -> None:
+def table_product(enter, near, inside, v, new, weight, total):
     """new = P v, and weight times it to the total."""
     for i in range(len(v)):
         entered = inside[i] * v[i]

@@ -1,0 +1,305 @@
+"""Fourier modes on tori: the basis in which trigonometric games make equation (7) exact, mode by
+mode.
+
+Coefficients are mu_k = int exp(-i w k.x) dmu, w = 2 pi / period, so that mu_0 = 1. With U the
+player's cost,
+
+    d mu_k / dt = -gamma w^2 |k|^2 T mu_k - gamma w^2 sum_m (k.m) U_m mu_(k-m),
+
+which is exact in the modes kept: U has the game's few modes m, so the drift is a short sum of
+shifted coefficients, with no transform and no aliasing. Of each pair +-k one is kept: those whose
+flat offset k.strides is not negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meanfield.checks import Array, whole
+from meanfield.density.equation import diffusion, velocity
+from meanfield.density.etd import Player
+from meanfield.density.inputs import given_measure
+from meanfield.density.spectral import Spectral
+from meanfield.flows import Rates
+from meanfield.games.bases import TrigBasis
+from meanfield.manifolds import Torus
+from meanfield.measures import Density, Measure
+from meanfield.meshes import Index, Mesh, mesh
+from meanfield.start import Law
+
+Complex = NDArray[np.complex128]
+
+# Nodes per axis that free modes may have: 16, 24, 32, 48, ...; the most of them, by dimension; and
+# how many the measures are shown on at least.
+_LADDER = tuple(s * 2**e for e in range(3, 12) for s in (2, 3))
+_MOST = {1: 16384, 2: 1024, 3: 128}
+_NODES = {1: 256, 2: 64, 3: 24}
+_LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt 2
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Modes |k_a| <= reach_a, reach = (nodes - 1) // 2, of a torus, for games of modes |m_a| <=
+    margin_a.
+
+    The flat offset of k is k.strides; rows are `margin` apart, so that k + m outside falls on
+    zeros.
+    """
+
+    torus: Torus
+    nodes: tuple[int, ...]
+    margin: tuple[int, ...]
+
+    parts = 2  # real and imaginary
+    unit = "cells"
+    plural = "modes"
+
+    @classmethod
+    def fits(cls, basis: Any) -> bool:
+        """Whether a player's features are of the kind that these modes serve."""
+        return isinstance(basis, TrigBasis) and basis.manifold.dim <= 3
+
+    @classmethod
+    def given(cls, basis: TrigBasis, cells: Any) -> Modes:
+        """The modes asked for by nodes per axis or a grid's Mesh; ValueError where they are too
+        few.
+        """
+        torus, margin = basis.manifold, _margin(basis)
+        if isinstance(cells, Mesh):
+            if cells.shape is None or cells.manifold != torus:
+                raise ValueError(
+                    f"cells is {cells}, but the Galerkin engine needs nodes on a grid of {torus}"
+                )
+            cells = cells.shape
+        nodes = tuple(cells) if np.ndim(cells) else (cells,) * torus.d
+        nodes = tuple(whole("cells", n, 3) for n in nodes)
+        if len(nodes) != torus.d:
+            raise ValueError(
+                f"cells must be one number or {torus.d} of them for {torus}, got {cells!r}"
+            )
+        if any(n < 2 * m + 1 for n, m in zip(nodes, margin, strict=True)):
+            raise ValueError(
+                f"cells {nodes} are too few for the game's modes; use at least "
+                f"{2 * max(margin) + 1} per axis"
+            )
+        return _modes(torus, nodes, margin)
+
+    @classmethod
+    def ladder(cls, basis: TrigBasis) -> Iterator[Modes]:
+        """The modes tried for a start, ever more, up to those of the usual mesh."""
+        torus, margin = basis.manifold, _margin(basis)
+        rungs = [n for n in _LADDER if n >= 4 * max(margin) + 3]
+        if not rungs:
+            raise ValueError(
+                f"the game's modes up to {max(margin)} are too many to adapt cells to; give cells"
+            )
+        usual = max(_NODES[torus.d], rungs[0])
+        return (_modes(torus, (n,) * torus.d, margin) for n in rungs if n <= usual)
+
+    def finer(self, law: Law) -> Modes | None:
+        """The next rung of nodes; None where there is none."""
+        n = self.nodes[0]
+        bigger = next((c for c in _LADDER if c > n), 2 * n)
+        if bigger > _MOST[self.torus.d]:
+            return None
+        return _modes(self.torus, (bigger,) * self.torus.d, self.margin)
+
+    @classmethod
+    def rough(cls, law: Law) -> bool:
+        """Whether the coefficients of a law do not decay: those of atoms."""
+        measure = given_measure(law)
+        return measure is not None and not isinstance(measure, Density)
+
+    def __str__(self) -> str:
+        return f"cells = {self.nodes}"
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """What `given` takes: the nodes per axis."""
+        return self.nodes
+
+    @property
+    def resolution(self) -> int:
+        """The largest number of nodes along an axis."""
+        return max(self.nodes)
+
+    # -- where modes lie in memory --------------------------------------------------------------
+
+    @cached_property
+    def reach(self) -> Index:
+        return (np.array(self.nodes) - 1) // 2
+
+    @cached_property
+    def strides(self) -> Index:
+        widths = 2 * self.reach + 1 + np.array(self.margin)
+        return np.append(np.cumprod(widths[:0:-1])[::-1], 1).astype(np.int64)
+
+    @cached_property
+    def span(self) -> int:
+        """Length n of the flat range that holds the kept modes."""
+        return int(self.reach @ self.strides) + 1
+
+    @cached_property
+    def centre(self) -> int:
+        """Places for the mirror image in front, and for zeros behind."""
+        return int(np.array(self.margin) @ self.strides)
+
+    @cached_property
+    def k(self) -> Index:
+        """The kept modes (J, d)."""
+        axes = [np.arange(-r, r + 1) for r in self.reach]
+        every = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, self.torus.d)
+        return every[every @ self.strides >= 0]
+
+    @cached_property
+    def offsets(self) -> Index:
+        return self.k @ self.strides
+
+    @cached_property
+    def places(self) -> Index:
+        """Where the kept modes stand in a row of the work arrays."""
+        return self.centre + self.offsets
+
+    @cached_property
+    def outer(self) -> Any:
+        """Which of the kept modes (J,) are in the outer third along any axis."""
+        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1)
+
+    def tail(self, z: Complex) -> float:
+        """The outer modes' share of the l1 norm."""
+        size = np.abs(z.real) + np.abs(z.imag)
+        return float(size[self.outer].sum() / size.sum())
+
+    def extended(self, z: Complex, finer: Modes) -> Complex:
+        """The same coefficients among more modes."""
+        row = np.zeros(finer.span, dtype=complex)
+        row[self.k @ finer.strides] = z
+        return row[finer.offsets]
+
+    def restricted(self, z: Complex, coarser: Modes) -> Complex:
+        """The coefficients of fewer modes."""
+        return z[(np.abs(self.k) <= coarser.reach).all(axis=1)]
+
+    # -- measures in and out --------------------------------------------------------------------
+
+    def project(self, law: Law, free: bool) -> Complex:
+        """Coefficients (J,) of a law, of mass one: of a measure given as such, or of its nodal
+        masses.
+        """
+        measure = given_measure(law)
+        z = self.of(law.on(self.grid(free)) if measure is None else measure)
+        z[self.offsets == 0] = 1.0
+        return z
+
+    def of(self, mu: Measure) -> Complex:
+        """Coefficients of a measure at the kept modes (J,).
+
+        Exact for atoms. A density on a grid is taken as the trigonometric polynomial through its
+        nodal values, which has no modes beyond its grid's.
+        """
+        if isinstance(mu, Density) and mu.mesh.shape is not None:
+            inside, there, _ = _places(self, mu.mesh.shape)
+            return np.where(inside, np.fft.fftn(mu.masses.reshape(mu.mesh.shape))[there], 0.0)
+        turn = 2 * np.pi / self.torus.period
+        waves = [
+            np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x))
+            for r, x in zip(self.reach, mu.points.T, strict=True)
+        ]
+        letters = "abc"[: self.torus.d]
+        rule = "z," + ",".join(f"{c}z" for c in letters) + "->" + letters
+        full = np.einsum(rule, mu.masses, *waves, optimize=True)
+        return full[tuple((self.k + self.reach).T)]
+
+    def grid(self, free: bool) -> Mesh:
+        """The mesh on which a density is shown; where the number of modes is free, the usual one at
+        least.
+        """
+        n, d = self.nodes, self.torus.d
+        return _mesh(self.torus, (max(n[0], _NODES[d]),) * d if free else n)
+
+    def masses(self, z: Complex, grid: Mesh) -> Array:
+        """Nodal value times cell volume on a grid, flat, from coefficients z (J,)."""
+        shape = grid.shape or ()
+        full = np.zeros(shape, dtype=complex)
+        _, there, mirrored = _places(self, shape)
+        full[mirrored] = z.conj()
+        full[there] = z
+        half = full[..., : shape[-1] // 2 + 1]
+        return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
+
+    # -- the equation ---------------------------------------------------------------------------
+
+    def player(self, game: Any, p: int, rates: Rates) -> Player:
+        """What the compiled steps of player p read."""
+        basis, w = game.bases[p], 2 * np.pi / self.torus.period
+        assert isinstance(basis, TrigBasis)
+        A = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
+        m = np.rint(basis.modes).astype(np.int64)
+        acts = (m != 0).any(axis=1) & (A[: len(m)].any(axis=1) | A[len(m) :].any(axis=1))
+        # In angles w x derivatives are whole numbers, and gamma is w^2 times as large.
+        turning = replace(rates, gamma=rates.gamma * w**2)
+        lam, tail, k = np.zeros(self.span), np.zeros(self.span), np.zeros((acts.sum(), self.span))
+        lam[self.offsets] = diffusion(turning, -np.sum(self.k**2, axis=1))
+        k[:, self.offsets] = velocity(turning, m[acts] @ self.k.T)
+        tail[self.offsets] = self.outer
+        rows = np.concatenate([A[: len(m)][acts], A[len(m) :][acts]])
+        return Player(
+            lam, tail, np.full(self.span, _LARGEST), self.span, self.centre, 2.0,
+            m @ self.strides, np.ascontiguousarray(rows), (m[acts] @ self.strides)[:, None], k,
+        )  # fmt: skip
+
+
+class Galerkin(Spectral):
+    """Equation (7) in Fourier modes, for trigonometric games on tori of dimension 1 to 3, not
+    necessarily alike.
+
+    cells: for each player the nodes per axis N (a number, one an axis, or a grid's Mesh), which
+    keep the modes |k| <= (N - 1) // 2 along each axis; None adapts them to the solution. Atoms
+    enter by their exact coefficients. The rest is as in `Spectral`.
+    """
+
+    name = "galerkin"
+    kind = Modes
+    serves = "a trigonometric game on tori of dimension 1 to 3"
+
+    def modes(self, p: int) -> Complex:
+        """Coefficients int exp(-i w k.x) dmu of player p at the modes `wave_numbers(p)`, shape
+        (J,).
+        """
+        return self.coefficients(p)  # type: ignore[return-value]
+
+    def wave_numbers(self, p: int) -> Index:
+        """The modes kept for player p, one of each pair +-k, shape (J, d)."""
+        return self.bases[p].k.copy()
+
+
+def _margin(basis: TrigBasis) -> tuple[int, ...]:
+    return tuple(int(m) for m in np.abs(basis.modes).max(axis=0, initial=1))
+
+
+@lru_cache(maxsize=16)
+def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
+    return mesh(torus, nodes)
+
+
+@lru_cache(maxsize=16)
+def _places(
+    modes: Modes, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
+    """Which modes a grid of this shape holds, and where they and their mirror images stand in its
+    transform.
+    """
+    inside = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
+    return inside, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)
+
+
+@lru_cache(maxsize=32)
+def _modes(torus: Torus, nodes: tuple[int, ...], margin: tuple[int, ...]) -> Modes:
+    """The modes for these numbers, with index tables worth keeping from one run to the next."""
+    return Modes(torus, nodes, margin)

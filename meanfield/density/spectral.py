@@ -1,0 +1,227 @@
+"""Equation (7) in eigenfunctions of the Laplacian: Fourier modes on tori, spherical harmonics on
+S^2.
+
+In either basis diffusion multiplies each coefficient by a number and the drift is a short exact
+sum, so that convergence is exponential in the number of coefficients. Mass is exact; positivity
+holds as far as the density is resolved, which is watched and said. The bases are in `fourier` and
+`harmonics`, the time steps (ETDRK4) in `etd`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.density import etd
+from meanfield.density.coupling import both
+from meanfield.density.inputs import fits, only_langevin
+from meanfield.density.stepper import Stepper
+from meanfield.measures import Density, density_on
+
+
+class Spectral(Stepper):
+    """A state of (7) in coefficients of both players; `Galerkin` and `Harmonics` say in which
+    basis.
+
+    game: low-rank, its features in the span of the basis. flow: alpha = 0, temperature and gamma
+    above 0. laws: `start.laws(X, Y)`. cells: how many coefficients each player has; None adapts
+    them to the solution. step: a fixed step, or None for steps controlled to a local error below
+    tol (in L1, by the third-order companion of ETDRK4).
+
+    Raises ValueError for other games and flows (use the finite-volume engine), for cells too few
+    for the game, and for an unstable step. Warns UnderResolved, once, when the outer third of modes
+    or degrees holds more than max(1e-6, 100 tol)^(2/3) of the l1 norm: a share s means an L1 error
+    of about s^(3/2) where coefficients fall geometrically.
+    """
+
+    kind: Any  # the basis: `fourier.Modes` or `harmonics.Degrees`
+    serves = ""  # the games that it serves, in words
+    usual_tol, smallest_tol = 1e-8, 1e-14
+    saved = ("worst",)
+
+    def begin(self) -> None:
+        """The coefficients of both laws, in a basis that the game and the resolution ask for."""
+        if not fits(self.game, self.kind.fits):
+            raise ValueError(
+                f"the {self.name} engine needs {self.serves}, got {self.game!r}; use "
+                'engine="finite-volume"'
+            )
+        only_langevin(self.flow, self.name)
+        self.features: Any = self.game.bases
+        self._free = both(lambda p: self.cells[p] is None)
+        # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at
+        # the last.
+        self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
+        self._negative_seen: set[str] = set()
+        self._shown: dict[int, tuple[Array, Array]] = {}
+        self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
+        self.worst = np.zeros(2)  # the largest tails of any step
+        self._arrange([self._start(p) for p in (0, 1)])
+
+    def _start(self, p: int) -> tuple[Any, Array]:
+        """The basis of player p and the coefficients of its start: those asked for, or the fewest
+        that hold it.
+        """
+        features, law, cells = self.features[p], self.laws[p], self.cells[p]
+        if cells is not None:
+            basis = self.kind.given(features, cells)
+            return basis, basis.project(law, False)
+        ladder = list(self.kind.ladder(features))
+        z = ladder[-1].project(law, True)
+        for basis in ladder:
+            few = ladder[-1].restricted(z, basis)
+            if basis is ladder[-1] or basis.tail(few) < self._ceiling:
+                break
+        return basis, few.copy()
+
+    def _arrange(self, players: list[tuple[Any, Array]]) -> None:
+        """Fresh work arrays for these bases, holding these coefficients."""
+        self.bases = both(lambda p: players[p][0])
+        constants = both(lambda p: self.bases[p].player(self.game, p, self.players[p]))
+        works = [np.zeros((etd.ROWS, b.parts, 2 * b.centre + b.span)) for b in self.bases]
+        caches = [np.empty((etd.CACHE, 6, b.span)) for b in self.bases]
+        self._works = works
+        self._compiled = (*constants, *works, *caches, np.append(np.full(etd.CACHE, np.nan), 0.0))
+        for (basis, z), work in zip(players, works, strict=True):
+            work[etd.STATE][:, basis.places] = (z.real, z.imag)[: basis.parts]
+
+    def coefficients(self, p: int) -> Array:
+        """The coefficients of player p in `bases[p]`."""
+        parts = self._works[p][etd.STATE][:, self.bases[p].places]
+        return parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def move(self, until: float) -> float:
+        """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
+        tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
+        finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
+        limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
+        count, left = 0, until - self.time
+        if self.step is not None:
+            count = max(1, int(np.ceil(left / self.step - 1e-9)))
+        elif self.rung is None:
+            self.rung = etd.first_rung(*self._compiled[:4], self.tol, left)
+        status, time, self.rung = etd.run(
+            *self._compiled, self.time, until, count, self.rung or 0,
+            self.tol, limits, tails, self.worst, counts,
+        )  # fmt: skip
+        self.counts["steps"] += int(counts[0])
+        self.counts["rejected"] += int(counts[1])
+        if status == etd.DIVERGED:
+            raise ValueError(
+                f"the run left the probability measures at t = {time:g} with step {self.step:g}: "
+                "use a smaller step, or step=None for a controlled one"
+            )
+        if status == etd.STUCK:
+            raise ValueError(
+                f"no step is small enough for tol = {self.tol:g} at t = {time:g}; raise `cells`, "
+                "or tol"
+            )
+        if status == etd.TAIL:
+            self._refine(time, tails > limits, finer)
+        return float(time)
+
+    def _heaviest(self, p: int, finer: Any) -> float:
+        """The tail beyond which player p takes a finer basis, if it is free to and its start smooth
+        enough.
+        """
+        grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
+        return self._ceiling if grows else np.inf
+
+    def _refine(self, time: float, heavy: Any, finer: tuple[Any, Any]) -> None:
+        players = [(self.bases[p], self.coefficients(p)) for p in (0, 1)]
+        for p in np.flatnonzero(heavy):
+            basis, z = players[p]
+            if finer[p] is None:
+                raise ValueError(
+                    f"player {'xy'[p]}: the density at t = {time:g} needs more than {basis} for "
+                    f"tol = {self.tol:g}; "
+                    'give cells, a larger tol or a smaller step, or use engine="finite-volume"'
+                )
+            players[p] = finer[p], basis.extended(z, finer[p])
+        self._arrange(players)
+
+    def watch(self) -> None:
+        """Warns, once, of tails that were too heavy at any step; for rough starts, whose tails must
+        be, now.
+        """
+        now = [
+            basis.tail(self.coefficients(p)) if self.kind.rough(self.laws[p]) else self.worst[p]
+            for p, basis in enumerate(self.bases)
+        ]
+        p = int(np.argmax(now))
+        if now[p] > self._limit:
+            self.warn_once(
+                f"player {'xy'[p]}: the outer third of {self.kind.plural} reached a share of "
+                f"{now[p]:.1e} at "
+                f"{self.bases[p]}; raise `cells`, or leave it out to have the {self.kind.plural} "
+                "adapted"
+            )
+
+    # -- reading, saving ------------------------------------------------------------------------
+
+    def measures(self) -> tuple[Density, Density]:
+        """Both densities at the nodes of a mesh."""
+        return both(self._density)
+
+    def _density(self, p: int) -> Density:
+        grid = self.bases[p].grid(self._free[p])
+        if self.time == 0.0 and self.kind.rough(self.laws[p]):
+            # Coefficients that do not decay have nodal values that mean nothing yet.
+            return self.laws[p].on(grid)
+        # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
+        allowed = max(1e-10, self._free[p] * self.tol)
+        named = f"the masses of {'xy'[p]}"
+        return density_on(self._nodal(p), grid, named, allowed, told=self._negative_seen)
+
+    def _nodal(self, p: int) -> Array:
+        """Nodal masses; kept, for `measures` and `diagnostics` ask for them in turn."""
+        z = self.coefficients(p)
+        shown = self._shown.get(p)
+        if shown is None or not np.array_equal(shown[0], z):
+            grid = self.bases[p].grid(self._free[p])
+            self._shown[p] = shown = z, self.bases[p].masses(z, grid)
+        return shown[1]
+
+    def diagnostics(self) -> dict[str, float]:
+        """Steps taken and refused, the present step; for each player the tail, the largest so far,
+        the resolution and the smallest nodal mass.
+        """
+        h = self.step if self.step is not None else 2.0 ** ((self.rung or 0) / etd.RUNGS)
+        found = {
+            "steps": float(self.counts["steps"]),
+            "refused": float(self.counts["rejected"]),
+            "step": float(h),
+        }
+        for p, player in enumerate("xy"):
+            found[f"tail_{player}"] = self.bases[p].tail(self.coefficients(p))
+            found[f"worst_tail_{player}"] = float(self.worst[p])
+            found[f"{self.kind.unit}_{player}"] = float(self.bases[p].resolution)
+            found[f"smallest_{player}"] = float(self._nodal(p).min())
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """A copy of all that `restore` needs to go on to the same bits."""
+        own = {"rung": self.rung, "coefficients": both(self.coefficients)}
+        return {**super().state(), **own, "cells": both(lambda p: self.bases[p].cells)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state of an engine of the same game."""
+        players = []
+        for p, features in enumerate(self.features):
+            basis = self.kind.given(features, state["cells"][p])
+            z = np.array(state["coefficients"][p], dtype=self.coefficients(p).dtype)
+            if z.shape != (len(basis.places),):
+                raise ValueError(
+                    f"the state holds coefficients of shape {z.shape} where {len(basis.places)} "
+                    "are wanted: "
+                    "it is of another game"
+                )
+            players.append((basis, z))
+        self._arrange(players)
+        super().restore(state)
+        self.rung = None if state["rung"] is None else int(state["rung"])

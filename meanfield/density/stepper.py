@@ -1,0 +1,198 @@
+"""The one stepper: how every engine chooses its steps, ends them in time, and is saved and
+restored.
+
+An engine is its equation and its error estimate: it tries a step (`attempt`) and takes over what it
+found (`accept`). The stepper proposes the lengths, shortens a step that was refused, lands on the
+wanted time, counts, warns once, and saves and restores the state.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import NotConverged, real, warn
+from meanfield.density.inputs import later
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.start import Law
+
+TRIES = 40  # attempts at one step before the run is given up
+
+
+class Stepper(ABC):
+    """A mean field on its way from `time` 0 onwards: the base class of all engines.
+
+    Parameters
+    ----------
+    game, flow : what is played, and how both players move.
+    laws : the two laws to start from, `start.laws(X, Y)`.
+    cells : for each player the resolution, as the engine takes it; None leaves it to the engine.
+    step : a fixed step, or None for steps controlled by the error estimate.
+    tol : the estimated local error allowed, in L1, per unit of time unless the engine says
+        otherwise; None for its usual one.
+    options : what `begin` of the engine takes.
+
+    An engine says in `saved` which of its attributes (arrays, numbers, or tuples and dictionaries
+    of them) make up its state besides the time, in `order` of which order in the step its error per
+    unit of time is, and in `cure` what helps where no step is short enough.
+    """
+
+    name = ""
+    usual_tol, smallest_tol = 1e-6, 0.0
+    order = 1
+    saved: tuple[str, ...] = ()
+    cure = "use a larger tol"
+
+    def __init__(
+        self, game: Game, flow: Flow, laws: tuple[Law, Law], cells: tuple[Any, Any] = (None, None),
+        step: float | None = None, tol: float | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        self.game, self.flow, self.players = game, flow, flow.players
+        self.laws, self.cells = laws, cells
+        self.step = None if step is None else real("step", step, 0.0, strict=True)
+        least = self.smallest_tol
+        self.tol = real("tol", self.usual_tol if tol is None else tol, least, strict=least == 0)
+        self.time, self.last, self.proposal = 0.0, 0.0, 0.0
+        self.counts = {"steps": 0, "rejected": 0}
+        self.warned = False
+        self.begin(**options)
+
+    # -- what an engine says of itself ----------------------------------------------------------
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Check that game and flow are for this engine, and set up the state at time 0."""
+
+    def attempt(self, dt: float) -> Any:
+        """The outcome of one step of length dt, which `accept` takes over, with an attribute
+        `error`.
+
+        None where dt is far too long, so that half of it is tried next. Engines whose steps are
+        controlled by others (compiled code, scipy) have a `move` of their own instead.
+        """
+        raise NotImplementedError
+
+    def accept(self, trial: Any, dt: float) -> None:
+        """Make the outcome of `attempt` the present state."""
+        raise NotImplementedError
+
+    def first(self, left: float) -> float:
+        """The length of the first controlled step of a run that has a time `left` to go."""
+        return left
+
+    def watch(self) -> None:  # noqa: B027
+        """Called at the end of `advance`: warns where the state is not resolved."""
+
+    @abstractmethod
+    def measures(self) -> tuple[Measure, Measure]:
+        """Both players' measures now."""
+
+    @abstractmethod
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers that are recorded with every saved state."""
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def advance(self, until: float) -> None:
+        """Move to the time `until` exactly.
+
+        Raises ValueError when it lies before the present time, NotConverged where no step is short
+        enough.
+        """
+        until = later(until, self.time)
+        if self.time < until:
+            while self.time < until:
+                self.time = self.move(until)
+            self.watch()
+
+    def move(self, until: float) -> float:
+        """Take one step, not beyond `until`; the time at its end."""
+        left = until - self.time
+        dt = self.propose(left)
+        # A step cut short to land on `until` says nothing against the longer one proposed before.
+        cut = dt < 0.9 * self.proposal
+        for _ in range(TRIES):
+            trial = self.attempt(dt)
+            good, following = self.judge(trial, dt)
+            if good:
+                self.proposal = max(following, self.proposal if cut else 0.0)
+                self.accept(trial, dt)
+                self.last = dt
+                self.counts["steps"] += 1
+                return until if dt == left else self.time + dt
+            dt, cut = following, False
+        raise NotConverged(
+            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's "
+            "loss may not "
+            f"be smooth here: {self.cure}"
+        )
+
+    def propose(self, left: float) -> float:
+        """The next step: the equal parts of the time `left` no longer than what is wanted."""
+        wanted = self.step or self.proposal or self.first(left)
+        return left / max(1.0, math.ceil(left / wanted * (1 - 1e-9)))
+
+    def judge(self, trial: Any, dt: float) -> tuple[bool, float]:
+        """Whether a step of length dt is accepted, and the length to try next."""
+        if trial is None:
+            self.counts["halved"] += 1
+            return False, dt / 2
+        if self.step:
+            return True, dt
+        excess = max(trial.error / (dt * self.tol), 1e-8)
+        longer = float(min(max(0.9 * excess ** (-1 / self.order), 0.2), 3.0))
+        self.counts["rejected"] += not longer >= 0.9
+        return longer >= 0.9, dt * longer
+
+    def warn_once(self, message: str) -> None:
+        """Warn, unless this run has warned before."""
+        if not self.warned:
+            self.warned = True
+            warn(message)
+
+    # -- saving ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """A copy of all that `restore` needs to go on to the same bits."""
+        return {name: _copied(getattr(self, name)) for name in self._names}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state of an engine with the same game, flow and cells.
+
+        Raises ValueError for a state whose arrays have other shapes.
+        """
+        for name in self._names:
+            setattr(self, name, _like(getattr(self, name), state[name], name))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("time", "last", "proposal", "counts", "warned", *self.saved)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_copied(one) for one in value)
+    return value.copy() if isinstance(value, (np.ndarray, dict)) else value
+
+
+def _like(present: Any, saved: Any, name: str) -> Any:
+    """A saved value as the type and shape of the present one."""
+    if isinstance(present, tuple):
+        return tuple(_like(p, s, name) for p, s in zip(present, saved, strict=True))
+    if isinstance(present, dict):
+        return {key: _like(value, saved[key], name) for key, value in present.items()}
+    if not isinstance(present, np.ndarray):
+        return type(present)(saved)
+    found = np.array(saved, dtype=present.dtype)
+    if found.shape != present.shape:
+        raise ValueError(
+            f"the state's {name} have shape {found.shape}, this engine's {present.shape}: other "
+            "game or cells?"
+        )
+    return found
