@@ -8,10 +8,10 @@ import pytest
 import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.metrics import w2_details, w2_squared
-from meanfield.metrics.elements import bounds, bracket, cut, dual_bound
-from meanfield.metrics.laguerre_sphere import rows, sphere_transport
-from meanfield.metrics.laguerre_torus import torus_w2_squared
-from meanfield.metrics.semidiscrete import between_groups, conjugate_gradients
+from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound
+from meanfield.metrics.w2.laguerre_sphere import rows, sphere_transport
+from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
+from meanfield.metrics.w2.newton import between_groups, conjugate_gradients
 from tests.convergence import fitted_order
 
 ONE = np.ones((5, 7))

@@ -123,7 +123,7 @@ def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -
     if isinstance(a.manifold, Sphere):
         axes = a.manifold.sample(count, np.random.default_rng(seed))
         return float(np.mean([_line(a.points @ u, a.masses, b.points @ u, b.masses) for u in axes]))
-    from meanfield.metrics.wasserstein import w2_squared
+    from meanfield.metrics.w2.distance import w2_squared
 
     P = a.manifold.period  # type: ignore[attr-defined]
     circle = Torus(1, P)

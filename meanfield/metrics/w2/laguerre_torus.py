@@ -21,9 +21,9 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.costs import LEAF, curve_order
-from meanfield.metrics.polygons import clip, integrate
-from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
+from meanfield.metrics.w2.costs import LEAF, curve_order
+from meanfield.metrics.w2.newton import TOLERANCE, Cells, dual_value, newton
+from meanfield.metrics.w2.polygons import clip, integrate
 
 STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled

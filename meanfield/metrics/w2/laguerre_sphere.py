@@ -20,7 +20,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
+from meanfield.metrics.w2.newton import TOLERANCE, Cells, dual_value, newton
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 NODES, WEIGHTS = 0.5 * (NODES + 1), 0.5 * WEIGHTS

@@ -7,8 +7,8 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
-from meanfield.metrics.semidiscrete import TOLERANCE
-from meanfield.metrics.wasserstein import Transport
+from meanfield.metrics.w2.newton import TOLERANCE
+from meanfield.metrics.w2.result import Transport
 
 ATTEMPTS = 3
 
@@ -24,12 +24,12 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
     mesh = density.mesh
     if isinstance(atoms.manifold, Torus):
         squared = _on_torus(atoms, density)
-        return Transport(squared, "semidiscrete", True, "", squared, squared, TOLERANCE)
+        return Transport.exactly(squared, "semidiscrete", TOLERANCE)
     if mesh.radius is None:
         raise ValueError(
             f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
         )
-    from meanfield.metrics.laguerre_sphere import sphere_transport
+    from meanfield.metrics.w2.laguerre_sphere import sphere_transport
 
     heights, nodes, masses = density.values, None, None
     if heights.max() - heights.min() > 1e-13 * heights.max():
@@ -37,7 +37,7 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
     upper, prices = sphere_transport(atoms.points, atoms.masses, nodes, masses)
     lower = 0.0
     if bounded:
-        from meanfield.metrics.elements import MOST, cut, dual_bound, parts_for
+        from meanfield.metrics.w2.elements import MOST, cut, dual_bound, parts_for
 
         lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
     note = "an upper bound, see `w2_details`"
@@ -46,7 +46,7 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
 
 def _on_torus(atoms: Measure, density: Density) -> float:
     """Newton from Voronoi cells; failing that, from the prices of exact transport from ever smaller elements."""
-    from meanfield.metrics.laguerre_torus import torus_w2_squared
+    from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 
     grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]
     x = np.mod(atoms.points / period, 1.0)
@@ -54,7 +54,7 @@ def _on_torus(atoms: Measure, density: Density) -> float:
         return torus_w2_squared(x, atoms.masses, grid) * period**2
     except NotConverged:
         pass
-    from meanfield.metrics.elements import bounds, cut, parts_for, wanted
+    from meanfield.metrics.w2.elements import bounds, cut, parts_for, wanted
 
     parts = parts_for(density, wanted(atoms))
     for attempt in range(ATTEMPTS):

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
+from meanfield.metrics.w2.result import Transport
+from meanfield.metrics.w2.sparse import Sorted, cheapest_arcs, sparse_transport
 
 ENOUGH = 2e-4  # the bounds' distance, relative, at which refinement ends
+WIDE = 0.01  # the distance, relative, that is warned of
 MOST = 20_000  # elements
 FEWEST = 2_000
 LIGHT = 1e-18  # of the heaviest cell: cells lighter than this are left out
@@ -59,9 +62,36 @@ class Bracket:
     residual: float
 
 
-def covered(manifold: Manifold) -> bool:
-    """Whether densities on it can be cut into elements."""
-    return isinstance(manifold, Torus) or (isinstance(manifold, Sphere) and manifold.d == 2)
+def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") -> Transport:
+    """Midway between bounds of W2^2, for two measures of which at least one is a density.
+
+    why: what the note begins with. Bounds more than 1% apart warn UnderResolved. Raises ValueError for
+    manifolds and meshes without elements.
+    """
+    M = a.manifold
+    if isinstance(a, Density) and isinstance(b, Density):
+        if not isinstance(M, Torus):
+            raise ValueError(
+                f"metric='extrinsic' between two densities is for tori, not {M}; they are taken as atoms "
+                "at their nodes with method='discrete'"
+            )
+        if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):
+            return Transport.exactly(0.0, "elements")
+        found = bracket_densities(a, b, metric)
+    else:
+        if not (isinstance(M, Torus) or (isinstance(M, Sphere) and M.d == 2)):
+            raise ValueError(
+                f"metric='extrinsic' between atoms and a density is for tori and S^2, not {M}; "
+                "densities are taken as atoms at their nodes with method='discrete'"
+            )
+        atoms, density = (a, b) if isinstance(b, Density) else (b, a)
+        found = bracket(atoms, density, metric)  # type: ignore[arg-type]
+    note = f"{why}midway between bounds from elements of the density"
+    gap = (found.upper - found.lower) / found.upper if found.upper > 0 else 0.0
+    if gap > WIDE:
+        warn(f"W2^2 is known only between bounds {gap:.1%} apart ({note})")
+    middle = 0.5 * (found.lower + found.upper)
+    return Transport(middle, "elements", False, note, found.lower, found.upper, found.residual)
 
 
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
@@ -93,25 +123,19 @@ def parts_for(density: Density, elements: int) -> int:
 
 def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     """Both bounds, from the optimal plan between the elements' middles and the atoms."""
-    from meanfield.metrics.costs import arc_costs
-    from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+    from meanfield.metrics.w2.costs import arc_costs, ground_cost
 
-    kept = atoms.masses > 0
-    y, q = atoms.points[kept], atoms.masses[kept]
-    kind, period = kind_of(atoms.manifold, metric)
-    plan = sparse_transport(
-        Atoms(elements.points, elements.masses, atoms.manifold),
-        Atoms(y, q, atoms.manifold),
-        kind,
-        period,
-    )
+    M, charged = atoms.manifold, atoms.masses > 0
+    y, q = atoms.points[charged], atoms.masses[charged]
+    ground = ground_cost(M, metric)
+    plan = sparse_transport(Sorted(elements.points, elements.masses, M), Sorted(y, q, M), ground)
     upper = float(plan.masses @ elements.spread[plan.tails])
     for k in range(elements.samples.shape[1]):
         x = np.ascontiguousarray(elements.samples[:, k])
-        cost = arc_costs(x, y, plan.tails, plan.heads, kind, period)
+        cost = arc_costs(x, y, plan.tails, plan.heads, ground)
         upper += float(plan.masses @ (elements.weights[plan.tails, k] * cost))
     prices = np.full(len(atoms), -np.inf)
-    prices[kept] = plan.v
+    prices[charged] = plan.v
     lower = dual_bound(atoms, elements, prices, metric)
     return Bracket(min(lower, upper), upper, len(elements), prices, plan.residual)
 
@@ -126,13 +150,11 @@ def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -
 
 def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
     """min_j (c(x, y_j) - v_j) at corners (N, k, a), shape (N, k)."""
-    from meanfield.metrics.sparse import Atoms, cheapest_arcs, kind_of
+    from meanfield.metrics.w2.costs import ground_cost
 
-    receivers = Atoms(atoms.points, atoms.masses, atoms.manifold)
-    x = corners.reshape(-1, corners.shape[2])
-    least, _ = cheapest_arcs(
-        x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1
-    )
+    receivers = Sorted(atoms.points, atoms.masses, atoms.manifold)
+    x, ground = corners.reshape(-1, corners.shape[2]), ground_cost(atoms.manifold, metric)
+    least, _ = cheapest_arcs(x, receivers, v[receivers.order], None, ground, 1)
     return least.reshape(corners.shape[:2])
 
 
@@ -156,10 +178,10 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at corners with
     u + v <= c there, linear in between and less each side's slack, are prices everywhere.
     """
-    from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+    from meanfield.metrics.w2.costs import ground_cost
 
-    senders, receivers = (Atoms(e.points, e.masses, torus) for e in (first, second))
-    plan = sparse_transport(senders, receivers, *kind_of(torus, metric))
+    senders, receivers = (Sorted(e.points, e.masses, torus) for e in (first, second))
+    plan = sparse_transport(senders, receivers, ground_cost(torus, metric))
     upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
     axes = second.corners.shape[2]
     v = transform(second.corners, Measure(first.points, first.masses, torus), plan.u, metric)
@@ -229,7 +251,7 @@ RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.
 
 def triangles(density: Density, cells: Array, parts: int) -> Elements:
     """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2 triangles."""
-    from meanfield.metrics.laguerre_sphere import arcs
+    from meanfield.metrics.w2.laguerre_sphere import arcs
 
     mesh = density.mesh
     if mesh.radius is None:
