@@ -1,7 +1,7 @@
 """Exact W2 between atoms, on any manifold, by the network simplex.
 
-On tori and spheres few arcs are looked at (`sparse`), on other manifolds all of them. Either way the answer is
-believed only after the plan's marginals and its dual certificate hold.
+Between many atoms on tori and spheres of low dimension few arcs are looked at (`sparse`), otherwise all of them.
+Either way the answer is believed only after the plan's marginals and its dual certificate hold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from meanfield.metrics.w2.sparse import Plan, Sorted, dense_transport, sparse_tr
 
 MOST_PAIRS = 10**11  # on tori and spheres
 MOST_COSTS = 10**7  # elsewhere, where all costs are in memory at once
+FEW_PAIRS = 1 << 16  # for which all arcs are as quick
+LOW = 4  # coordinates up to which a search through boxes passes most of them over
 TOLERANCE = 1e-9
 
 
@@ -36,14 +38,14 @@ def discrete_transport(a: Measure, b: Measure, metric: str = "geodesic") -> Tran
 def optimal_plan(a: Measure, b: Measure, metric: str) -> Plan:
     """The optimal plan between the atoms that have mass."""
     (x, p), (y, q), M = _support(a), _support(b), a.manifold
-    pairs, few = len(x) * len(y), isinstance(M, (Torus, Sphere))
-    limit = MOST_PAIRS if few else MOST_COSTS
+    pairs, searchable = len(x) * len(y), isinstance(M, (Torus, Sphere))
+    limit = MOST_PAIRS if searchable else MOST_COSTS
     if pairs > limit:
         raise ValueError(
             f"discrete transport of {len(x)} against {len(y)} atoms has {pairs:.3g} pairs, "
             f"above the limit of {limit:.0e}; use fewer points or coarser cells"
         )
-    if few:
+    if searchable and pairs > (FEW_PAIRS if M.ambient <= LOW else MOST_COSTS):
         from meanfield.metrics.w2.costs import ground_cost
 
         return sparse_transport(Sorted(x, p, M), Sorted(y, q, M), ground_cost(M, metric))
@@ -57,12 +59,18 @@ def _support(measure: Measure) -> tuple[Array, Array]:
 
 
 def _costs(manifold: Manifold, x: Array, y: Array, metric: str) -> Array:
+    """The squared distances (n, m)."""
     C = np.empty((len(x), len(y)))
-    for i in range(len(x)):
+    for i in range(0, len(x), 256):
+        rows = x[i : i + 256, None]
         if metric == "geodesic":
-            C[i] = manifold.distance(x[i], y) ** 2
-        else:
-            C[i] = np.sum((x[i] - y) ** 2, axis=1)
+            C[i : i + 256] = manifold.distance(rows, y) ** 2
+            continue
+        gap = rows - y
+        if isinstance(manifold, Torus):
+            wave = np.pi / manifold.period
+            gap = np.sin(wave * gap) / wave
+        C[i : i + 256] = np.sum(gap * gap, axis=-1)
     return C
 
 
