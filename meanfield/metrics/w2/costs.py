@@ -204,7 +204,7 @@ def box_tree(y: Array) -> Boxes:
     for v in range(leaves - 2, -1, -1):
         low[v] = np.minimum(low[2 * v + 1], low[2 * v + 2])
         high[v] = np.maximum(high[2 * v + 1], high[2 * v + 2])
-    return Boxes(low, high, np.zeros(shape), np.empty(len(low)))
+    return Boxes(low, high, np.zeros(shape), np.full(len(low), -np.inf))
 
 
 @kernel(counted=True)
