@@ -16,6 +16,7 @@ from meanfield.metrics.w2.sparse import Plan, Sorted, dense_transport, sparse_tr
 
 MOST_PAIRS = 10**11  # on tori and spheres
 MOST_COSTS = 10**7  # elsewhere, where all costs are in memory at once
+DENSE = 4_000_000  # pairs for which all arcs are as quick in many dimensions
 FEW_PAIRS = 1 << 16  # for which all arcs are as quick
 LOW = 4  # coordinates up to which a search through boxes passes most of them over
 TOLERANCE = 1e-9
@@ -45,7 +46,7 @@ def optimal_plan(a: Measure, b: Measure, metric: str) -> Plan:
             f"discrete transport of {len(x)} against {len(y)} atoms has {pairs:.3g} pairs, "
             f"above the limit of {limit:.0e}; use fewer points or coarser cells"
         )
-    if searchable and pairs > (FEW_PAIRS if M.ambient <= LOW else MOST_COSTS):
+    if searchable and pairs > (FEW_PAIRS if M.ambient <= LOW else DENSE):
         from meanfield.metrics.w2.costs import ground_cost
 
         return sparse_transport(Sorted(x, p, M), Sorted(y, q, M), ground_cost(M, metric))
