@@ -1,18 +1,20 @@
-"""W2^2 between atoms and a density from both sides: its cells cut into small elements, and exact transport from them.
+"""Bounds of W2^2 where a density is involved, from both sides: exact transport of its small pieces.
 
 On tori and spheres d^2, and the squared chord, bend no more than on a plane: along a geodesic of length L
 
     c((1 - t) p + t q, y) >= (1 - t) c(p, y) + t c(q, y) - t (1 - t) L^2
 
-(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). An element's mass sent as the plan between
-its middle and the atoms says is a plan: it bounds W2^2 from above. The mean of g over an element's corners, less
-its own share of L^2, bounds the dual value of the plan's prices v, hence W2^2, from below. Both are exact on
-elements that send to one atom; the two come together like the square of the elements' width. On S^2 means over
-triangles are by quadrature, and the bounds hold up to the third order in their width.
+(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). The cells of the density are cut into
+small elements. Sending each element as the optimal plan sends its middle is a plan between the measures: it
+bounds W2^2 from above. The mean of g over an element's corners, less its own share of L^2, bounds the dual
+value of the plan's prices v, hence W2^2, from below. Both are exact on elements that send to one atom, and they
+come together like the square of the elements' width. On S^2 means over triangles are by quadrature, and the
+bounds hold up to the third order in that width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
+from meanfield.meshes import Index
 from meanfield.metrics.w2.result import Transport
 from meanfield.metrics.w2.sparse import Sorted, cheapest_arcs, sparse_transport
 
@@ -46,9 +49,6 @@ class Elements:
     samples: Array
     weights: Array
     spread: Array
-
-    def __len__(self) -> int:
-        return len(self.masses)
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,30 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
     """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4 apart, relatively.
 
-    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes
-    other than the equidistant grid and Voronoi cells, NotConverged.
+    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes other than the
+    equidistant grid and Voronoi cells, NotConverged.
     """
     parts = parts_for(density, wanted(atoms))
+    return _refined(lambda r: bounds(atoms, cut(density, r * parts), metric), density.manifold.dim)
+
+
+def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Bracket:
+    """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
+    torus, (m, n) = a.manifold, (parts_for(density, FEWEST) for density in (a, b))
+    return _refined(
+        lambda r: bounds_densities(cut(a, r * m), cut(b, r * n), torus, metric), torus.dim
+    )
+
+
+def _refined(bounds_at: Callable[[int], Bracket], dim: int) -> Bracket:
+    """The bounds by elements 1, 2, 4, ... times as fine, until they are near or the elements too many."""
+    finer = 1
     while True:
-        found = bounds(atoms, cut(density, parts), metric)
-        more = found.elements * 2**density.manifold.dim
-        if found.upper - found.lower <= ENOUGH * found.upper or more > MOST:
+        found = bounds_at(finer)
+        near = found.upper - found.lower <= ENOUGH * found.upper
+        if near or found.elements * 2**dim > MOST:
             return found
-        parts *= 2
+        finer *= 2
 
 
 def wanted(atoms: Measure) -> int:
@@ -116,9 +130,9 @@ def wanted(atoms: Measure) -> int:
 
 def parts_for(density: Density, elements: int) -> int:
     """Parts of a cell's width for at least so many elements, if all cells were as heavy."""
-    held = int(np.count_nonzero(density.masses > LIGHT * density.masses.max()))
+    charged = int(np.count_nonzero(density.masses > LIGHT * density.masses.max()))
     per_cell = 6 if isinstance(density.manifold, Sphere) else 1
-    return max(1, int(np.ceil((elements / (held * per_cell)) ** (1 / density.manifold.dim))))
+    return max(1, int(np.ceil((elements / (charged * per_cell)) ** (1 / density.manifold.dim))))
 
 
 def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
@@ -137,39 +151,15 @@ def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     prices = np.full(len(atoms), -np.inf)
     prices[charged] = plan.v
     lower = dual_bound(atoms, elements, prices, metric)
-    return Bracket(min(lower, upper), upper, len(elements), prices, plan.residual)
+    return Bracket(min(lower, upper), upper, len(elements.masses), prices, plan.residual)
 
 
 def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -> float:
     """No more than the dual value of any prices (m,), hence than W2^2; and no less than zero."""
-    kept = atoms.masses > 0
-    q, v = atoms.masses[kept] / atoms.masses.sum(), prices[kept]
-    u = transform(elements.corners, Measure(atoms.points[kept], q, atoms.manifold), v, metric)
+    charged = atoms.masses > 0
+    q, v = atoms.masses[charged] / atoms.masses.sum(), prices[charged]
+    u = _least_costs(elements.corners, atoms.points[charged], q, v, atoms.manifold, metric)
     return max(float(elements.masses @ (u.mean(1) - elements.slack) + q @ v), 0.0)
-
-
-def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
-    """min_j (c(x, y_j) - v_j) at corners (N, k, a), shape (N, k)."""
-    from meanfield.metrics.w2.costs import ground_cost
-
-    receivers = Sorted(atoms.points, atoms.masses, atoms.manifold)
-    x, ground = corners.reshape(-1, corners.shape[2]), ground_cost(atoms.manifold, metric)
-    least, _ = cheapest_arcs(x, receivers, v[receivers.order], None, ground, 1)
-    return least.reshape(corners.shape[:2])
-
-
-def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Bracket:
-    """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
-    torus = a.manifold
-    parts = [parts_for(d, FEWEST) for d in (a, b)]
-    while True:
-        found = bounds_densities(cut(a, parts[0]), cut(b, parts[1]), torus, metric)
-        if (
-            found.upper - found.lower <= ENOUGH * found.upper
-            or found.elements * 2**torus.dim > MOST
-        ):
-            return found
-        parts = [2 * p for p in parts]
 
 
 def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
@@ -183,17 +173,26 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     senders, receivers = (Sorted(e.points, e.masses, torus) for e in (first, second))
     plan = sparse_transport(senders, receivers, ground_cost(torus, metric))
     upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
-    axes = second.corners.shape[2]
-    v = transform(second.corners, Measure(first.points, first.masses, torus), plan.u, metric)
-    nodes = second.corners.reshape(-1, axes)
-    u = transform(
-        first.corners, Measure(nodes, np.full(len(nodes), 1 / len(nodes)), torus), v.ravel(), metric
-    )
+    v = _least_costs(second.corners, first.points, first.masses, plan.u, torus, metric)
+    nodes = second.corners.reshape(-1, second.corners.shape[2])
+    even = np.full(len(nodes), 1 / len(nodes))
+    u = _least_costs(first.corners, nodes, even, v.ravel(), torus, metric)
     lower = float(
         first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack)
     )
-    elements = max(len(first), len(second))
+    elements = max(len(first.masses), len(second.masses))
     return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
+
+
+def _least_costs(
+    corners: Array, y: Array, masses: Array, v: Array, manifold: Manifold, metric: str
+) -> Array:
+    """min_j (c(x, y_j) - v_j) at corners (N, k, a) against points y (m, a), shape (N, k)."""
+    from meanfield.metrics.w2.costs import ground_cost
+
+    to, x = Sorted(y, masses, manifold), corners.reshape(-1, corners.shape[2])
+    least, _ = cheapest_arcs(x, to, v[to.order], None, ground_cost(manifold, metric), 1)
+    return least.reshape(corners.shape[:2])
 
 
 def cut(density: Density, parts: int) -> Elements:
@@ -202,12 +201,11 @@ def cut(density: Density, parts: int) -> Elements:
     A cell's errors go like its mass over parts^2, its cost in work like parts^dim.
     """
     mass = density.masses / density.masses.sum()
-    held = np.flatnonzero(mass > LIGHT * mass.max())
-    each = np.maximum(
-        1, np.rint(parts * (mass[held] / mass.max()) ** (1 / (2 + density.manifold.dim)))
-    ).astype(int)
-    made = boxes if isinstance(density.manifold, Torus) else triangles
-    pieces = [made(density, held[each == r], int(r)) for r in np.unique(each)]
+    charged = np.flatnonzero(mass > LIGHT * mass.max())
+    share = (mass[charged] / mass.max()) ** (1 / (2 + density.manifold.dim))
+    each = np.maximum(1, np.rint(parts * share)).astype(int)
+    cut_in = boxes if isinstance(density.manifold, Torus) else triangles
+    pieces = [cut_in(density, charged[each == r], int(r)) for r in np.unique(each)]
     joined = {
         name: np.concatenate([getattr(p, name) for p in pieces])
         for name in Elements.__dataclass_fields__
@@ -216,7 +214,7 @@ def cut(density: Density, parts: int) -> Elements:
     return Elements(**joined)
 
 
-def boxes(density: Density, cells: Array, parts: int) -> Elements:
+def boxes(density: Density, cells: Index, parts: int) -> Elements:
     """Each of some cells of the equidistant grid on a torus in parts^d boxes."""
     mesh, torus = density.mesh, density.manifold
     if mesh.shape is None or not isinstance(torus, Torus):
@@ -227,18 +225,11 @@ def boxes(density: Density, cells: Array, parts: int) -> Elements:
     signs = np.stack(np.meshgrid(*[[-0.5, 0.5]] * torus.d, indexing="ij"), -1).reshape(-1, torus.d)
     points = (mesh.nodes[cells, None] + offsets).reshape(-1, torus.d)
     corners = torus.wrap(points[:, None] + signs * (h / parts))
-    square, N = float(np.sum((h / parts) ** 2)), len(points)
     points = torus.wrap(points)
     masses = np.repeat(density.masses[cells] / parts**torus.d, parts**torus.d)
-    return Elements(
-        points,
-        masses,
-        corners,
-        np.full(N, square / 6),
-        points[:, None],
-        np.ones((N, 1)),
-        np.full(N, square / 12),
-    )
+    square, one = float(np.sum((h / parts) ** 2)), np.ones(len(points))
+    samples, weights = points[:, None], one[:, None]
+    return Elements(points, masses, corners, square / 6 * one, samples, weights, square / 12 * one)
 
 
 # Quadrature of degree five on a triangle (Radon 1948): barycentric coordinates and weights.
@@ -249,7 +240,7 @@ RADON = np.array(
 RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.5) / 1200] * 3])
 
 
-def triangles(density: Density, cells: Array, parts: int) -> Elements:
+def triangles(density: Density, cells: Index, parts: int) -> Elements:
     """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2 triangles."""
     from meanfield.metrics.w2.laguerre_sphere import arcs
 

@@ -1,4 +1,4 @@
-"""Semi-discrete W2 between measures of the package: what the solvers on plain arrays are given."""
+"""Semi-discrete W2, between atoms and a density that is spread evenly over the cells of a mesh, on T^2 and S^2."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ ATTEMPTS = 3
 
 
 def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = True) -> Transport:
-    """W2^2 on T^2 (exact) or S^2 (upper bound) between atoms and a piecewise-constant density.
+    """W2^2 between atoms and a density: exact on T^2, an upper bound on S^2.
 
-    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant grid of
-    T^2 and Voronoi cells of S^2, NotConverged.
+    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant
+    grid of T^2 and Voronoi cells of S^2, NotConverged.
     """
-    held = atoms.masses > 0
-    atoms = Measure(atoms.points[held], atoms.masses[held] / atoms.masses.sum(), atoms.manifold)
+    m = atoms.masses
+    atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
     mesh = density.mesh
     if isinstance(atoms.manifold, Torus):
-        squared = _on_torus(atoms, density)
-        return Transport.exactly(squared, "semidiscrete", TOLERANCE)
+        return Transport.exactly(_on_torus(atoms, density), "semidiscrete", TOLERANCE)
     if mesh.radius is None:
         raise ValueError(
             f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
@@ -45,7 +44,7 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
 
 
 def _on_torus(atoms: Measure, density: Density) -> float:
-    """Newton from Voronoi cells; failing that, from the prices of exact transport from ever smaller elements."""
+    """Newton from Voronoi cells; where that fails, from the prices of exact transport of ever smaller elements."""
     from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 
     grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]
