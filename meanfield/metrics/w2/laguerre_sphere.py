@@ -201,7 +201,7 @@ def overlay(
     most = 4 * (len(mesh.p) + len(p)) + 16
     for e in range(len(cells.pairs)):
         i, j, k, low, turn = cells.pairs[e, 0], cells.pairs[e, 1], first[e], 0.0, 0
-        apart = np.sqrt(
+        distance = np.sqrt(
             (p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2 + (p[i, 2] - p[j, 2]) ** 2
         )
         while turn < most:
@@ -219,7 +219,7 @@ def overlay(
                         a[e, axis] * (np.sin(high) - np.sin(low))
                         + t[e, axis] * (np.cos(low) - np.cos(high))
                     )
-                edge[e] += 0.5 * rho[k] * along / apart
+                edge[e] += 0.5 * rho[k] * along / distance
             if entered < 0:
                 break
             k, low, turn = entered, high, turn + 1

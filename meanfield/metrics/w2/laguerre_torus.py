@@ -133,7 +133,7 @@ def cell(
 
 
 @kernel(counted=True)
-def room(size: int) -> tuple[Array, Index, Array, Array, Index]:
+def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
     """Work space for polygons of up to `size` corners."""
     return (
         np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size),
@@ -155,13 +155,13 @@ def laguerre(
     mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
     columns, weights = np.empty(8 * n + 64, dtype=np.int64), np.empty(8 * n + 64)
     stack = np.empty(256, dtype=np.int64)
-    W, tags, lengths, work, names = room(size)
+    W, tags, lengths, work, names = work_space(size)
     for i in range(n):
         tried = likely[starts[i] : starts[i + 1]]
         m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         while m < 0:
             size *= 2
-            W, tags, lengths, work, names = room(size)
+            W, tags, lengths, work, names = work_space(size)
             m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         if m >= 3:
             P, found, numbers = W[side], tags[side], tags[1 - side]
