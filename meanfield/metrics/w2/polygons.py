@@ -46,7 +46,7 @@ def moments(P: Array, m: int) -> tuple[float, float]:
         A = 0.5 * (ax * by - ay * bx)
         sx, sy = P[0, 0] + P[k, 0] + P[k + 1, 0], P[0, 1] + P[k, 1] + P[k + 1, 1]
         squares = P[0, 0] ** 2 + P[0, 1] ** 2 + P[k, 0] ** 2 + P[k, 1] ** 2
-        squares += P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
+        squares = squares + P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
         area += A
         second += A / 12 * (squares + sx * sx + sy * sy)
     return area, second
