@@ -13,8 +13,8 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Measure, density_on
 from meanfield.meshes import mesh
 from meanfield.metrics.nikaido import NikaidoIsoda
-from meanfield.metrics.semidiscrete import TOLERANCE
-from meanfield.metrics.wasserstein import w2_squared
+from meanfield.metrics.w2.distance import w2_squared
+from meanfield.metrics.w2.newton import TOLERANCE
 
 
 def _atoms(n: int) -> tuple[Any, Any]:

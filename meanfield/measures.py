@@ -118,30 +118,30 @@ class Density(Measure):
 
     def entropy(self) -> float:
         """H = -int log(dmu/dx) dmu."""
-        held = self.masses > 0
-        return -float(np.sum(self.masses[held] * np.log(self.values[held])))
+        charged = self.masses > 0
+        return -float(np.sum(self.masses[charged] * np.log(self.values[charged])))
 
 
 def _within_cells(on: Mesh, sphere: Sphere, nodes: Array, rng: np.random.Generator) -> Array:
     """For each of the nodes (n, a) a uniform point of its cell: of caps around it, those nearest to it."""
     cells, points = on.locate(nodes), nodes.copy()
-    frames, todo = sphere.basis(nodes), np.arange(len(nodes))
+    bases, todo = sphere.basis(nodes), np.arange(len(nodes))
     while len(todo):
-        tried = _in_cap(sphere.d, on.radius or 0.0, frames[todo], nodes[todo], rng)
+        tried = _in_cap(sphere.d, on.radius or 0.0, bases[todo], nodes[todo], rng)
         points[todo] = tried
         todo = todo[on.locate(tried) != cells[todo]]
     return points
 
 
-def _in_cap(d: int, radius: float, frames: Array, nodes: Array, rng: np.random.Generator) -> Array:
+def _in_cap(d: int, radius: float, bases: Array, nodes: Array, rng: np.random.Generator) -> Array:
     """Uniform points of the caps of a geodesic radius around nodes on S^1 or S^2."""
     u, turn = rng.random((2, len(nodes), 1))
     if d == 1:
         angle = radius * (2 * u - 1)
-        return np.cos(angle) * nodes + np.sin(angle) * frames[:, 0]
+        return np.cos(angle) * nodes + np.sin(angle) * bases[:, 0]
     # Heights are uniform on S^2; s = sin(angle / 2) keeps the digits of a small cap.
     s = np.sin(radius / 2) * np.sqrt(u)
-    around = np.cos(2 * np.pi * turn) * frames[:, 0] + np.sin(2 * np.pi * turn) * frames[:, 1]
+    around = np.cos(2 * np.pi * turn) * bases[:, 0] + np.sin(2 * np.pi * turn) * bases[:, 1]
     return (1 - 2 * s**2) * nodes + 2 * s * np.sqrt(1 - s**2) * around
 
 
@@ -228,5 +228,5 @@ def density_on(
         if told is not None:
             told.add(what)
         warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`")
-    kept = np.maximum(masses, 0.0)
-    return Density(kept / kept.sum(), onto)
+    positive = np.maximum(masses, 0.0)
+    return Density(positive / positive.sum(), onto)

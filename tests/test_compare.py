@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 import meanfield as mf
-from meanfield.metrics.sobolev import controlled_mean
 from meanfield.studies.compare import judge, step_bias
 from meanfield.studies.settled import settled
 from meanfield.studies.statistics import band, exponent, sup_of_means
+from validation.sobolev import controlled_mean
 
 CIRCLE = mf.Torus(1)
 

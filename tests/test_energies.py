@@ -7,8 +7,8 @@ import pytest
 
 import meanfield as mf
 from meanfield.metrics import w2_squared
-from meanfield.metrics.energies import EMPTY, HIGHEST, ModeEnergy
-from meanfield.metrics.sobolev import shell_energies, shell_means
+from meanfield.metrics.mode_energy import EMPTY, HIGHEST, ModeEnergy
+from validation.sobolev import shell_energies, shell_means
 
 SURFACES = [mf.Torus(2, 1.5), mf.Sphere(2)]
 CIRCLE = mf.Torus(1)

@@ -8,10 +8,10 @@ import pytest
 import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.metrics import w2_details, w2_squared
-from meanfield.metrics.elements import bounds, bracket, cut, dual_bound
-from meanfield.metrics.laguerre_sphere import rows, sphere_transport
-from meanfield.metrics.laguerre_torus import torus_w2_squared
-from meanfield.metrics.semidiscrete import between_groups, conjugate_gradients
+from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound
+from meanfield.metrics.w2.laguerre_sphere import rows, sphere_transport
+from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
+from meanfield.metrics.w2.newton import Laplacian, between_groups, conjugate_gradients
 from tests.convergence import fitted_order
 
 ONE = np.ones((5, 7))
@@ -343,10 +343,11 @@ def test_groups_hasten_conjugate_gradients_and_change_no_answer():
     r -= r.mean()
     exact = np.append(0.0, np.cumsum(-np.cumsum(r)[:-1] / ahead))
     group, none = 30, np.empty((0, 0))
-    A = between_groups(starts, columns, ahead[edge], group, 30)
+    H = Laplacian(starts, columns, ahead[edge])
+    A = between_groups(H, group, 30)
     assert A.sum(1) == pytest.approx(np.zeros(30), abs=1e-13) and A[3, 4] == -ahead[119]
     coarse = np.linalg.inv(A + A.trace() / 900)
     for inverse, limit, enough in ((none, 5000, True), (coarse, 400, True), (none, 400, False)):
-        d, left = conjugate_gradients(starts, columns, ahead[edge], r, 1e-12, limit, group, inverse)
+        d, left = conjugate_gradients(H, r, 1e-12, limit, group, inverse)
         off = np.abs(d - d.mean() - exact + exact.mean()).max() / np.ptp(exact)
         assert (off < 1e-9 and left <= 1e-12) if enough else off > 0.1

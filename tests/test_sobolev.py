@@ -8,7 +8,7 @@ from scipy.special import eval_legendre
 
 import meanfield as mf
 from meanfield.metrics import w2_squared
-from meanfield.metrics.sobolev import (
+from validation.sobolev import (
     bands,
     controlled_mean,
     negative_sobolev,

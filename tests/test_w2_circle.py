@@ -184,7 +184,7 @@ def test_nearly_empty_cells_and_far_atoms():
 
 def test_the_two_kernels_compute_one_function():
     """The vectorised sums over atoms against the plain walk along both measures, at any shift."""
-    from meanfield.metrics.circle import cost_at, cost_of_atoms
+    from meanfield.metrics.w2.circle_shift import cost_at, cost_of_atoms
 
     rng = np.random.default_rng(10)
     for _ in range(300):
@@ -193,11 +193,8 @@ def test_the_two_kernels_compute_one_function():
             random_atoms(rng, UNIT) if rng.random() < 0.3 else density(rng, 7, UNIT, holes=0.4)
         )
         theta = float(rng.choice([0.0, 0.5, 1.0, rng.uniform(-2, 2)]))
-        other = (b.cumulative, b.starts, b.lengths, b.slopes)
-        walk = cost_at(theta, a.cumulative, a.starts, a.lengths, a.slopes, *other)
-        assert cost_of_atoms(theta, a.cumulative, a.starts, *other) == pytest.approx(
-            walk, rel=1e-12, abs=1e-14
-        )
+        walk = cost_at(theta, a.Q, b.Q)
+        assert cost_of_atoms(theta, a.Q, b.Q) == pytest.approx(walk, rel=1e-12, abs=1e-14)
 
 
 def test_many_atoms_against_few_cells():
@@ -250,10 +247,10 @@ def test_equal_atoms_take_the_best_of_all_cyclic_shifts(spread: str) -> None:
             prepare(draw(n)),
             prepare(draw(n) if n % 2 else mf.Measure(circle.sample(n, rng), None, circle)),
         )
-        assert a.equal and b.equal
+        assert a.equal_atoms and b.equal_atoms
         found = w2_squared(a, b) / circle.period**2
-        turns = np.concatenate([b.starts - 1, b.starts, b.starts + 1, b.starts + 2])
-        every = min(np.mean((turns[j : j + n] - a.starts) ** 2) for j in range(2 * n + 1))
+        turns = np.concatenate([b.Q.starts + k for k in (-1, 0, 1, 2)])
+        every = min(np.mean((turns[j : j + n] - a.Q.starts) ** 2) for j in range(2 * n + 1))
         assert abs(found - every) <= 1e-13 * max(every, 1e-4)
-        walked = w2_squared(replace(a, equal=False), b) / circle.period**2
+        walked = w2_squared(replace(a, equal_atoms=False), b) / circle.period**2
         assert abs(found - walked) <= 1e-13 * max(walked, 1e-4)

@@ -10,7 +10,7 @@ from scipy.integrate import cumulative_trapezoid
 
 import meanfield as mf
 from meanfield.metrics import prepare, w2_squared
-from meanfield.metrics.energies import ModeEnergy
+from meanfield.metrics.mode_energy import ModeEnergy
 
 BETA = 10.0
 # game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the circle)

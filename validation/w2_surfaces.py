@@ -15,7 +15,7 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.metrics import w2_squared
-from meanfield.metrics.sobolev import bands, controlled_mean, shell_energies, shell_means
+from validation.sobolev import bands, controlled_mean, shell_energies, shell_means
 from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict

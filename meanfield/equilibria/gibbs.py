@@ -23,11 +23,11 @@ from meanfield.checks import Array, NotConverged, real
 from meanfield.density.inputs import per_player
 from meanfield.flows import Number
 from meanfield.games.base import Game, a_game
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, total_variation
 from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
+from meanfield.responses import low_rank
 from meanfield.storage.results import Result
 
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
@@ -144,7 +144,7 @@ def _mesh(game: Game, p: int, cells: Any) -> Mesh:
         if cells.manifold != manifold:
             raise ValueError(f"cells for {'xy'[p]} must be a mesh of {manifold}, got {cells!r}")
         return cells
-    if cells is None and isinstance(manifold, Torus) and not isinstance(game, LowRank):
+    if cells is None and isinstance(manifold, Torus) and low_rank(game) is None:
         cells = {1: 256, 2: 32, 3: 12}.get(manifold.d)
     return mesh(manifold, cells)
 

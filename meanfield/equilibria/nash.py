@@ -14,7 +14,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged, real, whole
 from meanfield.equilibria.support import clustered, losses, refine, uniqueness
 from meanfield.games.base import SIGNS, Game, a_game
-from meanfield.manifolds import unit
+from meanfield.manifolds import Manifold, unit
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.responses import Response, Searches
@@ -194,7 +194,7 @@ def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
     raise NotConverged(f"the linear program of the {n} x {m} matrix game failed: {result.message}")
 
 
-def _measure(manifold, points: Array, weights: Array) -> Measure:  # type: ignore[no-untyped-def]
-    kept = np.maximum(weights, 0.0)
-    kept /= kept.sum()
-    return Measure(points[kept > 0], kept[kept > 0] / kept[kept > 0].sum(), manifold)
+def _measure(manifold: Manifold, points: Array, weights: Array) -> Measure:
+    m = np.maximum(weights, 0.0)
+    m /= m.sum()
+    return Measure(points[m > 0], m[m > 0] / m[m > 0].sum(), manifold)

@@ -48,7 +48,7 @@ def refine(
 
     Least-squares steps, so that equilibria of which there is a continuum are approached too.
     """
-    unknown = _Unknown(game, mu_x, mu_y)
+    unknown = _Unknowns(game, mu_x, mu_y)
     z = np.zeros(unknown.size)
     residual = unknown.residual(z)
     for _ in range(rounds):
@@ -116,7 +116,7 @@ def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int
     return int(np.linalg.matrix_rank(np.stack([*columns, level], 1), tol=1e-7 * scale)) - 1
 
 
-class _Unknown:
+class _Unknowns:
     """Tangent displacements and weight changes of all atoms, and the value, as one vector.
 
     Lengths are in the manifolds' units, losses in that of the game.
@@ -125,7 +125,7 @@ class _Unknown:
     def __init__(self, game: Game, mu_x: Measure, mu_y: Measure) -> None:
         self.game, self.start = game, (mu_x, mu_y)
         self.units = unit(game.X), unit(game.Y)
-        self.frames = [
+        self.bases = [
             u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)
         ]
         self.value, self.losses = game.value(mu_x, mu_y), losses(game, mu_x.points, mu_y.points)
@@ -137,7 +137,7 @@ class _Unknown:
         """Points and (possibly negative) weights of player p."""
         M, mu = self.game.manifolds[p], self.start[p]
         part = z[(0, self.ends[0])[p] : self.ends[p]].reshape(len(mu), M.dim + 1)
-        moved = M.retract(mu.points, np.einsum("ni,nia->na", part[:, :-1], self.frames[p]))
+        moved = M.retract(mu.points, np.einsum("ni,nia->na", part[:, :-1], self.bases[p]))
         return moved, mu.masses + part[:, -1]
 
     def residual(self, z: Array) -> Array:
@@ -147,8 +147,8 @@ class _Unknown:
         for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
             sign = (1.0, -1.0)[p]
             mixed = _Signed(other, weights, self.game.manifolds[1 - p])
-            frames = self.units[p] * self.game.manifolds[p].basis(own)
-            slopes = np.einsum("nia,na->ni", frames, self.game.gradient(p, own, mixed))
+            basis = self.units[p] * self.game.manifolds[p].basis(own)
+            slopes = np.einsum("nia,na->ni", basis, self.game.gradient(p, own, mixed))
             off = self.game.cost(p, own, mixed) - sign * (self.value + self.losses * z[-1])
             rows += [slopes.ravel() / self.losses, off / self.losses]
         return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
@@ -164,8 +164,8 @@ class _Unknown:
             points, weights = self.atoms(z, p)
             if not np.isfinite(weights).all() or weights.min() < -1e-9:
                 return None
-            kept = np.maximum(weights, 0.0)
-            found.append(Measure(points, kept / kept.sum(), self.game.manifolds[p]))
+            weights = np.maximum(weights, 0.0)
+            found.append(Measure(points, weights / weights.sum(), self.game.manifolds[p]))
         return found[0], found[1]
 
 

@@ -2,8 +2,7 @@
 
 from meanfield.metrics.energy import free_energy, gibbs_measures, kl, regularised_nikaido_isoda
 from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError, nikaido_isoda
-from meanfield.metrics.sobolev import negative_sobolev, sliced_w2_squared
-from meanfield.metrics.wasserstein import Transport, prepare, w2, w2_details, w2_squared
+from meanfield.metrics.w2 import Transport, prepare, w2, w2_details, w2_squared
 
 __all__ = [
     "NikaidoIsoda",
@@ -12,11 +11,9 @@ __all__ = [
     "free_energy",
     "gibbs_measures",
     "kl",
-    "negative_sobolev",
     "nikaido_isoda",
     "prepare",
     "regularised_nikaido_isoda",
-    "sliced_w2_squared",
     "w2",
     "w2_details",
     "w2_squared",

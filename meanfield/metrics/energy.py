@@ -20,21 +20,24 @@ from meanfield.meshes import Mesh
 
 
 def kl(mu: Density, nu: Density) -> float:
-    """KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that nu does not.
+    """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that nu does not.
 
     Raises ValueError unless both are densities on one mesh.
     """
     if not (isinstance(mu, Density) and isinstance(nu, Density) and mu.mesh.same(nu.mesh)):
         raise ValueError("KL needs two densities on the same mesh; deposit them on one first")
-    held = mu.masses > 0
-    m, n = mu.masses[held], nu.masses[held]
+    charged = mu.masses > 0
+    m, n = mu.masses[charged], nu.masses[charged]
     if (n == 0).any():
         return float("inf")
     return float(np.sum(m * np.log(m / n)))
 
 
 def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> float:
-    """L_beta(mu_x, mu_y) = L - H(mu_x)/beta_x + H(mu_y)/beta_y; beta a number, a pair or a flow."""
+    """The regularised value L_beta(mu_x, mu_y) = L - H(mu_x)/beta_x + H(mu_y)/beta_y.
+
+    beta: a number, a pair or a flow.
+    """
     _densities(game, mu_x, mu_y)
     cold = temperatures(beta)
     return game.value(mu_x, mu_y) - cold[0] * mu_x.entropy() + cold[1] * mu_y.entropy()
@@ -43,9 +46,9 @@ def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -
 def regularised_nikaido_isoda(
     game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
 ) -> float:
-    """NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed form.
+    """The regularised error NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed form.
 
-    Equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
+    It is equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
     potentials, and no less than that sum for the Gibbs measures of the fixed point (9).
     """
     _densities(game, mu_x, mu_y)
@@ -64,7 +67,10 @@ def regularised_nikaido_isoda(
 def gibbs_measures(
     game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
 ) -> tuple[Density, Density]:
-    """G_x proportional to exp(-beta_x V_x) and G_y to exp(beta_y V_y), on the meshes of mu_x and mu_y."""
+    """The entropic best responses: G_x proportional to exp(-beta_x V_x) and G_y to exp(beta_y V_y).
+
+    On the meshes of mu_x and mu_y.
+    """
     _densities(game, mu_x, mu_y)
     cold = temperatures(beta)
     if min(cold) == 0:
@@ -75,7 +81,7 @@ def gibbs_measures(
 
 
 def gibbs_masses(energy: Array, mesh: Mesh) -> Array:
-    """vol_i exp(-energy_i) / Z, shape (N,)."""
+    """Cell masses of the Gibbs measure of an energy (N,): vol_i exp(-energy_i) / Z."""
     masses = mesh.volumes * np.exp(energy.min() - energy)
     return masses / masses.sum()
 

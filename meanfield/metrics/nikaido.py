@@ -13,15 +13,15 @@ import numpy as np
 from meanfield.checks import Array, real, whole
 from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
-from meanfield.responses import Response, Searches, gradient_runs
+from meanfield.responses import Response, Searches, cost_against, gradient_runs
 
 
 @dataclass(frozen=True, eq=False)
 class NikaidoIsodaError:
-    """NI lies in [lower, upper]; `value` = lower is what the best responses found attain.
+    """A Nikaido-Isoda error with its bounds: NI lies in [lower, upper].
 
-    best_x (a,), best_y (b,): those responses. upper is infinite where nothing is proven, and
-    `method` says so.
+    `value` = lower is what the best responses found attain; best_x (a,), best_y (b,): those responses. upper
+    is infinite where nothing is proven, and `method` says so.
     """
 
     value: float
@@ -40,12 +40,12 @@ class NikaidoIsodaError:
 
 
 class NikaidoIsoda:
-    """NI of one game for many pairs: grids and features are computed once.
+    """The Nikaido-Isoda error of one game, for many pairs: grids and features are computed once.
 
-    Call it on two measures or, for low-rank games, on the two players' feature means
-    (`game.moments`), which cost the measures' size only once. tight: spend milliseconds a call on
-    an `upper` within 1e-10 for trigonometric games, rather than within a percent of their range, and as long
-    as it takes on one within 1e-9 for formulas on tori.
+    Call it on two measures or, for low-rank games, on the two players' feature means (`game.moments`).
+
+    tight: spend milliseconds a call on an `upper` within 1e-10 for trigonometric games, rather than within a
+    percent of their range, and as long as it takes on one within 1e-9 for formulas on tori.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -68,28 +68,20 @@ class NikaidoIsoda:
         seed: int = 0,
         settle: bool = True,
     ) -> NikaidoIsodaError:
-        """The paper's estimate: the best of `runs` gradient runs a player, from uniform points. A lower bound.
+        """The paper's estimate, a lower bound: the best of many gradient runs a player, from uniform points.
 
-        steps, step: how many a run at most, and how long (default: 1 over the curvature). settle: end runs
-        whose slope has become a millionth of the largest at the start.
+        runs: how many a player. steps, step: how many steps a run takes at most, and how long they are
+        (default: 1 over the curvature). settle: end runs whose slope has become a millionth of the largest at
+        the start.
         """
-        runs, steps = whole("runs", runs), whole("steps", steps, 0)
+        runs, steps, seed = whole("runs", runs), whole("steps", steps, 0), whole("seed", seed, 0)
         if step is not None:
             step = real("step", step, 0.0, strict=True)
-        found = []
+        found, tol = [], 1e-6 if settle else None
         for p, opponent in ((0, mu_y), (1, mu_x)):
-            M = self.game.manifolds[p]
-            starts = M.sample(runs, np.random.default_rng((whole("seed", seed, 0), p)))
-            found.append(
-                gradient_runs(
-                    self.searches.cost(p, opponent),
-                    M,
-                    starts,
-                    steps,
-                    step,
-                    1e-6 if settle else None,
-                )
-            )
+            cost, M = cost_against(self.game, p, opponent), self.game.manifolds[p]
+            starts = M.sample(runs, np.random.default_rng((seed, p)))
+            found.append(gradient_runs(cost, M, starts, steps, step, tol))
         return _error(*found)
 
 

@@ -6,7 +6,15 @@ never ending above where it began. The value found bounds min U from above; a pr
 for trigonometric games (Ehlich & Zeller 1964, branch and bound).
 """
 
-from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response, loss_size
+from meanfield.responses.costs import (
+    Cost,
+    FeatureCost,
+    OpponentCost,
+    Response,
+    cost_against,
+    loss_size,
+    low_rank,
+)
 from meanfield.responses.runs import gradient_runs
 from meanfield.responses.search import Searches
 
@@ -16,6 +24,8 @@ __all__ = [
     "OpponentCost",
     "Response",
     "Searches",
+    "cost_against",
     "gradient_runs",
     "loss_size",
+    "low_rank",
 ]

@@ -47,8 +47,8 @@ def branch_and_bound(
     r = 0.5 * basis.manifold.period / side
     corners = np.array(list(product((-0.5, 0.5), repeat=basis.manifold.d)))
     low = seen - slope * r
-    kept = low < target
-    x, value, low = points[kept], seen[kept], low[kept]
+    open_ = low < target
+    x, value, low = points[open_], seen[open_], low[open_]
     budget = CELLS
     for _ in range(LEVELS):
         if not len(x):

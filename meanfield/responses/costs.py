@@ -7,17 +7,19 @@ from typing import Protocol
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, finite_array
 from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis
+from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """The best points found: minimisers (k, a) with their costs `values` (k,), the best first.
+    """A player's best points found: minimisers (k, a) with their costs `values` (k,), the best first.
 
-    min U_p lies in [floor, value], value = values[0]; floor is -inf where nothing is proven.
+    min U_p lies in [floor, value], value = values[0]; the floor is -inf where nothing is proven. method: how
+    the points were found, and the floor proven.
     """
 
     minimisers: Array
@@ -82,3 +84,28 @@ class OpponentCost:
 
     def hessian(self, points: Array) -> Array:
         return self.game.hessian(self.p, points, self.opponent)
+
+
+def low_rank(game: Game) -> LowRank | None:
+    """The game, where its costs are sums of features: the one place of this room that asks."""
+    return game if isinstance(game, LowRank) else None
+
+
+def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
+    """U_p against the opponent's measure or, in a low-rank game, its feature means (K,).
+
+    Raises TypeError or ValueError for what is neither.
+    """
+    name, rank, there = ("mu_y", "mu_x")[p], low_rank(game), game.manifolds[1 - p]
+    if isinstance(opponent, Measure):
+        if opponent.manifold != there:
+            raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {there} there")
+        if rank is None:
+            return OpponentCost(game, p, opponent)
+        moments = rank.moments(1 - p, opponent.points, opponent.masses)
+    elif isinstance(opponent, np.ndarray) and rank is not None:
+        moments = finite_array(f"{name} moments", opponent, (rank.bases[1 - p].size,))
+    else:
+        also = "" if rank is None else " or its feature means"
+        raise TypeError(f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}")
+    return FeatureCost(rank.bases[p], rank.coefficients(p, moments))

@@ -7,22 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, finite_array
+from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.expressions import Expression
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index, mesh
 from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
-from meanfield.responses.costs import Cost, FeatureCost, OpponentCost, Response, loss_size
+from meanfield.responses.costs import (
+    Cost,
+    FeatureCost,
+    OpponentCost,
+    Response,
+    cost_against,
+    loss_size,
+    low_rank,
+)
 from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
 
 STARTS = 2048  # points looked at where there is no mesh
 POLISHED = 32  # of them, the best ones to be polished
-FEATURES = 1 << 24  # numbers of a grid's features that are kept (128 MiB)
+FEATURES = 1 << 24  # numbers of a grid's features that are stored (128 MiB)
 SPHERE = "trust-region subproblem, dual certificate"
 UNPROVEN = "lower bound only"
 
@@ -30,9 +37,9 @@ UNPROVEN = "lower bound only"
 class Searches:
     """Best responses in one game for many opponents: grids and features are computed once.
 
-    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call)
-    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and those
-    of formulas on tori of dimension 1 and 2 to 1e-9 by intervals.
+    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call) instead of
+    Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and those of formulas on
+    tori of dimension 1 and 2 to 1e-9 by intervals.
     """
 
     def __init__(self, game: Game, tight: bool = True) -> None:
@@ -44,41 +51,19 @@ class Searches:
     ) -> Response:
         """Player p's best response to a measure or, in a low-rank game, to its feature means (K,).
 
-        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
-        measure, are further places to start from where no grid covers the manifold.
+        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's measure, are
+        further places to start from where no grid covers the manifold. Errors as in `cost_against`.
         """
-        cost = self.cost(p, opponent)
-        search = self.of[p]
+        cost, search = cost_against(self.game, p, opponent), self.of[p]
         if isinstance(search, SphereSearch):
             return search(cost)  # type: ignore[arg-type]
-        extra = own.points if isinstance(own, Measure) and not search.side else None
-        return search(cost, extra)
-
-    def cost(self, p: int, opponent: Measure | Array) -> Cost:
-        """U_p against a measure or its feature means; TypeError or ValueError for what is neither."""
-        name, game = ("mu_y", "mu_x")[p], self.game
-        if isinstance(opponent, Measure):
-            if opponent.manifold != game.manifolds[1 - p]:
-                raise ValueError(
-                    f"{name} lives on {opponent.manifold}, but the game has {game.manifolds[1 - p]} there"
-                )
-            if not isinstance(game, LowRank):
-                return OpponentCost(game, p, opponent)
-            moments = game.moments(1 - p, opponent.points, opponent.masses)
-        elif isinstance(opponent, np.ndarray) and isinstance(game, LowRank):
-            moments = finite_array(f"{name} moments", opponent, (game.bases[1 - p].size,))
-        else:
-            also = " or its feature means" if isinstance(game, LowRank) else ""
-            raise TypeError(
-                f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}"
-            )
-        return FeatureCost(game.bases[p], game.coefficients(p, moments))
+        return search(cost, own.points if isinstance(own, Measure) else None)
 
 
 def _search(game: Game, p: int, tight: bool) -> SphereSearch | Search:
-    if isinstance(game, LowRank) and isinstance(game.bases[p], QuadraticBasis):
-        return SphereSearch(game.bases[p])  # type: ignore[arg-type]
-    return Search(game, p, tight)
+    rank = low_rank(game)
+    basis = rank.bases[p] if rank else None
+    return SphereSearch(basis) if isinstance(basis, QuadraticBasis) else Search(game, p, tight)
 
 
 class SphereSearch:
@@ -86,8 +71,6 @@ class SphereSearch:
 
     Where Q is always a multiple of one matrix, that is made tridiagonal once: then O(d^2) a call.
     """
-
-    side = 0
 
     def __init__(self, basis: QuadraticBasis) -> None:
         self.basis = basis
@@ -120,34 +103,33 @@ class Search:
     def __init__(self, game: Game, p: int, tight: bool = True) -> None:
         self.tight = tight
         self.manifold: Manifold = game.manifolds[p]
-        basis = game.bases[p] if isinstance(game, LowRank) else None
+        rank = low_rank(game)
+        basis = rank.bases[p] if rank else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
-        self.formula = (
-            isinstance(game, Expression)
-            and isinstance(self.manifold, Torus)
-            and self.manifold.d <= 2
-        )
+        torus = self.manifold.d if isinstance(self.manifold, Torus) else 0
+        self.formula = isinstance(game, Expression) and 1 <= torus <= 2
         self.size = loss_size(game) if self.formula else 0.0
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
-        self.side = 0
-        if isinstance(self.manifold, Torus) and self.manifold.d <= 3:
-            self.side = _side(self.manifold.d, self.degree)
+        self.side = _side(torus, self.degree) if 1 <= torus <= 3 else 0
+        if self.side:
             self.points = mesh(self.manifold, self.side).nodes
         else:
             self.points = self.manifold.sample(STARTS, np.random.default_rng(0))
         stored = basis is not None and len(self.points) * basis.size <= FEATURES
         self.features = basis.values(self.points) if stored and basis else None
 
-    def __call__(self, cost: Cost, extra: Array | None = None) -> Response:
-        """The best response to a cost; `extra` (m, a) are more points to start from."""
-        known = self.features is not None and isinstance(cost, FeatureCost)
-        seen = self.features @ cost.c if known else cost.values(self.points)  # type: ignore[operator, attr-defined]
+    def __call__(self, cost: Cost, own: Array | None = None) -> Response:
+        """The best response to a cost; where there is no grid, points of one's own (m, a) are starts too."""
+        if self.features is not None and isinstance(cost, FeatureCost):
+            seen = self.features @ cost.c
+        else:
+            seen = cost.values(self.points)
         floor, slack = -np.inf, np.inf
         if self.trig and self.side:
             floor, slack = ehlich_zeller(seen, self.side, self.degree, self.manifold.dim)
         starts = self.points[self._candidates(seen, slack)]
-        if extra is not None and len(extra):
-            starts = np.concatenate([starts, _best(cost, extra, POLISHED)])
+        if own is not None and len(own) and not self.side:
+            starts = np.concatenate([starts, _best(cost, own, POLISHED)])
         if self.trig and self.manifold.dim == 1:
             points, values = polish_on_circle(self.trig.waves[:, 0], cost.c, starts)  # type: ignore[attr-defined]
             points = self.manifold.retract(points, np.zeros_like(points))
@@ -155,14 +137,18 @@ class Search:
             points, values = polish(cost, self.manifold, starts)
         order = np.argsort(values, kind="stable")
         least = float(values.min())
-        if self.tight and np.isfinite(floor):
-            c = cost.c  # type: ignore[attr-defined]
-            found = branch_and_bound(self.trig, c, self.points, seen, self.side, least)  # type: ignore[arg-type]
-            floor = max(floor, found)
-        elif self.tight and self.formula and isinstance(cost, OpponentCost):
-            floor = floor_by_intervals(cost, least, max(float(np.abs(seen).max()), self.size))
+        floor = max(floor, self._proven(cost, seen, floor, least)) if self.tight else floor
         # Rounding may leave the proven floor a few units above the value found at the minimiser.
         return Response(points[order], values[order], min(floor, least), self._method(floor))
+
+    def _proven(self, cost: Cost, seen: Array, floor: float, least: float) -> float:
+        """The tight floor, -inf where there is none; least: a value that the cost takes."""
+        if self.trig and np.isfinite(floor):
+            c = cost.c  # type: ignore[attr-defined]
+            return branch_and_bound(self.trig, c, self.points, seen, self.side, least)
+        if self.formula and isinstance(cost, OpponentCost):
+            return floor_by_intervals(cost, least, max(float(np.abs(seen).max()), self.size))
+        return -np.inf
 
     def _candidates(self, seen: Array, slack: float) -> Index:
         """Numbers of the points to polish: a grid's local minima within slack of the least, or the best."""
@@ -176,12 +162,13 @@ class Search:
         return found[np.argsort(seen[found], kind="stable")[:POLISHED]]
 
     def _method(self, floor: float) -> str:
-        where = (
-            f"grid of {self.side} points per axis" if self.side else f"{len(self.points)} starts"
-        )
-        proven = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
-        proven = "branch and bound by interval Hessians" if self.formula else proven
-        proof = proven if np.isfinite(floor) else UNPROVEN
+        where = f"{len(self.points)} starts"
+        if self.side:
+            where = f"grid of {self.side} points per axis"
+        proof = UNPROVEN
+        if np.isfinite(floor):
+            proof = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
+            proof = "branch and bound by interval Hessians" if self.formula else proof
         return f"{where}, Newton polish, {proof}"
 
 

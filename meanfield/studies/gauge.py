@@ -14,7 +14,7 @@ from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.metrics import NikaidoIsoda, prepare, w2_squared
-from meanfield.metrics.energies import ModeEnergy, has_modes
+from meanfield.metrics.mode_energy import ModeEnergy, has_modes
 from meanfield.particles import later
 from meanfield.particles.copies import Drive, copies
 from meanfield.schedule import MOST

@@ -1,13 +1,12 @@
-"""Exact W2 on the circle (length one): the best shift between two quantile functions.
+"""The best shift between two quantile functions on the circle of length one, compiled.
 
-A measure is pieces in order along the circle, each an atom or a segment of uniform mass. With
-quantile functions extended by Q(q + 1) = Q(q) + 1,
+With quantile functions extended by Q(q + 1) = Q(q) + 1,
 
     W2^2 = min over theta of C(theta),   C(theta) = int_0^1 (Q_mu(q) - Q_nu(q + theta))^2 dq,
 
 and C is convex (Delon, Salomon, Sobolevski 2010). Both quantile functions are linear between the
 merged jumps of the two cumulative masses, where the integral is m (a^2 + a b + b^2)/3 for a
-difference that goes from a to b: nothing cancels.
+difference that goes from a to b: no digits cancel.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
+from meanfield.metrics.w2.quantile import Quantile
 
 WIDTH = 4e-16  # shifts closer than this are one number
 ROUNDS = 400
@@ -44,44 +44,41 @@ def cumulate(masses: Array) -> Array:
 
 
 @kernel
-def cost_at(
-    theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
-) -> tuple[float, float, float]:
-    """C, C'/2 and C''/2 at a shift theta.
+def cost_at(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]:
+    """C, C'/2 and C''/2 at a shift theta, by one walk along both measures.
 
-    mu has cumulative masses F (n + 1,), pieces from s to s + k, of dQ/dq = r; nu has G, t, l, u.
     C'/2 = -int (Q_mu - Q_nu(. + theta)) dQ_mu, over pieces and over the gaps between them; at a
     kink of C it is one of the subgradients.
     """
-    n, m = len(s), len(t)
-    turn = np.floor(theta)
-    shift = theta - turn
-    j = min(max(np.searchsorted(G, shift, side="right") - 1, 0), m - 1)
-    base, lap = turn, 0.0
-    x0 = s[0]
-    y0 = base + t[j] + min(max(u[j] * (shift - G[j]), 0.0), l[j])
+    n, m = len(mu.starts), len(nu.starts)
+    base = np.floor(theta)
+    shift = theta - base
+    j = piece_at(shift, nu)
+    lap = 0.0
+    x0 = mu.starts[0]
+    y0 = base + nu.starts[j] + within(shift - nu.F[j], j, nu)
     q = C = D = E = 0.0
     i = 0
     while i < n:
-        over = G[j + 1] - shift + lap
-        of_mu = F[i + 1] <= over
-        end = max(F[i + 1] if of_mu else over, q)
-        x1 = s[i] + (k[i] if of_mu else min(max(r[i] * (end - F[i]), 0.0), k[i]))
+        over = nu.F[j + 1] - shift + lap
+        of_mu = mu.F[i + 1] <= over
+        end = max(mu.F[i + 1] if of_mu else over, q)
+        x1 = mu.starts[i] + (mu.lengths[i] if of_mu else within(end - mu.F[i], i, mu))
         y1 = (
             base
-            + t[j]
-            + (l[j] if over <= end else min(max(u[j] * (end + shift - lap - G[j]), 0.0), l[j]))
+            + nu.starts[j]
+            + (nu.lengths[j] if over <= end else within(end + shift - lap - nu.F[j], j, nu))
         )
         a, b = x0 - y0, x1 - y1
         C += (end - q) * (a * a + a * b + b * b)
         D -= (x1 - x0) * (a + b) * 0.5
-        E += (x1 - x0) * u[j]
+        E += (x1 - x0) * nu.slopes[j]
         q = end
         if of_mu:
             i += 1
-            x0 = s[i] if i < n else s[0] + 1.0
+            x0 = mu.starts[i] if i < n else mu.starts[0] + 1.0
             D += (x0 - x1) * (y1 - 0.5 * (x0 + x1))
-            E += (x0 - x1) * u[j]
+            E += (x0 - x1) * nu.slopes[j]
             y0 = y1
         else:
             j += 1
@@ -89,137 +86,137 @@ def cost_at(
                 j = 0
                 lap += 1.0
                 base += 1.0
-            x0, y0 = x1, base + t[j]
+            x0, y0 = x1, base + nu.starts[j]
     return C / 3.0, D, E
+
+
+@kernel
+def piece_at(q: float, nu: Quantile) -> int:
+    """The piece of nu that holds the cumulative mass 0 <= q < 1."""
+    j = np.searchsorted(nu.F, q, side="right") - 1
+    return min(max(j, 0), len(nu.starts) - 1)  # type: ignore[return-value]
+
+
+@kernel
+def within(mass: float, i: int, mu: Quantile) -> float:
+    """How far into piece i of mu a mass reaches, no farther than its end."""
+    return min(max(mu.slopes[i] * mass, 0.0), mu.lengths[i])
 
 
 @kernel(fastmath={"reassoc", "contract", "nnan", "nsz"})
 def atoms_in_piece(
-    first: int,
-    last: int,
-    F: Array,
-    s: Array,
-    cut: float,
-    height: float,
-    length: float,
-    slope: float,
+    first: int, last: int, mu: Quantile, cut: float, height: float, length: float, slope: float
 ) -> tuple[float, float, float]:
     """3C, C'/2 and the gaps' sum over atoms first <= i < last, which all end in one piece of nu.
 
     On it Q_nu(q + theta) = height + slope (q - cut), within its length. Sums may be reordered, so
     that the loop runs on vectors; its terms do not cancel.
     """
+    F, x = mu.F, mu.starts
     C = D = gaps = 0.0
     for i in range(first, last):
         y0 = height + min(max(slope * (F[i] - cut), 0.0), length)
         y1 = height + min(max(slope * (F[i + 1] - cut), 0.0), length)
-        a, b = s[i] - y0, s[i] - y1
-        gap = s[i + 1] - s[i]
+        a, b = x[i] - y0, x[i] - y1
+        gap = x[i + 1] - x[i]
         C += (F[i + 1] - F[i]) * (a * a + a * b + b * b)
-        D += gap * (y1 - 0.5 * (s[i] + s[i + 1]))
+        D += gap * (y1 - 0.5 * (x[i] + x[i + 1]))
         gaps += gap
     return C, D, gaps
 
 
 @kernel
 def part_of_atom(
-    i: int,
-    q: float,
-    over: float,
-    F: Array,
-    s: Array,
-    cut: float,
-    height: float,
-    length: float,
-    slope: float,
+    i: int, q: float, over: float, mu: Quantile, cut: float, height: float, j: int, nu: Quantile
 ) -> tuple[float, float, float]:
-    """3C, C'/2 and the gap of atom i from q to its end or to `over`, the end of nu's piece; the gap only at its end."""
-    end = min(F[i + 1], over)
-    y0 = height + min(max(slope * (q - cut), 0.0), length)
-    y1 = height + (length if over <= end else min(max(slope * (end - cut), 0.0), length))
-    a, b = s[i] - y0, s[i] - y1
+    """3C, C'/2 and the gap of atom i from q to its end or to `over`, the end of nu's piece j.
+
+    The derivative and the gap are counted at the atom's end only.
+    """
+    end = min(mu.F[i + 1], over)
+    x, length = mu.starts, nu.lengths[j]
+    y0 = height + within(q - cut, j, nu)
+    y1 = height + (length if over <= end else within(end - cut, j, nu))
+    a, b = x[i] - y0, x[i] - y1
     C = (end - q) * (a * a + a * b + b * b)
-    if F[i + 1] > over:
+    if mu.F[i + 1] > over:
         return C, 0.0, 0.0
-    ahead = s[i + 1] if i + 1 < len(s) else s[0] + 1.0
-    return C, (ahead - s[i]) * (y1 - 0.5 * (s[i] + ahead)), ahead - s[i]
+    ahead = x[i + 1] if i + 1 < len(x) else x[0] + 1.0
+    return C, (ahead - x[i]) * (y1 - 0.5 * (x[i] + ahead)), ahead - x[i]
 
 
 @kernel
-def cost_of_atoms(
-    theta: float, F: Array, s: Array, G: Array, t: Array, l: Array, u: Array
-) -> tuple[float, float, float]:
-    """`cost_at` for atoms s with cumulative masses F: piece after piece of nu, in each all atoms at once."""
-    n, m = len(s), len(t)
+def cost_of_atoms(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]:
+    """`cost_at` where mu are atoms: piece after piece of nu, in each all of mu's atoms at once."""
+    F, n = mu.F, len(mu.starts)
     base = np.floor(theta)
     shift = theta - base
-    j = min(max(np.searchsorted(G, shift, side="right") - 1, 0), m - 1)
+    j = piece_at(shift, nu)
     q = C = D = E = 0.0
     i = 0
     while True:
-        cut, height, over = G[j] - shift, base + t[j], max(G[j + 1] - shift, q)
+        cut, height, over = nu.F[j] - shift, base + nu.starts[j], max(nu.F[j + 1] - shift, q)
         if q > F[i]:  # an atom that began in an earlier piece
-            c, d, gap = part_of_atom(i, q, over, F, s, cut, height, l[j], u[j])
-            C, D, E = C + c, D + d, E + gap * u[j]
+            c, d, gap = part_of_atom(i, q, over, mu, cut, height, j, nu)
+            C, D, E = C + c, D + d, E + gap * nu.slopes[j]
             q = min(F[i + 1], over)
             i += F[i + 1] <= over
         if i < n and q == F[i]:
             stop = i + np.searchsorted(F[i + 1 : n], over, side="right")
-            c, d, gap = atoms_in_piece(i, stop, F, s, cut, height, l[j], u[j])
-            C, D, E = C + c, D + d, E + gap * u[j]
+            c, d, gap = atoms_in_piece(i, stop, mu, cut, height, nu.lengths[j], nu.slopes[j])
+            C, D, E = C + c, D + d, E + gap * nu.slopes[j]
             i, q = stop, F[stop]
-            c, d, gap = part_of_atom(i, q, over, F, s, cut, height, l[j], u[j])
-            C, D, E = C + c, D + d, E + gap * u[j]
+            c, d, gap = part_of_atom(i, q, over, mu, cut, height, j, nu)
+            C, D, E = C + c, D + d, E + gap * nu.slopes[j]
             q = min(F[i + 1], over)
             i += F[i + 1] <= over
         if i == n:
             return C / 3.0, D, E
         j += 1
-        if j == m:
+        if j == len(nu.starts):
             j = 0
             shift -= 1.0
             base += 1.0
 
 
 @kernel
-def quantile(q: float, G: Array, t: Array, l: Array, u: Array) -> tuple[float, float]:
+def quantile(q: float, nu: Quantile) -> tuple[float, float]:
     """Q_nu(q) and its slope, for any real q."""
     turn = np.floor(q)
-    j = min(max(np.searchsorted(G, q - turn, side="right") - 1, 0), len(t) - 1)
-    return turn + t[j] + min(max(u[j] * (q - turn - G[j]), 0.0), l[j]), u[j]
+    j = piece_at(q - turn, nu)
+    return turn + nu.starts[j] + within(q - turn - nu.F[j], j, nu), nu.slopes[j]
 
 
 @kernel
-def mass_before(x: float, G: Array, t: Array, l: Array, u: Array) -> float:
+def mass_before(x: float, nu: Quantile) -> float:
     """The inverse of `quantile`, for any real x."""
-    turn = np.floor(x - t[0])
-    j = max(np.searchsorted(t, x - turn, side="right") - 1, 0)
-    inside = x - turn - t[j]
-    return turn + (G[j] + inside / u[j] if inside < l[j] else G[j + 1])
+    turn = np.floor(x - nu.starts[0])
+    j = max(np.searchsorted(nu.starts, x - turn, side="right") - 1, 0)
+    inside = x - turn - nu.starts[j]
+    return turn + (nu.F[j] + inside / nu.slopes[j] if inside < nu.lengths[j] else nu.F[j + 1])
 
 
 @kernel
-def widest(F: Array, s: Array, k: Array, r: Array) -> float:
+def widest(mu: Quantile) -> float:
     """The cumulative mass of mu at its widest gap or, without gaps, amid its thinnest piece."""
-    n = len(s)
-    at, width, thin = 1.0, s[0] + 1.0 - s[n - 1] - k[n - 1], 0
+    F, x, length = mu.F, mu.starts, mu.lengths
+    n = len(x)
+    at, width, thin = 1.0, x[0] + 1.0 - x[n - 1] - length[n - 1], 0
     for i in range(n - 1):
-        gap = s[i + 1] - s[i] - k[i]
+        gap = x[i + 1] - x[i] - length[i]
         if gap > width:
             at, width = F[i + 1], gap
-        if r[i + 1] > r[thin]:
+        if mu.slopes[i + 1] > mu.slopes[thin]:
             thin = i + 1
     return at if width > 1e-9 else 0.5 * (F[thin] + F[thin + 1])
 
 
 @kernel(counted=True)
-def cost(
-    theta: float, F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array
-) -> tuple[float, float, float]:
+def cost(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]:
     """C, C'/2 and C''/2 by the quicker of the two walks."""
-    if len(s) > 4 * len(t) and k.max() == 0.0:
-        return cost_of_atoms(theta, F, s, G, t, l, u)
-    return cost_at(theta, F, s, k, r, G, t, l, u)
+    if len(mu.starts) > 4 * len(nu.starts) and mu.lengths.max() == 0.0:
+        return cost_of_atoms(theta, mu, nu)
+    return cost_at(theta, mu, nu)
 
 
 @kernel
@@ -240,9 +237,7 @@ def tangents(ends: Array) -> tuple[float, float]:
 
 
 @kernel(counted=True)
-def best_shift(
-    F: Array, s: Array, k: Array, r: Array, G: Array, t: Array, l: Array, u: Array, curvature: float
-) -> tuple[float, float, int]:
+def best_shift(mu: Quantile, nu: Quantile, curvature: float) -> tuple[float, float, int]:
     """The least C, the shift it is at, and the evaluations used (-1 when they ran out).
 
     Newton from theta = 0 within a bracket; where C has kinks (atoms against atoms, holes in a
@@ -253,13 +248,12 @@ def best_shift(
     Stops on a proof: C'' >= 2 curvature gives C - min C <= (C'/2)^2 / curvature; the tangents
     bound min C from below.
     """
-    middle = widest(F, s, k, r)
-    ends = np.array(
-        [[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
-    )  # theta, C, C'/2, whether the two are known
+    middle = widest(mu)
+    # Rows: theta, C, C'/2, and 1 where C and C' are known.
+    ends = np.array([[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     theta, best, at, last, mark = 0.0, np.inf, 0.0, np.inf, np.inf
     for turn in range(ROUNDS):
-        C, D, E = cost(theta, F, s, k, r, G, t, l, u)
+        C, D, E = cost(theta, mu, nu)
         if best > C:
             best, at = C, theta
         enclose(ends, theta, C, D)
@@ -269,8 +263,8 @@ def best_shift(
         slow = False
         if turn % 3 == 2:
             slow, mark = hi - lo > 0.5 * mark, hi - lo
-        y, thinness = quantile(middle + theta, G, t, l, u)
-        newton = mass_before(y - D * thinness / E, G, t, l, u) - middle if E > 0 else np.nan
+        y, thinness = quantile(middle + theta, nu)
+        newton = mass_before(y - D * thinness / E, nu) - middle if E > 0 else np.nan
         gains, last = abs(D) < 0.5 * last, abs(D)
         if slow:
             theta = np.nan
@@ -284,12 +278,9 @@ def best_shift(
             if best - floor <= 1e-15 * best:
                 return best, at, turn + 1
             if curvature > 0 and turn % 2 == 0:
-                below, above = (
-                    quantile(middle + lo, G, t, l, u)[0],
-                    quantile(middle + hi, G, t, l, u)[0],
-                )
+                below, above = quantile(middle + lo, nu)[0], quantile(middle + hi, nu)[0]
                 share = ends[0, 2] / (ends[0, 2] - ends[1, 2])
-                theta = mass_before(below + (above - below) * share, G, t, l, u) - middle
+                theta = mass_before(below + (above - below) * share, nu) - middle
         if not lo < theta < hi:
             theta = lo + 0.5 * (hi - lo)
             if not lo < theta < hi:

@@ -11,14 +11,15 @@ tr(A^-1 Cov_mu(phi)) / n exactly, whatever A: a control variate for E W2^2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.metrics.sobolev import solid_harmonics
 
 EMPTY = 0.01  # r
 CHUNK = 1 << 13  # points at a time
@@ -91,6 +92,26 @@ def _modes(M: Manifold, highest: int, points: Array) -> Array:
         if l == 0:
             rows.pop()
     return np.stack(rows, axis=1)
+
+
+def solid_harmonics(
+    points: Array, count: int, weights: Array | None = None
+) -> Iterator[tuple[int, int, Any]]:
+    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count; orthonormal, complex."""
+    x, y, z = points.T
+    turn = x - 1j * y
+    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (
+        1.0 if weights is None else weights
+    )
+    for m in range(count + 1):
+        # Fully normalised Legendre functions by degree; sin^m and the phase sit in `top`.
+        last, here = np.zeros_like(top), top
+        for l in range(m, count + 1):
+            yield m, l, here
+            up = np.sqrt((4.0 * (l + 1) ** 2 - 1) / ((l + 1) ** 2 - m**2))
+            down = np.sqrt((l**2 - m**2) / (4.0 * l**2 - 1)) if l > m else 0.0
+            last, here = here, up * (z * here - down * last)
+        top = top * turn * np.sqrt((2 * m + 3) / (2 * m + 2))
 
 
 def _stiffness(M: Manifold, highest: int) -> Array:

@@ -1,27 +1,33 @@
-"""W2^2 between atoms and a density from both sides: its cells cut into small elements, and exact transport from them.
+"""Bounds of W2^2 where a density is involved, from both sides: exact transport of its small pieces.
 
 On tori and spheres d^2, and the squared chord, bend no more than on a plane: along a geodesic of length L
 
     c((1 - t) p + t q, y) >= (1 - t) c(p, y) + t c(q, y) - t (1 - t) L^2
 
-(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). An element's mass sent as the plan between
-its middle and the atoms says is a plan: it bounds W2^2 from above. The mean of g over an element's corners, less
-its own share of L^2, bounds the dual value of the plan's prices v, hence W2^2, from below. Both are exact on
-elements that send to one atom; the two come together like the square of the elements' width. On S^2 means over
-triangles are by quadrature, and the bounds hold up to the third order in their width.
+(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). The cells of the density are cut into
+small elements. Sending each element as the optimal plan sends its middle is a plan between the measures: it
+bounds W2^2 from above. The mean of g over an element's corners, less its own share of L^2, bounds the dual
+value of the plan's prices v, hence W2^2, from below. Both are exact on elements that send to one atom, and they
+come together like the square of the elements' width. On S^2 means over triangles are by quadrature, and the
+bounds hold up to the third order in that width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
+from meanfield.meshes import Index
+from meanfield.metrics.w2.result import Transport
+from meanfield.metrics.w2.sparse import Sorted, cheapest_arcs, sparse_transport
 
 ENOUGH = 2e-4  # the bounds' distance, relative, at which refinement ends
+WIDE = 0.01  # the distance, relative, that is warned of
 MOST = 20_000  # elements
 FEWEST = 2_000
 LIGHT = 1e-18  # of the heaviest cell: cells lighter than this are left out
@@ -44,9 +50,6 @@ class Elements:
     weights: Array
     spread: Array
 
-    def __len__(self) -> int:
-        return len(self.masses)
-
 
 @dataclass(frozen=True)
 class Bracket:
@@ -59,24 +62,65 @@ class Bracket:
     residual: float
 
 
-def covered(manifold: Manifold) -> bool:
-    """Whether densities on it can be cut into elements."""
-    return isinstance(manifold, Torus) or (isinstance(manifold, Sphere) and manifold.d == 2)
+def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") -> Transport:
+    """Midway between bounds of W2^2, for two measures of which at least one is a density.
+
+    why: what the note begins with. Bounds more than 1% apart warn UnderResolved. Raises ValueError for
+    manifolds and meshes without elements.
+    """
+    M = a.manifold
+    if isinstance(a, Density) and isinstance(b, Density):
+        if not isinstance(M, Torus):
+            raise ValueError(
+                f"metric='extrinsic' between two densities is for tori, not {M}; they are taken as atoms "
+                "at their nodes with method='discrete'"
+            )
+        if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):
+            return Transport.exactly(0.0, "elements")
+        found = bracket_densities(a, b, metric)
+    else:
+        if not (isinstance(M, Torus) or (isinstance(M, Sphere) and M.d == 2)):
+            raise ValueError(
+                f"metric='extrinsic' between atoms and a density is for tori and S^2, not {M}; "
+                "densities are taken as atoms at their nodes with method='discrete'"
+            )
+        atoms, density = (a, b) if isinstance(b, Density) else (b, a)
+        found = bracket(atoms, density, metric)  # type: ignore[arg-type]
+    note = f"{why}midway between bounds from elements of the density"
+    gap = (found.upper - found.lower) / found.upper if found.upper > 0 else 0.0
+    if gap > WIDE:
+        warn(f"W2^2 is known only between bounds {gap:.1%} apart ({note})")
+    middle = 0.5 * (found.lower + found.upper)
+    return Transport(middle, "elements", False, note, found.lower, found.upper, found.residual)
 
 
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
     """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4 apart, relatively.
 
-    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes
-    other than the equidistant grid and Voronoi cells, NotConverged.
+    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes other than the
+    equidistant grid and Voronoi cells, NotConverged.
     """
     parts = parts_for(density, wanted(atoms))
+    return _refined(lambda r: bounds(atoms, cut(density, r * parts), metric), density.manifold.dim)
+
+
+def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Bracket:
+    """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
+    torus, (m, n) = a.manifold, (parts_for(density, FEWEST) for density in (a, b))
+    return _refined(
+        lambda r: bounds_densities(cut(a, r * m), cut(b, r * n), torus, metric), torus.dim
+    )
+
+
+def _refined(bounds_at: Callable[[int], Bracket], dim: int) -> Bracket:
+    """The bounds by elements 1, 2, 4, ... times as fine, until they are near or the elements too many."""
+    finer = 1
     while True:
-        found = bounds(atoms, cut(density, parts), metric)
-        more = found.elements * 2**density.manifold.dim
-        if found.upper - found.lower <= ENOUGH * found.upper or more > MOST:
+        found = bounds_at(finer)
+        near = found.upper - found.lower <= ENOUGH * found.upper
+        if near or found.elements * 2**dim > MOST:
             return found
-        parts *= 2
+        finer *= 2
 
 
 def wanted(atoms: Measure) -> int:
@@ -86,68 +130,36 @@ def wanted(atoms: Measure) -> int:
 
 def parts_for(density: Density, elements: int) -> int:
     """Parts of a cell's width for at least so many elements, if all cells were as heavy."""
-    held = int(np.count_nonzero(density.masses > LIGHT * density.masses.max()))
+    charged = int(np.count_nonzero(density.masses > LIGHT * density.masses.max()))
     per_cell = 6 if isinstance(density.manifold, Sphere) else 1
-    return max(1, int(np.ceil((elements / (held * per_cell)) ** (1 / density.manifold.dim))))
+    return max(1, int(np.ceil((elements / (charged * per_cell)) ** (1 / density.manifold.dim))))
 
 
 def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     """Both bounds, from the optimal plan between the elements' middles and the atoms."""
-    from meanfield.metrics.costs import arc_costs
-    from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+    from meanfield.metrics.w2.costs import arc_costs, ground_cost
 
-    kept = atoms.masses > 0
-    y, q = atoms.points[kept], atoms.masses[kept]
-    kind, period = kind_of(atoms.manifold, metric)
-    plan = sparse_transport(
-        Atoms(elements.points, elements.masses, atoms.manifold),
-        Atoms(y, q, atoms.manifold),
-        kind,
-        period,
-    )
+    M, charged = atoms.manifold, atoms.masses > 0
+    y, q = atoms.points[charged], atoms.masses[charged]
+    ground = ground_cost(M, metric)
+    plan = sparse_transport(Sorted(elements.points, elements.masses, M), Sorted(y, q, M), ground)
     upper = float(plan.masses @ elements.spread[plan.tails])
     for k in range(elements.samples.shape[1]):
         x = np.ascontiguousarray(elements.samples[:, k])
-        cost = arc_costs(x, y, plan.tails, plan.heads, kind, period)
+        cost = arc_costs(x, y, plan.tails, plan.heads, ground)
         upper += float(plan.masses @ (elements.weights[plan.tails, k] * cost))
     prices = np.full(len(atoms), -np.inf)
-    prices[kept] = plan.v
+    prices[charged] = plan.v
     lower = dual_bound(atoms, elements, prices, metric)
-    return Bracket(min(lower, upper), upper, len(elements), prices, plan.residual)
+    return Bracket(min(lower, upper), upper, len(elements.masses), prices, plan.residual)
 
 
 def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -> float:
     """No more than the dual value of any prices (m,), hence than W2^2; and no less than zero."""
-    kept = atoms.masses > 0
-    q, v = atoms.masses[kept] / atoms.masses.sum(), prices[kept]
-    u = transform(elements.corners, Measure(atoms.points[kept], q, atoms.manifold), v, metric)
+    charged = atoms.masses > 0
+    q, v = atoms.masses[charged] / atoms.masses.sum(), prices[charged]
+    u = _least_costs(elements.corners, atoms.points[charged], q, v, atoms.manifold, metric)
     return max(float(elements.masses @ (u.mean(1) - elements.slack) + q @ v), 0.0)
-
-
-def transform(corners: Array, atoms: Measure, v: Array, metric: str) -> Array:
-    """min_j (c(x, y_j) - v_j) at corners (N, k, a), shape (N, k)."""
-    from meanfield.metrics.sparse import Atoms, cheapest_arcs, kind_of
-
-    receivers = Atoms(atoms.points, atoms.masses, atoms.manifold)
-    x = corners.reshape(-1, corners.shape[2])
-    least, _ = cheapest_arcs(
-        x, receivers, v[receivers.order], None, *kind_of(atoms.manifold, metric), 1
-    )
-    return least.reshape(corners.shape[:2])
-
-
-def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Bracket:
-    """Bounds of W2^2 between two densities on a torus, refined as in `bracket`."""
-    torus = a.manifold
-    parts = [parts_for(d, FEWEST) for d in (a, b)]
-    while True:
-        found = bounds_densities(cut(a, parts[0]), cut(b, parts[1]), torus, metric)
-        if (
-            found.upper - found.lower <= ENOUGH * found.upper
-            or found.elements * 2**torus.dim > MOST
-        ):
-            return found
-        parts = [2 * p for p in parts]
 
 
 def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
@@ -156,22 +168,31 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at corners with
     u + v <= c there, linear in between and less each side's slack, are prices everywhere.
     """
-    from meanfield.metrics.sparse import Atoms, kind_of, sparse_transport
+    from meanfield.metrics.w2.costs import ground_cost
 
-    senders, receivers = (Atoms(e.points, e.masses, torus) for e in (first, second))
-    plan = sparse_transport(senders, receivers, *kind_of(torus, metric))
+    senders, receivers = (Sorted(e.points, e.masses, torus) for e in (first, second))
+    plan = sparse_transport(senders, receivers, ground_cost(torus, metric))
     upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
-    axes = second.corners.shape[2]
-    v = transform(second.corners, Measure(first.points, first.masses, torus), plan.u, metric)
-    nodes = second.corners.reshape(-1, axes)
-    u = transform(
-        first.corners, Measure(nodes, np.full(len(nodes), 1 / len(nodes)), torus), v.ravel(), metric
-    )
+    v = _least_costs(second.corners, first.points, first.masses, plan.u, torus, metric)
+    nodes = second.corners.reshape(-1, second.corners.shape[2])
+    even = np.full(len(nodes), 1 / len(nodes))
+    u = _least_costs(first.corners, nodes, even, v.ravel(), torus, metric)
     lower = float(
         first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack)
     )
-    elements = max(len(first), len(second))
+    elements = max(len(first.masses), len(second.masses))
     return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
+
+
+def _least_costs(
+    corners: Array, y: Array, masses: Array, v: Array, manifold: Manifold, metric: str
+) -> Array:
+    """min_j (c(x, y_j) - v_j) at corners (N, k, a) against points y (m, a), shape (N, k)."""
+    from meanfield.metrics.w2.costs import ground_cost
+
+    to, x = Sorted(y, masses, manifold), corners.reshape(-1, corners.shape[2])
+    least, _ = cheapest_arcs(x, to, v[to.order], None, ground_cost(manifold, metric), 1)
+    return least.reshape(corners.shape[:2])
 
 
 def cut(density: Density, parts: int) -> Elements:
@@ -180,12 +201,11 @@ def cut(density: Density, parts: int) -> Elements:
     A cell's errors go like its mass over parts^2, its cost in work like parts^dim.
     """
     mass = density.masses / density.masses.sum()
-    held = np.flatnonzero(mass > LIGHT * mass.max())
-    each = np.maximum(
-        1, np.rint(parts * (mass[held] / mass.max()) ** (1 / (2 + density.manifold.dim)))
-    ).astype(int)
-    made = boxes if isinstance(density.manifold, Torus) else triangles
-    pieces = [made(density, held[each == r], int(r)) for r in np.unique(each)]
+    charged = np.flatnonzero(mass > LIGHT * mass.max())
+    share = (mass[charged] / mass.max()) ** (1 / (2 + density.manifold.dim))
+    each = np.maximum(1, np.rint(parts * share)).astype(int)
+    cut_in = boxes if isinstance(density.manifold, Torus) else triangles
+    pieces = [cut_in(density, charged[each == r], int(r)) for r in np.unique(each)]
     joined = {
         name: np.concatenate([getattr(p, name) for p in pieces])
         for name in Elements.__dataclass_fields__
@@ -194,7 +214,7 @@ def cut(density: Density, parts: int) -> Elements:
     return Elements(**joined)
 
 
-def boxes(density: Density, cells: Array, parts: int) -> Elements:
+def boxes(density: Density, cells: Index, parts: int) -> Elements:
     """Each of some cells of the equidistant grid on a torus in parts^d boxes."""
     mesh, torus = density.mesh, density.manifold
     if mesh.shape is None or not isinstance(torus, Torus):
@@ -205,18 +225,11 @@ def boxes(density: Density, cells: Array, parts: int) -> Elements:
     signs = np.stack(np.meshgrid(*[[-0.5, 0.5]] * torus.d, indexing="ij"), -1).reshape(-1, torus.d)
     points = (mesh.nodes[cells, None] + offsets).reshape(-1, torus.d)
     corners = torus.wrap(points[:, None] + signs * (h / parts))
-    square, N = float(np.sum((h / parts) ** 2)), len(points)
     points = torus.wrap(points)
     masses = np.repeat(density.masses[cells] / parts**torus.d, parts**torus.d)
-    return Elements(
-        points,
-        masses,
-        corners,
-        np.full(N, square / 6),
-        points[:, None],
-        np.ones((N, 1)),
-        np.full(N, square / 12),
-    )
+    square, one = float(np.sum((h / parts) ** 2)), np.ones(len(points))
+    samples, weights = points[:, None], one[:, None]
+    return Elements(points, masses, corners, square / 6 * one, samples, weights, square / 12 * one)
 
 
 # Quadrature of degree five on a triangle (Radon 1948): barycentric coordinates and weights.
@@ -227,9 +240,9 @@ RADON = np.array(
 RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.5) / 1200] * 3])
 
 
-def triangles(density: Density, cells: Array, parts: int) -> Elements:
+def triangles(density: Density, cells: Index, parts: int) -> Elements:
     """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2 triangles."""
-    from meanfield.metrics.laguerre_sphere import arcs
+    from meanfield.metrics.w2.laguerre_sphere import arcs
 
     mesh = density.mesh
     if mesh.radius is None:

@@ -11,11 +11,12 @@ from meanfield.meshes import Index
 
 @kernel
 def clip(
-    P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, kept: Index
+    P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, names: Index
 ) -> int:
-    """Q = P within a x + b y <= h, both counter-clockwise; its number of corners.
+    """Cut a polygon P of m corners by a line: Q = P within a x + b y <= h; its number of corners.
 
-    tags[k] names the edge from corner k to the next; `tag` names the new edge.
+    Both counter-clockwise. tags[k] is the tag of P's edge from corner k to the next, names[k] of Q's; the new
+    edge has `tag`.
     """
     out = 0
     s = a * P[m - 1, 0] + b * P[m - 1, 1] - h
@@ -26,10 +27,10 @@ def clip(
             t = s / (s - after)
             Q[out, 0] = P[before, 0] + t * (P[k, 0] - P[before, 0])
             Q[out, 1] = P[before, 1] + t * (P[k, 1] - P[before, 1])
-            kept[out] = tag if s <= 0.0 else tags[before]
+            names[out] = tag if s <= 0.0 else tags[before]
             out += 1
         if after <= 0.0:
-            Q[out, 0], Q[out, 1], kept[out] = P[k, 0], P[k, 1], tags[k]
+            Q[out, 0], Q[out, 1], names[out] = P[k, 0], P[k, 1], tags[k]
             out += 1
         s, before = after, k
     return out
@@ -44,14 +45,8 @@ def moments(P: Array, m: int) -> tuple[float, float]:
         bx, by = P[k + 1, 0] - P[0, 0], P[k + 1, 1] - P[0, 1]
         A = 0.5 * (ax * by - ay * bx)
         sx, sy = P[0, 0] + P[k, 0] + P[k + 1, 0], P[0, 1] + P[k, 1] + P[k + 1, 1]
-        squares = (
-            P[0, 0] ** 2
-            + P[0, 1] ** 2
-            + P[k, 0] ** 2
-            + P[k, 1] ** 2
-            + P[k + 1, 0] ** 2
-            + P[k + 1, 1] ** 2
-        )
+        squares = P[0, 0] ** 2 + P[0, 1] ** 2 + P[k, 0] ** 2 + P[k, 1] ** 2
+        squares = squares + P[k + 1, 0] ** 2 + P[k + 1, 1] ** 2
         area += A
         second += A / 12 * (squares + sx * sx + sy * sy)
     return area, second
@@ -73,9 +68,8 @@ def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tup
     for k in range(m):
         if tags[k] >= 0:
             l = k + 1 if k + 1 < m else 0
-            lengths[tags[k]] += density * np.sqrt(
-                (P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2
-            )
+            length = np.sqrt((P[l, 0] - P[k, 0]) ** 2 + (P[l, 1] - P[k, 1]) ** 2)
+            lengths[tags[k]] += density * length
     return density * area, density * second
 
 

@@ -1,15 +1,16 @@
-"""A primal network simplex for transport along a sparse set of arcs, kept between calls.
+"""A primal network simplex for transport along a sparse set of arcs, compiled.
 
-Nodes 0 to n - 1 send (supplies), n to n + m - 1 receive (demands); both are integers of one total, so that
-flows are exact. A basis is a spanning tree: each node but the root holds its arc to its parent, with the
-flow along it. Prices have price_i + price_j = cost on the tree; an arc that costs less than its two prices
-enters, and one of its cycle's arcs leaves. Trees are kept strongly feasible (arcs without flow point to the
-root), which rules out cycling (W. H. Cunningham, Math. Programming 11 (1976) 105); arcs are priced in blocks
-(R. K. Ahuja, T. L. Magnanti, J. B. Orlin, Network Flows, 1993, chapter 11). The sizes of subtrees lead to
-the top of a cycle.
+Nodes 0 to n - 1 are senders (supplies), nodes n to n + m - 1 receivers (demands); supplies and demands are
+integers of one total, so that flows are exact. A basis is a spanning tree. Prices satisfy price_i + price_j =
+cost on its arcs; an arc that costs less than its two prices enters, and one of the arcs of the cycle that it
+closes leaves. Trees are kept strongly feasible (arcs without flow point to the root), which rules out cycling
+(W. H. Cunningham, Math. Programming 11 (1976) 105); arcs are priced in blocks (R. K. Ahuja, T. L. Magnanti,
+J. B. Orlin, Network Flows, 1993, chapter 11). The sizes of subtrees lead to the top of a cycle.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,28 @@ from meanfield.jit import kernel
 from meanfield.meshes import Index
 
 
+class Tree(NamedTuple):
+    """A spanning tree over n senders and the receivers, all arrays of one entry a node; the last node is the root.
+
+    A node holds the arc to its parent (-1 for the root), with the flow along that arc and its cost; the size
+    of the subtree under it; its first child, and its neighbours in the list of its parent's children (-1 for
+    none); and its price.
+    """
+
+    n: int
+    parent: Index
+    flow: Index
+    cost: Array
+    size: Index
+    first: Index
+    after: Index
+    before: Index
+    price: Array
+
+
 @kernel
 def north_west(supply: Index, demand: Index, parent: Index, flow: Index) -> None:
-    """The strongly feasible tree of the monotone plan: parents (n + m,) and flows; the last demand is the root."""
+    """Write the strongly feasible tree of the monotone plan into parent and flow (n + m,)."""
     n, m = len(supply), len(demand)
     i, j, a, b = 0, 0, supply[0], demand[0]
     parent[n + m - 1] = -1
@@ -44,20 +64,21 @@ def refine(
     tails: Index,
     heads: Index,
     flows: Index,
-    first_child: Index,
-    first_ward: Index,
+    first_sender: Index,
+    first_receiver: Index,
     supply: Index,
     demand: Index,
 ) -> tuple[Index, Index, Index]:
-    """A plan between groups, carried out by their members: arcs (E,) and flows, a forest when the groups' is one.
+    """A plan between groups, carried out by their members: tails, heads and flows of its arcs.
 
-    Members of group I are supply[first_child[I] : first_child[I + 1]], of group J demand[first_ward[J] : ...]; both
-    are used up in order.
+    Group I of senders has the members first_sender[I] to first_sender[I + 1] - 1, and so for receivers; they are
+    used up in order, so that the arcs form a forest when those of the groups do.
     """
     most = len(supply) + len(demand) + 2 * len(tails)
     i_found, j_found = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
     amounts, used = np.empty(most, dtype=np.int64), 0
-    i_at, j_at, a, b = first_child[:-1].copy(), first_ward[:-1].copy(), supply.copy(), demand.copy()
+    i_at, j_at = first_sender[:-1].copy(), first_receiver[:-1].copy()
+    a, b = supply.copy(), demand.copy()
     for e in range(len(tails)):
         left = flows[e]
         while left > 0:
@@ -84,10 +105,10 @@ def grow(
     parent: Index,
     flow: Index,
 ) -> None:
-    """A strongly feasible tree through a forest of arcs with flow; the last receiver is the root.
+    """Write a strongly feasible tree through a forest of arcs with flow into parent and flow (n + m,).
 
-    Trees of the forest are joined by arcs without flow from a sender of theirs to a receiver reached before, if
-    there is one among the candidates: senders columns[starts[j] : starts[j + 1]] of receiver j.
+    Trees of the forest are joined by arcs without flow, from a sender of theirs to a receiver reached before;
+    where possible by a candidate: senders columns[starts[j] : starts[j + 1]] of receiver j.
     """
     N = len(parent)
     degree = np.zeros(N + 1, dtype=np.int64)
@@ -136,14 +157,15 @@ def grow(
 
 
 @kernel(counted=True)
-def hang(parent: Index, size: Index, first: Index, after: Index, before: Index) -> None:
-    """Lists of children and sizes of subtrees (N,) from the parents."""
+def link(tree: Tree) -> None:
+    """Fill the lists of children and the sizes of subtrees from the parents."""
+    parent, size = tree.parent, tree.size
     N = len(parent)
-    first[:], after[:], before[:], size[:] = -1, -1, -1, 1
+    tree.first[:], tree.after[:], tree.before[:], size[:] = -1, -1, -1, 1
     left = np.zeros(N, dtype=np.int64)
     for v in range(N):
         if parent[v] >= 0:
-            attach(v, parent[v], first, after, before)
+            attach(v, parent[v], tree)
             left[parent[v]] += 1
     for leaf in range(N):
         v = leaf
@@ -155,83 +177,73 @@ def hang(parent: Index, size: Index, first: Index, after: Index, before: Index) 
 
 
 @kernel
-def attach(v: int, to: int, first: Index, after: Index, before: Index) -> None:
+def attach(v: int, to: int, tree: Tree) -> None:
     """Make v the first child of a node."""
-    before[v], after[v] = -1, first[to]
-    if first[to] >= 0:
-        before[first[to]] = v
-    first[to] = v
+    tree.before[v], tree.after[v] = -1, tree.first[to]
+    if tree.first[to] >= 0:
+        tree.before[tree.first[to]] = v
+    tree.first[to] = v
 
 
 @kernel
-def detach(v: int, at: int, first: Index, after: Index, before: Index) -> None:
+def detach(v: int, at: int, tree: Tree) -> None:
     """Take v off a node's children."""
-    if before[v] >= 0:
-        after[before[v]] = after[v]
+    if tree.before[v] >= 0:
+        tree.after[tree.before[v]] = tree.after[v]
     else:
-        first[at] = after[v]
-    if after[v] >= 0:
-        before[after[v]] = before[v]
+        tree.first[at] = tree.after[v]
+    if tree.after[v] >= 0:
+        tree.before[tree.after[v]] = tree.before[v]
 
 
 @kernel
-def reprice(
-    root: int, parent: Index, toll: Array, first: Index, after: Index, price: Array
-) -> None:
-    """Prices from the tree's tolls, zero at the root: rounding does not pile up over pivots."""
+def reprice(tree: Tree) -> None:
+    """Prices from the costs of the tree's arcs, zero at the root: rounding does not pile up over pivots."""
+    root = len(tree.parent) - 1
     v = root
-    price[root] = 0.0
+    tree.price[root] = 0.0
     while True:
-        if first[v] >= 0:
-            v = first[v]
+        if tree.first[v] >= 0:
+            v = tree.first[v]
         else:
-            while v != root and after[v] < 0:
-                v = parent[v]
+            while v != root and tree.after[v] < 0:
+                v = tree.parent[v]
             if v == root:
                 return
-            v = after[v]
-        price[v] = toll[v] - price[parent[v]]
+            v = tree.after[v]
+        tree.price[v] = tree.cost[v] - tree.price[tree.parent[v]]
 
 
 @kernel
-def shift(
-    n: int,
-    top: int,
-    spared: int,
-    by: float,
-    parent: Index,
-    first: Index,
-    after: Index,
-    price: Array,
-) -> None:
+def shift(top: int, spared: int, by: float, tree: Tree) -> None:
     """Add `by` to the prices of the senders under `top`, take it from the receivers'; not under `spared`."""
     v = top
     while True:
         if v != spared:
-            price[v] += by if v < n else -by
-            if first[v] >= 0:
-                v = first[v]
+            tree.price[v] += by if v < tree.n else -by
+            if tree.first[v] >= 0:
+                v = tree.first[v]
                 continue
-        while v != top and after[v] < 0:
-            v = parent[v]
+        while v != top and tree.after[v] < 0:
+            v = tree.parent[v]
         if v == top:
             return
-        v = after[v]
+        v = tree.after[v]
 
 
 @kernel
-def summit(i: int, j: int, parent: Index, size: Index) -> int:
+def summit(i: int, j: int, tree: Tree) -> int:
     """The node where the ways from i and j to the root meet."""
     while i != j:
-        if size[i] < size[j]:
-            i = parent[i]
+        if tree.size[i] < tree.size[j]:
+            i = tree.parent[i]
         else:
-            j = parent[j]
+            j = tree.parent[j]
     return i
 
 
 @kernel
-def leaving(n: int, i: int, j: int, top: int, parent: Index, flow: Index) -> tuple[int, bool]:
+def leaving(i: int, j: int, top: int, tree: Tree) -> tuple[int, bool]:
     """The node under the arc that leaves when i sends more to j, and whether it lies on i's side.
 
     The last of the arcs that block, along the cycle from its top through i and j: trees stay strongly feasible.
@@ -239,31 +251,29 @@ def leaving(n: int, i: int, j: int, top: int, parent: Index, flow: Index) -> tup
     least, at, of_i = np.int64(1) << 62, -1, True
     v = i
     while v != top:
-        if v < n and flow[v] < least:
-            least, at = flow[v], v
-        v = parent[v]
+        if v < tree.n and tree.flow[v] < least:
+            least, at = tree.flow[v], v
+        v = tree.parent[v]
     v = j
     while v != top:
-        if v >= n and flow[v] <= least:
-            least, at, of_i = flow[v], v, False
-        v = parent[v]
+        if v >= tree.n and tree.flow[v] <= least:
+            least, at, of_i = tree.flow[v], v, False
+        v = tree.parent[v]
     return at, of_i
 
 
 @kernel
-def exchange(
-    n: int, i: int, j: int, cost: float, parent: Index, flow: Index, toll: Array, size: Index, first: Index,
-    after: Index, before: Index, price: Array,
-) -> None:  # fmt: skip
-    """Let the arc from i to j enter the tree, whose root is the last node."""
-    gain = cost - price[i] - price[j]
-    top = summit(i, j, parent, size)
-    out, of_i = leaving(n, i, j, top, parent, flow)
+def exchange(i: int, j: int, cost: float, tree: Tree) -> None:
+    """Let the arc from i to j enter the tree."""
+    parent, flow, size = tree.parent, tree.flow, tree.size
+    gain = cost - tree.price[i] - tree.price[j]
+    top = summit(i, j, tree)
+    out, of_i = leaving(i, j, top, tree)
     amount, moved = flow[out], size[out]
     for start in (i, j):
         v = start
         while v != top:
-            flow[v] += amount if (v < n) == (start == j) else -amount
+            flow[v] += amount if (v < tree.n) == (start == j) else -amount
             v = parent[v]
     inside, above = (i, j) if of_i else (j, i)
     v = parent[out]
@@ -275,35 +285,34 @@ def exchange(
         size[v] += moved
         v = parent[v]
     # The way from the entering arc up to the leaving one is turned round.
-    v, carried, paid, gone = inside, amount, cost, 0
+    v, new_flow, new_cost, gone = inside, amount, cost, 0
     while True:
-        up, old_flow, old_toll, old_size = parent[v], flow[v], toll[v], size[v]
-        detach(v, up, first, after, before)
-        attach(v, above, first, after, before)
-        parent[v], flow[v], toll[v], size[v] = above, carried, paid, moved - gone
+        up, old_flow, old_cost, old_size = parent[v], flow[v], tree.cost[v], size[v]
+        detach(v, up, tree)
+        attach(v, above, tree)
+        parent[v], flow[v], tree.cost[v], size[v] = above, new_flow, new_cost, moved - gone
         if v == out:
             break
-        above, carried, paid, gone, v = v, old_flow, old_toll, old_size, up
+        above, new_flow, new_cost, gone, v = v, old_flow, old_cost, old_size, up
     # Only differences of prices across the cut matter: the smaller side is shifted.
     by = gain if of_i else -gain
     if 2 * moved <= len(parent):
-        shift(n, inside, -1, by, parent, first, after, price)
+        shift(inside, -1, by, tree)
     else:
-        shift(n, len(parent) - 1, inside, -by, parent, first, after, price)
+        shift(len(parent) - 1, inside, -by, tree)
 
 
 @kernel
 def simplex(
-    n: int, tails: Index, heads: Index, costs: Array, parent: Index, flow: Index, toll: Array, size: Index,
-    first: Index, after: Index, before: Index, price: Array, tolerance: float, limit: int,
-) -> int:  # fmt: skip
+    tails: Index, heads: Index, costs: Array, tree: Tree, tolerance: float, limit: int
+) -> int:
     """Pivots until no arc is cheaper than its prices by more than the tolerance; their number, or -1 at the limit."""
-    arcs = len(tails)
+    arcs, price = len(tails), tree.price
     block, at = max(int(np.sqrt(arcs)), 16), 0
     for turn in range(limit):
         best, entering, left = -tolerance, -1, block
         for _ in range(arcs):
-            gain = costs[at] - price[tails[at]] - price[n + heads[at]]
+            gain = costs[at] - price[tails[at]] - price[tree.n + heads[at]]
             if gain < best:
                 best, entering = gain, at
             at += 1
@@ -316,6 +325,5 @@ def simplex(
                 left = block
         if entering < 0:
             return turn
-        i, j = tails[entering], n + heads[entering]
-        exchange(n, i, j, costs[entering], parent, flow, toll, size, first, after, before, price)
+        exchange(tails[entering], tree.n + heads[entering], costs[entering], tree)
     return -1

@@ -1,22 +1,40 @@
-"""Squared distances between points and boxes of points, and the search for arcs cheaper than their prices.
-
-Kinds of cost: 0 geodesic and 1 extrinsic on tori of some period, 2 geodesic and 3 extrinsic on unit spheres.
-"""
+"""Squared distances between points and boxes of points, and the search for arcs cheaper than their prices."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
+from meanfield.manifolds import Manifold, Torus
 from meanfield.meshes import Index
 
-LEAF = 8
+LEAF = 8  # points a leaf of the tree of boxes
+
+
+class Ground(NamedTuple):
+    """The cost of sending mass from x to y, by number for the kernels.
+
+    kind: 0 the squared geodesic distance and 1 the squared chord on a torus of that period, 2 and 3 the same
+    on the unit sphere.
+    """
+
+    kind: int
+    period: float
+
+
+def ground_cost(manifold: Manifold, metric: str) -> Ground:
+    """The cost of a metric, "geodesic" or "extrinsic", on a torus or a sphere."""
+    chord = int(metric == "extrinsic")
+    return Ground(chord, manifold.period) if isinstance(manifold, Torus) else Ground(2 + chord, 1.0)
 
 
 @kernel
-def of_gap(gap: float, kind: int, period: float) -> float:
-    """What one axis of a torus adds to the cost of a gap in [0, period)."""
+def of_gap(gap: float, ground: Ground) -> float:
+    """What one axis of a torus adds to the cost, for a gap in [0, period)."""
+    kind, period = ground
     short = min(gap, period - gap)
     if kind == 0:
         return short * short
@@ -24,12 +42,13 @@ def of_gap(gap: float, kind: int, period: float) -> float:
 
 
 @kernel
-def cost(x: Array, i: int, y: Array, j: int, kind: int, period: float) -> float:
+def cost(x: Array, i: int, y: Array, j: int, ground: Ground) -> float:
     """c(x_i, y_j)."""
+    kind, _ = ground
     total = 0.0
     if kind <= 1:
         for k in range(x.shape[1]):
-            total += of_gap(abs(x[i, k] - y[j, k]), kind, period)
+            total += of_gap(abs(x[i, k] - y[j, k]), ground)
         return total
     for k in range(x.shape[1]):
         total += (x[i, k] - y[j, k]) ** 2
@@ -44,52 +63,58 @@ def cost(x: Array, i: int, y: Array, j: int, kind: int, period: float) -> float:
 
 
 @kernel(counted=True)
-def arc_costs(x: Array, y: Array, tails: Index, heads: Index, kind: int, period: float) -> Array:
+def arc_costs(x: Array, y: Array, tails: Index, heads: Index, ground: Ground) -> Array:
     """c(x_i, y_j) for pairs (i, j), shape (E,)."""
     out = np.empty(len(tails))
     for e in range(len(tails)):
-        out[e] = cost(x, tails[e], y, heads[e], kind, period)
+        out[e] = cost(x, tails[e], y, heads[e], ground)
     return out
 
 
+class Boxes(NamedTuple):
+    """Boxes over points (m, a) in the curve's order: a binary tree in heap order with leaves of LEAF points.
+
+    low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a) and top (2 L - 1,): for prices v of the points
+    the mean gradient in each box, and the most of v less that slope times the way from the box's middle.
+    """
+
+    low: Array
+    high: Array
+    slope: Array
+    top: Array
+
+
 @kernel
-def least_in_box(
-    x: Array, i: int, low: Array, high: Array, slope: Array, node: int, kind: int, period: float
-) -> float:
+def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> float:
     """No more than c(x_i, y) - g . (y - middle) for y in a box, g its slope.
 
     On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of y.
     """
+    kind, period = ground
     bend, total = 1.0, 0.0
     if kind == 2:
         s = 0.0
         for k in range(x.shape[1]):
-            s += (x[i, k] - 0.5 * (low[node, k] + high[node, k])) ** 2
+            s += (x[i, k] - 0.5 * (boxes.low[node, k] + boxes.high[node, k])) ** 2
         s = min(s, 3.9)
         if s > 1e-8:
             d = 2 * np.arcsin(0.5 * np.sqrt(s))
             bend = d / np.sqrt(s * (1 - 0.25 * s))
             total = d * d - bend * s
     for k in range(x.shape[1]):
-        l, h, g = low[node, k], high[node, k], slope[node, k]
+        l, h, g = boxes.low[node, k], boxes.high[node, k], boxes.slope[node, k]
         if kind == 1 and g == 0.0:
             below, above = l - x[i, k], x[i, k] - h
-            if below > 0 or above > 0:
-                total += of_gap(
-                    min(below, above + period) if below > 0 else min(above, below + period),
-                    kind,
-                    period,
-                )
+            if below > 0:
+                total += of_gap(min(below, above + period), ground)
+            elif above > 0:
+                total += of_gap(min(above, below + period), ground)
             continue
-        if (
-            kind == 1
-        ):  # it bends downwards no less than a parabola turned over: the least is near an end
-            at_l = (period / np.pi * np.sin(np.pi / period * (x[i, k] - l))) ** 2 + 0.5 * g * (
-                h - l
-            )
-            at_h = (period / np.pi * np.sin(np.pi / period * (x[i, k] - h))) ** 2 - 0.5 * g * (
-                h - l
-            )
+        if kind == 1:
+            # It bends downwards no less than a parabola turned over: the least is near an end.
+            wave, tilt = np.pi / period, 0.5 * g * (h - l)
+            at_l = (period / np.pi * np.sin(wave * (x[i, k] - l))) ** 2 + tilt
+            at_h = (period / np.pi * np.sin(wave * (x[i, k] - h))) ** 2 - tilt
             total += min(at_l, at_h) - 0.25 * (h - l) ** 2
             continue
         least = np.inf
@@ -103,8 +128,9 @@ def least_in_box(
 
 
 @kernel
-def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, top: Array) -> None:
-    """For each box the mean slope of the prices v, whose gradients are G (m, a), and the most of v less that slope."""
+def lift(y: Array, v: Array, G: Array, boxes: Boxes) -> None:
+    """Write slope and top of the boxes for prices v (m,) whose gradients are about G (m, a)."""
+    slope, top = boxes.slope, boxes.top
     leaves = len(top) // 2 + 1
     width, first = LEAF * leaves, 0
     for _ in range(64):
@@ -122,7 +148,8 @@ def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, to
             for j in range(begin, end):
                 value = v[j]
                 for k in range(y.shape[1]):
-                    value -= slope[node, k] * (y[j, k] - 0.5 * (low[node, k] + high[node, k]))
+                    middle = 0.5 * (boxes.low[node, k] + boxes.high[node, k])
+                    value -= slope[node, k] * (y[j, k] - middle)
                 top[node] = max(top[node], value)
         first, width = 2 * first + 1, width // 2
         if first >= len(top):
@@ -130,8 +157,9 @@ def lift(y: Array, v: Array, G: Array, low: Array, high: Array, slope: Array, to
 
 
 @kernel(counted=True)
-def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> Array:
+def gradients(x: Array, y: Array, partner: Index, ground: Ground) -> Array:
     """d c(x_i, y)/dy at y_j with i = partner_j, along the ambient axes, shape (m, a)."""
+    kind, period = ground
     G = np.zeros(y.shape)
     for j in range(len(y)):
         i, bend = partner[j], 1.0
@@ -140,16 +168,16 @@ def gradients(x: Array, y: Array, partner: Index, kind: int, period: float) -> A
             for k in range(y.shape[1]):
                 s += (x[i, k] - y[j, k]) ** 2
             s = min(s, 3.9)
-            bend = (
-                2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s)) if s > 1e-8 else 1.0
-            )
+            if s > 1e-8:
+                bend = 2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s))
         for k in range(y.shape[1]):
             gap = y[j, k] - x[i, k]
             if kind == 0:
                 gap -= period * np.rint(gap / period)
-            G[j, k] = (
-                2 * bend * gap if kind != 1 else period / np.pi * np.sin(2 * np.pi / period * gap)
-            )
+            if kind == 1:
+                G[j, k] = period / np.pi * np.sin(2 * np.pi / period * gap)
+            else:
+                G[j, k] = 2 * bend * gap
     return G
 
 
@@ -165,32 +193,29 @@ def curve_order(x: Array, low: float, high: float) -> Index:
     return np.argsort(code, kind="stable")
 
 
-def box_tree(y: Array) -> tuple[Array, Array]:
-    """Boxes over points (m, a) in the curve's order: low and high (2 L - 1, a) in heap order, L leaves of LEAF."""
+def box_tree(y: Array) -> Boxes:
+    """Boxes over points (m, a) in the curve's order, without prices."""
     leaves = 1 << max(0, int(np.ceil(np.log2(len(y) / LEAF))))
-    low, high = (
-        np.full((2 * leaves - 1, y.shape[1]), np.inf),
-        np.full((2 * leaves - 1, y.shape[1]), -np.inf),
-    )
+    shape = (2 * leaves - 1, y.shape[1])
+    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
     starts = np.arange(0, len(y), LEAF)
     low[leaves - 1 : leaves - 1 + len(starts)] = np.minimum.reduceat(y, starts)
     high[leaves - 1 : leaves - 1 + len(starts)] = np.maximum.reduceat(y, starts)
     for v in range(leaves - 2, -1, -1):
         low[v] = np.minimum(low[2 * v + 1], low[2 * v + 2])
         high[v] = np.maximum(high[2 * v + 1], high[2 * v + 2])
-    return low, high
+    return Boxes(low, high, np.zeros(shape), np.full(len(low), -np.inf))
 
 
 @kernel(counted=True)
 def cheapest(
-    x: Array, start: Array, y: Array, v: Array, low: Array, high: Array, slope: Array, top: Array, kind: int,
-    period: float, count: int,
-) -> tuple[Array, Index]:  # fmt: skip
+    x: Array, start: Array, y: Array, v: Array, boxes: Boxes, ground: Ground, count: int
+) -> tuple[Array, Index]:
     """For each x_i the `count` least values of c(x_i, y_j) - v_j below start_i: values and j (n, count), in order.
 
-    -1 where there are fewer. Boxes are passed over where distance and largest price leave no hope.
+    j is -1 where there are fewer. Boxes are passed over where distance and largest price leave no hope.
     """
-    n, leaves = len(x), len(top) // 2
+    n, leaves, top = len(x), len(boxes.top) // 2, boxes.top
     found, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)
     stack, bound = np.empty(128, dtype=np.int64), np.empty(128)
     for i in range(n):
@@ -202,17 +227,11 @@ def cheapest(
             if bound[depth] >= found[i, count - 1]:
                 continue
             if node < leaves:
-                a, b = 2 * node + 1, 2 * node + 2
-                of_a = (
-                    least_in_box(x, i, low, high, slope, a, kind, period) - top[a]
-                    if top[a] > -np.inf
-                    else np.inf
-                )
-                of_b = (
-                    least_in_box(x, i, low, high, slope, b, kind, period) - top[b]
-                    if top[b] > -np.inf
-                    else np.inf
-                )
+                a, b, of_a, of_b = 2 * node + 1, 2 * node + 2, np.inf, np.inf
+                if top[a] > -np.inf:
+                    of_a = least_in_box(x, i, boxes, a, ground) - top[a]
+                if top[b] > -np.inf:
+                    of_b = least_in_box(x, i, boxes, b, ground) - top[b]
                 if of_a < of_b:
                     a, b, of_a, of_b = b, a, of_b, of_a
                 stack[depth], bound[depth], stack[depth + 1], bound[depth + 1] = a, of_a, b, of_b
@@ -220,7 +239,7 @@ def cheapest(
                 continue
             begin = (node - leaves) * LEAF
             for j in range(begin, min(begin + LEAF, len(y))):
-                value = cost(x, i, y, j, kind, period) - v[j]
+                value = cost(x, i, y, j, ground) - v[j]
                 if value < found[i, count - 1]:
                     k = count - 1
                     while k > 0 and found[i, k - 1] > value:

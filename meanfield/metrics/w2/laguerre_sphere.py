@@ -13,14 +13,14 @@ of the density across them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
+from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 NODES, WEIGHTS = 0.5 * (NODES + 1), 0.5 * WEIGHTS
@@ -59,43 +59,73 @@ def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
 
 def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
     """Row starts, columns and the arc of each entry, for the symmetric graph of the pairs."""
-    cell, other = (
-        np.concatenate([pairs[:, 0], pairs[:, 1]]),
-        np.concatenate([pairs[:, 1], pairs[:, 0]]),
-    )
+    cell, other = pairs.T.ravel(), pairs[:, ::-1].T.ravel()
     order = np.argsort(cell, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=n))])
-    return starts.astype(np.int64), other[order], (order % len(pairs)).astype(np.int64)
+    return starts, other[order], order % len(pairs)
+
+
+class Diagram(NamedTuple):
+    """Cells of points p (n, 3): where x . p_i is largest.
+
+    Between the pairs (E, 2) of cells runs an arc a cos s + t sin s, 0 <= s <= length, a and t (E, 3); the
+    first cell lies on its left. Cell i has the neighbours columns[starts[i] : starts[i + 1]].
+    """
+
+    p: Array
+    pairs: Index
+    a: Array
+    t: Array
+    lengths: Array
+    starts: Index
+    columns: Index
+
+
+def diagram(p: Array, what: str) -> tuple[Diagram, Index]:
+    """The cells of points, and the arc of each entry of `columns`."""
+    pairs, a, b = arcs(p, what)
+    chord = np.linalg.norm(b - a, axis=1)
+    keep = chord > 1e-15
+    pairs, a, b, chord = pairs[keep], a[keep], b[keep], chord[keep]
+    lengths = 2 * np.arcsin(np.minimum(0.5 * chord, 1.0))
+    # b - a less its part along a, for the tangent at a: digits stay for short arcs.
+    t = (b - a) + 0.5 * (chord**2)[:, None] * a
+    t /= np.linalg.norm(t, axis=1, keepdims=True)
+    starts, columns, arc = rows(pairs, len(p))
+    return Diagram(p, pairs, a, t, lengths, starts, columns), arc
+
+
+UNIFORM = np.full(1, 0.25 / np.pi)  # the density of the uniform law, in the one cell of NO_MESH
+NO_MESH = Diagram(
+    np.zeros((1, 3)),
+    np.empty((0, 2), dtype=np.int64),
+    np.empty((0, 3)),
+    np.empty((0, 3)),
+    np.empty(0),
+    np.zeros(2, dtype=np.int64),
+    np.empty(0, dtype=np.int64),
+)
 
 
 @kernel
-def fan(
-    y: Array,
-    k: int,
-    a: Array,
-    e: int,
-    t: Array,
-    low: float,
-    high: float,
-    nodes: Array,
-    weights: Array,
-) -> tuple[float, float]:
-    """Area and int d^2 over the fan around y_k to the arc a_e cos s + t_e sin s, low <= s <= high, signed."""
+def fan(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float) -> tuple[float, float]:
+    """Area and int d^2 over the fan around y_k to the arc e of a diagram, low <= s <= high, signed."""
+    a, t = arcs.a, arcs.t
     q = (
         y[k, 0] * (a[e, 1] * t[e, 2] - a[e, 2] * t[e, 1])
         + y[k, 1] * (a[e, 2] * t[e, 0] - a[e, 0] * t[e, 2])
         + y[k, 2] * (a[e, 0] * t[e, 1] - a[e, 1] * t[e, 0])
     )
     area = second = 0.0
-    for g in range(len(nodes)):
-        s = low + nodes[g] * (high - low)
+    for g in range(len(NODES)):
+        s = low + NODES[g] * (high - low)
         c, d = np.cos(s), np.sin(s)
         chord = 0.0
         for axis in range(3):
             chord += (a[e, axis] * c + t[e, axis] * d - y[k, axis]) ** 2
         half = 0.25 * chord  # sin^2 (R/2)
-        area += weights[g] / (2 - 2 * half)
-        second += weights[g] * second_moment(half)
+        area += WEIGHTS[g] / (2 - 2 * half)
+        second += WEIGHTS[g] * second_moment(half)
     return q * (high - low) * area, q * (high - low) * second
 
 
@@ -115,20 +145,13 @@ def second_moment(half: float) -> float:
 
 @kernel
 def leaves(
-    p: Array,
-    k: int,
-    starts: Index,
-    columns: Index,
-    a: Array,
-    e: int,
-    t: Array,
-    low: float,
-    high: float,
+    cells: Diagram, k: int, arcs: Diagram, e: int, low: float, high: float
 ) -> tuple[float, int]:
-    """Where the arc leaves the cell k that it is in at s = low, at most `high`, and the cell it enters (-1: none)."""
+    """Where the arc e leaves the cell k that it is in at s = low, at most `high`, and the cell it enters (-1: none)."""
+    p, a, t = cells.p, arcs.a, arcs.t
     best, entered = high, -1
-    for n in range(starts[k], starts[k + 1]):
-        l = columns[n]
+    for n in range(cells.starts[k], cells.starts[k + 1]):
+        l = cells.columns[n]
         at_a = at_t = 0.0
         for axis in range(3):
             gap = p[k, axis] - p[l, axis]
@@ -139,9 +162,8 @@ def leaves(
         s = np.arctan2(at_t, at_a) + 0.5 * np.pi
         if s < 0:
             s += 2 * np.pi
-        if (
-            at_a * np.cos(low) + at_t * np.sin(low) <= 1e-15 * size
-        ):  # on the border: does the arc go out?
+        if at_a * np.cos(low) + at_t * np.sin(low) <= 1e-15 * size:
+            # On the border: does the arc go out?
             s = low if at_t * np.cos(low) - at_a * np.sin(low) < 0 else high
         if s < best:
             best, entered = s, l
@@ -149,14 +171,15 @@ def leaves(
 
 
 @kernel
-def climb(p: Array, k: int, starts: Index, columns: Index, x: float, y: float, z: float) -> int:
-    """The cell that (x, y, z) lies in: neighbours with larger products, from cell k on."""
-    here = p[k, 0] * x + p[k, 1] * y + p[k, 2] * z
+def climb(cells: Diagram, k: int, x: Array) -> int:
+    """The cell that x (3,) lies in: from cell k on to neighbours with larger products."""
+    p = cells.p
+    here = p[k, 0] * x[0] + p[k, 1] * x[1] + p[k, 2] * x[2]
     while True:
         best, at = here, k
-        for n in range(starts[k], starts[k + 1]):
-            l = columns[n]
-            there = p[l, 0] * x + p[l, 1] * y + p[l, 2] * z
+        for n in range(cells.starts[k], cells.starts[k + 1]):
+            l = cells.columns[n]
+            there = p[l, 0] * x[0] + p[l, 1] * x[1] + p[l, 2] * x[2]
             if there > best:
                 best, at = there, l
         if at == k:
@@ -166,29 +189,28 @@ def climb(p: Array, k: int, starts: Index, columns: Index, x: float, y: float, z
 
 @kernel(counted=True)
 def overlay(
-    y: Array, p: Array, pairs: Index, a: Array, t: Array, lengths: Array, starts: Index, columns: Index,
-    nodes: Array, rho: Array, mesh_pairs: Index, mesh_a: Array, mesh_t: Array, mesh_lengths: Array,
-    mesh_starts: Index, mesh_columns: Index, first: Index, home: int, gauss: Array, weights: Array,
-) -> tuple[Array, Array, Array]:  # fmt: skip
+    y: Array, cells: Diagram, mesh: Diagram, rho: Array, first: Index
+) -> tuple[Array, Array, Array]:
     """Masses (n,), int d^2 drho (n,) and the weights (E,) of the arcs in the dual's second derivative.
 
-    p, pairs, a, t, lengths, starts, columns: the Laguerre diagram; nodes to mesh_columns: the mesh's.
-    first (E,): the mesh's cell where each arc begins; home: a cell on the hull.
+    y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; first (E,): the mesh's cell
+    where each arc of the Laguerre diagram begins.
     """
-    mass, second, edge = np.zeros(len(p)), np.zeros(len(p)), np.zeros(len(pairs))
-    most = 4 * (len(nodes) + len(p)) + 16
-    for e in range(len(pairs)):
-        i, j, k, low, turn = pairs[e, 0], pairs[e, 1], first[e], 0.0, 0
-        apart = np.sqrt(
+    p, a, t = cells.p, cells.a, cells.t
+    mass, second, edge = np.zeros(len(p)), np.zeros(len(p)), np.zeros(len(cells.pairs))
+    most = 4 * (len(mesh.p) + len(p)) + 16
+    for e in range(len(cells.pairs)):
+        i, j, k, low, turn = cells.pairs[e, 0], cells.pairs[e, 1], first[e], 0.0, 0
+        distance = np.sqrt(
             (p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2 + (p[i, 2] - p[j, 2]) ** 2
         )
         while turn < most:
-            high, entered = leaves(nodes, k, mesh_starts, mesh_columns, a, e, t, low, lengths[e])
+            high, entered = leaves(mesh, k, cells, e, low, cells.lengths[e])
             if high > low:
-                area, moment = fan(y, i, a, e, t, low, high, gauss, weights)
+                area, moment = fan(y, i, cells, e, low, high)
                 mass[i] += rho[k] * area
                 second[i] += rho[k] * moment
-                area, moment = fan(y, j, a, e, t, low, high, gauss, weights)
+                area, moment = fan(y, j, cells, e, low, high)
                 mass[j] -= rho[k] * area
                 second[j] -= rho[k] * moment
                 along = 0.0
@@ -197,21 +219,21 @@ def overlay(
                         a[e, axis] * (np.sin(high) - np.sin(low))
                         + t[e, axis] * (np.cos(low) - np.cos(high))
                     )
-                edge[e] += 0.5 * rho[k] * along / apart
+                edge[e] += 0.5 * rho[k] * along / distance
             if entered < 0:
                 break
             k, low, turn = entered, high, turn + 1
-    at = home
-    for e in range(len(mesh_pairs)):
-        jump = rho[mesh_pairs[e, 0]] - rho[mesh_pairs[e, 1]]
+    at = cells.pairs[0, 0]  # a cell on the hull
+    for e in range(len(mesh.pairs)):
+        jump = rho[mesh.pairs[e, 0]] - rho[mesh.pairs[e, 1]]
         if jump == 0.0:
             continue
-        at = climb(p, at, starts, columns, mesh_a[e, 0], mesh_a[e, 1], mesh_a[e, 2])
+        at = climb(cells, at, mesh.a[e])
         low, turn, k = 0.0, 0, at
         while turn < most:
-            high, entered = leaves(p, k, starts, columns, mesh_a, e, mesh_t, low, mesh_lengths[e])
+            high, entered = leaves(cells, k, mesh, e, low, mesh.lengths[e])
             if high > low:
-                area, moment = fan(y, k, mesh_a, e, mesh_t, low, high, gauss, weights)
+                area, moment = fan(y, k, mesh, e, low, high)
                 mass[k] += jump * area
                 second[k] += jump * moment
             if entered < 0:
@@ -220,75 +242,38 @@ def overlay(
     return mass, second, edge
 
 
-class Diagram:
-    """Cells of points p (n, 3): arcs a cos s + t sin s of some length between pairs, and rows of neighbours."""
-
-    def __init__(self, p: Array, what: str) -> None:
-        self.p = p
-        self.pairs, a, b = arcs(p, what)
-        chord = np.linalg.norm(b - a, axis=1)
-        keep = chord > 1e-15
-        self.pairs, self.a, b, chord = self.pairs[keep], a[keep], b[keep], chord[keep]
-        self.lengths = 2 * np.arcsin(np.minimum(0.5 * chord, 1.0))
-        # b - a less its part along a, for the tangent at a: digits stay for short arcs.
-        t = (b - self.a) + 0.5 * (chord**2)[:, None] * self.a
-        self.t = t / np.linalg.norm(t, axis=1, keepdims=True)
-        self.starts, self.columns, self.arc = rows(self.pairs, len(p))
-
-    @property
-    def flat(self) -> tuple[Any, ...]:
-        return self.pairs, self.a, self.t, self.lengths, self.starts, self.columns
-
-
-NO_MESH = (np.zeros((1, 3)), np.full(1, 0.25 / np.pi), np.empty((0, 2), dtype=np.int64), np.empty((0, 3)),
-           np.empty((0, 3)), np.empty(0), np.zeros(2, dtype=np.int64), np.empty(0, dtype=np.int64))  # fmt: skip
-
-
 def sphere_transport(
     points: Array, weights: Array, nodes: Array | None, masses: Array | None
 ) -> tuple[float, Array]:
-    """An upper bound of W2^2 on S^2 between atoms and the uniform law (nodes None) or a Voronoi mesh's density.
+    """An upper bound of W2^2 on S^2 between atoms and a density, and the atoms' prices (n,).
 
-    And the atoms' prices (n,) for the cost -2 log cos d.
-
-    points (n, 3), weights (n,) > 0; nodes (N, 3) of the mesh and masses (N,) of its cells. The bound is
-    d^2 on the optimal plan of the cost -2 log cos d. Raises NotConverged.
+    points (n, 3), weights (n,) > 0 of the atoms; nodes (N, 3) and masses (N,) of a Voronoi mesh and its cells,
+    or None for the uniform law. The bound is d^2 on the optimal plan for the cost -2 log cos d, and the
+    prices are that cost's. Raises NotConverged.
     """
     y, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(y)) / np.sum(weights)
     what = f"W2 on S^2 of {len(y)} atoms"
-    mesh: tuple[Any, ...] = NO_MESH
-    tree = None
+    mesh, rho, tree = NO_MESH, UNIFORM, None
     if nodes is not None and masses is not None:
         from scipy.spatial import cKDTree
 
-        tree, grid = cKDTree(nodes), Diagram(nodes, "the mesh")
-        mesh = (nodes, masses / _areas(grid), *grid.flat)
+        tree, mesh = cKDTree(nodes), diagram(nodes, "the mesh")[0]
+        rho = masses / _areas(mesh)
 
     def cells(psi: Array) -> Cells:
-        laguerre = Diagram(np.exp(0.5 * (psi - psi.max()))[:, None] * y, what)
+        laguerre, arc = diagram(np.exp(0.5 * (psi - psi.max()))[:, None] * y, what)
         first = np.zeros(len(laguerre.pairs), dtype=np.int64)
         if tree is not None:
             first = tree.query(laguerre.a)[1].astype(np.int64)
-        mass, second, edge = overlay(
-            y, laguerre.p, *laguerre.flat, *mesh, first, int(laguerre.pairs[0, 0]), NODES, WEIGHTS
-        )
-        return Cells(mass, second, laguerre.starts, laguerre.columns, edge[laguerre.arc])
+        mass, second, edge = overlay(y, laguerre, mesh, rho, first)
+        return Cells(mass, second, Laplacian(laguerre.starts, laguerre.columns, edge[arc]))
 
-    psi, now = newton(cells, b, np.zeros(len(y)), what, TOLERANCE)
+    psi, now = newton(cells, b, np.zeros(len(y)), what)
     return dual_value(psi, b, now), psi[place.ravel()]
 
 
-def _areas(grid: Diagram) -> Array:
+def _areas(mesh: Diagram) -> Array:
     """Areas of the cells of unit points (n,)."""
-    area = overlay(
-        grid.p,
-        grid.p,
-        *grid.flat,
-        *NO_MESH,
-        np.zeros(len(grid.pairs), dtype=np.int64),
-        0,
-        NODES,
-        WEIGHTS,
-    )
-    return area[0] * (4 * np.pi)
+    first = np.zeros(len(mesh.pairs), dtype=np.int64)
+    return overlay(mesh.p, mesh, NO_MESH, UNIFORM, first)[0] * (4 * np.pi)  # type: ignore[no-any-return]

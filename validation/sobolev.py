@@ -13,9 +13,7 @@ For n i.i.d. uniform points E |mu_k|^2 = 1/n exactly, which makes low modes cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
+from meanfield.metrics import w2_squared
+from meanfield.metrics.mode_energy import solid_harmonics
 
 
 def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Array:
@@ -123,8 +123,6 @@ def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -
     if isinstance(a.manifold, Sphere):
         axes = a.manifold.sample(count, np.random.default_rng(seed))
         return float(np.mean([_line(a.points @ u, a.masses, b.points @ u, b.masses) for u in axes]))
-    from meanfield.metrics.wasserstein import w2_squared
-
     P = a.manifold.period  # type: ignore[attr-defined]
     circle = Torus(1, P)
     total = 0.0
@@ -164,26 +162,6 @@ def _pairs(a: Measure, b: Measure | None, count: int) -> list[tuple[Array, Array
     first = _harmonics(a, count)
     second = first if b is None else _harmonics(b, count)
     return list(zip(first, second, strict=True))
-
-
-def solid_harmonics(
-    points: Array, count: int, weights: Array | None = None
-) -> Iterator[tuple[int, int, Any]]:
-    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count; orthonormal, complex."""
-    x, y, z = points.T
-    turn = x - 1j * y
-    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (
-        1.0 if weights is None else weights
-    )
-    for m in range(count + 1):
-        # Fully normalised Legendre functions by degree; sin^m and the phase sit in `top`.
-        last, here = np.zeros_like(top), top
-        for l in range(m, count + 1):
-            yield m, l, here
-            up = np.sqrt((4.0 * (l + 1) ** 2 - 1) / ((l + 1) ** 2 - m**2))
-            down = np.sqrt((l**2 - m**2) / (4.0 * l**2 - 1)) if l > m else 0.0
-            last, here = here, up * (z * here - down * last)
-        top = top * turn * np.sqrt((2 * m + 3) / (2 * m + 2))
 
 
 def _harmonics(measure: Measure, count: int) -> list[Array]:

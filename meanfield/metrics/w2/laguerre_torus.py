@@ -21,46 +21,22 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.costs import LEAF, curve_order
-from meanfield.metrics.polygons import clip, integrate
-from meanfield.metrics.semidiscrete import TOLERANCE, Cells, dual_value, newton
+from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order
+from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
+from meanfield.metrics.w2.polygons import clip, integrate
 
 STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled
 
 
-def boxes(x: Array) -> Array:
-    """The tree over points in Morton's order: (2 L - 1, 5) boxes x_min, x_max, y_min, y_max, heap order.
-
-    Leaf k holds points LEAF k to LEAF (k + 1). The last column is for `raise_to`.
-    """
-    leaves = 1 << max(0, int(np.ceil(np.log2(len(x) / LEAF))))
-    tree = np.full((2 * leaves - 1, 5), -np.inf)
-    tree[:, :4:2] = np.inf
-    starts = np.arange(0, len(x), LEAF)
-    bottom = tree[leaves - 1 : leaves - 1 + len(starts)]
-    bottom[:, :4:2], bottom[:, 1:4:2] = (
-        np.minimum.reduceat(x, starts),
-        np.maximum.reduceat(x, starts),
-    )
+def raise_to(boxes: Boxes, psi: Array) -> None:
+    """Write the largest potential within each box to `boxes.top`."""
+    leaves, starts = (len(boxes.top) + 1) // 2, np.arange(0, len(psi), LEAF)
+    boxes.top[leaves - 1 : leaves - 1 + len(starts)] = np.maximum.reduceat(psi, starts)
     while leaves > 1:
-        below = tree[leaves - 1 : 2 * leaves - 1]
+        below = boxes.top[leaves - 1 : 2 * leaves - 1]
         leaves //= 2
-        here = tree[leaves - 1 : 2 * leaves - 1]
-        here[:, :4:2] = np.minimum(below[0::2, :4:2], below[1::2, :4:2])
-        here[:, 1:4:2] = np.maximum(below[0::2, 1:4:2], below[1::2, 1:4:2])
-    return tree
-
-
-def raise_to(tree: Array, psi: Array) -> None:
-    """Write the largest potential within each box of the tree to its last column."""
-    leaves = (len(tree) + 1) // 2
-    starts = np.arange(0, len(psi), LEAF)
-    tree[leaves - 1 : leaves - 1 + len(starts), 4] = np.maximum.reduceat(psi, starts)
-    while leaves > 1:
-        below = tree[leaves - 1 : 2 * leaves - 1, 4]
-        leaves //= 2
-        tree[leaves - 1 : 2 * leaves - 1, 4] = np.maximum(below[0::2], below[1::2])
+        boxes.top[leaves - 1 : 2 * leaves - 1] = np.maximum(below[0::2], below[1::2])
 
 
 @kernel
@@ -88,51 +64,41 @@ def ball(P: Array, m: int) -> tuple[float, float, float]:
 
 @kernel
 def ruled_out(
-    u: float, v: float, rho: float, left: float, right: float, low: float, high: float, rise: float
+    u: float, v: float, rho: float, boxes: Boxes, node: int, sx: float, sy: float, own: float
 ) -> bool:
-    """Whether no displacement of a box can cut the polygon within rho of (u, v); rise = max psi_j - psi_i."""
+    """Whether no displacement to a box, moved by (sx, sy), can cut the polygon within rho of (u, v); own = psi_i."""
+    left, right = boxes.low[node, 0] + sx, boxes.high[node, 0] + sx
+    low, high = boxes.low[node, 1] + sy, boxes.high[node, 1] + sy
     dx, dy = max(left - u, u - right, 0.0), max(low - v, v - high, 0.0)
     far_x, far_y = max(-left, right), max(-low, high)
-    return (
-        dx * dx + dy * dy - u * u - v * v - 2 * rho * np.sqrt(far_x * far_x + far_y * far_y) >= rise
-    )
+    far = np.sqrt(far_x * far_x + far_y * far_y)
+    return dx * dx + dy * dy - u * u - v * v - 2 * rho * far >= boxes.top[node] - own
 
 
 @kernel
 def cell(
-    i: int,
-    x: Array,
-    psi: Array,
-    tree: Array,
-    first: int,
-    last: int,
-    hints: Index,
-    W: Array,
-    tags: Index,
-    stack: Index,
+    i: int, x: Array, psi: Array, boxes: Boxes, likely: Index, W: Array, tags: Index, stack: Index
 ) -> tuple[int, int]:
     """Laguerre cell i around x_i: its number of corners and the side of W (2, r, 2) and tags (2, r) that hold it.
 
-    hints[first : last] are tried first; a number of -1 says that r is too small.
+    The neighbours that are likely are tried first. A number of -1 says that r is too small.
     """
-    size, xi, yi, pi, leaves = W.shape[1], x[i, 0], x[i, 1], psi[i], len(tree) // 2
+    size, xi, yi, pi, leaves = W.shape[1], x[i, 0], x[i, 1], psi[i], len(boxes.top) // 2
     W[0, 0, 0], W[0, 0, 1], W[0, 1, 0], W[0, 1, 1] = -0.5, -0.5, 0.5, -0.5
     W[0, 2, 0], W[0, 2, 1], W[0, 3, 0], W[0, 3, 1] = 0.5, 0.5, -0.5, 0.5
     tags[0, :4] = -1
     m, side, u, v, rho = 4, 0, 0.0, 0.0, np.sqrt(0.5)
     for image in range(-1, 9):
-        # First the hints' nearest images; then shifts 0, 1, -1 along either axis, the atoms' own square first.
+        # First the nearest images of the likely ones; then shifts 0, 1, -1 along either axis, the atoms' own square
+        # first.
         sx, sy = float((image // 3 + 1) % 3 - 1) - xi, float((image % 3 + 1) % 3 - 1) - yi
         stack[0], depth = 0, 1
         while depth:
             depth -= 1
             node = stack[depth]
-            start, stop = first, last
+            start, stop = 0, len(likely)
             if image >= 0:
-                if tree[node, 4] == -np.inf or ruled_out(
-                    u, v, rho, tree[node, 0] + sx, tree[node, 1] + sx, tree[node, 2] + sy, tree[node, 3] + sy,
-                    tree[node, 4] - pi,
-                ):  # fmt: skip
+                if boxes.top[node] == -np.inf or ruled_out(u, v, rho, boxes, node, sx, sy, pi):
                     continue
                 if node < leaves:
                     stack[depth], stack[depth + 1] = 2 * node + 1, 2 * node + 2
@@ -145,7 +111,7 @@ def cell(
                     j = k
                     a, b = x[j, 0] + sx, x[j, 1] + sy
                 else:
-                    j = hints[k]
+                    j = likely[k]
                     a, b = x[j, 0] - xi, x[j, 1] - yi
                     a, b = a - np.rint(a), b - np.rint(b)
                 if j == i:
@@ -167,32 +133,36 @@ def cell(
 
 
 @kernel(counted=True)
-def laguerre(
-    x: Array, psi: Array, tree: Array, density: Array, starts: Index, hints: Index
-) -> tuple[Array, Array, Index, Index, Array]:
-    """Masses (n,), second moments (n,) and the sparse second derivative of the dual.
+def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
+    """Work space for polygons of up to `size` corners."""
+    return (
+        np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size),
+        np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64),
+    )  # fmt: skip
 
-    x (n, 2) in Morton's order, density (A, B) with cells centred at (k/A, l/B); starts (n + 1,) and
-    hints: likely neighbours, row by row. Returns also row starts (n + 1,), columns and the weights
-    int_edge rho ds / (2 |x_i - x_j|) of the neighbours.
+
+@kernel(counted=True)
+def laguerre(
+    x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index
+) -> tuple[Array, Array, Laplacian]:
+    """Masses (n,), second moments (n,) and minus the second derivative of the dual.
+
+    x (n, 2) in Morton's order, density (A, B) with cells centred at (k/A, l/B); atom i has the likely
+    neighbours likely[starts[i] : starts[i + 1]]. The weight between neighbours is
+    int_edge rho ds / (2 |x_i - x_j|).
     """
     n, size, used = len(x), 64, 0
     mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
     columns, weights = np.empty(8 * n + 64, dtype=np.int64), np.empty(8 * n + 64)
     stack = np.empty(256, dtype=np.int64)
-    W, tags, lengths = np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty(size)
-    work, names = np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64)
+    W, tags, lengths, work, names = work_space(size)
     for i in range(n):
-        m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
+        tried = likely[starts[i] : starts[i + 1]]
+        m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         while m < 0:
             size *= 2
-            W, tags, lengths = (
-                np.empty((2, size, 2)),
-                np.empty((2, size), dtype=np.int64),
-                np.empty(size),
-            )
-            work, names = np.empty((6, size + 8, 2)), np.empty((6, size + 8), dtype=np.int64)
-            m, side = cell(i, x, psi, tree, starts[i], starts[i + 1], hints, W, tags, stack)
+            W, tags, lengths, work, names = work_space(size)
+            m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         if m >= 3:
             P, found, numbers = W[side], tags[side], tags[1 - side]
             for k in range(m):
@@ -207,12 +177,11 @@ def laguerre(
             for k in range(m):
                 if found[k] >= 0:
                     columns[used] = found[k]
-                    weights[used] = lengths[k] / (
-                        2 * image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0)
-                    )
+                    gap = image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0)
+                    weights[used] = lengths[k] / (2 * gap)
                     used += 1
         rows[i + 1] = used
-    return mass, second, rows, columns[:used], weights[:used]
+    return mass, second, Laplacian(rows, columns[:used], weights[:used])
 
 
 @kernel
@@ -235,15 +204,15 @@ def torus_w2_squared(
     Raises NotConverged.
     """
     x, b, place = merged(points, weights)
-    tree, hints, what = boxes(x), near(x), f"W2 on T^2 of {len(x)} atoms"
+    boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
     rho = density / density.mean()
 
     def cells(psi: Array) -> Cells:
-        nonlocal hints
-        raise_to(tree, psi)
-        mass, second, starts, columns, edge = laguerre(x, psi, tree, rho, *hints)
-        hints = starts, columns
-        return Cells(mass, second, starts, columns, edge, ordered=True)
+        nonlocal likely
+        raise_to(boxes, psi)
+        mass, second, H = laguerre(x, psi, boxes, rho, *likely)
+        likely = H.starts, H.columns
+        return Cells(mass, second, H, ordered=True)
 
     psi = np.zeros(len(x))
     if prices is None and rho.min() <= FULL:
@@ -253,7 +222,7 @@ def torus_w2_squared(
         psi = opened(cells, psi, b)
         rho = np.maximum(rho, FULL)
         rho /= rho.mean()
-    psi, now = newton(cells, b, psi, what, TOLERANCE, STEPS)
+    psi, now = newton(cells, b, psi, what, STEPS)
     return dual_value(psi, b, now)
 
 

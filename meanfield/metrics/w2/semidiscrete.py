@@ -1,4 +1,4 @@
-"""Semi-discrete W2 between measures of the package: what the solvers on plain arrays are given."""
+"""Semi-discrete W2, between atoms and a density that is spread evenly over the cells of a mesh, on T^2 and S^2."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
-from meanfield.metrics.semidiscrete import TOLERANCE
-from meanfield.metrics.wasserstein import Transport
+from meanfield.metrics.w2.newton import TOLERANCE
+from meanfield.metrics.w2.result import Transport
 
 ATTEMPTS = 3
 
 
 def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = True) -> Transport:
-    """W2^2 on T^2 (exact) or S^2 (upper bound) between atoms and a piecewise-constant density.
+    """W2^2 between atoms and a density: exact on T^2, an upper bound on S^2.
 
-    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant grid of
-    T^2 and Voronoi cells of S^2, NotConverged.
+    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant
+    grid of T^2 and Voronoi cells of S^2, NotConverged.
     """
-    held = atoms.masses > 0
-    atoms = Measure(atoms.points[held], atoms.masses[held] / atoms.masses.sum(), atoms.manifold)
+    m = atoms.masses
+    atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
     mesh = density.mesh
     if isinstance(atoms.manifold, Torus):
-        squared = _on_torus(atoms, density)
-        return Transport(squared, "semidiscrete", True, "", squared, squared, TOLERANCE)
+        return Transport.exactly(_on_torus(atoms, density), "semidiscrete", TOLERANCE)
     if mesh.radius is None:
         raise ValueError(
             f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
         )
-    from meanfield.metrics.laguerre_sphere import sphere_transport
+    from meanfield.metrics.w2.laguerre_sphere import sphere_transport
 
     heights, nodes, masses = density.values, None, None
     if heights.max() - heights.min() > 1e-13 * heights.max():
@@ -37,7 +36,7 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
     upper, prices = sphere_transport(atoms.points, atoms.masses, nodes, masses)
     lower = 0.0
     if bounded:
-        from meanfield.metrics.elements import MOST, cut, dual_bound, parts_for
+        from meanfield.metrics.w2.elements import MOST, cut, dual_bound, parts_for
 
         lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
     note = "an upper bound, see `w2_details`"
@@ -45,8 +44,8 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
 
 
 def _on_torus(atoms: Measure, density: Density) -> float:
-    """Newton from Voronoi cells; failing that, from the prices of exact transport from ever smaller elements."""
-    from meanfield.metrics.laguerre_torus import torus_w2_squared
+    """Newton from Voronoi cells; where that fails, from the prices of exact transport of ever smaller elements."""
+    from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 
     grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]
     x = np.mod(atoms.points / period, 1.0)
@@ -54,7 +53,7 @@ def _on_torus(atoms: Measure, density: Density) -> float:
         return torus_w2_squared(x, atoms.masses, grid) * period**2
     except NotConverged:
         pass
-    from meanfield.metrics.elements import bounds, cut, parts_for, wanted
+    from meanfield.metrics.w2.elements import bounds, cut, parts_for, wanted
 
     parts = parts_for(density, wanted(atoms))
     for attempt in range(ATTEMPTS):

@@ -1,9 +1,14 @@
-"""Damped Newton for semi-discrete transport, shared by the torus and the sphere."""
+"""Damped Newton for semi-discrete transport, shared by the torus and the sphere.
+
+The unknowns are the atoms' potentials psi; the dual is concave, with gradient target - masses of the Laguerre
+cells, and minus its second derivative is the Laplacian of the cells' graph (Kitagawa, Merigot, Thibert 2019).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,30 +17,38 @@ from meanfield.jit import kernel
 from meanfield.meshes import Index
 
 
+class Laplacian(NamedTuple):
+    """The matrix H of a weighted graph: H_ij = -weight of the edge from i to j, rows of sum zero.
+
+    Row i has the neighbours columns[k] with weights[k] > 0 for starts[i] <= k < starts[i + 1].
+    """
+
+    starts: Index
+    columns: Index
+    weights: Array
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and the dual's second derivative.
+    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and H = d masses / d psi.
 
-    Row i of the sparse matrix holds weights[k] > 0 for neighbours columns[k], starts[i] <= k < starts[i + 1]:
-    d mass_i / d psi_j = -weight, and the sum of the row for j = i. ordered: atoms that follow each other are near.
+    ordered: atoms that follow each other are near.
     """
 
     masses: Array
     costs: Array
-    starts: Index
-    columns: Index
-    weights: Array
+    H: Laplacian
     ordered: bool = False
 
 
 @kernel(counted=True)
-def between_groups(starts: Index, columns: Index, weights: Array, group: int, count: int) -> Array:
-    """The matrix summed over groups of atoms that follow each other, shape (count, count)."""
+def between_groups(H: Laplacian, group: int, count: int) -> Array:
+    """H summed over `count` groups of `group` atoms that follow each other, (count, count)."""
     A = np.zeros((count, count))
-    for i in range(len(starts) - 1):
-        for k in range(starts[i], starts[i + 1]):
-            A[i // group, i // group] += weights[k]
-            A[i // group, columns[k] // group] -= weights[k]
+    for i in range(len(H.starts) - 1):
+        for k in range(H.starts[i], H.starts[i + 1]):
+            A[i // group, i // group] += H.weights[k]
+            A[i // group, H.columns[k] // group] -= H.weights[k]
     return A
 
 
@@ -62,26 +75,20 @@ def precondition(
 
 @kernel(counted=True)
 def conjugate_gradients(
-    starts: Index,
-    columns: Index,
-    weights: Array,
-    r: Array,
-    tolerance: float,
-    limit: int,
-    group: int,
-    coarse: Array,
+    H: Laplacian, r: Array, tolerance: float, limit: int, group: int, coarse: Array
 ) -> tuple[Array, float]:
-    """d with H d = r, r of sum zero, and the relative residual; preconditioned by the diagonal.
+    """d with H d = r, r of sum zero, and the relative residual.
 
-    And, where there are groups, by the inverse (m, m) of `between_groups`, for errors that are long.
+    Preconditioned by the diagonal and, for long errors, by the inverse `coarse` (m, m) of `between_groups`;
+    without groups it is (0, 0).
     """
     n = len(r)
     d, Hp = np.zeros(n), np.empty(n)
     inverse = np.empty(n)
     for i in range(n):
         total = 0.0
-        for k in range(starts[i], starts[i + 1]):
-            total += weights[k]
+        for k in range(H.starts[i], H.starts[i + 1]):
+            total += H.weights[k]
         inverse[i] = 1.0 / total if total > 0 else 0.0
     g = r.copy()
     z, sums = np.empty(n), np.empty(len(coarse))
@@ -94,8 +101,8 @@ def conjugate_gradients(
         curvature = 0.0
         for i in range(n):
             total = 0.0
-            for k in range(starts[i], starts[i + 1]):
-                total += weights[k] * (p[i] - p[columns[k]])
+            for k in range(H.starts[i], H.starts[i + 1]):
+                total += H.weights[k] * (p[i] - p[H.columns[k]])
             Hp[i] = total
             curvature += total * p[i]
         if not curvature > 0.0:
@@ -117,35 +124,28 @@ def conjugate_gradients(
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
 STEPS = 150
-MANY, GROUPS = (
-    20_000,
-    400,
-)  # atoms from which on long errors are treated by groups, and how many groups
+MANY, GROUPS = 20_000, 400  # atoms from which on there are groups, and how many
 NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targets themselves
 
 
 def newton(
-    cells: Callable[[Array], Cells],
-    target: Array,
-    psi: Array,
-    what: str,
-    tolerance: float = TOLERANCE,
-    steps: int = STEPS,
-) -> tuple[Array, Cells]:  # fmt: skip
-    """Potentials psi (n,) whose Laguerre cells have masses `target`, by damped Newton, and those cells.
+    cells: Callable[[Array], Cells], target: Array, psi: Array, what: str, steps: int = STEPS
+) -> tuple[Array, Cells]:
+    """Potentials psi (n,) whose Laguerre cells have the masses `target`, and those cells.
 
-    The dual is concave with gradient target - masses (Kitagawa, Merigot, Thibert 2019). While some masses
-    are far from their targets a step aims at masses between, in geometric mean: cells that are too small by
-    orders of magnitude grow by a factor a step where the straight way would empty their neighbours. No cell
-    may lose more than nine tenths of the lesser of its mass and its aim; near the targets the sum of errors
-    must fall by a share of what the step promises. Raises NotConverged, never returns short of `tolerance`.
+    While some masses are far from their targets a step aims at masses between, in geometric mean: cells
+    that are too small by orders of magnitude grow by a factor a step, where the straight way would empty
+    their neighbours. No cell may lose more than nine tenths of the lesser of its mass and its aim; near the
+    targets the sum of errors must fall by a share of what the step promises.
+
+    Raises NotConverged, never returns short of TOLERANCE. what: the problem's name in its message.
     """
     now, stride = cells(psi), np.log(8.0)
     for _ in range(steps):
         if not (now.masses > 0).all():
             raise NotConverged(f"{what}: {int((now.masses <= 0).sum())} cells hold no mass")
         error = float(np.abs(target - now.masses).sum())
-        if error <= tolerance:
+        if error <= TOLERANCE:
             return psi, now
         far = np.log(target / now.masses)
         worst = float(np.abs(far).max())
@@ -154,8 +154,8 @@ def newton(
             aim = now.masses * np.exp(min(1.0, stride / worst) * far)
             aim /= aim.sum()
         # Far from the targets the smallest cells need their digits, near them Newton's own error decides.
-        d = direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
-        t, new = _damped(cells, psi, d, aim, now, target, near, what)
+        d = _direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
+        t, new = _longest_step(cells, psi, d, aim, now, target, near, what)
         if not near:
             stride = float(np.clip(stride * (2.0 if t == 1 else 0.5 if t < 0.3 else 1.0), 0.1, 5.0))
         psi, now = psi + t * d, new
@@ -164,21 +164,19 @@ def newton(
     )
 
 
-def direction(now: Cells, aim: Array, tolerance: float) -> Array:
+def _direction(now: Cells, aim: Array, tolerance: float) -> Array:
     """Newton's step d, H d = aim - masses, of mean zero."""
     r = aim - now.masses
     group, coarse = 1, np.empty((0, 0))
     if now.ordered and len(r) > MANY:
         group = -(-len(r) // GROUPS)
-        A = between_groups(now.starts, now.columns, now.weights, group, -(-len(r) // group))
+        A = between_groups(now.H, group, -(-len(r) // group))
         coarse = np.linalg.inv(A + A.trace() / len(A) ** 2)
-    d, _ = conjugate_gradients(
-        now.starts, now.columns, now.weights, r - r.mean(), tolerance, 5000, group, coarse
-    )
-    return d - d.mean()
+    d, _ = conjugate_gradients(now.H, r - r.mean(), tolerance, 5000, group, coarse)
+    return d - d.mean()  # type: ignore[no-any-return]
 
 
-def _damped(
+def _longest_step(
     cells: Callable[[Array], Cells],
     psi: Array,
     d: Array,
