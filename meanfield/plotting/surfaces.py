@@ -175,8 +175,8 @@ def draw_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Arra
     corners = np.empty((2, 4))
     for k, side in enumerate(SIDES):
         seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
-        _, right, _, up = seen.extent
-        shift = 2.1 * k * np.array((right, 0) if isinstance(measure.manifold, Sphere) else (0, up))
+        _, right, low, _ = seen.extent
+        shift = 2.1 * k * np.array((right, 0) if isinstance(measure.manifold, Sphere) else (0, low))
         corners[k] = seen.extent + np.repeat(shift, 2)
         if isinstance(measure, Density):
             _image(ax, seen, measure, color, top, corners[k])
