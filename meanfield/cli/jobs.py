@@ -109,7 +109,7 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     from meanfield.density.solve import build as engine
     from meanfield.density.solve import default_engine
     from meanfield.schedule import saved_times
-    from meanfield.studies.gauge import state_bytes
+    from meanfield.studies.controls import state_bytes
 
     if p.flow is not None:
         used = given.get("engine") or default_engine(p.game, p.flow)
@@ -128,7 +128,7 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
 def compare(options: Any) -> int:
     """Compare particles with the mean field: meanfield compare FILE.toml."""
     from meanfield.studies.compare import compare as study
-    from meanfield.studies.settled import settled
+    from meanfield.studies.plan import plan as make_plan
 
     p = problem(options)
     given = p.spec.section("compare")
@@ -138,7 +138,7 @@ def compare(options: Any) -> int:
     asked = signature(study).bind(p.game, p.flow, p.start, **given)  # type: ignore[arg-type]
     asked.apply_defaults()
     with build.placed(p.spec, "compare"):
-        s = settled(**asked.arguments)
+        s = make_plan(**asked.arguments)
         size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
     if p.flow:
         what = f"particles against the mean field, {p.flow.name} on {p.game.name}"
