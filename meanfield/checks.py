@@ -34,8 +34,8 @@ def warn(message: str, category: type[Warning] = UnderResolved) -> None:
 def reals(value: Any) -> NDArray[Any]:
     """`value` as an array that floats can be made of.
 
-    Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats, and for masked
-    arrays, whose mask it would drop.
+    Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats,
+    and for masked arrays, whose mask it would drop.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(

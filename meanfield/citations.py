@@ -5,118 +5,133 @@ from __future__ import annotations
 from typing import Any
 
 PAPER = (
-    "C. Domingo-Enrich, S. Jelassi, A. Mensch, G. M. Rotskoff, J. Bruna. A mean-field analysis of two-player "
+    "C. Domingo-Enrich, S. Jelassi, A. Mensch, G. M. Rotskoff, J. Bruna. A mean-field analysis of "
+    "two-player "
     "zero-sum games. Advances in Neural Information Processing Systems 33, 2020."
 )
 _ETD = [
-    "S. M. Cox, P. C. Matthews. Exponential time differencing for stiff systems. J. Comput. Phys. 176, 2002.",
-    "A.-K. Kassam, L. N. Trefethen. Fourth-order time-stepping for stiff PDEs. SIAM J. Sci. Comput. 26, 2005.",
+    "S. M. Cox, P. C. Matthews. Exponential time differencing for stiff systems. J. Comput. Phys. "
+    "176, 2002.",
+    "A.-K. Kassam, L. N. Trefethen. Fourth-order time-stepping for stiff PDEs. SIAM J. Sci. "
+    "Comput. 26, 2005.",
 ]
 _CF4 = [
-    "M. Thalhammer. A fourth-order commutator-free exponential integrator for nonautonomous differential "
+    "M. Thalhammer. A fourth-order commutator-free exponential integrator for nonautonomous "
+    "differential "
     "equations. SIAM J. Numer. Anal. 44, 2006.",
-    "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear and "
+    "S. Blanes, P. C. Moan. Fourth- and sixth-order commutator-free Magnus integrators for linear "
+    "and "
     "non-linear dynamical systems. Appl. Numer. Math. 56, 2006.",
 ]
 _STRANG = [
-    "G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, 1968."
+    "G. Strang. On the construction and comparison of difference schemes. SIAM J. Numer. Anal. 5, "
+    "1968."
 ]
 _WANG_CHIZAT = [
-    "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium of "
+    "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash "
+    "equilibrium of "
     "continuous games. arXiv:2211.01280, 2022."
 ]
 SOURCES = {
     "galerkin": _ETD,
     "harmonics": _ETD,
     "finite-volume": [
-        "D. L. Scharfetter, H. K. Gummel. Large-signal analysis of a silicon Read diode oscillator. "
+        "D. L. Scharfetter, H. K. Gummel. Large-signal analysis of a silicon Read diode "
+        "oscillator. "
         "IEEE Trans. Electron Devices 16, 1969.",
         *_CF4,
     ],
     "staggered": [
         *_CF4,
-        "H. Tal-Ezer, R. Kosloff. An accurate and efficient scheme for propagating the time dependent "
+        "H. Tal-Ezer, R. Kosloff. An accurate and efficient scheme for propagating the time "
+        "dependent "
         "Schroedinger equation. J. Chem. Phys. 81, 1984.",
     ],
     "muscl": [
-        "B. van Leer. Towards the ultimate conservative difference scheme V: a second-order sequel to Godunov's "
+        "B. van Leer. Towards the ultimate conservative difference scheme V: a second-order "
+        "sequel to Godunov's "
         "method. J. Comput. Phys. 32, 1979."
     ],
     "best-response": [
-        "G. W. Brown. Iterative solution of games by fictitious play. Activity Analysis of Production and "
+        "G. W. Brown. Iterative solution of games by fictitious play. Activity Analysis of "
+        "Production and "
         "Allocation, 1951.",
-        "C. Harris. On the rate of convergence of continuous-time fictitious play. Games and Economic Behavior 22, "
+        "C. Harris. On the rate of convergence of continuous-time fictitious play. Games and "
+        "Economic Behavior 22, "
         "1998.",
     ],
     "particles": [
-        "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw. Parallel random numbers: as easy as 1, 2, 3. SC11, 2011."
+        "J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw. Parallel random numbers: as easy as "
+        "1, 2, 3. SC11, 2011."
     ],
     "strang": _STRANG,
     "splitting": _STRANG,
     "mirror-prox": _WANG_CHIZAT,
     "averaged gradients": [
-        "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics for distributional "
+        "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics "
+        "for distributional "
         "minimax problems. ICLR, 2024."
     ],
     "discounted gradients": [
-        "Y. Lu, P. Monmarche. Convergence of time-averaged mean field gradient descent dynamics for continuous "
+        "Y. Lu, P. Monmarche. Convergence of time-averaged mean field gradient descent dynamics "
+        "for continuous "
         "multi-player zero-sum games. arXiv:2505.07642, 2025."
     ],
     "two time scales": [
-        "Y. Lu. Two-scale gradient descent ascent dynamics finds mixed Nash equilibria of continuous games: a "
+        "Y. Lu. Two-scale gradient descent ascent dynamics finds mixed Nash equilibria of "
+        "continuous games: a "
         "mean-field perspective. ICML, 2023."
     ],
     "entropic best response": [
-        "R.-A. Lascu, M. B. Majka, L. Szpruch. Entropic mean-field min-max problems via best response flow. "
+        "R.-A. Lascu, M. B. Majka, L. Szpruch. Entropic mean-field min-max problems via best "
+        "response flow. "
         "arXiv:2306.03033, 2023."
     ],
     "double oracle": [
-        "H. B. McMahan, G. J. Gordon, A. Blum. Planning in the presence of cost functions controlled by an "
+        "H. B. McMahan, G. J. Gordon, A. Blum. Planning in the presence of cost functions "
+        "controlled by an "
         "adversary. ICML, 2003."
     ],
     "circle": [
-        "J. Delon, J. Salomon, A. Sobolevski. Fast transport optimization for Monge costs on the circle. "
+        "J. Delon, J. Salomon, A. Sobolevski. Fast transport optimization for Monge costs on the "
+        "circle. "
         "SIAM J. Appl. Math. 70, 2010."
     ],
     "Wang-Chizat": _WANG_CHIZAT,
 }
 TOOLS = [
     "C. R. Harris et al. Array programming with NumPy. Nature 585, 2020.",
-    "P. Virtanen et al. SciPy 1.0: fundamental algorithms for scientific computing in Python. Nature Methods 17, 2020.",
+    "P. Virtanen et al. SciPy 1.0: fundamental algorithms for scientific computing in Python. "
+    "Nature Methods 17, 2020.",
     "S. K. Lam, A. Pitrou, S. Seibert. Numba: a LLVM-based Python JIT compiler. LLVM-HPC, 2015.",
 ]
 
 
 def methods(result: Any) -> list[str]:
     """The keys of SOURCES that stand behind a result, by its provenance."""
-    found: list[str] = []
-    about = getattr(result, "provenance", {})
-    found += [str(about.get("engine", ""))]
+    about, field = getattr(result, "provenance", {}), getattr(result, "field", None)
+    found = [str(about.get("engine", ""))]
     if about.get("level") == "particles" or hasattr(result, "samples"):
         found += ["particles", str(about.get("scheme", ""))]
     found += _of_flow(getattr(result, "flow", None))
-    if hasattr(result, "field"):
-        found += methods(result.field)
-        found += ["circle"] if any(m.manifold.dim == 1 for m in result.field[0]) else []
+    if field is not None:
+        found += methods(field)
+        found += ["circle"] if any(m.manifold.dim == 1 for m in field[0]) else []
     if hasattr(result, "certified"):
         found += ["double oracle"]
-    game = getattr(result, "game", None) or getattr(getattr(result, "field", None), "game", None)
-    found += [key for key in ("Wang-Chizat",) if key in str(getattr(game, "name", ""))]
+    game = getattr(result, "game", None) or getattr(field, "game", None)
+    if "Wang-Chizat" in str(getattr(game, "name", "")):
+        found += ["Wang-Chizat"]
     return [key for key in dict.fromkeys(found) if key in SOURCES]
 
 
 def _of_flow(flow: Any) -> list[str]:
     """What a flow takes from later work."""
-    memory = getattr(flow, "memory", None)
-    found = (
-        []
-        if memory is None
-        else ["averaged gradients" if memory.rate is None else "discounted gradients"]
-    )
-    paces = getattr(flow, "gamma", (0.0, 0.0))
-    found += (
-        ["two time scales"] if getattr(flow, "diffuses", False) and paces[0] != paces[1] else []
-    )
+    found = []
+    if memory := getattr(flow, "memory", None):
+        found += ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    if getattr(flow, "diffuses", False) and flow.gamma[0] != flow.gamma[1]:
+        found += ["two time scales"]
     return [*found, "entropic best response"] if getattr(flow, "softens", False) else found
 
 

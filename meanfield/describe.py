@@ -29,7 +29,7 @@ RECORDS = {
     "Start": "start", "Concentrated": "start",
     "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
     "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
-    "Partial": "studies.compare", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
+    "Partial": "studies.replicas", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
     "Stability": "equilibria.stability", "Polished": "equilibria.polish", "GibbsPath": "equilibria.path",
 }  # fmt: skip
 # Constructors of games that a file may name.

@@ -1,4 +1,4 @@
-"""The flows: every dynamics of the paper is one equation with three numbers a player.
+"""The flows: every dynamics of the paper is one equation with three numbers for each player.
 
 With U the player's cost (V_x for the minimiser x, -V_y for the maximiser y),
 
@@ -6,11 +6,12 @@ With U the player's cost (V_x for the minimiser x, -V_y for the maximiser y),
 
 where `mean` is the average of the bracket under mu: transport gamma, reaction alpha, temperature
 1/beta. Equation (7) is gamma = 1, alpha = 0; (8) is 1/beta = 0; (6) is both. A fourth number, the
-response rho, adds rho (G - mu), G proportional to exp(-beta U) the best response, at temperature zero
-the point of least cost.
+response rho, adds rho (G - mu), with G proportional to exp(-beta U) the best response, at
+temperature zero the point of least cost.
 
-Three descriptions change any such flow: `memory` lets U be that of the opponent's measures averaged over
-the past, `cooling` multiplies the temperature and `speed` all rates by a function of time.
+Any such flow may have a `memory`, by which U is that of the opponent's measures averaged over the
+past, a `cooling`, which multiplies the temperature by a function of time, and a `speed`, which
+multiplies all rates by one.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ from meanfield.checks import real
 
 Number = float | tuple[float, float]
 
-
-# Nodes and weights of Gauss and Legendre's rule with four points on [0, 1].
-_GAUSS = tuple(
-    (0.5 + side * node / 2, weight / 2)
-    for node, weight in (
-        (0.3399810435848563, 0.6521451548625461),
-        (0.8611363115940526, 0.3478548451374538),
-    )
-    for side in (-1, 1)
-)
+# Nodes and weights of the Gauss-Legendre rule with four points on [0, 1].
+_NODES = ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
+_GAUSS = tuple((0.5 + side * x / 2, w / 2) for x, w in _NODES for side in (-1, 1))
 
 
 @dataclass(frozen=True)
 class Memory:
-    """How past opponents count at time t: with weights s^power, or exp(-rate (t - s)). Give one of the two.
+    """How past opponents count at time t: with weights s^power, or exp(-rate (t - s)).
 
-    power: the average is (power + 1) / t^(power + 1) int_0^t s^power mu_s ds (Kim et al. 2024).
-    rate: exp(-rate t) mu_0 + rate int_0^t exp(-rate (t - s)) mu_s ds (Lu & Monmarche 2025).
     Costs are linear in the opponent, so that the averaged gradient is that of the average opponent.
 
-    Raises ValueError unless exactly one is given, power at least 0 or rate above 0.
+    Parameters
+    ----------
+    power : float
+        At least 0: (power + 1) / t^(power + 1) int_0^t s^power mu_s ds (Kim et al. 2024).
+    rate : float
+        Above 0: exp(-rate t) mu_0 + rate int_0^t exp(-rate (t - s)) mu_s ds (Lu & Monmarche 2025).
+
+    Raises
+    ------
+    ValueError
+        Unless exactly one of the two is given.
     """
 
     power: float | None = None
@@ -54,16 +56,17 @@ class Memory:
             raise ValueError(
                 "memory needs either power, for weights s^power, or rate, for exp(-rate (t - s))"
             )
-        if self.power is not None:
-            object.__setattr__(self, "power", real("power", self.power, 0.0))
-        else:
-            object.__setattr__(self, "rate", real("rate", self.rate, 0.0, strict=True))
+        name = "power" if self.rate is None else "rate"
+        value = real(name, getattr(self, name), 0.0, strict=name == "rate")
+        object.__setattr__(self, name, value)
 
     def share(self, begin: float, end: float) -> float:
-        """What [begin, end] counts in the average at its end; the rest is the average at its beginning."""
+        """The weight of [begin, end] in the average at its end; the rest is the average before."""
         if self.rate is not None:
             return -math.expm1(-self.rate * (end - begin))
-        return -math.expm1((self.power + 1) * math.log(begin / end)) if begin > 0 else 1.0  # type: ignore[operator]
+        if begin <= 0:
+            return 1.0
+        return -math.expm1((self.power + 1) * math.log(begin / end))  # type: ignore[operator]
 
     def centre(self, begin: float, end: float) -> float:
         """The mean time in [begin, end] under these weights, as a fraction of the way."""
@@ -71,15 +74,28 @@ class Memory:
         return sum(u * w for u, w in ages) / sum(w for _, w in ages)
 
     def _weight(self, s: float, t: float) -> float:
-        return math.exp(-self.rate * (t - s)) if self.rate is not None else (s / t) ** self.power  # type: ignore[operator,no-any-return]
+        if self.rate is not None:
+            return math.exp(-self.rate * (t - s))
+        return (s / t) ** self.power  # type: ignore[operator,no-any-return]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A number that falls from 1 with time: no faster than a logarithm, as a power, or exponentially.
+    """A number that falls from 1 with time: logarithmically, as a power, or exponentially.
 
-    "log": 1 / log(e + t / scale); "poly": (1 + t / scale)^-power; "exp": exp(-t / scale); never below `floor`.
-    Raises ValueError for other kinds, scale <= 0, power < 0 and floors outside [0, 1].
+    Parameters
+    ----------
+    kind : {"log", "poly", "exp"}
+        1 / log(e + t / scale), (1 + t / scale)^-power or exp(-t / scale).
+    scale, power : float
+        scale > 0, power >= 0.
+    floor : float
+        The least value, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For other kinds and numbers.
     """
 
     kind: str
@@ -97,6 +113,7 @@ class Schedule:
             raise ValueError(f"floor must be at most 1, where schedules begin, got {self.floor:g}")
 
     def __call__(self, t: float) -> float:
+        """The number at time t >= 0; ValueError for others."""
         if not t >= 0:
             raise ValueError(f"t must be at least 0, where schedules begin, got {t!r}")
         u = t / self.scale
@@ -109,7 +126,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Rates:
-    """One player's numbers: transport gamma, reaction alpha, temperature 1/beta."""
+    """One player's numbers: transport gamma, reaction alpha, temperature 1/beta, response rho."""
 
     gamma: float
     alpha: float
@@ -117,15 +134,30 @@ class Rates:
     response: float = 0.0
 
 
+RATES = ("gamma", "alpha", "temperature", "response")
+
+
 @dataclass(frozen=True)
 class Flow:
     """A flow by its numbers, each one number or a pair (for x, for y), and what changes with time.
 
-    memory: how past opponents count, None for the present one alone. cooling: the temperature at time t is
-    temperature * cooling(t). speed: gamma, alpha and response at time t are those given times speed(t);
-    for particles that is a step of length step * speed(t).
+    Parameters
+    ----------
+    gamma, alpha, temperature, response : float or pair
+        Transport, reaction, 1/beta and response.
+    name : str
+    memory : Memory, optional
+        How past opponents count; by default the present one alone does.
+    cooling : Schedule, optional
+        The temperature at time t is temperature * cooling(t).
+    speed : Schedule, optional
+        gamma, alpha and response at time t are those given times speed(t); for particles that is a
+        step of length step * speed(t).
 
-    Raises ValueError for negative or non-finite numbers, and when nothing moves.
+    Raises
+    ------
+    ValueError
+        For negative or non-finite numbers, and when a player would not move.
     """
 
     gamma: Any = 1.0
@@ -138,7 +170,7 @@ class Flow:
     speed: Schedule | None = None
 
     def __post_init__(self) -> None:
-        for key in ("gamma", "alpha", "temperature", "response"):
+        for key in RATES:
             object.__setattr__(self, key, pair(key, getattr(self, key)))
         for player in self.players:
             if player.gamma == player.alpha == player.response == 0:
@@ -151,46 +183,43 @@ class Flow:
                 raise TypeError(f"{key} must be a meanfield {kind.__name__}, got {value!r}")
         if self.cooling is not None and max(self.temperature) == 0:
             raise ValueError(
-                "cooling multiplies the temperature, which is zero for both players; give one to cool"
+                "cooling multiplies the temperature, which is zero for both players; give one to "
+                "cool"
             )
 
     def __repr__(self) -> str:
         shown = []
-        for key in ("gamma", "alpha", "temperature", "response"):
+        for key in RATES:
             a, b = getattr(self, key)
             if a or b:
                 shown.append(f"{key}={a!r}" if a == b else f"{key}=({a!r}, {b!r})")
-        shown += [
-            f"{k}={getattr(self, k)!r}"
-            for k in ("memory", "cooling", "speed")
-            if getattr(self, k) is not None
-        ]
+        changes = {key: getattr(self, key) for key in ("memory", "cooling", "speed")}
+        shown += [f"{key}={value!r}" for key, value in changes.items() if value is not None]
         return f"{self.name}({', '.join(shown)})"
 
     @property
     def x(self) -> Rates:
+        """The minimiser's numbers."""
         return self.players[0]
 
     @property
     def y(self) -> Rates:
+        """The maximiser's numbers."""
         return self.players[1]
 
     @property
     def players(self) -> tuple[Rates, Rates]:
         """The minimiser's numbers and the maximiser's."""
-        return (
-            Rates(self.gamma[0], self.alpha[0], self.temperature[0], self.response[0]),
-            Rates(self.gamma[1], self.alpha[1], self.temperature[1], self.response[1]),
-        )
+        return self._scaled(1.0, 1.0)
 
     def at(self, t: float) -> tuple[Rates, Rates]:
         """The two players' numbers at time t."""
-        heat = 1.0 if self.cooling is None else self.cooling(t)
         pace = 1.0 if self.speed is None else self.speed(t)
-        x, y = (
-            Rates(pace * p.gamma, pace * p.alpha, heat * p.temperature, pace * p.response)
-            for p in self.players
-        )
+        return self._scaled(pace, 1.0 if self.cooling is None else self.cooling(t))
+
+    def _scaled(self, pace: float, heat: float) -> tuple[Rates, Rates]:
+        numbers = zip(self.gamma, self.alpha, self.temperature, self.response, strict=True)
+        x, y = (Rates(pace * g, pace * a, heat * t, pace * r) for g, a, t, r in numbers)
         return x, y
 
     @property
@@ -205,25 +234,29 @@ class Flow:
 
     @property
     def composite(self) -> bool:
-        """Whether it is more than one of the paper's flows or best response alone: what asks for splitting."""
+        """Whether it is more than one of the paper's flows, or than best response alone."""
         both = any(p.temperature > 0 and p.alpha > 0 for p in self.players)
         mixed = self.responds and (self.transports or self.reacts)
         return self.memory is not None or self.scheduled or self.softens or both or mixed
 
     @property
     def transports(self) -> bool:
+        """Whether a player's points move."""
         return max(self.gamma) > 0
 
     @property
     def reacts(self) -> bool:
+        """Whether a player's weights react."""
         return max(self.alpha) > 0
 
     @property
     def responds(self) -> bool:
+        """Whether a player moves to best responses."""
         return max(self.response) > 0
 
     @property
     def diffuses(self) -> bool:
+        """Whether a player's points diffuse."""
         return any(p.gamma > 0 and p.temperature > 0 for p in self.players)
 
 
@@ -258,7 +291,7 @@ def MirrorDescent(alpha: Number = 1.0) -> Flow:
 
 
 def BestResponse(rate: Number = 1.0) -> Flow:
-    """mu jumps to the best response at the given rate: d_t mu = rate (delta_best - mu).
+    """Jumps to the best response at the given rate: d_t mu = rate (delta_best - mu).
 
     The continuous-time fictitious play of Brown (1951); along it the Nikaido-Isoda error of a
     bilinear L decays as exp(-rate t) (Hofbauer & Sorin 2006).
@@ -267,19 +300,19 @@ def BestResponse(rate: Number = 1.0) -> Flow:
 
 
 def EntropicBestResponse(beta: Number, rate: Number = 1.0) -> Flow:
-    """mu moves to the Gibbs measure of the current potential: d_t mu = rate (G - mu), G ~ exp(-beta U).
+    """Moves to the Gibbs measure of the potential: d_t mu = rate (G - mu), G ~ exp(-beta U).
 
-    Lascu, Majka & Szpruch (arXiv:2306.03033): with one rate for both players NI_beta decays at least as
-    exp(-rate t), and (9) is reached exponentially fast.
+    Lascu, Majka & Szpruch (arXiv:2306.03033): with one rate for both players NI_beta decays at
+    least as exp(-rate t), and (9) is reached exponentially fast.
     """
     return replace(Langevin(beta), gamma=(0.0, 0.0), response=rate, name="entropic best response")
 
 
 def TwoTimeScale(beta: Number, ratio: float) -> Flow:
-    """(7) with y moving `ratio` times as fast as x, any ratio > 0.
+    """Equation (7) with y moving `ratio` times as fast as x, any ratio > 0.
 
-    Ma & Ying (2022) at ratios 0 and infinity; Lu (ICML 2023): exponential convergence to (9) once the
-    ratio is far enough from one on either side.
+    Ma & Ying (2022) at ratios 0 and infinity; Lu (ICML 2023): exponential convergence to (9) once
+    the ratio is far enough from one on either side.
     """
     return replace(
         Langevin(beta, (1.0, real("ratio", ratio, 0.0, strict=True))), name="two time scales"
@@ -287,7 +320,7 @@ def TwoTimeScale(beta: Number, ratio: float) -> Flow:
 
 
 def AveragedLangevin(beta: Number, power: float = 0.0, gamma: Number = 1.0) -> Flow:
-    """(7) along gradients averaged over the past with weights s^power.
+    """Equation (7) along gradients averaged over the past with weights s^power.
 
     Kim, Yamamoto, Oko, Yang & Suzuki (ICLR 2024), MFL-AG: the laws averaged with the same weights
     converge to (9), at a power of t. Near (9) distances fall like t^-(power + 1), but from
@@ -297,31 +330,32 @@ def AveragedLangevin(beta: Number, power: float = 0.0, gamma: Number = 1.0) -> F
 
 
 def DiscountedLangevin(beta: Number, rate: float, gamma: Number = 1.0) -> Flow:
-    """(7) along gradients averaged over the past with weights exp(-rate (t - s)).
+    """Equation (7) along gradients averaged over the past with weights exp(-rate (t - s)).
 
-    Lu & Monmarche (arXiv:2505.07642): for a rate that is small enough the law itself converges to (9),
-    exponentially fast in total variation. Small is below about gap/kappa^2, gap that of the player's own relaxation
-    and +- i kappa the eigenvalues of the map opponent -> Gibbs response -> opponent: 5e-8 on the oscillator at
-    beta = 25.
+    Lu & Monmarche (arXiv:2505.07642): for a small rate the law itself converges to (9),
+    exponentially fast in total variation. Small is below about gap/kappa^2, with gap the rate of
+    the player's own relaxation and +- i kappa the eigenvalues of the map from the opponent to the
+    Gibbs response and back: 5e-8 on the oscillator at beta = 25.
     """
     return replace(Langevin(beta, gamma), memory=Memory(rate=rate), name="discounted Langevin")
 
 
 def EntropicWassersteinFisherRao(beta: Number, gamma: Number = 1.0, alpha: Number = 1.0) -> Flow:
-    """The Wasserstein-Fisher-Rao flow of L_beta: transport, diffusion and reaction with log mu at once.
+    """The Wasserstein-Fisher-Rao flow of L_beta: transport, diffusion and reaction with log mu.
 
-    d_t mu = gamma [div(mu grad U) + (1/beta) Lap mu] - alpha mu (U + (1/beta) log mu - mean): the Gibbs
-    measures (9) are stationary for every gamma and alpha. Densities only: particles have no log-density.
+    d_t mu = gamma [div(mu grad U) + (1/beta) Lap mu] - alpha mu (U + (1/beta) log mu - mean): the
+    Gibbs measures (9) are stationary for every gamma and alpha. It is for densities only, since
+    particles have no log-density.
     """
     warm = Langevin(beta).temperature
     return Flow(gamma=gamma, alpha=alpha, temperature=warm, name="entropic Wasserstein-Fisher-Rao")
 
 
 def Annealed(flow: Flow, cooling: Schedule | None = None, speed: Schedule | None = None) -> Flow:
-    """`flow` with a temperature that falls as cooling(t) and rates (or particles' steps) that fall as speed(t).
+    """A flow whose temperature falls as cooling(t), and rates (or particles' steps) as speed(t).
 
-    Lu & Monmarche (arXiv:2505.07642) reach an equilibrium of the game without regularisation by discounted
-    gradients and a temperature that falls like 1/log t.
+    Lu & Monmarche (arXiv:2505.07642) reach an equilibrium of the game without regularisation by
+    discounted gradients and a temperature that falls like 1/log t.
     """
     if not isinstance(flow, Flow):
         raise TypeError(

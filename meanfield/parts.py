@@ -1,6 +1,7 @@
 """Kernels inside kernels are compiled once, in whatever Python calls.
 
-This rests on inner workings of numba that its versions 0.60 to 0.68 share; see `meanfield.jit.PARTS`.
+This rests on inner workings of numba that its versions 0.60 to 0.68 share; see
+`meanfield.jit.PARTS`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from numba.core.registry import CPUDispatcher
 
 
 class Part(JITCodeLibrary):
-    """The code of a kernel inside others: neither optimised nor made machine code before it is taken into one.
+    """The code of a kernel inside others, left as it is until it is taken into one of them.
 
-    numba would do both for every kernel that a kernel calls, and for the wrapper by which Python could call it:
-    half of all the time that compiling took.
+    numba would optimise it and make machine code of it, and of a wrapper by which Python could
+    call it: half of all the time that compiling took.
     """
 
-    codegen = SimpleNamespace(
-        set_env=lambda name, env: None
-    )  # what is not in memory holds no Python objects
+    # What is not in memory holds no Python objects.
+    codegen = SimpleNamespace(set_env=lambda name, env: None)
 
     def _optimize_final_module(self) -> None:
         pass

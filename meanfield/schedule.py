@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.checks import Array, real
 
@@ -10,9 +13,9 @@ MOST = 1e6  # saved states
 
 
 def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Array:
-    """begin, then every multiple of `save_every` (default: time / 100), then `time` itself.
+    """The times from `begin` on at which a run is saved: multiples of `save_every`, then `time`.
 
-    Raises ValueError unless begin < time and 0 < save_every.
+    `save_every` is time / 100 by default. Raises ValueError unless begin < time and 0 < save_every.
     """
     end = real("time", time, 0.0, strict=True)
     if end <= begin:
@@ -24,8 +27,17 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
         raise ValueError(
             f"save_every = {gap:g} asks for {end / gap:.3g} saved states; choose a longer interval"
         )
-    # Multiples are counted from zero, so that a resumed run saves where an uninterrupted one does.
+    # Multiples are counted from zero and rounded as one writes them (0.15, not 3 * 0.05, which is
+    # off by one rounding), so that a resumed run saves where an uninterrupted one does.
     first = int(np.floor(begin / gap * (1 + 1e-12) + 1e-12)) + 1
     last = int(np.ceil(end / gap * (1 - 1e-12)))
-    inner = np.arange(first, max(last, first)) * gap
+    inner = _as_written(np.arange(first, max(last, first)) * gap)
     return np.concatenate([[begin], inner[inner < end * (1 - 1e-12)], [end]])
+
+
+def _as_written(times: NDArray[Any]) -> Array:
+    """Times as decimal numbers of 12 digits where these are within rounding of them."""
+    if not len(times) or not 1e-9 < times[-1] < 1e9:
+        return times
+    short = np.round(times, 11 - int(np.floor(np.log10(times[-1]))))
+    return np.where(np.abs(short - times) <= 4 * np.spacing(times), short, times)

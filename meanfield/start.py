@@ -1,4 +1,4 @@
-"""What a run starts from: one law a player, for densities and for particles alike."""
+"""What a run starts from: one law for each player, for densities and for particles alike."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure, density_on
 from meanfield.meshes import Mesh, mesh
 
+NARROWEST = 1e-30  # width; narrower bumps are points to rounding
+
 
 class Law(Protocol):
     """A probability law on a manifold, at both levels."""
 
     def density(self, points: Array) -> Array:
-        """Its density at points (n, a), up to a constant factor; shape (n,)."""
+        """The density (n,) at points (n, a), up to a constant factor."""
 
     def on(self, onto: Mesh) -> Density:
-        """Its masses on a mesh."""
+        """The masses on a mesh."""
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n i.i.d. points (n, a)."""
@@ -30,21 +32,34 @@ class Law(Protocol):
 
 @dataclass(frozen=True)
 class Concentrated:
-    """A von Mises bump: density proportional to exp((cos(x - center) - 1) / width).
-
-    On a torus of period P the cosine is that of 2 pi (x - center) / P, and axes multiply; on a
-    sphere it is <x, center> (von Mises-Fisher). For a small width its variance per axis is `width`
-    (in units where the period is 2 pi).
-    """
+    """A von Mises bump as it was described; see `concentrated`."""
 
     center: tuple[float, ...]
     width: float
 
 
 def concentrated(center: ArrayLike, width: float) -> Concentrated:
-    """A smooth bump at `center` (a number on the circle, coordinates elsewhere)."""
+    """A smooth bump, the von Mises law: density proportional to exp((cos(x - center) - 1) / width).
+
+    On a torus of period P the cosine is that of 2 pi (x - center) / P, and axes multiply; on a
+    sphere it is <x, center> (von Mises-Fisher). A narrow bump has variance `width` along each axis,
+    in units where the period is 2 pi.
+
+    Parameters
+    ----------
+    center : float or (a,)
+        A number on the circle, coordinates elsewhere.
+    width : float
+        At least 1e-30; ValueError otherwise.
+    """
     c = np.atleast_1d(finite_array("center", center))
-    return Concentrated(tuple(float(v) for v in c.ravel()), real("width", width, 0.0, strict=True))
+    width = real("width", width, 0.0, strict=True)
+    if width < NARROWEST:
+        raise ValueError(
+            f"width must be at least {NARROWEST:g}, got {width:g}; for a point give a Measure of "
+            "one atom"
+        )
+    return Concentrated(tuple(float(v) for v in c.ravel()), width)
 
 
 Given = str | Measure | Concentrated | Callable[[Array], Array]
@@ -54,20 +69,22 @@ Given = str | Measure | Concentrated | Callable[[Array], Array]
 class Start:
     """The two players' initial laws.
 
-    x, y: "uniform", `concentrated(...)`, a measure, or a function of points (n, a) giving a
-    nonnegative density (n,) that need not be normalised.
+    Parameters
+    ----------
+    x, y : "uniform", concentrated(...), Measure or callable
+        A callable maps points (n, a) to a nonnegative density (n,) that need not be normalised.
     """
 
     x: Given = "uniform"
     y: Given = "uniform"
 
     def laws(self, X: Manifold, Y: Manifold) -> tuple[Law, Law]:
-        """The laws on the players' manifolds; raises for what does not fit there."""
+        """The laws on the players' manifolds; ValueError, TypeError for what does not fit."""
         return law(self.x, X, "start.x"), law(self.y, Y, "start.y")
 
 
 def law(given: Given, manifold: Manifold, name: str = "start") -> Law:
-    """The law that `given` names on `manifold`."""
+    """The law on `manifold` that is described by what `Start` takes for one player."""
     if isinstance(given, str):
         if given != "uniform":
             raise ValueError(f'{name} is {given!r}; the one law known by name is "uniform"')
@@ -79,7 +96,7 @@ def law(given: Given, manifold: Manifold, name: str = "start") -> Law:
             )
         return _Given(given)
     if isinstance(given, Concentrated):
-        return _bump(given, manifold, name)
+        return _Bump(given, manifold, name)
     if callable(given):
         return _Function(given, manifold, name)
     raise TypeError(
@@ -136,6 +153,8 @@ def _resampled(density: Density, onto: Mesh) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Function:
+    """A density given as a function, sampled by rejection."""
+
     f: Callable[[Array], Array]
     manifold: Manifold
     name: str
@@ -148,7 +167,8 @@ class _Function:
         )
         if values.size != len(points):
             raise ValueError(
-                f"{self.name} must map points {points.shape} to {len(points)} values, got shape {values.shape}"
+                f"{self.name} must map points {points.shape} to {len(points)} values, "
+                f"got shape {values.shape}"
             )
         values = values.reshape(len(points))
         if (values < 0).any():
@@ -168,32 +188,35 @@ class _Function:
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         propose, bound = _envelope(self, self.manifold)
-        kept = np.empty((0, self.manifold.ambient))
-        while len(kept) < n:
-            points, ceiling = propose(max(2 * (n - len(kept)), 64), rng)
+        drawn = np.empty((0, self.manifold.ambient))
+        while len(drawn) < n:
+            points, ceiling = propose(max(2 * (n - len(drawn)), 64), rng)
             values = self.density(points)
             if (values > ceiling).any():
                 raise ValueError(
-                    f"{self.name} rises above the bound found by probing ({bound}); it is too sharply peaked to be "
-                    "sampled as a function: give a measure, or concentrated(...)"
+                    f"{self.name} rises above the bound found by probing ({bound}); it is too "
+                    "sharply peaked to be sampled as a function: give a measure, or "
+                    "concentrated(...)"
                 )
-            kept = np.concatenate([kept, points[rng.random(len(points)) * ceiling < values]])
-        return kept[:n]
+            drawn = np.concatenate([drawn, points[rng.random(len(points)) * ceiling < values]])
+        return drawn[:n]
 
 
-def _envelope(law: _Function, manifold: Manifold):  # type: ignore[no-untyped-def]
-    """A sampler of (points, ceiling) with density proportional to its ceiling >= the law's density.
+Sampler = Callable[[int, np.random.Generator], tuple[Array, Array]]
 
-    On tori with a mesh the ceiling is constant per cell (1.5 times the largest of the cell's probes
-    and of its neighbours' nodes), elsewhere over the manifold.
+
+def _envelope(law: _Function, manifold: Manifold) -> tuple[Sampler, str]:
+    """A sampler of (points, ceiling) of density proportional to the ceiling; its bound in words.
+
+    The ceiling lies above the law's density. On T^1 and T^2 it is constant in each cell of a mesh
+    (1.5 times the largest value at the node and at its neighbours), elsewhere on the manifold.
     """
     if isinstance(manifold, Torus) and manifold.d <= 2:
         grid = mesh(manifold, {1: 512, 2: 96}[manifold.d])
         values = law.density(grid.nodes).reshape(grid.shape or ())
         for axis in range(manifold.d):
-            values = np.maximum.reduce(
-                [values, np.roll(values, 1, axis), np.roll(values, -1, axis)]
-            )
+            around = [values, np.roll(values, 1, axis), np.roll(values, -1, axis)]
+            values = np.maximum.reduce(around)
         ceiling = 1.5 * values.ravel() + 1e-3 * values.mean()
         envelope = Density(ceiling / ceiling.sum(), grid)
 
@@ -203,46 +226,41 @@ def _envelope(law: _Function, manifold: Manifold):  # type: ignore[no-untyped-de
 
         return in_cells, "1.5 times its values at near nodes"
     top = 1.5 * float(law.density(manifold.sample(1 << 14, np.random.default_rng(0))).max())
-
-    def anywhere(n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        return manifold.sample(n, rng), np.full(n, top)
-
-    return anywhere, f"{top:.4g}"
+    return (lambda n, rng: (manifold.sample(n, rng), np.full(n, top))), f"{top:.4g}"
 
 
 class _Bump(_Function):
-    """A von Mises(-Fisher) bump, sampled by scipy's exact generators."""
+    """A von Mises(-Fisher) bump, sampled by exact generators."""
 
     def __init__(self, given: Concentrated, manifold: Manifold, name: str) -> None:
+        if not isinstance(manifold, (Torus, Sphere)):
+            raise ValueError(
+                f"{name}: concentrated(...) is defined on tori and spheres; give a density "
+                f"function on {manifold}"
+            )
+        if len(given.center) != manifold.ambient:
+            raise ValueError(
+                f"{name}: the center has {len(given.center)} coordinates, points of {manifold} "
+                f"have {manifold.ambient}"
+            )
         center, kappa = np.array(given.center), 1 / given.width
+        manifold.check(f"{name} center", center[None])
         turn = 2 * np.pi / manifold.period if isinstance(manifold, Torus) else 1.0
 
         def values(points: Array) -> Array:
-            if isinstance(manifold, Torus):
-                return np.exp(kappa * np.sum(np.cos(turn * (points - center)) - 1, axis=1))
-            return np.exp(kappa * (points @ center - 1))
+            with np.errstate(under="ignore"):  # far from the center the density is zero
+                if isinstance(manifold, Torus):
+                    return np.exp(kappa * np.sum(np.cos(turn * (points - center)) - 1, axis=1))
+                return np.exp(kappa * (points @ center - 1))
 
         super().__init__(values, manifold, name)
-        object.__setattr__(self, "center", center)
-        object.__setattr__(self, "kappa", kappa)
+        object.__setattr__(self, "parameters", (center, kappa))
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
+        center, kappa = self.parameters  # type: ignore[attr-defined]
         if isinstance(self.manifold, Torus):
-            angles = rng.vonmises(0.0, self.kappa, (n, self.manifold.d))  # type: ignore[attr-defined]
-            return self.manifold.wrap(self.center + angles * (self.manifold.period / (2 * np.pi)))  # type: ignore[attr-defined]
+            angles = rng.vonmises(0.0, kappa, (n, self.manifold.d))
+            return self.manifold.wrap(center + angles * (self.manifold.period / (2 * np.pi)))
         from scipy.stats import vonmises_fisher
 
-        return vonmises_fisher(self.center, self.kappa).rvs(n, random_state=rng)  # type: ignore[attr-defined]
-
-
-def _bump(given: Concentrated, manifold: Manifold, name: str) -> _Bump:
-    if not isinstance(manifold, (Torus, Sphere)):
-        raise ValueError(
-            f"{name}: concentrated(...) is defined on tori and spheres; give a density function on {manifold}"
-        )
-    if len(given.center) != manifold.ambient:
-        raise ValueError(
-            f"{name}: the center has {len(given.center)} coordinates, points of {manifold} have {manifold.ambient}"
-        )
-    manifold.check(f"{name} center", np.array([given.center]))
-    return _Bump(given, manifold, name)
+        return vonmises_fisher(center, kappa).rvs(n, random_state=rng)

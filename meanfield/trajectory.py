@@ -18,7 +18,9 @@ Pair = tuple[Measure, Measure]
 
 
 def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
-    """TypeError unless this is a trajectory; ValueError unless it was made with this game and flow.
+    """Check that a run can go on.
+
+    TypeError unless it is a trajectory, ValueError unless it was made with this game and flow.
 
     Two games may share a name, functions above all: their values at the last state tell them apart.
     """
@@ -34,15 +36,19 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         same = abs(now - then) <= 1e-9 * max(1.0, abs(now))
     if not same:
         raise ValueError(
-            f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made with"
+            f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made "
+            "with"
         )
 
 
 def check_held(
     run: Any, game: Any, flow: Any, start: Any, first: Callable[[], Pair], path: Any
 ) -> None:
-    """`check_goes_on` for what a file held; ValueError, too, where its start was a function, known to the file by
-    name only, and the first states of the run are not those of `start`."""
+    """Check that the run of a file can go on.
+
+    A start that was a function is known to the file by name only: ValueError, too, where the first
+    states of the run are not those of `start`.
+    """
     check_goes_on(run, game, flow, str(path))
     if start is None or not by_name(start):
         return
@@ -57,7 +63,7 @@ def check_held(
 
 
 def recorded(name: str, value: Any, before: list[Any]) -> Any:
-    """What a diagnostic returned; ValueError unless it is numbers, in the shape of what it returned before."""
+    """What a diagnostic returned; ValueError unless it is numbers, in the shape of those before."""
     try:
         array = np.asarray(value)
         fits = array.dtype.kind in "biufc" and (not before or array.shape == np.shape(before[0]))
@@ -67,19 +73,29 @@ def recorded(name: str, value: Any, before: list[Any]) -> Any:
         raise ValueError(
             f"diagnostics[{name!r}] must return numbers, in one shape at all times, got {value!r}"
         )
-    return (
-        array.copy() if array.ndim else value
-    )  # a function may fill one buffer of its own at every call
+    # A function may fill one buffer of its own at every call.
+    return array.copy() if array.ndim else value
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
-    """Saved states of a run at `times` (S,).
+    """The saved states of a run, as `simulate` and `solve` return it.
 
-    x, y: the players' measures at each saved time. diagnostics: name -> array (S, ...).
-    provenance: game, flow, start, scheme, step, seed, versions. `state` is the minimal final state,
-    from which `simulate(..., resume=...)` or `solve(..., resume=...)` goes on to the same bits as an
-    uninterrupted run.
+    `run[k]` is the pair of measures at times[k].
+
+    Attributes
+    ----------
+    times : (S,)
+    x, y : list of Measure
+        The players' measures at each saved time.
+    game, flow
+        What was played, and how.
+    diagnostics : dict of arrays (S, ...)
+    provenance : dict
+        Start, scheme, step, seed, versions.
+    state : dict
+        The final state, from which `simulate(..., resume=run)` or `solve(..., resume=run)` goes on
+        to the same bits as an uninterrupted run.
     """
 
     times: Array
@@ -109,11 +125,21 @@ class Trajectory(Result):
         return "\n".join([*lines, f"  '-- diagnostics: {', '.join(self.diagnostics) or 'none'}"])
 
     def average(self, kind: str = "measures", last: int = -1) -> tuple[Measure, Measure]:
-        """Time averages over [times[0], times[last]].
+        """The time averages over [times[0], times[last]] of both players.
 
-        "measures": (1/T) int_0^T mu_t dt, positions and weights, as Theorem 2 has it; the trapezoid
-        rule over the saved times. "weights": the last positions with their weights averaged over
-        every step, as the paper's experiments have it (particles only).
+        Parameters
+        ----------
+        kind : {"measures", "weights"}
+            "measures": (1/T) int_0^T mu_t dt, positions and weights, as Theorem 2 has it, by the
+            trapezoid rule over the saved times. "weights": the last positions with their weights
+            averaged over every step, as the paper's experiments have it (particles only).
+        last : int
+            The number of the last saved time that counts.
+
+        Raises
+        ------
+        ValueError
+            For another kind, and "weights" for runs whose weights are not averaged.
         """
         end = range(len(self))[last]
         if kind == "weights":
@@ -121,44 +147,35 @@ class Trajectory(Result):
                 raise ValueError(
                     'average("weights") needs particles that carry weights; use "measures"'
                 )
-            return self._weight_averages(end)
+            means = zip(self[end], self.state["mean_weights"][end], strict=True)
+            a, b = (Measure(m.points, w / w.sum(), m.manifold) for m, w in means)
+            return a, b
         if kind != "measures":
             raise ValueError(f'kind must be "measures" or "weights", got {kind!r}')
         if end == 0:
             return self[0]
-        t = self.times[: end + 1]
-        w = np.zeros(end + 1)
-        w[1:] += np.diff(t) / 2
-        w[:-1] += np.diff(t) / 2
+        half = np.diff(self.times[: end + 1]) / 2
+        w = np.append(0.0, half) + np.append(half, 0.0)
         w /= w.sum()
         return mixture(self.x[: end + 1], w), mixture(self.y[: end + 1], w)
 
-    def _weight_averages(self, k: int) -> tuple[Measure, Measure]:
-        means = self.state["mean_weights"][k]
-        pairs = ((self.x[k], means[0]), (self.y[k], means[1]))
-        a, b = (Measure(m.points, w / w.sum(), m.manifold) for m, w in pairs)
-        return a, b
-
     def plot(self, **options: Any) -> Any:
-        """Draw the run; see `meanfield.plotting.plot_trajectory`. Returns a matplotlib figure."""
+        """Draw the run as `meanfield.plotting.plot_trajectory` does; returns the figure."""
         from meanfield.plotting import plot_trajectory
 
         return plot_trajectory(self, **options)
 
 
 @cache
-def _versions() -> dict[str, str]:
+def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
-    for name in ("meanfield-zerosum", "numpy", "scipy", "numba"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    return dict(_versions())
+    return {name: _version(name) for name in ("meanfield-zerosum", "numpy", "scipy", "numba")}

@@ -1,15 +1,15 @@
 """Exact best responses on spheres: the least value of a quadratic on the unit sphere.
 
-This is the trust-region subproblem with the constraint active, More & Sorensen (1983), in tridiagonal
-form Q = P T P', where every equation costs O(d). With w the least eigenvalue of T, v its eigenvector and
-P'c/2 = a v + g, g orthogonal to v, the minimiser of x'Qx + c'x is x = P z,
+This is the trust-region subproblem with the constraint active, More & Sorensen (1983), in
+tridiagonal form Q = P T P', where every equation costs O(d). With w the least eigenvalue of T, v
+its eigenvector and P'c/2 = a v + g, g orthogonal to v, the minimiser of x'Qx + c'x is x = P z,
 
     z = -(a / sigma) v - (T - w + sigma)^-1 g,   sigma >= 0 such that |z| = 1, and
     w - sigma - a^2 / sigma - g'(T - w + sigma)^-1 g
 
-is a lower bound for every sigma > 0. The multiplier is measured from the lowest eigenvalue, and that
-eigenvector taken out, because in the hard case (a = 0, the limit at mixed equilibria) all digits of
-sigma are in a.
+is a lower bound for every sigma > 0. The multiplier is measured from the lowest eigenvalue, and
+that eigenvector taken out, because in the hard case (a = 0, the limit at mixed equilibria) all
+digits of sigma are in a.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from meanfield.checks import Array
 from meanfield.jit import kernel
 
 NEWTON_ROUNDS = 100
-SETTLED = 1e-8  # the last move of sigma, relative: Newton leaves the square of it
-LANES = 8  # shifts looked at side by side
+CONVERGED = 1e-8  # the last move of sigma, relative: Newton's error is the square of it
+LANES = 8  # shifts tried side by side
 EPS = 2.0**-52
-MARGIN = 8 * EPS  # of T's size: what two ways to compute a pivot may differ by
+MARGIN = 8 * EPS  # by which two ways to compute a pivot may differ, relative to T's size
 SUMS = {"reassoc", "contract", "nsz"}  # sums over d in any order
 
 
 class Tridiagonal(NamedTuple):
-    """Q = P T P': T has diagonal (d,) and off-diagonal (d - 1,), P = H_0 ... H_{d-2}.
+    """A symmetric matrix as Q = P T P' with T tridiagonal and P = H_0 ... H_{d-2}.
 
-    H_k = 1 - taus[k] u u', where u is zero up to k, one at k + 1, and ends as row k of `rows` (d, d).
-    lowest, spread, vector (d,): the least eigenvalue of T, a bound on its distance to the largest, its eigenvector.
+    T has diagonal (d,) and off-diagonal off (d - 1,). H_k = 1 - taus[k] u u', where u is zero up to
+    k, one at k + 1, and ends as row k of `rows` (d, d). lowest and vector (d,) are the least
+    eigenvalue of T and its eigenvector, spread bounds the distance to the largest eigenvalue.
     """
 
     diagonal: Array
@@ -45,7 +46,7 @@ class Tridiagonal(NamedTuple):
     vector: Array
 
     def scaled(self, factor: float) -> Tridiagonal:
-        """That of factor * Q, factor >= 0."""
+        """The same of factor * Q, factor >= 0."""
         d, e, rows, taus, w, spread, v = self
         return Tridiagonal(factor * d, factor * e, rows, taus, factor * w, factor * spread, v)
 
@@ -60,10 +61,11 @@ def tridiagonal(Q: Array) -> Tridiagonal:
 
 @kernel(counted=True)
 def lowest(diagonal: Array, off: Array) -> tuple[float, float, Array]:
-    """The least eigenvalue of T from below, how far above it the largest may lie (Gershgorin), its unit eigenvector.
+    """The least eigenvalue of T from below, the spread above it (Gershgorin), its unit eigenvector.
 
-    By sections: a shift lies below the spectrum if and only if all pivots of T - shift are positive (Sylvester).
-    Then inverse iteration, from a vector without symmetries. The margin keeps pivots positive however they round.
+    By sections: a shift lies below the spectrum if and only if all pivots of T - shift are positive
+    (Sylvester). Then inverse iteration, from a vector without symmetries. The margin keeps pivots
+    positive however they round.
     """
     d, low, high = len(diagonal), np.inf, -np.inf
     for i in range(d):
@@ -96,20 +98,18 @@ def lowest(diagonal: Array, off: Array) -> tuple[float, float, Array]:
 
 @kernel(counted=True)
 def least(Q: Array, c: Array, T: Tridiagonal) -> tuple[Array, float, float, Array, float]:
-    """The minimiser x (d,) of x'Qx + c'x over |x| = 1, its value, a certified lower bound, the twin and its value.
+    """The minimiser x (d,) of x'Qx + c'x over |x| = 1, with its certificate and its twin.
 
-    In the hard case there are two minimisers, mirror images in the lowest eigenvector: the twin is that mirror image on
-    the sphere.
+    Returns x, its value, a certified lower bound, the twin and its value. In the hard case there
+    are two minimisers, mirror images in the lowest eigenvector: the twin is that mirror image.
     """
     h, v = reflected(T, c, False), T.vector
     a = 0.5 * dot(v, h)
     g = plus(-0.5, h, a, v)
     sigma, z = multiplier(T, g, a)
     along = -a / sigma if sigma > 0 else np.sqrt(max(1 - dot(z, z), 0.0))
-    x, twin = (
-        unit(reflected(T, plus(1.0, z, along, v), True)),
-        unit(reflected(T, plus(1.0, z, -along, v), True)),
-    )
+    x = unit(reflected(T, plus(1.0, z, along, v), True))
+    twin = unit(reflected(T, plus(1.0, z, -along, v), True))
     value, other = quadratic(Q, c, x), quadratic(Q, c, twin)
     if other < value:
         x, twin, value, other = twin, x, other, value
@@ -147,10 +147,11 @@ def reflected(T: Tridiagonal, vector: Array, back: bool) -> Array:
 
 @kernel(counted=True)
 def multiplier(T: Tridiagonal, g: Array, a: float) -> tuple[float, Array]:
-    """sigma and the part z (d,) of the minimiser orthogonal to v, from -g: Newton's iteration on 1/|z(sigma)| = 1.
+    """sigma and the part z (d,) of the minimiser orthogonal to v, from -g.
 
-    That is increasing and concave in sigma: monotone from the left. |z| >= |a| / sigma and
-    |z| >= |g| / (spread + sigma) give the start; zero is the exact hard case.
+    By Newton's iteration on 1/|z(sigma)| = 1, increasing and concave in sigma: monotone from the
+    left. |z| >= |a| / sigma and |z| >= |g| / (spread + sigma) give the start; zero is the exact
+    hard case.
     """
     sigma = max(abs(a), np.sqrt(dot(g, g)) - T.spread)
     if sigma <= 0:
@@ -169,22 +170,22 @@ def multiplier(T: Tridiagonal, g: Array, a: float) -> tuple[float, Array]:
         move = (np.sqrt(length2) - 1) * length2 / slope
         sigma += move
         z = plus(1.0, z, -move, bent)
-        if not move > SETTLED * sigma:
+        if not move > CONVERGED * sigma:
             break
     return sigma, z
 
 
 @kernel(counted=True)
 def inner(T: Tridiagonal, pivots: Array, right: Array) -> Array:
-    """(T + shift)^-1 right (d,) among the vectors orthogonal to v; right is one."""
+    """(T + shift)^-1 right (d,) among the vectors orthogonal to v, to which `right` belongs."""
     z = solved(pivots, T.off, right)
     return plus(1.0, z, -dot(T.vector, z), T.vector)
 
 
 @kernel(counted=True)
 def factors(diagonal: Array, off: Array, shift: float) -> Array:
-    """One over the pivots (d,) of T + shift, which is positive; the least of them guards the zero matrix."""
-    inverse, tiny = np.empty(len(diagonal)), 1e-290
+    """One over the pivots (d,) of T + shift, which is positive."""
+    inverse, tiny = np.empty(len(diagonal)), 1e-290  # for the zero matrix
     inverse[0] = 1 / max(diagonal[0] + shift, tiny)
     for i in range(1, len(diagonal)):
         inverse[i] = 1 / max(diagonal[i] + shift - off[i - 1] * inverse[i - 1] * off[i - 1], tiny)
@@ -205,6 +206,7 @@ def solved(inverse: Array, off: Array, right: Array) -> Array:
 
 @kernel(fastmath=SUMS)
 def dot(a: Array, b: Array) -> float:
+    """a'b."""
     total = 0.0
     for i in range(len(a)):
         total += a[i] * b[i]

@@ -456,7 +456,7 @@ def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file, capsys)
     assert process.returncode == code and "meanfield resume small.h5" in error
     assert main(["resume", "small.h5", "--quiet"]) == 0
     assert (
-        jobs.stopped("small.h5", code) == code
+        jobs.stopped(Path("small.h5"), code) == code
         and "meanfield show small.h5" in capsys.readouterr().err
     )
     assert main(["run", file, *longer, "--quiet", "--out", "whole.h5"]) == 0

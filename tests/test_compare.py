@@ -8,7 +8,7 @@ from scipy import stats
 
 import meanfield as mf
 from meanfield.studies.compare import judge, step_bias
-from meanfield.studies.settled import settled
+from meanfield.studies.plan import plan
 from meanfield.studies.statistics import band, exponent, sup_of_means
 from validation.sobolev import controlled_mean
 
@@ -165,11 +165,11 @@ def test_mean_fields_too_long_to_keep_take_no_control(change):
         mf.games.free(CIRCLE, CIRCLE), mf.Langevin(2.0), **change, save_every=20.0
     )
     asked.apply_defaults()
-    found = settled(**asked.arguments)
+    found = plan(**asked.arguments)
     assert "more than are kept" in found.without and found.gap == 20.0
-    assert settled(**{**asked.arguments, "time": 1.0}).gap == change["step"] / 2
+    assert plan(**{**asked.arguments, "time": 1.0}).gap == change["step"] / 2
     with pytest.raises(ValueError, match="control=True: copies need the mean field at every"):
-        settled(**{**asked.arguments, "control": True})
+        plan(**{**asked.arguments, "control": True})
 
 
 def test_bands_with_controls_are_regressions():
@@ -287,7 +287,7 @@ def test_bad_input_is_refused():
 
 
 def test_replicas_belong_to_their_numbers_of_particles():
-    s = settled(
+    s = plan(
         mf.games.oscillator(),
         mf.Langevin(25.0),
         None,

@@ -141,7 +141,7 @@ def test_only_missing_replicas_are_run_again(tmp_path, monkeypatch):
     assert len(runs) == 3 + 3 + 3 - 5
 
 
-def test_a_comparison_from_before_controls_goes_on_without(tmp_path, monkeypatch):
+def test_a_comparison_without_controls_goes_on_without(tmp_path, monkeypatch):
     path, settings = tmp_path / "run.h5", {"replicas": 8, "control": False}
 
     def plain(**more):
@@ -151,7 +151,6 @@ def test_a_comparison_from_before_controls_goes_on_without(tmp_path, monkeypatch
 
     with killed(monkeypatch, lambda result: getattr(result, "rows", None)):
         plain(checkpoint=path, checkpoint_every=0)
-    assert "control" not in files.read_header(path).job["options"]
     found = mf.resume(path)
     assert equal(found, plain()) and "energies" not in found.samples
 

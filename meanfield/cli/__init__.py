@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 EXIT_CODES = """exit codes:
@@ -43,107 +43,106 @@ level: "field" solves the mean-field equation (cells, engine, step, tol; weights
 both: save_every, record = ["ni"] for the Nikaido-Isoda error at every saved time
 
 Stopped or killed, the same command goes on, and so does `meanfield resume RUN.h5`.
+
 """
-COMPARE_HELP = """Replicas of particles at several n against the mean field: W2 and NI over time with
-confidence bands, the exponent in n, and what the time step itself moves. Section [compare]:
+COMPARE_HELP = """Replicas of particles at several n against the mean field: W2 and NI over time
+with confidence bands, the exponent in n, and the bias of the time step. Section [compare]:
 
   time = 2.0                  particles = [100, 1000, 10000]    replicas = 100
   step = 0.01                 scheme = "strang"                 seed = 0
+
 """
+# The commands that read a TOML file: what they do, and more on their help page.
+COMPUTING = {
+    "run": ("follow a flow with particles or densities", RUN_HELP),
+    "compare": ("measure how far n particles are from the mean field", COMPARE_HELP),
+    "gibbs": ("find the Gibbs fixed point (9): section [gibbs], or the flow's beta", ""),
+    "nash": ("find a mixed Nash equilibrium with its certificate: section [nash]", ""),
+}
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    raw = argparse.RawDescriptionHelpFormatter
+    """The parser of the whole command line."""
+    from meanfield import __version__
+
+    layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     whole = argparse.ArgumentParser(
         "meanfield",
         description="Mean-field two-player zero-sum games.",
         epilog=OVERVIEW + EXIT_CODES,
-        formatter_class=raw,
+        **layout,
     )
-    whole.add_argument("--version", action="version", version=f"meanfield {_version()}")
+    whole.add_argument("--version", action="version", version=f"meanfield {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, help: str, more: str = "") -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name, help=help, description=help, epilog=more + EXIT_CODES, formatter_class=raw
+    def command(name: str, help: str, file: str = "", more: str = "") -> Any:
+        one = commands.add_parser(
+            name, help=help, description=help, epilog=more + EXIT_CODES, **layout
         )
+        if file:
+            one.add_argument("file", metavar=file)
+        return one.add_argument
 
-    for name, help, more in (
-        ("run", "follow a flow with particles or densities", RUN_HELP),
-        ("compare", "measure how far n particles are from the mean field", COMPARE_HELP),
-        ("gibbs", "find the Gibbs fixed point (9): section [gibbs], or the flow's beta", ""),
-        ("nash", "find a mixed Nash equilibrium with its certificate: section [nash]", ""),
-    ):
-        one = command(name, help, more + "\n" if more else "")
-        one.add_argument("file", metavar="FILE.toml")
-        one.add_argument(
-            "--set",
-            metavar="SECTION.KEY=VALUE",
-            action="append",
-            default=[],
+    quiet: Any = {"action": "store_true", "help": "say nothing but errors"}
+    for name, (help, more) in COMPUTING.items():
+        add = command(name, help, "FILE.toml", more)
+        add(
+            "--set", metavar="SECTION.KEY=VALUE", action="append", default=[],
             help="change the file's value",
-        )
-        one.add_argument(
-            "--out", metavar="RUN.h5", help="where the result goes (default: named after the file)"
-        )
-        one.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        )  # fmt: skip
+        add("--out", metavar="RUN.h5", help="where the result goes (default: named after the file)")
+        add("--quiet", **quiet)
         if name == "compare":
-            one.add_argument(
-                "--threads", type=int, help="how many replicas at a time (default: all cores)"
-            )
-    one = command("resume", "finish a run that was stopped or killed, to the same bits")
-    one.add_argument("file", metavar="RUN.h5")
-    one.add_argument("--quiet", action="store_true", help="say nothing but errors")
-    one = command("show", "print what a file holds and draw it; nothing is computed")
-    one.add_argument("file", metavar="RUN.h5")
-    one.add_argument(
-        "--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)"
-    )
-    one.add_argument("--no-plot", action="store_true", help="print the summary only")
-    one.add_argument(
-        "--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces"
-    )
-    one.add_argument(
+            add("--threads", type=int, help="how many replicas at a time (default: all cores)")
+    add = command("resume", "finish a run that was stopped or killed, to the same bits", "RUN.h5")
+    add("--quiet", **quiet)
+    add = command("show", "print what a file holds and draw it; nothing is computed", "RUN.h5")
+    add("--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)")
+    add("--no-plot", action="store_true", help="print the summary only")
+    add("--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces")
+    add(
         "--movie", nargs="?", const=True, metavar="MOVIE.gif",
         help="write a movie too, .mp4 (needs ffmpeg) or .gif (default: beside the file)",
     )  # fmt: skip
-    one.add_argument(
-        "--export",
-        metavar="FILE",
-        action="append",
+    add(
+        "--export", metavar="FILE", action="append",
         help="write a .csv of the curves or a .npz of all arrays",
-    )
-    one.add_argument(
-        "--cite", action="store_true", help="print what to cite for the paper and the methods used"
-    )
-    one = command("examples", "list the example files, or copy some here")
-    one.add_argument("names", metavar="NAME", nargs="*")
-    one.add_argument(
-        "--to", metavar="FOLDER", default=".", help="where to copy them (default: here)"
-    )
+    )  # fmt: skip
+    add("--cite", action="store_true", help="print what to cite for the paper and the methods used")
+    add = command("examples", "list the example files, or copy some here")
+    add("names", metavar="NAME", nargs="*")
+    add("--to", metavar="FOLDER", default=".", help="where to copy them (default: here)")
     return whole
 
 
-def _version() -> str:
-    from meanfield import __version__
-
-    return __version__
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code."""
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after `meanfield`; those of the command line by default.
+
+    Returns
+    -------
+    int
+        The exit code, as `meanfield --help` lists them.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and formulas may hold letters that a pipe's encoding does not have.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import jobs
+    from meanfield.cli import examples, jobs, show
     from meanfield.cli.build import one_line
 
-    written = options.file if options.command == "resume" else None
+    room: Any = {"show": show, "examples": examples}.get(options.command, jobs)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.showwarning = _Told()
-            code = _command(options.command)(options)
+            warnings.showwarning = _OneLineWarnings()
+            code: int = getattr(room, options.command)(options)
             sys.stdout.flush()
             return code
     except BrokenPipeError:
@@ -151,9 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        return jobs.stopped(written or _target(options), 130)
+        return jobs.stopped(jobs.target(options), 130)
     except SystemExit as error:
-        return jobs.stopped(written or _target(options), int(error.code or 0))
+        return jobs.stopped(jobs.target(options), int(error.code or 0))
     except (ValueError, TypeError, PermissionError, FileNotFoundError) as error:
         print(f"meanfield: {one_line(error)}", file=sys.stderr)
         return 2
@@ -162,27 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _command(name: str) -> Callable[[Any], int]:
-    from meanfield.cli import examples, jobs, show
-
-    found: Any = {"show": show.show, "examples": examples.examples}
-    return found.get(name) or getattr(jobs, name)  # type: ignore[no-any-return]
-
-
-def _target(options: Any) -> str | None:
-    """The file that a stopped command was writing."""
-    from meanfield.cli import jobs
-
-    if options.command not in ("run", "compare"):
-        return None
-    try:
-        return str(jobs.problem(options, options.command).out)
-    except ValueError:
-        return None
-
-
-class _Told:
-    """Warnings in one line each; of those that differ in their numbers alone, the first."""
+class _OneLineWarnings:
+    """Prints each warning on one line; of those that differ in their numbers alone, the first."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()

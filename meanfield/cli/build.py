@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 from typing import Any
 
-import meanfield.games as games
-from meanfield import flows
+import numpy as np
+
+from meanfield import flows, games
 from meanfield.cli.schema import (
     BadInput,
     Check,
@@ -28,51 +29,45 @@ from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.start import Start, concentrated
+from meanfield.start import Start, concentrated, law
+
+KINDS = (
+    "Wasserstein", "Langevin", "WassersteinFisherRao", "MirrorDescent", "BestResponse",
+    "EntropicBestResponse", "TwoTimeScale", "AveragedLangevin", "DiscountedLangevin",
+    "EntropicWassersteinFisherRao",
+)  # fmt: skip
+
+
+def _checks(flow: Callable[..., Flow]) -> dict[str, Check]:
+    """How each number of a flow is checked: one for both players, or a pair where it may be one."""
+    of = {"float": number, "Number": pair_or_one(number)}
+    return {key: of[p.annotation] for key, p in signature(flow).parameters.items()}
+
 
 FLOWS: dict[str, dict[str, Check]] = {
-    "Wasserstein": {"gamma": pair_or_one(number)},
-    "Langevin": {"beta": pair_or_one(number), "gamma": pair_or_one(number)},
-    "WassersteinFisherRao": {"gamma": pair_or_one(number), "alpha": pair_or_one(number)},
-    "MirrorDescent": {"alpha": pair_or_one(number)},
-    "BestResponse": {"rate": pair_or_one(number)},
-    "EntropicBestResponse": {"beta": pair_or_one(number), "rate": pair_or_one(number)},
-    "TwoTimeScale": {"beta": pair_or_one(number), "ratio": number},
-    "AveragedLangevin": {
-        "beta": pair_or_one(number),
-        "power": number,
-        "gamma": pair_or_one(number),
-    },
-    "DiscountedLangevin": {
-        "beta": pair_or_one(number),
-        "rate": number,
-        "gamma": pair_or_one(number),
-    },
-    "EntropicWassersteinFisherRao": {
-        key: pair_or_one(number) for key in ("beta", "gamma", "alpha")
-    },
+    **{kind: _checks(getattr(flows, kind)) for kind in KINDS},
     "Flow": {key: pair_or_one(number) for key in ("gamma", "alpha", "temperature", "response")},
 }
-
-
 NEEDED = {"ratio": "write ratio = 10.0", "rate": "write rate = 0.1", "beta": "write beta = 10.0"}
 
 
 def memory(value: Any) -> Memory:
-    """{power = 0} or {rate = 0.1}."""
+    """A flow's memory, {power = 0} or {rate = 0.1}."""
     if not isinstance(value, dict) or set(value) not in ({"power"}, {"rate"}):
         raise BadInput(f"must be {{power = 0.0}} or {{rate = 0.1}}, got {value!r}")
-    return _built(Memory, {key: number(item) for key, item in value.items()})  # type: ignore[no-any-return]
+    given = {key: number(item) for key, item in value.items()}
+    return _built(Memory, given)  # type: ignore[no-any-return]
 
 
 def schedule(value: Any) -> Schedule:
-    """{kind = "log"} with scale, power and floor."""
+    """A flow's schedule, {kind = "log"} with scale, power and floor."""
     known: dict[str, Check] = {"kind": text, "scale": number, "power": number, "floor": number}
     if not isinstance(value, dict) or "kind" not in value or not set(value) <= set(known):
         raise BadInput(
             f'must be like {{kind = "log", scale = 1.0, power = 1.0, floor = 0.0}}, got {value!r}'
         )
-    return _built(Schedule, {key: known[key](item) for key, item in value.items()})  # type: ignore[no-any-return]
+    given = {key: known[key](item) for key, item in value.items()}
+    return _built(Schedule, given)  # type: ignore[no-any-return]
 
 
 def _built(kind: Any, given: dict[str, Any]) -> Any:
@@ -82,23 +77,24 @@ def _built(kind: Any, given: dict[str, Any]) -> Any:
         raise BadInput(one_line(error)) from None
 
 
-# What any flow may have besides.
+# What any flow may have besides its numbers.
 CHANGES: dict[str, Check] = {"memory": memory, "cooling": schedule, "speed": schedule}
 
 
 def manifold(value: Any) -> Manifold:
-    """{torus = 1, period = 6.28...} or {sphere = 2}."""
+    """A manifold, {torus = 1, period = 6.28...} or {sphere = 2}."""
     if isinstance(value, dict) and set(value) in ({"torus"}, {"torus", "period"}):
         period = {"period": number(value["period"])} if "period" in value else {}
-        return Torus(whole(value["torus"]), **period)
+        return _built(Torus, {"d": whole(value["torus"]), **period})  # type: ignore[no-any-return]
     if isinstance(value, dict) and set(value) == {"sphere"}:
-        return Sphere(whole(value["sphere"]))
+        return _built(Sphere, {"d": whole(value["sphere"])})  # type: ignore[no-any-return]
     raise BadInput(
         f"must be {{torus = 1}}, {{torus = 1, period = 1.0}} or {{sphere = 2}}, got {value!r}"
     )
 
 
 def constants(value: Any) -> dict[str, float]:
+    """The named numbers of a formula, {a = 1.5}."""
     if not isinstance(value, dict):
         raise BadInput(f"must be a table such as {{a = 1.5}}, got {value!r}")
     return {key: number(item) for key, item in value.items()}
@@ -122,18 +118,26 @@ GAMES: dict[str, dict[str, Check]] = {
 }
 
 
+def _name(spec: Spec, what: str, default: str | None, known: dict[str, Any]) -> str:
+    """The name that a section gives, which must be known."""
+    section = spec.content.get(what, {})
+    name = section.get("name", default)
+    if not isinstance(name, str) or name not in known:
+        hint = nearest(str(name), known) or f"; known are {', '.join(known)}"
+        key = (what, "name") if "name" in section else (what,)
+        raise spec.fail(key, f"there is no {what} {name!r}{hint}")
+    return name
+
+
 def game(spec: Spec) -> Game:
     """The [game] section: a name with its parameters, or an expression."""
-    held = dict(spec.content.get("game", {}))
-    if not held:
+    section = spec.content.get("game", {})
+    if not section:
         raise BadInput(
-            f'{spec.path}: there is no [game]; begin with name = "oscillator" or expression = "cos(x - y)"'
+            f'{spec.path}: there is no [game]; begin with name = "oscillator" or '
+            'expression = "cos(x - y)"'
         )
-    name = "expression" if "expression" in held and "name" not in held else held.get("name")
-    if not isinstance(name, str) or name not in GAMES:
-        key = ("game", "name") if "name" in held else ("game",)
-        known = f"; known are {', '.join(GAMES)}"
-        raise spec.fail(key, f"there is no game {name!r}{nearest(str(name), GAMES) or known}")
+    name = _name(spec, "game", "expression" if "expression" in section else None, GAMES)
     given = spec.section("game", {"name": text, **GAMES[name]})
     given.pop("name", None)
     try:
@@ -148,29 +152,21 @@ def _made(name: str, given: dict[str, Any]) -> Game:
     if name == "expression":
         if "expression" not in given:
             raise BadInput('expression = "..." is missing')
-        named = given.pop("constants", {})
-        return games.expression(given.pop("expression"), **given, **named)  # type: ignore[no-any-return]
-    if name == "polynomial_from":
-        return games.polynomial_from(**{key: given.get(key, 0) for key in GAMES[name]})  # type: ignore[no-any-return]
+        given = {"text": given.pop("expression"), **given.pop("constants", {}), **given}
+    elif name == "polynomial_from":
+        given = {key: given.get(key, 0) for key in GAMES[name]}
     return getattr(games, name)(**given)  # type: ignore[no-any-return]
 
 
 def flow(spec: Spec) -> Flow:
     """The [flow] section: a name with its numbers."""
-    held = spec.content.get("flow", {})
-    name = held.get("name")
-    if not isinstance(name, str) or name not in FLOWS:
-        key = ("flow", "name") if "name" in held else ("flow",)
-        raise spec.fail(
-            key,
-            f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}",
-        )
+    name = _name(spec, "flow", None, FLOWS)
     given = spec.section("flow", {"name": text, **FLOWS[name], **CHANGES})
     given.pop("name")
-    for missing in _needed(getattr(flows, name)):
-        if missing not in given:
-            what = "beta, the inverse temperature" if missing == "beta" else missing
-            raise spec.fail(("flow",), f"{name} needs {what}; {NEEDED[missing]}")
+    for key, p in signature(getattr(flows, name)).parameters.items():
+        if p.default is p.empty and key not in given:
+            what = "beta, the inverse temperature" if key == "beta" else key
+            raise spec.fail(("flow",), f"{name} needs {what}; {NEEDED[key]}")
     changes = {key: given.pop(key) for key in CHANGES if key in given}
     try:
         return replace(getattr(flows, name)(**given), **changes)  # type: ignore[no-any-return]
@@ -178,36 +174,22 @@ def flow(spec: Spec) -> Flow:
         raise spec.fail(_culprit("flow", given, error), one_line(error)) from None
 
 
-def _needed(made: Any) -> list[str]:
-    """The arguments of a constructor that have no default."""
-    return [key for key, p in signature(made).parameters.items() if p.default is p.empty]
-
-
 def start(spec: Spec, on: Game) -> Start:
     """The [start] section, "uniform" where it says nothing, checked on the game's manifolds."""
-    spec.section("start")
-    laws: dict[str, Any] = {}
+    section, found = spec.section("start"), {}
     for name, space in (("x", on.X), ("y", on.Y)):
-        key = ("start", name)
         try:
-            laws[name] = _law(spec.content.get("start", {}).get(name, "uniform"), space)
-            Start(**{name: laws[name]}).laws(on.X, on.Y)[name == "y"].density(
-                space.sample(3, _generator())
-            )
+            found[name] = _initial(section.get(name, "uniform"), space)
+            one = law(found[name], space, f"start.{name}")
+            one.density(space.sample(3, np.random.default_rng(0)))
         except (ValueError, TypeError) as error:
-            if "has no density" in str(error):
-                continue
-            raise spec.fail(key, one_line(error)) from None
-    return Start(**laws)
+            if "has no density" not in str(error):
+                raise spec.fail(("start", name), one_line(error)) from None
+    return Start(**found)
 
 
-def _generator() -> Any:
-    import numpy as np
-
-    return np.random.default_rng(0)
-
-
-def _law(value: Any, space: Manifold) -> Any:
+def _initial(value: Any, space: Manifold) -> Any:
+    """What `Start` takes for one player."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
@@ -226,7 +208,7 @@ def _law(value: Any, space: Manifold) -> Any:
 
 @contextmanager
 def placed(spec: Spec, section: str) -> Iterator[None]:
-    """Errors that begin with a key of the section are told with its line."""
+    """Give errors that begin with a key of the section the line that the key stands on."""
     try:
         yield
     except BadInput:
@@ -245,7 +227,7 @@ def _culprit(section: str, given: dict[str, Any], error: Exception) -> tuple[str
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message in one line; a marked place in a formula becomes a quotation of it."""
+    """An error's message on one line; a marked place in a formula becomes a quotation of it."""
     lines = str(error).splitlines() or [type(error).__name__]
     if len(lines) == 3 and set(lines[2].strip()) == {"^"}:
         begin = lines[2].index("^")

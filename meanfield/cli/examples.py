@@ -10,33 +10,30 @@ from meanfield.cli.schema import BadInput, nearest
 
 
 def shipped() -> dict[str, str]:
-    """name -> content of every example file."""
-    folder = files("meanfield") / "examples"
-    found = [item for item in folder.iterdir() if item.name.endswith(".toml")]
-    return {
-        item.name: item.read_text(encoding="utf-8")
-        for item in sorted(found, key=lambda item: item.name)
-    }
+    """The content of every example file by its name."""
+    found = (files("meanfield") / "examples").iterdir()
+    texts = {f.name: f.read_text(encoding="utf-8") for f in found if f.name.endswith(".toml")}
+    return dict(sorted(texts.items()))
 
 
 def examples(options: Any) -> int:
-    """meanfield examples [NAME ...]"""
-    held = shipped()
+    """List the example files, or copy those that are named: meanfield examples [NAME ...]."""
+    known = shipped()
     if not options.names:
-        width = max(map(len, held))
+        width = max(map(len, known))
+        for name, content in known.items():
+            print(f"{name:{width}}  {content.splitlines()[0].lstrip('# ')}")
         print(
-            *(f"{name:{width}}  {_headline(content)}" for name, content in held.items()), sep="\n"
-        )
-        print(
-            "\ncopy one here: meanfield examples oscillator.toml; then: meanfield run oscillator.toml"
+            "\ncopy one here: meanfield examples oscillator.toml; then: meanfield run "
+            "oscillator.toml"
         )
         return 0
     names = [name if name.endswith(".toml") else f"{name}.toml" for name in options.names]
     folder = Path(options.to)
     for name in names:
-        if name not in held:
+        if name not in known:
             raise BadInput(
-                f"there is no example {name}{nearest(name, held)}; `meanfield examples` lists them"
+                f"there is no example {name}{nearest(name, known)}; `meanfield examples` lists them"
             )
         if (folder / name).exists():
             raise BadInput(
@@ -45,14 +42,7 @@ def examples(options: Any) -> int:
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}; make it first")
     for name in names:
-        (folder / name).write_text(held[name], encoding="utf-8")
-        print(f"wrote {folder / name}; next: meanfield {_command(held[name])} {folder / name}")
+        (folder / name).write_text(known[name], encoding="utf-8")
+        command = "run" if "\n[run]" in known[name] else "nash"
+        print(f"wrote {folder / name}; next: meanfield {command} {folder / name}")
     return 0
-
-
-def _headline(content: str) -> str:
-    return content.splitlines()[0].lstrip("# ")
-
-
-def _command(content: str) -> str:
-    return "run" if "\n[run]" in content else "nash"

@@ -32,15 +32,23 @@ class Problem:
     out: Path
     every: float | None
     quiet: bool
+    command: str
 
     def say(self, *lines: str) -> None:
+        """Print lines, unless the command is quiet."""
         if not self.quiet:
             print(*lines, sep="\n", flush=True)
 
+    def need(self, given: dict[str, Any], key: str, what: str, example: str) -> None:
+        """BadInput unless the command's section, which has its name, gives this key."""
+        if key not in given:
+            message = f"{key} is missing: {what}, for example {key} = {example}"
+            raise self.spec.fail((self.command,), message)
 
-def problem(options: Any, command: str, needs_flow: bool = True) -> Problem:
+
+def problem(options: Any, needs_flow: bool = True) -> Problem:
     """Everything checked that can be checked before a run; BadInput says what is wrong where."""
-    spec = read(options.file, options.set)
+    spec, command = read(options.file, options.set), options.command
     game = build.game(spec)
     flow = build.flow(spec) if needs_flow or "flow" in spec.content else None
     start = build.start(spec, game)
@@ -50,49 +58,37 @@ def problem(options: Any, command: str, needs_flow: bool = True) -> Problem:
     usual = Path(options.file).stem + ("" if command == "run" else f"-{command}") + ".h5"
     named = output.get("file") if command == "run" else None
     out = checked_path(options.out or named or usual)
-    return Problem(spec, game, flow, start, out, output.get("checkpoint_every"), options.quiet)
+    every = output.get("checkpoint_every")
+    return Problem(spec, game, flow, start, out, every, options.quiet, command)
 
 
 def run(options: Any) -> int:
-    """meanfield run FILE.toml"""
-    p = problem(options, "run")
-    given = _run_options(p.spec)
-    level, call = given.pop("level"), given.pop("call")
-    record = given.pop("record", [])
-    from meanfield.studies.resume import diagnostics_of
-
-    diagnostics = diagnostics_of(record, p.game)
-    with build.placed(p.spec, "run"):
-        size, plan = _particles_need(p, given) if level == "particles" else _field_need(p, given)
-    p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "", f"  {plan}")
-    _announce(p, size)
-    how = {**given, "diagnostics": diagnostics, "progress": False if p.quiet else None}
-    return _computed(
-        p,
-        "run",
-        lambda: call(p.game, p.flow, p.start, **how, checkpoint=p.out, checkpoint_every=p.every),
-    )
-
-
-def _run_options(spec: Spec) -> dict[str, Any]:
+    """Follow a flow: meanfield run FILE.toml."""
     from meanfield.density.solve import solve
     from meanfield.particles.simulate import simulate
+    from meanfield.studies.resume import diagnostics_of
 
-    given = spec.section("run")
-    given.setdefault("level", "field")
-    if "time" not in given:
-        raise spec.fail(
-            ("run",), "time is missing: how long to follow the flow, for example time = 10.0"
-        )
-    own, other = (FIELD, "particles") if given["level"] == "field" else (PARTICLES, "field")
+    p = problem(options)
+    given = _run_options(p)
+    particles = given.pop("level") == "particles"
+    diagnostics = diagnostics_of(given.pop("record", []), p.game)
+    with build.placed(p.spec, "run"):
+        size, plan = (_particles_need if particles else _field_need)(p, given)
+    p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "")
+    _announce(p, size, plan)
+    return _checkpointed(p, simulate if particles else solve, {**given, "diagnostics": diagnostics})
+
+
+def _run_options(p: Problem) -> dict[str, Any]:
+    given = p.spec.section("run")
+    level = given.setdefault("level", "field")
+    p.need(given, "time", "how long to follow the flow", "10.0")
+    own, other = (FIELD, "particles") if level == "field" else (PARTICLES, "field")
     for key in given:
         if key not in RUN and key not in own:
-            raise spec.fail(
-                ("run", key),
-                f'belongs to level = "{other}"; this run has level = "{given["level"]}"',
-            )
-    given |= spec.section("run", {**RUN, **own})
-    return {**given, "call": solve if given["level"] == "field" else simulate}
+            message = f'belongs to level = "{other}"; this run has level = "{level}"'
+            raise p.spec.fail(("run", key), message)
+    return {**given, **p.spec.section("run", {**RUN, **own})}
 
 
 def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
@@ -104,10 +100,8 @@ def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     plan = make_plan(**{**DEFAULTS, **given})
     size = check_memory(p.game, plan, p.flow)  # type: ignore[arg-type]
     n, m = plan.particles
-    return (
-        size,
-        f"{n:,} and {m:,} particles, {plan.steps:,} steps of {plan.step:g} ({plan.scheme}), seed {plan.seed}",
-    )
+    steps = f"{plan.steps:,} steps of {plan.step:g} ({plan.scheme})"
+    return size, f"{n:,} and {m:,} particles, {steps}, seed {plan.seed}"
 
 
 def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
@@ -115,130 +109,118 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     from meanfield.density.solve import build as engine
     from meanfield.density.solve import default_engine
     from meanfield.schedule import saved_times
-    from meanfield.studies.gauge import state_bytes
+    from meanfield.studies.controls import state_bytes
 
     if p.flow is not None:
-        _check_engine(p, given.get("engine") or default_engine(p.game, p.flow), given)
-    keys = ("cells", "engine", "step", "tol", *OPTIONS)
-    moving = engine(p.game, p.flow, p.start, **{key: given[key] for key in keys if key in given})  # type: ignore[arg-type]
+        used = given.get("engine") or default_engine(p.game, p.flow)
+        for key, (owner, _) in OPTIONS.items():
+            if key in given and used != owner:
+                message = f'belongs to engine = "{owner}"; this run uses "{used}"'
+                raise p.spec.fail(("run", key), message)
+    how = {key: value for key, value in given.items() if key in FIELD}
+    moving = engine(p.game, p.flow, p.start, **how)  # type: ignore[arg-type]
     x, y = moving.measures()
     saves = len(saved_times(given["time"], given.get("save_every")))
-    return saves * state_bytes(
-        x, y
-    ), f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
-
-
-def _check_engine(p: Problem, used: str, given: dict[str, Any]) -> None:
-    """That no option of [run] belongs to another engine than the one that runs."""
-    for key, (owner, _) in OPTIONS.items():
-        if key in given and used != owner:
-            raise p.spec.fail(
-                ("run", key), f'belongs to engine = "{owner}"; this run uses "{used}"'
-            )
+    plan = f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
+    return saves * state_bytes(x, y), plan
 
 
 def compare(options: Any) -> int:
-    """meanfield compare FILE.toml"""
+    """Compare particles with the mean field: meanfield compare FILE.toml."""
     from meanfield.studies.compare import compare as study
-    from meanfield.studies.settled import settled
+    from meanfield.studies.plan import plan as make_plan
 
-    p = problem(options, "compare")
+    p = problem(options)
     given = p.spec.section("compare")
-    if "time" not in given:
-        raise p.spec.fail(
-            ("compare",), "time is missing: the length of the runs, for example time = 2.0"
-        )
+    p.need(given, "time", "the length of the runs", "2.0")
     if options.threads is not None:
         given["threads"] = options.threads
     asked = signature(study).bind(p.game, p.flow, p.start, **given)  # type: ignore[arg-type]
     asked.apply_defaults()
     with build.placed(p.spec, "compare"):
-        s = settled(**asked.arguments)
+        s = make_plan(**asked.arguments)
         size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
-    p.say(
-        f"{p.spec.path}: particles against the mean field, {p.flow.name} on {p.game.name}"
-        if p.flow
-        else "",
-        f"  {plan}",
-    )
-    _announce(p, size)
-    how = {**given, "progress": False if p.quiet else None}
-    how |= {"checkpoint": p.out, "checkpoint_every": p.every}
-    return _computed(p, "compare", lambda: study(p.game, p.flow, p.start, **how))  # type: ignore[arg-type]
+    if p.flow:
+        what = f"particles against the mean field, {p.flow.name} on {p.game.name}"
+        p.say(f"{p.spec.path}: {what}")
+    _announce(p, size, plan)
+    return _checkpointed(p, study, given)
 
 
 def gibbs(options: Any) -> int:
-    """meanfield gibbs FILE.toml"""
+    """Find the Gibbs fixed point: meanfield gibbs FILE.toml."""
     from meanfield.equilibria import gibbs as fixed_point
 
-    p = problem(options, "gibbs", needs_flow=False)
+    p = problem(options, needs_flow=False)
     given = p.spec.section("gibbs")
     if "beta" not in given and p.flow is not None and min(p.flow.temperature) > 0:
         given["beta"] = tuple(1 / t for t in p.flow.temperature)
-    if "beta" not in given:
-        raise p.spec.fail(
-            ("gibbs",), "beta is missing: the inverse temperature, for example beta = 10.0"
-        )
-    return _once(
-        p, {"call": "gibbs", "game": p.game, "options": given}, lambda: fixed_point(p.game, **given)
-    )
+    p.need(given, "beta", "the inverse temperature", "10.0")
+    return _once(p, given, fixed_point)
 
 
 def nash(options: Any) -> int:
-    """meanfield nash FILE.toml"""
+    """Find a mixed Nash equilibrium: meanfield nash FILE.toml."""
     from meanfield.equilibria import nash as equilibrium
 
-    p = problem(options, "nash", needs_flow=False)
-    given = p.spec.section("nash")
-    return _once(
-        p, {"call": "nash", "game": p.game, "options": given}, lambda: equilibrium(p.game, **given)
-    )
+    p = problem(options, needs_flow=False)
+    return _once(p, p.spec.section("nash"), equilibrium)
 
 
-def _once(p: Problem, job: dict[str, Any], compute: Callable[[], Any]) -> int:
-    """A result that is computed in one go: written when it is there, kept where it is there already."""
-    described = describe(job)
+def _once(p: Problem, given: dict[str, Any], compute: Callable[..., Any]) -> int:
+    """A result without checkpoints: computed and written unless the file holds it already."""
+    job = describe({"call": p.command, "game": p.game, "options": given})
     if p.out.exists():
-        if not same(read_header(p.out).job, described):
+        if not same(read_header(p.out).job, job):
             raise BadInput(
                 f"{p.out} holds another result; give another name with --out, or move it"
             )
         p.say(f"{p.out} holds this result already", f"next: meanfield show {p.out}")
         return 0
-    p.say(f"{p.spec.path}: {job['call']} of {p.game.name}")
+    p.say(f"{p.spec.path}: {p.command} of {p.game.name}")
 
     def computed() -> Any:
-        result = compute()
-        write_file(p.out, describe(result), job=described)
+        result = compute(p.game, **given)
+        write_file(p.out, describe(result), job=job)
         p.say(*(f"  {line}" for line in repr(result).splitlines()))
         return result
 
-    return _computed(p, job["call"], computed)
+    return _computed(p, computed)
 
 
-def _announce(p: Problem, size: float) -> None:
-    """What the run needs, and what becomes of it when it is stopped."""
+def _announce(p: Problem, size: float, plan: str) -> None:
+    """Say what the run needs, and what becomes of it when it is stopped."""
     free = shutil.disk_usage(p.out.resolve().parent).free
     # The file that is being replaced and the new one stand side by side for a moment.
     if 2.2 * size > free:
         raise BadInput(
-            f"{p.out} needs up to {bytes_of(2.2 * size)} of disk, {bytes_of(free)} are free: save less often"
+            f"{p.out} needs up to {bytes_of(2.2 * size)} of disk, {bytes_of(free)} are free: "
+            "save less often"
         )
     every = EVERY if p.every is None else p.every
+    memory, disk = bytes_of(2 * size + 2e8), bytes_of(size + 1e5)
     p.say(
-        f"  needs about {bytes_of(2 * size + 2e8)} of memory, {bytes_of(size + 1e5)} of disk ({bytes_of(free)} free)",
-        f"  keeps {p.out} up to date about every {every:g} s; after Ctrl-C: meanfield resume {p.out}",
+        f"  {plan}",
+        f"  needs about {memory} of memory, {disk} of disk ({bytes_of(free)} free)",
+        f"  keeps {p.out} up to date about every {every:g} s; after Ctrl-C: "
+        f"meanfield resume {p.out}",
     )
     if p.out.exists():
-        header = read_header(p.out)
-        p.say(
-            f"  {p.out} is there already, {'finished' if header.finished else 'unfinished: going on from it'}"
-        )
+        done = read_header(p.out).finished
+        state = "finished" if done else "unfinished: going on from it"
+        p.say(f"  {p.out} is there already, {state}")
 
 
-def _computed(p: Problem, command: str, compute: Callable[[], Any]) -> int:
+def _checkpointed(p: Problem, call: Callable[..., Any], how: dict[str, Any]) -> int:
+    """A run or comparison that keeps its file up to date."""
+    how = {**how, "progress": False if p.quiet else None}
+    how |= {"checkpoint": p.out, "checkpoint_every": p.every}
+    return _computed(p, lambda: call(p.game, p.flow, p.start, **how))
+
+
+def _computed(p: Problem, compute: Callable[[], Any]) -> int:
     clock, there = perf_counter(), _is_finished(p.out)
-    with build.placed(p.spec, command):
+    with build.placed(p.spec, p.command):
         result = compute()
     if there:
         p.say(f"{p.out} stays as it is; next: meanfield show {p.out}")
@@ -248,7 +230,7 @@ def _computed(p: Problem, command: str, compute: Callable[[], Any]) -> int:
 
 
 def finished(out: Path, result: Any, clock: float, quiet: bool) -> None:
-    """What was written, and what to do next."""
+    """Say what was written, and what to do next."""
     if quiet:
         return
     if hasattr(result, "samples"):
@@ -258,46 +240,50 @@ def finished(out: Path, result: Any, clock: float, quiet: bool) -> None:
 
 
 def bytes_of(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.3g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"
+    """A number of bytes in words, such as 3.5 MB."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
         size /= 1000
-    raise AssertionError
+    return f"{size:.3g} GB" if size < 1000 else f"{size:,.0f} GB"
 
 
 def resume(options: Any) -> int:
-    """meanfield resume RUN.h5"""
+    """Finish a run that was stopped or killed: meanfield resume RUN.h5."""
     from meanfield.studies.resume import resume as go_on
 
-    out = Path(options.file)
+    out, say = Path(options.file), (lambda *_, **__: None) if options.quiet else print
     header = read_header(out)
     if header.finished:
-        if not options.quiet:
-            print(f"{out} is finished ({header.kind}); look at it with: meanfield show {out}")
+        say(f"{out} is finished ({header.kind}); look at it with: meanfield show {out}")
         return 0
     clock = perf_counter()
-    if not options.quiet:
-        print(f"{out}: going on", flush=True)
-    # A warning about functions that a file cannot hold becomes go_on's own error.
+    say(f"{out}: going on", flush=True)
     result = go_on(out, progress=False if options.quiet else None)
     finished(out, result, clock, options.quiet)
     return 0
 
 
-def stopped(out: str | None, code: int) -> int:
-    """After Ctrl-C or SIGTERM: what is there and how to go on."""
-    if out and _is_finished(Path(out)):
-        print(
-            f"\nstopped; {out} holds the finished run. Look at it with: meanfield show {out}",
-            file=sys.stderr,
-        )
-    elif out and Path(out).is_file():
-        print(
-            f"\nstopped; {out} holds the run so far. Go on with: meanfield resume {out}",
-            file=sys.stderr,
-        )
-    else:
-        print("\nstopped; nothing was written", file=sys.stderr)
+def target(options: Any) -> Path | None:
+    """The file that a stopped command was writing."""
+    if options.command == "resume":
+        return Path(options.file)
+    if options.command not in ("run", "compare"):
+        return None
+    try:
+        return problem(options).out
+    except ValueError:
+        return None
+
+
+def stopped(out: Path | None, code: int) -> int:
+    """Say, after Ctrl-C or SIGTERM, what is there and how to go on; returns the exit code."""
+    said = "nothing was written"
+    if out and _is_finished(out):
+        said = f"{out} holds the finished run. Look at it with: meanfield show {out}"
+    elif out and out.is_file():
+        said = f"{out} holds the run so far. Go on with: meanfield resume {out}"
+    print(f"\nstopped; {said}", file=sys.stderr)
     return code
 
 

@@ -16,14 +16,15 @@ from typing import Any
 from meanfield.density.solve import ENGINES
 
 Check = Callable[[Any], Any]
-Path_ = tuple[str, ...]
+Key = tuple[str, ...]
 
 
 class BadInput(ValueError):
-    """Something that the user can put right, said in one line; the command ends with exit code 2."""
+    """Something that the user can put right, said in one line; the command's exit code is 2."""
 
 
 def number(value: Any) -> float:
+    """A number, whole or not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadInput(f"must be a number, got {value!r}")
     try:
@@ -33,23 +34,31 @@ def number(value: Any) -> float:
 
 
 def whole(value: Any) -> int:
+    """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadInput(f"must be a whole number, got {value!r}")
     return value
 
 
 def text(value: Any) -> str:
+    """Text in quotes."""
     if not isinstance(value, str):
         raise BadInput(f"must be text in quotes, got {value!r}")
     return value
 
 
+def anything(value: Any) -> Any:
+    """A value that is checked by the constructor that takes it."""
+    return value
+
+
 def one_of(*names: str) -> Check:
+    """One of these names."""
+
     def check(value: Any) -> str:
         if value not in names:
-            raise BadInput(
-                f"must be one of {', '.join(names)}, got {value!r}{nearest(str(value), names)}"
-            )
+            hint = nearest(str(value), names)
+            raise BadInput(f"must be one of {', '.join(names)}, got {value!r}{hint}")
         return str(value)
 
     return check
@@ -59,16 +68,18 @@ def pair_or_one(item: Check) -> Check:
     """A value for both players, or [for x, for y]."""
 
     def check(value: Any) -> Any:
-        if isinstance(value, list):
-            if len(value) != 2:
-                raise BadInput(f"must be one value or two (for x, for y), got {len(value)}")
-            return item(value[0]), item(value[1])
-        return item(value)
+        if not isinstance(value, list):
+            return item(value)
+        if len(value) != 2:
+            raise BadInput(f"must be one value or two (for x, for y), got {len(value)}")
+        return item(value[0]), item(value[1])
 
     return check
 
 
 def many(item: Check) -> Check:
+    """A list of at least one value."""
+
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list) or not value:
             raise BadInput(f"must be a list such as [1, 2], got {value!r}")
@@ -78,19 +89,12 @@ def many(item: Check) -> Check:
 
 
 def one_or_many(item: Check) -> Check:
-    def check(value: Any) -> Any:
-        return many(item)(value) if isinstance(value, list) else item(value)
-
-    return check
-
-
-def anything(value: Any) -> Any:
-    """Checked by the constructor that takes it."""
-    return value
+    """A value or a list of them."""
+    return lambda value: (many(item) if isinstance(value, list) else item)(value)
 
 
 def cells(value: Any) -> Any:
-    """A number per axis, or [for x, for y], each a number or [one an axis]."""
+    """A number per axis, or [for x, for y], each a number or [one for each axis]."""
     if isinstance(value, list):
         if len(value) != 2:
             raise BadInput(f"must be one whole number or two (for x, for y), got {value!r}")
@@ -99,18 +103,17 @@ def cells(value: Any) -> Any:
 
 
 def auto_or_not(value: Any) -> Any:
+    """true, false or "auto"."""
     if value != "auto" and not isinstance(value, bool):
         raise BadInput(f'must be true, false or "auto", got {value!r}')
     return value
 
 
 RUN = {
-    "level": one_of("field", "particles"),
-    "time": number,
-    "save_every": number,
+    "level": one_of("field", "particles"), "time": number, "save_every": number,
     "record": many(one_of("ni")),
-}
-# What one engine takes besides: option -> (engine, check).
+}  # fmt: skip
+# The options of a single engine: option -> (engine, check).
 OPTIONS: dict[str, tuple[str, Check]] = {
     "weights": ("finite-volume", one_of("auto", "sg", "face", "sqrt")),
     "order": ("staggered", whole),
@@ -118,56 +121,61 @@ OPTIONS: dict[str, tuple[str, Check]] = {
     "limiter": ("muscl", one_of("positive", "van Leer", "monotonized central")),
 }
 FIELD = {
-    "cells": cells, "engine": one_of(*ENGINES),
-    "step": number, "tol": number, **{key: check for key, (_, check) in OPTIONS.items()},
+    "cells": cells, "engine": one_of(*ENGINES), "step": number, "tol": number,
+    **{key: check for key, (_, check) in OPTIONS.items()},
 }  # fmt: skip
 PARTICLES = {
-    "step": number, "particles": pair_or_one(whole), "seed": whole, "scheme": one_of("euler", "strang", "mirror-prox"),
-    "replica": whole, "refine": whole, "placement": one_of("iid", "quantile", "atoms"),
-    "device": one_of("cpu", "cuda"), "precision": one_of("float64", "float32"),
+    "step": number, "particles": pair_or_one(whole), "seed": whole,
+    "scheme": one_of("euler", "strang", "mirror-prox"), "replica": whole, "refine": whole,
+    "placement": one_of("iid", "quantile", "atoms"), "device": one_of("cpu", "cuda"),
+    "precision": one_of("float64", "float32"),
 }  # fmt: skip
 COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,
-    "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells, "engine": FIELD["engine"],
-    "tol": number, "seed": whole, "threads": whole, "confidence": number, "control": auto_or_not,
+    "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells,
+    "engine": FIELD["engine"], "tol": number, "seed": whole, "threads": whole,
+    "confidence": number, "control": auto_or_not,
 }  # fmt: skip
-GIBBS = {"beta": pair_or_one(number), "cells": whole, "tol": number}
-NASH = {"tol": number, "rounds": whole, "seed": whole}
-OUTPUT = {"file": text, "checkpoint_every": number}
 SECTIONS: dict[str, Mapping[str, Check]] = {
-    "game": {}, "flow": {}, "start": {"x": anything, "y": anything}, "run": {**RUN, **PARTICLES, **FIELD},
-    "compare": COMPARE, "gibbs": GIBBS, "nash": NASH, "output": OUTPUT,
-}  # fmt: skip
+    "game": {},
+    "flow": {},
+    "start": {"x": anything, "y": anything},
+    "run": {**RUN, **PARTICLES, **FIELD},
+    "compare": COMPARE,
+    "gibbs": {"beta": pair_or_one(number), "cells": whole, "tol": number},
+    "nash": {"tol": number, "rounds": whole, "seed": whole},
+    "output": {"file": text, "checkpoint_every": number},
+}
 
 
 def nearest(name: str, known: Any) -> str:
+    """The end of an error's message that asks for the most similar known name, if there is one."""
     found = difflib.get_close_matches(name, list(known), 1, 0.5)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
 @dataclass
 class Spec:
-    """A file's content with the lines that its keys stand on."""
+    """A file's content with the lines that its keys stand on; line 0 stands for --set."""
 
     path: str
     content: dict[str, Any]
-    lines: dict[Path_, int] = field(default_factory=dict)
+    lines: dict[Key, int] = field(default_factory=dict)
 
-    def fail(self, key: Path_, message: str) -> BadInput:
+    def fail(self, key: Key, message: str) -> BadInput:
         """An error at a key, or at the nearest thing around it that has a line."""
         name = ".".join(key)
-        told = message if message.startswith(f"{name} ") else f"{name}: {message}"
-        for k in range(len(key), 0, -1):
-            if key[:k] in self.lines:
-                line = self.lines[key[:k]]
-                return BadInput(f"{self.path}, line {line}: {told}" if line else f"--set {told}")
-        return BadInput(f"{self.path}: {told}")
+        said = message if message.startswith(f"{name} ") else f"{name}: {message}"
+        around = (key[:k] for k in range(len(key), 0, -1))
+        line = next((self.lines[part] for part in around if part in self.lines), None)
+        if line == 0:
+            return BadInput(f"--set {said}")
+        return BadInput(f"{self.path}, line {line}: {said}" if line else f"{self.path}: {said}")
 
     def section(self, name: str, known: Mapping[str, Check] | None = None) -> dict[str, Any]:
         """A section's checked values; `known` replaces the keys of the table above."""
-        known = SECTIONS[name] if known is None else known
-        held, checked = self.content.get(name, {}), {}
-        for key, value in held.items():
+        known, checked = SECTIONS[name] if known is None else known, {}
+        for key, value in self.content.get(name, {}).items():
             if key not in known:
                 hint = nearest(key, known) or f"; known are {', '.join(known)}"
                 raise self.fail((name, key), f"there is no such key{hint}")
@@ -179,7 +187,7 @@ class Spec:
 
 
 def read(path: str, settings: list[str]) -> Spec:
-    """The file with --set's changes; sections and their types are checked, keys when they are used."""
+    """A file with the changes of --set; its sections are checked here, its keys when used."""
     file = Path(path)
     if file.is_dir():
         raise BadInput(f"{path} is a folder; give a file in it, such as {file / 'oscillator.toml'}")
@@ -190,6 +198,8 @@ def read(path: str, settings: list[str]) -> Spec:
         content = tomllib.loads(source)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid TOML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise BadInput(f"{path} is nested too deeply") from None
     spec = Spec(path, content, positions(source))
     for setting in settings:
         _set(spec, setting)
@@ -197,17 +207,15 @@ def read(path: str, settings: list[str]) -> Spec:
         if name == "title":
             continue
         if name not in SECTIONS:
-            raise spec.fail(
-                (name,),
-                f"there is no such section{nearest(name, SECTIONS) or '; see meanfield --help'}",
-            )
+            hint = nearest(name, SECTIONS) or "; see meanfield --help"
+            raise spec.fail((name,), f"there is no such section{hint}")
         if not isinstance(value, dict):
             raise spec.fail((name,), f"must be a section: write [{name}] and its keys below")
     return spec
 
 
 def _set(spec: Spec, setting: str) -> None:
-    """One --set section.key=value, its value as in TOML or plain text."""
+    """Apply one --set section.key=value, its value as in TOML or plain text."""
     found = re.fullmatch(r"\s*([\w-]+(?:\.[\w-]+)+)\s*=(.*)", setting, re.DOTALL)
     if not found:
         raise BadInput(
@@ -218,6 +226,8 @@ def _set(spec: Spec, setting: str) -> None:
         value = tomllib.loads(f"v = {found[2].strip()}")["v"]
     except tomllib.TOMLDecodeError:
         value = _plain(found[2].strip())
+    except RecursionError:
+        raise BadInput(f"--set {'.'.join([*parents, last])} is nested too deeply") from None
     place = spec.content
     for parent in parents:
         place = place.setdefault(parent, {})
@@ -237,12 +247,13 @@ def _plain(written: str) -> float | str:
 
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_INNER = re.compile(r"[{,]\s*([\w-]+)\s*=")
 
 
-def positions(source: str) -> dict[Path_, int]:
+def positions(source: str) -> dict[Key, int]:
     """The line of every section and key, as far as a look at the lines can tell."""
-    found: dict[Path_, int] = {}
-    here: Path_ = ()
+    found: dict[Key, int] = {}
+    here: Key = ()
     for i, line in enumerate(source.splitlines(), 1):
         if header := _HEADER.match(line):
             here = _parts(header[1])
@@ -250,10 +261,10 @@ def positions(source: str) -> dict[Path_, int]:
         elif key := _KEY.match(line):
             path = (*here, *_parts(key[1]))
             found.setdefault(path, i)
-            for inner in re.finditer(r"""[{,]\s*([\w-]+)\s*=""", line[key.end() :]):
+            for inner in _INNER.finditer(line, key.end()):
                 found.setdefault((*path, inner[1]), i)
     return found
 
 
-def _parts(dotted: str) -> Path_:
+def _parts(dotted: str) -> Key:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))

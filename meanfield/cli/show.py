@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from meanfield.trajectory import Trajectory
 
 
 def show(options: Any) -> int:
-    """meanfield show RUN.h5"""
+    """Print what a file holds, draw it, and film, export and cite it where asked."""
     path = Path(options.file)
     header = read_header(path)
     with warnings.catch_warnings():
@@ -40,38 +41,31 @@ def show(options: Any) -> int:
 
 
 def tree(result: Any, header: Any) -> str:
-    """The result's own summary, with the last value of what was recorded."""
+    """The result's own summary, with the first and last value of each recorded diagnostic."""
     if header.kind == "Partial":
         lines = [f"Comparison under way: mean field to t = {result.field.times[-1]:g}"]
         lines += [f"  |-- {name}: {len(rows)} replicas done" for name, rows in result.rows.items()]
         return "\n".join([*lines, f"  '-- of {header.job['options']['replicas']} replicas"])
     lines = repr(result).splitlines()
-    recorded = getattr(result, "diagnostics", {})
-    lines += [
-        f"      {name}: {_ends(values)}"
-        for name, values in recorded.items()
-        if np.ndim(values) == 1
-    ]
+    for name, values in getattr(result, "diagnostics", {}).items():
+        if np.ndim(values) == 1:
+            ends = [values[0], values[-1]][: len(values)]
+            lines.append(f"      {name}: {' -> '.join(f'{value:.6g}' for value in ends)}")
     return "\n".join(lines)
 
 
-def _ends(values: Any) -> str:
-    return f"{values[0]:.6g} -> {values[-1]:.6g}" if len(values) > 1 else f"{values[0]:.6g}"
-
-
 def export(result: Any, target: str) -> Path:
-    """A CSV or npz file by its suffix."""
+    """Write a CSV or npz file, by its suffix."""
     if Path(target).exists():
         raise BadInput(f"{target} exists already; choose another name")
-    if target.endswith(".npz"):
-        return result.to_npz(target)  # type: ignore[no-any-return]
-    if target.endswith(".csv"):
-        return result.to_csv(target)  # type: ignore[no-any-return]
-    raise BadInput(f"--export {target} must end in .csv or .npz")
+    write: dict[str, Callable[[str], Path]] = {".npz": result.to_npz, ".csv": result.to_csv}
+    if Path(target).suffix not in write:
+        raise BadInput(f"--export {target} must end in .csv or .npz")
+    return write[Path(target).suffix](target)
 
 
 def movie(result: Any, path: Path, out: str | bool, view: str = "map") -> Path:
-    """The run as a movie beside the file, or under the name given: .mp4 with ffmpeg, .gif without."""
+    """Film a run beside its file or under the name given: .mp4 with ffmpeg, .gif without."""
     from meanfield.plotting.movies import check_target, save_movie, usual_suffix
 
     run = getattr(result, "field", result)
@@ -89,27 +83,25 @@ def movie(result: Any, path: Path, out: str | bool, view: str = "map") -> Path:
 
 
 def picture(result: Any, path: Path, out: str | None, view: str = "map") -> Path:
-    """The drawing beside the file, or under `out`."""
+    """Draw a result beside its file or under the name given."""
     target = Path(out) if out else path.with_suffix(".png")
-    if target.suffix.lower() not in (".png", ".pdf", ".svg"):
+    kind = target.suffix[1:].lower()
+    if kind not in ("png", "pdf", "svg"):
         raise BadInput(f"--out {target} must end in .png, .pdf or .svg")
     figure = draw(result, view)
-
-    def fill(partial: Path) -> None:
-        figure.savefig(partial, dpi=160, format=target.suffix[1:].lower())
-
-    replace(target, fill)
+    replace(target, lambda partial: figure.savefig(partial, dpi=160, format=kind))
     return target
 
 
 def draw(result: Any, view: str = "map") -> Any:
-    """The result's own picture; that of its field for a comparison under way."""
+    """The result's own picture; that of the mean field for a comparison under way."""
+    from meanfield.plotting import plot_measure, plot_pair
+
     if hasattr(result, "rows"):
         if result.field is None:
             raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
         result = result.field
+    two = hasattr(result, "y")
     if hasattr(result, "plot"):
-        return result.plot(view=view) if hasattr(result, "y") else result.plot()
-    from meanfield.plotting import plot_measure, plot_pair
-
-    return plot_pair(result, view=view) if hasattr(result, "y") else plot_measure(result, view=view)
+        return result.plot(view=view) if two else result.plot()
+    return (plot_pair if two else plot_measure)(result, view=view)

@@ -1,15 +1,15 @@
-"""Pictures of measures, runs, fixed points and comparisons. Nothing is computed anew for them.
+"""Pictures of measures, runs, fixed points and comparisons, drawn from what was computed before.
 
-Every function returns a matplotlib figure (`save_movie`: the file that it wrote) and works without a display.
+Every function returns a matplotlib figure (`save_movie` the path of its file) and needs no display.
 """
 
 from meanfield.plotting.comparison import plot_comparison
 from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.movies import save_movie
-from meanfield.plotting.pairs import plot_equilibrium, plot_pair, plot_spectrum
-from meanfield.plotting.runs import plot_gibbs, plot_path, plot_trajectory
+from meanfield.plotting.pairs import plot_equilibrium, plot_gibbs, plot_pair, plot_spectrum
+from meanfield.plotting.runs import plot_path, plot_trajectory
 
 __all__ = [
-    "plot_comparison", "plot_equilibrium", "plot_gibbs", "plot_measure", "plot_pair", "plot_path", "plot_spectrum",
-    "plot_trajectory", "save_movie",
+    "plot_comparison", "plot_equilibrium", "plot_gibbs", "plot_measure", "plot_pair",
+    "plot_path", "plot_spectrum", "plot_trajectory", "save_movie",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pictures of pairs of strategies and of spectra."""
+"""Pictures of pairs of strategies, of fixed points and of spectra."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from meanfield.plotting.style import BLUE, GREY, PLAYERS, new_figure, styled
 
 
 def plot_pair(pair: Any, title: str = "", view: str = "map", symbol: str = r"\mu") -> Any:
-    """Both strategies, `pair.x` and `pair.y`, side by side."""
+    """Draw two strategies, the measures `pair.x` and `pair.y`, side by side.
+
+    view is that of `plot_measure`; symbol is what the measures are called in mathematical text.
+    """
     with styled():
-        figure = new_figure(7.2, 2.6 if circular(pair.x) and circular(pair.y) else 3.2)
-        for ax, measure, (name, color) in zip(
-            figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True
-        ):
+        figure = new_figure(7.2, 2.6 if circular(pair.x, pair.y) else 3.2)
+        both = zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True)
+        for ax, measure, (name, color) in both:
             plot_measure(measure, ax, color=color, view=view, name=name)
             colour_bar(ax, measure, color, location="bottom", shrink=0.7, label="density")
             ax.set_title(f"${symbol}_{name}$")
@@ -25,13 +27,19 @@ def plot_pair(pair: Any, title: str = "", view: str = "map", symbol: str = r"\mu
 
 
 def plot_equilibrium(equilibrium: Any, view: str = "map") -> Any:
-    """The two sparse strategies of an equilibrium, with its certificate."""
+    """Draw the sparse strategies of a Nash equilibrium and the bounds on its value."""
     e = equilibrium
     return plot_pair(e, f"equilibrium, value in [{e.lower:.6g}, {e.upper:.6g}]", view)
 
 
+def plot_gibbs(result: Any, view: str = "map") -> Any:
+    """Draw both players' Gibbs densities, the fixed point of equation (9)."""
+    title = f"Gibbs fixed point (9), residual {result.residual:.1e}"
+    return plot_pair(result, title, view, r"\hat\mu")
+
+
 def plot_spectrum(stability: Any) -> Any:
-    """The leading eigenvalues of the linearised (7): to the left of the line perturbations decay."""
+    """Draw the leading eigenvalues of (7) linearised; those left of the line decay."""
     with styled():
         figure = new_figure(4.4, 3.4)
         ax = figure.subplots()

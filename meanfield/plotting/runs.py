@@ -1,4 +1,4 @@
-"""Runs and fixed points, a row or a column a player, and Gibbs paths against beta."""
+"""Runs, a row for each player, and Gibbs fixed points against the inverse temperature."""
 
 from __future__ import annotations
 
@@ -10,104 +10,114 @@ import numpy as np
 from meanfield.checks import Array, whole
 from meanfield.measures import Density, Measure
 from meanfield.plotting.measures import (
+    check_kind,
     circular,
     colour_bar,
     common_top,
     draw_space_time,
     plot_measure,
 )
-from meanfield.plotting.pairs import plot_pair
-from meanfield.plotting.style import BLUE, GREEN, GREY, PLAYERS, new_figure, styled, widen
+from meanfield.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PLAYERS,
+    logarithmic,
+    new_figure,
+    styled,
+    widen,
+)
 from meanfield.trajectory import Trajectory
+
+CURVES = {"value": r"$\mathcal{L}(\mu_x, \mu_y)$", "ni": "NI"}  # diagnostics drawn over time
 
 
 def plot_trajectory(
     trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128, view: str = "map"
 ) -> Any:
-    """Draw a run, a row a player: space against time on circles, snapshots elsewhere. Returns the figure.
+    """Draw a run, a row for each player: space against time on circles, snapshots elsewhere.
 
-    snapshots: maps a player (not on circles). bins: of histograms of particles. view: "map" or "3d", as in
-    `plot_measure`. Recorded diagnostics "value" and "ni" are drawn below. Raises TypeError for what is no trajectory.
+    The diagnostics "value" and "ni", where they were recorded, are drawn below.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    snapshots : int
+        Number of maps for each player who does not move on a circle.
+    bins : int
+        Number of bins in histograms of particles.
+    view : {"map", "3d"}
+        As in `plot_measure`.
+
+    Raises
+    ------
+    TypeError
+        For what is no trajectory.
     """
-    if not isinstance(trajectory, Trajectory):
-        raise TypeError(
-            f"plot_trajectory draws a meanfield.Trajectory, got {type(trajectory).__name__}"
-        )
-    told = [key for key in ("value", "ni") if _curve_of(trajectory, key)]
-    flat = [
-        circular(trajectory.x[0]) and len(trajectory) > 1,
-        circular(trajectory.y[0]) and len(trajectory) > 1,
-    ]
-    heights = [1.7 if f else 2.0 for f in flat] + ([1.3] if told else [])
+    check_kind("plot_trajectory", trajectory, Trajectory, "Trajectory")
+    recorded = [key for key in CURVES if has_curve(trajectory, key)]
+    count, bins = whole("snapshots", snapshots), whole("bins", bins)
+    sides = (trajectory.x, trajectory.y)
+    flat = [circular(measures[0]) and len(trajectory) > 1 for measures in sides]
+    heights = [1.7 if f else 2.0 for f in flat] + ([1.3] if recorded else [])
     with styled():
         figure = new_figure(7.2, sum(heights) + 0.4)
         figure.suptitle(_title(trajectory), fontsize=9.5)
         # One grid for all rows, so that the time axes are as long as each other.
-        grid = figure.add_gridspec(len(heights), max(1, len(told)), height_ratios=heights)
-        for row, measures, is_flat, (name, color) in zip(
-            (0, 1), (trajectory.x, trajectory.y), flat, PLAYERS, strict=True
-        ):
-            if is_flat:
+        grid = figure.add_gridspec(len(heights), max(1, len(recorded)), height_ratios=heights)
+        for row, (measures, (name, color)) in enumerate(zip(sides, PLAYERS, strict=True)):
+            spread = of_labels(trajectory, name)
+            if flat[row]:
                 ax = figure.add_subplot(grid[row, :])
-                draw_space_time(
-                    ax,
-                    trajectory.times,
-                    measures,
-                    color,
-                    whole("bins", bins),
-                    of_labels(trajectory, name),
-                )
-                ax.set_ylabel(f"${name}$")
-                ax.set_xlabel("time $t$" if not told and name == "y" else "")
+                draw_space_time(ax, trajectory.times, measures, color, bins, spread)
+                last = not recorded and name == "y"
+                ax.set(ylabel=f"${name}$", xlabel="time $t$" if last else "")
             else:
-                how = {
-                    "color": color,
-                    "view": view,
-                    "spread": of_labels(trajectory, name),
-                    "name": name,
-                }
-                _snapshots(
-                    figure,
-                    grid[row, :],
-                    trajectory.times,
-                    measures,
-                    whole("snapshots", snapshots),
-                    how,
-                )
-        _diagnostics([figure.add_subplot(grid[2, k]) for k in range(len(told))], trajectory, told)
+                how = {"color": color, "view": view, "spread": spread, "name": name}
+                _snapshots(figure, grid[row, :], trajectory.times, measures, count, how)
+        for k, key in enumerate(recorded):
+            draw_curve(figure.add_subplot(grid[2, k]), trajectory, key)
     return figure
 
 
-def _curve_of(trajectory: Trajectory, key: str) -> bool:
-    """Whether a diagnostic was recorded as one number a saved time."""
-    return len(trajectory) > 1 and np.shape(trajectory.diagnostics.get(key, 0.0)) == (
-        len(trajectory),
-    )
+def has_curve(trajectory: Trajectory, key: str) -> bool:
+    """Whether a diagnostic was recorded as one number at each of several saved times."""
+    shape = np.shape(trajectory.diagnostics.get(key, 0.0))
+    return len(trajectory) > 1 and shape == (len(trajectory),)
 
 
 def of_labels(trajectory: Trajectory, player: str) -> bool:
-    """Whether a player's atoms are labels of a density, carried by the mean field: their quadrature was watched."""
-    watched = trajectory.diagnostics.get(f"jump_{player}")
-    return watched is not None and bool(np.isfinite(watched[0]))
+    """Whether a player's atoms are labels of a density that characteristics carry along.
+
+    Only such runs record the jump of that density (`jump_x`, `jump_y`).
+    """
+    jump = trajectory.diagnostics.get(f"jump_{player}")
+    return jump is not None and bool(np.isfinite(jump[0]))
+
+
+def names_of(trajectory: Trajectory) -> list[str]:
+    """The names of the game and of the flow, where they have one."""
+    names = [getattr(of, "name", "") for of in (trajectory.game, trajectory.flow)]
+    return [name for name in names if name]
 
 
 def _title(trajectory: Trajectory) -> str:
-    parts = [getattr(trajectory.game, "name", ""), getattr(trajectory.flow, "name", "")]
     field = isinstance(trajectory.x[-1], Density) or "engine" in trajectory.provenance
     kind = "mean field" if field else f"{len(trajectory.x[-1]):,} particles"
-    return ", ".join([p for p in parts if p] + [kind])
+    return ", ".join([*names_of(trajectory), kind])
+
+
+def chosen_states(count: int, most: int) -> Any:
+    """The numbers of at most `most` states out of `count`, evenly spaced, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _snapshots(
-    figure: Any,
-    place: Any,
-    times: Array,
-    measures: Sequence[Measure],
-    count: int,
+    figure: Any, place: Any, times: Array, measures: Sequence[Measure], count: int,
     how: dict[str, Any],
-) -> None:
-    """A row of maps on one scale, or where peaks differ too much for one, each with its own."""
-    chosen = np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))
+) -> None:  # fmt: skip
+    """A row of maps on one scale, or each on its own where peaks differ too much."""
+    chosen = chosen_states(len(times), count)
     axes = place.subgridspec(1, len(chosen)).subplots(squeeze=False)[0]
     shown, color = [measures[k] for k in chosen], how["color"]
     top = common_top(shown)
@@ -123,57 +133,45 @@ def _snapshots(
         colour_bar(axes, shown[0], color, top, label="density", pad=0.01, aspect=14)
 
 
-def _diagnostics(axes: Sequence[Any], trajectory: Trajectory, told: Sequence[str]) -> None:
-    names = {"value": r"$\mathcal{L}(\mu_x, \mu_y)$", "ni": "NI"}
-    for ax, key in zip(axes, told, strict=True):
-        values = trajectory.diagnostics[key]
-        ax.plot(trajectory.times, values, color=GREY)
-        if key == "ni" and (values > 0).all() and values.max() > 20 * values.min():
-            ax.set_yscale("log")
-        else:
-            widen(ax)
-        ax.set(
-            xlabel="time $t$", ylabel=names[key], xlim=(trajectory.times[0], trajectory.times[-1])
-        )
-
-
-def plot_gibbs(result: Any, view: str = "map") -> Any:
-    """Draw both players' Gibbs densities (9), result.x and result.y. Returns the figure."""
-    return plot_pair(
-        result, f"Gibbs fixed point (9), residual {result.residual:.1e}", view, r"\hat\mu"
-    )
+def draw_curve(ax: Any, trajectory: Trajectory, key: str, now: int | None = None) -> None:
+    """Draw a recorded diagnostic over time; paler after the state numbered `now`, where given."""
+    times, values = trajectory.times, trajectory.diagnostics[key]
+    if now is not None:
+        ax.plot(times, values, color=GREY, lw=0.8, alpha=0.5)
+        ax.plot(times[now], values[now], "o", color=GREY, ms=4)
+    past = slice(None if now is None else now + 1)
+    ax.plot(times[past], values[past], color=GREY)
+    if key != "ni" or not logarithmic(ax, values):
+        widen(ax)
+    ax.set(xlabel="time $t$", ylabel=CURVES[key], xlim=(times[0], times[-1]))
 
 
 def plot_path(path: Any) -> Any:
-    """Draw a `GibbsPath`. Returns the figure."""
+    """Draw a `GibbsPath` against beta: value, entropies, NI and the leading eigenvalue."""
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
-    panels = 3 if path.rate is None else 4
+    beta, rate = path.beta, path.rate
+    titles = ("value", "entropy", "NI error", "leading eigenvalue of (7)")
+    panels = 3 if rate is None else 4
     with styled():
         figure = new_figure(3.1 * panels, 2.7)
         axes = figure.subplots(1, panels)
-        axes[0].plot(path.beta, path.value, color=BLUE, label="$L$")
-        axes[0].plot(path.beta, path.free_energy, "--", color=BLUE, label=r"$L_\beta$")
-        axes[0].legend()
+        axes[0].plot(beta, path.value, color=BLUE, label="$L$")
+        axes[0].plot(beta, path.free_energy, "--", color=BLUE, label=r"$L_\beta$")
         widen(axes[0])
         for k, (name, color) in enumerate(PLAYERS):
-            axes[1].plot(path.beta, path.entropy[:, k], color=color, label=f"$H(\\mu_{name})$")
-        axes[1].legend()
-        axes[2].loglog(path.beta, path.ni, color=GREEN)
+            axes[1].plot(beta, path.entropy[:, k], color=color, label=f"$H(\\mu_{name})$")
+        axes[2].loglog(beta, path.ni, color=GREEN)
         axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axes[2].yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
-        for ax, title in zip(
-            axes, ("value", "entropy", "NI error", "leading eigenvalue of (7)"), strict=False
-        ):
-            ax.set(xscale="log", xlabel=r"$\beta$", title=title)
-        if path.rate is not None:
-            axes[3].loglog(
-                path.beta, np.where(path.rate > 0, path.rate, np.nan), color=BLUE, label="rate"
-            )
+        if rate is not None:
+            axes[3].loglog(beta, np.where(rate > 0, rate, np.nan), color=BLUE, label="rate")
             turns = path.frequency > 1e-12
             if turns.any():
-                axes[3].loglog(
-                    path.beta[turns], path.frequency[turns], ".", color=GREEN, label="frequency"
-                )
-            axes[3].legend()
+                how = {"color": GREEN, "label": "frequency"}
+                axes[3].loglog(beta[turns], path.frequency[turns], ".", **how)
+        for k, ax in enumerate(axes):
+            ax.set(xscale="log", xlabel=r"$\beta$", title=titles[k])
+            if k != 2:
+                ax.legend()
     return figure

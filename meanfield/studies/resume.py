@@ -1,9 +1,9 @@
-"""`resume`: finish, or prolong, the run that a file holds."""
+"""`resume`: finish the run that a file holds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,24 @@ from meanfield.describe import rebuild
 from meanfield.games.base import Game
 from meanfield.games.missing import MissingGame
 from meanfield.measures import Measure
+from meanfield.run import Diagnostics
 from meanfield.start import Start
 from meanfield.storage.files import agreed, load, missing, read_header
-
-Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
 
 
 def diagnostics_of(names: Any, game: Game) -> Diagnostics:
     """The diagnostics known by name: "ni", the Nikaido-Isoda error. ValueError for others."""
     if unknown := sorted(set(names) - {"ni"}):
         raise ValueError(
-            f"the run records {', '.join(unknown)}, functions that no file holds: give diagnostics={{...}}"
+            f"the run records {', '.join(unknown)}, functions that no file holds: "
+            "give diagnostics={...}"
         )
-    return {"ni": nikaido_isoda_of(game)} if names else {}
-
-
-def nikaido_isoda_of(game: Game) -> Callable[[Measure, Measure], float]:
-    """(mu_x, mu_y) -> NI as a number, with what can be prepared prepared once."""
+    if not names:
+        return {}
     from meanfield.metrics import NikaidoIsoda
 
     error = NikaidoIsoda(game)
-    return lambda mu_x, mu_y: float(error(mu_x, mu_y).value)
+    return {"ni": lambda mu_x, mu_y: float(error(mu_x, mu_y).value)}
 
 
 def resume(
@@ -45,12 +42,24 @@ def resume(
     checkpoint_every: float | None = None,
     stop: Callable[[float, Measure, Measure], bool] | None = None,
 ) -> Any:
-    """Finish the run that `path` holds, to the bits of an uninterrupted one; returns its result.
+    """Finish the run that a file holds, to the bits of an uninterrupted one, and return its result.
 
-    The file was made by `simulate`, `solve` or `compare` with checkpoint=path, or by the command line. A
-    finished run is loaded. game, start, diagnostics, stop: what the run was given as Python functions, which a
-    file holds by name only; ValueError says when one is needed. For more time, save the result under
-    another name and give it to `simulate` or `solve` as resume=... with a later time.
+    A finished run is loaded. For more time, save the result under another name and give it to
+    `simulate` or `solve` as resume=... with a later time.
+
+    Parameters
+    ----------
+    path : path
+        A file made by `simulate`, `solve` or `compare` with checkpoint=path, or by a command.
+    game, start, diagnostics, stop
+        What the run was given as Python functions, of which a file holds the names only.
+    threads, progress, checkpoint_every
+        As in `compare`.
+
+    Raises
+    ------
+    ValueError
+        For a damaged file, and where a function is missing.
     """
     header = read_header(path)
     if header.finished:
@@ -66,16 +75,14 @@ def resume(
             f"{path} does not say all of what made it ({error}); this is a damaged file"
         ) from None
     if options.pop("stops", False) != (stop is not None):
-        raise ValueError(
-            f"{path}: the run {'had no' if stop else 'has a'} stop, a function: {'leave' if stop else 'give'} it"
-        )
-    if call != "compare":
+        has, do = ("had no", "leave") if stop else ("has a", "give")
+        raise ValueError(f"{path}: the run {has} stop, a function: {do} it")
+    if call == "compare":
+        options["threads"] = threads
+    else:
         options["stop"] = stop
         names = options.pop("diagnostics")
         options["diagnostics"] = diagnostics_of(names, game) if diagnostics is None else diagnostics
-    else:
-        options["threads"] = threads
-        options.setdefault("control", False)  # files older than controls have none
     how = {"progress": progress, "checkpoint": Path(path), "checkpoint_every": checkpoint_every}
     return _calls()[call](game, rebuild(header.job["flow"]), start, **options, **how)
 
@@ -92,22 +99,18 @@ def _job(
     job: dict[str, Any], game: Game | None, start: Start | None
 ) -> tuple[str, dict[str, Any], Game, Start]:
     """The call, its options, the game and the start; ValueError when a function is missing."""
-    held, law = rebuild(job["game"]), rebuild(job["start"])
-    if isinstance(held, MissingGame) and game is None:
-        held._refuse()
+    played, law = rebuild(job["game"]), rebuild(job["start"])
+    if isinstance(played, MissingGame) and game is None:
+        played._refuse()
     if start is None and missing(law):
         raise ValueError(
             "the start holds a function, of which a file has the name only: give it as start=..."
         )
-    options = rebuild(job["options"])
+    options, call = rebuild(job["options"]), job["call"]
     real("time", options.get("time"), 0.0)
-    if job["call"] not in ("simulate", "solve", "compare"):
+    if call not in _calls():
         raise ValueError(
-            f"the file was made by {job['call']!r}, which this version of meanfield does not know"
+            f"the file was made by {call!r}, which this version of meanfield does not know"
         )
-    return (
-        job["call"],
-        options,
-        held if game is None else agreed(held, game),
-        law if start is None else start,
-    )
+    game = played if game is None else agreed(played, game)
+    return call, options, game, law if start is None else start

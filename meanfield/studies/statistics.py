@@ -1,8 +1,9 @@
 """Error bars: bands of means, intervals of their suprema, and of exponents fitted to them.
 
-Each takes controls where there are any: samples (R, ...) of mean zero, by regression on which the mean of the
-samples is estimated, with the variance that the regression leaves. The coefficient is fitted to the same samples
-(and again to every resample): a bias of order 1/R, far below the interval.
+Each takes control variates where there are any: samples (R, ...) of mean zero, by regression on
+which the mean is estimated, with the variance that the regression leaves. The coefficient is
+fitted to the same samples (and again to every resample): a bias of order 1/R, far below the
+interval.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from meanfield.checks import Array
 
 RESAMPLES = 2000
+_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Interval:
 def band(
     samples: Array, confidence: float = 0.95, controls: Array | None = None
 ) -> tuple[Array, Array, Array]:
-    """Mean over replicas of samples (R, ...) with its Student t interval: mean, low, high (...)."""
+    """The mean over replicas of samples (R, ...) with its Student t interval: mean, low, high."""
     from scipy.stats import t
 
     R, used = len(samples), 1 if controls is None else 2
@@ -45,16 +47,11 @@ def band(
     variance = samples.var(axis=0, ddof=1) / R
     if controls is not None:
         slope, spread = _regressed(samples, controls)
-        left = samples - slope * controls
-        centre = controls.mean(axis=0)
-        variance = (
-            left.var(axis=0) * R / (R - 2) * (1 / R + centre**2 / np.maximum(spread * R, _TINY))
-        )
+        residual = samples - slope * controls
+        leverage = 1 / R + controls.mean(axis=0) ** 2 / np.maximum(spread * R, _TINY)
+        variance = residual.var(axis=0) * R / (R - 2) * leverage
     reach = t.ppf(0.5 + confidence / 2, R - used) * np.sqrt(variance)
     return mean, mean - reach, mean + reach
-
-
-_TINY = 1e-300
 
 
 def means(samples: Array, controls: Array | None = None) -> Array:
@@ -89,37 +86,37 @@ def _resampled_means(
     spread = counts @ off**2 / R - moved**2
     # A resample of one replica alone has no slope.
     flat = spread <= 1e-12 * (off**2).mean(axis=0)
-    slope = np.where(
-        flat, 0.0, (counts @ (off * samples) / R - moved * drawn) / np.where(flat, 1.0, spread)
-    )
+    covariance = counts @ (off * samples) / R - moved * drawn
+    slope = np.where(flat, 0.0, covariance / np.where(flat, 1.0, spread))
     return first + np.sqrt(R / max(R - 2, 1)) * (drawn - slope * (moved + centre) - first)
 
 
-def _interval(value: float, draws: Array, confidence: float) -> Interval:
-    """Basic bootstrap interval in the logarithm when all is positive, else in the value itself."""
-    tail = [50 * (1 - confidence), 50 * (1 + confidence)]
-    if value > 0 and (draws > 0).all():
-        low, high = np.percentile(np.log(draws), tail)
-        return Interval(
-            value, float(np.exp(2 * np.log(value) - high)), float(np.exp(2 * np.log(value) - low))
-        )
-    low, high = np.percentile(draws, tail)
+def _basic(value: float, draws: Array, confidence: float) -> Interval:
+    """The basic bootstrap interval."""
+    low, high = np.percentile(draws, [50 * (1 - confidence), 50 * (1 + confidence)])
     return Interval(value, float(2 * value - high), float(2 * value - low))
 
 
 def sup_of_means(
     samples: Array, confidence: float = 0.95, seed: int = 0, controls: Array | None = None
 ) -> Interval:
-    """max over times of the mean over replicas of samples (R, T) (Theorem 3), with its interval."""
+    """The max over times of the mean over replicas of samples (R, T) (Theorem 3).
+
+    Its interval is that of the logarithm where all is positive.
+    """
     draws = _resampled_means(samples, np.random.default_rng(seed), controls).max(axis=1)
-    return _interval(float(means(samples, controls).max()), draws, confidence)
+    value = float(means(samples, controls).max())
+    if value > 0 and (draws > 0).all():
+        log = _basic(float(np.log(value)), np.log(draws), confidence)
+        return Interval(value, float(np.exp(log.low)), float(np.exp(log.high)))
+    return _basic(value, draws, confidence)
 
 
 def exponent(
     sizes: Sequence[float], samples: Sequence[Array], confidence: float = 0.95, seed: int = 0,
     controls: Sequence[Array | None] | None = None,
 ) -> Interval:  # fmt: skip
-    """Slope of log sup-of-means against log size, each size weighted by its own precision.
+    """The slope of log sup-of-means against log size, each size weighted by its own precision.
 
     sizes (S,), samples: for each size an array (R_s, T). The interval bootstraps every size's
     replicas. Raises ValueError for fewer than two sizes.
@@ -128,16 +125,12 @@ def exponent(
         raise ValueError(f"an exponent needs two sizes or more, got {len(sizes)}")
     rng = np.random.default_rng(seed)
     pairs = list(zip(samples, controls or [None] * len(samples), strict=True))
-    logs = np.array(
-        [np.log(np.maximum(_resampled_means(s, rng, c).max(axis=1), 1e-300)) for s, c in pairs]
-    )
+    draws = np.array([_resampled_means(s, rng, c).max(axis=1) for s, c in pairs])
+    logs = np.log(np.maximum(draws, _TINY))
     centre = np.log([means(s, c).max() for s, c in pairs])
     weights = 1 / np.maximum(logs.std(axis=1), 1e-6) ** 2
     value = float(_slope(np.log(sizes), centre[:, None], weights)[0])
-    low, high = np.percentile(
-        _slope(np.log(sizes), logs, weights), [50 * (1 - confidence), 50 * (1 + confidence)]
-    )
-    return Interval(value, float(2 * value - high), float(2 * value - low))
+    return _basic(value, _slope(np.log(sizes), logs, weights), confidence)
 
 
 def _slope(x: Array, y: Array, weights: Array) -> Array:
