@@ -15,8 +15,8 @@ from meanfield.flows import Langevin, WassersteinFisherRao
 from meanfield.games.expressions import expression
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
 from meanfield.particles import lowrank, noise, spheres
-from meanfield.particles.blocks import place, player
-from meanfield.particles.frames import frame
+from meanfield.particles.state import place, player
+from meanfield.particles.eigenbasis import frame
 from meanfield.start import Start
 
 STEP = torch_peers.STEP
@@ -173,7 +173,7 @@ def _trigonometric() -> Iterator[Row]:
 
 
 def _product() -> Row:
-    from meanfield.particles.product import product
+    from meanfield.particles.simd.product import product
 
     rng = np.random.default_rng(0)
     S, x = rng.standard_normal((50, 50)), rng.standard_normal((50, 112))

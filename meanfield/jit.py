@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit, types, version_info
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
@@ -19,6 +19,14 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
 PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
+
+# How what is compiled into a kernel is compiled: as kernels that count no references are.
+INSIDE = {"error_model": "numpy", "fastmath": False, "_nrt": False}
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that Python runs as it stands, and that kernels which call it take into themselves."""
+    return register_jitable(**INSIDE)(function)  # type: ignore[no-any-return]
 
 
 def kernel(

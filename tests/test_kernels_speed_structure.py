@@ -9,9 +9,9 @@ import meanfield as mf
 from meanfield.games.expressions import expression
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.particles import kernels, lowrank, noise
-from meanfield.particles.blocks import place, player, shape
-from meanfield.particles.features import features
-from meanfield.particles.product import TILE, apply, product
+from meanfield.particles.state import place, player, shape
+from meanfield.particles.looks.features import features
+from meanfield.particles.simd.product import TILE, apply, product
 
 
 def packed(function):

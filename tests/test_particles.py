@@ -9,14 +9,14 @@ from meanfield.games.lowrank import LowRank, polynomial, polynomial_from, trigon
 from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.particles.blocks import flat, player
+from meanfield.particles.state import flat, player
 from meanfield.particles.ensemble import ensemble
-from meanfield.particles.frames import frame, spherical
-from meanfield.particles.kernels import settle
+from meanfield.particles.eigenbasis import frame, spherical
+from meanfield.particles.primitives import settle
 from meanfield.particles.noise import fill
 from meanfield.particles.plan import make_plan
 from meanfield.particles.simulate import _Run, simulate
-from meanfield.particles.singles import singles
+from meanfield.particles.simd.singles import singles
 from tests.flat_problems import Pairs
 from tests.stored_runs import equal
 

@@ -10,7 +10,7 @@ from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.particles import kernels, lowrank
-from meanfield.particles.blocks import player, state
+from meanfield.particles.state import player, state
 from meanfield.particles.simulate import simulate
 from validation.algorithms import Swarm
 

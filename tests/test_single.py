@@ -10,8 +10,8 @@ from meanfield.games.bases import TrigBasis
 from meanfield.games.loops import pair_kernel32
 from meanfield.games.lowrank import LowRank
 from meanfield.particles import fields, tones
-from meanfield.particles.blocks import flat, place, player
-from meanfield.particles.kernels import scratch
+from meanfield.particles.state import flat, place, player
+from meanfield.particles.primitives import scratch
 from meanfield.particles.plan import PRECISIONS
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)

@@ -6,10 +6,10 @@ import pytest
 import meanfield as mf
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
 from meanfield.particles import lowrank, noise, spheres
-from meanfield.particles.blocks import flat, place, player
-from meanfield.particles.frames import frame
+from meanfield.particles.state import flat, place, player
+from meanfield.particles.eigenbasis import frame
 from meanfield.particles.simulate import simulate
-from meanfield.particles.singles import rows, singles
+from meanfield.particles.simd.singles import rows, singles
 from tests.test_noise import check_normals
 from tests.test_particles import FLOWS
 
@@ -139,7 +139,7 @@ def test_axes_change_nothing_but_the_noise(kind, flow, scheme, monkeypatch):
     how = {"step": 1e-3, "particles": (50, 131), "scheme": scheme, "save_every": 0.02}
     turned = simulate(game, FLOWS[flow], mf.Start(), 0.04, **how)
     assert "axes_y" in turned.state
-    monkeypatch.setattr("meanfield.particles.frames._axes", lambda game, p: None)
+    monkeypatch.setattr("meanfield.particles.eigenbasis._axes", lambda game, p: None)
     plain = simulate(game, FLOWS[flow], mf.Start(), 0.04, **how)
     assert "axes_y" not in plain.state
     for a, b in zip([*turned.x, *turned.y], [*plain.x, *plain.y], strict=True):

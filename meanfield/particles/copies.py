@@ -24,8 +24,8 @@ from meanfield.games.lowrank import LowRank
 from meanfield.jit import kernel
 from meanfield.measures import Measure
 from meanfield.particles import later, lowrank, pairwise, spheres
-from meanfield.particles.blocks import blocked, flat
-from meanfield.particles.kernels import (
+from meanfield.particles.state import blocked, flat
+from meanfield.particles.primitives import (
     Player,
     Scratch,
     State,

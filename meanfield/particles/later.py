@@ -27,8 +27,8 @@ from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses
 from meanfield.particles import lowrank, pairwise
-from meanfield.particles.blocks import compiled, flat
-from meanfield.particles.kernels import Player, State
+from meanfield.particles.state import compiled, flat
+from meanfield.particles.primitives import Player, State
 from meanfield.particles.plan import Plan
 
 Forces = list[tuple[Array, Array]]

@@ -16,10 +16,10 @@ from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles import later, lowrank, pairwise, spheres, tones
 from meanfield.particles.agreed import agreed
-from meanfield.particles.blocks import compiled, flat, place, player, state
-from meanfield.particles.fields import field
-from meanfield.particles.frames import Frame, frame
-from meanfield.particles.kernels import State
+from meanfield.particles.state import compiled, flat, place, player, state
+from meanfield.particles.looks.choose import field
+from meanfield.particles.eigenbasis import Frame, frame
+from meanfield.particles.primitives import State
 from meanfield.particles.plan import SETTINGS, Plan, check_flow, check_memory, make_plan
 from meanfield.progress import bar
 from meanfield.start import Start
@@ -71,10 +71,10 @@ def simulate(
     and "displacement" (S, 2), the farthest that a particle of either player has got since the save before.
     stop(t, mu_x, mu_y) ends the run early when true; callback(t, mu_x, mu_y) looks on. progress: a bar,
     by default when standard error is a terminal. device: "cuda" sums over pairs on a graphics processor, for
-    losses given by a formula that are not low-rank; the rest of the step stays as it is (`meanfield.particles.cuda`).
+    losses given by a formula that are not low-rank; the rest of the step stays as it is (`meanfield.particles.looks.cuda`).
     precision: "float32" looks at the pairs of such losses in single precision, about 2.5 times as fast, and at
     the modes of trigonometric games on circles, for Langevin flows alone, whose noise covers the rounding
-    (`meanfield.particles.fields`); states stay double.
+    (`meanfield.particles.looks.choose`); states stay double.
 
     resume: a trajectory to go on from, up to the final time `time`, to the bits of an uninterrupted run. It
     keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
@@ -86,7 +86,7 @@ def simulate(
     The trajectory's state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a
     weight moves, "mean_weights": at each save the weights averaged over the steps before it, each step
     counting with the weights it started from (at time zero the weights themselves). Runs that move along other
-    axes than the game's (see `meanfield.particles.frames`) keep these and the positions along them: "axes_x",
+    axes than the game's (see `meanfield.particles.eigenbasis`) keep these and the positions along them: "axes_x",
     "axes_y", "framed".
 
     Raises ValueError for numbers that do not fit, for a flow with temperature and reaction in one player,

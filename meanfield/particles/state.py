@@ -13,10 +13,10 @@ from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
-from meanfield.particles.frames import spherical
-from meanfield.particles.kernels import LANES, Player, State, exponentials
+from meanfield.particles.eigenbasis import spherical
+from meanfield.particles.primitives import LANES, Player, State, exponentials
 from meanfield.particles.noise import initial_generator
-from meanfield.particles.product import TILE
+from meanfield.particles.simd.product import TILE
 from meanfield.start import Law, Start
 
 PLACEMENTS = ("iid", "quantile", "atoms")

@@ -36,7 +36,7 @@ def field(game: Game, flow: Flow, plan: Plan) -> Any:
     if plan.precision == "float32":
         _check_noise(flow)
     if plan.device == "cuda":
-        from meanfield.particles.cuda import Cuda
+        from meanfield.particles.looks.cuda import Cuda
 
         return Cuda(game, plan.precision == "float32")
     return (

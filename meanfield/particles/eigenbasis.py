@@ -22,7 +22,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
-from meanfield.particles.product import product
+from meanfield.particles.simd.product import product
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves
 

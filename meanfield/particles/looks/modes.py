@@ -1,0 +1,182 @@
+"""The look of low-rank games: cosines and sines on tori, quadratic forms on spheres.
+
+A player's particles count for the opponent by the means of its features, the moments m (K,). The opponent's cost is
+U = sum_k c_k f_k in its own features, with coefficients c = C m: O((n + n') K) operations, not O(n n').
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.jit import apart, fma, kernel
+from meanfield.particles.looks.features import add_means, add_squares, dot, features
+from meanfield.particles.primitives import (
+    Flag,
+    Player,
+    Scratch,
+    State,
+    dots,
+    kick,
+    move,
+    project,
+    reweigh,
+    scratch,
+)
+from meanfield.particles.simd.product import apply, product
+
+# Features of all blocks stay from moments to forces when they are no more numbers than this.
+KEPT = 1 << 15
+
+
+@kernel
+def see_modes(look: Modes, s: State) -> None:
+    """The player's moments; its features stay in look.v where that has a place for all blocks."""
+    apart()
+    me, r, m, d = look.me, look.r, look.m, s.x.shape[1]
+    for k in range(len(m)):
+        m[k] = 0.0
+    for i in range(len(r.t)):
+        r.t[i], r.UG[0, i] = 0.0, 1.0
+    for b in range(len(s.x)):
+        x, w, v = s.x[b], s.w[b], look.v[b % len(look.v)]
+        features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+        if len(me.sphere) == 0:
+            add_means(v, w, m)
+            continue
+        add_means(x, w, m[1 : 1 + d])
+        if me.squares:
+            add_squares(x, w, m[1 + d : 1 + 2 * d])
+        dots(x, v, r.u)
+        for i in range(len(w)):
+            r.t[i] += w[i] * r.u[i]
+        m[0] += dot(w, r.UG[0])
+    if len(me.sphere) > 0:
+        m[1 + 2 * d] = dot(r.t, r.UG[0])
+
+
+@kernel
+def aim_modes(look: Modes, opponent: Modes) -> None:
+    apply(look.me.map, opponent.m, look.c)
+
+
+@kernel
+def set_cost(look: Modes, c: Array) -> float:
+    """Take these coefficients (K,) for the cost; all of them count in it."""
+    for k in range(len(c)):
+        look.c[k] = c[k]
+    return 0.0
+
+
+@kernel
+def push_modes(
+    look: Modes, at: State, base: State, to: State, part: float, noise: float, k: int
+) -> float:
+    """Returns what `reweigh` took off the log-weights."""
+    apart()
+    gradient_rows(look.me.sphere, look.me.matrix, look.c, look.A)
+    for b in range(len(at.x)):
+        block_forces(look, at, b, look.me.reaction > 0.0)
+        move(look.me, part, noise, k, base.x[b], to, b, look.r)
+    return reweigh(look.me, to)
+
+
+@kernel
+def diffuse_modes(look: Modes, s: State, tick: int) -> None:
+    kick(look.me, s, tick, look.r)
+
+
+@kernel
+def show_modes(look: Modes, s: State, found: State) -> None:
+    gradient_rows(look.me.sphere, look.me.matrix, look.c, look.A)
+    UG = look.r.UG
+    for b in range(len(s.x)):
+        block_forces(look, s, b, True)
+        if len(look.me.sphere) > 0:
+            project(s.x[b], UG[1:], look.r.t)
+        for i in range(UG.shape[1]):
+            found.logw[b, i] = UG[0, i]
+            for a in range(len(UG) - 1):
+                found.x[b, a, i] = UG[1 + a, i]
+
+
+class Modes(NamedTuple):
+    """A player of a low-rank game, with the working arrays of its features."""
+
+    me: Player
+    r: Scratch
+    v: Array  # features (blocks or 1, K, lanes)
+    P: Array  # powers of the cosines and sines, (rows, lanes)
+    m: Array  # moments (K,)
+    c: Array  # coefficients of the cost (K,)
+    A: Array  # on a torus the rows that take features to cost and gradient, (1 + d, 2J)
+
+    see = see_modes
+    aim = aim_modes
+    push = push_modes
+    diffuse = diffuse_modes
+    show = show_modes
+    set_cost = set_cost
+
+
+def modes(me: Player, s: State) -> Modes:
+    """The look of one player at particles like those of s."""
+    blocks, d, lanes = s.x.shape
+    J, K = len(me.modes), len(me.map)
+    height = d if me.sphere else 2 * J
+    places = blocks if me.sphere or blocks * height * lanes <= KEPT else 1
+    ladder = (
+        d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
+    )
+    powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
+    shapes = ((places, height, lanes), (powers, lanes), K, K, (1 + d, 2 * J))
+    return Modes(me, scratch(me, s), *map(np.zeros, shapes))
+
+
+@kernel
+def gradient_rows(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
+    """A from the coefficients: on a torus U and the gradient are its product with the features."""
+    if len(sphere) > 0:
+        return
+    J = len(matrix)
+    for j in range(J):
+        a, b = c[j], c[J + j]
+        A[0, j], A[0, J + j] = a, b
+        for k in range(len(A) - 1):
+            A[1 + k, j], A[1 + k, J + j] = matrix[j, k] * b, -matrix[j, k] * a
+
+
+@kernel
+def block_forces(look: Modes, s: State, b: int, costs: bool) -> None:
+    """Cost (where asked for) and gradient of sum c_k f_k on one block, in look.r.UG (1 + a, lanes).
+
+    On a sphere this is the gradient in the space around it, whose normal part `project` takes away.
+    """
+    me, x, v, UG = look.me, s.x[b], look.v[b % len(look.v)], look.r.UG
+    if len(look.v) < len(s.x):
+        features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+    if len(me.sphere) == 0:
+        if costs:
+            product(look.A, v, UG)
+        else:
+            product(look.A[1:], v, UG[1:])
+        return
+    quadratic_forces(x, v, look.c, costs, UG)
+
+
+@kernel
+def quadratic_forces(x: Array, v: Array, c: Array, costs: bool, UG: Array) -> None:
+    """U = c_0 + sum_k (a_k x_k + s_k x_k^2) + q x'Sx with v = S x, and its gradient in the space around."""
+    d = len(x)
+    U, G = UG[0], UG[1:]
+    for i in range(len(U)):
+        U[i] = c[0]
+    for k in range(d):
+        linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
+        for i in range(len(U)):
+            G[k, i] = fma(2.0, fma(square, x[k, i], quadratic * v[k, i]), linear)
+        if costs:
+            for i in range(len(U)):
+                U[i] = fma(fma(square, x[k, i], fma(quadratic, v[k, i], linear)), x[k, i], U[i])
