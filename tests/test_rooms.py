@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games",
-    "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "particles",
+    "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run", "particles",
     "density", "equilibria", "plotting", "studies", "cli", "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from importlib import import_module
-from time import perf_counter
 from typing import Any
-
-import numpy as np
 
 from meanfield.checks import Array, real
 from meanfield.density.engine import Engine
@@ -19,11 +15,11 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.progress import bar
+from meanfield.run import Run, Watch
 from meanfield.schedule import saved_times
 from meanfield.start import Start
-from meanfield.storage.keeper import Keeper, Keeps, Part
-from meanfield.trajectory import Trajectory, check_goes_on, check_held, recorded, versions
+from meanfield.storage.keeper import Part
+from meanfield.trajectory import Trajectory, check_goes_on
 
 # name -> (module, class, tolerance of a step by default)
 ENGINES = {
@@ -149,150 +145,59 @@ def solve(
     """
     start = Start() if start is None else start
     moving = build(game, flow, start, cells, engine, step, tol, **options)
-    about = {
-        "game": game.name,
-        "flow": flow,
-        "start": start,
-        "engine": moving.name,
-        "cells": cells,
-        "step": step,
-    }
-    run = _Run(game, flow, moving, diagnostics or {}, {**about, "tol": tol, **options})
-    held = None
-    keeper: Keeper | Part | None = checkpoint if isinstance(checkpoint, Part) else None
-    if checkpoint is not None and not isinstance(checkpoint, Part):
-        asked = {**run.asked(), "time": real("time", time), "save_every": save_every}
-        asked |= {} if stop is None else {"stops": True}
-        job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
-        keeper = Keeper(checkpoint, job, checkpoint_every)
-        held, finished = keeper.held(game)
-        if held is not None:
-            check_held(held, game, flow, start, moving.measures, keeper.path)
-        if finished:
-            return held  # type: ignore[no-any-return]
-    if held is not None:
-        run.restore(held)
-    elif resume is not None:
+    settings = {"engine": moving.name, "cells": cells, "step": step, "tol": tol, **options}
+    about = {"game": game.name, "flow": flow, "start": start, **settings}
+    run = Run(game, flow, _Moving(game, flow, moving, settings), about, diagnostics)
+    names = sorted(run.observables)
+    asked = {**settings, "diagnostics": names, "time": real("time", time), "save_every": save_every}
+    job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
+    if resume is not None:
         check_goes_on(resume, game, flow)
-        run.restore(resume)
         if save_every is None and len(resume) > 1:
             save_every = float(resume.times[1] - resume.times[0])
-    times = saved_times(time, save_every, moving.time)
-    if step is not None and not times[-1] / step < MOST_STEPS:
-        raise ValueError(
-            f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step"
-        )
-    with keeper or nullcontext():
-        run.follow(times, stop, callback, progress, keeper)
-        result = run.trajectory()
-        if isinstance(keeper, Keeper):
-            keeper.finish(result)
-    return result
+
+    def saves(now: float) -> Array:
+        times = saved_times(time, save_every, now)
+        if step is not None and not times[-1] / step < MOST_STEPS:
+            raise ValueError(
+                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a longer step"
+            )
+        return times
+
+    watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
+    return run.complete(saves, watch, job, start, resume)
 
 
-class _Run:
-    """An engine on its way and what is kept of it at its saved times."""
+class _Moving:
+    """An engine as a run moves it: it goes on only from a state made with the same settings."""
 
-    def __init__(
-        self,
-        game: Game,
-        flow: Flow,
-        moving: Engine,
-        functions: Mapping[str, Diagnostic],
-        about: dict[str, Any],
-    ) -> None:
-        self.game, self.flow, self.moving, self.functions, self.about = (
-            game,
-            flow,
-            moving,
-            functions,
-            about,
-        )
-        self.times: list[float] = []
-        self.pairs: list[tuple[Measure, Measure]] = []
-        self.values: list[dict[str, Any]] = []
-        self.spent, self.clock = 0.0, perf_counter()
+    def __init__(self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any]) -> None:
+        self.engine, self.settings, self.value = engine, settings, game.value
+        self.measures, self.diagnostics = engine.measures, engine.diagnostics
+        self.label = f"{flow.name} ({engine.name})"
 
-    def asked(self) -> dict[str, Any]:
-        """What, beside game, flow, start and times, makes this run what it is."""
-        return {
-            key: self.about[key] for key in self.about if key not in ("game", "flow", "start")
-        } | {"diagnostics": sorted(self.functions)}
+    @property
+    def time(self) -> float:
+        return self.engine.time
+
+    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
+        self.engine.advance(until)
+
+    def state(self) -> dict[str, Any]:
+        return {"engine": self.engine.name, **self.engine.state()}
 
     def restore(self, old: Trajectory) -> None:
-        for key, asked in self.asked().items():
+        for key, asked in self.settings.items():
             made = old.provenance.get(key, asked)
-            if key != "diagnostics" and not same(describe(made), describe(asked)):
+            if not same(describe(made), describe(asked)):
                 raise ValueError(
-                    f"resume was made with {key}={made!r}, not {asked!r}; give the settings of the first run"
+                    f"resume was made with {key}={made!r}, not {asked!r}; "
+                    "give the settings of the first run"
                 )
-        self.moving.restore(_state_of(old, self.moving))
-        self.times, self.pairs = [float(t) for t in old.times], list(old)
-        self.values = [
-            {name: rows[k] for name, rows in old.diagnostics.items()} for k in range(len(old))
-        ]
-        self.spent = float(old.provenance.get("wall_time", 0.0))
-
-    def follow(
-        self, times: Array, stop: Callable[[float, Measure, Measure], bool] | None,
-        callback: Callable[[float, Measure, Measure], None] | None, progress: bool | None, keeper: Keeps | None,
-    ) -> None:  # fmt: skip
-        """Through the times to be saved; times[0] is now, and saved already where a run is resumed."""
-        resumed = bool(self.times)
-        with bar(
-            times[-1] - times[0], f"{self.flow.name} ({self.moving.name})", progress
-        ) as progressed:
-            for k, (previous, t) in enumerate(zip([times[0], *times[:-1]], times, strict=True)):
-                if t > self.moving.time:
-                    self.moving.advance(float(t))
-                if not (resumed and k == 0):
-                    pair = self.save()
-                    if callback is not None:
-                        callback(float(t), *pair)
-                    if stop is not None and stop(float(t), *pair):
-                        return
-                progressed.update(t - previous)
-                # What ends a run is written as finished only: nothing would be left to go on with.
-                if keeper is not None and t < times[-1]:
-                    keeper.offer(self.trajectory)
-
-    def save(self) -> tuple[Measure, Measure]:
-        """Record the present state."""
-        pair = self.moving.measures()
-        asked = {name: f(*pair) for name, f in self.functions.items()}
-        row = {"value": self.game.value(*pair), **self.moving.diagnostics()}
-        if taken := set(row) & set(asked) - {"ni"}:  # which best responses have anyhow
+        name = self.engine.name
+        if old.state.get("engine") != name:
             raise ValueError(
-                f"diagnostics: every run records {' and '.join(sorted(taken))} itself; choose other names"
+                f"resume holds a state of {old.state.get('engine', 'particles')!r}, this run uses "
+                f"{name!r}; resume with the settings of the first run"
             )
-        row |= {
-            name: recorded(name, value, [r[name] for r in self.values[:1] if name in r])
-            for name, value in asked.items()
-        }
-        if self.values and set(self.values[0]) != set(row):
-            raise ValueError(
-                f"resume recorded {', '.join(self.values[0])}; give the same, not {', '.join(row)}"
-            )
-        self.times.append(self.moving.time)
-        self.pairs.append(pair)
-        self.values.append(row)
-        return pair
-
-    def trajectory(self) -> Trajectory:
-        gathered = {name: np.array([row[name] for row in self.values]) for name in self.values[0]}
-        xs, ys = (list(measures) for measures in zip(*self.pairs, strict=True))
-        spent = self.spent + perf_counter() - self.clock
-        provenance = {**self.about, "wall_time": spent, "versions": versions()}
-        state = {"engine": self.moving.name, **self.moving.state()}
-        return Trajectory(
-            np.array(self.times), xs, ys, self.game, self.flow, gathered, provenance, state
-        )
-
-
-def _state_of(run: Trajectory, engine: Engine) -> dict[str, Any]:
-    if run.state.get("engine") != engine.name:
-        raise ValueError(
-            f"resume holds a state of {run.state.get('engine', 'particles')!r}, this run uses {engine.name!r}; "
-            "resume with the settings of the first run"
-        )
-    return {key: value for key, value in run.state.items() if key != "engine"}
+        self.engine.restore({key: value for key, value in old.state.items() if key != "engine"})

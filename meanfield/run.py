@@ -1,0 +1,220 @@
+"""A run: particles or densities followed through the times to be saved, kept in a file, gone on with.
+
+`simulate`, `copies` and `solve` differ in what moves. Everything around it is here, once: the clock,
+what is saved and recorded, when a run ends, its checkpoint, and how it goes on from an earlier one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from copy import copy
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.progress import bar
+from meanfield.start import Start
+from meanfield.storage.keeper import Keeper, Keeps, Part
+from meanfield.trajectory import Trajectory, check_held, recorded, versions
+
+Pair = tuple[Measure, Measure]
+Observer = Callable[[float, Measure, Measure], Any]
+Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
+
+
+class Moving(Protocol):
+    """A state of both players that can be moved, read, stored and restored: particles or an engine."""
+
+    @property
+    def time(self) -> float:
+        """The time at which the state stands."""
+
+    @property
+    def label(self) -> str:
+        """What the progress bar says."""
+
+    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
+        """Move to `until` exactly; call `pause` now and then at a state that a run can go on from."""
+
+    def measures(self) -> Pair:
+        """Both players' measures now."""
+
+    def value(self, mu_x: Measure, mu_y: Measure) -> float:
+        """L(mu_x, mu_y), the expected loss."""
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What is worth recording beside the value, by name."""
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all that `restore` needs to go on to the same bits."""
+
+    def restore(self, old: Trajectory) -> None:
+        """Go to the state that an earlier run ended with; ValueError where its settings differ."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a run goes, and where it is kept.
+
+    stop(t, mu_x, mu_y) ends the run when true; callback(t, mu_x, mu_y) sees every saved state.
+    progress: whether a bar is shown, None on terminals alone. checkpoint: a file, or the part of a
+    larger job's file; checkpoint_every: seconds between writes.
+    """
+
+    stop: Observer | None = None
+    callback: Observer | None = None
+    progress: bool | None = None
+    checkpoint: str | os.PathLike[str] | Part | None = None
+    checkpoint_every: float | None = None
+
+    def keeper(self, job: dict[str, Any]) -> Keeper | Part | None:
+        """The checkpoint of this job and of no other."""
+        if self.checkpoint is None or isinstance(self.checkpoint, Part):
+            return self.checkpoint
+        stops = {} if self.stop is None else {"stops": True}
+        options = {**job["options"], **stops}
+        return Keeper(self.checkpoint, {**job, "options": options}, self.checkpoint_every)
+
+
+def shown(pair: Pair) -> Pair:
+    """Both measures as functions of users see them: of the same numbers, which cannot be written to."""
+    x, y = (_read_only(mu) for mu in pair)
+    return x, y
+
+
+def _read_only(mu: Measure) -> Measure:
+    seen = copy(mu)
+    for name in ("points", "masses"):
+        view = getattr(mu, name).view()
+        view.flags.writeable = False
+        object.__setattr__(seen, name, view)
+    return seen
+
+
+class Run:
+    """What moves, and what was saved of it.
+
+    about: what provenance says beside versions and wall time. diagnostics: name -> f(mu_x, mu_y).
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        flow: Flow,
+        moving: Moving,
+        about: dict[str, Any],
+        diagnostics: Diagnostics | None = None,
+    ) -> None:
+        self.game, self.flow, self.moving, self.about = game, flow, moving, dict(about)
+        self.observables = dict(diagnostics or {})
+        self.times: list[float] = []
+        self.pairs: list[Pair] = []
+        self.rows: list[dict[str, Any]] = []  # of the diagnostics, one a saved time
+        self.spent, self.clock = 0.0, perf_counter()
+
+    def complete(
+        self,
+        saves: Callable[[float], Array],
+        watch: Watch,
+        job: dict[str, Any],
+        start: Start | None,
+        resume: Trajectory | None,
+    ) -> Trajectory:
+        """Run to the end, from the start, from `resume`, or from what the checkpoint has of this job.
+
+        saves: the time now -> the times to be saved from then on, itself first.
+        """
+        keeper = watch.keeper(job)
+        if isinstance(keeper, Keeper):
+            found, finished = keeper.held(self.game)
+            if found is not None:
+                first = self.moving.measures
+                check_held(found, self.game, self.flow, start, first, keeper.path)
+                if finished:
+                    return found  # type: ignore[no-any-return]
+                resume = found
+        if resume is not None:
+            self.restore(resume)
+        with keeper or nullcontext():
+            self.follow(saves(self.moving.time), watch, keeper)
+            result = self.trajectory()
+            if isinstance(keeper, Keeper):
+                keeper.finish(result)
+        return result
+
+    def restore(self, old: Trajectory) -> None:
+        """Go on from an earlier run: its state moves on, and its saved times stay."""
+        self.moving.restore(old)
+        self.times, self.pairs = [float(t) for t in old.times], list(old)
+        columns = old.diagnostics.items()
+        self.rows = [{name: rows[k] for name, rows in columns} for k in range(len(old))]
+        self._same_names({"value", *self.moving.diagnostics(), *self.observables})
+        self.spent = float(old.provenance.get("wall_time", 0.0))
+        if "start" in old.provenance:
+            self.about["start"] = old.provenance["start"]
+
+    def follow(self, times: Array, watch: Watch, keeper: Keeps | None) -> None:
+        """Through `times`, the first of which is now and was saved already by the run gone on with."""
+        begun = bool(self.times)
+        with bar(times[-1], self.moving.label, watch.progress, initial=times[0]) as shown:
+
+            def pause() -> None:
+                shown.update(self.moving.time - shown.n)
+                if keeper is not None:
+                    keeper.offer(self.trajectory)
+
+            for k, t in enumerate(times):
+                if t > self.moving.time:
+                    self.moving.advance(float(t), None if keeper is None else pause)
+                if (k > 0 or not begun) and self._over(watch):
+                    return
+                # What ends a run is written as finished only: nothing would be left to go on with.
+                if t < times[-1]:
+                    pause()
+
+    def _over(self, watch: Watch) -> bool:
+        """Save the present state and show it; whether it ends the run."""
+        pair = self.save()
+        if watch.callback is not None:
+            watch.callback(self.times[-1], *shown(pair))
+        if watch.stop is None or not watch.stop(self.times[-1], *shown(pair)):
+            return False
+        self.about["ended"] = f"stopped at t={self.times[-1]:g}"
+        return True
+
+    def save(self) -> Pair:
+        """Record the present state."""
+        pair = self.moving.measures()
+        row = {"value": self.moving.value(*pair), **self.moving.diagnostics()}
+        if taken := set(row) & set(self.observables) - {"ni"}:  # which best responses have anyhow
+            names = " and ".join(sorted(taken))
+            raise ValueError(f"diagnostics: every run records {names} itself; choose other names")
+        for name, f in self.observables.items():
+            row[name] = recorded(name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r])
+        self._same_names(set(row))
+        self.times.append(self.moving.time)
+        self.pairs.append(pair)
+        self.rows.append(row)
+        return pair
+
+    def _same_names(self, names: set[str]) -> None:
+        if self.rows and set(self.rows[0]) != names:
+            held, asked = ", ".join(self.rows[0]), ", ".join(sorted(names))
+            raise ValueError(f"resume recorded {held}; give the same, not {asked}")
+
+    def trajectory(self) -> Trajectory:
+        """What has been saved so far, with all that is needed to go on from the present state."""
+        xs, ys = (list(measures) for measures in zip(*self.pairs, strict=True))
+        columns = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+        spent = self.spent + perf_counter() - self.clock
+        about = {**self.about, "wall_time": spent, "versions": versions()}
+        state = self.moving.state()
+        return Trajectory(np.array(self.times), xs, ys, self.game, self.flow, columns, about, state)

@@ -1,0 +1,62 @@
+"""What surrounds every run: read-only states for functions of users, stops, resumed provenance."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+
+GAME = mf.games.oscillator()
+START = GAME.answers["start"]
+FLOW = mf.Langevin(25.0)
+
+
+def field(**more):
+    return mf.solve(GAME, FLOW, START, 0.2, cells=64, save_every=0.05, **more)
+
+
+def swarm(**more):
+    return mf.simulate(GAME, FLOW, START, 0.2, 1e-2, particles=20, save_every=0.05, **more)
+
+
+def in_degrees(x, y):
+    points = x.points
+    points *= 180 / np.pi
+    return points[0, 0]
+
+
+@pytest.mark.parametrize("run", [field, swarm])
+def test_functions_of_users_cannot_write_to_the_state(run):
+    with pytest.raises(ValueError, match="read-only"):
+        run(diagnostics={"first": in_degrees})
+    with pytest.raises(ValueError, match="read-only"):
+        run(callback=lambda t, x, y: x.masses.fill(0.0))
+    with pytest.raises(ValueError, match="read-only"):
+        run(stop=lambda t, x, y: y.masses.fill(0.0))
+
+
+@pytest.mark.parametrize("run", [field, swarm])
+def test_measures_of_a_result_are_the_users_own(run):
+    made = run(diagnostics={"mean": lambda x, y: x.integrate(np.cos(x.points[:, 0]))})
+    assert made.x[-1].masses.flags.writeable
+    np.testing.assert_array_equal(
+        made.diagnostics["mean"], [mu.integrate(np.cos(mu.points[:, 0])) for mu in made.x]
+    )
+
+
+@pytest.mark.parametrize("run", [field, swarm])
+def test_a_stopped_run_says_so_at_both_levels(run):
+    made = run(stop=lambda t, x, y: t >= 0.1)
+    assert made.times[-1] == pytest.approx(0.1)
+    assert made.provenance["ended"] == "stopped at t=0.1"
+
+
+@pytest.mark.parametrize("run", [field, swarm])
+def test_names_that_runs_record_themselves_are_refused(run):
+    with pytest.raises(ValueError, match="records value itself"):
+        run(diagnostics={"value": lambda x, y: 0.0})
+
+
+def test_a_resumed_run_keeps_the_start_it_began_from():
+    half = mf.solve(GAME, FLOW, START, 0.1, cells=64, save_every=0.05)
+    whole = mf.solve(GAME, FLOW, time=0.2, cells=64, resume=half)
+    assert whole.provenance["start"] == START
