@@ -20,13 +20,19 @@ PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
 
-# How what is compiled into a kernel is compiled: as kernels that count no references are.
-INSIDE = {"error_model": "numpy", "fastmath": False, "_nrt": False}
+def inside() -> dict[str, Any]:
+    """How what becomes part of a kernel is compiled: as kernels that count no references are."""
+    settings: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "_nrt": False}
+    if PARTS:
+        from meanfield.parts import PartCompiler
+
+        settings["pipeline_class"] = PartCompiler
+    return settings
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that Python runs as it stands, and that kernels which call it take into themselves."""
-    return register_jitable(**INSIDE)(function)  # type: ignore[no-any-return]
+    return register_jitable(**inside())(function)  # type: ignore[no-any-return]
 
 
 def kernel(

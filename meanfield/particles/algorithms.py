@@ -12,9 +12,10 @@ What differs between games is how a player sees the other one. That is the busin
     see(look, s)            read off the particles of state s what the opponent's cost needs of them;
     aim(look, opponent)     make the cost U, from what the opponent's look has seen;
     push(look, at, base, to, part, noise, k)
-                            move the particles of `to` along grad U at those of `at`, as written at `euler`;
-    diffuse(look, s, tick)  Brownian motion over dt/2;
-    show(look, s, found)    write U and grad U at the particles of s into the places of log w and x.
+                            move `to` along grad U at the particles of `at`, made tangent at those of `base`, as
+                            written at `euler`, by `part` of a step; with part = 0 write U and grad U at the
+                            particles of `at` into the places of log w and x in `to`;
+    diffuse(look, s, tick)  Brownian motion over dt/2.
 
 Python runs these functions as they stand; numba compiles the same lines for looks that are compiled.
 Everywhere s and t are the states of players x and y, `one` and `two` their looks, k the number of the step.
@@ -25,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.jit import shared
-from meanfield.particles.looks.protocol import aim, deviation, diffuse, push, see, show
+from meanfield.particles.looks.protocol import aim, deviation, diffuse, push, see
 from meanfield.particles.primitives import add_weights, copy
 
 
@@ -91,17 +92,6 @@ def mirror_prox(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> N
     copy(t, n)
     both(one, two, (s, t), (s, t), (m, n), 1.0, 0.0, k)
     both(one, two, (m, n), (s, t), (s, t), 1.0, 0.0, k)
-
-
-@shared
-def forces(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any) -> None:
-    """Costs and gradients of both players at (s, t), written into the places of log w and x of (m, n)."""
-    see(one, s)
-    see(two, t)
-    aim(one, two)
-    aim(two, one)
-    show(one, s, m)
-    show(two, t, n)
 
 
 def remember(average: Any, moments: Any, share: float) -> Any:

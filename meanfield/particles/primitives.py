@@ -141,6 +141,17 @@ def move(
 
 
 @kernel
+def show(sphere: Flag, x: Array, r: Scratch, to: State, b: int) -> None:
+    """Cost and tangent gradient of block b at x, those in r.UG, in the places of log w and x."""
+    if len(sphere) > 0:
+        project(x, r.UG[1:], r.t)
+    for i in range(x.shape[1]):
+        to.logw[b, i] = r.UG[0, i]
+        for k in range(len(x)):
+            to.x[b, k, i] = r.UG[1 + k, i]
+
+
+@kernel
 def velocity(
     sphere: Flag, speed: float, noise: float, x: Array, UG: Array, Z: Array, t: Array
 ) -> None:

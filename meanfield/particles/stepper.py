@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles.algorithms import euler, forces, mirror_prox, remember, strang
+from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
@@ -20,28 +22,36 @@ from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.pairs import Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.looks.single_modes import single_modes
-from meanfield.particles.plan import Plan, by_steps
+from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import Response
-from meanfield.particles.state import bounded, compiled, flat, place, player, state
+from meanfield.particles.state import known_to_kernels, compiled, flat, place, player, state
 from meanfield.start import Start
+from meanfield.trajectory import Trajectory
 
-Players = tuple[Player, Player]
+Players, Pair = tuple[Player, Player], tuple[Array, Array]
 
 
 class Stepper:
-    """Both players' particles: `states` after `done` steps, in the coordinates of `frame`."""
+    """Both players' particles: `states` after `done` steps, in the coordinates of `frame`.
+
+    What `meanfield.run.Run` moves. The run begins at `start` when it is first looked at, unless it is restored.
+    """
 
     level = "particles"
 
-    def __init__(self, game: Game, flow: Flow, plan: Plan) -> None:
-        self.game, self.flow, self.plan = game, flow, plan
+    def __init__(self, game: Game, flow: Flow, plan: Plan, start: Start | None) -> None:
+        self.game, self.flow, self.plan, self.start = game, flow, plan, start
+        self.label = f"particles ({check_memory(game, plan, flow) / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
         self.turn(frame(game, flow))
         self.states: list[State] = []
         self.done = 0
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
+        self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
+        self.saved: tuple[Any, Any] = (None, None)  # measures at the save before, and at this one
+        self.piece = 1  # steps between pauses
 
     def turn(self, to: Frame) -> None:
         """Move in this frame."""
@@ -56,41 +66,39 @@ class Stepper:
             and forms.fits(self.players)
         )
 
-    # -- start, state, measures -----------------------------------------------------------------
+    # -- what a run asks for --------------------------------------------------------------------
 
-    def placed(self, start: Any) -> list[State]:
-        """Both players' states as the start has them, in the game's own coordinates."""
-        plan = self.plan
-        return place(self.game, start, plan.particles, plan.placement, plan.seed, plan.replica)
-
-    def begin(self, start: Start) -> tuple[Measure, Measure]:
-        """Stand at the start; returns its measures to the bit, before they are turned into the frame."""
-        placed = self.placed(start)
-        self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
-        return self.pair([s.x for s in placed], placed)
+    @property
+    def time(self) -> float:
+        return self.done * self.plan.step
 
     def measures(self) -> tuple[Measure, Measure]:
-        """Where the particles are, with their weights."""
-        return self.pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)], self.states)
+        """Where the particles are, with their weights; at the start to the bit as it has them."""
+        if not self.states:
+            placed = self.begin()
+            pair = self._pair([s.x for s in placed])
+        else:
+            pair = self._pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)])
+        self.saved = self.saved[1] or pair, pair
+        if self.flow.reacts:
+            self.mean_weights[self.done] = self._mean_weights()
+        return pair
 
-    def pair(self, blocks: list[Array], states: list[State]) -> tuple[Measure, Measure]:
-        x, y = (
-            Measure(flat(b, n), s.w.ravel()[:n].copy(), M)
-            for b, s, n, M in zip(
-                blocks, states, self.plan.particles, self.game.manifolds, strict=True
-            )
-        )
+    def begin(self) -> list[State]:
+        """Stand at the start; returns both states in the game's own coordinates."""
+        game, plan = self.game, self.plan
+        given = plan.particles, plan.placement, plan.seed, plan.replica
+        placed = place(game, self.start, *given)  # type: ignore[arg-type]
+        self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
+        self.check_step()
+        return placed
+
+    def _pair(self, blocks: list[Array]) -> tuple[Measure, Measure]:
+        rows = zip(blocks, self.states, self.plan.particles, self.game.manifolds, strict=True)
+        x, y = (Measure(flat(b, n), s.w.ravel()[:n].copy(), M) for b, s, n, M in rows)
         return x, y
 
-    def value(self, mu: Measure, nu: Measure) -> float:
-        """L(mu, nu)."""
-        return self.source.value(mu, nu)  # type: ignore[no-any-return]
-
-    def recorded(self) -> dict[str, Any]:
-        """What is recorded at a save beside the value and the displacement."""
-        return {}
-
-    def mean_weights(self) -> tuple[Array, Array]:
+    def _mean_weights(self) -> Pair:
         """Weights averaged over the steps done; those of a player whose weights never move as they are."""
         means = []
         for rates, s, n in zip(self.flow.players, self.states, self.plan.particles, strict=True):
@@ -98,35 +106,71 @@ class Stepper:
             means.append((s.sums / self.done if moves else s.w).ravel()[:n].copy())
         return means[0], means[1]
 
+    def value(self, mu: Measure, nu: Measure) -> float:
+        """L(mu, nu)."""
+        return self.source.value(mu, nu)  # type: ignore[no-any-return]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """The farthest that a particle of either player has got since the save before."""
+        rows = zip(*self.saved, strict=True)
+        return {
+            "displacement": [float(b.manifold.distance(a.points, b.points).max()) for a, b in rows]
+        }
+
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs."""
         rows = list(zip(self.states, self.plan.particles, strict=True))
-        kept: dict[str, Any] = {
+        found: dict[str, Any] = {
             "step": self.done,
-            "positions": tuple(mu.points for mu in self.measures()),
+            "positions": tuple(flat(self.frame.back(p, s.x), n) for p, (s, n) in enumerate(rows)),
             "log_weights": tuple(s.logw.ravel()[:n].copy() for s, n in rows),
             "weight_sums": tuple(s.sums.ravel()[:n].copy() for s, n in rows),
         }
-        if axes := self.frame.kept():
-            kept |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
+        if axes := self.frame.axes_by_name():
+            found |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
+        if self.flow.reacts:
+            found["mean_weights"] = list(self.mean_weights.values())
         if self.averages[0] is not None:
-            kept["averaged_moments"] = tuple(z.copy() for z in self.averages)
-        return kept
+            found["averaged_moments"] = tuple(z.copy() for z in self.averages)
+        return found
 
-    def restore(self, kept: dict[str, Any]) -> None:
-        """Stand where `state` was taken."""
-        self.turn(frame(self.game, self.flow, kept))
-        points = kept.get("framed", kept["positions"])
-        rows = zip(points, kept["log_weights"], kept["weight_sums"], strict=True)
+    def restore(self, old: Trajectory) -> None:
+        plan, state_ = self.plan, old.state
+        check_settings(plan.settings(), old)
+        self.done = int(state_["step"])
+        if self.done > plan.steps:
+            raise ValueError(
+                f"resume already stands at t={old.times[-1]:g}, past time={plan.steps * plan.step:g}"
+            )
+        self.turn(frame(self.game, self.flow, state_))
+        points = state_.get("framed", state_["positions"])
+        rows = zip(points, state_["log_weights"], state_["weight_sums"], strict=True)
         self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
-        self.done = int(kept["step"])
-        if self.flow.memory is not None and "averaged_moments" in kept:
-            self.averages = [np.asarray(z, dtype=np.float64) for z in kept["averaged_moments"]]
+        if self.flow.memory is not None and "averaged_moments" in state_:
+            self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
+        self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
+        self.saved = old[-1], old[-1]
+        self.check_step()
+
+    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
+        """To `until`; with a pause in pieces of about half a second, between which it is called."""
+        end = round(until / self.plan.step)
+        while self.done < end:
+            clock, left = perf_counter(), end - self.done
+            taken = left if pause is None else min(self.piece, left)
+            self.take(taken)
+            spent = perf_counter() - clock
+            self.piece = (
+                max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
+            )
+            # At the end of an interval the state is saved first: what goes on from it would not do so.
+            if pause is not None and self.done < end:
+                pause()
+        self.check_step()
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def advance(self, steps: int) -> None:
-        """So many steps on."""
+    def take(self, steps: int) -> None:
+        """So many steps."""
         if by_steps(self.flow):
             for k in range(self.done, self.done + steps):
                 self.step(k)
@@ -200,8 +244,11 @@ class Stepper:
             return form(players[0], players[1]), form(players[1], players[0])
         if self.compiled:
             return self._each(modes, None, players)
-        kind = Pairs if all(bounded(M) for M in self.game.manifolds) else Plain
+        kind = Pairs if self.known_manifolds() else Plain
         return self._each(kind, self.source, players)
+
+    def known_manifolds(self) -> bool:
+        return all(known_to_kernels(M) for M in self.game.manifolds)
 
     def _each(self, kind: Any, game: Any, players: Players) -> tuple[Any, Any]:
         given = zip(players, self.states, self.plan.particles, strict=True)
@@ -220,7 +267,7 @@ class Stepper:
         if isinstance(one, COMPILED):
             march(SCHEMES[self.plan.scheme], True, one, two, (s, t), (m, n), 0, 1)
         else:
-            forces(one, two, s, t, m, n)
+            both(one, two, (s, t), (s, t), (m, n), 0.0, 0.0, 0)
         return [(m.logw, m.x), (n.logw, n.x)]
 
     def check_step(self) -> None:

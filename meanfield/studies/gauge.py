@@ -15,8 +15,8 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.metrics import NikaidoIsoda, prepare, w2_squared
 from meanfield.metrics.energies import ModeEnergy, has_modes
-from meanfield.particles import later
 from meanfield.particles.copies import Drive, copies
+from meanfield.particles.plan import beyond_paper
 from meanfield.schedule import MOST
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
@@ -34,7 +34,7 @@ def no_control(game: Game, flow: Flow, scheme: str, control: str | bool = True) 
     """Why there are no copies whose energies' means are known; empty where there are. "auto" asks for cheap ones."""
     if flow.reacts:
         return "the copies of a flow with weights vary as much as they cost; leave control out"
-    if later.needed(flow, scheme):
+    if beyond_paper(flow, scheme):
         return f"there are no copies under {flow}; leave control out"
     if not all(has_modes(M) for M in game.manifolds):
         return "energies of modes are for the circle, T^2 and S^2; leave control out"

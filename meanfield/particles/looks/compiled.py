@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.jit import kernel
-from meanfield.particles.algorithms import euler, forces, mirror_prox, strang
+from meanfield.particles.algorithms import both, euler, mirror_prox, strang
 
 # The imports below also say which files outdate `march` on disk.
 from meanfield.particles.looks.driven import Driven
@@ -34,7 +34,7 @@ def march(
     s, t = states
     m, n = others
     if showing:
-        forces(one, two, s, t, m, n)
+        both(one, two, states, states, others, 0.0, 0.0, first)
         return
     for k in range(first, end):
         if len(scheme) == 0:

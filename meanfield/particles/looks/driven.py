@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
-from meanfield.particles.looks.protocol import diffuse, push, see, set_cost, show
+from meanfield.particles.looks.protocol import diffuse, push, see, set_cost
 from meanfield.particles.primitives import Player, State
 
 
@@ -41,12 +41,6 @@ def diffuse_driven(look: Driven, s: State, tick: int) -> None:
     diffuse(look.own, s, tick)
 
 
-@kernel
-def show_driven(look: Driven, s: State, found: State) -> None:
-    set_cost(look.own, look.C[0])
-    show(look.own, s, found)
-
-
 class Driven(NamedTuple):
     """A player's own look, and its costs in steps first, first + 1, ..."""
 
@@ -61,4 +55,3 @@ class Driven(NamedTuple):
     aim = aim_driven
     push = push_driven
     diffuse = diffuse_driven
-    show = show_driven

@@ -74,6 +74,9 @@ def push_form(
 ) -> float:
     """A whole step of Euler's scheme, in place; returns what `reweigh` took off the log-weights."""
     me, s = look.me, to
+    if part == 0.0:
+        show(look, at, to)
+        return 0.0
     # Without transport nothing moves, and costs are wanted alone.
     sigma = -me.transport if me.transport > 0.0 else -1.0
     scale_cost(look, sigma)
@@ -90,24 +93,6 @@ def push_form(
                     for t in range(TILE):
                         s.logw[b, i + j + t] -= me.reaction * look.U[t]
     return reweigh(me, s)
-
-
-@kernel
-def show_form(look: Form, s: State, found: State) -> None:
-    """Costs without their constant, and tangent gradients."""
-    scale_cost(look, -1.0)
-    for b in range(len(s.x)):
-        x, g = s.x[b], found.x[b]
-        for i in range(0, x.shape[1], TILE):
-            tile(look, x, i, 0, 0.0, True, -1.0, 0)
-            for t in range(TILE):
-                found.logw[b, i + t], normal = look.U[t], 0.0
-                for k in range(len(x)):
-                    form = 0.0 if look.diagonal else look.q * look.v[k, t]
-                    g[k, i + t] = 2.0 * form - look.h[k] * x[k, i + t] - look.c[k]
-                    normal += g[k, i + t] * x[k, i + t]
-                for k in range(len(x)):
-                    g[k, i + t] -= normal * x[k, i + t]
 
 
 class Form(NamedTuple):
@@ -131,7 +116,6 @@ class Form(NamedTuple):
     see = see_form
     aim = aim_form
     push = push_form
-    show = show_form
     set_cost = set_cost_form
 
 
@@ -164,6 +148,24 @@ def fits(players: tuple[Player, Player]) -> bool:
 
 def _whole(columns: int) -> int:
     return -(-columns // TILE) * TILE
+
+
+@kernel
+def show(look: Form, s: State, found: State) -> None:
+    """Costs without their constant, and tangent gradients."""
+    scale_cost(look, -1.0)
+    for b in range(len(s.x)):
+        x, g = s.x[b], found.x[b]
+        for i in range(0, x.shape[1], TILE):
+            tile(look, x, i, 0, 0.0, True, -1.0, 0)
+            for t in range(TILE):
+                found.logw[b, i + t], normal = look.U[t], 0.0
+                for k in range(len(x)):
+                    form = 0.0 if look.diagonal else look.q * look.v[k, t]
+                    g[k, i + t] = 2.0 * form - look.h[k] * x[k, i + t] - look.c[k]
+                    normal += g[k, i + t] * x[k, i + t]
+                for k in range(len(x)):
+                    g[k, i + t] -= normal * x[k, i + t]
 
 
 @kernel

@@ -21,9 +21,9 @@ from meanfield.particles.primitives import (
     dots,
     kick,
     move,
-    project,
     reweigh,
     scratch,
+    show,
 )
 from meanfield.particles.simd.product import apply, product
 
@@ -33,6 +33,11 @@ KEPT = 1 << 15
 
 @kernel
 def see_modes(look: Modes, s: State) -> None:
+    moments(look.me.sphere, look, s)
+
+
+@kernel
+def moments(sphere: Flag, look: Modes, s: State) -> None:
     """The player's moments; its features stay in look.v where that has a place for all blocks."""
     apart()
     me, r, m, d = look.me, look.r, look.m, s.x.shape[1]
@@ -42,8 +47,8 @@ def see_modes(look: Modes, s: State) -> None:
         r.t[i], r.UG[0, i] = 0.0, 1.0
     for b in range(len(s.x)):
         x, w, v = s.x[b], s.w[b], look.v[b % len(look.v)]
-        features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
-        if len(me.sphere) == 0:
+        features(sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+        if len(sphere) == 0:
             add_means(v, w, m)
             continue
         add_means(x, w, m[1 : 1 + d])
@@ -53,7 +58,7 @@ def see_modes(look: Modes, s: State) -> None:
         for i in range(len(w)):
             r.t[i] += w[i] * r.u[i]
         m[0] += dot(w, r.UG[0])
-    if len(me.sphere) > 0:
+    if len(sphere) > 0:
         m[1 + 2 * d] = dot(r.t, r.UG[0])
 
 
@@ -76,30 +81,23 @@ def push_modes(
 ) -> float:
     """Returns what `reweigh` took off the log-weights."""
     apart()
-    gradient_rows(look.me.sphere, look.me.matrix, look.c, look.A)
+    me, r = look.me, look.r
+    gradient_rows(me.sphere, me.matrix, look.c, look.A)
     for b in range(len(at.x)):
-        block_forces(look, at, b, look.me.reaction > 0.0)
-        move(look.me, part, noise, k, base.x[b], to, b, look.r)
-    return reweigh(look.me, to)
+        x, v = at.x[b], look.v[b % len(look.v)]
+        if len(look.v) < len(at.x):
+            features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+        block_forces(me.sphere, x, v, look.c, me.reaction > 0.0 or part == 0.0, look.A, r.UG)
+        if part == 0.0:
+            show(me.sphere, x, r, to, b)
+        else:
+            move(me, part, noise, k, base.x[b], to, b, r)
+    return reweigh(me, to) if part > 0.0 else 0.0
 
 
 @kernel
 def diffuse_modes(look: Modes, s: State, tick: int) -> None:
     kick(look.me, s, tick, look.r)
-
-
-@kernel
-def show_modes(look: Modes, s: State, found: State) -> None:
-    gradient_rows(look.me.sphere, look.me.matrix, look.c, look.A)
-    UG = look.r.UG
-    for b in range(len(s.x)):
-        block_forces(look, s, b, True)
-        if len(look.me.sphere) > 0:
-            project(s.x[b], UG[1:], look.r.t)
-        for i in range(UG.shape[1]):
-            found.logw[b, i] = UG[0, i]
-            for a in range(len(UG) - 1):
-                found.x[b, a, i] = UG[1 + a, i]
 
 
 class Modes(NamedTuple):
@@ -117,7 +115,6 @@ class Modes(NamedTuple):
     aim = aim_modes
     push = push_modes
     diffuse = diffuse_modes
-    show = show_modes
     set_cost = set_cost
 
 
@@ -149,26 +146,19 @@ def gradient_rows(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
 
 
 @kernel
-def block_forces(look: Modes, s: State, b: int, costs: bool) -> None:
-    """Cost (where asked for) and gradient of sum c_k f_k on one block, in look.r.UG (1 + a, lanes).
+def block_forces(
+    sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array
+) -> None:
+    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
 
-    On a sphere this is the gradient in the space around it, whose normal part `project` takes away.
+    On a sphere the gradient in the space around it, whose normal part falls to `project`.
     """
-    me, x, v, UG = look.me, s.x[b], look.v[b % len(look.v)], look.r.UG
-    if len(look.v) < len(s.x):
-        features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
-    if len(me.sphere) == 0:
+    if len(sphere) == 0:
         if costs:
-            product(look.A, v, UG)
+            product(A, v, UG)
         else:
-            product(look.A[1:], v, UG[1:])
+            product(A[1:], v, UG[1:])
         return
-    quadratic_forces(x, v, look.c, costs, UG)
-
-
-@kernel
-def quadratic_forces(x: Array, v: Array, c: Array, costs: bool, UG: Array) -> None:
-    """U = c_0 + sum_k (a_k x_k + s_k x_k^2) + q x'Sx with v = S x, and its gradient in the space around."""
     d = len(x)
     U, G = UG[0], UG[1:]
     for i in range(len(U)):

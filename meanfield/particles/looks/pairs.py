@@ -40,13 +40,14 @@ class Pairs:
     def push(
         self, at: State, base: State, to: State, part: float, noise: float, k: int
     ) -> float:
+        """Returns what `reweigh` took off the log-weights."""
+        if part == 0.0:
+            to.logw[:], to.x[:] = self.forces()
+            return 0.0
         return push_along(self.me, *self.forces(), base, to, part, noise, k, self.r)  # type: ignore[no-any-return]
 
     def diffuse(self, s: State, tick: int) -> None:
         kick(self.me, s, tick, self.r)
-
-    def show(self, s: State, found: State) -> None:
-        found.logw[:], found.x[:] = self.forces()
 
     def forces(self) -> Forces:
         """Costs (blocks, lanes) and gradients (blocks, a, lanes)."""

@@ -25,6 +25,8 @@ class Plain(Pairs):
     def push(
         self, at: State, base: State, to: State, part: float, noise: float, k: int
     ) -> float:
+        if part == 0.0:
+            return super().push(at, base, to, part, noise, k)
         (U, G), me, M = self.found, self.me, self.manifold  # type: ignore[misc]
         if me.transport > 0.0:
             v = -part * me.transport * G

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba.extending import overload
 
-from meanfield.jit import INSIDE, shared
+from meanfield.jit import inside, shared
 
 
 def see(look: Any, s: Any) -> None:
@@ -30,10 +30,6 @@ def diffuse(look: Any, s: Any, tick: int) -> None:
     look.diffuse(s, tick)
 
 
-def show(look: Any, s: Any, found: Any) -> None:
-    look.show(s, found)
-
-
 def set_cost(look: Any, c: Any) -> float:
     """Take coefficients c (K,) for the cost, for looks that have some; returns a constant that the cost leaves out."""
     return look.set_cost(c)  # type: ignore[no-any-return]
@@ -45,37 +41,13 @@ def deviation(look: Any) -> float:
     return math.sqrt(look.me.variance)
 
 
-@overload(see, jit_options=INSIDE)
-def _see(look: Any, s: Any) -> Any:
-    method = look.instance_class.see
-    return lambda look, s: method(look, s)
+def _compiled(function: Any) -> None:
+    """In kernels these are the methods of the type of a look."""
+
+    @overload(function, jit_options=inside(), strict=False)  # type: ignore[untyped-decorator]
+    def method(look: Any, *rest: Any) -> Any:
+        return getattr(look.instance_class, function.__name__).py_func
 
 
-@overload(aim, jit_options=INSIDE)
-def _aim(look: Any, opponent: Any) -> Any:
-    method = look.instance_class.aim
-    return lambda look, opponent: method(look, opponent)
-
-
-@overload(push, jit_options=INSIDE)
-def _push(look: Any, at: Any, base: Any, to: Any, part: Any, noise: Any, k: Any) -> Any:
-    method = look.instance_class.push
-    return lambda look, at, base, to, part, noise, k: method(look, at, base, to, part, noise, k)
-
-
-@overload(diffuse, jit_options=INSIDE)
-def _diffuse(look: Any, s: Any, tick: Any) -> Any:
-    method = look.instance_class.diffuse
-    return lambda look, s, tick: method(look, s, tick)
-
-
-@overload(show, jit_options=INSIDE)
-def _show(look: Any, s: Any, found: Any) -> Any:
-    method = look.instance_class.show
-    return lambda look, s, found: method(look, s, found)
-
-
-@overload(set_cost, jit_options=INSIDE)
-def _set_cost(look: Any, c: Any) -> Any:
-    method = look.instance_class.set_cost
-    return lambda look, c: method(look, c)
+for _function in (see, aim, push, diffuse, set_cost):
+    _compiled(_function)
