@@ -20,6 +20,7 @@ PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
 
+
 def inside() -> dict[str, Any]:
     """How what becomes part of a kernel is compiled: as kernels that count no references are."""
     settings: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "_nrt": False}

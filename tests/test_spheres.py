@@ -5,11 +5,14 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
-from meanfield.particles import lowrank, noise, spheres
-from meanfield.particles.state import flat, place, player
+from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame
-from meanfield.particles.simulate import simulate
+from meanfield.particles.looks.compiled import march
+from meanfield.particles.looks.forms import form
+from meanfield.particles.looks.modes import modes
 from meanfield.particles.simd.singles import rows, singles
+from meanfield.particles.simulate import simulate
+from meanfield.particles.state import flat, place, player
 from tests.test_noise import check_normals
 from tests.test_particles import FLOWS
 
@@ -113,7 +116,7 @@ def test_only_forms_without_axes_of_their_own_are_turned():
 )
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
-    """The same players and noise through `lowrank.run`, which takes a step apart, and in the turned frame or not."""
+    """The same players and noise through `modes`, which takes a step apart, and in the turned frame or not."""
     flow, game = FLOWS[flow], polynomial(kind, dim, seed=1)
     for to in (frame(game, flow), None):
         moving = game if to is None else to.game
@@ -121,9 +124,11 @@ def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
             player(moving, p, rates, 1e-4, 7, 2, refine) for p, rates in enumerate(flow.players)
         )
         ends = []
-        for run in (spheres.run, lambda *given: lowrank.run(False, *given)):
+        for kind in (form, modes):
             states = tuple(place(game, mf.Start(), n, "iid", 0, 0))
-            run(players, states, 3, 8)
+            given = players[::-1] if kind is form else states
+            looks = [kind(me, other) for me, other in zip(players, given, strict=True)]
+            march((), False, *looks, states, states, 3, 11)
             ends.append(states)
         for s, t, count in zip(*ends, n, strict=True):
             np.testing.assert_allclose(flat(s.x, count), flat(t.x, count), rtol=0, atol=1e-13)

@@ -11,10 +11,11 @@ What differs between games is how a player sees the other one. That is the busin
 
     see(look, s)            read off the particles of state s what the opponent's cost needs of them;
     aim(look, opponent)     make the cost U, from what the opponent's look has seen;
-    push(look, at, base, to, part, noise, k)
-                            move `to` along grad U at the particles of `at`, made tangent at those of `base`, as
-                            written at `euler`, by `part` of a step; with part = 0 write U and grad U at the
-                            particles of `at` into the places of log w and x in `to`;
+    push(look, at, to, part, noise, k)
+                            move `to` along grad U at the particles of `at`, as written at `euler`, by `part` of a
+                            step; with part = 0 write U and grad U into the places of log w and x in `to`;
+    follow(look, forces, s, k)
+                            move s by a whole step along U and grad U that were written so;
     diffuse(look, s, tick)  Brownian motion over dt/2.
 
 Python runs these functions as they stand; numba compiles the same lines for looks that are compiled.
@@ -26,19 +27,19 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.jit import shared
-from meanfield.particles.looks.protocol import aim, deviation, diffuse, push, see
+from meanfield.particles.looks.protocol import aim, deviation, diffuse, follow, push, see
 from meanfield.particles.primitives import add_weights, copy
 
 
 @shared
-def both(one: Any, two: Any, at: Any, base: Any, to: Any, part: float, noise: float, k: int) -> None:
+def both(one: Any, two: Any, at: Any, to: Any, part: float, noise: float, k: int) -> None:
     """Both players at once: y moves against the particles and weights that x had before it moved."""
     see(one, at[0])
     see(two, at[1])
     aim(one, two)
     aim(two, one)
-    push(one, at[0], base[0], to[0], part, noise * deviation(one), k)
-    push(two, at[1], base[1], to[1], part, noise * deviation(two), k)
+    push(one, at[0], to[0], part, noise * deviation(one), k)
+    push(two, at[1], to[1], part, noise * deviation(two), k)
 
 
 @shared
@@ -57,15 +58,15 @@ def euler(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
     """
     add_weights(one.me, s)
     add_weights(two.me, t)
-    both(one, two, (s, t), (s, t), (s, t), 1.0, 1.0, k)
+    both(one, two, (s, t), (s, t), 1.0, 1.0, k)
 
 
 @shared
 def strang(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
     """The step of weak order two: noise over dt/2, a midpoint step without noise, noise over dt/2.
 
-        (m, n) <- half a step of `euler` without noise from (s, t)
-        (s, t) <- a whole step from (s, t) along the forces at (m, n)
+    (m, n) <- half a step of `euler` without noise from (s, t)
+    (s, t) <- a whole step from (s, t) along the forces at (m, n)
     """
     add_weights(one.me, s)
     add_weights(two.me, t)
@@ -73,8 +74,8 @@ def strang(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
     diffuse(two, t, 2 * k)
     copy(s, m)
     copy(t, n)
-    both(one, two, (s, t), (s, t), (m, n), 0.5, 0.0, k)
-    both(one, two, (m, n), (m, n), (s, t), 1.0, 0.0, k)
+    both(one, two, (s, t), (m, n), 0.5, 0.0, k)
+    both(one, two, (m, n), (s, t), 1.0, 0.0, k)
     diffuse(one, s, 2 * k + 1)
     diffuse(two, t, 2 * k + 1)
 
@@ -83,15 +84,17 @@ def strang(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
 def mirror_prox(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
     """The extragradient step in positions and weights (Wang & Chizat 2022), without noise.
 
-        (m, n) <- a whole step of `euler` from (s, t): the trial
-        (s, t) <- a whole step from (s, t) along the forces at (m, n), made tangent at (s, t)
+    (m, n) <- a whole step of `euler` from (s, t): the trial
+    (s, t) <- a whole step from (s, t) along the forces at (m, n)
     """
     add_weights(one.me, s)
     add_weights(two.me, t)
     copy(s, m)
     copy(t, n)
-    both(one, two, (s, t), (s, t), (m, n), 1.0, 0.0, k)
-    both(one, two, (m, n), (s, t), (s, t), 1.0, 0.0, k)
+    both(one, two, (s, t), (m, n), 1.0, 0.0, k)
+    both(one, two, (m, n), (m, n), 0.0, 0.0, k)
+    follow(one, m, s, k)
+    follow(two, n, t, k)
 
 
 def remember(average: Any, moments: Any, share: float) -> Any:

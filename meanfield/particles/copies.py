@@ -25,7 +25,14 @@ from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.pairs import Pairs
 from meanfield.particles.looks.plain import Plain
-from meanfield.particles.plan import Plan, beyond_paper, check_flow, check_scheme, low_rank, make_plan
+from meanfield.particles.plan import (
+    Plan,
+    beyond_paper,
+    check_flow,
+    check_scheme,
+    low_rank,
+    make_plan,
+)
 from meanfield.particles.primitives import Player, State
 from meanfield.particles.simulate import about
 from meanfield.particles.stepper import Players, Stepper
@@ -161,7 +168,10 @@ class _Copies(Stepper):
     def __init__(self, game: Game, flow: Flow, plan: Plan, start: Start, drive: Drive) -> None:
         super().__init__(game, flow, plan, start)
         self.drive, self.rows = drive, drive.rows(plan)
-        self.growth = [np.zeros(1), np.zeros(1)]  # of log W summed over particles, in the steps of a look
+        self.growth = [
+            np.zeros(1),
+            np.zeros(1),
+        ]  # of log W summed over particles, in the steps of a look
         self.grown = np.zeros(2)  # over the run: logarithms of the total masses of W / n
 
     def take(self, steps: int) -> None:
@@ -177,9 +187,7 @@ class _Copies(Stepper):
 
     def driven(self, players: Players, first: int, rows: Any, fused: bool) -> tuple[Any, Any]:
         """Looks at the field's costs in its saved states `rows`, one a step."""
-        one, two = (
-            self._look(me, players[1 - me.number], first, rows, fused) for me in players
-        )
+        one, two = (self._look(me, players[1 - me.number], first, rows, fused) for me in players)
         return one, two
 
     def _look(self, me: Player, opponent: Player, first: int, rows: Any, fused: bool) -> Any:
@@ -218,12 +226,10 @@ class DrivenPairs(Pairs):
     def aim(self, opponent: Any) -> None:
         """The costs of a step are given: see `push`."""
 
-    def push(
-        self, at: State, base: State, to: State, part: float, noise: float, k: int
-    ) -> float:
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
         j = k - self.first
         self.found = self.drive.costs(self.me.number, self.points, self.rows[j])
-        shift = super().push(at, base, to, part, noise, k)
+        shift = super().push(at, to, part, noise, k)
         if part == 1.0:
             self.growth[0] += shift + self.me.reaction * self.means[j]
         return shift

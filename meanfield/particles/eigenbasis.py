@@ -60,7 +60,9 @@ class Frame:
 
 def spherical(game: Game) -> bool:
     """Whether both players live on spheres and have quadratic features."""
-    return low_rank(game) is not None and all(type(b) is QuadraticBasis for b in low_rank(game).bases)
+    return low_rank(game) is not None and all(
+        type(b) is QuadraticBasis for b in low_rank(game).bases
+    )
 
 
 def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:

@@ -202,7 +202,11 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
             )
         if rates.response > 0:
             mesh(manifold)  # raises ValueError where there is none
-        if scheme == "strang" and rates.temperature > 0 and not isinstance(manifold, Torus | Sphere):
+        if (
+            scheme == "strang"
+            and rates.temperature > 0
+            and not isinstance(manifold, Torus | Sphere)
+        ):
             raise ValueError(
                 f'scheme "strang" knows the noise of tori and spheres; player {name} lives on {manifold}: use "euler"'
             )

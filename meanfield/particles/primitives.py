@@ -234,6 +234,21 @@ def reweigh(me: Player, s: State) -> float:
     return shift
 
 
+@kernel
+def push_along(
+    me: Player, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int,
+    r: Scratch,
+) -> float:  # fmt: skip
+    """Move all blocks along given costs U (blocks, lanes) and gradients G (blocks, a, lanes), then `reweigh`."""
+    for b in range(len(to.x)):
+        for i in range(U.shape[1]):
+            r.UG[0, i] = U[b, i]
+            for a in range(G.shape[1]):
+                r.UG[1 + a, i] = G[b, a, i]
+        move(me, part, noise, k, base.x[b], to, b, r)
+    return reweigh(me, to)
+
+
 @kernel(fastmath={"nnan", "nsz"})
 def largest(logw: Array) -> float:
     """The largest entry; a reduction that may be reordered."""

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure

@@ -25,7 +25,7 @@ from meanfield.particles.looks.single_modes import single_modes
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import Response
-from meanfield.particles.state import known_to_kernels, compiled, flat, place, player, state
+from meanfield.particles.state import compiled, flat, known_to_kernels, place, player, state
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
 
@@ -267,7 +267,7 @@ class Stepper:
         if isinstance(one, COMPILED):
             march(SCHEMES[self.plan.scheme], True, one, two, (s, t), (m, n), 0, 1)
         else:
-            both(one, two, (s, t), (s, t), (m, n), 0.0, 0.0, 0)
+            both(one, two, (s, t), (m, n), 0.0, 0.0, 0)
         return [(m.logw, m.x), (n.logw, n.x)]
 
     def check_step(self) -> None:

@@ -15,7 +15,6 @@ from meanfield.particles.looks.driven import Driven
 from meanfield.particles.looks.forms import Form
 from meanfield.particles.looks.modes import Modes
 from meanfield.particles.looks.single_modes import SingleModes
-from meanfield.particles.primitives import State
 
 COMPILED = (Modes, SingleModes, Form, Driven)
 # By the length of a tuple, known before anything is compiled: the steps that are not taken are left out.
@@ -34,7 +33,7 @@ def march(
     s, t = states
     m, n = others
     if showing:
-        both(one, two, states, states, others, 0.0, 0.0, first)
+        both(one, two, states, others, 0.0, 0.0, first)
         return
     for k in range(first, end):
         if len(scheme) == 0:

@@ -21,16 +21,14 @@ def aim_driven(look: Driven, opponent: Driven) -> None:
 
 
 @kernel
-def push_driven(
-    look: Driven, at: State, base: State, to: State, part: float, noise: float, k: int
-) -> float:
+def push_driven(look: Driven, at: State, to: State, part: float, noise: float, k: int) -> float:
     """Also adds up by how much log W grows: by what is taken off to make the weights sum to one, and its mean cost.
 
     What the costs leave out, being the same for all particles, moved nothing.
     """
     j = k - look.first
     left_out = set_cost(look.own, look.C[j])
-    shift = push(look.own, at, base, to, part, noise, k)
+    shift = push(look.own, at, to, part, noise, k)
     if part == 1.0:
         look.growth[0] += shift + look.me.reaction * (look.means[j] - left_out)
     return shift

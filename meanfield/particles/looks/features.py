@@ -15,6 +15,7 @@ from meanfield.jit import apart, fma, kernel
 from meanfield.particles.primitives import Flag
 from meanfield.particles.simd.product import TILE, product, times
 
+
 @kernel
 def features(
     sphere: Flag,

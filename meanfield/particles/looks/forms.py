@@ -69,9 +69,7 @@ def set_cost_form(look: Form, c: Array) -> float:
 
 
 @kernel
-def push_form(
-    look: Form, at: State, base: State, to: State, part: float, noise: float, k: int
-) -> float:
+def push_form(look: Form, at: State, to: State, part: float, noise: float, k: int) -> float:
     """A whole step of Euler's scheme, in place; returns what `reweigh` took off the log-weights."""
     me, s = look.me, to
     if part == 0.0:

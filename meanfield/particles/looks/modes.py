@@ -21,6 +21,7 @@ from meanfield.particles.primitives import (
     dots,
     kick,
     move,
+    push_along,
     reweigh,
     scratch,
     show,
@@ -76,9 +77,7 @@ def set_cost(look: Modes, c: Array) -> float:
 
 
 @kernel
-def push_modes(
-    look: Modes, at: State, base: State, to: State, part: float, noise: float, k: int
-) -> float:
+def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: int) -> float:
     """Returns what `reweigh` took off the log-weights."""
     apart()
     me, r = look.me, look.r
@@ -91,8 +90,13 @@ def push_modes(
         if part == 0.0:
             show(me.sphere, x, r, to, b)
         else:
-            move(me, part, noise, k, base.x[b], to, b, r)
+            move(me, part, noise, k, x, to, b, r)
     return reweigh(me, to) if part > 0.0 else 0.0
+
+
+@kernel
+def follow_modes(look: Modes, forces: State, s: State, k: int) -> None:
+    push_along(look.me, forces.logw, forces.x, s, s, 1.0, 0.0, k, look.r)
 
 
 @kernel
@@ -114,6 +118,7 @@ class Modes(NamedTuple):
     see = see_modes
     aim = aim_modes
     push = push_modes
+    follow = follow_modes
     diffuse = diffuse_modes
     set_cost = set_cost
 

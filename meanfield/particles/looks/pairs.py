@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from meanfield.checks import Array
-from meanfield.jit import kernel
 from meanfield.measures import Measure
-from meanfield.particles.primitives import Player, Scratch, State, kick, move, reweigh, scratch
+from meanfield.particles.primitives import Player, State, kick, push_along, scratch
 from meanfield.particles.state import blocked, flat
 
 Forces = tuple[Array, Array]  # costs (n,) and gradients (n, a) of one player
@@ -37,14 +34,20 @@ class Pairs:
                 self.game, (one.points, two.points), (one.masses, two.masses)
             )
 
-    def push(
-        self, at: State, base: State, to: State, part: float, noise: float, k: int
-    ) -> float:
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
         """Returns what `reweigh` took off the log-weights."""
         if part == 0.0:
             to.logw[:], to.x[:] = self.forces()
             return 0.0
-        return push_along(self.me, *self.forces(), base, to, part, noise, k, self.r)  # type: ignore[no-any-return]
+        return self.along(*self.forces(), at, to, part, noise, k)
+
+    def follow(self, forces: State, s: State, k: int) -> None:
+        self.along(forces.logw, forces.x, s, s, 1.0, 0.0, k)
+
+    def along(
+        self, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int
+    ) -> float:
+        return push_along(self.me, U, G, base, to, part, noise, k, self.r)  # type: ignore[no-any-return]
 
     def diffuse(self, s: State, tick: int) -> None:
         kick(self.me, s, tick, self.r)
@@ -68,21 +71,6 @@ def forces_against(game: Any, p: int, points: Array, nodes: Array, masses: Array
         return game.forces(p, points, nodes, masses)  # type: ignore[no-any-return]
     opponent = Measure(nodes, masses / masses.sum(), game.manifolds[1 - p])
     return game.cost(p, points, opponent), game.gradient(p, points, opponent)
-
-
-@kernel
-def push_along(
-    me: Player, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int,
-    r: Scratch,
-) -> float:  # fmt: skip
-    """Along given forces of all blocks; returns what `reweigh` took off the log-weights."""
-    for b in range(len(to.x)):
-        for i in range(U.shape[1]):
-            r.UG[0, i] = U[b, i]
-            for a in range(G.shape[1]):
-                r.UG[1 + a, i] = G[b, a, i]
-        move(me, part, noise, k, base.x[b], to, b, r)
-    return reweigh(me, to)
 
 
 class Averaged(Pairs):

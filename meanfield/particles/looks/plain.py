@@ -22,14 +22,12 @@ class Plain(Pairs):
     def manifold(self) -> Manifold:
         return self.game.manifolds[self.me.number]  # type: ignore[no-any-return]
 
-    def push(
-        self, at: State, base: State, to: State, part: float, noise: float, k: int
+    def along(
+        self, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int
     ) -> float:
-        if part == 0.0:
-            return super().push(at, base, to, part, noise, k)
-        (U, G), me, M = self.found, self.me, self.manifold  # type: ignore[misc]
+        me, M = self.me, self.manifold
         if me.transport > 0.0:
-            v = -part * me.transport * G
+            v = -part * me.transport * flat(G, self.n)
             if noise > 0.0:
                 v = v + noise * self.normals(to, k)
             v = M.project(flat(base.x, self.n), v)
@@ -37,7 +35,7 @@ class Plain(Pairs):
         if me.reaction <= 0.0:
             return 0.0
         logw = to.logw.ravel()[: self.n]
-        logw -= part * me.reaction * U
+        logw -= part * me.reaction * U.ravel()[: self.n]
         shift = logw.max() + np.log(np.exp(logw - logw.max()).sum())
         logw -= shift
         to.w.ravel()[: self.n] = np.exp(logw)

@@ -22,8 +22,12 @@ def aim(look: Any, opponent: Any) -> None:
     look.aim(opponent)
 
 
-def push(look: Any, at: Any, base: Any, to: Any, part: float, noise: float, k: int) -> Any:
-    return look.push(at, base, to, part, noise, k)
+def push(look: Any, at: Any, to: Any, part: float, noise: float, k: int) -> Any:
+    return look.push(at, to, part, noise, k)
+
+
+def follow(look: Any, forces: Any, s: Any, k: int) -> None:
+    look.follow(forces, s, k)
 
 
 def diffuse(look: Any, s: Any, tick: int) -> None:
@@ -49,5 +53,5 @@ def _compiled(function: Any) -> None:
         return getattr(look.instance_class, function.__name__).py_func
 
 
-for _function in (see, aim, push, diffuse, set_cost):
+for _function in (see, aim, push, follow, diffuse, set_cost):
     _compiled(_function)

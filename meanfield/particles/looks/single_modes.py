@@ -141,11 +141,11 @@ def set_slopes(look: SingleModes) -> None:
 
 @kernel
 def push_single(
-    look: SingleModes, at: State, base: State, to: State, part: float, noise: float, k: int
+    look: SingleModes, at: State, to: State, part: float, noise: float, k: int
 ) -> float:
     for b in range(len(at.x)):
         slope(look, at.x[b, 0], look.r.UG[1])
-        move(look.me, part, noise, k, base.x[b], to, b, look.r)
+        move(look.me, part, noise, k, at.x[b], to, b, look.r)
     return 0.0
 
 
@@ -179,9 +179,7 @@ def single_modes(me: Player, s: State) -> SingleModes:
     K = -(-int(modes.max()) // 4) * 4
     table, slopes = np.zeros(_LAST + LANES, F), np.zeros((2, K), F)
     means, m, c = (np.zeros(size) for size in (2 * K, len(me.map), len(me.map)))
-    return SingleModes(
-        me, scratch(me, s), 2 * np.pi / me.period, modes, table, means, slopes, m, c
-    )
+    return SingleModes(me, scratch(me, s), 2 * np.pi / me.period, modes, table, means, slopes, m, c)
 
 
 def check(game: Any) -> None:
