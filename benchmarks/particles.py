@@ -18,7 +18,7 @@ from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.forms import fits, form
-from meanfield.particles.looks.modes import modes
+from meanfield.particles.looks.modes import modes as by_modes
 from meanfield.particles.state import place, player
 from meanfield.start import Start
 
@@ -42,7 +42,7 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
             looks = (
                 (form(one, two), form(two, one))
                 if fits(players)
-                else (modes(one, s), modes(two, t))
+                else (by_modes(one, s), by_modes(two, t))
             )
             k = next(at)
             march((), False, *looks, states, states, k, k + per_call)

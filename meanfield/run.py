@@ -198,7 +198,9 @@ class Run:
             names = " and ".join(sorted(taken))
             raise ValueError(f"diagnostics: every run records {names} itself; choose other names")
         for name, f in self.observables.items():
-            row[name] = recorded(name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r])
+            row[name] = recorded(
+                name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r]
+            )
         self._same_names(set(row))
         self.times.append(self.moving.time)
         self.pairs.append(pair)

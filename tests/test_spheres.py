@@ -8,13 +8,18 @@ from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
 from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame
 from meanfield.particles.looks.compiled import march
-from meanfield.particles.looks.forms import form
+from meanfield.particles.looks.forms import fits, form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import flat, place, player
 from tests.test_noise import check_normals
 from tests.test_particles import FLOWS
+
+
+def sides(game):
+    rates = mf.Wasserstein().players
+    return tuple(player(game, p, r, 1e-3, 0, 0, 1) for p, r in enumerate(rates))
 
 
 def drawn(lanes, first=0, tick=0, player=0, replica=0, key=1, refine=1, coordinates=6):
@@ -200,11 +205,7 @@ def test_games_whose_means_of_squares_meet_run_in_the_plain_kernels():
     C = a.C.copy()
     C[-1, 2] = 0.4
     odd = LowRank(*a.bases, C)
-    assert (
-        spheres.quadratic(a)
-        and spheres.quadratic(polynomial("b", 3))
-        and not spheres.quadratic(odd)
-    )
+    assert fits(sides(a)) and fits(sides(polynomial("b", 3))) and not fits(sides(odd))
     run = simulate(
         odd, mf.Wasserstein(), mf.Start(), 0.01, step=1e-3, particles=20, save_every=1e-3
     )

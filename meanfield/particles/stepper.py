@@ -29,7 +29,8 @@ from meanfield.particles.state import compiled, flat, known_to_kernels, place, p
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
 
-Players, Pair = tuple[Player, Player], tuple[Array, Array]
+Players = tuple[Player, Player]
+Pair = tuple[Array, Array]
 
 
 class Stepper:

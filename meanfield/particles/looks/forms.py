@@ -37,7 +37,7 @@ CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache 
 
 
 @kernel
-def see_form(look: Form, s: State) -> None:
+def means(look: Form, s: State) -> None:
     """Means of the coordinates and, where the opponent asks for them, of their squares."""
     if len(look.m) == 0:
         return
@@ -50,22 +50,6 @@ def see_form(look: Form, s: State) -> None:
         if look.me.squares:
             for k in range(0, d, 4):
                 add_squares(s.x[b], s.w[b], look.m, d, k)
-
-
-@kernel
-def aim_form(look: Form, opponent: Form) -> None:
-    for k in range(len(look.cost)):
-        look.cost[k] = look.constant[k]
-    for k in range(0, len(look.cost), 4):
-        add_means(look.B, opponent.m, look.cost, 0, k)
-
-
-@kernel
-def set_cost_form(look: Form, c: Array) -> float:
-    """From the coefficients of `modes`: all but the constant, which is returned."""
-    for k in range(len(look.cost)):
-        look.cost[k] = c[1 + k]
-    return c[0]  # type: ignore[no-any-return]
 
 
 @kernel
@@ -111,10 +95,23 @@ class Form(NamedTuple):
     U: Array  # (TILE,)
     Z: Array  # (rows, CHUNK): noise
 
-    see = see_form
-    aim = aim_form
-    push = push_form
-    set_cost = set_cost_form
+    def see(self, s: State) -> None:
+        means(self, s)
+
+    def aim(self, opponent: Form) -> None:
+        for k in range(len(self.cost)):
+            self.cost[k] = self.constant[k]
+        for k in range(0, len(self.cost), 4):
+            add_means(self.B, opponent.m, self.cost, 0, k)
+
+    def set_cost(self, c: Array) -> float:
+        """From the coefficients of `modes`: all but the constant, which is returned."""
+        for k in range(len(self.cost)):
+            self.cost[k] = c[1 + k]
+        return c[0]  # type: ignore[no-any-return]
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        return push_form(self, at, to, part, noise, k)  # type: ignore[no-any-return]
 
 
 def form(me: Player, opponent: Player, seen: bool = True) -> Form:

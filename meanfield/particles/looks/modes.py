@@ -6,7 +6,7 @@ U = sum_k c_k f_k in its own features, with coefficients c = C m: O((n + n') K) 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,11 +30,6 @@ from meanfield.particles.simd.product import apply, product
 
 # Features of all blocks stay from moments to forces when they are no more numbers than this.
 KEPT = 1 << 15
-
-
-@kernel
-def see_modes(look: Modes, s: State) -> None:
-    moments(look.me.sphere, look, s)
 
 
 @kernel
@@ -64,19 +59,6 @@ def moments(sphere: Flag, look: Modes, s: State) -> None:
 
 
 @kernel
-def aim_modes(look: Modes, opponent: Modes) -> None:
-    apply(look.me.map, opponent.m, look.c)
-
-
-@kernel
-def set_cost(look: Modes, c: Array) -> float:
-    """Take these coefficients (K,) for the cost; all of them count in it."""
-    for k in range(len(c)):
-        look.c[k] = c[k]
-    return 0.0
-
-
-@kernel
 def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: int) -> float:
     """Returns what `reweigh` took off the log-weights."""
     apart()
@@ -94,16 +76,6 @@ def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: 
     return reweigh(me, to) if part > 0.0 else 0.0
 
 
-@kernel
-def follow_modes(look: Modes, forces: State, s: State, k: int) -> None:
-    push_along(look.me, forces.logw, forces.x, s, s, 1.0, 0.0, k, look.r)
-
-
-@kernel
-def diffuse_modes(look: Modes, s: State, tick: int) -> None:
-    kick(look.me, s, tick, look.r)
-
-
 class Modes(NamedTuple):
     """A player of a low-rank game, with the working arrays of its features."""
 
@@ -115,12 +87,25 @@ class Modes(NamedTuple):
     c: Array  # coefficients of the cost (K,)
     A: Array  # on a torus the rows that take features to cost and gradient, (1 + d, 2J)
 
-    see = see_modes
-    aim = aim_modes
-    push = push_modes
-    follow = follow_modes
-    diffuse = diffuse_modes
-    set_cost = set_cost
+    def see(self, s: State) -> None:
+        moments(self.me.sphere, self, s)
+
+    def aim(self, opponent: Modes) -> None:
+        apply(self.me.map, opponent.m, self.c)
+
+    def set_cost(self, c: Array) -> float:
+        for k in range(len(c)):
+            self.c[k] = c[k]
+        return 0.0
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        return push_modes(self, at, to, part, noise, k)  # type: ignore[no-any-return]
+
+    def follow(self, forces: State, s: State, k: int) -> None:
+        push_along(self.me, forces.logw, forces.x, s, s, 1.0, 0.0, k, self.r)
+
+    def diffuse(self, s: State, tick: int) -> None:
+        kick(self.me, s, tick, self.r)
 
 
 def modes(me: Player, s: State) -> Modes:
@@ -133,7 +118,7 @@ def modes(me: Player, s: State) -> Modes:
         d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     )
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    shapes = ((places, height, lanes), (powers, lanes), K, K, (1 + d, 2 * J))
+    shapes: tuple[Any, ...] = ((places, height, lanes), (powers, lanes), K, K, (1 + d, 2 * J))
     return Modes(me, scratch(me, s), *map(np.zeros, shapes))
 
 

@@ -50,7 +50,7 @@ def _compiled(function: Any) -> None:
 
     @overload(function, jit_options=inside(), strict=False)  # type: ignore[untyped-decorator]
     def method(look: Any, *rest: Any) -> Any:
-        return getattr(look.instance_class, function.__name__).py_func
+        return getattr(look.instance_class, function.__name__)
 
 
 for _function in (see, aim, push, follow, diffuse, set_cost):

@@ -108,7 +108,7 @@ def slope(look: SingleModes, x: Array, out: Array) -> None:
 
 
 @kernel
-def see_single(look: SingleModes, s: State) -> None:
+def moments(look: SingleModes, s: State) -> None:
     K, J = look.slopes.shape[1], len(look.modes)
     look.means[:] = 0.0
     for b in range(len(s.x)):
@@ -122,12 +122,6 @@ def see_single(look: SingleModes, s: State) -> None:
 
 
 @kernel
-def aim_single(look: SingleModes, opponent: SingleModes) -> None:
-    apply(look.me.map, opponent.m, look.c)
-    set_slopes(look)
-
-
-@kernel
 def set_slopes(look: SingleModes) -> None:
     """look.slopes from the coefficients of the cost."""
     J = len(look.modes)
@@ -137,21 +131,6 @@ def set_slopes(look: SingleModes) -> None:
         if k > 0:
             look.slopes[0, k - 1] = look.wave * k * look.c[J + j]
             look.slopes[1, k - 1] = -look.wave * k * look.c[j]
-
-
-@kernel
-def push_single(
-    look: SingleModes, at: State, to: State, part: float, noise: float, k: int
-) -> float:
-    for b in range(len(at.x)):
-        slope(look, at.x[b, 0], look.r.UG[1])
-        move(look.me, part, noise, k, at.x[b], to, b, look.r)
-    return 0.0
-
-
-@kernel
-def diffuse_single(look: SingleModes, s: State, tick: int) -> None:
-    kick(look.me, s, tick, look.r)
 
 
 class SingleModes(NamedTuple):
@@ -167,10 +146,21 @@ class SingleModes(NamedTuple):
     m: Array  # moments (2J,)
     c: Array  # coefficients of the cost (2J,)
 
-    see = see_single
-    aim = aim_single
-    push = push_single
-    diffuse = diffuse_single
+    def see(self, s: State) -> None:
+        moments(self, s)
+
+    def aim(self, opponent: SingleModes) -> None:
+        apply(self.me.map, opponent.m, self.c)
+        set_slopes(self)
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        for b in range(len(at.x)):
+            slope(self, at.x[b, 0], self.r.UG[1])
+            move(self.me, part, noise, k, at.x[b], to, b, self.r)
+        return 0.0
+
+    def diffuse(self, s: State, tick: int) -> None:
+        kick(self.me, s, tick, self.r)
 
 
 def single_modes(me: Player, s: State) -> SingleModes:
