@@ -48,7 +48,7 @@ def begin(wave: float, x: Array, B: Array) -> None:
         B[_TURN + i], B[_TURN + LANES + i] = f, u
 
 
-@kernel
+@kernel(forceinline=True)
 def turned(B: Array, place: int, i: int) -> tuple[float, float]:
     """Cosine and sine of the mode at a place, which goes on to the mode four higher."""
     c, s, cosine, sine = B[place + i], B[place + LANES + i], B[_TURN + i], B[_TURN + LANES + i]
