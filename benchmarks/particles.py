@@ -14,9 +14,12 @@ from benchmarks.race import Row, Work
 from meanfield.flows import Langevin, WassersteinFisherRao
 from meanfield.games.expressions import expression
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
-from meanfield.particles import lowrank, noise, spheres
-from meanfield.particles.blocks import place, player
-from meanfield.particles.frames import frame
+from meanfield.particles import noise
+from meanfield.particles.eigenbasis import frame
+from meanfield.particles.looks.compiled import march
+from meanfield.particles.looks.forms import fits, form
+from meanfield.particles.looks.modes import modes as by_modes
+from meanfield.particles.state import place, player
 from meanfield.start import Start
 
 STEP = torch_peers.STEP
@@ -32,9 +35,19 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
             player(moving, p, r, STEP, 0, 0, 1) for p, r in enumerate(flow.players)
         )
         at = count(0, per_call)
-        if spheres.quadratic(moving):
-            return lambda: spheres.run(players, states, next(at), per_call)
-        return lambda: lowrank.run(False, players, states, next(at), per_call)  # type: ignore[arg-type]
+
+        def run() -> None:
+            one, two = players
+            s, t = states
+            looks = (
+                (form(one, two), form(two, one))
+                if fits(players)
+                else (by_modes(one, s), by_modes(two, t))
+            )
+            k = next(at)
+            march((), False, *looks, states, states, k, k + per_call)
+
+        return run
 
     return ready
 
@@ -173,7 +186,7 @@ def _trigonometric() -> Iterator[Row]:
 
 
 def _product() -> Row:
-    from meanfield.particles.product import product
+    from meanfield.particles.simd.product import product
 
     rng = np.random.default_rng(0)
     S, x = rng.standard_normal((50, 50)), rng.standard_normal((50, 112))

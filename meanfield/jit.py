@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import config, njit, types, version_info
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from meanfield.checks import warn
 
@@ -21,6 +21,21 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
 PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
+
+
+def inside() -> dict[str, Any]:
+    """How what becomes part of a kernel is compiled: as kernels that count no references are."""
+    settings: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "_nrt": False}
+    if PARTS:
+        from meanfield.parts import PartCompiler
+
+        settings["pipeline_class"] = PartCompiler
+    return settings
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that Python runs as it stands, and that kernels which call it take into themselves."""
+    return register_jitable(**inside())(function)  # type: ignore[no-any-return]
 
 
 def kernel(

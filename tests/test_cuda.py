@@ -18,7 +18,7 @@ SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) +
 # More points than a tile has, and than a block of threads has; a resumed run.
 RUNS = f"""
 import numpy as np, meanfield as mf
-from meanfield.particles.cuda import Cuda
+from meanfield.particles.looks.cuda import Cuda
 rng = np.random.default_rng(0)
 def farthest(a, b):
     return max(abs(u - v).max() for u, v in zip(a, b, strict=True))

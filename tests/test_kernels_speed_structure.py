@@ -8,10 +8,13 @@ from numba import njit
 import meanfield as mf
 from meanfield.games.expressions import expression
 from meanfield.games.lowrank import polynomial, trigonometric
-from meanfield.particles import kernels, lowrank, noise
-from meanfield.particles.blocks import place, player, shape
-from meanfield.particles.features import features
-from meanfield.particles.product import TILE, apply, product
+from meanfield.particles import noise
+from meanfield.particles.looks import modes
+from meanfield.particles.looks.compiled import march
+from meanfield.particles.looks.features import features
+from meanfield.particles.primitives import LANES, midpoint
+from meanfield.particles.simd.product import TILE, apply, product
+from meanfield.particles.state import place, player, shape
 
 
 def packed(function):
@@ -106,7 +109,7 @@ def test_features_by_multiplication_are_cosines_and_sines(modes, period):
     game = trigonometric([(k, k, 1.0, 0.5) for k in modes], *(mf.Torus(len(modes[0]), period),) * 2)
     me = player(game, 0, mf.Wasserstein().x, 0.1, 0, 0, 1)
     (s, _) = place(game, mf.Start(), (40, 4), "iid", 0, 0)
-    r = kernels.scratch(me, s)
+    r = modes.modes(me, s)
     wave = 2 * np.pi / period
     features(me.sphere, me.matrix, period, me.modes, me.top, s.x[0], r.P, r.v[0])
     top = max(abs(k) for mode in modes for k in mode)
@@ -131,22 +134,23 @@ def test_modes_too_high_for_powers_are_taken_one_by_one():
 def test_blocks_are_whole_tiles_of_like_size():
     for n in (1, 2, 15, 16, 17, 100, 112, 113, 131, 224, 225, 1000, 10**6):
         blocks, lanes = shape(n)
-        assert lanes % TILE == 0 and lanes <= kernels.LANES and n <= blocks * lanes
-        assert blocks == 1 or (blocks - 1) * kernels.LANES < n
+        assert lanes % TILE == 0 and lanes <= LANES and n <= blocks * lanes
+        assert blocks == 1 or (blocks - 1) * LANES < n
 
 
 @pytest.mark.parametrize("kept", [0, 1 << 30])
 def test_keeping_features_changes_no_bit(monkeypatch, kept):
     game = trigonometric([((k,), (-k,), 1.0 / k, 0.1) for k in range(1, 9)])
     ends = []
-    for limit in (kernels.KEPT, kept):
-        monkeypatch.setattr(kernels, "KEPT", limit)
+    for limit in (modes.KEPT, kept):
+        monkeypatch.setattr(modes, "KEPT", limit)
         states = tuple(place(game, mf.Start(), (300, 200), "iid", 0, 0))
         flow = mf.Langevin(10.0)
         players = tuple(
             player(game, p, rates, 0.01, 0, 0, 1) for p, rates in enumerate(flow.players)
         )
-        lowrank.run(True, players, states, 0, 10)
+        looks = [modes.modes(me, s) for me, s in zip(players, states, strict=True)]
+        march((True,), False, *looks, states, tuple(map(midpoint, states)), 0, 10)
         ends.append(states[0].x.copy())
     np.testing.assert_array_equal(*ends)
 

@@ -9,9 +9,11 @@ import meanfield as mf
 from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
-from meanfield.particles import kernels, lowrank
-from meanfield.particles.blocks import player, state
+from meanfield.particles import primitives
+from meanfield.particles.looks.features import features
+from meanfield.particles.looks.modes import block_forces, gradient_rows, modes
 from meanfield.particles.simulate import simulate
+from meanfield.particles.state import player, state
 from validation.algorithms import Swarm
 
 
@@ -40,10 +42,10 @@ class OneStep:
         self.s = state(points, np.full(n, -np.log(n)), np.zeros(n))
         other = game.Y.sample(2, np.random.default_rng(0))
         y = state(other, np.full(2, -np.log(2)), np.zeros(2))
-        self.y, self.r = y, kernels.scratch(self.me[0], self.s)
-        room = kernels.scratch(self.me[1], y)
-        kernels.moments(self.me[1].sphere, self.me[1], y, room)
-        lowrank.apply(self.me[0].map, room.m, self.r.c)
+        self.y, self.look = y, modes(self.me[0], self.s)
+        opponent = modes(self.me[1], y)
+        opponent.see(y)
+        self.look.aim(opponent)
 
     def rows(self):
         return self.s.x.transpose(0, 2, 1).reshape(-1, self.s.x.shape[1])
@@ -61,18 +63,18 @@ class OneStep:
     def kick(self, z):
         v = self.noise(z)
         me = self.me[0]
-        scale = kernels.kick_scale(me.sphere, me.variance, v.shape[1])
+        scale = primitives.kick_scale(me.sphere, me.variance, v.shape[1])
         for x, z in zip(self.s.x, v, strict=True):
-            kernels.geodesic(me.sphere, x, scale, z, self.r.t, self.r.u)
-            kernels.settle(me.sphere, me.period, x, self.r.t)
+            primitives.geodesic(me.sphere, x, scale, z, self.look.r.t, self.look.r.u)
+            primitives.settle(me.sphere, me.period, x, self.look.r.t)
 
     def push(self, at, part):
-        kernels.moments(self.me[0].sphere, self.me[0], at, self.r)
-        lowrank.push(self.me[0], at, self.s if part == 1.0 else self.m, part, 0.0, 0, self.r)
+        self.look.see(at)
+        self.look.push(at, self.s if part == 1.0 else self.m, part, 0.0, 0)
 
     def strang(self, z1, z2):
         self.kick(z1)
-        self.m = kernels.State(*(a.copy() for a in self.s))
+        self.m = primitives.State(*(a.copy() for a in self.s))
         self.push(self.s, 0.5)
         self.push(self.m, 1.0)
         self.kick(z2)
@@ -80,15 +82,14 @@ class OneStep:
 
     def euler(self, z):
         v = self.noise(z)
-        me, r = self.me[0], self.r
-        kernels.moments(me.sphere, me, self.s, r)
-        kernels.aim(me.sphere, me.matrix, r.c, r.A)
+        me, look, r = self.me[0], self.look, self.look.r
+        gradient_rows(me.sphere, me.matrix, look.c, look.A)
         for x, z in zip(self.s.x, v, strict=True):
-            kernels.features(me.sphere, me.matrix, me.period, me.modes, me.top, x, r.P, r.v[0])
-            kernels.block_forces(me.sphere, x, r.v[0], r.c, False, r.A, r.UG)
-            kernels.velocity(me.sphere, me.transport, np.sqrt(me.variance), x, r.UG, z, r.t)
+            features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, look.v[0])
+            block_forces(me.sphere, x, look.v[0], look.c, False, look.A, r.UG)
+            primitives.velocity(me.sphere, me.transport, np.sqrt(me.variance), x, r.UG, z, r.t)
             x += z
-            kernels.settle(me.sphere, me.period, x, r.t)
+            primitives.settle(me.sphere, me.period, x, r.t)
         return self.rows()[: self.n]
 
 

@@ -9,10 +9,17 @@ from meanfield import fastmath
 from meanfield.games.bases import TrigBasis
 from meanfield.games.loops import pair_kernel32
 from meanfield.games.lowrank import LowRank
-from meanfield.particles import fields, tones
-from meanfield.particles.blocks import flat, place, player
-from meanfield.particles.kernels import scratch
+from meanfield.particles.looks import choose
+from meanfield.particles.looks.single_modes import (
+    add_means,
+    check,
+    set_slopes,
+    single_modes,
+    slope,
+)
 from meanfield.particles.plan import PRECISIONS
+from meanfield.particles.primitives import LANES
+from meanfield.particles.state import flat, place, player
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 SADDLE = "exp(sin(x)) - exp(sin(y)) + 0.3*exp(cos(x - y))"
@@ -164,37 +171,34 @@ def test_sums_over_modes_are_those_of_double_precision(top):
     states = place(game, start, (333, 50), "iid", 0, 0)
     for p, n in enumerate((333, 50)):
         me = player(game, p, mf.Langevin(20.0).players[p], 0.01, 0, 0, 1)
-        room, space = tones.tones(me), scratch(me, states[p])
-        tones.moments(room, states[p], space)
+        look = single_modes(me, states[p])
+        look.see(states[p])
         x, w = flat(states[p].x, n), states[p].w.ravel()[:n]
-        np.testing.assert_allclose(space.m, game.moments(p, x, w), rtol=0, atol=1e-7 * (top + 2))
+        np.testing.assert_allclose(look.m, game.moments(p, x, w), rtol=0, atol=1e-7 * (top + 2))
         c = (
             np.random.default_rng(0).standard_normal(2 * top)
             / np.tile(np.arange(1, top + 1), 2) ** 2
         )
-        tones.aim(room, c)
-        tones.slope(room, states[p].x[0, 0], space.UG[1])
+        look.c[:] = c
+        set_slopes(look)
+        slope(look, states[p].x[0, 0], look.r.UG[1])
         want = game.bases[p].gradient(states[p].x[0].T, c)[:, 0]
         np.testing.assert_allclose(
-            space.UG[1], want, rtol=0, atol=1e-7 * (top + 2) * np.abs(want).max()
+            look.r.UG[1], want, rtol=0, atol=1e-7 * (top + 2) * np.abs(want).max()
         )
 
 
 def test_turning_modes_fills_whole_vectors():
-    room = tones.Tones(
-        1.0,
-        np.arange(1, 9),
-        np.zeros(tones._ROOM, np.float32),
-        np.zeros(16),
-        np.zeros((2, 8), np.float32),
-    )
+    game = series(range(1, 9))
+    states = place(game, mf.Start(), (LANES, LANES), "iid", 0, 0)
+    look = single_modes(player(game, 0, mf.Langevin(20.0).x, 0.01, 0, 0, 1), states[0])
 
     @njit(fastmath=False, error_model="numpy")
-    def fresh(room, x):
-        tones.add_means(room, x, x)
-        tones.slope(room, x, x)
+    def fresh(look, x):
+        add_means(look, x, x)
+        slope(look, x, x)
 
-    fresh(room, np.ones(112))
+    fresh(look, np.ones(LANES))
     lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
     packed = [line for line in lines if "fm" in line and ("ps" in line or ".4s" in line)]
     # How many there are depends on the width and the unrolling that the processor asks for; none would mean scalars.
@@ -238,7 +242,7 @@ def test_single_precision_is_refused_where_it_is_unsafe_or_useless(options, mess
 def test_modes_below_zero_or_twice_are_refused(changed, message, p):
     """The kernels take modes 1, 2, ... in turn, and would leave such a one out."""
     bases, C = [TrigBasis(T1, np.arange(1.0, 11.0)[:, None]) for _ in range(2)], 0.1 * np.eye(20)
-    tones.check(LowRank(*bases, C))
+    check(LowRank(*bases, C))
     bases[p] = TrigBasis(T1, np.array([*range(1, 10), changed], float)[:, None])
     game = LowRank(*bases, C)
     options = dict(step=0.01, particles=9, progress=False)
@@ -257,7 +261,7 @@ def test_functions_are_refused():
 
 def test_algorithm_2_would_stall_where_double_precision_goes_on(monkeypatch):
     """The reason given for the refusal, measured."""
-    monkeypatch.setattr(fields, "_check_noise", lambda flow: None)
+    monkeypatch.setattr(choose, "_check_noise", lambda flow: None)
     game, flow = mf.games.expression(SADDLE), mf.WassersteinFisherRao()
     options = dict(step=0.02, particles=50, save_every=20.0, progress=False)
     ends = [

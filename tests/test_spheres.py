@@ -5,13 +5,21 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
-from meanfield.particles import lowrank, noise, spheres
-from meanfield.particles.blocks import flat, place, player
-from meanfield.particles.frames import frame
+from meanfield.particles import noise
+from meanfield.particles.eigenbasis import frame
+from meanfield.particles.looks.compiled import march
+from meanfield.particles.looks.forms import fits, form
+from meanfield.particles.looks.modes import modes
+from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simulate import simulate
-from meanfield.particles.singles import rows, singles
+from meanfield.particles.state import flat, place, player
 from tests.test_noise import check_normals
 from tests.test_particles import FLOWS
+
+
+def sides(game):
+    rates = mf.Wasserstein().players
+    return tuple(player(game, p, r, 1e-3, 0, 0, 1) for p, r in enumerate(rates))
 
 
 def drawn(lanes, first=0, tick=0, player=0, replica=0, key=1, refine=1, coordinates=6):
@@ -113,7 +121,7 @@ def test_only_forms_without_axes_of_their_own_are_turned():
 )
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
-    """The same players and noise through `lowrank.run`, which takes a step apart, and in the turned frame or not."""
+    """The same players and noise through `modes`, which takes a step apart, and in the turned frame or not."""
     flow, game = FLOWS[flow], polynomial(kind, dim, seed=1)
     for to in (frame(game, flow), None):
         moving = game if to is None else to.game
@@ -121,9 +129,11 @@ def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
             player(moving, p, rates, 1e-4, 7, 2, refine) for p, rates in enumerate(flow.players)
         )
         ends = []
-        for run in (spheres.run, lambda *given: lowrank.run(False, *given)):
+        for kind in (form, modes):
             states = tuple(place(game, mf.Start(), n, "iid", 0, 0))
-            run(players, states, 3, 8)
+            given = players[::-1] if kind is form else states
+            looks = [kind(me, other) for me, other in zip(players, given, strict=True)]
+            march((), False, *looks, states, states, 3, 11)
             ends.append(states)
         for s, t, count in zip(*ends, n, strict=True):
             np.testing.assert_allclose(flat(s.x, count), flat(t.x, count), rtol=0, atol=1e-13)
@@ -139,7 +149,7 @@ def test_axes_change_nothing_but_the_noise(kind, flow, scheme, monkeypatch):
     how = {"step": 1e-3, "particles": (50, 131), "scheme": scheme, "save_every": 0.02}
     turned = simulate(game, FLOWS[flow], mf.Start(), 0.04, **how)
     assert "axes_y" in turned.state
-    monkeypatch.setattr("meanfield.particles.frames._axes", lambda game, p: None)
+    monkeypatch.setattr("meanfield.particles.eigenbasis._axes", lambda game, p: None)
     plain = simulate(game, FLOWS[flow], mf.Start(), 0.04, **how)
     assert "axes_y" not in plain.state
     for a, b in zip([*turned.x, *turned.y], [*plain.x, *plain.y], strict=True):
@@ -195,11 +205,7 @@ def test_games_whose_means_of_squares_meet_run_in_the_plain_kernels():
     C = a.C.copy()
     C[-1, 2] = 0.4
     odd = LowRank(*a.bases, C)
-    assert (
-        spheres.quadratic(a)
-        and spheres.quadratic(polynomial("b", 3))
-        and not spheres.quadratic(odd)
-    )
+    assert fits(sides(a)) and fits(sides(polynomial("b", 3))) and not fits(sides(odd))
     run = simulate(
         odd, mf.Wasserstein(), mf.Start(), 0.01, step=1e-3, particles=20, save_every=1e-3
     )

@@ -93,8 +93,7 @@ def _run_options(p: Problem) -> dict[str, Any]:
 
 def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     """Bytes of the saved states, and the plan in words."""
-    from meanfield.particles.agreed import DEFAULTS
-    from meanfield.particles.plan import check_flow, check_memory, make_plan
+    from meanfield.particles.plan import DEFAULTS, check_flow, check_memory, make_plan
 
     check_flow(p.game, p.flow, given.get("scheme", "euler"))
     plan = make_plan(**{**DEFAULTS, **given})

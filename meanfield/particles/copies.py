@@ -11,7 +11,6 @@ the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) i
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any
 
@@ -20,23 +19,24 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import SIGNS, Game
-from meanfield.games.lowrank import LowRank
-from meanfield.jit import kernel
 from meanfield.measures import Measure
-from meanfield.particles import later, lowrank, pairwise, spheres
-from meanfield.particles.blocks import blocked, flat
-from meanfield.particles.kernels import (
-    Player,
-    Scratch,
-    State,
-    add_weights,
-    copy,
-    kick,
-    moments,
-    scratch,
+from meanfield.particles.looks.driven import Driven
+from meanfield.particles.looks.forms import form
+from meanfield.particles.looks.modes import modes
+from meanfield.particles.looks.pairs import Pairs
+from meanfield.particles.looks.plain import Plain
+from meanfield.particles.plan import (
+    Plan,
+    beyond_paper,
+    check_flow,
+    check_scheme,
+    low_rank,
+    make_plan,
 )
-from meanfield.particles.plan import Plan, check_flow, check_memory, make_plan
-from meanfield.particles.simulate import _Run
+from meanfield.particles.primitives import Player, State
+from meanfield.particles.simulate import about
+from meanfield.particles.stepper import Players, Stepper
+from meanfield.run import Run, Watch
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
 
@@ -57,12 +57,13 @@ class Drive:
                 )
         self.game, self.field, self.times = game, field, np.asarray(field.times)
         self.coefficients: list[Array] = []  # of U_p in the features of p, (S, K_p); low-rank games
-        if isinstance(game, LowRank):
+        if (expansion := low_rank(game)) is not None:
             for p, mus in enumerate((field.y, field.x)):
+                q = 1 - p
                 self.coefficients.append(
                     np.array(
                         [
-                            game.coefficients(p, game.moments(1 - p, mu.points, mu.masses))
+                            expansion.coefficients(p, expansion.moments(q, mu.points, mu.masses))
                             for mu in mus
                         ]
                     )
@@ -90,11 +91,9 @@ class Drive:
 
     def costs(self, p: int, points: Array, row: int) -> tuple[Array, Array]:
         """U_p (n,) and its gradient (n, a) at points, against one saved state."""
-        game: Any = self.game
         opponent: Measure = self.field[row][1 - p]
-        if hasattr(game, "forces"):
-            U, G = game.forces(p, points, opponent.points, opponent.masses)
-            return U, G
+        if hasattr(game := self.game, "forces"):
+            return game.forces(p, points, opponent.points, opponent.masses)  # type: ignore[no-any-return]
         return game.cost(p, points, opponent), game.gradient(p, points, opponent)
 
 
@@ -115,147 +114,126 @@ def copies(
 ) -> Trajectory:
     """The copies of simulate(game, flow, start, time, ...) with the same numbers, driven by `field`.
 
-    field: a trajectory saved (at least) at the times at which the scheme looks at it: t_k = k dt for "euler",
-    t_k + dt/2 for "strang", for both of its stages, which keeps the second order. Any trajectory on the game's
-    manifolds will do; of law mu_t the copies are when it is the mean field of this game, flow and start. For
-    many replicas hand in `Drive(game, field)`, which looks at its states once.
+    Parameters
+    ----------
+    field : Trajectory or Drive
+        A trajectory saved (at least) at the times at which the scheme asks for costs: t_k = k dt for "euler",
+        t_k + dt/2 for "strang", for both of its stages, which keeps the second order. Any trajectory on the
+        game's manifolds will do; the copies are of law mu_t when it is the mean field of this game, flow and
+        start. For many replicas hand in `Drive(game, field)`, which reads its states once.
 
-    The numbers are those of `simulate`, and particle i of this run and of that one have the same start and the same
-    noise. Flows with reaction record "mass" (S, 2): the weights of a saved measure times n times its mass
-    are the W_i, i.i.d. with E W_i f(X_i) = int f dmu_t.
+    The other numbers are those of `simulate`, and particle i of this run and of that one have the same start and
+    the same noise.
 
-    Raises ValueError for fields that miss a time, for flows with memory, schedules or responses and for
-    "mirror-prox", whose mean field's steps are others, and what `simulate` raises.
+    Returns
+    -------
+    Trajectory
+        Flows with reaction record "mass" (S, 2): the weights of a saved measure times n times its mass are the
+        W_i, i.i.d. with E W_i f(X_i) = int f dmu_t.
+
+    Raises
+    ------
+    ValueError
+        For fields that miss a time, for flows with memory, schedules or responses and for "mirror-prox", whose
+        mean field's steps are others, and what `simulate` raises.
     """
     check_flow(game, flow, scheme)
     plan = make_plan(
         time=time, step=step, particles=particles, seed=seed, scheme=scheme, save_every=save_every, replica=replica,
         refine=refine, placement=placement,
     )  # fmt: skip
-    if later.needed(flow, scheme):
+    if beyond_paper(flow, scheme):
         raise ValueError(
             f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}'
         )
+    check_scheme(game, flow, scheme)
     drive = field if isinstance(field, Drive) else Drive(game, field)
     if drive.game is not game:
         raise ValueError(
             f"field was made ready for {drive.game!r}; make it ready for the game given here"
         )
-    run = _Copies(game, flow, plan, check_memory(game, plan, flow), drive)
-    run.begin(start)
-    run.follow(None, None, False, None, begun=True)
+    if not isinstance(start, Start):
+        raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
+    stepper = _Copies(game, flow, plan, start, drive)
+    run = Run(game, flow, stepper, about(stepper))
+    run.follow(plan.saves(0.0), Watch(progress=False), None)
     return run.trajectory()
 
 
-class _Copies(_Run):
+class _Copies(Stepper):
     """Both players of one replica, each by itself in the field's costs."""
 
-    def __init__(self, game: Game, flow: Flow, plan: Plan, memory: float, drive: Drive) -> None:
-        super().__init__(game, flow, plan, memory, None)
+    level = "copies"
+
+    def __init__(self, game: Game, flow: Flow, plan: Plan, start: Start, drive: Drive) -> None:
+        super().__init__(game, flow, plan, start)
         self.drive, self.rows = drive, drive.rows(plan)
-        self.grown = [0.0, 0.0]  # logarithms of the total masses of W / n
-        if flow.reacts:
-            self.records["mass"] = []
+        self.growth = [
+            np.zeros(1),
+            np.zeros(1),
+        ]  # of log W summed over particles, in the steps of a look
+        self.grown = np.zeros(2)  # over the run: logarithms of the total masses of W / n
 
-    def advance(self, steps: int) -> None:
-        rows = self.rows[self.done : self.done + steps]
-        for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
-            r, m = scratch(me, s), lowrank.middle(s)
-            means = self.drive.means[p][rows] if me.reaction > 0 else np.zeros(len(rows))
-            if self.compiled:
-                C = self.frame.coefficients(p, self.drive.coefficients[p][rows])
-                if self.fused:
-                    own = spheres.side(me, self.players[1 - p])
-                    self.grown[p] += spheres.follow(own, s, C, means, self.done)
-                else:
-                    self.grown[p] += march(self.plan.second_order, me, s, m, r, C, means, self.done)
-                continue
-            for k, row in enumerate(rows, self.done):
-                self.grown[p] += self._step(p, k, row, m, r)
-        self.done += steps
+    def take(self, steps: int) -> None:
+        # A loop in Python adds up its growth step by step.
+        for taken in [steps] if self.compiled else [1] * steps:
+            super().take(taken)
+            for p, growth in enumerate(self.growth):
+                self.grown[p] += growth[0]
+                growth[:] = 0.0
 
-    def _step(self, p: int, k: int, row: int, m: State, r: Scratch) -> float:
-        """`march` for one step of any game."""
-        me, s = self.players[p], self.states[p]
-        add_weights(me, s)
-        if self.plan.second_order:
-            kick(me, s, 2 * k, r)
-            copy(s, m)
-            pairwise.push(me, s, m, *self._costs(p, s, row), 0.5, 0.0, k, r)
-            shift = pairwise.push(me, m, s, *self._costs(p, m, row), 1.0, 0.0, k, r)
-            kick(me, s, 2 * k + 1, r)
-        else:
-            shift = pairwise.push(
-                me, s, s, *self._costs(p, s, row), 1.0, math.sqrt(me.variance), k, r
-            )
-        return float(shift + (me.reaction * self.drive.means[p][row] if me.reaction > 0 else 0.0))
+    def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
+        return self.driven(players, first, self.rows[first : first + steps], self.fused)
 
-    def _costs(self, p: int, s: State, row: int) -> tuple[Array, Array]:
-        """Costs (blocks, lanes) and gradients (blocks, a, lanes) against a saved state."""
-        points = flat(self.frame.back(p, s.x), self.plan.particles[p])
-        U, G = self.drive.costs(p, points, row)
-        return blocked(U[:, None])[:, 0, :].copy(), self.frame.into(p, blocked(G))
+    def driven(self, players: Players, first: int, rows: Any, fused: bool) -> tuple[Any, Any]:
+        """Looks at the field's costs in its saved states `rows`, one a step."""
+        one, two = (self._look(me, players[1 - me.number], first, rows, fused) for me in players)
+        return one, two
 
-    def forces(self) -> pairwise.Forces:
+    def _look(self, me: Player, opponent: Player, first: int, rows: Any, fused: bool) -> Any:
+        p = me.number
+        s, n, drive = self.states[p], self.plan.particles[p], self.drive
+        means = drive.means[p][rows] if me.reaction > 0 else np.zeros(len(rows))
+        if not self.compiled:
+            kind = DrivenPairs if self.known_manifolds() else DrivenPlain
+            return kind(drive, me, s, n, rows, means, first, self.growth[p])
+        own = form(me, opponent, seen=False) if fused else modes(me, s)
+        C = np.ascontiguousarray(self.frame.coefficients(p, drive.coefficients[p][rows]))
+        return Driven(me, own, C, means, first, self.growth[p])
+
+    def forces(self) -> list[tuple[Array, Array]]:
         if not len(self.rows):
             return super().forces()
-        row = int(self.rows[min(self.done, len(self.rows) - 1)])
-        if not self.compiled:
-            return [self._costs(p, s, row) for p, s in enumerate(self.states)]
-        found = []
-        for p, (me, s) in enumerate(zip(self.players, self.states, strict=True)):
-            r, U, G = scratch(me, s), np.empty_like(s.w), np.empty_like(s.x)
-            moments(me.sphere, me, s, r)  # for the features that it leaves
-            r.c[:] = self.frame.coefficients(p, self.drive.coefficients[p][row])
-            lowrank.push(me, s, State(G, U, s.w, s.sums), 0.0, 0.0, 0, r)
-            found.append((U, G))
-        return found
+        row = self.rows[[min(self.done, len(self.rows) - 1)]]
+        return self.shown(*self.driven(self.players, 0, row, self.fused))
 
-    def save(self, placed: list[State] | None = None) -> tuple[float, Measure, Measure]:
-        if self.flow.reacts:
-            self.records["mass"].append(np.exp(self.grown))
-        return super().save(placed)
-
-    def trajectory(self) -> Trajectory:
-        made = super().trajectory()
-        made.provenance["level"] = "copies"
-        return made
+    def diagnostics(self) -> dict[str, Any]:
+        mass = {"mass": np.exp(self.grown)} if self.flow.reacts else {}
+        return {**super().diagnostics(), **mass}
 
 
-@kernel
-def march(
-    second_order: bool,
-    me: Player,
-    s: State,
-    m: State,
-    r: Scratch,
-    C: Array,
-    means: Array,
-    first: int,
-) -> float:
-    """Steps first, first + 1, ... of one player in given costs, in place: coefficients C (steps, K).
+class DrivenPairs(Pairs):
+    """`Driven` for games that hand their forces in: those against the saved measures of a field."""
 
-    `lowrank.march` for a player alone. means (steps,): of the costs under the player's own mean field. Returns
-    how much the logarithm of the total mass has grown.
-    """
-    grown = 0.0
-    for j in range(len(C)):
-        k = first + j
-        add_weights(me, s)
-        if second_order:
-            kick(me, s, 2 * k, r)
-            copy(s, m)
-        for stage in range(2 if second_order else 1):
-            at = m if stage == 1 else s
-            to = m if second_order and stage == 0 else s
-            moments(me.sphere, me, at, r)  # for the features that it leaves
-            for i in range(C.shape[1]):
-                r.c[i] = C[j, i]
-            part = 0.5 if second_order and stage == 0 else 1.0
-            shift = lowrank.push(
-                me, at, to, part, 0.0 if second_order else math.sqrt(me.variance), k, r
-            )
-        grown += shift + me.reaction * means[j]
-        if second_order:
-            kick(me, s, 2 * k + 1, r)
-    return grown
+    def __init__(
+        self, drive: Drive, me: Player, s: State, n: int, rows: Any, means: Array, first: int,
+        growth: Array,
+    ) -> None:  # fmt: skip
+        super().__init__(drive.game, me, s, n)
+        self.drive, self.rows, self.means = drive, rows, means
+        self.first, self.growth = first, growth
+
+    def aim(self, opponent: Any) -> None:
+        """The costs of a step are given: see `push`."""
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        j = k - self.first
+        self.found = self.drive.costs(self.me.number, self.points, self.rows[j])
+        shift = super().push(at, to, part, noise, k)
+        if part == 1.0:
+            self.growth[0] += shift + self.me.reaction * self.means[j]
+        return shift
+
+
+class DrivenPlain(DrivenPairs, Plain):
+    """The same on manifolds that the compiled primitives do not know."""

@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel
-from meanfield.particles.vectors import INT, WORD
+from meanfield.particles.simd.vectors import INT, WORD
 
 Word = np.uint32
 _U32, _U64 = np.uint32, np.uint64

@@ -7,26 +7,34 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from meanfield.checks import real, whole
+import numpy as np
+
+from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
+from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Sphere, Torus
+from meanfield.meshes import mesh
+from meanfield.trajectory import Trajectory
 
 SCHEMES = ("euler", "strang", "mirror-prox")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
-# Settings that older results do not name, with what they mean by that.
-LATER = {"device": DEVICES[0], "precision": PRECISIONS[0]}
-SETTINGS = (
-    "scheme",
-    "step",
-    "particles",
-    "seed",
-    "replica",
-    "refine",
-    "save_every",
-    "placement",
-    *LATER,
-)
+# Settings that results name only where they differ from these.
+UNNAMED = {"device": DEVICES[0], "precision": PRECISIONS[0]}
+DEFAULTS: dict[str, Any] = {
+    "step": 1e-3,
+    "particles": 1000,
+    "seed": 0,
+    "scheme": "euler",
+    "save_every": None,
+    "replica": 0,
+    "refine": 1,
+    "placement": "iid",
+    **UNNAMED,
+}
+
+
+_ORDER = ("scheme", "step", "particles", "seed", "replica", "refine", "placement")
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,28 @@ class Plan:
     def second_order(self) -> bool:
         return self.scheme == "strang"
 
+    def saves(self, now: float) -> Array:
+        """The times to be saved from now on, at whole multiples of `every` wherever a run began; now itself first."""
+        done = round(now / self.step)
+        steps = range(done - done % self.every + self.every, self.steps, self.every)
+        last = [self.steps] if self.steps > done else []
+        return np.array([done, *steps, *last]) * self.step
+
     def settings(self) -> dict[str, Any]:
-        """What a resumed run takes over."""
-        found = {key: getattr(self, key) for key in SETTINGS if key != "save_every"}
-        found = {
-            key: value for key, value in found.items() if key not in LATER or value != LATER[key]
-        }
+        """The arguments of `simulate` that give this plan, but for its time."""
+        found = {key: getattr(self, key) for key in _ORDER}
+        found |= {key: v for key, usual in UNNAMED.items() if (v := getattr(self, key)) != usual}
         return {**found, "save_every": self.every * self.step}
+
+
+def by_steps(flow: Flow) -> bool:
+    """Whether a run does something of its own in every step: schedules, memory, responses."""
+    return flow.memory is not None or flow.scheduled or flow.responds
+
+
+def beyond_paper(flow: Flow, scheme: str) -> bool:
+    """Whether these are other steps than those of the paper's flows and their second-order step."""
+    return by_steps(flow) or scheme == "mirror-prox"
 
 
 def make_plan(
@@ -64,10 +87,10 @@ def make_plan(
     """Check the numbers of a run; ValueError names the nearest number of steps that would do."""
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
-    later = {key: rest.get(key, usual) for key, usual in LATER.items()}
+    device = {key: rest.get(key, usual) for key, usual in UNNAMED.items()}
     for key, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if later[key] not in known:
-            raise ValueError(f"{key} must be one of {', '.join(known)}, got {later[key]!r}")
+        if device[key] not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, got {device[key]!r}")
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
@@ -90,7 +113,7 @@ def make_plan(
         rest["placement"],
         every,
         steps,
-        **later,
+        **device,
     )
     ticks = steps * refine * (2 if plan.second_order else 1)
     if ticks >= 1 << 32:
@@ -145,17 +168,53 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
         raise TypeError(
             f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}"
         )
-    for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):
+    for name, rates in zip("xy", flow.players, strict=True):
         if rates.temperature > 0 and rates.alpha > 0:
             raise ValueError(
                 f"player {name} has temperature {rates.temperature:g} and reaction alpha {rates.alpha:g}: the reaction "
                 "needs the log-density of the law, which particles do not have; set one of them to zero, "
                 "or use densities (meanfield.solve)"
             )
-        if type(manifold) not in (Torus, Sphere):
+
+
+def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
+    """Refuse flows with memory or responses, and schemes, that do not go together, with the reason."""
+    if flow.memory is not None and low_rank(game) is None:
+        raise ValueError(
+            f"{game.name} is not low-rank: its averaged gradient needs the particles of all past steps; "
+            "use densities (meanfield.solve), which average masses on their mesh"
+        )
+    if (flow.memory is not None or flow.responds) and scheme != "euler":
+        raise ValueError(f'flows with memory or response run with scheme="euler", not {scheme!r}')
+    if scheme == "mirror-prox" and flow.diffuses:
+        raise ValueError(
+            'scheme "mirror-prox" is for flows without noise; with a temperature use "strang"'
+        )
+    for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):
+        if rates.response > 0 and rates.temperature == 0:
             raise ValueError(
-                f"particles move on tori and spheres; player {name} lives on {manifold}"
+                f"player {name} follows best responses (rate {rates.response:g}) at temperature zero, where all that "
+                "jump in one step would share one point; give a temperature (EntropicBestResponse), or use densities"
             )
+        if rates.response > 0 and rates.alpha > 0:
+            raise ValueError(
+                f"player {name} has a response and a reaction: particles that jump would need new weights"
+            )
+        if rates.response > 0:
+            mesh(manifold)  # raises ValueError where there is none
+        if (
+            scheme == "strang"
+            and rates.temperature > 0
+            and not isinstance(manifold, Torus | Sphere)
+        ):
+            raise ValueError(
+                f'scheme "strang" knows the noise of tori and spheres; player {name} lives on {manifold}: use "euler"'
+            )
+
+
+def low_rank(game: Any) -> Any:
+    """The game if it is low-rank, else None: nothing else among the particles asks for that."""
+    return game if isinstance(game, LowRank) else None
 
 
 def check_memory(game: Game, plan: Plan, flow: Flow) -> float:
@@ -177,3 +236,37 @@ def check_memory(game: Game, plan: Plan, flow: Flow) -> float:
             f"this machine has {held / 1e9:.3g} GB; raise save_every"
         )
     return needed
+
+
+def check_settings(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
+    """The settings of a trajectory that a run goes on from, with which those given must agree.
+
+    One left at its default agrees with anything. Raises ValueError.
+    """
+    missing = [
+        k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state
+    ]
+    if missing:
+        raise ValueError(
+            f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}"
+        )
+    if (level := resume.provenance.get("level", "particles")) != "particles":
+        raise ValueError(
+            f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
+        )
+    for key, default in DEFAULTS.items():
+        held = resume.provenance.get(key, default)
+        held = tuple(held) if key == "particles" else held
+        asked = given.get(key, default)
+        near = (
+            key == "save_every"
+            and None not in (asked, held)
+            and bool(np.isclose(asked, held, 1e-9, 0.0))
+        )
+        if (
+            asked not in (default, held)
+            and not near
+            and not (key == "particles" and both(key, asked) == held)
+        ):
+            raise ValueError(f"resume was made with {key}={held!r}, not {asked!r}; leave {key} out")
+    return {key: resume.provenance.get(key, usual) for key, usual in DEFAULTS.items()}

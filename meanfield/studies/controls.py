@@ -9,10 +9,9 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
 from meanfield.metrics.mode_energy import has_modes
-from meanfield.particles import later
+from meanfield.particles.plan import beyond_paper
 from meanfield.schedule import MOST
 from meanfield.start import Start
 
@@ -32,11 +31,11 @@ def no_control(game: Game, flow: Flow, scheme: str, control: str | bool = True) 
     """
     if flow.reacts:
         return "the copies of a flow with weights vary as much as they cost; leave control out"
-    if later.needed(flow, scheme):
+    if beyond_paper(flow, scheme):
         return f"there are no copies under {flow}; leave control out"
     if not all(has_modes(M) for M in game.manifolds):
         return "energies of modes are for the circle, T^2 and S^2; leave control out"
-    if control == "auto" and not isinstance(game, LowRank):
+    if control == "auto" and game.bases is None:
         return "copies of a game that is not low-rank look at all cells; control=True insists"
     return ""
 

@@ -12,8 +12,7 @@ from meanfield.checks import real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
-from meanfield.particles import later
-from meanfield.particles.plan import check_flow, make_plan, whole_steps
+from meanfield.particles.plan import check_flow, check_scheme, make_plan, whole_steps
 from meanfield.start import Start
 from meanfield.studies.controls import FEWEST, LOOKS, TOO_FEW, no_control, too_long
 
@@ -68,7 +67,7 @@ def plan(
             time=time, step=step / 2, particles=n, seed=seed, scheme=scheme, save_every=every,
             replica=0, refine=1, placement="iid",
         )  # fmt: skip
-        later.check(game, flow, finest.scheme)
+        check_scheme(game, flow, finest.scheme)
         whole_steps("save_every", every, step, low=1)
         whole_steps("time", time, step)
     if threads is not None:

@@ -2,7 +2,7 @@
 
 Particles of a player stand in blocks, x (blocks, a, lanes): one processor lane a particle. What pads the
 last block has weight zero. Costs are U = sum_k c_k f_k in the features of `meanfield.games.bases`; a
-pairwise game hands its costs and gradients in (see `meanfield.particles.pairwise`).
+pairwise game hands its costs and gradients in (see `meanfield.particles.looks.pairs`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.features import Flag, add_means, add_squares, dot, features
 from meanfield.particles.noise import fill
-from meanfield.particles.product import product
-from meanfield.particles.singles import singles
+from meanfield.particles.simd.singles import singles
 
-LANES = 112  # a multiple of product.TILE; rows a power of two apart would share few places of the first cache
-KEPT = (
-    1 << 15
-)  # features of all blocks are kept from moments to forces when no more numbers than this
+# Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places of the first cache.
+LANES = 112
+
+# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and branches on the length of
+# an argument that are not taken are left out.
+Flag = tuple[()] | tuple[bool]
 
 
 class Player(NamedTuple):
@@ -43,21 +43,16 @@ class Player(NamedTuple):
     seed: np.uint64
     replica: int
     refine: int
-    single: Flag  # whether the noise is that of `singles` or that of `noise`
+    single: Flag  # whether the noise is that of `simd.singles`, or that of `noise`
 
 
 class Scratch(NamedTuple):
-    """Room for one player: features v (blocks or 1, K, lanes), powers P, cost and gradient UG, noise, lanes t."""
+    """Working arrays that move one player's blocks."""
 
-    v: Array
-    P: Array
-    UG: Array
-    Z: Array
-    t: Array
-    u: Array
-    m: Array  # moments (K,)
-    c: Array  # coefficients (K,)
-    A: Array  # torus: the rows that take features to cost and gradient (1 + d, 2J)
+    UG: Array  # cost and gradient (1 + a, lanes)
+    Z: Array  # normals, then the change of positions (a or more, lanes)
+    t: Array  # (lanes,)
+    u: Array  # (lanes,)
 
 
 class State(NamedTuple):
@@ -67,72 +62,6 @@ class State(NamedTuple):
     logw: Array
     w: Array
     sums: Array
-
-
-@kernel
-def moments(sphere: Flag, me: Player, s: State, r: Scratch) -> None:
-    """Feature means of a player in r.m, shape (K,); the features stay in r.v where there is room for all blocks."""
-    apart()
-    d = s.x.shape[1]
-    for k in range(len(r.m)):
-        r.m[k] = 0.0
-    for i in range(len(r.t)):
-        r.t[i], r.UG[0, i] = 0.0, 1.0
-    for b in range(len(s.x)):
-        x, w, v = s.x[b], s.w[b], r.v[b % len(r.v)]
-        features(sphere, me.matrix, me.period, me.modes, me.top, x, r.P, v)
-        if len(sphere) == 0:
-            add_means(v, w, r.m)
-            continue
-        add_means(x, w, r.m[1 : 1 + d])
-        if me.squares:
-            add_squares(x, w, r.m[1 + d : 1 + 2 * d])
-        dots(x, v, r.u)
-        for i in range(len(w)):
-            r.t[i] += w[i] * r.u[i]
-        r.m[0] += dot(w, r.UG[0])
-    if len(sphere) > 0:
-        r.m[1 + 2 * d] = dot(r.t, r.UG[0])
-
-
-@kernel
-def aim(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
-    """A from the coefficients: on a torus U and the gradient are its product with the features."""
-    if len(sphere) > 0:
-        return
-    J = len(matrix)
-    for j in range(J):
-        a, b = c[j], c[J + j]
-        A[0, j], A[0, J + j] = a, b
-        for k in range(len(A) - 1):
-            A[1 + k, j], A[1 + k, J + j] = matrix[j, k] * b, -matrix[j, k] * a
-
-
-@kernel
-def block_forces(
-    sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array
-) -> None:
-    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
-
-    On a sphere the gradient in the space around it, whose normal part falls to `project`.
-    """
-    if len(sphere) == 0:
-        if costs:
-            product(A, v, UG)
-        else:
-            product(A[1:], v, UG[1:])
-        return
-    d = len(x)
-    U, G = UG[0], UG[1:]
-    for i in range(len(U)):
-        U[i] = c[0]
-    for k in range(d):
-        linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
-        for i in range(len(U)):
-            G[k, i] = fma(2.0, fma(square, x[k, i], quadratic * v[k, i]), linear)
-        if costs:
-            for i in range(len(U)):
-                U[i] = fma(fma(square, x[k, i], fma(quadratic, v[k, i], linear)), x[k, i], U[i])
 
 
 @kernel
@@ -190,18 +119,17 @@ def draw(
 
 @kernel
 def move(
-    me: Player, part: float, noise: float, tick: int, at: Array, to: State, b: int, r: Scratch
+    me: Player, part: float, noise: float, tick: int, base: Array, to: State, b: int, r: Scratch
 ) -> None:
-    """x <- x + noise xi - part gamma dt grad U, log w <- log w - part alpha dt U on block b, in place.
+    """x <- R(x + noise xi - part gamma dt grad U), log w <- log w - part alpha dt U on block b, in place.
 
-    Cost and gradient are those in r.UG; the change of x is tangent where they were looked at, `at` (a, lanes). With
-    part 1 and noise sqrt(2 gamma T dt) a step of Algorithms 1 and 2.
+    Cost and gradient are those in r.UG; the change of x is made tangent at `base` (a, lanes).
     """
     if me.transport > 0.0:
         x = to.x[b]
         if noise > 0.0:
             draw(me.single, r.Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
-        velocity(me.sphere, part * me.transport, noise, at, r.UG, r.Z, r.t)
+        velocity(me.sphere, part * me.transport, noise, base, r.UG, r.Z, r.t)
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
                 x[k, i] += r.Z[k, i]
@@ -210,6 +138,17 @@ def move(
         rate, logw, U = part * me.reaction, to.logw[b], r.UG[0]
         for i in range(len(logw)):
             logw[i] -= rate * U[i]
+
+
+@kernel
+def show(sphere: Flag, x: Array, r: Scratch, to: State, b: int) -> None:
+    """Cost and tangent gradient of block b at x, those in r.UG, in the places of log w and x."""
+    if len(sphere) > 0:
+        project(x, r.UG[1:], r.t)
+    for i in range(x.shape[1]):
+        to.logw[b, i] = r.UG[0, i]
+        for k in range(len(x)):
+            to.x[b, k, i] = r.UG[1 + k, i]
 
 
 @kernel
@@ -281,7 +220,7 @@ def geodesic(sphere: Flag, x: Array, scale: float, v: Array, t: Array, u: Array)
 
 @kernel
 def reweigh(me: Player, s: State) -> float:
-    """Subtract log sum exp from the log-weights, and return it; w = exp(log w)."""
+    """Weights that sum to one: log w <- log w - log(sum of w), which is returned; w = exp(log w)."""
     if me.reaction <= 0.0:
         return 0.0
     top = largest(s.logw)
@@ -293,6 +232,21 @@ def reweigh(me: Player, s: State) -> float:
             s.logw[b, i] -= shift
     exponentials(s.logw, 0.0, s.w)
     return shift
+
+
+@kernel
+def push_along(
+    me: Player, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int,
+    r: Scratch,
+) -> float:  # fmt: skip
+    """Move all blocks along given costs U (blocks, lanes) and gradients G (blocks, a, lanes), then `reweigh`."""
+    for b in range(len(to.x)):
+        for i in range(U.shape[1]):
+            r.UG[0, i] = U[b, i]
+            for a in range(G.shape[1]):
+                r.UG[1 + a, i] = G[b, a, i]
+        move(me, part, noise, k, base.x[b], to, b, r)
+    return reweigh(me, to)
 
 
 @kernel(fastmath={"nnan", "nsz"})
@@ -349,25 +303,12 @@ def copy(s: State, to: State) -> None:
 
 
 def scratch(me: Player, s: State) -> Scratch:
-    """Room for the kernels of one player."""
-    blocks, d, n = s.x.shape
-    J, K = len(me.modes), len(me.map)
-    height = d if me.sphere else 2 * J
-    keep = blocks if me.sphere or blocks * height * n <= KEPT else 1
-    ladder = (
-        d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
-    )
-    powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    drawn = (d if not me.single else d + d % 2) * (1 if me.refine == 1 else 2)
-    shapes = (
-        (keep, height, n),
-        (powers, n),
-        (1 + d, n),
-        (drawn, n),
-        (n,),
-        (n,),
-        (K,),
-        (K,),
-        (1 + d, 2 * J),
-    )
-    return Scratch(*map(np.zeros, shapes))
+    """Working arrays for these particles."""
+    _, a, lanes = s.x.shape
+    drawn = (a + a % 2 if me.single else a) * (1 if me.refine == 1 else 2)
+    return Scratch(*map(np.zeros, ((1 + a, lanes), (drawn, lanes), lanes, lanes)))
+
+
+def midpoint(s: State) -> State:
+    """A copy to stand at within a step; the running sums are shared, for nothing is added to them there."""
+    return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)

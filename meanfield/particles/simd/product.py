@@ -17,7 +17,15 @@ from numba.extending import intrinsic
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
-from meanfield.particles.vectors import DOUBLE, WORD, constant, everywhere, fused, place, vector
+from meanfield.particles.simd.vectors import (
+    DOUBLE,
+    WORD,
+    constant,
+    everywhere,
+    fused,
+    place,
+    vector,
+)
 
 TILE = 16  # lanes come in multiples of it
 _WIDTH = 8

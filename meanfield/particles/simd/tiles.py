@@ -1,4 +1,4 @@
-"""The inner loops of `meanfield.particles.spheres`: means over lanes, and the step of a tile of particles."""
+"""The inner loops of `meanfield.particles.looks.forms`: means over lanes, and the step of a tile of particles."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from meanfield.particles.product import TILE
-from meanfield.particles.vectors import (
+from meanfield.particles.simd.product import TILE
+from meanfield.particles.simd.vectors import (
     DOUBLE,
     WORD,
     called,

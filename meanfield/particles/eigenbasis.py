@@ -22,7 +22,8 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
-from meanfield.particles.product import product
+from meanfield.particles.plan import low_rank
+from meanfield.particles.simd.product import product
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves
 
@@ -52,14 +53,16 @@ class Frame:
         d = len(E)
         return np.concatenate([C[..., :1], C[..., 1 : d + 1] @ E, C[..., d + 1 :]], axis=-1)
 
-    def kept(self) -> dict[str, Any]:
+    def axes_by_name(self) -> dict[str, Any]:
         """The axes as part of a state that can be resumed."""
         return {f"axes_{name}": E for name, E in zip("xy", self.axes, strict=True) if E is not None}
 
 
 def spherical(game: Game) -> bool:
     """Whether both players live on spheres and have quadratic features."""
-    return isinstance(game, LowRank) and all(type(b) is QuadraticBasis for b in game.bases)
+    return low_rank(game) is not None and all(
+        type(b) is QuadraticBasis for b in low_rank(game).bases
+    )
 
 
 def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:

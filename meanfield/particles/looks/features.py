@@ -12,11 +12,8 @@ import math
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.product import TILE, product, times
-
-# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and branches on the length of
-# an argument that are not taken are left out.
-Flag = tuple[()] | tuple[bool]
+from meanfield.particles.primitives import Flag
+from meanfield.particles.simd.product import TILE, product, times
 
 
 @kernel
@@ -32,7 +29,7 @@ def features(
 ) -> None:
     """F (2J, lanes): cosines, then sines of the modes at a block x (a, lanes); F = S x on a sphere.
 
-    P (rows, lanes) is room for the powers up to top (a,). Without room for them the modes are a ladder
+    P (rows, lanes) is for the powers up to top (a,). Where it has no rows the modes are a ladder
     0, 1, ... or 1, 2, ... in one angle, powers themselves (top[0] >= 0), or too high and too few for powers:
     then every phase is taken by itself.
     """

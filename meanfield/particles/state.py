@@ -9,14 +9,14 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
-from meanfield.particles.frames import spherical
-from meanfield.particles.kernels import LANES, Player, State, exponentials
+from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.noise import initial_generator
-from meanfield.particles.product import TILE
+from meanfield.particles.plan import low_rank
+from meanfield.particles.primitives import LANES, Player, State, exponentials
+from meanfield.particles.simd.product import TILE
 from meanfield.start import Law, Start
 
 PLACEMENTS = ("iid", "quantile", "atoms")
@@ -57,10 +57,16 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
 
 def compiled(game: Game) -> bool:
     """Whether the whole trajectory of this game runs in one compiled function."""
-    return isinstance(game, LowRank) and all(
-        type(b) in (TrigBasis, QuadraticBasis) and type(b.manifold) in (Torus, Sphere)
-        for b in game.bases
+    expansion = low_rank(game)
+    return expansion is not None and all(
+        type(b) in (TrigBasis, QuadraticBasis) and known_to_kernels(b.manifold)
+        for b in expansion.bases
     )
+
+
+def known_to_kernels(manifold: Any) -> bool:
+    """Whether the compiled primitives know how to move on a manifold."""
+    return type(manifold) in (Torus, Sphere)
 
 
 def player(
@@ -85,7 +91,7 @@ def player(
     return Player(
         p,
         (True,) if sphere else (),
-        0.0 if sphere else float(manifold.period),
+        float(getattr(manifold, "period", 0.0)),
         np.ascontiguousarray(matrix, dtype=np.float64),
         modes,
         top,

@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
-from meanfield.particles.vectors import (
+from meanfield.particles.simd.vectors import (
     DOUBLE,
     FLOAT,
     INT,

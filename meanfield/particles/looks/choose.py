@@ -1,7 +1,7 @@
-"""What gives the forces of a run: the game itself, its pairs in single precision, or a graphics processor.
+"""Which object finds the forces of a run: the game itself, its pairs in single precision, or a graphics processor.
 
 Double precision is the default even where single precision is safe: results are promised to the bit, those stored are
-double, and a formula such as exp(100 cos(x - y)) overflows in single precision (which is then said).
+double, and a formula such as exp(100 cos(x - y)) overflows in single precision (and then says so).
 """
 
 from __future__ import annotations
@@ -11,43 +11,41 @@ from typing import Any
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
-from meanfield.particles import later, tones
-from meanfield.particles.plan import Plan
+from meanfield.particles.looks import single_modes
+from meanfield.particles.plan import Plan, beyond_paper, low_rank
 
 
-def field(game: Game, flow: Flow, plan: Plan) -> Any:
-    """`both_forces` and `value` as a plan's device and precision have them.
+def source(game: Game, flow: Flow, plan: Plan) -> Any:
+    """What has `both_forces` and `value` as a plan's device and precision want them.
 
-    Raises ValueError for what has no such form, ImportError or RuntimeError where there is no device.
+    Raises ValueError for games and flows that have no such form, ImportError or RuntimeError without a device.
     """
     if plan.device == "cpu" and plan.precision == "float64":
         return game
     asked = 'device="cuda"' if plan.device == "cuda" else 'precision="float32"'
-    if plan.device == "cpu" and isinstance(game, LowRank):
-        tones.check(game)
+    if plan.device == "cpu" and low_rank(game) is not None:
+        single_modes.check(game)
     else:
         _check_game(game, asked)
-    if later.needed(flow, plan.scheme):
+    if beyond_paper(flow, plan.scheme):
         raise ValueError(
             f'{asked} takes "euler" and "strang" steps of the paper\'s flows, not {flow} by "{plan.scheme}"'
         )
     if plan.precision == "float32":
         _check_noise(flow)
     if plan.device == "cuda":
-        from meanfield.particles.cuda import Cuda
+        from meanfield.particles.looks.cuda import Cuda
 
         return Cuda(game, plan.precision == "float32")
-    return (
-        game if isinstance(game, LowRank) else Single(game)
-    )  # the steps of low-rank games are those of `tones`
+    # The steps of low-rank games have a look of their own, `single_modes`.
+    return game if low_rank(game) is not None else Single(game)
 
 
 def _check_game(game: Game, asked: str) -> None:
     from meanfield.games.expressions import Expression
 
-    if isinstance(game, LowRank):
+    if low_rank(game) is not None:
         raise ValueError(
             f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: "
             "leave it out"

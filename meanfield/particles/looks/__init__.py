@@ -1,0 +1,1 @@
+"""Looks: how particles see the other player, find their forces and move along them."""

@@ -1,0 +1,44 @@
+"""Steps of compiled looks: the text of `meanfield.particles.algorithms`, compiled from one save to the next.
+
+Nothing here holds Python's global lock, so replicas run in threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meanfield.jit import kernel
+from meanfield.particles.algorithms import both, euler, mirror_prox, strang
+
+# The imports below also say which files outdate `march` on disk.
+from meanfield.particles.looks.driven import Driven
+from meanfield.particles.looks.forms import Form
+from meanfield.particles.looks.modes import Modes
+from meanfield.particles.looks.single_modes import SingleModes
+
+COMPILED = (Modes, SingleModes, Form, Driven)
+# By the length of a tuple, known before anything is compiled: the steps that are not taken are left out.
+SCHEMES = {"euler": (), "strang": (True,), "mirror-prox": (True, True)}
+
+
+@kernel
+def march(
+    scheme: Any, showing: bool, one: Any, two: Any, states: Any, others: Any, first: int, end: int
+) -> None:
+    """Steps first, ..., end - 1 of both players, in place; `others` is room for the midpoint.
+
+    Showing, nothing moves: costs and gradients are written into `others`. One kernel does both, or most of what
+    they share would be compiled twice.
+    """
+    s, t = states
+    m, n = others
+    if showing:
+        both(one, two, states, others, 0.0, 0.0, first)
+        return
+    for k in range(first, end):
+        if len(scheme) == 0:
+            euler(one, two, s, t, k)
+        if len(scheme) == 1:
+            strang(one, two, s, t, m, n, k)
+        if len(scheme) == 2:
+            mirror_prox(one, two, s, t, m, n, k)

@@ -1,0 +1,195 @@
+"""The look of games on two spheres whose costs are quadratic forms: U = a'x + s'x^2 + q x'Sx + constant.
+
+The paper's l_a and l_b are such games, and this look is for their Euler steps. A tile of particles, one lane each,
+stays in registers from its forces to its new place: with W = sqrt(2 gamma T dt) xi - gamma dt grad U in the space
+around,
+
+    x <- (x + W - (x.W) x) / |x + W - (x.W) x|,
+
+whose norm follows from the three sums x.W, W.W and x.x that are taken on the way. Where S is diagonal (see
+`meanfield.particles.eigenbasis`) a step takes O(d) operations a particle; otherwise S x is one product a tile.
+
+At n = 100 and d = 50 a coordinate of l_b takes 0.9 ns with noise, half of it for the noise, and 0.5 ns without; the
+product of l_a takes 0.9 ns more, 110 Gflop/s of one core with AVX-512, where numpy's dgemm at d = 1200 has 54.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.jit import apart, kernel
+from meanfield.particles.primitives import Player, State, reweigh
+from meanfield.particles.simd.product import TILE, strip
+from meanfield.particles.simd.singles import rows, singles
+from meanfield.particles.simd.tiles import (
+    add_means,
+    add_squares,
+    costly,
+    costly_dense,
+    noisy,
+    noisy_dense,
+)
+
+CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
+
+
+@kernel
+def means(look: Form, s: State) -> None:
+    """Means of the coordinates and, where the opponent asks for them, of their squares."""
+    if len(look.m) == 0:
+        return
+    d = s.x.shape[1]
+    for k in range(len(look.m)):
+        look.m[k] = 0.0
+    for b in range(len(s.x)):
+        for k in range(0, d, 4):
+            add_means(s.x[b], s.w[b], look.m, 0, k)
+        if look.me.squares:
+            for k in range(0, d, 4):
+                add_squares(s.x[b], s.w[b], look.m, d, k)
+
+
+@kernel
+def push_form(look: Form, at: State, to: State, part: float, noise: float, k: int) -> float:
+    """A whole step of Euler's scheme, in place; returns what `reweigh` took off the log-weights."""
+    me, s = look.me, to
+    if part == 0.0:
+        show(look, at, to)
+        return 0.0
+    # Without transport nothing moves, and costs are wanted alone.
+    sigma = -me.transport if me.transport > 0.0 else -1.0
+    scale_cost(look, sigma)
+    costs = me.reaction > 0.0
+    lanes, moved = s.x.shape[2], s.x.shape[1] if me.transport > 0.0 else 0
+    for b in range(len(s.x)):
+        for i in range(0, lanes, CHUNK):
+            drawn = min(CHUNK, lanes - i)
+            if noise > 0.0:
+                singles(look.Z, drawn, b * lanes + i, k, me.number, me.replica, me.seed, me.refine)
+            for j in range(0, drawn, TILE):
+                tile(look, s.x[b], i + j, j, noise, costs, sigma, moved)
+                if costs:
+                    for t in range(TILE):
+                        s.logw[b, i + j + t] -= me.reaction * look.U[t]
+    return reweigh(me, s)
+
+
+class Form(NamedTuple):
+    """A player whose cost is a quadratic form, with the working arrays of its tiles."""
+
+    me: Player
+    diagonal: bool
+    S: Array  # (1, d) where it is diagonal, (d, d)
+    B: Array  # (d or 2 d, columns): a and s from the opponent's means, columns a multiple of TILE
+    constant: Array  # (d or 2 d,): what a and s are without them
+    q: float
+    m: Array  # means of x, then of x^2 where asked for, then zeros up to the opponent's columns; empty if not needed
+    cost: Array  # a, then s
+    c: Array  # (d,): sigma a
+    h: Array  # (d,): 2 sigma (s + q S), S where it is diagonal
+    v: Array  # (d, TILE): S x
+    W: Array  # (d, TILE): where there is noise
+    U: Array  # (TILE,)
+    Z: Array  # (rows, CHUNK): noise
+
+    def see(self, s: State) -> None:
+        means(self, s)
+
+    def aim(self, opponent: Form) -> None:
+        for k in range(len(self.cost)):
+            self.cost[k] = self.constant[k]
+        for k in range(0, len(self.cost), 4):
+            add_means(self.B, opponent.m, self.cost, 0, k)
+
+    def set_cost(self, c: Array) -> float:
+        """From the coefficients of `modes`: all but the constant, which is returned."""
+        for k in range(len(self.cost)):
+            self.cost[k] = c[1 + k]
+        return c[0]  # type: ignore[no-any-return]
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        return push_form(self, at, to, part, noise, k)  # type: ignore[no-any-return]
+
+
+def form(me: Player, opponent: Player, seen: bool = True) -> Form:
+    """The look of one player; seen: whether the opponent's look will ask for its means."""
+    d, e = me.matrix.shape[1], opponent.matrix.shape[1]
+    used = 2 * d if me.map[1 + d : 1 + 2 * d].any() else d  # whether s is zero
+    theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
+    B = np.zeros((used, _whole(theirs)))
+    B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
+    shapes = (used, d, d, (d, TILE), (d, TILE), TILE, (rows(d, me.refine), CHUNK))
+    return Form(
+        me,
+        len(me.matrix) == 1,
+        me.matrix,
+        B,
+        me.map[1 : 1 + used, 0].copy(),
+        float(me.map[-1, 0]),
+        np.zeros(_whole(own) if seen else 0),
+        *map(np.zeros, shapes),
+    )
+
+
+def fits(players: tuple[Player, Player]) -> bool:
+    """Whether two players on spheres are of this kind: means of x'Sx matter for no force, and q is a number."""
+    return all(me.sphere and len(me.map) for me in players) and not any(
+        me.map[1:, -1].any() or me.map[-1, 1:].any() for me in players
+    )
+
+
+def _whole(columns: int) -> int:
+    return -(-columns // TILE) * TILE
+
+
+@kernel
+def show(look: Form, s: State, found: State) -> None:
+    """Costs without their constant, and tangent gradients."""
+    scale_cost(look, -1.0)
+    for b in range(len(s.x)):
+        x, g = s.x[b], found.x[b]
+        for i in range(0, x.shape[1], TILE):
+            tile(look, x, i, 0, 0.0, True, -1.0, 0)
+            for t in range(TILE):
+                found.logw[b, i + t], normal = look.U[t], 0.0
+                for k in range(len(x)):
+                    form = 0.0 if look.diagonal else look.q * look.v[k, t]
+                    g[k, i + t] = 2.0 * form - look.h[k] * x[k, i + t] - look.c[k]
+                    normal += g[k, i + t] * x[k, i + t]
+                for k in range(len(x)):
+                    g[k, i + t] -= normal * x[k, i + t]
+
+
+@kernel
+def scale_cost(look: Form, sigma: float) -> None:
+    """look.c and look.h, sigma times the coefficients of the gradient."""
+    d = len(look.c)
+    for k in range(d):
+        look.c[k] = sigma * look.cost[k]
+        s = look.cost[d + k] if len(look.cost) > d else 0.0
+        if look.diagonal:
+            s += look.q * look.S[0, k]
+        look.h[k] = 2.0 * sigma * s
+
+
+@kernel
+def tile(
+    look: Form, x: Array, i: int, j: int, noise: float, costs: bool, sigma: float, moved: int
+) -> None:
+    """One tile of a block x (d, lanes)."""
+    apart()
+    arrays = (look.Z, look.v, look.c, look.h, look.W, look.U)
+    q, half = 2.0 * sigma * look.q, 0.5 / sigma
+    if not look.diagonal:
+        strip(look.S, x, i, look.v)
+        if costs:
+            costly_dense(x, arrays, i, j, (0.0, q, half), moved)
+        else:
+            noisy_dense(x, arrays, i, j, (noise, q, 0.0), moved)
+    elif costs:
+        costly(x, arrays, i, j, (0.0, 0.0, half), moved)
+    else:
+        noisy(x, arrays, i, j, (noise, 0.0, 0.0), moved)

@@ -1,0 +1,162 @@
+"""The look of low-rank games: cosines and sines on tori, quadratic forms on spheres.
+
+A player's particles count for the opponent by the means of its features, the moments m (K,). The opponent's cost is
+U = sum_k c_k f_k in its own features, with coefficients c = C m: O((n + n') K) operations, not O(n n').
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.jit import apart, fma, kernel
+from meanfield.particles.looks.features import add_means, add_squares, dot, features
+from meanfield.particles.primitives import (
+    Flag,
+    Player,
+    Scratch,
+    State,
+    dots,
+    kick,
+    move,
+    push_along,
+    reweigh,
+    scratch,
+    show,
+)
+from meanfield.particles.simd.product import apply, product
+
+# Features of all blocks stay from moments to forces when they are no more numbers than this.
+KEPT = 1 << 15
+
+
+@kernel
+def moments(sphere: Flag, look: Modes, s: State) -> None:
+    """The player's moments; its features stay in look.v where that has a place for all blocks."""
+    apart()
+    me, r, m, d = look.me, look.r, look.m, s.x.shape[1]
+    for k in range(len(m)):
+        m[k] = 0.0
+    for i in range(len(r.t)):
+        r.t[i], r.UG[0, i] = 0.0, 1.0
+    for b in range(len(s.x)):
+        x, w, v = s.x[b], s.w[b], look.v[b % len(look.v)]
+        features(sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+        if len(sphere) == 0:
+            add_means(v, w, m)
+            continue
+        add_means(x, w, m[1 : 1 + d])
+        if me.squares:
+            add_squares(x, w, m[1 + d : 1 + 2 * d])
+        dots(x, v, r.u)
+        for i in range(len(w)):
+            r.t[i] += w[i] * r.u[i]
+        m[0] += dot(w, r.UG[0])
+    if len(sphere) > 0:
+        m[1 + 2 * d] = dot(r.t, r.UG[0])
+
+
+@kernel
+def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: int) -> float:
+    """Returns what `reweigh` took off the log-weights."""
+    apart()
+    me, r = look.me, look.r
+    gradient_rows(me.sphere, me.matrix, look.c, look.A)
+    for b in range(len(at.x)):
+        x, v = at.x[b], look.v[b % len(look.v)]
+        if len(look.v) < len(at.x):
+            features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+        block_forces(me.sphere, x, v, look.c, me.reaction > 0.0 or part == 0.0, look.A, r.UG)
+        if part == 0.0:
+            show(me.sphere, x, r, to, b)
+        else:
+            move(me, part, noise, k, x, to, b, r)
+    return reweigh(me, to) if part > 0.0 else 0.0
+
+
+class Modes(NamedTuple):
+    """A player of a low-rank game, with the working arrays of its features."""
+
+    me: Player
+    r: Scratch
+    v: Array  # features (blocks or 1, K, lanes)
+    P: Array  # powers of the cosines and sines, (rows, lanes)
+    m: Array  # moments (K,)
+    c: Array  # coefficients of the cost (K,)
+    A: Array  # on a torus the rows that take features to cost and gradient, (1 + d, 2J)
+
+    def see(self, s: State) -> None:
+        moments(self.me.sphere, self, s)
+
+    def aim(self, opponent: Modes) -> None:
+        apply(self.me.map, opponent.m, self.c)
+
+    def set_cost(self, c: Array) -> float:
+        for k in range(len(c)):
+            self.c[k] = c[k]
+        return 0.0
+
+    def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
+        return push_modes(self, at, to, part, noise, k)  # type: ignore[no-any-return]
+
+    def follow(self, forces: State, s: State, k: int) -> None:
+        push_along(self.me, forces.logw, forces.x, s, s, 1.0, 0.0, k, self.r)
+
+    def diffuse(self, s: State, tick: int) -> None:
+        kick(self.me, s, tick, self.r)
+
+
+def modes(me: Player, s: State) -> Modes:
+    """The look of one player at particles like those of s."""
+    blocks, d, lanes = s.x.shape
+    J, K = len(me.modes), len(me.map)
+    height = d if me.sphere else 2 * J
+    places = blocks if me.sphere or blocks * height * lanes <= KEPT else 1
+    ladder = (
+        d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
+    )
+    powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
+    shapes: tuple[Any, ...] = ((places, height, lanes), (powers, lanes), K, K, (1 + d, 2 * J))
+    return Modes(me, scratch(me, s), *map(np.zeros, shapes))
+
+
+@kernel
+def gradient_rows(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
+    """A from the coefficients: on a torus U and the gradient are its product with the features."""
+    if len(sphere) > 0:
+        return
+    J = len(matrix)
+    for j in range(J):
+        a, b = c[j], c[J + j]
+        A[0, j], A[0, J + j] = a, b
+        for k in range(len(A) - 1):
+            A[1 + k, j], A[1 + k, J + j] = matrix[j, k] * b, -matrix[j, k] * a
+
+
+@kernel
+def block_forces(
+    sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array
+) -> None:
+    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
+
+    On a sphere the gradient in the space around it, whose normal part falls to `project`.
+    """
+    if len(sphere) == 0:
+        if costs:
+            product(A, v, UG)
+        else:
+            product(A[1:], v, UG[1:])
+        return
+    d = len(x)
+    U, G = UG[0], UG[1:]
+    for i in range(len(U)):
+        U[i] = c[0]
+    for k in range(d):
+        linear, square, quadratic = c[1 + k], c[1 + d + k], c[1 + 2 * d]
+        for i in range(len(U)):
+            G[k, i] = fma(2.0, fma(square, x[k, i], quadratic * v[k, i]), linear)
+        if costs:
+            for i in range(len(U)):
+                U[i] = fma(fma(square, x[k, i], fma(quadratic, v[k, i], linear)), x[k, i], U[i])

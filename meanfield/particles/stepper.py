@@ -1,0 +1,299 @@
+"""The particles of one run between its saves: where they stand, what moves them, and what a restart needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.measures import Measure
+from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
+from meanfield.particles.eigenbasis import Frame, frame
+from meanfield.particles.looks import forms
+from meanfield.particles.looks.choose import source
+from meanfield.particles.looks.compiled import COMPILED, SCHEMES, march
+from meanfield.particles.looks.forms import form
+from meanfield.particles.looks.modes import modes
+from meanfield.particles.looks.pairs import Averaged, Pairs
+from meanfield.particles.looks.plain import Plain
+from meanfield.particles.looks.single_modes import single_modes
+from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
+from meanfield.particles.primitives import Player, State, midpoint
+from meanfield.particles.response import Response
+from meanfield.particles.state import compiled, flat, known_to_kernels, place, player, state
+from meanfield.start import Start
+from meanfield.trajectory import Trajectory
+
+Players = tuple[Player, Player]
+Pair = tuple[Array, Array]
+
+
+class Stepper:
+    """Both players' particles: `states` after `done` steps, in the coordinates of `frame`.
+
+    What `meanfield.run.Run` moves. The run begins at `start` when it is first looked at, unless it is restored.
+    """
+
+    level = "particles"
+
+    def __init__(self, game: Game, flow: Flow, plan: Plan, start: Start | None) -> None:
+        self.game, self.flow, self.plan, self.start = game, flow, plan, start
+        self.label = f"particles ({check_memory(game, plan, flow) / 1e6:.0f} MB)"
+        self.source = source(game, flow, plan)
+        self.compiled = compiled(game)
+        self.turn(frame(game, flow))
+        self.states: list[State] = []
+        self.done = 0
+        self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
+        self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
+        self.saved: tuple[Any, Any] = (None, None)  # measures at the save before, and at this one
+        self.piece = 1  # steps between pauses
+
+    def turn(self, to: Frame) -> None:
+        """Move in this frame."""
+        self.frame, plan, rates = to, self.plan, self.flow.players
+        shared = (plan.step, plan.seed, plan.replica, plan.refine)
+        self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
+        self.response = Response(to.game, self.flow, plan) if self.flow.responds else None
+        self.fused = (
+            plan.scheme == "euler"
+            and not by_steps(self.flow)
+            and self.compiled
+            and forms.fits(self.players)
+        )
+
+    # -- what a run asks for --------------------------------------------------------------------
+
+    @property
+    def time(self) -> float:
+        return self.done * self.plan.step
+
+    def measures(self) -> tuple[Measure, Measure]:
+        """Where the particles are, with their weights; at the start to the bit as it has them."""
+        if not self.states:
+            placed = self.begin()
+            pair = self._pair([s.x for s in placed])
+        else:
+            pair = self._pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)])
+        self.saved = self.saved[1] or pair, pair
+        if self.flow.reacts:
+            self.mean_weights[self.done] = self._mean_weights()
+        return pair
+
+    def begin(self) -> list[State]:
+        """Stand at the start; returns both states in the game's own coordinates."""
+        game, plan = self.game, self.plan
+        given = plan.particles, plan.placement, plan.seed, plan.replica
+        placed = place(game, self.start, *given)  # type: ignore[arg-type]
+        self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
+        self.check_step()
+        return placed
+
+    def _pair(self, blocks: list[Array]) -> tuple[Measure, Measure]:
+        rows = zip(blocks, self.states, self.plan.particles, self.game.manifolds, strict=True)
+        x, y = (Measure(flat(b, n), s.w.ravel()[:n].copy(), M) for b, s, n, M in rows)
+        return x, y
+
+    def _mean_weights(self) -> Pair:
+        """Weights averaged over the steps done; those of a player whose weights never move as they are."""
+        means = []
+        for rates, s, n in zip(self.flow.players, self.states, self.plan.particles, strict=True):
+            moves = rates.alpha > 0 and self.done > 0
+            means.append((s.sums / self.done if moves else s.w).ravel()[:n].copy())
+        return means[0], means[1]
+
+    def value(self, mu: Measure, nu: Measure) -> float:
+        """L(mu, nu)."""
+        return self.source.value(mu, nu)  # type: ignore[no-any-return]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """The farthest that a particle of either player has got since the save before."""
+        rows = zip(*self.saved, strict=True)
+        return {
+            "displacement": [float(b.manifold.distance(a.points, b.points).max()) for a, b in rows]
+        }
+
+    def state(self) -> dict[str, Any]:
+        rows = list(zip(self.states, self.plan.particles, strict=True))
+        found: dict[str, Any] = {
+            "step": self.done,
+            "positions": tuple(flat(self.frame.back(p, s.x), n) for p, (s, n) in enumerate(rows)),
+            "log_weights": tuple(s.logw.ravel()[:n].copy() for s, n in rows),
+            "weight_sums": tuple(s.sums.ravel()[:n].copy() for s, n in rows),
+        }
+        if axes := self.frame.axes_by_name():
+            found |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
+        if self.flow.reacts:
+            found["mean_weights"] = list(self.mean_weights.values())
+        if self.averages[0] is not None:
+            found["averaged_moments"] = tuple(z.copy() for z in self.averages)
+        return found
+
+    def restore(self, old: Trajectory) -> None:
+        plan, state_ = self.plan, old.state
+        check_settings(plan.settings(), old)
+        self.done = int(state_["step"])
+        if self.done > plan.steps:
+            raise ValueError(
+                f"resume already stands at t={old.times[-1]:g}, past time={plan.steps * plan.step:g}"
+            )
+        self.turn(frame(self.game, self.flow, state_))
+        points = state_.get("framed", state_["positions"])
+        rows = zip(points, state_["log_weights"], state_["weight_sums"], strict=True)
+        self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
+        if self.flow.memory is not None and "averaged_moments" in state_:
+            self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
+        self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
+        self.saved = old[-1], old[-1]
+        self.check_step()
+
+    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
+        """To `until`; with a pause in pieces of about half a second, between which it is called."""
+        end = round(until / self.plan.step)
+        while self.done < end:
+            clock, left = perf_counter(), end - self.done
+            taken = left if pause is None else min(self.piece, left)
+            self.take(taken)
+            spent = perf_counter() - clock
+            self.piece = (
+                max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
+            )
+            # At the end of an interval the state is saved first: what goes on from it would not do so.
+            if pause is not None and self.done < end:
+                pause()
+        self.check_step()
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def take(self, steps: int) -> None:
+        """So many steps."""
+        if by_steps(self.flow):
+            for k in range(self.done, self.done + steps):
+                self.step(k)
+        else:
+            self.march(self.players, self.done, steps)
+        self.done += steps
+
+    def step(self, k: int) -> None:
+        """Step k of a flow with a schedule, memory or responses."""
+        if self.flow.memory is not None:
+            self.remember(k)
+        jumps = {} if self.response is None else self.response.jumps(self.states, self.averages, k)
+        if self.flow.memory is not None or self.flow.transports or self.flow.reacts:
+            self.march(self.scheduled(k), k, 1)
+        for p, (chosen, points) in jumps.items():
+            block, lane = np.divmod(chosen, self.states[p].x.shape[2])
+            self.states[p].x[block, :, lane] = points
+
+    def scheduled(self, k: int) -> Players:
+        """The players with the numbers that the flow has in the middle of step k, (k + 1/2) dt."""
+        if not self.flow.scheduled:
+            return self.players
+        dt = self.plan.step
+        a, b = (
+            me._replace(
+                transport=now.gamma * dt,
+                reaction=now.alpha * dt,
+                variance=2.0 * now.gamma * now.temperature * dt,
+            )
+            for me, now in zip(self.players, self.flow.at((k + 0.5) * dt), strict=True)
+        )
+        return a, b
+
+    def remember(self, k: int) -> None:
+        """The averaged moments take in those before step k."""
+        dt, game = self.plan.step, self.frame.game
+        share = self.flow.memory.share(k * dt, (k + 1) * dt)  # type: ignore[union-attr]
+        for p, (s, n) in enumerate(zip(self.states, self.plan.particles, strict=True)):
+            now = game.moments(p, flat(s.x, n), s.w.ravel()[:n])  # type: ignore[attr-defined]
+            self.averages[p] = remember(self.averages[p], now, share)
+
+    def march(self, players: Players, first: int, steps: int) -> None:
+        """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
+        one, two = self.looks(players, first, steps)
+        s, t = self.states
+        m, n = (s, t) if self.plan.scheme == "euler" else (midpoint(s), midpoint(t))
+        if isinstance(one, COMPILED):
+            scheme = SCHEMES[self.plan.scheme]
+            march(scheme, False, one, two, (s, t), (m, n), first, first + steps)
+            return
+        for k in range(first, first + steps):
+            if self.plan.scheme == "euler":
+                euler(one, two, s, t, k)
+            else:
+                text = strang if self.plan.scheme == "strang" else mirror_prox
+                text(one, two, s, t, m, n, k)
+
+    def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
+        """Both players' looks for these steps."""
+        if self.flow.memory is not None:
+            one, two = self._each(Averaged, self.frame.game, players)
+            one.mean, two.mean = self.averages
+            return one, two
+        if self.compiled and self.plan.precision == "float32":
+            return self._each(single_modes, None, players)
+        return self.exact_looks(players)
+
+    def exact_looks(self, players: Players) -> tuple[Any, Any]:
+        """Looks at the present costs in double precision, as far as the game has them."""
+        if self.fused:
+            return form(players[0], players[1]), form(players[1], players[0])
+        if self.compiled:
+            return self._each(modes, None, players)
+        kind = Pairs if self.known_manifolds() else Plain
+        return self._each(kind, self.source, players)
+
+    def known_manifolds(self) -> bool:
+        return all(known_to_kernels(M) for M in self.game.manifolds)
+
+    def _each(self, kind: Any, game: Any, players: Players) -> tuple[Any, Any]:
+        given = zip(players, self.states, self.plan.particles, strict=True)
+        one, two = (kind(me, s) if game is None else kind(game, me, s, n) for me, s, n in given)
+        return one, two
+
+    # -- the size of a step ---------------------------------------------------------------------
+
+    def forces(self) -> list[tuple[Array, Array]]:
+        """Costs (blocks, lanes), perhaps up to a constant, and gradients (blocks, a, lanes) now, in the frame."""
+        return self.shown(*self.exact_looks(self.players))
+
+    def shown(self, one: Any, two: Any) -> list[tuple[Array, Array]]:
+        s, t = self.states
+        m, n = midpoint(s), midpoint(t)
+        if isinstance(one, COMPILED):
+            march(SCHEMES[self.plan.scheme], True, one, two, (s, t), (m, n), 0, 1)
+        else:
+            both(one, two, (s, t), (m, n), 0.0, 0.0, 0)
+        return [(m.logw, m.x), (n.logw, n.x)]
+
+    def check_step(self) -> None:
+        """Refuse a step that is too long for the forces and the noise here, with one that would do.
+
+        Raises ValueError.
+        """
+        for p, (U, blocks) in enumerate(self.forces()):
+            name, rates, half = "xy"[p], self.flow.players[p], self.game.manifolds[p].reach / 2
+            G, dt = flat(blocks, self.plan.particles[p]), self.plan.step
+            if not (np.isfinite(U).all() and np.isfinite(G).all()):
+                raise ValueError(
+                    f"the cost or gradient of player {name} is not finite at t={self.done * dt:g}"
+                )
+            steepest = float(np.sqrt((G * G).sum(axis=1).max()))
+            _refuse_step(name, "gamma dt max|grad U|", rates.gamma * steepest * dt, half, dt, 1)
+            noise = np.sqrt(2 * rates.gamma * rates.temperature * dt)
+            _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
+
+
+def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:
+    """Raise when a step moves particles farther than half the reach; its size grows as dt^(1/root)."""
+    if size > half:
+        good = dt * (half / size) ** root
+        raise ValueError(
+            f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's reach, {half:.4g}; "
+            f"a step of {0.5 * good:.2g} would do"
+        )
