@@ -14,15 +14,16 @@ ridges of U) it soon is not; `panels` then puts new labels there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, real
+from meanfield.density.coupling import both
 from meanfield.density.inputs import given_measure, refuse_temperature
-from meanfield.density.labels import TRUSTED_JUMP, jets, labels, slices
-from meanfield.density.panels import PanelLabels, has_panels, panel_labels
+from meanfield.density.labels import TRUSTED_JUMP, Labels, jets, labels
+from meanfield.density.panels import has_panels, panel_labels
 from meanfield.density.stepper import Stepper
 from meanfield.flows import Rates
 from meanfield.manifolds import Manifold
@@ -35,7 +36,7 @@ GIVEN_STEP_ERROR = 1e-3
 REFINE = 1e-5
 
 
-def refinable(manifold: Manifold, law: Law, cells: Any, rates: Rates) -> bool:
+def refinable(manifold: Manifold, law: Law, rates: Rates, cells: Any) -> bool:
     """Whether labels are to be refined: a density to start from, a player who moves, and no cells
     asked for.
     """
@@ -69,17 +70,24 @@ class Characteristics(Stepper):
         if self.tol >= 1:
             raise ValueError(f"tol must be below 1 for {self.name}, got {self.tol:g}")
         limit = real("refine", refine, 0.0, strict=True)
-        self.nodes = [
-            panel_labels(M, law, rates, limit)
-            if refinable(M, law, c, rates)
-            else labels(M, law, c, rates)
-            for M, law, c, rates in zip(
-                self.game.manifolds, self.laws, self.cells, self.players, strict=True
-            )
-        ]
-        self._slices = list(slices(self.nodes))
+        self.nodes = both(lambda p: self._labels(p, limit))
         self._z = np.concatenate([part for nodes in self.nodes for part in nodes.start()])
         self._solver: Any = None
+
+    def _labels(self, p: int, limit: float) -> Labels:
+        given = self.game.manifolds[p], self.laws[p], self.players[p]
+        if refinable(*given, self.cells[p]):
+            return panel_labels(*given, limit)
+        return labels(*given, self.cells[p])
+
+    def _split(self, z: Array) -> tuple[Array, Array]:
+        """Either player's part of the state."""
+        size = self.nodes[0].size
+        return z[:size], z[size:]
+
+    def _each(self) -> Iterator[tuple[str, Labels, Array]]:
+        """The players' names, labels and states."""
+        return zip("xy", self.nodes, self._split(self._z), strict=True)
 
     def advance(self, until: float) -> None:
         """Move to the time `until` exactly; raises ValueError where the loss is not smooth enough
@@ -134,44 +142,26 @@ class Characteristics(Stepper):
     def accept(self, trial: Array, dt: float) -> None:
         """Take over the state, with new labels where panels ask for them."""
         self._z = trial
-        found = [
-            nodes.refined(trial[s]) if isinstance(nodes, PanelLabels) else (nodes, trial[s])
-            for nodes, s in zip(self.nodes, self._slices, strict=True)
-        ]
-        if all(new is old for (new, _), old in zip(found, self.nodes, strict=True)):
-            return
-        self.nodes = [nodes for nodes, _ in found]
-        self._slices = list(slices(self.nodes))
-        self._z = np.concatenate([part for _, part in found])
-        self._solver = None  # new labels need a solver of their own
+        x, y = (nodes.refined(z) for _, nodes, z in self._each())
+        if (x[0], y[0]) != self.nodes:
+            self.nodes, self._z = (x[0], y[0]), np.concatenate([x[1], y[1]])
+            self._solver = None  # new labels need a solver of their own
 
     def _rates(self, time: float, z: Array) -> Array:
         """The right-hand side; both players' moments are formed once."""
-        clouds = [nodes.cloud(z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)]
+        x, y = self.nodes
+        clouds = [nodes.cloud(part) for nodes, part in zip(self.nodes, self._split(z), strict=True)]
         found = jets(self.game, self.nodes, clouds)
-        parts = [
-            part
-            for nodes, cloud, jet in zip(self.nodes, clouds, found, strict=True)
-            for part in nodes.velocity(cloud, jet)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([*x.velocity(clouds[0], found[0]), *y.velocity(clouds[1], found[1])])
 
     def measures(self) -> tuple[Measure, Measure]:
-        """Weighted points; a Density for a player who started from one and does not move (gamma =
-        0).
-        """
-        x, y = (
-            nodes.measure(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
-        )
+        """Weighted points; a Density for a player who starts from one and has gamma = 0."""
+        x, y = (nodes.measure(z) for _, nodes, z in self._each())
         return x, y
 
     def log_densities(self) -> tuple[Array | None, Array | None]:
-        """log of the density at the points of `measures()`; None for a player who started from
-        atoms.
-        """
-        x, y = (
-            nodes.log_density(self._z[s]) for nodes, s in zip(self.nodes, self._slices, strict=True)
-        )
+        """log of the density at the points of `measures()`; None for a start from atoms."""
+        x, y = (nodes.log_density(z) for _, nodes, z in self._each())
         return x, y
 
     def diagnostics(self) -> dict[str, float]:
@@ -181,44 +171,36 @@ class Characteristics(Stepper):
         no neighbours.
         """
         found: dict[str, float] = {"steps": self.counts["steps"]}
-        for player, nodes, s in zip("xy", self.nodes, self._slices, strict=True):
-            for key, value in nodes.watch(self._z[s]).items():
+        for player, nodes, z in self._each():
+            for key, value in nodes.watch(z).items():
                 found[f"{key}_{player}"] = value
         return found
 
     def watch(self) -> None:
         """Warns, once, where the nodes no longer carry the moments."""
-        for player, nodes, s in zip("xy", self.nodes, self._slices, strict=True):
-            if not self.warned and (jump := nodes.jump(self._z[s])) > TRUSTED_JUMP:
+        for player, nodes, z in self._each():
+            if not self.warned and (jump := nodes.jump(z)) > TRUSTED_JUMP:
                 self.warn_once(
                     f"at t = {self.time:g} neighbouring nodes of {player} {nodes.distrust(jump)}"
                 )
 
     def state(self) -> dict[str, Any]:
         """A copy of all that `restore` needs: the panels of the labels too."""
-        panels = [nodes.kept() if isinstance(nodes, PanelLabels) else None for nodes in self.nodes]
+        panels = [nodes.refinement() for nodes in self.nodes]
         return {**super().state(), "z": self._z.copy(), "panels": panels}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine with the same game, flow, start and cells."""
-        z, kept = np.array(state["z"], dtype=np.float64), state["panels"]
-        if [one is None for one in kept] != [
-            not isinstance(nodes, PanelLabels) for nodes in self.nodes
-        ]:
+        z, panels = np.array(state["z"], dtype=np.float64), state["panels"]
+        fits = [one is None for one in panels] == [n.refinement() is None for n in self.nodes]
+        nodes = both(lambda p: self.nodes[p].restored(panels[p])) if fits else self.nodes
+        size = nodes[0].size + nodes[1].size
+        if not fits or len(z) != size:
             raise ValueError(
-                "the state was kept with other cells; resume with those, flow and start of the "
-                "first run"
-            )
-        self.nodes = [
-            nodes.restored(one) if isinstance(nodes, PanelLabels) else nodes
-            for nodes, one in zip(self.nodes, kept, strict=True)
-        ]
-        self._slices = list(slices(self.nodes))
-        if len(z) != self._slices[-1].stop:
-            raise ValueError(
-                f"the state holds {z.size} numbers, these nodes need {self._slices[-1].stop}; "
-                "resume with the cells, "
+                f"the state holds {z.size} numbers, these nodes need {size}; resume with the "
+                "cells, "
                 "flow and start of the first run"
             )
+        self.nodes = nodes
         super().restore(state)
         self._z = z

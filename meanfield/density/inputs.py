@@ -62,7 +62,7 @@ def refuse_temperature(flow: Flow, name: str) -> None:
             )
 
 
-def later(until: float, now: float) -> float:
+def not_before(until: float, now: float) -> float:
     """`until` as a finite number; raises ValueError when it lies before `now`."""
     t = real("until", until)
     if t < now:
@@ -74,8 +74,8 @@ def later(until: float, now: float) -> float:
 
 def given_measure(law: Law) -> Measure | None:
     """The measure that a law was given as, or None for a law given by a density function."""
-    held = getattr(law, "measure", None)
-    return held if isinstance(held, Measure) else None
+    found = getattr(law, "measure", None)
+    return found if isinstance(found, Measure) else None
 
 
 def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
@@ -90,7 +90,7 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
                 f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
             )
         return cells
-    held = given_measure(law)
-    if cells is None and isinstance(held, Density):
-        return held.mesh
+    found = given_measure(law)
+    if cells is None and isinstance(found, Density):
+        return found.mesh
     return mesh(manifold, cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,9 +44,9 @@ class Cloud:
 class Labels:
     """One player's labels: what stays fixed while the nodes move.
 
-    points (n, a), log_masses (n,) at the start; log_density (n,) there, mesh and held (the cells of
-    the mesh with mass; others are carried by nobody) for a start from a density, None for one from
-    atoms.
+    points (n, a), log_masses (n,) at the start; log_density (n,) there, mesh and occupied (the
+    cells of the mesh with mass; others are carried by nobody) for a start from a density, None for
+    one from atoms.
     """
 
     manifold: Manifold
@@ -55,7 +55,7 @@ class Labels:
     log_masses: Array
     log_density0: Array | None
     mesh: Mesh | None
-    held: NDArray[np.bool_]
+    occupied: NDArray[np.bool_]
 
     def start(self) -> list[Array]:
         """Positions (if they move), log(w/w_0) (if they react), log J (if they move a density)."""
@@ -64,6 +64,23 @@ class Labels:
         parts = [self.points.ravel()] if moves else []
         parts += [np.zeros(n)] if reacts else []
         return parts + ([np.zeros(n)] if self.stretches else [])
+
+    @cached_property
+    def size(self) -> int:
+        """The length of the state."""
+        return sum(part.size for part in self.start())
+
+    def refined(self, z: Array) -> tuple[Labels, Array]:
+        """These labels, or more of them where the flow needs more, and the state z on them."""
+        return self, z
+
+    def refinement(self) -> dict[str, Any] | None:
+        """What `restored` makes the present labels of; None where they stay as they begin."""
+        return None
+
+    def restored(self, refinement: Any) -> Labels:
+        """The labels of the same start with a saved refinement."""
+        return self
 
     @property
     def stretches(self) -> bool:
@@ -105,7 +122,7 @@ class Labels:
         if self.rates.gamma > 0 or self.mesh is None:
             return Measure(cloud.points, cloud.masses, self.manifold)
         masses = np.zeros(len(self.mesh))
-        masses[self.held] = cloud.masses
+        masses[self.occupied] = cloud.masses
         return Density(masses, self.mesh)
 
     def log_density(self, z: Array) -> Array | None:
@@ -123,13 +140,13 @@ class Labels:
         """The numbers of `diagnostics`."""
         _, gain, _ = self.split(z)
         p = self.log_density(z)
-        held = np.isfinite(self.log_masses)
+        finite = np.isfinite(self.log_masses)
         with np.errstate(over="ignore"):  # a Dirac mass in the making soon has no finite density
             peak = float("nan") if p is None else float(np.exp(p.max()))
         return {
             "peak": peak,
             "log_weight": float(
-                np.min(self.log_masses + gain, where=held, initial=np.inf) - self._excess(gain)
+                np.min(self.log_masses + gain, where=finite, initial=np.inf) - self._excess(gain)
             ),
             "labels": len(self.points),
             "separation": self.separation(z),
@@ -162,10 +179,10 @@ class Labels:
 
     @cached_property
     def _pairs(self) -> tuple[Index, Index]:
-        """Numbers, among the held nodes, of neighbours on the mesh."""
+        """Numbers, among the nodes with mass, of neighbours on the mesh."""
         assert self.mesh is not None
         number = np.full(len(self.mesh), -1)
-        number[self.held] = np.arange(len(self.points))
+        number[self.occupied] = np.arange(len(self.points))
         i, j = number[self.mesh.pairs].T
         both = (i >= 0) & (j >= 0)
         return i[both], j[both]
@@ -201,30 +218,19 @@ class Labels:
         return float(max(torn.max(initial=0.0), steps.max(initial=0.0)))
 
 
-def labels(manifold: Manifold, law: Law, cells: Any, rates: Rates) -> Labels:
+def labels(manifold: Manifold, law: Law, rates: Rates, cells: Any) -> Labels:
     """The nodes of a start: the atoms of a measure, else the nodes of a mesh with their masses."""
-    held = given_measure(law)
-    if held is not None and not isinstance(held, Density):
-        kept = held.masses > 0
-        return Labels(
-            manifold, rates, held.points[kept], np.log(held.masses[kept]), None, None, kept
-        )
+    measure = given_measure(law)
+    if measure is not None and not isinstance(measure, Density):
+        some = measure.masses > 0
+        log_w = np.log(measure.masses[some])
+        return Labels(manifold, rates, measure.points[some], log_w, None, None, some)
     onto = mesh_for(manifold, law, cells)
     masses = law.on(onto).masses
-    kept = masses > 0
-    log_w = np.log(masses[kept] / masses.sum())
-    return Labels(
-        manifold, rates, onto.nodes[kept], log_w, log_w - np.log(onto.volumes[kept]), onto, kept
-    )
-
-
-def slices(players: Sequence[Labels]) -> Iterator[slice]:
-    """Where each player's part of the state lies."""
-    begin = 0
-    for one in players:
-        end = begin + sum(part.size for part in one.start())
-        yield slice(begin, end)
-        begin = end
+    some = masses > 0
+    log_w = np.log(masses[some] / masses.sum())
+    log_density = log_w - np.log(onto.volumes[some])
+    return Labels(manifold, rates, onto.nodes[some], log_w, log_density, onto, some)
 
 
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:

@@ -230,12 +230,12 @@ class PanelLabels(Labels):
         """The labels of the same start on other panels."""
         return _on(self.manifold, self.law, self.rates, panels, self.limit, self.norm)
 
-    def kept(self) -> dict[str, Any]:
+    def refinement(self) -> dict[str, Any]:
         """What `restored` needs."""
         return {"face": self.panels.face, "low": self.panels.low, "size": self.panels.size}
 
-    def restored(self, kept: Any) -> PanelLabels:
-        face, low, size = (np.array(kept[key]) for key in ("face", "low", "size"))
+    def restored(self, refinement: Any) -> PanelLabels:
+        face, low, size = (np.array(refinement[key]) for key in ("face", "low", "size"))
         return self.on(Panels(self.manifold, face.astype(np.int64), low, size))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import NotConverged, real, warn
-from meanfield.density.inputs import later
+from meanfield.density.inputs import not_before
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -105,7 +105,7 @@ class Stepper(ABC):
         Raises ValueError when it lies before the present time, NotConverged where no step is short
         enough.
         """
-        until = later(until, self.time)
+        until = not_before(until, self.time)
         if self.time < until:
             while self.time < until:
                 self.time = self.move(until)
