@@ -36,9 +36,9 @@ class Response:
 
 
 def loss_size(game: Game) -> float:
-    """The largest |l| among 16 x 16 points: what errors are measured by where a cost happens to vanish."""
+    """The range of l among 16 x 16 points: what errors are measured by where a cost happens to be flat."""
     x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
-    return float(np.abs(game.loss(x, y)).max())
+    return float(np.ptp(game.loss(x, y)))
 
 
 class Cost(Protocol):
