@@ -84,6 +84,12 @@ def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None
     return array
 
 
+def precision(value: ArrayLike) -> float:
+    """The relative rounding of numbers as they are given: 2^-52, more for single and half precision."""
+    dtype = np.asarray(value).dtype
+    return float(np.finfo(dtype).eps) if dtype in (np.float32, np.float16) else 2.0**-52
+
+
 def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
     """`value` as a finite float, at least `low` (above it when `strict`)."""
     try:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, real, whole
+from meanfield.checks import Array, finite_array, precision, real, whole
 
 
 class Manifold(Protocol):
@@ -171,10 +171,10 @@ class Sphere:
         return np.pi / 2
 
     def check(self, name: str, points: ArrayLike) -> Array:
-        """Points must have norm one within 1e-9; what is left of that is divided out."""
+        """Points must have norm one within 1e-9, or their own precision; what is left of that is divided out."""
         x = finite_array(name, points, (None, self.ambient))
         norms = np.linalg.norm(x, axis=1)
-        off = np.abs(norms - 1) > 1e-9
+        off = np.abs(norms - 1) > max(1e-9, 8 * precision(points))
         if off.any():
             i = int(np.argmax(off))
             raise ValueError(

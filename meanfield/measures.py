@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, warn, whole
+from meanfield.checks import Array, finite_array, precision, warn, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 
@@ -19,8 +19,9 @@ class Measure:
     """A probability measure sum_i masses_i delta(points_i) on a manifold.
 
     points (n, a), masses (n,) nonnegative with sum one (uniform when None).
-    Raises ValueError for wrong shapes, non-finite or negative masses, masses that do not sum to
-    one within 1e-8, and points off the manifold.
+    Raises ValueError for wrong shapes, non-finite or negative masses, masses that do not sum to one within 1e-8,
+    and points off the manifold. Numbers of single precision may be off by their own rounding, and are
+    brought back to the manifold and to the sum one.
     """
 
     points: Array
@@ -33,12 +34,7 @@ class Measure:
         x = manifold.check("points", points)
         if not len(x):
             raise ValueError("points are empty; a probability measure needs at least one")
-        m = (
-            np.full(len(x), 1 / len(x))
-            if masses is None
-            else finite_array("masses", masses, (len(x),)).copy()
-        )
-        _check_masses(m)
+        m = np.full(len(x), 1 / len(x)) if masses is None else _checked_masses(masses, len(x))
         for name, value in (("points", x), ("masses", m), ("manifold", manifold)):
             object.__setattr__(self, name, value)
 
@@ -83,8 +79,7 @@ class Density(Measure):
     mesh: Mesh = field(repr=False)
 
     def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
-        m = finite_array("masses", masses, (len(_a_mesh("mesh", mesh)),)).copy()
-        _check_masses(m)
+        m = _checked_masses(masses, len(_a_mesh("mesh", mesh)))
         for name, value in (
             ("points", mesh.nodes),
             ("masses", m),
@@ -181,11 +176,18 @@ def uniform(manifold: Manifold) -> Density:
     return Density(cells.volumes / cells.volumes.sum(), cells)
 
 
-def _check_masses(m: Array) -> None:
+def _checked_masses(masses: ArrayLike, n: int) -> Array:
+    """A copy of masses (n,); those of single precision are divided by their sum."""
+    m, rounding = finite_array("masses", masses, (n,)).copy(), precision(masses)
+    _check_masses(m, max(1e-8, 32 * rounding))
+    return m / m.sum() if rounding > 1e-8 else m
+
+
+def _check_masses(m: Array, within: float = 1e-8) -> None:
     if (m < 0).any():
         i = int(np.argmin(m))
         raise ValueError(f"masses[{i}] is {m[i]:.6g}; masses must not be negative")
-    if abs(m.sum() - 1) > 1e-8:
+    if abs(m.sum() - 1) > within:
         raise ValueError(f"masses sum to {m.sum():.10g}, not to one; divide them by their sum")
 
 

@@ -352,3 +352,25 @@ def test_masked_arrays_are_refused(what: str) -> None:
     given[what] = np.ma.masked_array(given[what], mask=given[what] == given[what].flat[1])
     with pytest.raises(TypeError, match=f"{what} must be .* masked array"):
         Measure(given["points"], given["masses"], Torus(1))
+
+
+@pytest.mark.parametrize("manifold", [Torus(2), Sphere(2), Sphere(9)], ids=str)
+def test_numbers_of_single_precision_are_taken_within_their_own_rounding(manifold):
+    rng = np.random.default_rng(20)
+    for n in (1, 10, 1000):
+        x, m = manifold.sample(n, rng), rng.random(n).astype(np.float32)
+        mu = Measure(x.astype(np.float32), m / m.sum(), manifold)
+        assert mu.points.dtype == mu.masses.dtype == np.float64
+        assert abs(mu.masses.sum() - 1) < 1e-14 and manifold.distance(mu.points, x).max() < 1e-6
+        with pytest.raises(ValueError, match="sum to"):
+            Measure(x, 1.001 * m / m.sum(), manifold)
+        with pytest.raises(ValueError, match="sum to"):
+            Measure(x, m.astype(float) / m.astype(float).sum() * (1 + 1e-6), manifold)
+    if isinstance(manifold, Sphere):
+        with pytest.raises(ValueError, match="norm"):
+            manifold.check("points", x.astype(np.float32) * np.float32(1.001))
+        with pytest.raises(ValueError, match="norm"):
+            manifold.check("points", x.astype(np.float32).astype(float))
+    cells = mesh(Torus(1), 100)
+    m = rng.random(100).astype(np.float32)
+    assert abs(Density(m / m.sum(), cells).masses.sum() - 1) < 1e-14

@@ -218,3 +218,20 @@ def test_time_averages_are_trapezoids_over_the_saved_times():
     share = part.masses[part.points[:, 0] == 0.0].sum()
     assert share == pytest.approx(np.trapezoid(f[:3], times[:3]) / 0.4, abs=1e-14)
     assert abs(share - f[:2] @ np.diff(times[:3]) / 0.4) > 1e-3  # what rectangles give
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e3, 1e6, 1e9, -1e9])
+def test_a_constant_added_to_the_loss_stops_no_search(constant):
+    """The equilibrium of value 0.3 to what the constant leaves of the losses' digits, and bounds that hold it."""
+    waves = [
+        ((1,), (-1,), 1, 0),
+        ((2,), (1,), 0, -0.25),
+        ((2,), (-1,), 0, -0.25),
+        ((0,), (3,), 0.3, 0),
+    ]
+    found = mf.nash(mf.games.trigonometric([((0,), (0,), constant, 0), *waves]))
+    rounding = 2.0**-52 * abs(constant)
+    assert found.certified and found.error <= 1e-9 + 40 * rounding
+    slack = 1e-14 + 8 * rounding
+    assert found.lower - slack <= 0.3 + constant <= found.upper + slack
+    assert found.value == pytest.approx(0.3 + constant, abs=1e-9 + 40 * rounding)

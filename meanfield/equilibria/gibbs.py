@@ -27,7 +27,6 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Density, total_variation
 from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
-from meanfield.responses import low_rank
 from meanfield.storage.results import Result
 
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
@@ -144,7 +143,7 @@ def _mesh(game: Game, p: int, cells: Any) -> Mesh:
         if cells.manifold != manifold:
             raise ValueError(f"cells for {'xy'[p]} must be a mesh of {manifold}, got {cells!r}")
         return cells
-    if cells is None and isinstance(manifold, Torus) and low_rank(game) is None:
+    if cells is None and isinstance(manifold, Torus) and game.bases is None:
         cells = {1: 256, 2: 32, 3: 12}.get(manifold.d)
     return mesh(manifold, cells)
 

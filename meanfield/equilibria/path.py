@@ -6,7 +6,7 @@ gets there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,19 +92,19 @@ def gibbs_path(
             if spectrum:
                 leading.append(stability(game, points[-1], count=1))
             shown.update(1)
+
+    def column(of: Callable[[Any], Any], rows: Sequence[Any] = points) -> Array:
+        return np.array([of(row) for row in rows])
+
     return GibbsPath(
         at,
-        np.array([game.value(p.x, p.y) for p in points]),
-        np.array([free_energy(game, p.beta, p.x, p.y) for p in points]),
-        np.array([[p.x.entropy(), p.y.entropy()] for p in points]),
-        np.array([e.value for e in errors]),
-        np.array([e.upper for e in errors]),
-        np.array([p.residual for p in points]),
-        _column(leading, "rate"),
-        _column(leading, "frequency"),
+        column(lambda p: game.value(p.x, p.y)),
+        column(lambda p: free_energy(game, p.beta, p.x, p.y)),
+        column(lambda p: (p.x.entropy(), p.y.entropy())),
+        column(lambda p: p.value, errors),
+        column(lambda p: p.upper, errors),
+        column(lambda p: p.residual),
+        column(lambda p: p.rate, leading) if spectrum else None,
+        column(lambda p: p.frequency, leading) if spectrum else None,
         points,
     )
-
-
-def _column(found: Sequence[Any], name: str) -> Array | None:
-    return np.array([getattr(f, name) for f in found]) if found else None

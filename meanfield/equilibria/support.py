@@ -18,8 +18,11 @@ NEAR = 1e-3  # atoms that stand for one, in the manifold's unit
 
 
 def losses(game: Game, x: Array, y: Array) -> float:
-    """The largest loss among these points and among a few others: what errors are measured by."""
-    return max(float(np.abs(game.loss(x, y)).max()), loss_size(game)) or 1.0
+    """The range of losses among these points and among a few others: what errors are measured by.
+
+    A constant added to the loss does not change it.
+    """
+    return max(float(np.ptp(game.loss(x, y))), loss_size(game)) or 1.0
 
 
 def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:

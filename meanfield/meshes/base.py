@@ -16,13 +16,13 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """N cells and F faces of a manifold.
+    """N cells of a manifold and the F faces between them.
 
-    nodes (N, a), volumes (N,), pairs (F, 2) of cell numbers, transmissibilities (F,),
-    faces (F, a): the point where the segment from node to node crosses the face.
-    `shape` is the grid's shape for tensor grids, whose nodes run in C order, and None otherwise.
-    `radius`: no point of a cell lies farther from its node, for cells that are the points nearest to
-    their node (Voronoi); None where it is not known.
+    nodes (N, a) and volumes (N,) of the cells. For each face pairs (F, 2): the two cells that share it;
+    transmissibilities (F,): its area over the distance of their nodes; faces (F, a): the point where the
+    segment from node to node crosses it. shape: that of a tensor grid, whose nodes run in C order, else None.
+    radius: for Voronoi cells (of the points nearest to their node) a bound on the distance of a cell's points
+    from its node; None for other cells.
     """
 
     manifold: Manifold

@@ -1,4 +1,4 @@
-"""A mesh of the sphere S^3 in Hopf's coordinates."""
+"""The mesh of the sphere S^3."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from meanfield.meshes.base import Mesh
 
 
 def hopf_mesh(m: int) -> Mesh:
-    """16 m^3 cells of S^3: points (cos t e^(iu), sin t e^(iv)), m steps of t in [0, pi/2], 4m of u and of v.
+    """The mesh of S^3 in Hopf's coordinates: points (cos t e^(iu), sin t e^(iv)), 16 m^3 cells.
 
+    There are m steps of t in [0, pi/2] and 4 m of u and of v, m >= 3.
     The metric dt^2 + cos^2 t du^2 + sin^2 t dv^2 is orthogonal, so that two-point fluxes are consistent;
     volumes and areas of faces are exact. Towards the circles t = 0 and t = pi/2 cells shrink to slivers
     about h^2/2 wide: rates grow as h^-4 there, which costs time, not accuracy. A point lies nearest to its cell's node
@@ -19,10 +20,8 @@ def hopf_mesh(m: int) -> Mesh:
     """
     m = whole("m", m, 3)
     n, h, k = 4 * m, np.pi / (2 * m), np.pi / (2 * m)
-    index = np.stack(
-        np.meshgrid(np.arange(m), np.arange(n), np.arange(n), indexing="ij"), -1
-    ).reshape(-1, 3)
-    number = np.arange(len(index)).reshape(m, n, n)
+    number = np.arange(m * n * n).reshape(m, n, n)
+    index = np.stack(np.unravel_index(number.ravel(), number.shape), -1)
     at = index * [h, k, k] + [h / 2, 0.0, 0.0]
     t = at[:, 0]
     inner = index[:, 0] < m - 1
@@ -45,13 +44,7 @@ def hopf_mesh(m: int) -> Mesh:
 
 
 def _point(at: Array) -> Array:
+    """The points of S^3 at Hopf's coordinates (t, u, v)."""
     t, u, v = at.T
-    return np.stack(
-        [
-            np.cos(t) * np.cos(u),
-            np.cos(t) * np.sin(u),
-            np.sin(t) * np.cos(v),
-            np.sin(t) * np.sin(v),
-        ],
-        1,
-    )
+    c, s = np.cos(t), np.sin(t)
+    return np.stack([c * np.cos(u), c * np.sin(u), s * np.cos(v), s * np.sin(v)], 1)

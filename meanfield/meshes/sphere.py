@@ -65,15 +65,12 @@ def _unit(v: Array) -> Array:
 def _icosahedron() -> tuple[Array, Index]:
     """Corners (12, 3) and faces (20, 3), counter-clockwise seen from outside."""
     golden = (1 + 5**0.5) / 2
+    signs = [(s, t) for s in (-1, 1) for t in (-1, 1)]
     corners = _unit(
-        np.array(
-            [np.roll((0.0, s, t * golden), k) for k in range(3) for s in (-1, 1) for t in (-1, 1)]
-        )
+        np.array([np.roll((0.0, s, t * golden), k) for k in range(3) for s, t in signs])
     )
     near = corners @ corners.T > 0.4  # neighbours have the cosine 1/sqrt 5
-    faces = [
-        f for f in combinations(range(12), 3) if all(near[p, q] for p, q in combinations(f, 2))
-    ]
+    faces = [f for f in combinations(range(12), 3) if near[np.ix_(f, f)].all()]
     turned = [f if np.linalg.det(corners[list(f)]) > 0 else f[::-1] for f in faces]
     return corners, np.array(turned, dtype=np.int64)
 
@@ -98,11 +95,7 @@ def _grid(m: int) -> tuple[Array, Index]:
     heavy = np.broadcast_to(weights, (20, *weights.shape)).reshape(-1, 3)
     order = np.argsort(ids, axis=1, kind="stable")
     ids, heavy = np.take_along_axis(ids, order, 1), np.take_along_axis(heavy, order, 1)
-    key = (
-        ((ids[:, 0] * 13 + ids[:, 1]) * 13 + ids[:, 2]) * (m + 1) ** 2
-        + heavy[:, 0] * (m + 1)
-        + heavy[:, 1]
-    )
+    key = (ids @ [169, 13, 1]) * (m + 1) ** 2 + heavy[:, 0] * (m + 1) + heavy[:, 1]
     _, first, number = np.unique(key, return_index=True, return_inverse=True)
     ids, heavy = ids[first], heavy[first]
     arc = np.arctan(2.0)

@@ -13,7 +13,6 @@ from meanfield.responses.costs import (
     Response,
     cost_against,
     loss_size,
-    low_rank,
 )
 from meanfield.responses.runs import gradient_runs
 from meanfield.responses.search import Searches
@@ -27,5 +26,4 @@ __all__ = [
     "cost_against",
     "gradient_runs",
     "loss_size",
-    "low_rank",
 ]

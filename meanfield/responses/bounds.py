@@ -12,6 +12,7 @@ from meanfield.games.bases import TrigBasis
 TIGHT = 1e-10  # gap wanted of a tight bound, relative to the sum of amplitudes
 CELLS = 1 << 17  # cells looked at in all before the search for a tight bound stops
 LEVELS = 40
+EPS = 2.0**-52
 
 
 def ehlich_zeller(seen: Array, side: int, degree: int, d: int) -> tuple[float, float]:
@@ -37,13 +38,15 @@ def branch_and_bound(
 
         U >= U(x) - r B_1,    U >= U(x) - r |grad U(x)|_1 - r^2/2 B_2,    U >= min of the parabola - r^3/6 B_3;
 
-    the last one keeps the cells along a valley few. Cells that cannot lie below best - 1e-10 sum A are
-    dropped, the others cut in 2^d.
+    the last one keeps the cells along a valley few. Cells that cannot lie below best - 1e-10 sum A, over the waves
+    that are not constant, are dropped, the others cut in 2^d.
     """
     a, b = np.split(c, 2)
     amplitude, size = np.hypot(a, b), np.abs(basis.waves).sum(axis=1)
     slope, bend, twist = (float(amplitude @ size**k) for k in (1, 2, 3))
-    target = best - TIGHT * float(amplitude.sum())
+    # A constant bends nothing; values are rounded with it.
+    constant = float(amplitude[size == 0].sum())
+    target = best - TIGHT * float(amplitude[size > 0].sum()) - 8 * EPS * constant
     r = 0.5 * basis.manifold.period / side
     corners = np.array(list(product((-0.5, 0.5), repeat=basis.manifold.d)))
     low = seen - slope * r

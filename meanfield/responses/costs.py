@@ -10,7 +10,6 @@ import numpy as np
 from meanfield.checks import Array, finite_array
 from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis
-from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
 
 
@@ -37,9 +36,9 @@ class Response:
 
 
 def loss_size(game: Game) -> float:
-    """The largest |l| among 16 x 16 points: what errors are measured by where a cost happens to vanish."""
+    """The range of l among 16 x 16 points: what errors are measured by where a cost happens to be flat."""
     x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
-    return float(np.abs(game.loss(x, y)).max())
+    return float(np.ptp(game.loss(x, y)))
 
 
 class Cost(Protocol):
@@ -86,26 +85,21 @@ class OpponentCost:
         return self.game.hessian(self.p, points, self.opponent)
 
 
-def low_rank(game: Game) -> LowRank | None:
-    """The game, where its costs are sums of features: the one place of this room that asks."""
-    return game if isinstance(game, LowRank) else None
-
-
 def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
-    """U_p against the opponent's measure or, in a low-rank game, its feature means (K,).
+    """U_p against the opponent's measure or, where the loss is a finite sum of features, their means (K,).
 
     Raises TypeError or ValueError for what is neither.
     """
-    name, rank, there = ("mu_y", "mu_x")[p], low_rank(game), game.manifolds[1 - p]
+    name, bases, there = ("mu_y", "mu_x")[p], game.bases, game.manifolds[1 - p]
     if isinstance(opponent, Measure):
         if opponent.manifold != there:
             raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {there} there")
-        if rank is None:
+        if bases is None:
             return OpponentCost(game, p, opponent)
-        moments = rank.moments(1 - p, opponent.points, opponent.masses)
-    elif isinstance(opponent, np.ndarray) and rank is not None:
-        moments = finite_array(f"{name} moments", opponent, (rank.bases[1 - p].size,))
+        moments = game.moments(1 - p, opponent.points, opponent.masses)  # type: ignore[attr-defined]
+    elif isinstance(opponent, np.ndarray) and bases is not None:
+        moments = finite_array(f"{name} moments", opponent, (bases[1 - p].size,))
     else:
-        also = "" if rank is None else " or its feature means"
+        also = "" if bases is None else " or its feature means"
         raise TypeError(f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}")
-    return FeatureCost(rank.bases[p], rank.coefficients(p, moments))
+    return FeatureCost(bases[p], game.coefficients(p, moments))  # type: ignore[attr-defined]

@@ -22,7 +22,6 @@ from meanfield.responses.costs import (
     Response,
     cost_against,
     loss_size,
-    low_rank,
 )
 from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
@@ -61,8 +60,7 @@ class Searches:
 
 
 def _search(game: Game, p: int, tight: bool) -> SphereSearch | Search:
-    rank = low_rank(game)
-    basis = rank.bases[p] if rank else None
+    basis = game.bases[p] if game.bases else None
     return SphereSearch(basis) if isinstance(basis, QuadraticBasis) else Search(game, p, tight)
 
 
@@ -103,8 +101,7 @@ class Search:
     def __init__(self, game: Game, p: int, tight: bool = True) -> None:
         self.tight = tight
         self.manifold: Manifold = game.manifolds[p]
-        rank = low_rank(game)
-        basis = rank.bases[p] if rank else None
+        basis = game.bases[p] if game.bases else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
         torus = self.manifold.d if isinstance(self.manifold, Torus) else 0
         self.formula = isinstance(game, Expression) and 1 <= torus <= 2
