@@ -1,4 +1,6 @@
-"""The command line: the examples run, bad input gets one line and writes nothing, a stopped run goes on."""
+"""The command line: the examples run, bad input gets one line and writes nothing, a stopped run
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,7 @@ OPTIONS = [
 
 
 def field_file(engine, flow, line):
-    """The small file at the level of the field, with an engine and one of its options on line 17."""
+    """The small file at the level of the field, an option of its engine on line 17."""
     beta = "\nbeta = 2.0" if flow == "Langevin" else ""
     head = (
         SMALL[: SMALL.index("[run]")]

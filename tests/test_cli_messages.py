@@ -1,4 +1,6 @@
-"""The command line: errors that are found late, names told once, pipes that close, the package as a program."""
+"""The command line: errors that are found late, names told once, pipes that close, the package as a
+program.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,15 @@ def file(tmp_path, monkeypatch):
     ("command", "old", "new", "message"),
     [
         ("run", "time = 0.2", "time = -1", "bad.toml, line 17: run.time: time must be"),
-        ("compare", "time = 0.1", "time = 0", "bad.toml, line 22: compare.time: time must be above 0, got 0"),
-        ("run", 'level = "particles"\ntime = 0.2\nstep = 0.01\nparticles = [20, 30]', "time = 0.1\ncells = -3",
+        ("compare", "time = 0.1", "time = 0",
+         "bad.toml, line 22: compare.time: time must be above 0, got 0"),
+        ("run", 'level = "particles"\ntime = 0.2\nstep = 0.01\nparticles = [20, 30]',
+         "time = 0.1\ncells = -3",
          "bad.toml, line 17: run.cells: cells must"),
-        ("run", "step = 0.01", "step = -1.0", "bad.toml, line 18: run.step: step must be above 0, got -1"),
-        ("compare", "replicas = 3", "replicas = 1", "bad.toml, line 24: compare.replicas: replicas must"),
+        ("run", "step = 0.01", "step = -1.0",
+         "bad.toml, line 18: run.step: step must be above 0, got -1"),
+        ("compare", "replicas = 3", "replicas = 1",
+         "bad.toml, line 24: compare.replicas: replicas must"),
         ("gibbs", "cells = 48", "cells = 1", "bad.toml, line 27: gibbs.cells: cells"),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Our own sine, cosine, exponential and logarithm against values of 40 digits, over the whole range."""
+"""Our own sine, cosine, exponential and logarithm against values of 40 digits, over the whole
+range.
+"""
 
 import ast
 import math
@@ -99,7 +101,9 @@ def test_moderate_exponential():
 
 
 def test_its_polynomial_is_the_economised_series():
-    """Chebyshev's coefficients of (e^r - 1 - r)/r^2 on |r| <= log(2)/2, by 40 digits, back to powers of r."""
+    """Chebyshev's coefficients of (e^r - 1 - r)/r^2 on |r| <= log(2)/2, by 40 digits, back to
+    powers of r.
+    """
     h, n = np.log(2.0) / 2, 40
     with mpmath.workdps(40):
         nodes = [mpmath.cos(mpmath.pi * (k + mpmath.mpf(0.5)) / n) for k in range(n)]
@@ -149,7 +153,8 @@ def test_powers(p):
 def test_logarithm():
     rng = np.random.default_rng(5)
     x = np.concatenate(
-        [10.0 ** rng.uniform(-307, 308, 4000), rng.uniform(0.5, 2, 4000), 1 + rng.uniform(-1e-6, 1e-6, 500),
+        [10.0 ** rng.uniform(-307, 308, 4000), rng.uniform(0.5, 2, 4000),
+         1 + rng.uniform(-1e-6, 1e-6, 500),
          [1.0, 2.0**-1022, np.finfo(float).max]]
     )  # fmt: skip
     size = np.abs(np.log(x))
@@ -176,7 +181,7 @@ def test_the_ends_of_the_range():
 
 @pytest.mark.parametrize("which", range(8))
 def test_loops_run_in_vectors(which):
-    """Packed multiplications in the machine code, and none that takes one number at a time inside."""
+    """Packed multiplications in the machine code."""
     loop = compiled(NAMES[which])
     loop(np.ones(64), np.empty(64))
     assert packed(loop) > 10
@@ -245,7 +250,9 @@ ROOMS = ("math", "fastmath", "lowrank", "spheres")
 
 
 def test_kernels_that_count_no_references_call_nothing_that_makes_arrays():
-    """numba's x.max() makes one, and compiles or not by what was compiled before it in the same process."""
+    """numba's x.max() makes one, and compiles or not by what was compiled before it in the same
+    process.
+    """
     wrong = []
     for path, name, decorator, d in decorators():
         counted = isinstance(d, ast.Call) and any(
