@@ -13,6 +13,7 @@ from meanfield.particles import fields, tones
 from meanfield.particles.blocks import flat, place, player
 from meanfield.particles.kernels import scratch
 from meanfield.particles.plan import PRECISIONS
+from tests.vectors import arithmetic, needs_vectors
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 SADDLE = "exp(sin(x)) - exp(sin(y)) + 0.3*exp(cos(x - y))"
@@ -95,20 +96,12 @@ def test_forces_are_those_of_double_precision_to_single_rounding(text, space, si
             assert 1e-11 < error < 2e-6
 
 
+@needs_vectors
 def test_pairs_in_single_precision_fill_whole_vectors():
     forces = pair_kernel32(mf.games.expression(SADDLE))
     x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
     forces(x, x, w, w)
-    lines = [
-        line
-        for text in forces.__globals__["fill"].inspect_asm().values()
-        for line in text.splitlines()
-    ]
-    wide = sum(
-        ("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line)
-        for line in lines
-    )
-    assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
+    assert arithmetic(forces.__globals__["fill"])[0] > 20
 
 
 def series(modes):
@@ -180,6 +173,7 @@ def test_sums_over_modes_are_those_of_double_precision(top):
         )
 
 
+@needs_vectors
 def test_turning_modes_fills_whole_vectors():
     room = tones.Tones(
         1.0,
@@ -195,12 +189,8 @@ def test_turning_modes_fills_whole_vectors():
         tones.slope(room, x, x)
 
     fresh(room, np.ones(112))
-    lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
-    packed = [line for line in lines if "fm" in line and ("ps" in line or ".4s" in line)]
-    # How many there are depends on the width and the unrolling that the processor asks for; none would mean scalars.
-    if not any("ymm" in line or "zmm" in line or "v0" in line for line in lines):
-        pytest.skip("this processor has no vectors that numba's compiler fills")
-    assert packed
+    # At least the multiplications that turn eight modes.
+    assert arithmetic(fresh)[0] > 8
 
 
 @pytest.mark.parametrize(
