@@ -1,9 +1,10 @@
 """Every row beside its peers in one run: `python -m benchmarks`.
 
-All contestants of a row run in turn, round after round, one thread each, by processor time; the ratio is
-that of a peer's time to ours in the same round, its median and quartiles over rounds. Peers that are not
-installed are named and left out. Solvers of equation (7) are tuned first, each to the same error
-(`benchmarks.mean_field`). At the end come start-up times, of processes of their own.
+All contestants of a row run in turn, round after round, one thread each, by processor time; the
+ratio is that of a peer's time to ours in the same round, its median and quartiles over rounds.
+Peers that are not installed are named and left out. Solvers of equation (7) are tuned first, each
+to the same error (`benchmarks.mean_field`). At the end come start-up times, of processes of their
+own.
 """
 # ruff: noqa: E402  (threads are limited before numpy is loaded)
 
@@ -60,11 +61,13 @@ def record(raced: Raced, peak: dict[str, float]) -> list[dict[str, Any]]:
         least, median = min(seconds), sorted(seconds)[len(seconds) // 2]
         middle, low, high = raced.ratio(name)
         out.append(
-            {"row": row.name, "contestant": name, "unit": row.unit, "least_ns": least / row.units * 1e9,
+            {"row": row.name, "contestant": name, "unit": row.unit,
+             "least_ns": least / row.units * 1e9,
              "median_ns": median / row.units * 1e9, "ratio": middle, "ratio_quartiles": [low, high],
              "target": row.target if name == raced.against else None,
              "of_dgemm": row.flops / median / peak["dgemm"] if row.flops else None,
-             "of_stream": row.bytes / median / peak["stream"] if row.bytes else None, "rounds": len(seconds),
+             "of_stream": row.bytes / median / peak["stream"] if row.bytes else None,
+             "rounds": len(seconds),
              **raced.about[name]}
         )  # fmt: skip
     return out
@@ -78,7 +81,8 @@ def show(entries: list[dict[str, Any]]) -> None:
         goal = "" if e["target"] is None else f"{e['target']:g}"
         print(
             f"| {e['row']} | {e['contestant']} | {_time(e['median_ns'])} / {e['unit']} "
-            f"| {e['ratio']:.2f} ({low:.2f}-{high:.2f}) | {goal} | {share or _setting(e)} | {e['first_s']:.2f} |",
+            f"| {e['ratio']:.2f} ({low:.2f}-{high:.2f}) | {goal} | {share or _setting(e)} | "
+            f"{e['first_s']:.2f} |",
             flush=True,
         )
 
@@ -125,7 +129,8 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     )
     for ax, column in zip(axes[0], columns, strict=True):
         _column(ax, column)
-    figure.supxlabel("time / time of meanfield, first solver; | the target; green: others of ours; x: misses the error",
+    figure.supxlabel("time / time of meanfield, first solver; | the target; "
+                     "green: others of ours; x: misses the error",
                      fontsize=9)  # fmt: skip
     figure.savefig(path, dpi=150)
 
@@ -171,7 +176,9 @@ def _column(ax: Any, lines: list[tuple[str, dict[str, Any] | None]]) -> None:
 
 
 def rows(words: list[str] | None, apart: bool) -> list[Row]:
-    """All rows, or those whose name holds one of the words; without the mean field where it is left out."""
+    """All rows, or those whose name holds one of the words; without the mean field where it is left
+    out.
+    """
     found = [
         *particles.rows(),
         *generators.rows(),
@@ -198,10 +205,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     peak = peaks()
     print(
-        f"one thread: dgemm {peak['dgemm'] / 1e9:.1f} Gflop/s, stream {peak['stream'] / 1e9:.1f} GB/s; {versions()}\n"
+        f"one thread: dgemm {peak['dgemm'] / 1e9:.1f} Gflop/s, stream {peak['stream'] / 1e9:.1f} "
+        f"GB/s; {versions()}\n"
     )
     print(
-        "| row | contestant | time | ratio (quartiles) | target | of the peak, or error and setting | first call s |"
+        "| row | contestant | time | ratio (quartiles) | target | of the peak, or error and "
+        "setting | first call s |"
     )
     print("|---|---|---|---|---|---|---|")
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}

@@ -1,6 +1,8 @@
-"""Solvers of (7) by problem: engines and peers, each with the settings among which its best is sought.
+"""Solvers of (7) by problem: engines and peers, each with the settings among which its best is
+sought.
 
-The settings lie around the best ones that wider searches found (numbers of nodes, integrators, steps).
+The settings lie around the best ones that wider searches found (numbers of nodes, integrators,
+steps).
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from meanfield.flows import Langevin
 
 @dataclass(frozen=True)
 class Contestant:
-    """`prepare` a setting once (compiling), then run it; its densities are at the points `where` (`references`)."""
+    """`prepare` a setting once (compiling), then run it; its densities are at the points `where`
+    (`references`).
+    """
 
     name: str
     prepare: Callable[[Any, Setting], Run]
@@ -58,7 +62,7 @@ def _engine(kind: Any, whole: bool = True) -> Callable[[Problem, Setting], Run]:
         game, laws = problem.game, problem.start.laws(problem.manifold, problem.manifold)
 
         def make() -> Stepper:
-            return kind(game, Langevin(BETA), laws, (setting["n"],) * 2, tol=setting["tol"])  # type: ignore[no-any-return]
+            return kind(game, Langevin(BETA), laws, (setting["n"],) * 2, tol=setting["tol"])
 
         held = make()
         state = held.state()
@@ -97,7 +101,7 @@ CELLS = _grid({1e-4: (128, 160, 192), 1e-6: (1280, 1536)}, (10, 3, 1))
 
 
 def _steps(*tried: tuple[float, str, tuple[int, ...], tuple[int, ...]]) -> Any:
-    """(target, method, nodes per axis, numbers of equal steps) of integrators without step control."""
+    """(target, method, nodes per axis, numbers of equal steps) of steppers without control."""
 
     def candidates(problem: Problem, target: float) -> Iterator[Setting]:
         for aim, method, nodes, steps in tried:
@@ -109,7 +113,9 @@ def _steps(*tried: tuple[float, str, tuple[int, ...], tuple[int, ...]]) -> Any:
 
 
 def _diffrax(method: str) -> Callable[[Problem, float], Iterator[Setting]]:
-    """Explicit solvers: stability holds the step, so the fewest nodes that reach the target are the best."""
+    """Explicit solvers: stability holds the step, so the fewest nodes that reach the target are the
+    best.
+    """
 
     def candidates(problem: Problem, target: float) -> Iterator[Setting]:
         for n, factor in product({1e-4: (52,), 1e-6: (68, 72)}[target], (1, 0.1, 0.01)):
@@ -129,15 +135,18 @@ SHENFUN = {
 }
 DEDALUS = {
     "circle": _steps(
-        (1e-4, "RKSMR", (52,), (40, 44, 50)), (1e-4, "RK443", (52,), (60,)), (1e-4, "SBDF3", (52,), (140, 160)),
+        (1e-4, "RKSMR", (52,), (40, 44, 50)), (1e-4, "RK443", (52,), (60,)),
+        (1e-4, "SBDF3", (52,), (140, 160)),
         (1e-6, "SBDF4", (68,), (190, 200, 220)), (1e-6, "RK443", (68,), (240,)),
     ),
     "torus": _steps(
-        (1e-4, "RKSMR", (52,), (50, 54)), (1e-4, "RK443", (52,), (50,)), (1e-4, "SBDF4", (52,), (80, 100, 120)),
+        (1e-4, "RKSMR", (52,), (50, 54)), (1e-4, "RK443", (52,), (50,)),
+        (1e-4, "SBDF4", (52,), (80, 100, 120)),
         (1e-6, "SBDF4", (68, 72), (190, 200)),
     ),
     "sphere": _steps(
-        (1e-4, "RKSMR", (22, 24), (40, 50)), (1e-4, "RK443", (22, 24), (40,)), (1e-4, "SBDF4", (22,), (160, 200)),
+        (1e-4, "RKSMR", (22, 24), (40, 50)), (1e-4, "RK443", (22, 24), (40,)),
+        (1e-4, "SBDF4", (22,), (160, 200)),
         (1e-6, "SBDF4", (28,), (220, 240, 260)), (1e-6, "RKSMR", (28,), (240,)),
     ),
 }  # fmt: skip

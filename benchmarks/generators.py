@@ -19,7 +19,9 @@ PRODUCTS = 200.0  # of the largest total rate with the duration
 
 
 def jumps(grid: Mesh) -> Array:
-    """Scharfetter-Gummel rates (2, F) of a Fokker-Planck equation, so that about PRODUCTS products are needed."""
+    """Scharfetter-Gummel rates (2, F) of a Fokker-Planck equation, so that about PRODUCTS products
+    are needed.
+    """
     V = np.cos(3 * grid.nodes[:, 0]) + np.sin(2 * grid.nodes[:, 1])
     i, j = grid.pairs.T
     z = 10.0 * (V[j] - V[i])
@@ -74,8 +76,9 @@ def _row(name: str, grid: Mesh, width: int) -> Row:
         "scipy expm_multiply": scipys,
         "scipy CSR products": chain,
     }
-    # A product reads a rate per face of a cell (and its neighbour's number of four bytes where there is no grid),
-    # what stays and the old state, and writes the new one; the weighted sum reads and writes once more.
+    # A product reads a rate per face of a cell (and its neighbour's number of four bytes where
+    # there is no grid), what stays and the old state, and writes the new one; the weighted sum
+    # reads and writes once more.
     size = 8.0 * (width + 3 + 3) + (0 if grid.shape else 4.0 * width)
     return Row(
         name, "product", count, ready, None, "scipy CSR products", bytes=count * size * len(grid)

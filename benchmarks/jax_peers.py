@@ -1,4 +1,6 @@
-"""The same steps in JAX: compiled once, automatic derivatives of the mean loss over the n x n pairs."""
+"""The same steps in JAX: compiled once, automatic derivatives of the mean loss over the n x n
+pairs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def _jax() -> Any:
 
 
 def sphere_step(game: LowRank, kind: str, n: int, reacts: bool, times: int) -> Callable[[], None]:
-    """`times` steps of Algorithm 1 (with noise) or 2 (with weights) on spheres, in one compiled loop."""
+    """`times` steps of Algorithm 1 (with noise) or 2 (with weights) on spheres, in one compiled
+    loop.
+    """
     jax = _jax()
     jnp, d = jax.numpy, game.X.ambient
     A0, A2 = (jnp.asarray(b.S) for b in game.bases)  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
-"""Rows of the mean field: equation (7) on the circle, T^2 and S^2, engines and other software to equal errors.
+"""Rows of the mean field: equation (7) on the circle, T^2 and S^2, engines and other software to
+equal errors.
 
-A contestant is tuned first: of its candidate settings, the fastest whose error is within the target, else the
-most accurate. What it then runs is timed like every other row. The compilation is counted apart: the longest
-that preparing a setting and its first run took beyond a later one.
+A contestant is tuned first: of its candidate settings, the fastest whose error is within the
+target, else the most accurate. What it then runs is timed like every other row. The compilation is
+counted apart: the longest that preparing a setting and its first run took beyond a later one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from meanfield.checks import UnderResolved
 TARGETS = (1e-4, 1e-6)
 NAMES = {"circle": "the circle", "torus": "T^2", "sphere": "S^2"}
 # Ratios to the best peer that the design asks for.
-WANTED = {("circle", 1e-4): 8.0, ("circle", 1e-6): 14.0, ("torus", 1e-4): 15.0, ("torus", 1e-6): 18.0,
+WANTED = {("circle", 1e-4): 8.0, ("circle", 1e-6): 14.0, ("torus", 1e-4): 15.0,
+          ("torus", 1e-6): 18.0,
           ("sphere", 1e-4): 500.0, ("sphere", 1e-6): 500.0}  # fmt: skip
 TRIALS = 0.02  # seconds over which a candidate is timed
 

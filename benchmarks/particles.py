@@ -1,4 +1,6 @@
-"""Rows of the particle kernels: normals, the paper's polynomial games, pair losses, trigonometric games."""
+"""Rows of the particle kernels: normals, the paper's polynomial games, pair losses, trigonometric
+games.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,8 @@ def _polynomials() -> Iterator[Row]:
                 units = float(times)
                 # The product with S of player x in l_a; all else (noise, passes) is not counted.
                 yield Row(
-                    f"{short}, l_{kind}, n={n}, d=50", "step", units, ready, target, "PyTorch autograd",
+                    f"{short}, l_{kind}, n={n}, d=50", "step", units, ready, target,
+                    "PyTorch autograd",
                     flops=units * 2.0 * n * 50 * 50 if kind == "a" else 0.0,
                 )  # fmt: skip
 
@@ -180,7 +183,8 @@ def _trigonometric() -> Iterator[Row]:
         }
         # Both players' points are read twice and written once.
         yield Row(
-            f"trigonometric, {modes} modes, n=1e6", "particle", 2.0 * n, ready, 30.0 if modes == 16 else None,
+            f"trigonometric, {modes} modes, n=1e6", "particle", 2.0 * n, ready,
+            30.0 if modes == 16 else None,
             "PyTorch features", bytes=2 * 3 * 8.0 * n,
         )  # fmt: skip
 
@@ -207,7 +211,8 @@ def _product() -> Row:
         return many
 
     flops = 100 * 2.0 * 50 * 50 * 112
-    return Row("matrix part, 50 x 50 by 112 lanes", "product", 100.0, {"meanfield": ours, "numpy (BLAS)": blas},
+    return Row("matrix part, 50 x 50 by 112 lanes", "product", 100.0,
+               {"meanfield": ours, "numpy (BLAS)": blas},
                None, "numpy (BLAS)", flops=flops)  # fmt: skip
 
 

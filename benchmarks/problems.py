@@ -24,7 +24,7 @@ Law = Callable[[Array], Array]  # a density at points (n, a), shape (n,)
 
 @dataclass(frozen=True)
 class TorusProblem:
-    """Both players on one torus, with the trigonometric terms ((k...), (l...), re, im) of the loss."""
+    """Both players on one torus, with the terms ((k...), (l...), re, im) of the loss."""
 
     name: str
     manifold: Torus
@@ -59,7 +59,8 @@ CIRCLE = TorusProblem(
     ),
 )
 
-# cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2) sin(y1 + y2)
+# cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2)
+# sin(y1 + y2)
 TORUS = TorusProblem(
     "torus",
     Torus(2),

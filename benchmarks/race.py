@@ -1,4 +1,6 @@
-"""Ours and peers in turn, by processor time: one row of the table is a `Row`, made ready once and then raced."""
+"""Ours and peers in turn, by processor time: one row of the table is a `Row`, made ready once and
+then raced.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ LONG, LONGEST = 1.0, 5.0  # seconds from which on work runs in three rounds, and
 
 @dataclass(frozen=True)
 class Row:
-    """Named work; `ready` makes each contestant's function, or raises ImportError where its package is missing.
+    """Named work; `ready` makes each contestant's function, or raises ImportError where its package
+    is missing.
 
-    The first contestant is ours. `units` is what one call does, `flops` and `bytes` what that needs at least.
-    `target` is the ratio wanted of the contestant `against`; without one, of the fastest that is not ours.
+    The first contestant is ours. `units` is what one call does, `flops` and `bytes` what that needs
+    at least. `target` is the ratio wanted of the contestant `against`; without one, of the fastest
+    that is not ours.
     """
 
     name: str
@@ -72,7 +76,9 @@ def clock(work: Work, repeat: int) -> float:
 
 
 def race(row: Row, rounds: int) -> Raced:
-    """All contestants in turn, `rounds` times, so that whatever else the machine does falls on all alike."""
+    """All contestants in turn, `rounds` times, so that whatever else the machine does falls on all
+    alike.
+    """
     raced, works, repeat = Raced(row), {}, {}
     for name, ready in row.ready.items():
         try:
@@ -82,7 +88,8 @@ def race(row: Row, rounds: int) -> Raced:
             continue
         known: float = getattr(work, "seconds", 0.0)  # of a run while it was tuned
         first = known if known > LONGEST else clock(work, 1)
-        # The first call may have compiled; short work measured once only would be measured with cold caches.
+        # The first call may have compiled; short work measured once only would be measured with
+        # cold caches.
         once = clock(work, 1) if first <= LONGEST else first
         works[name], repeat[name] = work, max(1, math.ceil(LEAST / max(once, 1e-7)))
         raced.about[name] = {"first_s": first, **getattr(work, "about", {})}
@@ -96,7 +103,7 @@ def race(row: Row, rounds: int) -> Raced:
 
 
 def peaks() -> dict[str, float]:
-    """Measured peaks of one thread: dgemm in flops a second, a stream of a + s b in bytes a second."""
+    """Measured peaks of one thread: dgemm in flops/s, a stream of a + s b in bytes/s."""
     a = np.random.default_rng(0).standard_normal((1200, 1200))
     out = np.empty_like(a)
     gemm = min(clock(lambda: np.matmul(a, a, out=out), 1) for _ in range(7))

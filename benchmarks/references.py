@@ -1,7 +1,8 @@
-"""What every mean-field row is measured against: a refined solution of each problem, at the nodes of any solver.
+"""What every mean-field row is measured against: a refined solution of each problem, at the nodes
+of any solver.
 
-A grid is named by the number of its points and by what they are: "nodes" (regular, from 0) and "centres"
-(half a cell later) on tori, "gauss" on S^2.
+A grid is named by the number of its points and by what they are: "nodes" (regular, from 0) and
+"centres" (half a cell later) on tori, "gauss" on S^2.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ STEPS = {"circle": 1 / 1024, "torus": 1 / 1024, "sphere": 1 / 512}  # and twice 
 
 @lru_cache
 def reference(name: str) -> tuple[Galerkin | Harmonics, float]:
-    """A run refined in modes and in time, and how far it is from one with twice its step and fewer modes."""
+    """A run refined in modes and in time, and how far it is from one with twice its step and fewer
+    modes.
+    """
     problem, runs = PROBLEMS[name], []
     laws = problem.start.laws(problem.manifold, problem.manifold)
     engine = Galerkin if isinstance(problem, TorusProblem) else Harmonics
@@ -69,7 +72,9 @@ def _series(run: Galerkin, problem: TorusProblem, p: int, n: int, where: str) ->
 
 @lru_cache
 def gauss(size: int) -> tuple[Array, Array]:
-    """Nodes (2 n^2, 3) and volumes of Gauss's quadrature on S^2: 2 n longitudes, n colatitudes from the south."""
+    """Nodes (2 n^2, 3) and volumes of Gauss's quadrature on S^2: 2 n longitudes, n colatitudes from
+    the south.
+    """
     n = round((size / 2) ** 0.5)
     height, weight = np.polynomial.legendre.leggauss(n)
     phi, z = np.meshgrid(np.arange(2 * n) * np.pi / n, height, indexing="ij")
@@ -90,7 +95,9 @@ def _exact(name: str, p: int, size: int, where: str) -> Array:
 
 
 def error(problem: Problem, found: tuple[Array, Array], where: str) -> float:
-    """The larger player's L1 distance of nodal densities from the reference; infinite for what is not a number."""
+    """The larger player's L1 distance of nodal densities from the reference; infinite for what is
+    not a number.
+    """
     off = []
     for p, density in enumerate(found):
         exact = _exact(problem.name, p, density.size, where)

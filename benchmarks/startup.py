@@ -1,8 +1,10 @@
-"""Start-up: processor time of a process from its start to a first result, with nothing compiled and with all.
+"""Start-up: processor time of a process from its start to a first result, with nothing compiled and
+with all.
 
-Each line runs in processes of its own. The cold one is given an empty directory for what is compiled (numba's,
-ours, torch's); the warm ones the directory that it filled. What is shown is user and system time of the process
-and of those it starts, so that the rest of the machine does not matter; elapsed seconds stand beside in the file.
+Each line runs in processes of its own. The cold one is given an empty directory for what is
+compiled (numba's, ours, torch's); the warm ones the directory that it filled. What is shown is user
+and system time of the process and of those it starts, so that the rest of the machine does not
+matter; elapsed seconds stand beside in the file.
 """
 
 from __future__ import annotations
@@ -22,11 +24,15 @@ CACHES = ("NUMBA_CACHE_DIR", "MEANFIELD_CACHE", "TORCHINDUCTOR_CACHE_DIR")
 
 OURS = "import meanfield as mf\n"
 FORMULA = "mf.games.expression('exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)')"
-CIRCLE = "mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), ((2,), (-1,), 0.0, -0.25)])"
+CIRCLE = (
+    "mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), "
+    "((2,), (-1,), 0.0, -0.25)])"
+)
 
 
 def _particles(game: str) -> str:
-    return f"{OURS}mf.simulate({game}, mf.Langevin(beta=25.0), mf.Start(), time=0.01, step=1e-3, particles=100, seed=0)\n"
+    how = "time=0.01, step=1e-3, particles=100, seed=0"
+    return f"{OURS}mf.simulate({game}, mf.Langevin(beta=25.0), mf.Start(), {how})\n"
 
 
 _LOSS = "exp(cos(x[:, None] - y[None, :])) + 0.3 * sin(2 * x)[:, None] * cos(y)[None, :]"
@@ -35,7 +41,8 @@ _TORCH_LOSS = (
 )
 _JAX_LOSS = _TORCH_LOSS.replace("torch.", "jnp.")
 _TORCH = (
-    "import torch\ntorch.set_num_threads(1)\nx, y = (torch.rand(100, requires_grad=True) for _ in range(2))\n"
+    "import torch\ntorch.set_num_threads(1)\nx, y = (torch.rand(100, requires_grad=True) for _ in "
+    "range(2))\n"
     f"def loss(x, y):\n    return ({_TORCH_LOSS}).mean()\n"
 )
 _JAX = (
@@ -101,7 +108,8 @@ def measure(name: str, package: str, program: str, repeats: int = 3) -> dict[str
         warm = [spent(program, cache) for _ in range(repeats)]
     return {
         "start": name, "package": package, "cold_s": cold.processor, "cold_elapsed_s": cold.elapsed,
-        "warm_s": median(w.processor for w in warm), "warm_elapsed_s": median(w.elapsed for w in warm),
+        "warm_s": median(w.processor for w in warm),
+        "warm_elapsed_s": median(w.elapsed for w in warm),
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from meanfield.games.lowrank import LowRank
 
 BETA, STEP = 10.0, 1e-5  # of all rows of particles
 
-# Particles x, y and their weights u, v (None: equal) -> the mean loss and, on demand, the players' costs.
+# Particles x, y and their weights u, v (None: equal) -> the mean loss and, on demand, the players'
+# costs.
 Costs = Callable[[], tuple[Any, ...]]
 Loss = Callable[[Any, Any, Any, Any], tuple[Any, Costs]]
 
@@ -146,7 +147,7 @@ def circle_pairs(n: int, compiled: bool) -> Callable[[], None]:
 
 
 def trigonometric_step(modes: int, n: int) -> Callable[[], None]:
-    """A step of Algorithm 1 for sum_k cos(k (x - y)) / k^2 through the means of cosines and sines."""
+    """A step of Algorithm 1 for sum_k cos(k (x - y)) / k^2 by the means of cosines and sines."""
     torch = _torch()
     k = torch.arange(1, modes + 1, dtype=torch.float64)
     state = [torch.rand(n) * 6.283 for _ in range(2)]

@@ -1,4 +1,6 @@
-"""Rows of the metrics: W2 on the circle beside POT, on T^2 beside sdot, the exact Nikaido-Isoda error."""
+"""Rows of the metrics: W2 on the circle beside POT, on T^2 beside sdot, the exact Nikaido-Isoda
+error.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def _circle(n: int, target: float) -> Row:
 
 
 def _torus(n: int, cells: int = 64) -> Row:
-    """n atoms against a density of cells x cells squares; sdot succeeds pysdot and takes the same Newton steps."""
+    """n atoms against a density of cells x cells squares; sdot succeeds pysdot and takes the same
+    Newton steps.
+    """
     grid = mesh(Torus(2, period=1.0), cells)
     masses = np.prod(1 + 0.5 * np.cos(2 * np.pi * grid.nodes), axis=1) / len(grid)
     points = np.random.default_rng(n).random((n, 2))
@@ -95,7 +99,8 @@ def _nikaido(kind: str) -> Row:
 
     return Row(
         f"Nikaido-Isoda error, l_{kind}, d=50", "error", 1.0,
-        {"meanfield, exact": made(True), "2000 gradient runs": made(False)}, 2000.0, "2000 gradient runs",
+        {"meanfield, exact": made(True), "2000 gradient runs": made(False)}, 2000.0,
+        "2000 gradient runs",
     )  # fmt: skip
 
 

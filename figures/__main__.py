@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make(name: str, quick: bool, out: Path) -> bool:
-    """One figure: its data unless they are there, its picture from these alone. Whether it worked."""
+    """One figure: its data unless they are there, its picture from these alone.
+
+    Whether it worked.
+    """
     figure, clock = import_module(f"figures.{name}"), perf_counter()
     print(f"{name}: data ...", flush=True)
     try:

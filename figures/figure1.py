@@ -1,9 +1,10 @@
-"""Figure 1 of the paper with exact errors: mirror descent, L-DA and WFR-DA on l_a and l_b, by dimension.
+"""Figure 1 of the paper with exact errors: mirror descent, L-DA and WFR-DA on l_a and l_b, by
+dimension.
 
-Nikaido-Isoda errors are exact (trust-region subproblems), where the paper has the best of 2000 gradient
-runs, a lower bound, drawn here as thin lines. Weights are averaged over time as the paper does it
-(mirror descent, WFR-DA); L-DA is its last iterate. Further panels show what step, temperature and time
-change at one dimension. Each game's exact equilibrium gives its value.
+Nikaido-Isoda errors are exact (trust-region subproblems), where the paper has the best of 2000
+gradient runs, a lower bound, drawn here as thin lines. Weights are averaged over time as the paper
+does it (mirror descent, WFR-DA); L-DA is its last iterate. Further panels show what step,
+temperature and time change at one dimension. Each game's exact equilibrium gives its value.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ def sampled(s: dict[str, Any], kind: str, d: int, method: str, n: int, **given: 
 
 
 def estimates(s: dict[str, Any]) -> Array:
-    """(kinds, methods, dims, games, 2): for the smaller n and replica 0, the exact NI and that of gradient runs."""
+    """(kinds, methods, dims, games, 2): for the smaller n and replica 0, the exact NI and that of
+    gradient runs.
+    """
     shape = (len(KINDS), len(METHODS), len(s["dims"]), s["estimated_games"])
     found = np.empty((*shape, 2))
     for where in np.ndindex(*shape):
@@ -131,7 +134,7 @@ def estimates(s: dict[str, Any]) -> Array:
 
 
 def values(s: dict[str, Any]) -> Array:
-    """(kinds, dims, games, 2): each game's value and the certified error of its exact equilibrium."""
+    """(kinds, dims, games, 2): each game's value and its exact equilibrium's certified error."""
     found = np.empty((len(KINDS), len(s["dims"]), s["games"], 2))
     for i, j, seed in np.ndindex(*found.shape[:3]):
         exact = mf.nash(mf.games.polynomial(KINDS[i], dim=s["dims"][j], seed=seed))
@@ -148,7 +151,9 @@ def errors_at(s: dict[str, Any], **given: Any) -> Array:
 
 
 def in_time(s: dict[str, Any]) -> dict[str, Array]:
-    """NI along runs: "times" (T,), "in_time" (dims, kinds, methods, 2, T, games), averaged weights and last iterate."""
+    """NI along runs: "times" (T,), "in_time" (dims, kinds, methods, 2, T, games), averaged weights
+    and last iterate.
+    """
     saves = s["saves"]
     times = np.arange(1, saves + 1) * (s["long"] / saves)
     found = np.empty((len(s["time_dims"]), len(KINDS), len(METHODS), 2, saves, s["games"]))
@@ -156,7 +161,8 @@ def in_time(s: dict[str, Any]) -> dict[str, Array]:
         game = mf.games.polynomial(KINDS[i], dim=s["time_dims"][c], seed=seed)
         error = mf.NikaidoIsoda(game)
         run = mf.simulate(
-            game, flow_of(METHODS[j], s), mf.Start(), s["long"], step=s["step"], particles=s["sizes"][0], seed=seed,
+            game, flow_of(METHODS[j], s), mf.Start(), s["long"], step=s["step"],
+            particles=s["sizes"][0], seed=seed,
             save_every=s["long"] / saves, diagnostics={"ni": error}, progress=False,
         )  # fmt: skip
         found[c, i, j, 1, :, seed] = run.diagnostics["ni"][1:]
@@ -198,7 +204,9 @@ def draw(path: Path) -> Path:
 
 
 def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
-    """Both sizes with error bars; thin, for single games, the exact error and what the gradient runs see of it."""
+    """Both sizes with error bars; thin, for single games, the exact error and what the gradient
+    runs see of it.
+    """
     dims = held["dims"]
     for m, color in enumerate(COLORS):
         for i, (line, mark, shift) in enumerate((("-", "o", 0.97), ("--", "s", 1.03))):

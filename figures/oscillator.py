@@ -1,4 +1,5 @@
-"""The oscillator on the circle: particles converge to the mean field, the mean field does not converge.
+"""The oscillator on the circle: particles converge to the mean field, the mean field does not
+converge.
 
 l = V(x) - V(y) + 3 sin x sin y at beta = 25: the mean field (7) settles on a limit cycle around a
 stable Gibbs point, and n particles follow it within sup_t E W2^2 of order 1/n.
@@ -56,7 +57,8 @@ def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
     )  # fmt: skip
     comparison = mf.compare(
         game, flow, start, time=s["compare_time"], particles=s["sizes"], replicas=s["replicas"],
-        step=s["compare_step"], seed=s["seed"], cells=s["cells"], save_every=s["compare_time"] / s["compare_saves"],
+        step=s["compare_step"], seed=s["seed"], cells=s["cells"],
+        save_every=s["compare_time"] / s["compare_saves"],
     )  # fmt: skip
     bins = mf.mesh(mf.Torus(1), BINS)
     point = mf.gibbs(game, beta=s["beta"])

@@ -27,7 +27,10 @@ CURVES = (
 def stored(
     path: Path, settings: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]
 ) -> Path:
-    """`path`, computed unless it holds the data of these very settings. Appears whole or not at all."""
+    """`path`, computed unless it holds the data of these very settings.
+
+    Appears whole or not at all.
+    """
     made_with = key(settings)
     if held(path, made_with) is None:
         keep(path, made_with, compute())

@@ -67,7 +67,9 @@ class Killed(BaseException):
 
 @contextmanager
 def edited(path):
-    """A saved file open for changes by one who then writes a fitting digest: what a hostile file can hold."""
+    """A saved file open for changes by one who then writes a fitting digest: what a hostile file
+    can hold.
+    """
     with h5py.File(path, "a") as file:
         yield file
     image = path.read_bytes()

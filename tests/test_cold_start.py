@@ -39,7 +39,8 @@ PLAIN = """
 import sys, hashlib, meanfield.jit as jit
 jit.PARTS = sys.argv[1] == "parts"
 import meanfield as mf
-run = mf.simulate(mf.games.polynomial("a", 3), mf.Langevin(25.0), mf.Start(), 0.1, step=0.005, particles=333)
+game, flow = mf.games.polynomial("a", 3), mf.Langevin(25.0)
+run = mf.simulate(game, flow, mf.Start(), 0.1, step=0.005, particles=333)
 print(hashlib.sha256(run[-1][0].points.tobytes()).hexdigest())
 """
 
@@ -47,7 +48,8 @@ print(hashlib.sha256(run[-1][0].points.tobytes()).hexdigest())
 def test_kernels_compiled_in_parts_and_the_ordinary_way_agree_to_the_bit(tmp_path: Path) -> None:
     found = [
         subprocess.run(
-            [sys.executable, "-c", PLAIN, how], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / how)},
+            [sys.executable, "-c", PLAIN, how],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / how)},
             capture_output=True, text=True, check=True,
         ).stdout
         for how in ("parts", "ordinary")

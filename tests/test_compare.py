@@ -56,7 +56,9 @@ def test_free_particles_have_exponent_minus_one_and_no_step_bias(compared):
 
 
 def test_controls_cut_the_variance_and_intervals_still_cover(compared):
-    """Batches of ten replicas: their intervals hold L^2/(6 n) as often as they say, and are a tenth as wide."""
+    """Batches of ten replicas: their intervals hold L^2/(6 n) as often as they say, and are a tenth
+    as wide.
+    """
     assert compared.provenance["control"] == "energies of copies"
     assert compared.energy.low < 1 < compared.energy.high
     hits, widths, rows = (
@@ -308,10 +310,12 @@ def test_replicas_belong_to_their_numbers_of_particles():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"confidence": 95}, "confidence must lie between"), ({"particles": ()}, "particles must hold"),
+        ({"confidence": 95}, "confidence must lie between"),
+        ({"particles": ()}, "particles must hold"),
         ({"threads": 0}, "threads must be at least 1"), ({"seed": -1}, "seed must be"),
         ({"save_every": 0.015}, "save_every must be a whole number of steps"),
-        ({"time": 0.105}, "time must be a whole number of steps"), ({"particles": [20, 10**11]}, "particles must be"),
+        ({"time": 0.105}, "time must be a whole number of steps"),
+        ({"particles": [20, 10**11]}, "particles must be"),
         ({"flow": mf.BestResponse()}, "scheme"), ({"game": None}, "game must be"),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Files that writes, disks or strangers have damaged, and buffers used again: none gives a wrong number."""
+"""Files that writes, disks or strangers have damaged, and buffers used again: none gives a wrong
+number.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +147,7 @@ def test_what_a_killed_writer_of_the_same_number_left_is_overwritten(tmp_path):
 
 
 def test_a_write_that_fails_anywhere_is_told(tmp_path, monkeypatch):
-    """Each write of a save fails once, by itself; the old file stays, and no later call hides it."""
+    """Each write of a save fails once, alone; the old file stays, and no later call hides it."""
     path = saved(tmp_path)
     before, count, failing = path.read_bytes(), [0], [None]
 

@@ -12,8 +12,10 @@ from figures.store import load, stored
 from tests.test_figures import forbid
 
 SMALL = {
-    **figure1.settings(True), "dims": [2, 6], "sizes": [20, 30], "games": 2, "time": 2.0, "step": 1e-2, "one_dim": 3,
-    "time_dims": [2, 3], "steps": [5e-3, 1e-2], "betas": [10.0, 100.0], "long": 2.0, "saves": 4, "runs": 50,
+    **figure1.settings(True), "dims": [2, 6], "sizes": [20, 30], "games": 2, "time": 2.0,
+    "step": 1e-2, "one_dim": 3,
+    "time_dims": [2, 3], "steps": [5e-3, 1e-2], "betas": [10.0, 100.0], "long": 2.0, "saves": 4,
+    "runs": 50,
 }  # fmt: skip
 
 
@@ -24,7 +26,8 @@ def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(
     held = load(path)
     assert held["by_dimension"].shape == (2, 3, 2, 2, 2)
     assert (held["by_dimension"] >= 0).all() and (held["values"][..., 1] < 1e-9).all()
-    # The estimate is a lower bound of the exact error, which for one replica is among those by dimension.
+    # The estimate is a lower bound of the exact error, which for one replica is among those by
+    # dimension.
     exact, seen = np.moveaxis(held["estimates"], -1, 0)
     assert (seen <= exact + 1e-12).all()
     np.testing.assert_array_equal(exact[:, :, :, 0], held["by_dimension"][:, :, 0, :, 0])

@@ -1,4 +1,6 @@
-"""The figures: data made once for their settings, pictures drawn from what is stored and nothing else."""
+"""The figures: data made once for their settings, pictures drawn from what is stored and nothing
+else.
+"""
 
 from __future__ import annotations
 

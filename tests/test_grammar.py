@@ -134,10 +134,11 @@ def test_what_is_not_in_the_grammar_is_refused_at_its_place(text):
     ids=range(10),
 )
 def test_long_and_deep_text_is_refused_quickly(text):
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ExpressionError) as caught:
         expression(text)
-    assert time.perf_counter() - begun < 0.5 and len(str(caught.value)) < 1000
+    # Any work beyond reading the text once would take minutes, on any machine.
+    assert time.process_time() - begun < 5 and len(str(caught.value)) < 1000
 
 
 def test_random_strings_never_do_anything_but_parse_or_refuse():

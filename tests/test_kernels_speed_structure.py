@@ -15,16 +15,7 @@ from meanfield.particles.looks.features import features
 from meanfield.particles.primitives import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
 from meanfield.particles.state import place, player, shape
-
-
-def packed(function):
-    """How many multiplications, additions and divisions of several doubles a function's machine code has."""
-    lines = [line for text in function.inspect_asm().values() for line in text.splitlines()]
-    words = ("mulpd", "addpd", "divpd", "fmadd132pd", "fmadd213pd", "fmadd231pd")
-    wide = sum(any(w in line for w in words) and ("ymm" in line or "zmm" in line) for line in lines)
-    return wide + sum(
-        ".2d" in line and any(w in line for w in ("fmla", "fmul", "fadd", "fdiv")) for line in lines
-    )
+from tests.vectors import arithmetic, needs_vectors
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +26,17 @@ def folder(tmp_path_factory):
     patch.undo()
 
 
+@needs_vectors
 def test_normals_are_drawn_in_vectors():
     @njit(fastmath=False, error_model="numpy")
     def fresh(out, key):
         noise.fill(out, 0, 0, 0, 0, key, 1)
 
     fresh(np.empty((1, 64)), np.uint64(1))
-    assert packed(fresh) > 40
+    assert arithmetic(fresh)[0] > 40
 
 
+@needs_vectors
 @pytest.mark.parametrize(
     "text",
     ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2.6 + cos(x - y) + 0.5*sin(2*x))"],
@@ -56,7 +49,7 @@ def test_pair_loops_run_in_vectors(folder, text):
     game.both_forces(x, y, w, w)
     game.forces(0, x, y, w)
     for key in ("pair", (0, "jet")):
-        assert packed(game._kernels[key].__globals__["fill"]) > 6, key
+        assert arithmetic(game._kernels[key].__globals__["fill"])[0] > 6, key
 
 
 @pytest.mark.parametrize(

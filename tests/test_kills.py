@@ -1,4 +1,6 @@
-"""SIGKILL at a random instant: the file loads, and the run is finished to the same bits (the full list is a claim)."""
+"""SIGKILL at a random instant: the file loads, and the run is finished to the same bits (the full
+list is a claim).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ def test_killed_runs_are_finished_to_the_same_bits(case, tmp_path):
     what, source = kills.CASES[case]
     file = tmp_path / "case.toml"
     file.write_text(source + kills.KEEP)
-    # Kernels compiled by this very process may differ in the last bit from those kept on disk: compile first.
+    # Kernels compiled by this very process may differ in the last bit from those kept on disk:
+    # compile first.
     subprocess.run(
         kills._command(what, str(file), "--out", str(tmp_path / "compile.h5")), check=True
     )

@@ -75,7 +75,7 @@ def test_the_quickstart_is_ten_lines() -> None:
 
 
 def test_the_quickstart_runs_and_gives_what_it_says() -> None:
-    """Particles and field are sqrt(E W2^2) apart, at most a few times the i.i.d. level (1/n) here."""
+    """Particles and field are sqrt(E W2^2) apart, at most a few times the i.i.d. level (1/n)."""
     names: dict = {}
     exec(quickstart(), names)
     field, swarm = names["field"], names["swarm"]

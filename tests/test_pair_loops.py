@@ -17,7 +17,7 @@ import meanfield as mf
 from meanfield.games import kernels, loops
 from meanfield.games.loops import forces_source
 from meanfield.games.lowrank import LowRank
-from tests.test_kernels_speed_structure import packed
+from tests.vectors import arithmetic, needs_vectors
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3 + 1/(2 + sin(-x))"
@@ -190,12 +190,13 @@ def test_loops_of_random_formulas_equal_numpy(seed):
                 )
 
 
+@needs_vectors
 def test_pair_loops_gather_nothing(folder):
     game = mf.games.expression("exp(cos(x - y)) + 0.3*sin(3*x)*cos(y)")
     forces = loops.pair_kernel(game)
     forces(*(v for pair in zip(*draw(game), strict=True) for v in pair))
     kernel = forces.__globals__["fill"]
-    assert packed(kernel) > 20 and "gather" not in "".join(kernel.inspect_asm().values())
+    assert arithmetic(kernel)[0] > 20 and "gather" not in "".join(kernel.inspect_asm().values())
 
 
 def test_kernels_are_kept_in_a_private_folder_and_written_once(folder):

@@ -1,4 +1,6 @@
-"""Maps, surfaces and movies: what they show, how many frames, and that nothing is computed for them."""
+"""Maps, surfaces and movies: what they show, how many frames, and that nothing is computed for
+them.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 def test_mollweide_keeps_areas_and_places() -> None:
     seen = mollweide_pixels()
-    # Pixels of an equal-area map are uniform on the sphere: the mean of x is 0, of x x' a third of the identity.
+    # Pixels of an equal-area map are uniform on the sphere: the mean of x is 0, of x x' a third of
+    # the identity.
     assert np.abs(seen.points.mean(axis=0)).max() < 1e-3
     assert np.abs(seen.points.T @ seen.points / len(seen.points) - np.eye(3) / 3).max() < 1e-3
     assert seen.shown.mean() == pytest.approx(np.pi / 4, abs=1e-3)
@@ -336,7 +339,8 @@ def test_the_command_films_stored_data_and_computes_nothing(
             tmp_path / "run.h5"
         )
     for forbidden in ("meanfield.density.solve.solve", "meanfield.density.solve.build",
-                      "meanfield.particles.simulate.simulate", "meanfield.games.lowrank.LowRank.cost",
+                      "meanfield.particles.simulate.simulate",
+                      "meanfield.games.lowrank.LowRank.cost",
                       "meanfield.games.base.Game.value"):  # fmt: skip
         monkeypatch.setattr(forbidden, lambda *a, **k: pytest.fail("show computed something"))
     assert (
@@ -364,7 +368,8 @@ def test_movies_need_no_display(tmp_path: Path) -> None:
         "import sys, numpy as np, meanfield as mf\n"
         "mu = mf.Measure(np.zeros((1, 2)), None, mf.Torus(2))\n"
         "from meanfield.plotting import save_movie\n"
-        "save_movie(mf.Trajectory(np.arange(2.0), [mu] * 2, [mu] * 2, None, None), sys.argv[1], dpi=30, view='3d')\n"
+        "save_movie(mf.Trajectory(np.arange(2.0), [mu] * 2, [mu] * 2, None, None), sys.argv[1], "
+        "dpi=30, view='3d')\n"
     )
     path = tmp_path / "run.gif"
     done = subprocess.run(

@@ -246,9 +246,11 @@ def comparison(bias: float = 1e-6) -> SimpleNamespace:
         return SimpleNamespace(value=value, low=value - reach, high=value + reach)
 
     return SimpleNamespace(
-        particles=tuple(n), times=TIMES, w2_squared=level, w2_squared_low=0.9 * level, w2_squared_high=1.1 * level,
+        particles=tuple(n), times=TIMES, w2_squared=level, w2_squared_low=0.9 * level,
+        w2_squared_high=1.1 * level,
         ni=1 + level, ni_low=1 + 0.9 * level, ni_high=1 + 1.1 * level, field_ni=np.ones(6),
-        sup=[interval(2 / k, 0.1 / k) for k in n], exponent=interval(-1.0, 0.02), step_bias=interval(bias, bias / 10),
+        sup=[interval(2 / k, 0.1 / k) for k in n], exponent=interval(-1.0, 0.02),
+        step_bias=interval(bias, bias / 10),
     )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""The order of the rooms, the size of files and the calls that no module may make, read from the source."""
+"""The order of the rooms, the size of files and the calls that no module may make, read from the
+source.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures", "start", "games",
-    "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run", "particles",
+    "checks", "parts", "jit", "fastmath", "progress", "schedule", "manifolds", "meshes", "measures",
+    "start", "games",
+    "flows", "describe", "citations", "storage", "trust_region", "responses", "metrics",
+    "trajectory", "run", "particles",
     "density", "equilibria", "plotting", "studies", "cli", "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}

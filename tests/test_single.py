@@ -20,6 +20,7 @@ from meanfield.particles.looks.single_modes import (
 from meanfield.particles.plan import PRECISIONS
 from meanfield.particles.primitives import LANES
 from meanfield.particles.state import flat, place, player
+from tests.vectors import arithmetic, needs_vectors
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 SADDLE = "exp(sin(x)) - exp(sin(y)) + 0.3*exp(cos(x - y))"
@@ -102,20 +103,12 @@ def test_forces_are_those_of_double_precision_to_single_rounding(text, space, si
             assert 1e-11 < error < 2e-6
 
 
+@needs_vectors
 def test_pairs_in_single_precision_fill_whole_vectors():
     forces = pair_kernel32(mf.games.expression(SADDLE))
     x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
     forces(x, x, w, w)
-    lines = [
-        line
-        for text in forces.__globals__["fill"].inspect_asm().values()
-        for line in text.splitlines()
-    ]
-    wide = sum(
-        ("ymm" in line or "zmm" in line) and "ps" in line and ("fm" in line or "mul" in line)
-        for line in lines
-    )
-    assert wide + sum(".4s" in line and ("fmla" in line or "fmul" in line) for line in lines) > 20
+    assert arithmetic(forces.__globals__["fill"])[0] > 20
 
 
 def series(modes):
@@ -188,6 +181,7 @@ def test_sums_over_modes_are_those_of_double_precision(top):
         )
 
 
+@needs_vectors
 def test_turning_modes_fills_whole_vectors():
     game = series(range(1, 9))
     states = place(game, mf.Start(), (LANES, LANES), "iid", 0, 0)
@@ -199,12 +193,8 @@ def test_turning_modes_fills_whole_vectors():
         slope(look, x, x)
 
     fresh(look, np.ones(LANES))
-    lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
-    packed = [line for line in lines if "fm" in line and ("ps" in line or ".4s" in line)]
-    # How many there are depends on the width and the unrolling that the processor asks for; none would mean scalars.
-    if not any("ymm" in line or "zmm" in line or "v0" in line for line in lines):
-        pytest.skip("this processor has no vectors that numba's compiler fills")
-    assert packed
+    # At least the multiplications that turn eight modes.
+    assert arithmetic(fresh)[0] > 8
 
 
 @pytest.mark.parametrize(

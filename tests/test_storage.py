@@ -1,4 +1,6 @@
-"""Files: every object comes back equal, damage and strangers are refused, a stopped run goes on to the same bits."""
+"""Files: every object comes back equal, damage and strangers are refused, a stopped run goes on to
+the same bits.
+"""
 
 from __future__ import annotations
 
@@ -320,7 +322,9 @@ def test_unstorable_values_are_refused():
 
 
 def test_coordinates_stand_beside_the_data(tmp_path):
-    """A reader with nothing but h5py finds times, nodes and masses, and the axis says that it is time."""
+    """A reader with nothing but h5py finds times, nodes and masses, and the axis says that it is
+    time.
+    """
     field().save(tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5") as file:
         masses = file["result/x/masses"]

@@ -1,4 +1,4 @@
-"""The least value of a quadratic on the sphere, against dense grids and its own dual certificate."""
+"""The least value of a quadratic on the sphere, against dense grids and its dual certificate."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ def minimum(Q, c):
 
 
 def random_problem(rng, d, hardness):
-    """Q, c with the component of c along the lowest eigenvector scaled by `hardness` (0: the hard case)."""
+    """Q, c with the component of c along the lowest eigenvector scaled by `hardness` (0: the hard
+    case).
+    """
     Q = rng.standard_normal((d, d))
     Q += Q.T
     c = rng.standard_normal(d) * 10.0 ** rng.uniform(-6, 2)
@@ -51,7 +53,8 @@ def test_no_point_of_a_dense_grid_lies_lower():
 def test_degenerate_lowest_eigenvalue_and_zero_linear_part():
     Q = np.diag([-2.0, -2.0, 1.0])
     assert minimum(Q, np.zeros(3))[1] == pytest.approx(-2.0, abs=1e-15)
-    # x = (-sin t, 0, cos t)-like closed form: with c along a lowest eigenvector the minimiser is -c/|c|.
+    # x = (-sin t, 0, cos t)-like closed form: with c along a lowest eigenvector the minimiser is
+    # -c/|c|.
     assert minimum(Q, np.array([0.3, 0.4, 0.0]))[1] == pytest.approx(-2.5, abs=1e-15)
 
 

@@ -1,4 +1,6 @@
-"""Every claim holds in quick mode, every broken input is caught, and the suite resumes, re-judges and reports."""
+"""Every claim holds in quick mode, every broken input is caught, and the suite resumes, re-judges
+and reports.
+"""
 
 from __future__ import annotations
 
@@ -111,8 +113,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     claim = ModuleType("toy", "One is one.\n\nEquation 1 & 2: 1 = 1.")
     claim.QUICK, claim.FULL = Settings(), Settings(offset=1e-9)  # type: ignore[attr-defined]
     claim.SABOTAGES = {"one more": Settings(offset=1.0)}  # type: ignore[attr-defined]
-    claim.parts = lambda s: {n: partial(part, n, s.offset, s.fault and n == "b") for n in "ab"}  # type: ignore[attr-defined]
-    claim.judge = lambda s, data: [Verdict(n, float(data[n]["value"]), 1.0, 1e-6) for n in "ab"]  # type: ignore[attr-defined]
+    claim.parts = lambda s: {n: partial(part, n, s.offset, s.fault and n == "b") for n in "ab"}
+    claim.judge = lambda s, data: [Verdict(n, float(data[n]["value"]), 1.0, 1e-6) for n in "ab"]
 
     def draw(s: Settings, data: Any) -> dict[str, Any]:
         from matplotlib.figure import Figure

@@ -1,1 +1,3 @@
-"""Claims and their verdicts: `python -m validation [CLAIM ...] [--quick | --full]`; see validation/suite.py."""
+"""Claims and their verdicts: `python -m validation [CLAIM ...] [--quick | --full]`; see
+validation/suite.py.
+"""

@@ -1,4 +1,6 @@
-"""python -m validation [CLAIM ...] [--quick | --full]: compute what is missing, judge, draw, report."""
+"""python -m validation [CLAIM ...] [--quick | --full]: compute what is missing, judge, draw,
+report.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Algorithms 1 and 2 in plain numpy: the law of the one for n -> infinity, the listing and the equation of the other.
+"""Algorithms 1 and 2 in plain numpy: the law of the one for n -> infinity, the listing and the
+equation of the other.
 
-What `validation.discretisation` holds the package against; the two games are written out here once more.
+What `validation.discretisation` holds the package against; the two games are written out here once
+more.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def slope(p: int, x: Array, other: float) -> Array:
 
 
 def law(scheme: str, step: float, times: tuple[float, ...], noise: float) -> dict[str, Any]:
-    """Fourier coefficients E exp(-imx) of a scheme's own mean field at `times`, (T, 2, MODES + 1)."""
+    """Fourier coefficients E exp(-imx) of a scheme's mean field at `times`, (T, 2, MODES + 1)."""
     m, x = np.arange(MODES + 1), np.arange(NODES) * (2 * np.pi / NODES)
     bumps = [np.exp((np.cos(x - c) - 1) / WIDTH) for c in CENTRES]
     now = [np.fft.rfft(bump / bump.sum())[: MODES + 1] for bump in bumps]
@@ -83,7 +85,9 @@ def costs(space: str, p: int, z: Array, other: Array, weights: Array) -> tuple[A
 
 
 class Swarm:
-    """Particles of both players in one vector u: positions of x and y, log-weights of x and y; gamma = alpha = 1."""
+    """Particles of both players in one vector u: positions of x and y, log-weights of x and y;
+    gamma = alpha = 1.
+    """
 
     def __init__(self, space: str) -> None:
         self.space, rng = space, np.random.default_rng(5)
@@ -143,7 +147,9 @@ class Swarm:
         return self.settled(found.y[:, -1])
 
     def listed(self, step: float, steps: int, reading: str = "") -> Array:
-        """Algorithm 2 as a plain loop; `reading`: "weights of one" or "y sees the new x", both mistaken."""
+        """Algorithm 2 as a plain loop; `reading`: "weights of one" or "y sees the new x", both
+        mistaken.
+        """
         u = self.start
         for k in range(steps):
             f = self.field(u)
@@ -159,7 +165,8 @@ class Swarm:
         """The package's particles."""
         start = mf.Start(*(mf.Measure(z, None, self.manifold) for z in self.points))
         run = mf.simulate(
-            self.game, mf.WassersteinFisherRao(1.0, 1.0), start, time, step=step, particles=SIZES, scheme=scheme,
+            self.game, mf.WassersteinFisherRao(1.0, 1.0), start, time, step=step, particles=SIZES,
+            scheme=scheme,
             placement="atoms", save_every=time, progress=False,
         )  # fmt: skip
         return np.concatenate(

@@ -1,4 +1,4 @@
-"""Time averages of Wasserstein-Fisher-Rao flows, mean fields on circles and spheres, and their NI."""
+"""Time averages of Wasserstein-Fisher-Rao flows, mean fields on circles and spheres; their NI."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from meanfield.density.solve import build
 from meanfield.metrics import NikaidoIsoda
 
 MIXED, STRICT = "mixed", "strict"
-# name -> equilibrium, dimension of a player's space, halvings of the starting panels, one more past this alpha t
+# name -> equilibrium, dimension of a player's space, halvings of the starting panels, one more past
+# this alpha t
 GAMES = {
     "trigonometric, S^1": (MIXED, 1, 1, 320.0),
     "l_a, S^1": (STRICT, 1, 1, 320.0),
@@ -44,7 +45,9 @@ def problem(name: str) -> tuple[Any, Any]:
 
 
 def nodes(name: str, until: float, covered: float) -> tuple[mf.Measure, mf.Measure]:
-    """Both players' starts as Gauss nodes of panels with their masses, fine enough for alpha t = until."""
+    """Both players' starts as Gauss nodes of panels with their masses, fine enough for alpha t =
+    until.
+    """
     game, density = problem(name)
     _, _, halvings, enough = GAMES[name]
     found = []
@@ -69,7 +72,7 @@ def means(game: Any, pair: Any) -> list[Array]:
 def averaged(
     game: Any, flow: mf.Flow, pair: Any, marks: Any, span: float, tol: float = 1e-4
 ) -> Iterator[Any]:
-    """At each of the times `marks`: the feature means averaged from 0 on, and those of the moment."""
+    """At each of the times `marks`: feature means averaged from 0 on, and those of the moment."""
     moving = build(game, flow, mf.Start(x=pair[0], y=pair[1]), engine="characteristics", tol=tol)
     at, weight = np.polynomial.legendre.leggauss(4)
     total, begin = [np.zeros(basis.size) for basis in game.bases], 0.0
@@ -103,7 +106,9 @@ def entropies(game: Any, start: Any, moments: Any, best: Any, s: float) -> float
 def rows(
     name: str, flow: mf.Flow, marks: Any, covered: float = 1.0, alpha: float = 1.0
 ) -> dict[str, Any]:
-    """At `marks` alpha t: NI of the averages, its upper bound, (F_x + F_y)/(alpha t), NI of the last iterate."""
+    """At `marks` alpha t: NI of the averages, its upper bound, (F_x + F_y)/(alpha t), NI of the
+    last iterate.
+    """
     game, start = problem(name)[0], nodes(name, max(marks), covered)
     error, times, span = (
         NikaidoIsoda(game, tight=True),

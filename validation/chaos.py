@@ -1,4 +1,6 @@
-"""n particles, their synchronously coupled copies and the mean field, side by side: the parts of theorem 3's claim."""
+"""n particles, their synchronously coupled copies and the mean field, side by side: the parts of
+theorem 3's claim.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from meanfield.metrics import prepare, w2_squared
 from meanfield.metrics.mode_energy import ModeEnergy
 
 BETA = 10.0
-# game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the circle)
+# game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the
+# circle)
 PROBLEMS: dict[str, tuple[str, str, float, float, int, float | None]] = {
     "S^1, Langevin": ("circle", "langevin", 1.0, 0.02, 5, None),
     "S^1, WFR": ("circle", "wfr", 0.5, 0.02, 5, None),
@@ -26,7 +29,9 @@ PROBLEMS: dict[str, tuple[str, str, float, float, int, float | None]] = {
 
 @lru_cache(maxsize=2)
 def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
-    """Game, flow, start, the field that drives (saved every step), indices of comparisons, laws to compare with."""
+    """Game, flow, start, the field that drives (saved every step), indices of comparisons, laws to
+    compare with.
+    """
     which, kind, T, _, saves, _ = PROBLEMS[name]
     game = mf.games.benchmark(which)
     start = game.answers["start"]
@@ -35,7 +40,8 @@ def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
         field = mf.solve(game, mf.Langevin(beta), start, T, cells=cells, save_every=step, tol=1e-10)
         laws = list(field)
     else:
-        # Labels for moments: 10 n^(1/2) of them put a floor of 1% under W2^2. On surfaces W2 needs cells.
+        # Labels for moments: 10 n^(1/2) of them put a floor of 1% under W2^2. On surfaces W2 needs
+        # cells.
         cells = {"circle": max(300, int(10 * np.sqrt(n))), "torus": 64, "sphere": 2562}[which]
         field = mf.solve(game, mf.WassersteinFisherRao(), start, T, cells=cells, save_every=step)
         laws = list(field)
@@ -59,9 +65,11 @@ def thinned(run: mf.Trajectory, count: int) -> mf.Trajectory:
 
 
 def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
-    """NI at `count` times after the start; where weights move, of the averages over all saved times until then.
+    """NI at `count` times after the start; where weights move, of the averages over all saved times
+    until then.
 
-    The game is linear in each player's feature means, so that those of the averages are averages of means.
+    The game is linear in each player's feature means, so that those of the averages are averages of
+    means.
     """
     if not run.flow.reacts:
         return [ni(*pair).value for pair in list(thinned(run, count))[1:]]
@@ -86,9 +94,9 @@ def replicas(
     beta: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the players), mean
-    |x - copy|^2 and NI (after the start); W2^2 of those numbered below `distances`, and on the circle that of their
-    copies at the end.
+    """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the
+    players), mean |x - copy|^2 and NI (after the start); W2^2 of those numbered below `distances`,
+    and on the circle that of their copies at the end.
     """
     h, T, saves = PROBLEMS[name][3] * coarser, PROBLEMS[name][2], PROBLEMS[name][4]
     game, flow, start, field, at, laws = mean_field(name, beta, h / 2, n)
@@ -175,7 +183,7 @@ def halved(
 
 
 def independent(beta: float) -> dict[str, Any]:
-    """n E W2^2 of n independent samples of the circle's mean field (Langevin) at T, both players."""
+    """n E W2^2 of n independent samples of the circle's mean field at T, both players."""
     field = mean_field("S^1, Langevin", beta, PROBLEMS["S^1, Langevin"][3] / 2, 1)[3]
     total = 0.0
     for mu in field[-1]:

@@ -1,4 +1,6 @@
-"""W2^2 with arcs and with chords: particles against mean fields, uniform samples against one another."""
+"""W2^2 with arcs and with chords: particles against mean fields, uniform samples against one
+another.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def curve(space: str, atoms: int, n: int, replicas: tuple[int, ...]) -> dict[str
     laws, found = [resampled(mu, mf.mesh(game.X, atoms)) for mu in field.x[1:]], []
     for r in replicas:
         run = mf.simulate(
-            game, flow, start, TIME, step=0.05, scheme="strang", particles=n, replica=r, save_every=TIME / 2,
+            game, flow, start, TIME, step=0.05, scheme="strang", particles=n, replica=r,
+            save_every=TIME / 2,
             progress=False,
         )  # fmt: skip
         found.append([both(mu, law) for mu, law in zip(run.x[1:], laws, strict=True)])
@@ -53,7 +56,9 @@ def resampled(mu: mf.Density, mesh: Any) -> mf.Measure:
 
 
 def circle(n: int, replicas: int) -> dict[str, Any]:
-    """W2^2 of two uniform samples with arcs, and with chords of the unit circle by the best cyclic shift, (R, 2)."""
+    """W2^2 of two uniform samples with arcs, and with chords of the unit circle by the best cyclic
+    shift, (R, 2).
+    """
     rng, found = np.random.default_rng(n), []
     for _ in range(replicas):
         x, y = np.sort(rng.random((2, n))) * 2 * np.pi
@@ -63,7 +68,9 @@ def circle(n: int, replicas: int) -> dict[str, Any]:
 
 
 def by_shift(x: Array, y: Array) -> float:
-    """The least mean of |e^{ix} - e^{iy}|^2 over cyclic matchings of sorted angles: one correlation by FFT."""
+    """The least mean of |e^{ix} - e^{iy}|^2 over cyclic matchings of sorted angles: one correlation
+    by FFT.
+    """
     along = np.fft.ifft(np.fft.fft(np.exp(1j * x)) * np.fft.fft(np.exp(1j * y)).conj()).real
     return float(2 - 2 * along.max() / len(x))
 

@@ -25,7 +25,9 @@ def random_trigonometric(seed: int) -> Game:
 
 @lru_cache(maxsize=4)
 def quadrature_mesh(n: int) -> Mesh:
-    """A product quadrature of S^2 as a mesh without faces: integrals of harmonics up to degree 2n - 1 are exact."""
+    """A product quadrature of S^2 as a mesh without faces: integrals of harmonics up to degree 2n -
+    1 are exact.
+    """
     points, weights = spherical.quadrature(n)
     return Mesh(
         mf.Sphere(2), points, weights, np.empty((0, 2), np.int64), np.empty(0), np.empty((0, 3))

@@ -1,13 +1,15 @@
-"""Section 3.2's flow (8) on T^2 and S^2: labels and fixed cells agree while smooth, and as solutions concentrate.
+"""Section 3.2's flow (8) on T^2 and S^2: labels and fixed cells agree while smooth, and as
+solutions concentrate.
 
-The problems of `mf.games.benchmark`, gamma = alpha = 1, to t = 4, when a density on T^2 has risen to about 2000
-and one on S^2 to 3600. Characteristics carry labels that are refined where paths part, down to a limit; MUSCL
-keeps fixed cells. While both resolve the densities (t = 0.4) MUSCL's moments and its L1 distance
-sum_i w_i |rho(x_i)/p_i - 1|, over labels of weight w_i and density p_i, fall with order 2 in the cells' width.
-Later peaks are narrower than cells: L1 (estimated so it may pass 2) tells nothing any more, moments and NI still
-agree, at order about 1, and so does W2 on S^2. On T^2 the mass that cells carry over a ridge, a share of order
-h, goes on to another peak, at a distance d, which would make W2 = d h^(1/2); over meshes of 24^2 to 180^2 cells it
-falls more slowly yet, with a fitted order of 0.29. Labels' moments follow their limit throughout.
+The problems of `mf.games.benchmark`, gamma = alpha = 1, to t = 4, when a density on T^2 has risen
+to about 2000 and one on S^2 to 3600. Characteristics carry labels that are refined where paths
+part, down to a limit; MUSCL keeps fixed cells. While both resolve the densities (t = 0.4) MUSCL's
+moments and its L1 distance sum_i w_i |rho(x_i)/p_i - 1|, over labels of weight w_i and density p_i,
+fall with order 2 in the cells' width. Later peaks are narrower than cells: L1 (estimated so it may
+pass 2) tells nothing any more, moments and NI still agree, at order about 1, and so does W2 on S^2.
+On T^2 the mass that cells carry over a ridge, a share of order h, goes on to another peak, at a
+distance d, which would make W2 = d h^(1/2); over meshes of 24^2 to 180^2 cells it falls more slowly
+yet, with a fitted order of 0.29. Labels' moments follow their limit throughout.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ SPACES = {"torus": "T^2", "sphere": "S^2"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes of the meshes of cells, limits of the labels' refinement, their tolerance in time; whether W2 is
-    computed at every time; reaction of the cells' flow (1: that of the labels)."""
+    """Sizes of the meshes of cells, limits of the labels' refinement, their tolerance in time;
+    whether W2 is computed at every time; reaction of the cells' flow (1: that of the labels)."""
 
     torus: tuple[int, ...]
     sphere: tuple[int, ...]
@@ -79,7 +81,8 @@ def follow(game: Any, error: NikaidoIsoda, alpha: float = 1.0, **how: Any) -> Ru
             moving.log_densities() if how["engine"] == "characteristics" else (None, None)
         )
     run.moments = np.array([
-        np.concatenate([game.moments(p, m.points, m.masses) for p, m in enumerate(pair)]) for pair in run.pairs
+        np.concatenate([game.moments(p, m.points, m.masses) for p,
+                        m in enumerate(pair)]) for pair in run.pairs
     ])  # fmt: skip
     run.ni = np.array([float(error(*pair)) for pair in run.pairs])
     return run
@@ -107,7 +110,9 @@ def l1(labels: Run, cells: Run, k: int) -> float:
 
 
 def w2_of(labels: Run, cells: Run, k: int, p: int) -> float:
-    """W2 of one player, masses as atoms, what holds less than 1e-4 together left out on either side."""
+    """W2 of one player, masses as atoms, what holds less than 1e-4 together left out on either
+    side.
+    """
     a, b = (_pruned(run.pairs[k][p]) for run in (labels, cells))
     return mf.w2(a, b)
 
@@ -135,7 +140,9 @@ def study(
     everywhere: bool,
     reaction: float,
 ) -> Data:
-    """Both engines on one problem: cells off the finest labels in moments, L1, NI, W2 (sizes, times), and one state."""
+    """Both engines on one problem: cells off the finest labels in moments, L1, NI, W2 (sizes,
+    times), and one state.
+    """
     game = mf.games.benchmark(which)
     error, p, k = NikaidoIsoda(game), PEAKED[which], DRAWN[which]
     with warnings.catch_warnings():
@@ -213,7 +220,7 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """Errors against width and over time, and the peaked player by either engine; a row a problem."""
+    """Errors against width and time, and the peaked player by either engine; a row a problem."""
     from meanfield.plotting import plot_measure
     from meanfield.plotting.style import BLUE, ORANGE, new_figure, styled
 
@@ -246,7 +253,8 @@ def _by_width(ax: Any, d: Data) -> None:
         ax.loglog(
             d["widths"], at * (d["widths"] / d["widths"][0]) ** power, color=GREY, ls=":", lw=1
         )
-        ax.annotate(f"order {power}", (d["widths"][0], at), (-3, 6 if power == 1 else -12), textcoords="offset points",
+        ax.annotate(f"order {power}", (d["widths"][0], at), (-3, 6 if power == 1 else -12),
+                    textcoords="offset points",
                     color=GREY, ha="right", fontsize=7)  # fmt: skip
     ax.set(
         xlabel="width of a cell",

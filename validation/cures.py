@@ -1,17 +1,22 @@
-"""The oscillator's cycle is cured by some later flows and not by others, at the rates that theory gives.
+"""The oscillator's cycle is cured by some later flows and not by others, at the rates that theory
+gives.
 
-The oscillator of `meanfield.games` at beta = 25, from two narrow bumps, where (7) settles on a cycle round the
-linearly stable Gibbs point (9). Distances are total variations (TV) from that point on the same mesh.
+The oscillator of `meanfield.games` at beta = 25, from two narrow bumps, where (7) settles on a
+cycle round the linearly stable Gibbs point (9). Distances are total variations (TV) from that point
+on the same mesh.
 
-- Two time scales cure (Ma & Ying; Lu): y ten times as fast leaves 8.5e-4 for x, 2.5e-4 for y at t = 200; ten times as
-  slow 0.05, 0.035, falling.
-- Entropic best response cures, at its rate (Lascu et al.): near (9) averages obey z' = rate (-1 +- i kappa) z.
-- The Wasserstein-Fisher-Rao flow of L_beta cures from an alpha between 1.2 and 1.3 on, then at its leading eigenvalue.
-- Averaged gradients (Kim et al.; Lu & Monmarche) do not cure in any time that one would wait. With discount a, (9) is
-  unstable from a* = gap/kappa^2 up to a of the order of the cycle's frequency: the averages turn kappa times as fast
-  as they relax, and laws that lag behind by 1/gap turn them outwards. a* is 5e-8 at beta = 25 and 2e-2 at beta = 2, by
-  the eigenvalues of the linearised equation. Weights t^r are a discount of (r + 1)/t, hence stable from
-  t = (r + 1)/a* on, 2e7 for r = 0 at beta = 25; from there distances fall like t^-(r + 1), shown at beta = 2.
+- Two time scales cure (Ma & Ying; Lu): y ten times as fast leaves 8.5e-4 for x, 2.5e-4 for y at t =
+  200; ten times as slow 0.05, 0.035, falling.
+- Entropic best response cures, at its rate (Lascu et al.): near (9) averages obey z' = rate (-1 +-
+  i kappa) z.
+- The Wasserstein-Fisher-Rao flow of L_beta cures from an alpha between 1.2 and 1.3 on, then at its
+  leading eigenvalue.
+- Averaged gradients (Kim et al.; Lu & Monmarche) do not cure in any time that one would wait. With
+  discount a, (9) is unstable from a* = gap/kappa^2 up to a of the order of the cycle's frequency:
+  the averages turn kappa times as fast as they relax, and laws that lag behind by 1/gap turn them
+  outwards. a* is 5e-8 at beta = 25 and 2e-2 at beta = 2, by the eigenvalues of the linearised
+  equation. Weights t^r are a discount of (r + 1)/t, hence stable from t = (r + 1)/a* on, 2e7 for r
+  = 0 at beta = 25; from there distances fall like t^-(r + 1), shown at beta = 2.
 """
 
 from __future__ import annotations
@@ -83,7 +88,8 @@ SWARMS: dict[str, tuple[float, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Runs (flow, time); particles, 0 for none; powers of weights followed at beta = 2 in steps that lag by `fraction`.
+    """Runs (flow, time); particles, 0 for none; powers of weights followed at beta = 2 in steps
+    that lag by `fraction`.
 
     reference: beta of the Gibbs point that distances are taken from.
     """
@@ -98,7 +104,8 @@ class Settings:
 
 ENDS = {"entropic best response": 12.0, "WFR of L_beta, alpha = 3": 100.0}
 QUICK = Settings(
-    runs=tuple((name, ENDS.get(name, 200.0)) for name in FLOWS if name[-3:] not in ("1.2", "1.3", "= 1", "ned")),
+    runs=tuple((name, ENDS.get(name, 200.0)) for name in FLOWS if name[-3:] not in ("1.2", "1.3",
+        "= 1", "ned")),
     particles=4000, powers=(0.0, 2.0), fraction=0.1,
 )  # fmt: skip
 FULL = Settings(
@@ -110,7 +117,7 @@ SABOTAGES = {
 }
 
 
-# -- parts --------------------------------------------------------------------------------------------
+# -- parts ----------------------------------------------------------------------------------------
 
 
 def away(pair: Any, fixed: mf.GibbsPoint) -> list[float]:
@@ -157,9 +164,11 @@ def linear(beta: float, cells: int, alpha: float = 0.0) -> dict[str, Any]:
 
 
 def averaged(power: float, cells: int, fraction: float) -> dict[str, Any]:
-    """Weights t^power at beta = 2 to a hundred times t* = (power + 1)/a*, in units of which times are given.
+    """Weights t^power at beta = 2 to a hundred times t* = (power + 1)/a*, in units of which times
+    are given.
 
-    Relaxed laws lag behind by half a step, which takes kappa^2 (r + 1) dt/(2 t) from the exponent's 1.
+    Relaxed laws lag behind by half a step, which takes kappa^2 (r + 1) dt/(2 t) from the exponent's
+    1.
     """
     game, hot = mf.games.oscillator(), Linear(mf.games.oscillator(), HOT, 64)
     fixed, turn = mf.gibbs(game, HOT, cells=cells), (power + 1) / hot.threshold()
@@ -187,7 +196,7 @@ def parts(s: Settings) -> dict[str, Part]:
     return found | {f"weights_{r:g}": partial(averaged, r, 48, s.fraction) for r in s.powers}
 
 
-# -- verdicts -----------------------------------------------------------------------------------------
+# -- verdicts -------------------------------------------------------------------------------------
 
 
 def settled(held: Data) -> float:
@@ -280,7 +289,9 @@ def thresholds(data: dict[str, Data]) -> list[Verdict]:
 
 
 def powers(r: float, data: dict[str, Data]) -> list[Verdict]:
-    """Before t* weights t^r keep away from the Gibbs point, long after it they near it like t^-(r + 1)."""
+    """Before t* weights t^r keep away from the Gibbs point, long after it they near it like t^-(r +
+    1).
+    """
     held = data[f"weights_{r:g}"]
     t, both = held["times"], held["away"].sum(axis=1)
     slope = np.polyfit(np.log(t[t > 25]), np.log(both[t > 25]), 1)[0]
@@ -294,7 +305,7 @@ def powers(r: float, data: dict[str, Data]) -> list[Verdict]:
     ]
 
 
-# -- pictures -----------------------------------------------------------------------------------------
+# -- pictures -------------------------------------------------------------------------------------
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:

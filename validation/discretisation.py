@@ -1,16 +1,19 @@
-"""Algorithm 1 is of weak order one and Algorithm 2 of order one in the step; what they do at a finite step is known.
+"""Algorithm 1 is of weak order one and Algorithm 2 of order one in the step; what they do at a
+finite step is known.
 
-Algorithm 1 on S^1 (the oscillator game, beta = 25). With n -> infinity its law obeys its own recursion, one step
-being mu_p <- (id - eta grad U_p)# mu_p convolved with the wrapped Gaussian of variance 2 eta/beta, which Fourier
-coefficients and the trapezoidal rule follow to rounding, so that the bias of the time step shows without sampling.
-Against equation (7): W2 is of order one in eta, of order two for the package's Strang scheme. At eta = 1e-3 the bias
-in W2^2 (both players) is 1.8e-5 at t = 2, what sampling gives with n = 3.6e5, and 2.0e-3 at t = 20, what it gives
-with n = 3300; it grows as eta^2. The package's particles follow that law, and not (7), at steps where the two differ.
-Common noise (coarse increments are sums of fine ones) gives weak differences on S^2 with little variance: orders one
-and two, limit (7). Pathwise it gives order one on S^1, but 1/2 on S^2 for either scheme: projected noise does not
-commute, and Levy areas are not simulated (Clark and Cameron 1980). Algorithm 2 is held against the ODE (5) solved by
-DOP853 to 1e-12: order one (Strang: two); it and mirror-prox are within O(eta^2) of du/dt = f -+ (eta/2) f'f, so that
-on example 4.1 of Wang and Chizat weights spiral out, and in, like exp(+-2 eta'^2 k).
+Algorithm 1 on S^1 (the oscillator game, beta = 25). With n -> infinity its law obeys its own
+recursion, one step being mu_p <- (id - eta grad U_p)# mu_p convolved with the wrapped Gaussian of
+variance 2 eta/beta, which Fourier coefficients and the trapezoidal rule follow to rounding, so that
+the bias of the time step shows without sampling. Against equation (7): W2 is of order one in eta,
+of order two for the package's Strang scheme. At eta = 1e-3 the bias in W2^2 (both players) is
+1.8e-5 at t = 2, what sampling gives with n = 3.6e5, and 2.0e-3 at t = 20, what it gives with n =
+3300; it grows as eta^2. The package's particles follow that law, and not (7), at steps where the
+two differ. Common noise (coarse increments are sums of fine ones) gives weak differences on S^2
+with little variance: orders one and two, limit (7). Pathwise it gives order one on S^1, but 1/2 on
+S^2 for either scheme: projected noise does not commute, and Levy areas are not simulated (Clark and
+Cameron 1980). Algorithm 2 is held against the ODE (5) solved by DOP853 to 1e-12: order one (Strang:
+two); it and mirror-prox are within O(eta^2) of du/dt = f -+ (eta/2) f'f, so that on example 4.1 of
+Wang and Chizat weights spiral out, and in, like exp(+-2 eta'^2 k).
 """
 
 from __future__ import annotations
@@ -42,8 +45,9 @@ SPACES = {"S^1": ("circle", 2.0), "S^2": ("sphere", 0.8)}  # names and times of 
 class Settings:
     """Steps of the law on S^1, times; replicas of particles; steps of Algorithm 2.
 
-    noise: its amplitude in units of the right one. listing: "" runs Algorithm 2 by the package, else by plain code
-    that takes its listing for more than it is: "weights of one", "y sees the new x".
+    noise: its amplitude in units of the right one. listing: "" runs Algorithm 2 by the package,
+    else by plain code that takes its listing for more than it is: "weights of one", "y sees the new
+    x".
     """
 
     euler: tuple[float, ...] = (4e-3, 2e-3, 1e-3)
@@ -98,7 +102,9 @@ def features(space: str, points: tuple[Array, Array]) -> Array:
 def paths(
     space: str, scheme: str, particles: int, replicas: tuple[int, ...], noise: float
 ) -> dict[str, Any]:
-    """Runs of LEVELS steps, each half the one before, on the same Brownian paths: moments and pathwise gaps."""
+    """Runs of LEVELS steps, each half the one before, on the same Brownian paths: moments and
+    pathwise gaps.
+    """
     which, time = SPACES[space]
     game = mf.games.oscillator(COUPLING) if space == "S^1" else mf.games.benchmark(which)
     beta = (BETA if space == "S^1" else game.answers["beta"]) / noise**2
@@ -107,8 +113,10 @@ def paths(
         before, row, gap = None, [], []
         for k, step in enumerate(levels(space)):
             run = mf.simulate(
-                game, mf.Langevin(beta), game.answers["start"], time, step=step, particles=particles, scheme=scheme,
-                refine=2 ** (len(levels(space)) - 1 - k), replica=r, save_every=time, progress=False,
+                game, mf.Langevin(beta), game.answers["start"], time, step=step,
+                particles=particles, scheme=scheme,
+                refine=2 ** (len(levels(space)) - 1 - k), replica=r, save_every=time,
+                progress=False,
             )  # fmt: skip
             now = tuple(m.points for m in run[-1])
             row.append(features(space, now))
@@ -146,7 +154,9 @@ def limit() -> dict[str, Any]:
 
 
 def second(space: str, counts: tuple[int, ...], listing: str) -> dict[str, Any]:
-    """Errors of Algorithm 2 and its kin at t = 1 by number of steps, against (5) and the modified equations."""
+    """Errors of Algorithm 2 and its kin at t = 1 by number of steps, against (5) and the modified
+    equations.
+    """
     swarm = Swarm(space)
     exact, rows = swarm.flow(1.0), []
     for count in counts:
@@ -164,10 +174,13 @@ def second(space: str, counts: tuple[int, ...], listing: str) -> dict[str, Any]:
 
 
 def spiral(scheme: str, step: float, steps: int) -> dict[str, Any]:
-    """log of the growth of an orbit's size over `steps` steps of weights on example 4.1, from size 1e-4."""
+    """log of the growth of an orbit's size over `steps` steps of weights on example 4.1, from size
+    1e-4.
+    """
     game = mf.games.wang_chizat()
     run = mf.simulate(
-        game, mf.MirrorDescent(), mf.Start(*game.answers["measures"](1e-4, 0.0)), steps * step, step=step, particles=2,
+        game, mf.MirrorDescent(), mf.Start(*game.answers["measures"](1e-4, 0.0)), steps * step,
+        step=step, particles=2,
         placement="atoms", scheme=scheme, save_every=steps * step, progress=False,
     )  # fmt: skip
     return {"growth": np.log(np.hypot(*(m.masses[0] - 0.5 for m in run[-1])) / 1e-4)}
@@ -215,7 +228,9 @@ def held(s: Settings, data: dict[str, Data], space: str, scheme: str, name: str)
 
 
 def weak(s: Settings, data: dict[str, Data], scheme: str) -> Array:
-    """Differences E f(h) - E f(h/2) on S^2 by replicas (R, L - 1), f what replica 0, left out, says changes most."""
+    """Differences E f(h) - E f(h/2) on S^2 by replicas (R, L - 1), f what replica 0, left out, says
+    changes most.
+    """
     means = held(s, data, "S^2", scheme, "means")
     gaps = means[:, :-1] - means[:, 1:]
     return gaps[1:] @ (gaps[0, 0] / np.linalg.norm(gaps[0, 0]))
@@ -253,10 +268,16 @@ def of_paths(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         means, gaps = (held(s, data, "S^1", scheme, name) for name in ("means", "gaps"))
         step, away = levels("S^1")[0], own[0] - field
         if scheme == "euler":
-            what = f"S^1, eta = {step:g}: moments of Algorithm 1 from its own law's, in units of that law's from (7)'s"
+            what = (
+                f"S^1, eta = {step:g}: moments of Algorithm 1 from its own law's, in units of that "
+                "law's from (7)'s"
+            )
             verdicts.append(known(what, (means[:, 0] - own[0]) @ away / (away @ away), 0.0, 0.05))
         halved = own[0] - own[1]
-        what = f"S^1, {scheme}: what halving {step:g} changes on common noise over what it changes in the law"
+        what = (
+            f"S^1, {scheme}: what halving {step:g} changes on common noise over what it changes in "
+            "the law"
+        )
         verdicts.append(
             known(what, (means[:, 0] - means[:, 1]) @ halved / (halved @ halved), 1.0, 0.1)
         )

@@ -1,15 +1,18 @@
-"""Chords for arcs change the constants of W2 and no exponent in n; the dimension changes exponents of W2, not of NI.
+"""Chords for arcs change the constants of W2 and no exponent in n; the dimension changes exponents
+of W2, not of NI.
 
-W2 is taken with geodesic or with extrinsic distances. Chords c and arcs d obey (2/pi) d <= c <= d, so that extrinsic
-W2^2 lies between (2/pi)^2 and 1 times geodesic W2^2, and c^2 = d^2 - d^4/12 + ... makes the ratio tend to one as fast
-as the distances that mass travels shrink. Measured between n particles of equation (4) and the mean field (7) (its
-density as atoms, the same for both costs) on S^1 and S^2: equal exponents of sup_t E W2^2, ratio within bounds. For
-two samples of n uniform points: on the circle of length 2 pi n (1 - ratio) -> pi^2/6 (the transport is a Brownian
-bridge less its mean, of variance 1/12); exponents of E W2^2 by dimension d: 1/(6 n) at d = 1, log n/(2 pi n) +
-0.1332/n at d = 2, 0.66251 n^(-2/3) - 0.4516/n at d = 3 on unit tori (Caracciolo, Lucibello, Parisi and Sicuro, Phys.
-Rev. E 90, 2014), 2 log n/n on S^2, n^(-2/3) on S^3. What no dimension touches: in the paper's game l_a on S^{d-1} x
-S^{d-1}, d up to 50, moments of n particles fluctuate like n^(-1/2), at the start n E |difference|^2 = 4 - 2/d for
-(E x, E xx') of both players, and so does the Nikaido-Isoda error, while W2^2 hardly falls at d = 50.
+W2 is taken with geodesic or with extrinsic distances. Chords c and arcs d obey (2/pi) d <= c <= d,
+so that extrinsic W2^2 lies between (2/pi)^2 and 1 times geodesic W2^2, and c^2 = d^2 - d^4/12 + ...
+makes the ratio tend to one as fast as the distances that mass travels shrink. Measured between n
+particles of equation (4) and the mean field (7) (its density as atoms, the same for both costs) on
+S^1 and S^2: equal exponents of sup_t E W2^2, ratio within bounds. For two samples of n uniform
+points: on the circle of length 2 pi n (1 - ratio) -> pi^2/6 (the transport is a Brownian bridge
+less its mean, of variance 1/12); exponents of E W2^2 by dimension d: 1/(6 n) at d = 1, log n/(2 pi
+n) + 0.1332/n at d = 2, 0.66251 n^(-2/3) - 0.4516/n at d = 3 on unit tori (Caracciolo, Lucibello,
+Parisi and Sicuro, Phys. Rev. E 90, 2014), 2 log n/n on S^2, n^(-2/3) on S^3. What no dimension
+touches: in the paper's game l_a on S^{d-1} x S^{d-1}, d up to 50, moments of n particles fluctuate
+like n^(-1/2), at the start n E |difference|^2 = 4 - 2/d for (E x, E xx') of both players, and so
+does the Nikaido-Isoda error, while W2^2 hardly falls at d = 50.
 """
 
 from __future__ import annotations
@@ -33,9 +36,11 @@ from validation.verdicts import Verdict, above, below
 
 @dataclass(frozen=True)
 class Settings:
-    """(space, atoms of the mean field, n, replicas) of curves; (n, replicas) of uniform samples and of game l_a.
+    """(space, atoms of the mean field, n, replicas) of curves; (n, replicas) of uniform samples and
+    of game l_a.
 
-    exchanged: take the chord for the arc. twins: every particle is there twice. flat: last angles on T^3 are 0.
+    exchanged: take the chord for the arc. twins: every particle is there twice. flat: last angles
+    on T^3 are 0.
     """
 
     curves: tuple[tuple[str, int, int, int], ...] = (
@@ -54,10 +59,12 @@ class Settings:
 QUICK = Settings()
 FULL = Settings(
     curves=(
-        ("S^1", 512, 30, 200), ("S^1", 512, 100, 200), ("S^1", 512, 300, 80), ("S^1", 512, 1000, 24),
+        ("S^1", 512, 30, 200), ("S^1", 512, 100, 200), ("S^1", 512, 300, 80),
+        ("S^1", 512, 1000, 24),
         ("S^2", 2562, 30, 80), ("S^2", 2562, 100, 80), ("S^2", 2562, 300, 32),
     ),
-    samples=((30, 1000), (100, 600), (300, 120), (1000, 16)), circle=(1000, 40_000), dimensions=(3, 10, 50),
+    samples=((30, 1000), (100, 600), (300, 120), (1000, 16)), circle=(1000, 40_000),
+    dimensions=(3, 10, 50),
     swarms=((50, 60), (500, 60), (5000, 40)), chunks=2,
 )  # fmt: skip
 SABOTAGES = {
@@ -68,7 +75,9 @@ SABOTAGES = {
 
 
 def swarms(dim: int, n: int, replicas: int, twins: bool) -> dict[str, Any]:
-    """Moments of the paper's l_a at both ends of a run (R, 2, K), NI there (R, 2), W2^2 of neighbours at the end."""
+    """Moments of the paper's l_a at both ends of a run (R, 2, K), NI there (R, 2), W2^2 of
+    neighbours at the end.
+    """
     game = mf.games.polynomial("a", dim=dim, seed=0)
     error, start = NikaidoIsoda(game), mf.Start()
     moments, ni, ends, squares = [], [], [], []
@@ -80,7 +89,8 @@ def swarms(dim: int, n: int, replicas: int, twins: bool) -> dict[str, Any]:
                 *(mf.Measure(z, None, m) for z, m in zip(half, game.manifolds, strict=True))
             )
         run = mf.simulate(
-            game, mf.Langevin(20.0), start, 0.2, step=0.005, particles=n, replica=r, save_every=0.2, progress=False,
+            game, mf.Langevin(20.0), start, 0.2, step=0.005, particles=n, replica=r, save_every=0.2,
+            progress=False,
             placement="atoms" if twins else "iid",
         )  # fmt: skip
         points = [[m.points for m in pair] for pair in (run[0], run[-1])]
@@ -158,7 +168,9 @@ def estimate(samples: Array, statistic: Callable[[Array], float]) -> tuple[float
 def fit(
     sizes: Sequence[int], groups: Sequence[Array], statistic: Callable[[Array], float]
 ) -> tuple[float, float]:
-    """Slope of a statistic of the mean against log size, each size by its precision, with its half width."""
+    """Slope of a statistic of the mean against log size, each size by its precision, with its half
+    width.
+    """
     rows = np.array([bootstrap(group, statistic) for group in groups])
     w = 1 / np.maximum(rows[:, 1:].std(axis=1), 1e-9) ** 2
     at = np.log(sizes) - w @ np.log(sizes) / w.sum()
@@ -208,7 +220,8 @@ def of_samples(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         value, half = constant(s, data, space)
         what = "n E W2^2 - log n/(2 pi)" if space == "T^2" else "n^(2/3) (E W2^2 + 0.4516/n)"
         verdicts.append(Verdict(f"{space}, uniform: {what}", value, expected, tolerance, half))
-    # Over these n log n/n falls like n^-0.82, and the 1/n beside n^(-2/3) adds 0.05 to that exponent.
+    # Over these n log n/n falls like n^-0.82, and the 1/n beside n^(-2/3) adds 0.05 to that
+    # exponent.
     for space in SPACES:
         expected = -0.82 if space.endswith("2") else -0.62
         groups = [held(s, data, f"samples_{space}_{n}") for n in sizes]

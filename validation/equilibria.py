@@ -1,11 +1,12 @@
 """Exact equilibria and Nikaido-Isoda errors are exact.
 
-Values of the paper's games by the double oracle are held against linear programs on grids of S^1 x S^1, which may
-miss a bounded amount, and, where cvxpy is installed, against the moment relaxation: the game's value as one
-semidefinite program, exact for quadratics on spheres. Wang & Chizat's example 4.1 is known in closed form. Ends of
-runs polish to equilibria. NI by trust regions is held against the paper's estimate, the best of 2000 gradient runs a
-player, at random measures and at the ends of runs: the estimate never exceeds it, reaches it where the landscape is
-easy, and misses it near equilibrium, where it matters.
+Values of the paper's games by the double oracle are held against linear programs on grids of S^1 x
+S^1, which may miss a bounded amount, and, where cvxpy is installed, against the moment relaxation:
+the game's value as one semidefinite program, exact for quadratics on spheres. Wang & Chizat's
+example 4.1 is known in closed form. Ends of runs polish to equilibria. NI by trust regions is held
+against the paper's estimate, the best of 2000 gradient runs a player, at random measures and at the
+ends of runs: the estimate never exceeds it, reaches it where the landscape is easy, and misses it
+near equilibrium, where it matters.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ EASY = 20  # dimension up to which 1000 steps reach the best response to random 
 class Settings:
     """Seeds of grid programs, dimensions of the other checks; what is wrong.
 
-    forgotten: leave A3 and a1 out of the programs. tol: of `nash` and of the exactness asked of its certificate.
+    forgotten: leave A3 and a1 out of the programs. tol: of `nash` and of the exactness asked of its
+    certificate.
     """
 
     seeds: int
@@ -87,11 +89,14 @@ def grids(kind: str, seed: int, forgotten: bool, tol: float, N: int = 240) -> di
 
 
 def program(kind: str, d: int, seed: int, forgotten: bool) -> dict[str, Any]:
-    """The value by `nash` and by min <A0, M> + a0'm + max over y, trace M = 1, [[1, m'], [m, M]] >= 0, the max dual."""
+    """The value by `nash` and by min <A0, M> + a0'm + max over y, trace M = 1, [[1, m'], [m, M]] >=
+    0, the max dual.
+    """
     import cvxpy
 
-    # Players matter through E x and E xx' alone, and on the sphere the matrices [[1, m'], [m, M]] >= 0 of trace M = 1
-    # are exactly those moments' convex hull. The loss is scaled, or the solver fails from d = 30 on.
+    # Players matter through E x and E xx' alone, and on the sphere the matrices [[1, m'], [m, M]]
+    # >= 0 of trace M = 1 are exactly those moments' convex hull. The loss is scaled, or the solver
+    # fails from d = 30 on.
     scale = np.sqrt(d) if kind == "a" else d
     A0, A1, A2, A3, a0, a1 = (A / scale for A in matrices(kind, d, seed, forgotten))
     Z, s, t = (
@@ -147,7 +152,9 @@ def states(game: Game, seed: int) -> dict[str, tuple[mf.Measure, mf.Measure]]:
 
 
 def missed(d: int, games: int, steps: tuple[int, ...]) -> dict[str, Any]:
-    """1 - estimate/exact (games, places, steps); the most that an estimate exceeds the exact, over the largest loss."""
+    """1 - estimate/exact (games, places, steps); the most that an estimate exceeds the exact, over
+    the largest loss.
+    """
     shares, above = [], 0.0
     for seed in range(games):
         for kind in "ab":

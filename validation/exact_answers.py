@@ -1,18 +1,19 @@
 """Both levels reproduce the exact answers that are known: decays, frequencies, limits, identities.
 
-1. Uniform equilibrium, l = A cos k(x - y): under Langevin the amplitude z = E e^{ikx} + i E e^{iky} of a small
-   perturbation obeys dz/dt = (-k^2/beta + i k^2 A/2) z.
-2. Free motion, l = 0: mode k decays as exp(-k^2 t/beta); on S^{d-1} E<x_t, x_0> = exp(-(d-1) t/beta); from a uniform
-   start E W2^2 = L^2/(12 n) at every time.
+1. Uniform equilibrium, l = A cos k(x - y): under Langevin the amplitude z = E e^{ikx} + i E e^{iky}
+   of a small perturbation obeys dz/dt = (-k^2/beta + i k^2 A/2) z.
+2. Free motion, l = 0: mode k decays as exp(-k^2 t/beta); on S^{d-1} E<x_t, x_0> = exp(-(d-1)
+   t/beta); from a uniform start E W2^2 = L^2/(12 n) at every time.
 3. Separable games: densities settle on the explicit Gibbs laws.
 4. Best-response flow: NI = NI_0 exp(-t).
-5. KL(mu_x|G_x) + KL(mu_y|G_y) = beta NI_beta along (7), G the Gibbs laws of the current potentials, and at most that
-   against the fixed point (9).
-6. The paper's games: the Nikaido-Isoda error of the exact equilibrium is zero, no point of a dense grid of responses
-   does better; the error of particles is what brute force finds.
+5. KL(mu_x|G_x) + KL(mu_y|G_y) = beta NI_beta along (7), G the Gibbs laws of the current potentials,
+   and at most that against the fixed point (9).
+6. The paper's games: the Nikaido-Isoda error of the exact equilibrium is zero, no point of a dense
+   grid of responses does better; the error of particles is what brute force finds.
 7. Shifting a torus game and swapping the players commute with the flows.
 
-Elsewhere: the oscillator, example 4.1 of Wang and Chizat, and where the plain flow ends on separable games.
+Elsewhere: the oscillator, example 4.1 of Wang and Chizat, and where the plain flow ends on
+separable games.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ FLOWS = {"Langevin": mf.Langevin(10.0), "WFR": mf.WassersteinFisherRao(1.0, 1.0)
 
 @dataclass(frozen=True)
 class Settings:
-    """Replicas of 50,000 particles (1), of 50 (2), particles on spheres, responses on grids, parts of replicas.
+    """Replicas of 50,000 particles (1), of 50 (2), particles on spheres, responses on grids, parts
+    of replicas.
 
-    hotter: the temperature that runs are given over the stated one. sign: of player y's part in item 1. shift: how
-    far the game of item 7 is moved over how far its start is.
+    hotter: the temperature that runs are given over the stated one. sign: of player y's part in
+    item 1. shift: how far the game of item 7 is moved over how far its start is.
     """
 
     replicas: int = 8
@@ -89,7 +91,7 @@ def turning(engine: str, hotter: float, sign: float) -> dict[str, Any]:
 
 
 def turning_particles(replicas: range, hotter: float, sign: float) -> dict[str, Any]:
-    """The mean of log z per unit of time; with an amplitude of 0.1 the mode's equation bends by 1%."""
+    """The mean of log z per unit of time; at amplitude 0.1 the mode's equation bends by 1%."""
     game, flow = mf.games.uniform_equilibrium(sign * A, K), mf.Langevin(BETA / hotter)
 
     def rate(run: mf.Trajectory) -> complex:
@@ -98,7 +100,8 @@ def turning_particles(replicas: range, hotter: float, sign: float) -> dict[str, 
 
     start = mf.Start(x=lambda x: 1 + 0.1 * np.cos(K * x))
     found = ensemble(
-        game, flow, start, TURN, replicas=replicas, threads=1, particles=50_000, step=0.02, scheme="strang",
+        game, flow, start, TURN, replicas=replicas, threads=1, particles=50_000, step=0.02,
+        scheme="strang",
         reduce=rate, progress=False,
     )  # fmt: skip
     return {"rates": np.array(list(found))}
@@ -122,7 +125,8 @@ def free_sphere(d: int, n: int, hotter: float) -> dict[str, Any]:
     sphere, pole = mf.Sphere(d - 1), np.eye(d)[0]
     at = mf.Measure(pole[None], None, sphere)
     run = mf.simulate(
-        mf.games.free(sphere, sphere), mf.Langevin(FREE_BETA / hotter), mf.Start(x=at, y=at), 0.5, step=0.05,
+        mf.games.free(sphere, sphere), mf.Langevin(FREE_BETA / hotter), mf.Start(x=at, y=at), 0.5,
+        step=0.05,
         particles=n, scheme="strang", save_every=0.5, progress=False,
     )  # fmt: skip
     along = run.x[-1].points @ pole
@@ -133,7 +137,8 @@ def free_w2(replicas: range, hotter: float) -> dict[str, Any]:
     """W2^2 of free particles to the uniform law."""
     uniform, flow = mf.uniform(mf.Torus(1)), mf.Langevin(FREE_BETA / hotter)
     found = ensemble(
-        mf.games.free(), flow, mf.Start(), 0.3, replicas=replicas, threads=1, particles=FREE_N, step=0.1,
+        mf.games.free(), flow, mf.Start(), 0.3, replicas=replicas, threads=1, particles=FREE_N,
+        step=0.1,
         save_every=0.3, reduce=lambda run: w2_squared(run.x[-1], uniform), progress=False,
     )  # fmt: skip
     return {"squares": np.array(list(found))}
@@ -158,7 +163,9 @@ def response(step: float) -> dict[str, Any]:
 
 
 def entropies(hotter: float) -> dict[str, Any]:
-    """Both sides of item 5 along a run: KL to the current Gibbs laws and to the fixed point, beta NI_beta."""
+    """Both sides of item 5 along a run: KL to the current Gibbs laws and to the fixed point, beta
+    NI_beta.
+    """
     game, rows = mf.games.oscillator(), []
     beta = game.answers["beta"]
     run = mf.solve(game, mf.Langevin(beta), game.answers["start"], 2.0, cells=256, save_every=0.1)
@@ -171,7 +178,9 @@ def entropies(hotter: float) -> dict[str, Any]:
 
 
 def paper_game(kind: str, dim: int, size: int) -> dict[str, Any]:
-    """NI of the exact equilibrium, what a grid gains on it, NI of particles exactly and by brute force."""
+    """NI of the exact equilibrium, what a grid gains on it, NI of particles exactly and by brute
+    force.
+    """
     rng = np.random.default_rng(dim)
     grid, game = mf.Sphere(dim - 1).sample(size, rng), mf.games.polynomial(kind, dim=dim, seed=4)
     found = mf.nash(game)
@@ -195,7 +204,9 @@ def paper_game(kind: str, dim: int, size: int) -> dict[str, Any]:
 
 
 def brute_force(function: Any, grid: Array, rng: np.random.Generator) -> float:
-    """The greatest value met on a grid of the sphere, then among ever nearer neighbours of its best points."""
+    """The greatest value met on a grid of the sphere, then among ever nearer neighbours of its best
+    points.
+    """
     best = grid[np.argsort(function(grid))[-20:]]
     for scale in 0.2 * 0.7 ** np.arange(60):
         near = np.concatenate([best, np.repeat(best, 20, axis=0)])
@@ -206,7 +217,9 @@ def brute_force(function: Any, grid: Array, rng: np.random.Generator) -> float:
 
 
 def symmetric(name: str, moved: float) -> dict[str, Any]:
-    """What shifting and swapping change in E e^{ix} and E e^{iy}: mean field shifted, swapped, particles shifted."""
+    """What shifting and swapping change in E e^{ix} and E e^{iy}: mean field shifted, swapped,
+    particles shifted.
+    """
     terms = [
         ((1,), (-1,), 1.0, 0.2),
         ((2,), (1,), 0.3, 0.0),

@@ -28,7 +28,10 @@ from validation.store import Data
 from validation.suite import Part
 from validation.verdicts import Verdict, below
 
-CIRCLE = '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\ny = {center = 0.0, width = 0.04}\n'
+CIRCLE = (
+    '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\n'
+    "y = {center = 0.0, width = 0.04}\n"
+)
 FORMULA = '[game]\nexpression = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)"\n'
 SPHERE = '[game]\nname = "polynomial"\ndim = 5\n'
 LANGEVIN = '[flow]\nname = "Langevin"\nbeta = 25.0\n'
@@ -83,7 +86,9 @@ SABOTAGES = {
 
 
 def killed(name: str, each: int, flip: bool) -> dict[str, Any]:
-    """Kills, those before anything was written, unreadable files, other bits, partial files left behind."""
+    """Kills, those before anything was written, unreadable files, other bits, partial files left
+    behind.
+    """
     what, source = CASES[name]
     with TemporaryDirectory() as made:
         file = Path(made) / "case.toml"
@@ -150,7 +155,9 @@ def _uninterrupted(what: str, file: Path) -> tuple[Any, float]:
 def _killed(
     what: str, file: Path, seconds: float, wanted: int, rng: Any
 ) -> tuple[int, int, int, Any]:
-    """Kill until `wanted` kills have left a file, then finish: kills, bare ones, unreadable files, result."""
+    """Kill until `wanted` kills have left a file, then finish: kills, bare ones, unreadable files,
+    result.
+    """
     target = file.with_name(f"{file.stem}-killed.h5")
     kills = bare = unreadable = 0
     while kills - bare < wanted:

@@ -11,11 +11,12 @@ from meanfield.flows import Rates
 
 
 class Linear:
-    """(7), or with alpha > 0 the flow of L_beta, linearised at its Gibbs point, with or without discounting.
+    """(7), or with alpha > 0 the flow of L_beta, linearised at its Gibbs point, with or without
+    discounting.
 
-    d/dt dm_p = A_p (dm_p + beta m_p K_p dz_q), A_p the generator at the fixed costs, K_p dz_q the change of
-    p's costs with the opponent's (averaged) moments z_q: exact to first order, for A(U + dU) annihilates
-    m (1 - beta dU). Discounting adds d/dt dz_q = rate (F_q dm_q - dz_q).
+    d/dt dm_p = A_p (dm_p + beta m_p K_p dz_q), A_p the generator at the fixed costs, K_p dz_q the
+    change of p's costs with the opponent's (averaged) moments z_q: exact to first order, for A(U +
+    dU) annihilates m (1 - beta dU). Discounting adds d/dt dz_q = rate (F_q dm_q - dz_q).
     """
 
     def __init__(self, game: mf.games.Game, beta: float, cells: int, alpha: float = 0.0) -> None:
@@ -37,7 +38,8 @@ class Linear:
                 - alpha * mu.masses[:, None] * (K - mu.masses @ K)
             )
             self.F.append(np.eye(cells) if F is None else F)
-        # Relaxed laws dm_p = -beta m_p (K_p dz_q - mean) give the averages' own map z -> -kappa^2 z.
+        # Relaxed laws dm_p = -beta m_p (K_p dz_q - mean) give the averages' own map z -> -kappa^2
+        # z.
         S = [
             F @ np.linalg.lstsq(A, -B, rcond=1e-12)[0]
             for A, B, F in zip(self.A, self.B, self.F, strict=True)
@@ -46,7 +48,9 @@ class Linear:
         self.gap = -float(np.sort(np.linalg.eigvals(self.A[0]).real)[-2])
 
     def leading(self, rate: float | None = None) -> complex:
-        """The eigenvalue of largest real part but the two that keep masses; rate None: no averaging."""
+        """The eigenvalue of largest real part but the two that keep masses; rate None: no
+        averaging.
+        """
         (A, C), (B, D), (F, E) = self.A, self.B, self.F
         if rate is None:
             M = np.block([[A, B @ E], [D @ F, C]])
@@ -65,7 +69,9 @@ class Linear:
         return complex(found[np.argmax(found.real)])
 
     def threshold(self) -> float:
-        """The discount a* below which the Gibbs point is stable, by bisection of log a round gap/kappa^2."""
+        """The discount a* below which the Gibbs point is stable, by bisection of log a round
+        gap/kappa^2.
+        """
         guess = self.gap / self.kappa**2
         low, high = 0.1 * guess, 10 * guess
         for _ in range(14):

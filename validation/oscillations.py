@@ -1,4 +1,6 @@
-"""Runs of the oscillator: its cycle at both levels, mixtures of cycle and Gibbs point, bisections between fates."""
+"""Runs of the oscillator: its cycle at both levels, mixtures of cycle and Gibbs point, bisections
+between fates.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def mixed(share: float, gibbs: Pair, cycle: Pair) -> Pair:
 def both(
     coupling: float, beta: float, turns: float, engine: str, cells: int
 ) -> tuple[Pair, Pair, Array]:
-    """The Gibbs point, a state on the cycle, `turns` later than another, and the norms on the last turns before it."""
+    """The Gibbs point, a state on the cycle, `turns` later than another, and the norms on the last
+    turns before it.
+    """
     time = 60.0 if beta > 20 and coupling > 2 else 300.0
     fixed = mf.gibbs(mf.games.oscillator(coupling), beta, cells=cells)
     run = solved(coupling, beta, START, time + turns * PERIOD, 0.05, engine=engine, cells=cells)
@@ -69,7 +73,7 @@ def both(
     return (fixed.x, fixed.y), run[-1], norms
 
 
-# -- parts --------------------------------------------------------------------------------------------
+# -- parts ----------------------------------------------------------------------------------------
 
 
 def cycle(
@@ -88,7 +92,9 @@ def late(coupling: float, beta: float, time: float) -> dict[str, Array]:
 def basin(
     engine: str, cells: int, starts: tuple[tuple[float, float, float], ...]
 ) -> dict[str, Array]:
-    """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, width) at coupling 3, beta = 25."""
+    """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, width) at
+    coupling 3, beta = 25.
+    """
     found = []
     for x, y, width in starts:
         start = mf.Start(x=mf.concentrated(x, width), y=mf.concentrated(y, width))
@@ -105,7 +111,8 @@ def swarm(n: int, replica: int, share: float | None = None) -> dict[str, Array]:
         start = begin(mixed(share, fixed, far))
     return told(
         mf.simulate(
-            mf.games.oscillator(), mf.Langevin(25.0), start, 60.0, step=0.02, scheme="strang", particles=n,
+            mf.games.oscillator(), mf.Langevin(25.0), start, 60.0, step=0.02, scheme="strang",
+            particles=n,
             save_every=0.2, replica=replica,
         )
     )  # fmt: skip
@@ -118,7 +125,7 @@ def decay(share: float, time: float) -> dict[str, Array]:
 
 
 def spectrum(coupling: float, beta: float) -> dict[str, Any]:
-    """The leading eigenvalue at the Gibbs point, and the spectral gap of V, found in another way."""
+    """The leading eigenvalue at the Gibbs point, and the spectral gap of V found another way."""
     leading = mf.stability(mf.games.oscillator(coupling), beta, 256).eigenvalues[0]
     return {"leading": leading, "gap": Wells.of("V", WELLS).spectral_gap(beta)}
 
@@ -126,7 +133,8 @@ def spectrum(coupling: float, beta: float) -> dict[str, Any]:
 def edge(
     coupling: float, beta: float, engine: str, cells: int, turns: float, bracket: float
 ) -> dict[str, Any]:
-    """Bisection between the shares that settle on the Gibbs point and on the cycle; the paths of both ends.
+    """Bisection between the shares that settle on the Gibbs point and on the cycle; the paths of
+    both ends.
 
     settled: how both go on beyond their decision, norm from below and mean norm from above.
     """
@@ -161,7 +169,9 @@ def edge(
 def fold(
     what: str, engine: str, cells: int, low: float, high: float, bracket: float
 ) -> dict[str, Any]:
-    """Bisection between where the cycle dies and where it has settled, each time from the last that has settled."""
+    """Bisection between where the cycle dies and where it has settled, each time from the last that
+    has settled.
+    """
 
     def tried(value: float, start: mf.Start) -> tuple[mf.Start | None, float]:
         return remains(*((3.0, value) if what == "beta" else (value, 25.0)), start, engine, cells)
@@ -183,7 +193,9 @@ def fold(
 def remains(
     coupling: float, beta: float, start: mf.Start, engine: str, cells: int
 ) -> tuple[mf.Start | None, float]:
-    """The state on the cycle once its mean norm has settled, and that norm; None where the cycle dies."""
+    """The state on the cycle once its mean norm has settled, and that norm; None where the cycle
+    dies.
+    """
     before = np.inf
     while True:
         run = solved(coupling, beta, start, 100.0, 0.25, engine=engine, cells=cells)
@@ -196,11 +208,13 @@ def remains(
         before = mean
 
 
-# -- what a path is ----------------------------------------------------------------------------------
+# -- what a path is -------------------------------------------------------------------------------
 
 
 def summary(held: Data) -> Array:
-    """Least and greatest norm, signed period by the angle's slope, period by crossings, mean norm, from t = 20 on."""
+    """Least and greatest norm, signed period by the angle's slope, period by crossings, mean norm,
+    from t = 20 on.
+    """
     late = held["times"] >= 20 - 1e-9
     t, (x, y) = held["times"][late], held["path"][late].T
     norms = np.hypot(x, y)
@@ -212,7 +226,9 @@ def summary(held: Data) -> Array:
 
 
 def unstable(held: Data) -> Array:
-    """Least and greatest norm of the path at the threshold while the bracket's two ends agree to 1e-3."""
+    """Least and greatest norm of the path at the threshold while the bracket's two ends agree to
+    1e-3.
+    """
     shared = min(len(held["below"]), len(held["above"]))
     lower, upper, t = held["below"][:shared], held["above"][:shared], held["times"][:shared]
     norms = np.linalg.norm(lower, axis=1)[(t > 15) & (np.linalg.norm(lower - upper, axis=1) < 1e-3)]

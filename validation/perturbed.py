@@ -1,4 +1,6 @@
-"""Small perturbations of Gibbs points along their leading modes: how densities and particles decay and turn."""
+"""Small perturbations of Gibbs points along their leading modes: how densities and particles decay
+and turn.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ GAMES = {
 
 
 class Amplitude:
-    """The complex coefficient c of a small change Re(c mode) of both players' masses, by weighted least squares."""
+    """The complex coefficient c of a small change Re(c mode) of both players' masses, by weighted
+    least squares.
+    """
 
     def __init__(self, found: Stability) -> None:
         point = found.point
@@ -52,7 +56,8 @@ def densities(name: str, beta: float, ratio: float, cells: int) -> dict[str, Any
     amplitude, value = Amplitude(found), found.eigenvalues[0]
     x, y = found.perturbed(1e-4)
     run = mf.solve(
-        game, mf.Langevin(beta), mf.Start(x=x, y=y), 1.5 / abs(value), cells=256, engine="galerkin", tol=1e-11,
+        game, mf.Langevin(beta), mf.Start(x=x, y=y), 1.5 / abs(value), cells=256, engine="galerkin",
+        tol=1e-11,
         save_every=0.05 / abs(value),
     )  # fmt: skip
     c = np.array([amplitude(pair) for pair in run])
@@ -70,7 +75,9 @@ def coupled(
     first: int,
     count: int,
 ) -> dict[str, Any]:
-    """c(t)/c(0) of particles from half the difference of opposite perturbations, which has no even orders."""
+    """c(t)/c(0) of particles from half the difference of opposite perturbations, which has no even
+    orders.
+    """
     game = GAMES[name]()
     cells = mf.mesh(game.X, 2562 if isinstance(game.X, mf.Sphere) else 256)
     found = mf.stability(game, beta, (cells, cells))
@@ -79,7 +86,8 @@ def coupled(
         x, y = found.perturbed(sign * size)
         runs = ensemble(
             game, mf.Langevin(beta), mf.Start(x=x, y=y), time, replicas=range(first, first + count),
-            particles=particles, step=step, scheme="strang", save_every=time, threads=1, progress=False,
+            particles=particles, step=step, scheme="strang", save_every=time, threads=1,
+            progress=False,
             reduce=lambda run: amplitude(run[-1]),
         )  # fmt: skip
         c.append(np.array(list(runs)))
@@ -88,7 +96,9 @@ def coupled(
 
 
 def in_wells(beta: float, particles: int, replicas: int) -> dict[str, Any]:
-    """c(T)/c(0) of particles between two wells, for replicas of either player (they never meet), T = 0.8/rate."""
+    """c(T)/c(0) of particles between two wells, for replicas of either player (they never meet), T
+    = 0.8/rate.
+    """
     game = mf.games.double_well(TILT)
     point, rate = mf.gibbs(game, beta, 256), game.answers["f"].spectral_gap(beta)
     found = mf.stability(game, point, count=1)
@@ -99,7 +109,8 @@ def in_wells(beta: float, particles: int, replicas: int) -> dict[str, Any]:
     masses = point.x.masses * (1 + 0.9 * slow)
     law, time = mf.Density(masses / masses.sum(), point.x.mesh), 0.02 * round(40 / rate)
     runs = ensemble(
-        game, mf.Langevin(beta), mf.Start(x=law, y=law), time, replicas=replicas, particles=particles, step=0.02,
+        game, mf.Langevin(beta), mf.Start(x=law, y=law), time, replicas=replicas,
+        particles=particles, step=0.02,
         scheme="strang", save_every=time, threads=1, progress=False,
         reduce=lambda run: [float(slow @ mu.deposit(law.mesh).masses) for mu in run[-1]],
     )  # fmt: skip

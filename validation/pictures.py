@@ -1,4 +1,7 @@
-"""What the pictures of claims share. Import it within `draw`: at the top of a claim it would stamp its stored parts."""
+"""What the pictures of claims share.
+
+Import it within `draw`: at the top of a claim it would stamp its stored parts.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from matplotlib.ticker import NullFormatter
 
 
 def legends(axes: Iterable[Any], room: float = 0.0, **how: Any) -> None:
-    """A legend each, with `room` above the curves as a share of what they span in logarithms; minor ticks unnamed."""
+    """A legend each, with `room` above the curves as a share of what they span in logarithms; minor
+    ticks unnamed.
+    """
     for ax in axes:
         if room:
             low, high = ax.get_ylim()

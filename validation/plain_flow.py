@@ -1,31 +1,36 @@
-"""The plain flow (6) ends far from an equilibrium that Langevin's (7), once cold, and averages of WFR (8) come near.
+"""The plain flow (6) ends far from an equilibrium that Langevin's (7), once cold, and averages of
+WFR (8) come near.
 
-Without noise and reaction particles only descend. On separable games l = f(x) - g(y) each ends in the minimum of the
-basin it starts in, and the NI error at
+Without noise and reaction particles only descend. On separable games l = f(x) - g(y) each ends in
+the minimum of the basin it starts in, and the NI error at
 
     E f(minimum reached) - min f + the same for g,
 
-which is 4 tilt for both players inside the wrong basin of `double_well(tilt)`: the failure of IWGF in the paper's
-appendix (its own loss is not in the text). It is no matter of games without interaction. On
+which is 4 tilt for both players inside the wrong basin of `double_well(tilt)`: the failure of IWGF
+in the paper's appendix (its own loss is not in the text). It is no matter of games without
+interaction. On
 
     l = w cos 2x + s sin x - w cos 2y - t sin y + c sin x sin y,    c + max(|s|, |t|) < 4 w,
 
-the potential w cos 2x + (s + c E sin y) sin x of x, and y's likewise, keeps two wells, at +-pi/2, whatever the other
-does, but which is the deeper turns with the other's choice. Against E sin y = -s/c both are as deep, so that the only
-equilibrium has atoms at +-pi/2 with E sin x = t/c, E sin y = -s/c; the value is s t/c. No mass passes the tops, which
-lie where |sin x| <= (|s| + c)/(4 w): (6) keeps the share of each well and ends with E sin x = m_x, E sin y = m_y at
+the potential w cos 2x + (s + c E sin y) sin x of x, and y's likewise, keeps two wells, at +-pi/2,
+whatever the other does, but which is the deeper turns with the other's choice. Against E sin y =
+-s/c both are as deep, so that the only equilibrium has atoms at +-pi/2 with E sin x = t/c, E sin y
+= -s/c; the value is s t/c. No mass passes the tops, which lie where |sin x| <= (|s| + c)/(4 w): (6)
+keeps the share of each well and ends with E sin x = m_x, E sin y = m_y at
 
     NI = |c m_x - t| + |c m_y + s| + s m_x + t m_y,
 
-1.9 for shares of nine tenths above. From the uniform law it does so too, once the tops have swept. Where (6) fails (7)
-comes to its Gibbs point, whose beta NI is 1/2 + 1/2 for the wells' widths and, as beta grows, p log((1 - p)/p) a
-player for their shares, p the smaller one at the equilibrium; and the averages of (8) obey the regret of exponential
-weights on two wells: alpha t NI at most 2 log 10 for least shares of a tenth, and what the transport takes at first.
+1.9 for shares of nine tenths above. From the uniform law it does so too, once the tops have swept.
+Where (6) fails (7) comes to its Gibbs point, whose beta NI is 1/2 + 1/2 for the wells' widths and,
+as beta grows, p log((1 - p)/p) a player for their shares, p the smaller one at the equilibrium; and
+the averages of (8) obey the regret of exponential weights on two wells: alpha t NI at most 2 log 10
+for least shares of a tenth, and what the transport takes at first.
 
-Far and near are told by one yardstick, W2 from the equilibrium (of both players, the root of the sum of squares). (6)
-ends at pi (|m_x - t/c|/2 + |m_y + s/c|/2)^(1/2), 2.72 beyond the tops and 1.44 from the uniform law; (7) from
-beta = 8 on, at 10 by NI too, and the averages of (8) end within half of that. At beta = 5 the Gibbs point is itself
-0.75 away, NI 0.33: no nearer than (6) from the uniform law by half (NI 0.37).
+Far and near are told by one yardstick, W2 from the equilibrium (of both players, the root of the
+sum of squares). (6) ends at pi (|m_x - t/c|/2 + |m_y + s/c|/2)^(1/2), 2.72 beyond the tops and 1.44
+from the uniform law; (7) from beta = 8 on, at 10 by NI too, and the averages of (8) end within half
+of that. At beta = 5 the Gibbs point is itself 0.75 away, NI 0.33: no nearer than (6) from the
+uniform law by half (NI 0.37).
 """
 
 from __future__ import annotations
@@ -69,9 +74,11 @@ NEAR = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Particles, replicas; the players' place in the double well, the coupling, what reacts in the plain flow.
+    """Particles, replicas; the players' place in the double well, the coupling, what reacts in the
+    plain flow.
 
-    long: whether (7) and (8) are run. betas: of (7), each with its time; cold: a beta near the limit.
+    long: whether (7) and (8) are run. betas: of (7), each with its time; cold: a beta near the
+    limit.
     """
 
     particles: int
@@ -120,7 +127,7 @@ def parts(s: Settings) -> dict[str, Part]:
     return found
 
 
-# -- verdicts -----------------------------------------------------------------------------------------
+# -- verdicts -------------------------------------------------------------------------------------
 
 
 def reached(waves: Any) -> float:
@@ -138,7 +145,9 @@ def predicted(sines: Array) -> float:
 
 
 def spans(sines: Array) -> float:
-    """W2 between atoms at +-pi/2 of these means and the equilibrium's: what is too much crosses half the circle."""
+    """W2 between atoms at +-pi/2 of these means and the equilibrium's: what is too much crosses
+    half the circle.
+    """
     return float(np.pi * np.sqrt((abs(sines[0] - T / C) + abs(sines[1] + S / C)) / 2))
 
 
@@ -170,12 +179,14 @@ def plain(s: Settings, start: str, data: dict[str, Data]) -> list[Verdict]:
     swarm = np.array([h["ni"][-1] for h in ends])
     exact = TRAPPED if start == "beyond the tops" else end
     verdicts = [
-        Verdict(f"coupled, {start}: NI of (6) at the end, against the closed form for its shares", end, shares, 1e-5),
+        Verdict(f"coupled, {start}: NI of (6) at the end, against the closed form for its shares",
+                end, shares, 1e-5),
         Verdict(f"coupled, {start}: the same, worst of {s.replicas} swarms", own, 0.0, 1e-5),
         known(f"coupled, {start}: NI of {s.particles} particles at the end", swarm, exact, 0.05),
         above(f"coupled, {start}: least NI of (6) at all times", held["ni"].min(), 0.3),
         Verdict(
-            f"coupled, {start}: W2 of (6) from the equilibrium, against that form", float(held["distance"]),
+            f"coupled, {start}: W2 of (6) from the equilibrium, against that form",
+            float(held["distance"]),
             spans(held["sines"][-1]), 1e-4,
         ),
     ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""The summary for the terminal and one self-contained HTML page: statements, numbers, pictures, settings, times."""
+"""The summary for the terminal and one self-contained HTML page: statements, numbers, pictures,
+settings, times.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +20,31 @@ from validation.suite import Outcome, module
 from validation.verdicts import FAILS
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em;
+  color: #222 }
 table { border-collapse: collapse; margin: .7em 0; font-variant-numeric: tabular-nums }
-td, th { padding: .15em .8em .15em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4 }
+td, th { padding: .15em .8em .15em 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid #e4e4e4 }
 pre { background: #f6f6f4; padding: .8em; overflow-x: auto; font-size: 13px }
 img { max-width: 100% }
-.holds { color: #1a7f37 } .fails { color: #b42318; font-weight: 600 } .inconclusive, .not { color: #9a6700 }
+.holds { color: #1a7f37 } .fails { color: #b42318; font-weight: 600 }
+.inconclusive, .not { color: #9a6700 }
 h2 { margin-top: 2.2em; border-top: 2px solid #ddd; padding-top: .6em } small { color: #666 }
 """
 
 
+def _paragraphs(name: str) -> list[str]:
+    return (module(name).__doc__ or name).strip().split("\n\n")
+
+
 def title(name: str) -> str:
-    """The first line of a claim's docstring."""
-    return (module(name).__doc__ or name).strip().splitlines()[0].rstrip(".")
+    """The first paragraph of a claim's docstring."""
+    return " ".join(_paragraphs(name)[0].split()).rstrip(".")
 
 
 def statement(name: str) -> str:
     """The rest of it."""
-    return "\n".join((module(name).__doc__ or "").strip().splitlines()[1:]).strip()
+    return "\n\n".join(_paragraphs(name)[1:])
 
 
 def tally(outcome: Outcome) -> str:
@@ -86,12 +95,16 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
     body = [
         "<h1>Mean-field two-player zero-sum games: claims and verdicts</h1>",
         rows(about.items()),
-        "<p>A check holds when its whole 95% interval lies within the stated tolerance, fails when all of it lies "
+        "<p>A check holds when its whole 95% interval lies within the stated tolerance, fails "
+        "when all of it lies "
         "beyond, and is inconclusive in between. A claim holds when all of its checks do.</p>",
         grid(["claim", "verdict", "checks", "seconds"], summary),
         *(section(o) for o in outcomes),
     ]
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Validation</title><style>{STYLE}</style>'
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Validation</title>'
+        f"<style>{STYLE}</style>"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(page + "\n".join(body) + "</html>\n", encoding="utf-8")
@@ -105,7 +118,8 @@ def section(o: Outcome) -> str:
     ]
     parts = [f"{part} {seconds:.1f} s" for part, seconds in o.seconds.items()]
     lines = [
-        f'<h2 id="{o.name}">{escape(title(o.name))}</h2><p>{word(o.outcome)} <small>{o.name}</small></p>',
+        f'<h2 id="{o.name}">{escape(title(o.name))}</h2>'
+        f"<p>{word(o.outcome)} <small>{o.name}</small></p>",
         f"<pre>{escape(statement(o.name))}</pre>",
         *(
             f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>"

@@ -1,11 +1,11 @@
 """Every scheme's orders in space and time, and what it keeps: mass, sign, the Gibbs state.
 
 On the coupled circle problem l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, beta = 10, T = 5
-(`meanfield.games.benchmark("circle")`), error = the larger player's L1 error of nodal densities. The
-reference is the Galerkin engine, itself held against a pseudo-spectral method of other code by the
-tests. Orders: 2 in space for two-point fluxes, p for staggered differences of order p, exponential for
-Galerkin; 4 in time. Without diffusion ((8), T = 1) MUSCL is of order 1.7 in moments against
-characteristics.
+(`meanfield.games.benchmark("circle")`), error = the larger player's L1 error of nodal densities.
+The reference is the Galerkin engine, itself held against a pseudo-spectral method of other code by
+the tests. Orders: 2 in space for two-point fluxes, p for staggered differences of order p,
+exponential for Galerkin; 4 in time. Without diffusion ((8), T = 1) MUSCL is of order 1.7 in moments
+against characteristics.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ AT_REST: dict[str, tuple[int, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Schemes by name; what the reference's temperature and the state of rest are multiplied by (1: nothing)."""
+    """Schemes by name; what the reference's temperature and the state of rest are multiplied by (1:
+    nothing).
+    """
 
     in_space: tuple[str, ...] = tuple(IN_SPACE)
     in_time: tuple[str, ...] = tuple(IN_TIME)
@@ -81,11 +83,13 @@ def reference(heated: float) -> mf.Trajectory:
 
 
 def error(run: mf.Trajectory, exact: mf.Trajectory) -> float:
-    """The larger player's L1 error of nodal densities at the end; the exact run's nodes include the run's."""
+    """The larger player's L1 error of nodal densities at the end; the exact run's nodes include the
+    run's.
+    """
     worst = 0.0
     for a, b in zip(run[-1], exact[-1], strict=True):
         every = len(b) // len(a)
-        worst = max(worst, float(np.abs(a.values - b.values[::every]).sum() * a.mesh.volumes[0]))  # type: ignore[attr-defined]
+        worst = max(worst, float(np.abs(a.values - b.values[::every]).sum() * a.mesh.volumes[0]))
     return worst
 
 

@@ -1,8 +1,10 @@
-"""On T^2 and S^2 every scheme has its order in space and time, and keeps mass, sign and the Gibbs state.
+"""On T^2 and S^2 every scheme has its order in space and time, and keeps mass, sign and the Gibbs
+state.
 
-The coupled problems of `meanfield.games.benchmark("torus")` and `("sphere")` under equation (7), beta = 10, T = 1;
-error = the larger player's L1 error of nodal densities. References: Galerkin on T^2, spherical harmonics on S^2, each
-refined until it agrees with itself to 1e-9 (also a check). Cells of S^2 are those of icosahedral grids.
+The coupled problems of `meanfield.games.benchmark("torus")` and `("sphere")` under equation (7),
+beta = 10, T = 1; error = the larger player's L1 error of nodal densities. References: Galerkin on
+T^2, spherical harmonics on S^2, each refined until it agrees with itself to 1e-9 (also a check).
+Cells of S^2 are those of icosahedral grids.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from validation.verdicts import Verdict, above, below
 
 TIME, BETA = 1.0, 10.0
 FINEST = {"torus": (80, 96), "sphere": (32, 38)}
-# name -> problem, engine, options, cells per axis (T^2), cells or degrees (S^2), order in 1/nodes per axis
+# name -> problem, engine, options, cells per axis (T^2), cells or degrees (S^2), order in 1/nodes
+# per axis
 SPACE: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...], float]] = {
     "T^2 finite volumes": (
         "torus",
@@ -59,7 +62,9 @@ DROP = {"T^2": 24, "S^2": 642}
 
 @dataclass(frozen=True)
 class Settings:
-    """How many sizes of every scheme; schemes left out; by what the reference's temperature is multiplied."""
+    """How many sizes of every scheme; schemes left out; by what the reference's temperature is
+    multiplied.
+    """
 
     sizes: int
     space: tuple[str, ...] = tuple(SPACE)
@@ -105,7 +110,9 @@ def nodal(moving: Any, p: int, points: Array) -> Array:
 
 
 def error(moving: Any, exact: Any) -> float:
-    """The larger player's L1 error at the nodes of the coarser; the series in harmonics at those of 2562 cells."""
+    """The larger player's L1 error at the nodes of the coarser; the series in harmonics at those of
+    2562 cells.
+    """
     if hasattr(moving, "density"):
         grid = mf.mesh(mf.Sphere(2), 2562)
         off = [moving.density(p, grid.nodes) - exact.density(p, grid.nodes) for p in (0, 1)]

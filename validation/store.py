@@ -1,4 +1,6 @@
-"""Data of parts and figures: plain arrays in one file each, which knows what it was made with and how long it took."""
+"""Data of parts and figures: plain arrays in one file each, which knows what it was made with and
+how long it took.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) ->
 
 
 def held(path: Path, key: str) -> tuple[Data, float] | None:
-    """The arrays in `path` and the seconds they took, or None unless they were made with the settings `key`."""
+    """The arrays in `path` and the seconds they took, or None unless they were made with the
+    settings `key`.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) != key:

@@ -1,18 +1,22 @@
-"""Running claims: parts are computed once and stored, verdicts and pictures are made from what is stored.
+"""Running claims: parts are computed once and stored, verdicts and pictures are made from what is
+stored.
 
 A claim is a module of this folder:
 
     its docstring       the title, then the statement with its equation
     Settings            a frozen dataclass of plain numbers; QUICK and FULL are two of them
-    parts(s)            {name: functools.partial(function of this module, *plain arguments)}: each returns arrays
+    parts(s)            {name: functools.partial(function of this module, *plain arguments)}: each
+                        returns arrays
     judge(s, data)      list[Verdict] from {part: {array name: array}}
     draw(s, data)       {picture name: matplotlib Figure} from the same
     SABOTAGES           {what is broken: Settings} under which the claim must fail
-    note(data)          where there is one: what a reader of the verdicts must know, such as a check left out
+    note(data)          where there is one: what a reader of the verdicts must know, such as a check
+                        left out
 
-Parts are independent of one another, so that they run in several processes, and a stopped run goes on with the
-parts that are missing. A change of the module's code other than `judge` and `draw` makes its parts anew; after a
-change of the package within a version they are kept, and the report says which: ask for --fresh.
+Parts are independent of one another, so that they run in several processes, and a stopped run goes
+on with the parts that are missing. A change of the module's code other than `judge` and `draw`
+makes its parts anew; after a change of the package within a version they are kept, and the report
+says which: ask for --fresh.
 """
 
 from __future__ import annotations
@@ -67,8 +71,8 @@ Part = Callable[[], Mapping[str, Any]]
 
 @dataclass
 class Outcome:
-    """What became of one claim. `failed` holds the tracebacks of parts that could not be computed; `older` names
-    parts that were stored by another state of the package."""
+    """What became of one claim. `failed` holds the tracebacks of parts that could not be computed;
+    `older` names parts that were stored by another state of the package."""
 
     name: str
     settings: Any
@@ -89,7 +93,9 @@ class Outcome:
 
     @property
     def caught(self) -> bool:
-        """Whether every broken input makes the claim fail by a number, not by an exception or a NaN."""
+        """Whether every broken input makes the claim fail by a number, not by an exception or a
+        NaN.
+        """
         return all(broken.fails_by_a_number for broken in self.sabotages.values())
 
     @property
@@ -115,7 +121,9 @@ def module(name: str) -> Any:
 
 @cache
 def source(name: str) -> str:
-    """A stamp of what a module computes with: its code and its helpers', without `judge`, `draw` and `note`."""
+    """A stamp of what a module computes with: its code and its helpers', without `judge`, `draw`
+    and `note`.
+    """
     tree = ast.parse(Path(str(importlib.import_module(name).__file__)).read_text(encoding="utf-8"))
     kept = [
         node for node in tree.body[1:] if getattr(node, "name", "") not in ("judge", "draw", "note")
@@ -157,7 +165,7 @@ def timed(part: Part) -> tuple[dict[str, np.ndarray], float]:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Processes started within use one thread each for linear algebra: they already fill the cores."""
+    """Processes started within use one thread for linear algebra: they fill the cores already."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
@@ -256,7 +264,9 @@ def run(
     sabotage: bool = False,
     show: bool | None = None,
 ) -> list[Outcome]:
-    """Compute what is missing (all with `fresh`, nothing with `stored`), then judge and draw every claim."""
+    """Compute what is missing (all with `fresh`, nothing with `stored`), then judge and draw every
+    claim.
+    """
     plan: list[tuple[str, str, Any]] = []
     for name in names:
         claim = module(name)

@@ -1,12 +1,14 @@
-"""The colder, the nearer to equilibrium, and in the end the slower: (7) decays as its linearisation says, and freezes.
+"""The colder, the nearer to equilibrium, and in the end the slower: (7) decays as its linearisation
+says, and freezes.
 
-The remark after Theorem 1. NI of the Gibbs point (9) falls along every curve in beta. The leading eigenvalue of (7)
-linearised there has a far smaller rate at the coldest beta than at the best one, but need not fall on the way: the
-oscillator's rises from beta = 6.3 to 10. The eigenvalue is held against closed spectra (the uniform equilibrium,
-spectral gaps of separable games, two states with Kramers' passes where wells are deep, the oscillator's
--0.00489 +- 0.00941 i), and is what small perturbations decay and turn with: densities by a weighted fit of the mode's
-amplitude, particles by the same fit over replicas, between two wells, for the oscillator and on S^2. From the
-wrong well NI falls to a minimum at a middle temperature: NI at a given time, and the best beta for it, against a
+The remark after Theorem 1. NI of the Gibbs point (9) falls along every curve in beta. The leading
+eigenvalue of (7) linearised there has a far smaller rate at the coldest beta than at the best one,
+but need not fall on the way: the oscillator's rises from beta = 6.3 to 10. The eigenvalue is held
+against closed spectra (the uniform equilibrium, spectral gaps of separable games, two states with
+Kramers' passes where wells are deep, the oscillator's -0.00489 +- 0.00941 i), and is what small
+perturbations decay and turn with: densities by a weighted fit of the mode's amplitude, particles by
+the same fit over replicas, between two wells, for the oscillator and on S^2. From the wrong well NI
+falls to a minimum at a middle temperature: NI at a given time, and the best beta for it, against a
 two-state prediction that knows the basins' Gibbs integrals and the spectral gap alone.
 """
 
@@ -30,7 +32,7 @@ from validation.verdicts import Verdict, above, below
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes, and what is wrong: the spectrum's beta over the flow's (ratio), the spectrum's nodes."""
+    """Sizes, and what is wrong: the spectrum's beta over the flow's (ratio), its nodes."""
 
     curves: tuple[str, ...]
     betas: int
@@ -47,13 +49,16 @@ class Settings:
 FULL = Settings(
     ("double well", "oscillator", "random 0", "random 1", "random 2", "circle benchmark"), 30,
     (
-        ("double well", 1.0), ("double well", 2.0), ("double well", 3.0), ("double well", 4.0), ("oscillator", 3.0),
-        ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0), ("random 0", 5.0), ("random 1", 2.0),
+        ("double well", 1.0), ("double well", 2.0), ("double well", 3.0), ("double well", 4.0),
+        ("oscillator", 3.0),
+        ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0), ("random 0", 5.0),
+        ("random 1", 2.0),
         ("random 1", 5.0), ("random 2", 1.0),
     ),
     ((1.0, 20_000, 24), (2.0, 20_000, 24), (3.0, 5000, 24), (3.5, 4000, 24)),
     (
-        ("oscillator", 3.0, 3.0, 0.05, 0.3, 50_000, 40, 0.06), ("oscillator", 10.0, 4.0, 0.05, 0.3, 50_000, 40, 0.06),
+        ("oscillator", 3.0, 3.0, 0.05, 0.3, 50_000, 40, 0.06),
+        ("oscillator", 10.0, 4.0, 0.05, 0.3, 50_000, 40, 0.06),
         ("S^2", 10.0, 4.0, 0.1, 0.15, 50_000, 100, 0.06),
     ),
     43, (50.0, 250.0, 1000.0),
@@ -62,7 +67,8 @@ QUICK = Settings(
     ("double well", "oscillator"), 9,
     (("double well", 2.0), ("oscillator", 10.0), ("oscillator", 25.0), ("circle benchmark", 10.0)),
     ((2.0, 10_000, 10),),
-    (("oscillator", 3.0, 3.0, 0.05, 0.3, 20_000, 10, 0.1), ("S^2", 10.0, 4.0, 0.1, 0.15, 50_000, 12, 0.15)),
+    (("oscillator", 3.0, 3.0, 0.05, 0.3, 20_000, 10, 0.1),
+     ("S^2", 10.0, 4.0, 0.1, 0.15, 50_000, 12, 0.15)),
     25, (50.0, 250.0),
 )  # fmt: skip
 _FEW = replace(QUICK, decays=QUICK.decays[:2], wells=(), coupled=(), trade=0, curves=())
@@ -94,8 +100,9 @@ def spectra(ratio: float, cells: int) -> dict[str, Any]:
 
 
 class Wells:
-    """The double well f = cos 2x + tilt sin x at beta, by integrals alone: its upper basin's mass, E f - min f in
-    the upper and the lower basin, and the rate between two equilibrated basins through both passes."""
+    """The double well f = cos 2x + tilt sin x at beta, by integrals alone: its upper basin's mass,
+    E f - min f in the upper and the lower basin, and the rate between two equilibrated basins
+    through both passes."""
 
     def __init__(self, beta: float, N: int = 100_000) -> None:
         x, h = (np.arange(N) + 0.5) * 2 * np.pi / N, 2 * np.pi / N
@@ -111,13 +118,15 @@ class Wells:
         )
 
     def ni(self, decayed: Array) -> Array:
-        """NI of the pair when exp(-rate t) of what was in the upper basins is still out of place."""
+        """NI of the pair when exp(-rate t) of what began in the upper basins is out of place."""
         above = self.upper + (1 - self.upper) * decayed
         return 2 * (self.cost[1] + above * (self.cost[0] - self.cost[1]))
 
 
 def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
-    """NI of (7) from the upper wells at the times, along beta, and of two basins that are in equilibrium each."""
+    """NI of (7) from the upper wells at the times, along beta, and of two basins that are in
+    equilibrium each.
+    """
     game, t = mf.games.double_well(TILT), np.array(times)
     start = mf.Start(x=mf.concentrated(np.pi / 2, 0.1), y=mf.concentrated(np.pi / 2, 0.1))
     error, betas, ni = mf.NikaidoIsoda(game), np.geomspace(1.2, 8, count), []
@@ -131,7 +140,8 @@ def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
         [Wells(b, 4000).ni(np.exp(-gap * t)) for b, gap in zip(fine, between, strict=True)]
     )
     return {
-        "beta": betas, "ni": ni, "two_states": [Wells(b).ni(np.exp(-g * t)) for b, g in zip(betas, gaps, strict=True)],
+        "beta": betas, "ni": ni, "two_states": [Wells(b).ni(np.exp(-g * t)) for b,
+            g in zip(betas, gaps, strict=True)],
         "gibbs": [Wells(b).ni(np.zeros(1))[0] for b in betas], "best": fine[dense.argmin(0)],
     }  # fmt: skip
 
@@ -156,12 +166,14 @@ def parts(s: Settings) -> dict[str, Part]:
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     known = data["spectra"]
     verdicts = [
-        below("uniform equilibrium: distance from its eigenvalue -k^2/beta + i k^2 A/2", float(known["uniform"]), 1e-8),
+        below("uniform equilibrium: distance from its eigenvalue -k^2/beta + i k^2 A/2",
+              float(known["uniform"]), 1e-8),
         *(Verdict(f"double well, beta = {b:g}: rate over the spectral gap", r, 1, 1e-6)
           for b, r in zip((1, 4, 8), known["gaps"], strict=True)),
         *(Verdict(f"double well, beta = {b:g}: rate over that of two states", r, 1, 1e-4)
           for b, r in zip((12, 20), known["two_states"], strict=True)),
-        Verdict("oscillator, beta = 25: real part of the leading eigenvalue", known["oscillator"][0], -0.00489, 5e-6),
+        Verdict("oscillator, beta = 25: real part of the leading eigenvalue",
+                known["oscillator"][0], -0.00489, 5e-6),
         Verdict("oscillator, beta = 25: imaginary part", known["oscillator"][1], 0.00941, 5e-6),
     ]  # fmt: skip
     for name, beta in s.decays:
@@ -194,7 +206,9 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 
 def of_path(name: str, held: Data) -> list[Verdict]:
-    """NI falls along the curve; the rate is small where it ends, and the oscillator's rises on the way."""
+    """NI falls along the curve; the rate is small where it ends, and the oscillator's rises on the
+    way.
+    """
     rate, steepness = held["rate"], np.diff(np.log(held["ni"])) / np.diff(np.log(held["beta"]))
     what = f"{name}, beta = {held['beta'][0]:g} to {held['beta'][-1]:g}:"
     found = [
@@ -217,7 +231,9 @@ def measured_in_wells(held: Data) -> tuple[float, float]:
 def measured_coupled(
     s: Settings, data: dict[str, Data], name: str, beta: float
 ) -> tuple[Array, Array, complex]:
-    """The particles' growth and frequency, half widths of their intervals over the eigenvalue's, the eigenvalue."""
+    """The particles' growth and frequency, half widths of their intervals over the eigenvalue's,
+    the eigenvalue.
+    """
     replicas = next(r for n, b, *_, r, _ in s.coupled if (n, b) == (name, beta))
     held = [data[label("coupled", name, beta, first)] for first in range(0, replicas, 20)]
     value, time = complex(held[0]["value"]), float(held[0]["time"])
@@ -245,14 +261,18 @@ def of_trade(times: tuple[float, ...], held: Data) -> list[Verdict]:
 
 
 def best(betas: Array, ni: Array) -> float:
-    """Where NI is least: the vertex of the parabola through the least value and its neighbours, in log beta."""
+    """Where NI is least: the vertex of the parabola through the least value and its neighbours, in
+    log beta.
+    """
     k = int(np.clip(np.argmin(ni), 1, len(ni) - 2))
     a, b, _ = np.polyfit(np.log(betas[k - 1 : k + 2]), ni[k - 1 : k + 2], 2)
     return float(np.exp(-b / (2 * a)))
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """NI and rates along beta, decays measured on top of them, and NI after given times from the wrong well."""
+    """NI and rates along beta, decays measured on top of them, and NI after given times from the
+    wrong well.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.8), layout="constrained")

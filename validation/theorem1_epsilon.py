@@ -1,19 +1,22 @@
 """The fixed point (9) is as near to equilibrium as Theorem 1 says, and NI falls like 1/beta.
 
-Theorem 1: at beta >= (4/eps) log(2 (1 - V)/V (2K/eps - 1)) the fixed point (9) is an eps-Nash equilibrium. K is the
-range of l, V a lower bound of the volumes of balls of radius delta = eps/(2 Lip l). The bound needs volumes that
-are normalised to one: otherwise it changes with the unit of length, and where V passes one it is no bound at all.
-Lip is what a grid sees and a hundredth more: any larger constant will do too, at a larger beta.
+Theorem 1: at beta >= (4/eps) log(2 (1 - V)/V (2K/eps - 1)) the fixed point (9) is an eps-Nash
+equilibrium. K is the range of l, V a lower bound of the volumes of balls of radius delta = eps/(2
+Lip l). The bound needs volumes that are normalised to one: otherwise it changes with the unit of
+length, and where V passes one it is no bound at all. Lip is what a grid sees and a hundredth more:
+any larger constant will do too, at a larger beta.
 
-Its epsilon is each player's. A ball of radius delta around the best response has V_x <= min V_x + eps/2, so the
-points with V_x >= min V_x + 3 eps/4 weigh at most e^(-beta eps/4) (1 - V)/V against it, which is below
-eps/(4K - 2 eps) at that beta; hence E V_x - min V_x <= eps, and NI <= 2 eps. Measured: each player's regret and NI
-at that beta over decades of eps, and the smallest beta that would do, which for nondegenerate minima in dimension d
-is d/(2 eps): the bound is loose by a factor of 8/d times its logarithm (4/c, where beta times regret tends to c).
+Its epsilon is each player's. A ball of radius delta around the best response has V_x <= min V_x +
+eps/2, so the points with V_x >= min V_x + 3 eps/4 weigh at most e^(-beta eps/4) (1 - V)/V against
+it, which is below eps/(4K - 2 eps) at that beta; hence E V_x - min V_x <= eps, and NI <= 2 eps.
+Measured: each player's regret and NI at that beta over decades of eps, and the smallest beta that
+would do, which for nondegenerate minima in dimension d is d/(2 eps): the bound is loose by a factor
+of 8/d times its logarithm (4/c, where beta times regret tends to c).
 
-NI beta over decades tends to a constant known from the exact equilibrium, by Laplace's method: with masses p_i and
-Hessians H_i at its atoms, c_i = -log(p_i sqrt(det H_i)), each player's beta times regret tends to
-d/2 + sum_i p_i c_i - min c_i; d/2 for a pure equilibrium, and 1/4 instead of 1/2 where the minimum is of order four.
+NI beta over decades tends to a constant known from the exact equilibrium, by Laplace's method: with
+masses p_i and Hessians H_i at its atoms, c_i = -log(p_i sqrt(det H_i)), each player's beta times
+regret tends to d/2 + sum_i p_i c_i - min c_i; d/2 for a pure equilibrium, and 1/4 instead of 1/2
+where the minimum is of order four.
 """
 
 from __future__ import annotations
@@ -90,7 +93,9 @@ def of_needle(x: float) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """A game; nodes per axis over sqrt(beta); both regrets in closed form, and the limits of beta times them."""
+    """A game; nodes per axis over sqrt(beta); both regrets in closed form, and the limits of beta
+    times them.
+    """
 
     game: Callable[[], Game]
     nodes: float
@@ -120,7 +125,8 @@ CASES = {
 class Settings:
     """Curves (case, largest beta), bounds (case, smallest and largest epsilon); what is wrong.
 
-    normalised: whether volumes are. share: of the bound's beta that is taken. fine: nodes over those needed.
+    normalised: whether volumes are. share: of the bound's beta that is taken. fine: nodes over
+    those needed.
     """
 
     curves: tuple[tuple[str, float], ...]
@@ -137,14 +143,18 @@ FULL = Settings(
         ("mixed, circle", 1e4), ("mixed, l_a", 300.0), ("mixed, l_b", 300.0),
     ),
     (
-        ("cosines", 1e-3, 1.0), ("long circle", 1e-3, 1.0), ("order four", 1e-3, 1.0), ("needle", 1e-2, 0.9),
-        ("T^2", 0.05, 2.0), ("S^2", 0.05, 1.0), ("mixed, circle", 1e-2, 2.0), ("mixed, l_a", 0.1, 3.0),
+        ("cosines", 1e-3, 1.0), ("long circle", 1e-3, 1.0), ("order four", 1e-3, 1.0),
+        ("needle", 1e-2, 0.9),
+        ("T^2", 0.05, 2.0), ("S^2", 0.05, 1.0), ("mixed, circle", 1e-2, 2.0),
+        ("mixed, l_a", 0.1, 3.0),
     ),
     12,
 )  # fmt: skip
 QUICK = Settings(
-    (("cosines", 1e5), ("order four", 1e5), ("S^2", 300.0), ("mixed, circle", 1e4), ("mixed, l_a", 100.0)),
-    (("cosines", 1e-2, 1.0), ("long circle", 1e-2, 1.0), ("order four", 0.1, 1.0), ("S^2", 0.2, 1.0)),
+    (("cosines", 1e5), ("order four", 1e5), ("S^2", 300.0), ("mixed, circle", 1e4),
+     ("mixed, l_a", 100.0)),
+    (("cosines", 1e-2, 1.0), ("long circle", 1e-2, 1.0), ("order four", 0.1, 1.0),
+     ("S^2", 0.2, 1.0)),
     6,
 )  # fmt: skip
 _FEW = replace(QUICK, curves=QUICK.curves[:1], bounds=QUICK.bounds[:2])
@@ -189,7 +199,7 @@ def curve(name: str, top: float, per_decade: int, fine: float) -> dict[str, Any]
 
 
 def limits(game: Game) -> list[float]:
-    """beta times each player's regret as beta grows, by Laplace's method at the exact equilibrium."""
+    """beta times each player's regret as beta grows, by Laplace's method at the equilibrium."""
     exact, found = mf.nash(game), []
     assert exact.unique, "the limits are stated where there is one equilibrium"
     for p, (own, other) in enumerate(((exact.x, exact.y), (exact.y, exact.x))):
@@ -217,7 +227,9 @@ def bound(
 
 
 def extent(game: Game) -> tuple[float, float]:
-    """Range and Lipschitz constant of l in either variable, on a grid; the constant a hundredth above what it sees."""
+    """Range and Lipschitz constant of l in either variable, on a grid; the constant a hundredth
+    above what it sees.
+    """
     sizes = {1: 720, 2: 48}
     x, y = (
         mf.mesh(M, 2562 if isinstance(M, mf.Sphere) else sizes[M.dim]).nodes for M in game.manifolds
@@ -328,7 +340,9 @@ def of_curve(name: str, held: Data) -> list[Verdict]:
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """beta NI along beta with its limits; regrets and NI at the bound's beta; how loose the bound is."""
+    """beta NI along beta with its limits; regrets and NI at the bound's beta; how loose the bound
+    is.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")

@@ -1,15 +1,17 @@
 """Where (7) settles, it settles on the one fixed point (9).
 
-Theorem 1: if the entropy-regularised flow (7) converges, its limit is the only pair with
-mu_x = exp(-beta V_x)/Z_x, mu_y = exp(beta V_y)/Z_y (9). (7) need not converge: where it does not is another claim.
-Here it does: from three starts on the circle, T^2 and S^2 (where "atoms" is the atoms' expansion up to the degree
-that is carried, not the atoms) it runs until e^(-rate t) is far below the tolerance. The rate is that of the leading
-eigenvalue of (7) linearised at the fixed point of that beta (`meanfield.stability`): the time follows from it, 36 over
-the rate, and beta is such that the time stays affordable, for rates get small where it is cold. The ends are held
-against a fixed point found by other means, damped Picard iteration of (9), against (9) itself with the potentials
-summed from the loss, and, for a separable game, against its closed form. On the way the total variation falls at the
-eigenvalue's rate. That (9) has one solution is Theorem 1's, by convexity; it is probed, not shown, by Newton's method
-from five pairs and Picard iteration from two.
+Theorem 1: if the entropy-regularised flow (7) converges, its limit is the only pair with mu_x =
+exp(-beta V_x)/Z_x, mu_y = exp(beta V_y)/Z_y (9). (7) need not converge: where it does not is
+another claim. Here it does: from three starts on the circle, T^2 and S^2 (where "atoms" is the
+atoms' expansion up to the degree that is carried, not the atoms) it runs until e^(-rate t) is far
+below the tolerance. The rate is that of the leading eigenvalue of (7) linearised at the fixed point
+of that beta (`meanfield.stability`): the time follows from it, 36 over the rate, and beta is such
+that the time stays affordable, for rates get small where it is cold. The ends are held against a
+fixed point found by other means, damped Picard iteration of (9), against (9) itself with the
+potentials summed from the loss, and, for a separable game, against its closed form. On the way the
+total variation falls at the eigenvalue's rate. That (9) has one solution is Theorem 1's, by
+convexity; it is probed, not shown, by Newton's method from five pairs and Picard iteration from
+two.
 """
 
 from __future__ import annotations
@@ -65,9 +67,11 @@ FITTED = (
 
 @dataclass(frozen=True)
 class Settings:
-    """Cases (game, beta, nodes per axis or degree); what is wrong with the fixed point that the ends are held against.
+    """Cases (game, beta, nodes per axis or degree); what is wrong with the fixed point that the
+    ends are held against.
 
-    ratio: its beta over that of the flow. sign: of player y's exponent. cells: of the flow, 0 for the case's own.
+    ratio: its beta over that of the flow. sign: of player y's exponent. cells: of the flow, 0 for
+    the case's own.
     """
 
     cases: tuple[tuple[str, float, int], ...]
@@ -123,7 +127,9 @@ def gibbs(energy: Array, mesh: Mesh) -> Array:
 def picard(
     game: Game, on: tuple[Mesh, Mesh], beta: float, sign: float, begin: list[Array]
 ) -> list[Array]:
-    """(9) by mu <- (1 - a) mu + a Gibbs(opponent), in turn, a halved where 200 rounds do not halve what is missed."""
+    """(9) by mu <- (1 - a) mu + a Gibbs(opponent), in turn, a halved where 200 rounds do not halve
+    what is missed.
+    """
     costs = [game.cost_matrix(p, on[p].nodes, on[1 - p].nodes) for p in (0, 1)]
     features = [game.moment_matrix(p, on[p].nodes) for p in (0, 1)]
     masses, a, before, missed = list(begin), 0.5, np.inf, [0.0, 0.0]
@@ -185,7 +191,7 @@ def followed(
         if t > 0:
             moving.advance(float(t))
         if harmonics is not None:
-            yield [harmonics @ moving.coefficients(p) * on[p].volumes for p in (0, 1)]  # type: ignore[attr-defined]
+            yield [harmonics @ moving.coefficients(p) * on[p].volumes for p in (0, 1)]
         else:
             yield [mu.masses for mu in moving.measures()]
 
@@ -224,7 +230,9 @@ def settled(
 def alone(
     name: str, beta: float, cells: int, ratio: float, sign: float, few: int
 ) -> dict[str, Any]:
-    """Fixed points by Newton's method from where the package begins and from elsewhere, against Picard's."""
+    """Fixed points by Newton's method from where the package begins and from elsewhere, against
+    Picard's.
+    """
     game = GAMES[name]()
     on = meshes(game, few or cells)
     rng = np.random.default_rng(0)
@@ -259,7 +267,7 @@ def parts(s: Settings) -> dict[str, Part]:
 
 
 def fitted_rate(held: Data) -> float:
-    """Slope of -log TV while it is within FITTED; a turning mode's periodic part is fitted with it."""
+    """Slope of -log TV while within FITTED; a turning mode's periodic part is fitted with it."""
     t, tv = held["times"], np.maximum(held["tv"], 1e-300)
     after = tv < FITTED[1]
     kept = after & (np.cumsum(tv < FITTED[0]) == 0)
@@ -327,7 +335,8 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         for start in STARTS:
             held = data[label(name, beta, start)]
             t = held["times"] * float(held["rate"])
-            # The modes that are kept of atoms are no measure at first: more than one is no total variation.
+            # The modes that are kept of atoms are no measure at first: more than one is no total
+            # variation.
             shown = np.where(held["tv"] <= 1.0, np.maximum(held["tv"], 1e-17), np.nan)
             ax.semilogy(t, shown, lw=1, label=start)
         ax.semilogy(t, np.exp(-t), "k--", lw=0.8, label=r"$e^{-\mathrm{rate}\, t}$")

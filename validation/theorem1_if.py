@@ -1,21 +1,25 @@
 """Equation (7) need not converge: the oscillator keeps a limit cycle beside its stable Gibbs point.
 
-Theorem 1 says what (7) converges to "if it converges". On l = V(x) - V(y) + a sin x sin y, V(x) = -(2/3) cos x +
-(5/12) cos 2x, a = 3, at beta = 25 (`meanfield.games.oscillator`), it does not from two narrow bumps: over t in
-[20, 60] the vector (E sin x, E sin y) keeps its norm in [0.87366, 1.01365] and turns counter-clockwise with period
-4.03429 by the slope of its angle, 4.03419 by the upward zero crossings of E sin x (which no choice of window moves),
-and so it does thousands of time units later. Galerkin, with several modes and steps, is held against these numbers to
-1e-5, the last digit known, finite volumes (whose error is of order h^2) by Richardson's extrapolation, particles by
-their means over replicas.
+Theorem 1 says what (7) converges to "if it converges". On l = V(x) - V(y) + a sin x sin y, V(x) =
+-(2/3) cos x + (5/12) cos 2x, a = 3, at beta = 25 (`meanfield.games.oscillator`), it does not from
+two narrow bumps: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.87366,
+1.01365] and turns counter-clockwise with period 4.03429 by the slope of its angle, 4.03419 by the
+upward zero crossings of E sin x (which no choice of window moves), and so it does thousands of time
+units later. Galerkin, with several modes and steps, is held against these numbers to 1e-5, the last
+digit known, finite volumes (whose error is of order h^2) by Richardson's extrapolation, particles
+by their means over replicas.
 
-The Gibbs point (9) attracts as well. Linearised there (7) is df/dt = -G (T + K) f, G symmetric and nonnegative, K
-antisymmetric: in every zero-sum game the point is linearly stable, at a rate not below the smaller spectral gap of the
-two players' frozen equations. Mixtures (1 - s) Gibbs + s cycle settle on the point for s below a threshold, on the
-cycle above it; at the threshold they follow an unstable cycle for as long as the bracket allows. The two cycles meet
-in a fold and are gone below beta = 11.13 (a = 3) and below a = 1.344 (beta = 25).
+The Gibbs point (9) attracts as well. Linearised there (7) is df/dt = -G (T + K) f, G symmetric and
+nonnegative, K
+antisymmetric: in every zero-sum game the point is linearly stable, at a rate not below the smaller
+spectral gap of the two players' frozen equations. Mixtures (1 - s) Gibbs + s cycle settle on the
+point for s below a threshold, on the cycle above it; at the threshold they follow an unstable cycle
+for as long as the bracket allows. The two cycles meet in a fold and are gone below beta = 11.13 (a
+= 3) and below a = 1.344 (beta = 25).
 
-Coarse meshes damp the cycle away falsely: square-root weights on 32 cells at beta = 25; Scharfetter and Gummel's
-weights, which are upwind fluxes there, keep it but lose it near the fold. Which flows cure the cycle is another claim.
+Coarse meshes damp the cycle away falsely: square-root weights on 32 cells at beta = 25; Scharfetter
+and Gummel's weights, which are upwind fluxes there, keep it but lose it near the fold. Which flows
+cure the cycle is another claim.
 """
 
 from __future__ import annotations
@@ -55,7 +59,8 @@ FITTED = (600.0, 1200.0)  # times at which the approach to the Gibbs point is li
 BEFORE, BEYOND = 0.25, 0.45  # shares of the cycle that settle on the Gibbs point and on the cycle
 FOLDS = {"beta": 11.128, "coupling": 1.3442}  # where the cycle is born
 SHARE = 0.3469  # of the cycle, on the segment from the Gibbs point at phase 0, where its basin ends
-# Bumps (centre of x, of y, width): whether they begin within the unstable cycle, and with that where they settle.
+# Bumps (centre of x, of y, width): whether they begin within the unstable cycle, and with that
+# where they settle.
 INSIDE = ((0.0, 0.0, 0.3), (3.0, 3.0, 0.3), (3.0, 0.0, 0.1))
 OUTSIDE = ((1.5, 1.5, 0.1), (-1.2, 0.5, 0.1), (2.0, -1.0, 0.2))
 BASINS = (("galerkin", 96), ("finite-volume", 256))
@@ -68,9 +73,11 @@ Edge = tuple[float, float, str, int, float, float]
 class Settings:
     """What is computed, and the game and temperature of the first runs.
 
-    refined: Galerkin's (cells, fixed step; 0: controlled). volumes: cells of the two finite-volume runs, of `weights`.
-    late: when the cycle is looked at again. swarm: particles, replicas. edges: (coupling, beta, engine, cells, turns,
-    bracket) of bisected shares. folds: (parameter, engine, cells, from, to, bracket). spectra: (coupling, beta).
+    refined: Galerkin's (cells, fixed step; 0: controlled). volumes: cells of the two finite-volume
+    runs, of `weights`.
+    late: when the cycle is looked at again. swarm: particles, replicas. edges: (coupling, beta,
+    engine, cells, turns, bracket) of bisected shares. folds: (parameter, engine, cells, from, to,
+    bracket). spectra: (coupling, beta).
     """
 
     coupling: float = 3.0
@@ -110,7 +117,8 @@ FULL = Settings(
         *(("beta", "finite-volume", N, 11.0, 11.5, 4e-3) for N in (256, 512)),
     ),
     spectra=(
-        *((3.0, beta) for beta in (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 21.0, 25.0, 30.0, 35.0)),
+        *((3.0, beta) for beta in (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 12.0, 15.0, 18.0, 21.0, 25.0,
+                                   30.0, 35.0)),
         *((a, 25.0) for a in (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 6.0, 8.0, 12.0)),
     ),
 )  # fmt: skip
@@ -163,11 +171,13 @@ def parts(s: Settings) -> dict[str, Part]:
     return found
 
 
-# -- verdicts -----------------------------------------------------------------------------------------
+# -- verdicts -------------------------------------------------------------------------------------
 
 
 def compared(what: str, found: Array, tolerance: float, slope: float = 0.0) -> list[Verdict]:
-    """Against the exact numbers; the slope over other turns than those of [20, 60] differs by up to `slope`."""
+    """Against the exact numbers; the slope over other turns than those of [20, 60] differs by up to
+    `slope`.
+    """
     within = (tolerance, tolerance, max(tolerance, slope), tolerance)
     return [
         Verdict(f"{n}, {what}", *v) for n, *v in zip(NAMES, found[:4], EXACT, within, strict=True)
@@ -221,8 +231,8 @@ def particles(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         return []
     found = np.array([summary(data[f"swarm_{r}"]) for r in range(replicas)])
     exact = (*EXACT, summary(data["galerkin_256_0"])[4])
-    # Extremes of a norm that fluctuates by (0.5/n)^(1/2), 0.01, lie outside the mean field's; crossings are read
-    # off points 0.2 apart.
+    # Extremes of a norm that fluctuates by (0.5/n)^(1/2), 0.01, lie outside the mean field's;
+    # crossings are read off points 0.2 apart.
     tolerances = dict(zip((*NAMES, "mean norm"), (0.03, 0.03, 0.02, 0.03, 0.005), strict=True))
     verdicts = []
     for (name, tolerance), value, mean, _, high in zip(
@@ -272,7 +282,9 @@ def _off(e: Edge) -> float:
 
 
 def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    """Both ends of every bracket of shares; the unstable cycle from several starts and by both engines."""
+    """Both ends of every bracket of shares; the unstable cycle from several starts and by both
+    engines.
+    """
     if not s.edges:
         return []
     held = _held(data, "edge", s.edges)
@@ -282,11 +294,13 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     inner = {e: unstable(h) for e, h in held.items()}
     verdicts = [
         *(
-            Verdict(f"threshold share, {e[2]}, {e[3]} cells", (h["high"] + h["low"]) / 2, SHARE, _off(e))
+            Verdict(f"threshold share, {e[2]}, {e[3]} cells", (h["high"] + h["low"]) / 2, SHARE,
+                    _off(e))
             for e, h in held.items()
             if e[:2] == s.edges[0][:2] and e[4] == 0
         ),
-        below(f"{len(held)} brackets: norm {LONGER:g} after the decision, from below", settled[:, 0].max(), CENTRE / 2),
+        below(f"{len(held)} brackets: norm {LONGER:g} after the decision, from below",
+              settled[:, 0].max(), CENTRE / 2),
         Verdict(f"{len(held)} brackets: mean norm then from above, over the cycle's, worst",
                 1 + np.abs(settled[:, 1] / mean - 1).max(), 1.0, 0.02),
         below("greatest norm of the unstable cycle over the stable one's least",
@@ -295,7 +309,10 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for e in s.edges[1:]:
         if e[:2] == s.edges[0][:2]:
             # Finite volumes of 256 cells err by 0.4% on the stable cycle.
-            what = f"of the unstable cycle, {e[2]}, {e[3]} cells, {e[4]:.2g} turns later, less that of the first"
+            what = (
+                f"of the unstable cycle, {e[2]}, {e[3]} cells, {e[4]:.2g} turns later, less that "
+                "of the first"
+            )
             verdicts += [
                 Verdict(f"{n} {what}", v, 0.0, 1e-3)
                 for n, v in zip(NAMES[:2], inner[e] - inner[s.edges[0]], strict=True)
@@ -304,7 +321,9 @@ def thresholds(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 
 def means(s: Settings, data: dict[str, Data]) -> Array:
-    """(coupling, beta, mean norm of the stable cycle, of the unstable one) of Galerkin's edges, shape (E, 4)."""
+    """(coupling, beta, mean norm of the stable cycle, of the unstable one) of Galerkin's edges,
+    shape (E, 4).
+    """
     held = _held(data, "edge", s.edges)
     return np.array(
         [
@@ -316,7 +335,9 @@ def means(s: Settings, data: dict[str, Data]) -> Array:
 
 
 def births(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    """Where the cycle disappears: by either engine, and where the squared distance of the two cycles vanishes."""
+    """Where the cycle disappears: by either engine, and where the squared distance of the two
+    cycles vanishes.
+    """
     verdicts, middles = [], {}
     for f, h in _held(data, "fold", s.folds).items():
         low, high = float(h["low"]), float(h["high"])

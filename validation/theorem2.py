@@ -1,27 +1,30 @@
 """Time averages of Wasserstein-Fisher-Rao flows reach equilibrium at the rate of Theorem 2.
 
-Theorem 2, rewritten: from starts with densities bounded below, the time averages of (8) at t0 = (alpha gamma)^(-1/2)
-have a Nikaido-Isoda error NI of at most C (gamma/alpha)^((1 - delta)/2), for every delta > 0. The log-log slope of
-NI against gamma/alpha is held against 1/2 over three decades and more.
+Theorem 2, rewritten: from starts with densities bounded below, the time averages of (8) at t0 =
+(alpha gamma)^(-1/2) have a Nikaido-Isoda error NI of at most C (gamma/alpha)^((1 - delta)/2), for
+every delta > 0. The log-log slope of NI against gamma/alpha is held against 1/2 over three decades
+and more.
 
-What happens can be said more sharply. Let F_p(s) = -log int exp(-s (U_p - min U_p)) dmu_p(0), U_p the averaged cost
-of player p. Without transport alpha t NI = F_x + F_y at s = alpha t, exactly and at every time, and by Laplace's
-method F_p = (d_p/2) log s + O(1) where minima are not degenerate. Until t0 transport moves a particle by
-O((gamma/alpha)^(1/2)) and changes NI by percents only. So NI(t0) is
-(gamma/alpha)^(1/2) ((d_x + d_y)/4 log(alpha/gamma) + O(1)): the slope 1/2 is approached from below, with a logarithm,
-and delta = 0 would not do. Measured are the slope, the slope once F is divided out (none is left), the identity at
-gamma = 0, transport's share in NI, which is small at t0 and decides later, and, where equilibria are strict, the
-logarithm's coefficient; where they are mixed F moves with the cycle's phase by more than a decade's share of it.
+What happens can be said more sharply. Let F_p(s) = -log int exp(-s (U_p - min U_p)) dmu_p(0), U_p
+the averaged cost of player p. Without transport alpha t NI = F_x + F_y at s = alpha t, exactly and
+at every time, and by Laplace's method F_p = (d_p/2) log s + O(1) where minima are not degenerate.
+Until t0 transport moves a particle by O((gamma/alpha)^(1/2)) and changes NI by percents only. So
+NI(t0) is (gamma/alpha)^(1/2) ((d_x + d_y)/4 log(alpha/gamma) + O(1)): the slope 1/2 is approached
+from below, with a logarithm, and delta = 0 would not do. Measured are the slope, the slope once F
+is divided out (none is left), the identity at gamma = 0, transport's share in NI, which is small at
+t0 and decides later, and, where equilibria are strict, the logarithm's coefficient; where they are
+mixed F moves with the cycle's phase by more than a decade's share of it.
 
-The last iterate is no substitute where equilibria are mixed: it cycles, and its NI does not fall. Where the
-equilibrium is strict it does better than the average, without the logarithm: a peak of covariance
-(alpha t Hess U_p)^(-1) stands around it, so that alpha t NI tends to (d_x + d_y)/2. NI is exact on spheres and
-certified on the circle. Measures are Gauss nodes of the starting densities, carried by the flow; particles are those
-of Algorithm 2, weights and positions averaged.
+The last iterate is no substitute where equilibria are mixed: it cycles, and its NI does not fall.
+Where the equilibrium is strict it does better than the average, without the logarithm: a peak of
+covariance (alpha t Hess U_p)^(-1) stands around it, so that alpha t NI tends to (d_x + d_y)/2. NI
+is exact on spheres and certified on the circle. Measures are Gauss nodes of the starting densities,
+carried by the flow; particles are those of Algorithm 2, weights and positions averaged.
 
-Example 4.1 of Wang & Chizat: h = (1/4 - a^2)(1/4 - b^2) is conserved and small orbits have period pi/alpha; from its
-two equations, an orbit of any size has period 2 K(1 - 16 h)/alpha, K(m) the complete elliptic integral. On it NI of
-the time averages falls like 1/t, that of the last iterate never.
+Example 4.1 of Wang & Chizat: h = (1/4 - a^2)(1/4 - b^2) is conserved and small orbits have period
+pi/alpha; from its two equations, an orbit of any size has period 2 K(1 - 16 h)/alpha, K(m) the
+complete elliptic integral. On it NI of the time averages falls like 1/t, that of the last iterate
+never.
 """
 
 from __future__ import annotations
@@ -46,11 +49,12 @@ MIRROR = (1.0, 10**0.5, 10.0, 10**1.5)  # alpha t at which the identity is looke
 
 @dataclass(frozen=True)
 class Settings:
-    """gamma/alpha by game. particles: (gamma/alpha, n, replicas, steps a unit of alpha t) on the first game.
-    beyond: gamma/alpha of the runs of the first game that go on to 10 t0, 0 for mirror descent.
+    """gamma/alpha by game. particles: (gamma/alpha, n, replicas, steps a unit of alpha t) on the
+    first game. beyond: gamma/alpha of the runs of the first game that go on to 10 t0, 0 for mirror
+    descent.
 
-    The rest breaks the input: the last iterate in place of averages, another time than t0, alpha and gamma
-    exchanged, a start that covers only a part of the circle.
+    The rest breaks the input: the last iterate in place of averages, another time than t0, alpha
+    and gamma exchanged, a start that covers only a part of the circle.
     """
 
     ratios: tuple[tuple[str, tuple[float, ...]], ...]
@@ -101,25 +105,31 @@ def swarm(name: str, ratio: float, n: int, replicas: int, per: int) -> dict[str,
     s0 = ratio**-0.5
     steps = 50 * round(s0 * per / 50)
     runs = ensemble(
-        game, mf.WassersteinFisherRao(ratio, 1.0), mf.Start(x=density, y=density), s0, step=s0 / steps, particles=n,
-        seed=1, replicas=replicas, threads=1, save_every=50 * s0 / steps, progress=False, reduce=mf.Trajectory.average,
+        game, mf.WassersteinFisherRao(ratio, 1.0), mf.Start(x=density, y=density), s0,
+        step=s0 / steps, particles=n,
+        seed=1, replicas=replicas, threads=1, save_every=50 * s0 / steps, progress=False,
+        reduce=mf.Trajectory.average,
     )  # fmt: skip
     error = NikaidoIsoda(game)
     return {"ni": [error(*means(game, pair)).value for pair in runs]}
 
 
 def example(a: float, b: float, alpha: float, time: float) -> dict[str, Any]:
-    """Example 4.1 from its atoms: weights, NI of the average and of the last iterate at saved times."""
+    """Example 4.1 from its atoms: weights, NI of the average and of the last iterate at saved
+    times.
+    """
     game = mf.games.wang_chizat()
     error = NikaidoIsoda(game, tight=True)
     start = mf.Start(*game.answers["measures"](a, b))
     run = mf.solve(
-        game, mf.WassersteinFisherRao(0.01 * alpha, alpha), start, time, engine="characteristics", tol=1e-11,
+        game, mf.WassersteinFisherRao(0.01 * alpha, alpha), start, time, engine="characteristics",
+        tol=1e-11,
         save_every=0.04 / alpha, progress=False,
     )  # fmt: skip
     late = np.arange(1, 21) * ((len(run) - 1) // 20)
     return {
-        "times": run.times, "a": [mu.masses[0] - 0.5 for mu in run.x], "b": [mu.masses[0] - 0.5 for mu in run.y],
+        "times": run.times, "a": [mu.masses[0] - 0.5 for mu in run.x],
+        "b": [mu.masses[0] - 0.5 for mu in run.y],
         "late": run.times[late], "ni": [error(*run.average(last=int(k))).value for k in late],
         "last": [error(*run[k]).value for k in range(len(run) // 2, len(run), 10)],
     }  # fmt: skip
@@ -148,7 +158,9 @@ def parts(s: Settings) -> dict[str, Part]:
 
 
 def curve(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> tuple[Array, Data]:
-    """sqrt(gamma/alpha) and, by it, what `rows` holds; `ni` is what takes the place of the averages' NI."""
+    """sqrt(gamma/alpha) and, by it, what `rows` holds; `ni` is what takes the place of the
+    averages' NI.
+    """
     held = {
         key: np.array([data[f"{name}, {r:g}"][key][0] for r in ratios])
         for key in ("ni", "entropic", "last")
@@ -172,7 +184,8 @@ def rates(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> list[Ve
     value, half = slope(logs, np.log(ni))
     share = np.abs(1 - ni / F) / root
     found = [
-        # The theorem says (1 - delta)/2 for delta in (0, 1/2): 1/4 at least. The logarithm costs about 0.1 here.
+        # The theorem says (1 - delta)/2 for delta in (0, 1/2): 1/4 at least. The logarithm costs
+        # about 0.1 here.
         Verdict(f"{name}: slope of log NI against log gamma/alpha", value, 0.5, 0.25, half),
         below(
             f"{name}: transport's share |1 - alpha t0 NI/(F_x + F_y)| over (gamma/alpha)^(1/2)",
@@ -219,11 +232,14 @@ def example_verdicts(data: dict[str, Data]) -> list[Verdict]:
     scaled = large["ni"] * large["late"]
     return [
         Verdict("example 4.1: change of (1/4 - a^2)(1/4 - b^2)", float(np.ptp(h)), 0, 1e-10),
-        Verdict("example 4.1: alpha times the period of a small orbit", 2 * period(small), np.pi, 1e-5),
-        Verdict("example 4.1: alpha times that of a large one", period(large), 2 * ellipk(1 - 16 * h[0]), 1e-5),
+        Verdict("example 4.1: alpha times the period of a small orbit", 2 * period(small), np.pi,
+                1e-5),
+        Verdict("example 4.1: alpha times that of a large one", period(large),
+                2 * ellipk(1 - 16 * h[0]), 1e-5),
         below("example 4.1: largest t NI of averages, second half of the run over the first",
               scaled[10:].max() / scaled[:10].max(), 1.1),
-        above("example 4.1: NI of the last iterate, smallest over largest", large["last"].min() / large["last"].max(),
+        above("example 4.1: NI of the last iterate, smallest over largest",
+              large["last"].min() / large["last"].max(),
               0.5),
     ]  # fmt: skip
 
@@ -231,7 +247,8 @@ def example_verdicts(data: dict[str, Data]) -> list[Verdict]:
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     from dataclasses import replace
 
-    # What is left around these lines is curvature and a cycle's phase, no noise: slopes are taken as they are.
+    # What is left around these lines is curvature and a cycle's phase, no noise: slopes are taken
+    # as they are.
     found = [
         replace(v, error=0.0) for name, ratios in s.ratios for v in rates(s, data, name, ratios)
     ]
@@ -244,7 +261,8 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         )
         found.append(Verdict(what, divided, 0, 0.02))
         if GAMES[name][0] == MIXED:
-            # A third of the averages' slope: the phase at which t0 meets the cycle moves single points twofold.
+            # A third of the averages' slope: the phase at which t0 meets the cycle moves single
+            # points twofold.
             last = slope(logs, np.log(held["last"]))[0]
             found.append(Verdict(f"{name}: slope of log NI of the last iterate", last, 0, 0.15))
     if not s.particles:
@@ -288,7 +306,9 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """NI at t0 by gamma/alpha, the logarithm that is left in it, and NI along runs of the first game."""
+    """NI at t0 by gamma/alpha, the logarithm that is left in it, and NI along runs of the first
+    game.
+    """
     from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure, shades, styled
 
     with styled():

@@ -1,18 +1,24 @@
 """Theorem 3: particles converge to the mean field, uniformly over [0, T].
 
-(i) Langevin, (4) against (7), and (ii) Wasserstein-Fisher-Rao, (5) against (8): the mean of W2^2_x + W2^2_y between
-n particles and the mean field, and that of |NI - NI*| (in (ii) of time averages), vanish uniformly over [0, T].
-The theorem gives no rate; what is known for n independent samples of the mean field's law is
-- on the circle n E W2^2 -> int F(1 - F)/rho - [double int (min(F, F') - F F')/(rho rho')] / int 1/rho (exponent -1);
+(i) Langevin, (4) against (7), and (ii) Wasserstein-Fisher-Rao, (5) against (8): the mean of W2^2_x
++ W2^2_y between n particles and the mean field, and that of |NI - NI*| (in (ii) of time averages),
+vanish uniformly over [0, T]. The theorem gives no rate; what is known for n independent samples of
+the mean field's law is
+- on the circle n E W2^2 -> int F(1 - F)/rho - [double int (min(F, F') - F F')/(rho rho')] / int
+  1/rho (exponent -1);
 - on T^2 and S^2 n E W2^2 = (|M|/(4 pi)) log n + c for any smooth positive density, |M| the area.
-Particles are not independent, but synchronously coupled copies are: particles with the same starts and the same noise
-in the mean field's own costs, and E |x_i - copy_i|^2 is of order 1/n (propagation of chaos). The energies of
-the copies' low modes, whose means are known exactly, are control variates of W2^2; as that hides what particles and
-copies share, the energies are held against their means too. |NI - NI*| is of order n^(-1/2); it is judged after
+Particles are not independent, but synchronously coupled copies are: particles with the same starts
+and the same noise
+in the mean field's own costs, and E |x_i - copy_i|^2 is of order 1/n (propagation of chaos). The
+energies of
+the copies' low modes, whose means are known exactly, are control variates of W2^2; as that hides
+what particles and
+copies share, the energies are held against their means too. |NI - NI*| is of order n^(-1/2); it is
+judged after
 the start, where the particles are independent samples, and at T alone.
 
-The games are `games.benchmark`'s three, T so short that 10^3 particles are many: their instability multiplies
-fluctuations.
+The games are `games.benchmark`'s three, T so short that 10^3 particles are many: their instability
+multiplies fluctuations.
 """
 
 from __future__ import annotations
@@ -35,10 +41,11 @@ from validation.verdicts import Verdict, below
 
 @dataclass(frozen=True)
 class Settings:
-    """runs: (problem, n, replicas, those whose W2 is taken). halved: (problem, n, replicas) run with half the step too.
+    """runs: (problem, n, replicas, those whose W2 is taken). halved: (problem, n, replicas) run
+    with half the step too.
 
-    within: how far an exponent may be from its limit; controlled: the same by control variates; log_within: relative,
-    of the slope in log n; energy_within: the same of the copies' energies.
+    within: how far an exponent may be from its limit; controlled: the same by control variates;
+    log_within: relative, of the slope in log n; energy_within: the same of the copies' energies.
     """
 
     runs: tuple[tuple[str, int, int, int], ...]
@@ -81,7 +88,8 @@ FULL = Settings(
     every(
         "S^1, Langevin", (1000, 400, 200), (10_000, 150, 60), (100_000, 40, 14), (1_000_000, 8, 8)
     )
-    # Averages over every step of 10^6 particles are dear; intervals take their spread from all sizes.
+    # Averages over every step of 10^6 particles are dear; intervals take their spread from all
+    # sizes.
     + every("S^1, WFR", (1000, 400, 200), (10_000, 150, 60), (100_000, 20, 14), (1_000_000, 4, 4))
     + every("T^2", (100, 500, 60), (1000, 120, 24), (10_000, 80, 8))
     + every("S^2", (100, 500, 24), (1000, 120, 12), (10_000, 80, 5)),
@@ -108,8 +116,8 @@ _BROKEN = {
     "energy_within": 0.3,
 }
 SABOTAGES = {
-    "a mean field of another temperature": Settings(**_BROKEN, field_beta=3.0),  # type: ignore[arg-type]
-    "a step that biases the law": Settings(**_BROKEN, scheme="euler", coarser=10.0),  # type: ignore[arg-type]
+    "a mean field of another temperature": Settings(**_BROKEN, field_beta=3.0),
+    "a step that biases the law": Settings(**_BROKEN, scheme="euler", coarser=10.0),
     "copies that follow other noise": Settings(**_BROKEN, copies_seed=1),  # type: ignore[arg-type]
 }
 
@@ -159,7 +167,9 @@ def centred(row: Row) -> np.ndarray:
 
 
 def largest(rows: Array, control: Array | None) -> tuple[float, Array, float]:
-    """The largest of the means over time; what the control leaves of its samples; the mean's variance over theirs."""
+    """The largest of the means over time; what the control leaves of its samples; the mean's
+    variance over theirs.
+    """
     mean, R = means(rows, control), len(rows)
     top = int(np.argmax(mean))
     left, lever = rows[:, top] - mean[top], 1 / R
@@ -174,10 +184,11 @@ def largest(rows: Array, control: Array | None) -> tuple[float, Array, float]:
 def slope(
     sizes: list[int], samples: list[Array], controls: Any = None, log: bool = False
 ) -> tuple[float, float]:
-    """The slope of sup-of-means, or of its logarithm, in log n, with the half width of its interval.
+    """The slope of sup-of-means, or of its logarithm, in log n, with the half width of its
+    interval.
 
-    What is measured at two sizes differs by scale, so that the (relative) spread is taken from all sizes together: that
-    of the few replicas at the largest would be trusted too much or too little.
+    What is measured at two sizes differs by scale, so that the (relative) spread is taken from all
+    sizes together: that of the few replicas at the largest would be trusted too much or too little.
     """
     from scipy.stats import t
 
@@ -272,7 +283,9 @@ def judged(
 
 
 def bias(s: Settings, name: str, data: dict[str, Data], level: float, largest: int) -> Verdict:
-    """What the time step adds to the mean W2^2, over the mean at the largest n, at worst over the times."""
+    """What the time step adds to the mean W2^2, over the mean at the largest n, at worst over the
+    times.
+    """
     n = next(n for problem, n, _ in s.halved if problem == name)
     held = data[label("half", name, n)]
     left = 0.25 if s.scheme == "strang" else 0.5  # what halving the step leaves of its bias

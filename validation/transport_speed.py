@@ -1,18 +1,20 @@
 """Transport far faster than Theorem 2 asks for makes Wasserstein-Fisher-Rao particles better.
 
-Theorem 2 asks for a small gamma/alpha: with a time T to spend, t0 = T means gamma/alpha = (alpha T)^(-2). Section 4.2
-remarks that in practice larger ratios do better. Algorithm 2 is run with a fixed time, step and number of particles on
-the paper's games l_a and l_b in several dimensions; NI, exact, of the time averages of weights and positions, of the
-averaged weights at the last positions (the paper's experiments) and of the last iterate is mapped over gamma/alpha and
-alpha. Statements are about geometric means over random games, paired: NI at a hundred times the theorem's ratio over NI
-at the theorem's ratio, alpha and all else the same. Games of one seed share matrices: over kinds and dimensions the
-mean is taken within a seed first, and intervals are over seeds. No step may be refused at alpha = 1; at 10^-0.5 it
-is for five of six games of l_b in 50 dimensions, all of which are left out there.
+Theorem 2 asks for a small gamma/alpha: with a time T to spend, t0 = T means gamma/alpha = (alpha
+T)^(-2). Section 4.2 remarks that in practice larger ratios do better. Algorithm 2 is run with a
+fixed time, step and number of particles on the paper's games l_a and l_b in several dimensions; NI,
+exact, of the time averages of weights and positions, of the averaged weights at the last positions
+(the paper's experiments) and of the last iterate is mapped over gamma/alpha and alpha. Statements
+are about geometric means over random games, paired: NI at a hundred times the theorem's ratio over
+NI at the theorem's ratio, alpha and all else the same. Games of one seed share matrices: over kinds
+and dimensions the mean is taken within a seed first, and intervals are over seeds. No step may be
+refused at alpha = 1; at 10^-0.5 it is for five of six games of l_b in 50 dimensions, all of which
+are left out there.
 
-Where it stops. (i) Averages keep their first transient: at gamma/alpha = 1 their NI falls like 1/T, no faster, and that
-is what is left of it. (ii) In two dimensions, where the step can follow, going from gamma/alpha = 10 to 100 no longer
-halves NI. Ratios whose first step would take a particle further than half the sphere's reach are refused by
-`simulate`: white on the maps.
+Where it stops. (i) Averages keep their first transient: at gamma/alpha = 1 their NI falls like 1/T,
+no faster, and that is what is left of it. (ii) In two dimensions, where the step can follow, going
+from gamma/alpha = 10 to 100 no longer halves NI. Ratios whose first step would take a particle
+further than half the sphere's reach are refused by `simulate`: white on the maps.
 """
 
 from __future__ import annotations
@@ -43,11 +45,12 @@ TWICE = float(np.log10(0.5))
 
 @dataclass(frozen=True)
 class Settings:
-    """Random games by dimension, gamma/alpha as powers of ten, alpha as powers of ten (whole and halves).
+    """Random games by dimension, gamma/alpha as powers of ten, alpha as powers of ten (whole and
+    halves).
 
-    wide: dimensions with `many` particles too. fine: a step that follows the fastest transport in two dimensions.
-    The rest breaks the input: gamma is multiplied by `true_gamma` behind its label, and `reverse` reads the axis of
-    ratios backwards.
+    wide: dimensions with `many` particles too. fine: a step that follows the fastest transport in
+    two dimensions. The rest breaks the input: gamma is multiplied by `true_gamma` behind its label,
+    and `reverse` reads the axis of ratios backwards.
     """
 
     dims: tuple[int, ...]
@@ -76,11 +79,14 @@ SABOTAGES = {
 def errors(
     kind: str, dim: int, seed: int, alpha: float, gamma: float, n: int, time: float, step: float
 ) -> list[float]:
-    """NI of the averages, of averaged weights and of the last iterate; NaN where the step is refused as too long."""
+    """NI of the averages, of averaged weights and of the last iterate; NaN where the step is
+    refused as too long.
+    """
     game = mf.games.polynomial(kind, dim=dim, seed=seed)
     try:
         run = mf.simulate(
-            game, mf.WassersteinFisherRao(gamma, alpha), mf.Start(), time, step=step, particles=n, seed=seed,
+            game, mf.WassersteinFisherRao(gamma, alpha), mf.Start(), time, step=step, particles=n,
+            seed=seed,
             save_every=max(SAVED, step), progress=False,
         )  # fmt: skip
     except ValueError as refused:
@@ -194,7 +200,10 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
         # Elsewhere kinds and dimensions with such games are left out.
         kept = every if power == 0 else every[np.isfinite(every).all((1, 2))]
         for k, what in enumerate(READ) if power == 0 else [(0, READ[0])]:
-            claim = f"{what}, 100 times over the theorem's, alpha = 10^{power:g}, {len(kept)} of {len(every)} games a seed"
+            claim = (
+                f"{what}, 100 times over the theorem's, alpha = 10^{power:g}, {len(kept)} of "
+                f"{len(every)} games a seed"
+            )
             found.append(verdict(claim, kept.mean(0)[:, k], TWICE))
     return found + limits(s, data)
 
@@ -214,7 +223,9 @@ def limits(s: Settings, data: dict[str, Data]) -> list[Verdict]:
 
 
 def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
-    """NI by gamma/alpha at alpha = 1, three readings; maps of the averages' NI over gamma/alpha and alpha."""
+    """NI by gamma/alpha at alpha = 1, three readings; maps of the averages' NI over gamma/alpha and
+    alpha.
+    """
     from meanfield.plotting.style import new_figure, styled
 
     with styled():
@@ -233,14 +244,15 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         if len(s.alphas) > 1:
             found["maps"] = draw_maps(s, data)
             found["maps"].suptitle(
-                r"circles: $(\alpha T)^{-2}$, the theorem's ratio; white: step refused on some game",
+                r"circles: $(\alpha T)^{-2}$, the theorem's ratio; white: step refused on some "
+                r"game",
                 fontsize=9,
             )
     return found
 
 
 def draw_lines(ax: Any, s: Settings, held: Array) -> None:
-    """The three readings with bands of 95%, the theorem's ratio and ratios refused for some game."""
+    """The three readings with 95% bands, the theorem's ratio and ratios refused for some game."""
     from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE
 
     x, usable = 10.0 ** np.array(s.ratios), np.isfinite(held[:, :, 0]).all(0)
@@ -254,7 +266,9 @@ def draw_lines(ax: Any, s: Settings, held: Array) -> None:
 
 
 def draw_maps(s: Settings, data: dict[str, Data]) -> Any:
-    """A panel a game and dimension; white where the step is refused, a circle at the theorem's ratio."""
+    """A panel a game and dimension; white where the step is refused, a circle at the theorem's
+    ratio.
+    """
     from meanfield.plotting.style import new_figure
 
     figure = new_figure(3.1 * len(s.dims), 3.6)

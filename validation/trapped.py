@@ -1,4 +1,6 @@
-"""Runs of the plain flow's two kinds of games, separable wells and the coupled game, and of what does better there."""
+"""Runs of the plain flow's two kinds of games, separable wells and the coupled game, and of what
+does better there.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def coupled(c: float = C) -> Game:
 
 
 def beyond_the_tops(points: Array) -> Array:
-    """A density above and below the tops, nine tenths above; |sin| > 0.82 where the tops reach 0.75 and 0.8125."""
+    """A density above and below the tops, nine tenths above; |sin| > 0.82 where the tops reach 0.75
+    and 0.8125.
+    """
     z = np.sin(points[:, 0])
     return 0.9 * np.maximum(z - 0.82, 0) ** 2 + 0.1 * np.maximum(-z - 0.82, 0) ** 2
 
@@ -40,7 +44,7 @@ def plainly(alpha: float) -> mf.Flow:
     return mf.WassersteinFisherRao(1.0, alpha) if alpha else mf.Wasserstein()
 
 
-# -- parts --------------------------------------------------------------------------------------------
+# -- parts ----------------------------------------------------------------------------------------
 
 
 def distance(pair: Any) -> float:
@@ -57,7 +61,9 @@ def watched(game: Game, run: mf.Trajectory) -> dict[str, Any]:
 
 
 def separable(centre: float, alpha: float, n: int) -> dict[str, Any]:
-    """The double well from two bumps by characteristics and by particles; other wells from the uniform law."""
+    """The double well from two bumps by characteristics and by particles; other wells from the
+    uniform law.
+    """
     game, bump = mf.games.double_well(TILT), mf.concentrated(centre, 0.05)
     start, plain = mf.Start(x=bump, y=bump), plainly(alpha)
     field = watched(game, mf.solve(game, plain, start, 30.0, save_every=0.5))
@@ -72,7 +78,9 @@ def separable(centre: float, alpha: float, n: int) -> dict[str, Any]:
 
 
 def field(start: str, coupling: float, alpha: float, time: float) -> dict[str, Any]:
-    """(6), or (8) with alpha > 0, by characteristics; W2 from the equilibrium at the end, averages'."""
+    """(6), or (8) with alpha > 0, by characteristics; W2 from the equilibrium at the end,
+    averages'.
+    """
     game = coupled(coupling)
     run = mf.solve(game, plainly(alpha), STARTS[start], time, save_every=time / 200)
     found, error = watched(game, run), mf.NikaidoIsoda(game)
@@ -86,14 +94,17 @@ def swarms(
 ) -> dict[str, Any]:
     game = coupled(coupling)
     run = mf.simulate(
-        game, plainly(alpha), STARTS[start], time, step=0.02, particles=n, replica=replica, save_every=1.0,
+        game, plainly(alpha), STARTS[start], time, step=0.02, particles=n, replica=replica,
+        save_every=1.0,
     )  # fmt: skip
     averaged = [mf.NikaidoIsoda(game)(*run.average()).value] if alpha else []
     return watched(game, run) | {"averaged": averaged}
 
 
 def langevin(beta: float, time: float, start: str) -> dict[str, Any]:
-    """(7): NI, that of the Gibbs point, total variations from it at the end, W2 from the equilibrium."""
+    """(7): NI, that of the Gibbs point, total variations from it at the end, W2 from the
+    equilibrium.
+    """
     game = coupled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)  # of the start, whose slope has corners
@@ -109,7 +120,8 @@ def langevin(beta: float, time: float, start: str) -> dict[str, Any]:
 def langevin_swarm(beta: float, n: int, replica: int) -> dict[str, Any]:
     game = coupled()
     run = mf.simulate(
-        game, mf.Langevin(beta), STARTS["beyond the tops"], 300.0, step=0.05, scheme="strang", particles=n,
+        game, mf.Langevin(beta), STARTS["beyond the tops"], 300.0, step=0.05, scheme="strang",
+        particles=n,
         replica=replica, save_every=5.0,
     )  # fmt: skip
     return watched(game, run)

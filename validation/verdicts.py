@@ -13,9 +13,10 @@ HOLDS, FAILS, INCONCLUSIVE = "holds", "fails", "inconclusive"
 class Verdict:
     """`measured`, known up to `error`, is claimed to lie within `tolerance` of `expected`.
 
-    `error` is the half width of a 95% confidence interval (0 for what is not random), `tolerance` the deviation
-    that would matter. The claim holds when the whole interval lies within the tolerance, fails when all of it
-    lies beyond, and is inconclusive in between. `side` "below" or "above" bounds it on that side alone.
+    `error` is the half width of a 95% confidence interval (0 for what is not random), `tolerance`
+    the deviation that would matter. The claim holds when the whole interval lies within the
+    tolerance, fails when all of it lies beyond, and is inconclusive in between. `side` "below" or
+    "above" bounds it on that side alone.
     """
 
     claim: str
@@ -67,6 +68,8 @@ def above(claim: str, measured: float, bound: float, error: float = 0.0) -> Verd
 
 
 def overall(verdicts: Iterable[Verdict]) -> str:
-    """One failure fails a claim; without one, one inconclusive verdict (or none at all) leaves it open."""
+    """One failure fails a claim; without one, one inconclusive verdict (or none at all) leaves it
+    open.
+    """
     outcomes = {v.outcome for v in verdicts}
     return FAILS if FAILS in outcomes else HOLDS if outcomes == {HOLDS} else INCONCLUSIVE

@@ -28,9 +28,11 @@ SIZES = (1, 3, 10, 100, 10_000)
 
 @dataclass(frozen=True)
 class Settings:
-    """Pairs against linear programs; replicas against the uniform law, of few and of 10^4 points, `chunks` times.
+    """Pairs against linear programs; replicas against the uniform law, of few and of 10^4 points,
+    `chunks` times.
 
-    unsorted: hand points over in the order they came, but weights in the order of the points. pull: towards 0.
+    unsorted: hand points over in the order they came, but weights in the order of the points. pull:
+    towards 0.
     """
 
     pairs: int = 300
@@ -51,7 +53,9 @@ SABOTAGES = {
 
 
 def random_atoms(rng: np.random.Generator, circle: mf.Torus, most: int = 12) -> mf.Measure:
-    """Up to `most` atoms: spread, clustered or repeated points; weights equal, random, heavy-tailed, with zeros."""
+    """Up to `most` atoms: spread, clustered or repeated points; weights equal, random,
+    heavy-tailed, with zeros.
+    """
     n = int(rng.integers(1, most + 1))
     where, how = rng.integers(0, 4, 2)
     x = rng.random(n)
@@ -115,7 +119,9 @@ def against_linear_programs(pairs: int, seed: int = 1, unsorted: bool = False) -
 def uniform_law(
     n: int, replicas: int, weighted: bool, rng: np.random.Generator, pull: float = 0.0
 ) -> tuple[Array, Array]:
-    """W2^2 of n i.i.d. points against the uniform law, and its exact mean given the weights, (replicas,) each."""
+    """W2^2 of n i.i.d. points against the uniform law, and its exact mean given the weights,
+    (replicas,) each.
+    """
     circle = mf.Torus(1, PERIOD)
     law = prepare(mf.uniform(circle))
     found, mean = np.empty(replicas), np.empty(replicas)
@@ -138,7 +144,7 @@ def sobolev_norm_squared(measure: mf.Measure) -> float:
 
 
 def against_sobolev(samples: int, seed: int = 3) -> float:
-    """Largest relative difference of W2^2 and the H^-1 norm squared over random weighted samples."""
+    """Largest relative difference of W2^2 and the H^-1 norm squared over weighted samples."""
     rng, circle = np.random.default_rng(seed), mf.Torus(1, PERIOD)
     worst = 0.0
     for _ in range(samples):
@@ -202,9 +208,11 @@ def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
     for n in SIZES:
         for weighted in (False, True):
             value, half = ratio(s, data, n, weighted)
-            # Nothing is random at n = 1. A tenth is what n - 1 for n changes at n = 10; at 10^4 replicas are few.
+            # Nothing is random at n = 1. A tenth is what n - 1 for n changes at n = 10; at 10^4
+            # replicas are few.
             tolerance = 1e-12 if n == 1 else 0.2 if n >= 1000 else 0.1
-            what = f"n = {n}, {'i.i.d.' if weighted else 'equal'} weights: E W2^2 over (L^2/12) E sum W_i^2"
+            kind = "i.i.d." if weighted else "equal"
+            what = f"n = {n}, {kind} weights: E W2^2 over (L^2/12) E sum W_i^2"
             verdicts.append(Verdict(what, value, 1.0, tolerance, half))
     return verdicts
 

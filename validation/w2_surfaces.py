@@ -1,8 +1,9 @@
 """W2 on T^2 and S^2 has the constants known of n i.i.d. uniform points.
 
-n E W2^2 = log n/(4 pi) + 0.1456(5) on the unit torus (1/6 at n = 1) and log n + 2.31(1), 2.29(2) at n = 10^4, on the
-unit sphere. The means are estimated with the low modes of the H^-1 energy, whose means are known exactly, as
-control variates; as these hide what the low modes share, the energies are held against their means too.
+n E W2^2 = log n/(4 pi) + 0.1456(5) on the unit torus (1/6 at n = 1) and log n + 2.31(1), 2.29(2) at
+n = 10^4, on the unit sphere. The means are estimated with the low modes of the H^-1 energy, whose
+means are known exactly, as control variates; as these hide what the low modes share, the energies
+are held against their means too.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Samples per surface and n, how far from the known constants they may be (1: their own digits), and energies
-    from their means; every point moved towards the first axis by `pull` (0: uniform)."""
+    """Samples per surface and n, how far from the known constants they may be (1: their own
+    digits), and energies from their means; every point moved towards the first axis by `pull` (0:
+    uniform)."""
 
     samples: tuple[tuple[str, int, int], ...]
     width: float = 3.0
@@ -91,7 +93,9 @@ def constants(s: Settings, data: dict[str, Data]) -> list[tuple[str, int, float,
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:
-    """Within 0.001 on T^2 and 0.02 on S^2 (three times that when quick), and the known values' own uncertainty."""
+    """Within 0.001 on T^2 and 0.02 on S^2 (three times that when quick), and the known values' own
+    uncertainty.
+    """
     own = {("T^2", 1000): 5e-4, ("T^2", 10_000): 5e-4, ("S^2", 1000): 0.01, ("S^2", 10_000): 0.02}
     verdicts = [Verdict("T^2, n = 1: W2^2", float(data["one"]["w2_squared"]), 1 / 6, 1e-12)]
     for name, n, value, half, gain in constants(s, data):

@@ -1,7 +1,8 @@
 """Other software on the mean-field problems, each as one who knows it well would write it.
 
-`prepare(problem, setting)` of a module here does all that is done once (meshes, operators, factorisations,
-compilation) and returns a function without arguments that goes from nodal densities at 0 to those at TIME.
+`prepare(problem, setting)` of a module here does all that is done once (meshes, operators,
+factorisations, compilation) and returns a function without arguments that goes from nodal densities
+at 0 to those at TIME.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Run = Callable[[], tuple[Array, Array]]
 
 
 def to_costs(problem: Problem, nodes: Array, volumes: Array) -> list[Array]:
-    """Per player: the matrix (K, n) from its opponent's nodal densities to the coefficients of its cost."""
+    """Per player: the matrix (K, n) from its opponent's nodal densities to the coefficients of its
+    cost.
+    """
     game, found = problem.game, []
     for p in range(2):
         other = game.bases[1 - p]

@@ -1,4 +1,6 @@
-"""Dedalus 3: Fourier series on tori, spin-weighted harmonics on S^2; diffusion implicit, the drift explicit."""
+"""Dedalus 3: Fourier series on tori, spin-weighted harmonics on S^2; diffusion implicit, the drift
+explicit.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def _sphere(d3: Any, n: int) -> tuple[Any, Any, tuple[Any, ...], Array, Array, A
 
 
 def _durations(method: str, steps: int) -> list[float]:
-    """Equal steps; multistep schemes, which begin with order one, grow into theirs from a step 100 times shorter."""
+    """Equal steps; multistep schemes, which begin with order one, grow into theirs from a step 100
+    times shorter.
+    """
     sizes = np.ones(steps)
     if method.startswith("SBDF"):
         sizes = np.concatenate([0.01 * 1.5 ** np.arange(11), sizes])

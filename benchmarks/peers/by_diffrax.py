@@ -1,4 +1,4 @@
-"""diffrax: adaptive Runge-Kutta in JAX, the right-hand side by FFT or by differentiation matrices."""
+"""diffrax: adaptive Runge-Kutta in JAX, its right-hand side by FFT or by matrices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
 def _solve(
     problem: TorusProblem, n: int, method: str, solver_name: str
 ) -> Callable[[Array, float], Any]:
-    """A jitted solve from nodal densities (2, n^d) at 0 to those at TIME; compiled once for all tolerances."""
+    """A jitted solve from nodal densities (2, n^d) at 0 to those at TIME; compiled once for all
+    tolerances.
+    """
     import diffrax
     import jax
     import jax.numpy as jnp

@@ -1,7 +1,7 @@
 """FiPy: finite volumes with exponential weights, implicit midpoint steps.
 
-A half step of implicit Euler and u_1 = 2 u_(1/2) - u_0 are the implicit midpoint rule: second order for
-one linear solve a step, with cost gradients extrapolated to the midpoint.
+A half step of implicit Euler and u_1 = 2 u_(1/2) - u_0 are the implicit midpoint rule: second order
+for one linear solve a step, with cost gradients extrapolated to the midpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
     owner, neighbour = np.asarray(grid.faceCellIDs)
     maps = to_costs(problem, centres, np.full(n, width))
     features = [basis.values(centres) for basis in problem.game.bases]
-    # -grad U at faces, from the cost at cell centres: the exact Gibbs state of the exponential weights.
+    # -grad U at faces, from the cost at cell centres: the exact Gibbs state of the exponential
+    # weights.
     pulls = [(f[owner] - f[neighbour]).T / width for f in features]
     start = problem.density(centres)
     u, v = (fipy.CellVariable(mesh=grid, value=start) for _ in range(2))

@@ -31,8 +31,9 @@ def prepare(problem: TorusProblem, setting: Setting) -> Run:
     maps, pulls = to_costs(problem, grid.nodes, grid.volumes), slopes(problem, grid.nodes)
     k = np.meshgrid(*[np.fft.fftfreq(n, 1 / n)] * (d - 1), np.arange(n // 2 + 1.0), indexing="ij")
     heat = -sum(w**2 for w in k) / BETA
-    # The derivative of the lone mode n/2 is zero at the nodes. `scalar_product` is `forward` here (the mass
-    # matrix is the identity) without its question to sympy, each time, whether coordinates are Cartesian.
+    # The derivative of the lone mode n/2 is zero at the nodes. `scalar_product` is `forward` here
+    # (the mass matrix is the identity) without its question to sympy, each time, whether
+    # coordinates are Cartesian.
     waves = [1j * w * (2 * np.abs(w) < n) for w in k]
     u, z, flux, part = (
         shenfun.Array(space),

@@ -1,0 +1,55 @@
+"""What runs start from, and the times at which they are saved."""
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.schedule import saved_times
+from meanfield.start import law
+
+
+@pytest.mark.parametrize("space", [mf.Torus(1), mf.Torus(2), mf.Sphere(2), mf.Sphere(3)])
+def test_bumps_narrower_than_rounding_are_refused(space):
+    center = np.eye(space.ambient)[0]
+    with pytest.raises(ValueError, match="width must be at least 1e-30, got 1e-300"):
+        mf.concentrated(center, 1e-300)
+    drawn = law(mf.concentrated(center, 1e-30), space).draw(5, np.random.default_rng(0))
+    assert np.isfinite(drawn).all() and np.abs(space.distance(drawn, center[None])).max() < 1e-14
+
+
+def test_bumps_underflow_far_from_their_center_in_silence():
+    with np.errstate(all="raise"):
+        for space, center in ((mf.Torus(1), 0.0), (mf.Sphere(2), [0, 0, 1.0])):
+            values = law(mf.concentrated(center, 1e-3), space).density(
+                space.sample(100, np.random.default_rng(0))
+            )
+            assert (values == 0).any()
+
+
+def test_times_are_saved_as_one_writes_them():
+    times = saved_times(0.3, 0.05)
+    assert times.tolist() == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    third = saved_times(1.0, 1 / 3)
+    assert third.tolist() == [0.0, 1 / 3, 2 / 3, 1.0]
+    assert (np.diff(saved_times(1e4, 0.01)) > 0).all() and saved_times(1e-12, 1e-13)[1] == 1e-13
+
+
+@pytest.mark.parametrize("save_every", [0.05, 0.1, 0.07, 1 / 7])
+def test_a_run_resumed_at_a_saved_time_has_the_times_of_the_whole(save_every):
+    whole = saved_times(1.0, save_every)
+    for begin in (save_every, float(f"{3 * save_every:.12g}")):
+        if begin not in whole:
+            continue
+        rest = saved_times(1.0, save_every, begin)
+        assert rest.tolist() == whole[whole >= begin].tolist()
+
+
+def test_a_mean_field_resumed_between_has_the_bits_of_the_whole():
+    game, flow = mf.games.oscillator(), mf.Langevin(25.0)
+    how = {"save_every": 0.05, "cells": 64}
+    whole = mf.solve(game, flow, mf.Start(), 0.3, **how)
+    half = mf.solve(game, flow, mf.Start(), 0.15, **how)
+    again = mf.solve(game, flow, None, 0.3, **how, resume=half)
+    assert np.array_equal(whole.times, again.times)
+    for a, b in zip(whole.x + whole.y, again.x + again.y, strict=True):
+        assert np.array_equal(a.masses, b.masses)
