@@ -10,8 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit, types, version_info
+from numba import config, njit, types, version_info
 from numba.extending import intrinsic, register_jitable
+
+from meanfield.checks import warn
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
@@ -61,8 +63,8 @@ def kernel(
         "_nrt": counted,
         **options,
     }
-    compiled = njit(**settings, no_cfunc_wrapper=True)(function)
-    if PARTS and hasattr(compiled, "overloads"):  # else compilation is switched off
+    compiled = _on_disk_if_possible(function, settings)
+    if PARTS:
         from meanfield.parts import Kernel
 
         compiled.__class__ = Kernel
@@ -70,6 +72,30 @@ def kernel(
     if hasattr(index, "_source_stamp"):
         index._source_stamp = stamp(Path(inspect.getfile(function)))
     return compiled
+
+
+def _on_disk_if_possible(function: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    """The compiled function, kept in memory alone where no folder can be written."""
+    if config.DISABLE_JIT:
+        raise RuntimeError(
+            "meanfield needs numba's compiler, which NUMBA_DISABLE_JIT switches off; unset it"
+        )
+    try:
+        return njit(**settings, no_cfunc_wrapper=True)(function)
+    except RuntimeError as error:
+        if "locator" not in str(error):
+            raise
+        _warn_once()
+        return njit(**{**settings, "cache": False}, no_cfunc_wrapper=True)(function)
+
+
+@cache
+def _warn_once() -> None:
+    warn(
+        "compiled code cannot be kept: neither the package's folder nor a cache in the home folder can be "
+        "written, so every process compiles anew; set NUMBA_CACHE_DIR to a folder that can",
+        RuntimeWarning,
+    )
 
 
 @intrinsic  # type: ignore[untyped-decorator]

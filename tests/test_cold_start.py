@@ -54,3 +54,28 @@ def test_kernels_compiled_in_parts_and_the_ordinary_way_agree_to_the_bit(tmp_pat
     ]  # fmt: skip
     kept = [len(list((tmp_path / how).rglob("*.nbc"))) for how in ("parts", "ordinary")]
     assert found[0] == found[1] and 0 < kept[0] < kept[1]
+
+
+W2 = """
+import meanfield as mf
+circle = mf.Torus(1)
+print(mf.w2(mf.Measure([[1.0]], None, circle), mf.Measure([[2.0]], None, circle)))
+"""
+
+
+def test_without_a_folder_for_compiled_code_it_is_kept_in_memory() -> None:
+    """As in containers and on clusters; numba finds no folder that it can write to."""
+    nowhere = "from numba.core.caching import *\nFunctionCache._impl_class._locator_classes = []\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", nowhere + W2], capture_output=True, text=True, check=True
+    )
+    assert float(ran.stdout) == 1.0
+    assert ran.stderr.count("set NUMBA_CACHE_DIR to a folder that can") == 1
+
+
+def test_without_a_compiler_one_sentence_says_so() -> None:
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", W2], env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 1 and "which NUMBA_DISABLE_JIT switches off; unset it" in ran.stderr

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import signal
 from pathlib import Path
 from threading import get_ident
 
@@ -15,7 +16,8 @@ import pytest
 
 import meanfield as mf
 from meanfield.storage import files
-from tests.stored_runs import edited, field, swarm
+from meanfield.storage.keeper import Keeper
+from tests.stored_runs import edited, equal, field, swarm
 
 
 def saved(tmp_path):
@@ -47,7 +49,7 @@ def test_a_failing_call_is_told_and_leaves_the_old_file(call, code, tmp_path, mo
     def fails(*_):
         raise OSError(code, os.strerror(code))
 
-    class Failing(io.BufferedWriter):
+    class Failing(io.BufferedRandom):
         pass
 
     if call in ("fsync", "replace"):
@@ -136,7 +138,110 @@ def test_the_matrix_of_a_bilinear_game_is_its_own():
 
 def test_what_a_killed_writer_of_the_same_number_left_is_overwritten(tmp_path):
     """Process numbers come back, in containers at once."""
-    left = tmp_path / f".run.h5.{os.getpid()}.{get_ident()}.partial"
+    left = tmp_path / f".run.h5.{files._here()}.{os.getpid()}.{get_ident()}.partial"
     left.write_bytes(b"half")
     saved(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_write_that_fails_anywhere_is_told(tmp_path, monkeypatch):
+    """Each write of a save fails once, by itself; the old file stays, and no later call hides it."""
+    path = saved(tmp_path)
+    before, count, failing = path.read_bytes(), [0], [None]
+
+    class Counting(io.BufferedRandom):
+        def write(self, data):
+            count[0] += 1
+            if count[0] == failing[0]:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().write(data)
+
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode: Counting(io.FileIO(self, mode.replace("b", "")))
+    )
+    run = swarm()
+    run.save(path, overwrite=True)
+    writes = count[0]
+    with open(path, "wb") as restored:
+        restored.write(before)
+    assert writes > 20
+    for k in range(1, writes + 1):
+        count[0], failing[0] = 0, k
+        with pytest.raises(OSError, match="Input/output error"):
+            run.save(path, overwrite=True)
+        with open(path, "rb") as left:
+            assert left.read() == before
+
+
+def test_members_with_two_places_are_refused_at_once(tmp_path):
+    """Groups that share their members, forty deep, stand for 2^39 groups."""
+    path = saved(tmp_path)
+    with edited(path) as file:
+        last = file.create_group("l0")
+        last.attrs["@kind"] = "dict"
+        for k in range(1, 40):
+            group = file.create_group(f"l{k}")
+            group.attrs["@kind"] = "dict"
+            group["a"] = group["b"] = last
+            last = group
+        file["result/diagnostics/bomb"] = last
+    with pytest.raises(ValueError, match="stands in two places"):
+        mf.load(path)
+
+
+def test_partial_files_of_other_machines_are_left_alone(tmp_path):
+    """Process numbers mean something on one machine, since its start, in one container."""
+    theirs = tmp_path / ".run.h5.0123456789ab.4194305.7.partial"
+    theirs.touch()
+    files.sweep(tmp_path / "run.h5")
+    assert theirs.exists()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away"
+)
+def test_the_owner_of_a_replaced_file_stays(tmp_path):
+    path = saved(tmp_path)
+    os.chown(path, 12345, 12346)
+    swarm().save(path, overwrite=True)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+def test_a_second_run_on_the_same_output_is_told(tmp_path):
+    path = tmp_path / "run.h5"
+    told = []
+
+    def second(t, x, y):
+        with pytest.raises(ValueError, match="is being written by another run"):
+            swarm(checkpoint=path, checkpoint_every=0.0)
+        told.append(t)
+
+    whole = swarm(checkpoint=path, checkpoint_every=0.0, callback=second)
+    assert told and not list(tmp_path.glob(".*.lock"))
+    assert equal(mf.load(path), whole)
+
+
+def test_a_file_written_between_reading_and_locking_is_told(tmp_path):
+    path = tmp_path / "run.h5"
+    keeper = Keeper(path, {"call": "simulate"})
+    swarm().save(path)
+    with pytest.raises(ValueError, match="written by another run just now"), keeper:
+        pass
+    assert not list(tmp_path.glob(".*.lock"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_asked_to_end_writes_what_it_has(name, tmp_path):
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    number = getattr(signal, name)
+
+    def ask(t, x, y):
+        if t > 0.2:
+            os.kill(os.getpid(), number)
+
+    path = tmp_path / "run.h5"
+    with pytest.raises(SystemExit) as ended:
+        swarm(checkpoint=path, callback=ask)
+    assert ended.value.code == 128 + number
+    assert 1 < len(mf.load(path)) < len(swarm())

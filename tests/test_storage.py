@@ -301,8 +301,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 
 def test_what_killed_writers_leave_is_swept(tmp_path):
-    path = saved(tmp_path)
-    dead, alive = tmp_path / ".run.h5.4194305.partial", tmp_path / f".run.h5.{os.getpid()}.partial"
+    path, here = saved(tmp_path), files._here()
+    dead, alive = (
+        tmp_path / f".run.h5.{here}.4194305.partial",
+        tmp_path / f".run.h5.{here}.{os.getpid()}.partial",
+    )
     dead.touch(), alive.touch()
     files.sweep(path)
     assert not dead.exists() and alive.exists()
@@ -416,7 +419,7 @@ def test_links_stay_links(tmp_path):
 
 
 def test_names_with_brackets_are_swept(tmp_path):
-    left = tmp_path / ".run[1].h5.4194305.7.partial"
+    left = tmp_path / f".run[1].h5.{files._here()}.4194305.7.partial"
     left.touch()
     files.sweep(tmp_path / "run[1].h5")
     assert not left.exists()

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.games.bases import Basis
+from meanfield.games.view import PairView, View
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 
@@ -27,8 +29,11 @@ CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the ca
 class Game(ABC):
     """A two-player zero-sum game: loss l(x, y) on X x Y; x minimises, y maximises.
 
-    `statement` says what is known exactly about the game, `answers` holds those numbers.
+    `bases`: the features of x and of y where l is a finite sum phi(x)' C psi(y), None for any other
+    loss. `statement` says what is known exactly about the game, `answers` holds those numbers.
     """
+
+    bases: tuple[Basis, Basis] | None = None
 
     X: Manifold
     Y: Manifold
@@ -68,6 +73,10 @@ class Game(ABC):
         """x (n, a) and y (m, b) to the bit, once they are points of the manifolds."""
         self.X.check("x", x), self.Y.check("y", y)
         return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+    def view(self, p: int, points: Array, opponent_points: Array) -> View:
+        """Player p at points (n, a), as it sees the opponent at its points and is seen by it."""
+        return PairView(self, p, points, opponent_points)
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""

@@ -15,12 +15,15 @@ from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.recipes import recorded
+from meanfield.games.view import FeatureView
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 
 
 class LowRank(Game):
     """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases, C of shape (K_x, K_y)."""
+
+    bases: tuple[Basis, Basis]
 
     def __init__(
         self,
@@ -56,6 +59,9 @@ class LowRank(Game):
     def coefficients(self, p: int, opponent_moments: Array) -> Array:
         """Coefficients of U_p in the features of p, shape (K_p,)."""
         return self._maps[p] @ opponent_moments
+
+    def view(self, p: int, points: Array, opponent_points: Array) -> FeatureView:
+        return FeatureView(self, p, points)
 
     def moment_matrix(self, p: int, nodes: Array) -> Array:
         return np.ascontiguousarray(self.bases[p].values(nodes).T)

@@ -1,8 +1,8 @@
 """One result, one HDF5 file: it appears whole, and is read with suspicion.
 
 A file is written under a name of its own, flushed to the disk and renamed: a process killed at any
-instant leaves the file that was there before or the new one, never a part of one. HDF5 builds the file in
-memory and Python writes it, since HDF5 does not always tell that a write has failed. Behind HDF5's last byte,
+instant leaves the file that was there before or the new one, never a part of one. HDF5 writes through Python
+(`Written`), since it does not always tell that a write has failed. Behind HDF5's last byte,
 where HDF5 does not look, stand a mark and the SHA-256 digest of all bytes before: a reader compares it
 before HDF5 sees the file, so that a changed byte is told and never becomes another number.
 """
@@ -15,10 +15,12 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from glob import escape
 from pathlib import Path
+from socket import gethostname
 from threading import get_ident
 from typing import Any
 
@@ -96,38 +98,74 @@ def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None)
         )
 
     _check_room(target, plain)
-    image = _image(plain, finished, job)
 
     def fill(partial: Path) -> None:
-        with partial.open("wb") as file:
-            file.write(image)
-            file.write(seal(image))
+        with partial.open("w+b") as file:
+            into = Written(file)
+            _fill_hdf5(into, plain, finished, job)
+            if into.error is not None:
+                raise into.error
+            length = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            digest = _digest(file, length)
+            file.seek(length)
+            file.write(MARK + digest)
             file.flush()
             os.fsync(file.fileno())
 
     replace(target, fill)
 
 
-def _image(plain: Described, finished: bool, job: Any) -> bytes:
-    """The bytes of the HDF5 file, built in memory."""
+def _fill_hdf5(into: Written, plain: Described, finished: bool, job: Any) -> None:
     import h5py
 
     from meanfield import __version__
 
-    with h5py.File("result", "w", driver="core", backing_store=False) as file:
+    with h5py.File("result", "w", driver="fileobj", fileobj=into) as file:
         file.attrs["format"], file.attrs["format_version"] = FORMAT, VERSION
         file.attrs["finished"], file.attrs["written_by"] = finished, f"meanfield {__version__}"
         tree.write(file.create_group("result"), plain)
         _axes(file["result"])
         if job is not None:
             tree.write(file.create_group("job"), job)
-        file.flush()
-        return file.id.get_file_image()  # type: ignore[no-any-return]
 
 
-def seal(image: bytes) -> bytes:
-    """What ends a file: a mark and the digest of the bytes before it."""
-    return MARK + hashlib.sha256(image).digest()
+class Written:
+    """The file that HDF5 writes to, through Python: it never fails, and keeps the first error for us.
+
+    HDF5 does not always tell that a write has failed, and may crash when it closes a file after one.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.error: BaseException | None = None
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        return self._try(self._file.write, data, done=len(data))
+
+    def readinto(self, buffer: Any) -> int:
+        return self._try(self._file.readinto, buffer, done=len(buffer))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._try(self._file.seek, offset, whence, done=offset)
+
+    def tell(self) -> int:
+        return self._try(self._file.tell, done=0)
+
+    def truncate(self, size: int) -> int:
+        return self._try(self._file.truncate, size, done=size)
+
+    def flush(self) -> None:
+        """What is in Python's buffer is written at the end, once."""
+
+    def _try(self, call: Callable[..., Any], *given: Any, done: int) -> int:
+        """What the call returns, `done` once any has failed: Ctrl-C, too, must not end up in HDF5."""
+        if self.error is None:
+            try:
+                return int(call(*given))
+            except BaseException as error:
+                self.error = error
+        return done
 
 
 def _check_room(target: Path, plain: Any) -> None:
@@ -167,21 +205,50 @@ def _axes(group: Any) -> None:
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
     target = target.resolve()  # what a link points to, so that the link stays
-    partial = target.with_name(f".{_short(target.name)}.{os.getpid()}.{get_ident()}.partial")
+    name = f".{short(target.name)}.{_here()}.{os.getpid()}.{get_ident()}.partial"
+    partial = target.with_name(name)
     try:
         fill(partial)
         _flush(partial)
         if target.exists():
-            os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
+            _keep_owner_and_mode(target, partial)
         os.replace(partial, target)
         _flush(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _short(name: str) -> str:
+def _keep_owner_and_mode(old: Path, new: Path) -> None:
+    """Give the new file the owner, as far as this process may, and the mode of the one it replaces."""
+    before, now = old.stat(), new.stat()
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        with suppress(PermissionError):
+            os.chown(new, before.st_uid, before.st_gid)
+    os.chmod(new, stat.S_IMODE(before.st_mode))
+
+
+@cache
+def _here() -> str:
+    """A name for where process numbers are unique: this machine, since it started, in this container."""
+    parts = [gethostname()]
+    for source in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
+        with suppress(OSError):
+            parts.append(os.readlink(source) if source.is_symlink() else source.read_text())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def stamp(target: Path) -> tuple[int, ...]:
+    """What changes whenever a file is written; () where there is none."""
+    try:
+        found = target.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def short(name: str) -> str:
     """A file's name, or its digest where what stands around it would make it longer than systems allow (255 bytes)."""
-    return name if len(os.fsencode(name)) <= 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
+    return name if len(os.fsencode(name)) <= 190 else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _flush(path: Path) -> None:
@@ -195,10 +262,10 @@ def _flush(path: Path) -> None:
 
 
 def sweep(target: Path) -> None:
-    """Remove what writers of this file that were killed have left beside it."""
-    name = _short(target.name)
-    for left in target.parent.glob(f".{escape(name)}.*.partial"):
-        owner = left.name.removeprefix(f".{name}.").split(".")[0]
+    """Remove what writers of this file that were killed have left beside it, those of this machine."""
+    begin = f".{short(target.name)}.{_here()}."
+    for left in target.parent.glob(f"{escape(begin)}*.partial"):
+        owner = left.name.removeprefix(begin).split(".")[0]
         if owner.isdigit() and not _alive(int(owner)):
             left.unlink(missing_ok=True)
 

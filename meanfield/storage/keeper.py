@@ -13,8 +13,11 @@ from meanfield.checks import real
 from meanfield.describe import describe, rebuild, same
 from meanfield.games.base import Game
 from meanfield.storage import files
+from meanfield.storage.lock import Lock
 
 EVERY = 30.0  # seconds between checkpoints
+# Ctrl-C, the end asked for by a system or a scheduler, and a terminal that was closed.
+STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 SHARE = 0.005  # of the run's time that writing may take: slow disks and large states wait longer
 
 
@@ -28,8 +31,9 @@ class Keeper:
     """The file of one job, written at most every `every` seconds (0: at every chance) and at the end.
 
     job: plain data that say what is run (see `describe`); a file that holds another job is refused
-    with ValueError. Used as a context it turns Ctrl-C and SIGTERM into one last checkpoint at the
-    next state that a run can go on from; a second Ctrl-C does not wait for it.
+    with ValueError. Used as a context it locks the file's name, and turns Ctrl-C, SIGTERM and
+    SIGHUP into one last checkpoint at the next state that a run can go on from; a second Ctrl-C
+    does not wait for it.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Keeper:
         self.every = EVERY if every is None else real("checkpoint_every", every, 0.0)
         self.written, self.cost, self.caught = -float("inf"), 0.0, 0
         self._before: dict[int, Any] = {}
+        self._lock = Lock(self.path)
+        self._seen = files.stamp(self.path)
         files.sweep(self.path)
 
     def held(self, game: Game | None = None) -> tuple[Any, bool]:
@@ -88,8 +94,15 @@ class Keeper:
         self.cost = self.written - clock
 
     def __enter__(self) -> Keeper:
+        self._lock.take()
+        if files.stamp(self.path) != self._seen:
+            self._lock.release()
+            raise ValueError(
+                f"{self.path} was written by another run just now; start this one again, or give "
+                "another file name"
+            )
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPS:
                 if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, say
                     continue
                 self._before[number] = signal.signal(number, self._catch)
@@ -98,6 +111,7 @@ class Keeper:
     def __exit__(self, *_: Any) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._lock.release()
 
     def _catch(self, number: int, _: Any) -> None:
         if self.caught:

@@ -123,8 +123,9 @@ def _unescaped(key: str) -> str:
     return key.replace("%2F", "/").replace("%25", "%")
 
 
-def read(group: Any) -> Any:
-    """What `write` put into the group."""
+def read(group: Any, seen: set[int] | None = None) -> Any:
+    """What `write` put into the group; seen: addresses of what has been read, each of which has one place."""
+    seen = set() if seen is None else seen
     kind = _text(group.attrs.get("@kind", ""))
     if kind == "":
         raise ValueError(
@@ -136,8 +137,13 @@ def read(group: Any) -> Any:
         if not key.startswith("@")
     }
     for key in group:
-        member = _member(group, key)
-        items[_unescaped(key)] = read(member) if hasattr(member, "keys") else _dataset(member)
+        member = _member(group, key, seen)
+        items[_unescaped(key)] = read(member, seen) if hasattr(member, "keys") else _dataset(member)
+    return _gathered(kind, items)
+
+
+def _gathered(kind: str, items: dict[str, Any]) -> Any:
+    """The dictionary, record, list or tuple of these items."""
     outer = kind.split(" ")[0]
     if outer not in ("list", "tuple"):
         return items if kind == "dict" else Described(kind, items)
@@ -150,11 +156,11 @@ def read(group: Any) -> Any:
     return made(zip(*columns, strict=True)) if kind.endswith("of tuples") else made(columns)
 
 
-def _member(group: Any, key: str) -> Any:
-    """What stands in the group itself; ValueError for what would be read from elsewhere, KeyError if unreadable.
+def _member(group: Any, key: str, seen: set[int]) -> Any:
+    """What stands in the group itself; ValueError for what would be read from elsewhere or twice.
 
     A result holds all that belongs to it. A link or a dataset kept in another file would let a file from a stranger
-    read any file that its reader can.
+    read any file that its reader can; groups that share members, doubled forty times over, would take for ever.
     """
     import h5py
 
@@ -163,6 +169,12 @@ def _member(group: Any, key: str) -> Any:
             f"{group.name}/{key} is a link to another place; meanfield writes none and follows none"
         )
     member = group[key]
+    address = h5py.h5o.get_info(member.id).addr
+    if address in seen:
+        raise ValueError(
+            f"{group.name}/{key} stands in two places; meanfield writes everything once"
+        )
+    seen.add(address)
     if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
         raise ValueError(
             f"{member.name} keeps its numbers in another file; meanfield reads none but the one named"
