@@ -71,8 +71,7 @@ def test_looks_in_single_precision_are_near_the_plain_one(game, scheme):
 class Product:
     """S^2 x S^1, as a user would write it: a point is three coordinates and an angle."""
 
-    ball: Sphere = Sphere(2)
-    circle: Torus = Torus(1)
+    ball, circle = Sphere(2), Torus(1)
     dim, ambient, reach = 3, 4, np.pi
     volume = 8 * np.pi**2
 

@@ -76,9 +76,9 @@ def player(
     modes: Any
     modes, top, squares = np.zeros((0, 1), dtype=np.int64), np.full(1, -1), False
     if compiled(game):
-        basis: Any = game.bases[p]  # type: ignore[attr-defined]
+        basis: Any = game.bases[p]  # type: ignore[index]
         matrix = form(basis.S) if sphere else basis.waves
-        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined]
+        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined, index]
         if sphere:
             d = manifold.ambient
             answer = game.coefficients(1 - p, np.eye(basis.size))  # type: ignore[attr-defined]
