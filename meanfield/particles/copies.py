@@ -30,7 +30,6 @@ from meanfield.particles.plan import (
     beyond_paper,
     check_flow,
     check_scheme,
-    low_rank,
     make_plan,
 )
 from meanfield.particles.primitives import Player, State
@@ -57,17 +56,11 @@ class Drive:
                 )
         self.game, self.field, self.times = game, field, np.asarray(field.times)
         self.coefficients: list[Array] = []  # of U_p in the features of p, (S, K_p); low-rank games
-        if (expansion := low_rank(game)) is not None:
+        if game.bases is not None:
+            C: Any = game.coefficients  # type: ignore[attr-defined]
             for p, mus in enumerate((field.y, field.x)):
-                q = 1 - p
-                self.coefficients.append(
-                    np.array(
-                        [
-                            expansion.coefficients(p, expansion.moments(q, mu.points, mu.masses))
-                            for mu in mus
-                        ]
-                    )
-                )
+                seen = (game.moments(1 - p, mu.points, mu.masses) for mu in mus)  # type: ignore[attr-defined]
+                self.coefficients.append(np.array([C(p, moments) for moments in seen]))
 
     @cached_property
     def means(self) -> list[Array]:

@@ -22,7 +22,6 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
-from meanfield.particles.plan import low_rank
 from meanfield.particles.simd.product import product
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves
@@ -60,9 +59,7 @@ class Frame:
 
 def spherical(game: Game) -> bool:
     """Whether both players live on spheres and have quadratic features."""
-    return low_rank(game) is not None and all(
-        type(b) is QuadraticBasis for b in low_rank(game).bases
-    )
+    return game.bases is not None and all(type(b) is QuadraticBasis for b in game.bases)
 
 
 def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:

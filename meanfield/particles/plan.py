@@ -12,7 +12,6 @@ import numpy as np
 from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Sphere, Torus
 from meanfield.meshes import mesh
 from meanfield.trajectory import Trajectory
@@ -179,7 +178,7 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
 
 def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
     """Refuse flows with memory or responses, and schemes, that do not go together, with the reason."""
-    if flow.memory is not None and low_rank(game) is None:
+    if flow.memory is not None and game.bases is None:
         raise ValueError(
             f"{game.name} is not low-rank: its averaged gradient needs the particles of all past steps; "
             "use densities (meanfield.solve), which average masses on their mesh"
@@ -210,11 +209,6 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
             raise ValueError(
                 f'scheme "strang" knows the noise of tori and spheres; player {name} lives on {manifold}: use "euler"'
             )
-
-
-def low_rank(game: Any) -> Any:
-    """The game if it is low-rank, else None: nothing else among the particles asks for that."""
-    return game if isinstance(game, LowRank) else None
 
 
 def check_memory(game: Game, plan: Plan, flow: Flow) -> float:

@@ -14,7 +14,6 @@ from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
 from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.noise import initial_generator
-from meanfield.particles.plan import low_rank
 from meanfield.particles.primitives import LANES, Player, State, exponentials
 from meanfield.particles.simd.product import TILE
 from meanfield.start import Law, Start
@@ -57,10 +56,8 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
 
 def compiled(game: Game) -> bool:
     """Whether the whole trajectory of this game runs in one compiled function."""
-    expansion = low_rank(game)
-    return expansion is not None and all(
-        type(b) in (TrigBasis, QuadraticBasis) and known_to_kernels(b.manifold)
-        for b in expansion.bases
+    return game.bases is not None and all(
+        type(b) in (TrigBasis, QuadraticBasis) and known_to_kernels(b.manifold) for b in game.bases
     )
 
 
@@ -79,9 +76,9 @@ def player(
     modes: Any
     modes, top, squares = np.zeros((0, 1), dtype=np.int64), np.full(1, -1), False
     if compiled(game):
-        basis: Any = game.bases[p]  # type: ignore[attr-defined]
+        basis: Any = game.bases[p]  # type: ignore[index]
         matrix = form(basis.S) if sphere else basis.waves
-        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined]
+        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined, index]
         if sphere:
             d = manifold.ambient
             answer = game.coefficients(1 - p, np.eye(basis.size))  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.looks import single_modes
-from meanfield.particles.plan import Plan, beyond_paper, low_rank
+from meanfield.particles.plan import Plan, beyond_paper
 
 
 def source(game: Game, flow: Flow, plan: Plan) -> Any:
@@ -24,7 +24,7 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
     if plan.device == "cpu" and plan.precision == "float64":
         return game
     asked = 'device="cuda"' if plan.device == "cuda" else 'precision="float32"'
-    if plan.device == "cpu" and low_rank(game) is not None:
+    if plan.device == "cpu" and game.bases is not None:
         single_modes.check(game)
     else:
         _check_game(game, asked)
@@ -39,13 +39,13 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
 
         return Cuda(game, plan.precision == "float32")
     # The steps of low-rank games have a look of their own, `single_modes`.
-    return game if low_rank(game) is not None else Single(game)
+    return game if game.bases is not None else Single(game)
 
 
 def _check_game(game: Game, asked: str) -> None:
     from meanfield.games.expressions import Expression
 
-    if low_rank(game) is not None:
+    if game.bases is not None:
         raise ValueError(
             f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: "
             "leave it out"

@@ -35,7 +35,7 @@ def target() -> Any:
 
 
 class Cuda:
-    """In place of a game: its costs and gradients between atoms, computed on the device; single: see `fields`."""
+    """In place of a game: its costs and gradients between atoms, computed on the device; single: see `choose`."""
 
     def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.cuda import device_kernel

@@ -11,7 +11,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.particles.looks.pairs import Pairs
-from meanfield.particles.primitives import State, draw
+from meanfield.particles.primitives import State, draw, exponentials
 from meanfield.particles.state import blocked, flat
 
 
@@ -38,7 +38,7 @@ class Plain(Pairs):
         logw -= part * me.reaction * U.ravel()[: self.n]
         shift = logw.max() + np.log(np.exp(logw - logw.max()).sum())
         logw -= shift
-        to.w.ravel()[: self.n] = np.exp(logw)
+        exponentials(to.logw, 0.0, to.w)  # as a resumed run finds them, to the bit
         return float(shift)
 
     def diffuse(self, s: State, tick: int) -> None:
