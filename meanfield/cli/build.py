@@ -26,6 +26,7 @@ from meanfield.cli.schema import (
 )
 from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
+from meanfield.games.catalogue import CATALOGUE, CONSTRUCTORS
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated
@@ -104,22 +105,25 @@ def constants(value: Any) -> dict[str, float]:
     return {key: number(item) for key, item in value.items()}
 
 
-WAVES = many(many(number))
-SPACES: dict[str, Check] = {"X": manifold, "Y": manifold}
-GAMES: dict[str, dict[str, Check]] = {
-    "oscillator": {"coupling": number},
-    "uniform_equilibrium": {"amplitude": number, "k": one_or_many(whole)},
-    "free": SPACES,
-    "separable": {"f": WAVES, "g": WAVES},
-    "double_well": {"tilt": number},
-    "wang_chizat": {},
-    "bilinear": {"A": many(many(number)), "dim": whole},
-    "benchmark": {"which": one_of("circle", "torus", "sphere")},
-    "polynomial": {"kind": one_of("a", "b"), "dim": whole, "seed": whole},
-    "polynomial_from": {key: anything for key in ("A0", "A1", "A2", "A3", "a0", "a1")},
-    "trigonometric": {"terms": many(anything), **SPACES},
-    "expression": {"expression": text, "constants": constants, **SPACES},
+# What the catalogue of games calls the values of its keys.
+CHECKS: dict[str, Check] = {
+    "number": number,
+    "whole number": whole,
+    "whole numbers": one_or_many(whole),
+    "text": text,
+    "constants": constants,
+    "manifold": manifold,
+    "waves": many(many(number)),
+    "matrix": many(many(number)),
+    "terms": many(anything),
+    "array": anything,
 }
+
+
+def _keys(name: str) -> dict[str, Check]:
+    """The keys of a game's section, each with its check."""
+    keys = CATALOGUE[name].keys or {}
+    return {key: CHECKS.get(word) or one_of(*word.split("|")) for key, word in keys.items()}
 
 
 def game(spec: Spec) -> Game:
@@ -130,11 +134,12 @@ def game(spec: Spec) -> Game:
             f'{spec.path}: there is no [game]; begin with name = "oscillator" or expression = "cos(x - y)"'
         )
     name = "expression" if "expression" in held and "name" not in held else held.get("name")
-    if not isinstance(name, str) or name not in GAMES:
+    if not isinstance(name, str) or name not in CONSTRUCTORS:
         key = ("game", "name") if "name" in held else ("game",)
-        known = f"; known are {', '.join(GAMES)}"
-        raise spec.fail(key, f"there is no game {name!r}{nearest(str(name), GAMES) or known}")
-    given = spec.section("game", {"name": text, **GAMES[name]})
+        known = f"; known are {', '.join(CONSTRUCTORS)}"
+        hint = nearest(str(name), CONSTRUCTORS) or known
+        raise spec.fail(key, f"there is no game {name!r}{hint}")
+    given = spec.section("game", {"name": text, **_keys(name)})
     given.pop("name", None)
     try:
         return _made(name, dict(given))
@@ -151,7 +156,7 @@ def _made(name: str, given: dict[str, Any]) -> Game:
         named = given.pop("constants", {})
         return games.expression(given.pop("expression"), **given, **named)  # type: ignore[no-any-return]
     if name == "polynomial_from":
-        return games.polynomial_from(**{key: given.get(key, 0) for key in GAMES[name]})  # type: ignore[no-any-return]
+        return games.polynomial_from(**{key: given.get(key, 0) for key in _keys(name)})  # type: ignore[no-any-return]
     return getattr(games, name)(**given)  # type: ignore[no-any-return]
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, real, whole
+from meanfield.checks import finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.games.densities import density
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
 from meanfield.games.recipes import recorded
 from meanfield.games.wells import Wells
@@ -272,11 +273,10 @@ def benchmark(which: str = "circle") -> LowRank:
     """
     if which not in _BENCHMARKS:
         raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
-    build, density, statement = _BENCHMARKS[which]
+    build, densities, statement = _BENCHMARKS[which]
     game = build()
     game.name, game.statement = f"{which} benchmark", statement
-    start = Start(x=density, y=_tilted_first if which == "sphere" else density)
-    game.answers = {"beta": 10.0, "time": 5.0, "start": start}
+    game.answers = {"beta": 10.0, "time": 5.0, "start": Start(*map(density, densities))}
     return game
 
 
@@ -302,33 +302,25 @@ def _sphere_problem() -> LowRank:
     return polynomial_from(B, A, 0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1])
 
 
-def _tilted_cosines(points: Array) -> Array:
-    return np.prod(1 + 0.5 * np.cos(points), axis=1)
-
-
-def _tilted_last(points: Array) -> Array:
-    return 1 + 0.5 * points[:, 2]
-
-
-def _tilted_first(points: Array) -> Array:
-    return 1 + 0.5 * points[:, 0]
-
-
-_BENCHMARKS: dict[str, tuple[Any, Any, str]] = {
+# Problem, densities of the two starts, statement.
+_BENCHMARKS: dict[str, tuple[Any, tuple[str, str], str]] = {
     "circle": (
         _circle_problem,
-        _tilted_cosines,
+        ("1 + 0.5*cos(x)", "1 + 0.5*cos(y)"),
         "l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/(2 pi).",
     ),
     "torus": (
         _torus_problem,
-        _tilted_cosines,
+        (
+            "(1 + 0.5*cos(x1)) * (1 + 0.5*cos(x2))",
+            "(1 + 0.5*cos(y1)) * (1 + 0.5*cos(y2))",
+        ),
         "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2) "
         "sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
     ),
     "sphere": (
         _sphere_problem,
-        _tilted_last,
+        ("1 + 0.5*x3", "1 + 0.5*y1"),
         "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and (1 + 0.5 y_1)/(4 pi).",
     ),
 }

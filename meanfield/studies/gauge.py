@@ -10,7 +10,6 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.metrics import NikaidoIsoda, prepare, w2_squared
@@ -38,7 +37,7 @@ def no_control(game: Game, flow: Flow, scheme: str, control: str | bool = True) 
         return f"there are no copies under {flow}; leave control out"
     if not all(has_modes(M) for M in game.manifolds):
         return "energies of modes are for the circle, T^2 and S^2; leave control out"
-    if control == "auto" and not isinstance(game, LowRank):
+    if control == "auto" and game.bases is None:
         return "copies of a game that is not low-rank look at all cells; control=True insists"
     return ""
 
