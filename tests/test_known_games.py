@@ -329,7 +329,7 @@ def test_games_and_runs_that_hold_them_are_pickled(name):
 
 
 def value_and_answer(game):
-    x, y = (mf.Measure(np.eye(3)[:1], manifold=m) for m in game.manifolds)
+    x, y = (mf.Measure(np.eye(3)[:1], None, m) for m in game.manifolds)
     return game.value(x, y), game.answers["ni"](x, y)
 
 
