@@ -17,9 +17,9 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.base import Game
+from meanfield.games.catalogue import CONSTRUCTORS, constructor
 from meanfield.games.lowrank import LowRank
 from meanfield.games.missing import MissingFunction, MissingGame
-from meanfield.games.recipes import RECIPES
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, torus_mesh
 
@@ -32,14 +32,6 @@ RECORDS = {
     "Partial": "studies.replicas", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
     "Stability": "equilibria.stability", "Polished": "equilibria.polish", "GibbsPath": "equilibria.path",
 }  # fmt: skip
-# Constructors of games that a file may name.
-HOMES = {
-    "oscillator": "known", "uniform_equilibrium": "known", "free": "known", "separable": "known",
-    "double_well": "known", "wang_chizat": "known", "bilinear": "known", "benchmark": "known",
-    "polynomial": "lowrank", "expression": "expressions",
-}  # fmt: skip
-# Functions of the package that a start may hold.
-DENSITIES = {"_tilted_cosines", "_tilted_last", "_tilted_first"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +164,9 @@ def _recipe(game: Game) -> dict[str, Any] | None:
         held = describe(arguments)
     except TypeError:
         return None
-    return None if name not in HOMES or _has_function(held) else {"name": name, "arguments": held}
+    if name not in CONSTRUCTORS or _has_function(held):
+        return None
+    return {"name": name, "arguments": held}
 
 
 def _has_function(plain: Any) -> bool:
@@ -253,18 +247,7 @@ def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
 
 
 def _from_recipe(recipe: dict[str, Any]) -> Any:
-    if recipe["name"] not in HOMES:
-        raise ValueError(
-            f"a stored game was made by {recipe['name']!r}, which this version of meanfield does not know"
-        )
-    import_module(f"meanfield.games.{HOMES[recipe['name']]}")
-    return RECIPES[recipe["name"]](**recipe["arguments"])
-
-
-def _rebuilt_function(held: dict[str, Any]) -> Any:
-    if held["name"] in DENSITIES:
-        return getattr(import_module("meanfield.games.known"), held["name"])
-    return MissingFunction(held["name"])
+    return constructor(recipe["name"])(**recipe["arguments"])
 
 
 _BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -276,7 +259,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LowRank": _rebuilt_lowrank,
     "Recipe": lambda held: _from_recipe(held["recipe"]),
     "MissingGame": lambda held: MissingGame(**held),
-    "Function": _rebuilt_function,
+    "Function": lambda held: MissingFunction(held["name"]),
 }
 
 

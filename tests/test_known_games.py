@@ -1,5 +1,9 @@
 """Games with known answers: every statement checked by numbers that the games do not supply."""
 
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
@@ -295,3 +299,41 @@ def test_a_gap_lost_in_rounding_is_not_given():
     assert well.spectral_gap(8.0) > 0
     with pytest.raises(ValueError, match="rounding hides it"):
         well.spectral_gap(20.0)
+
+
+READY_MADE = {
+    "oscillator": games.oscillator,
+    "uniform_equilibrium": games.uniform_equilibrium,
+    "free": games.free,
+    "separable": lambda: games.separable(WAVES),
+    "double_well": games.double_well,
+    "wang_chizat": games.wang_chizat,
+    "bilinear": games.bilinear,
+    "benchmark": lambda: games.benchmark("sphere"),
+    "polynomial": games.polynomial,
+    "expression": lambda: games.expression("cos(x - y)*exp(sin(x))"),
+}
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_games_and_runs_that_hold_them_are_pickled(name):
+    game = READY_MADE[name]()
+    made = pickle.loads(pickle.dumps(game))
+    x, y = (m.sample(4, np.random.default_rng(0)) for m in game.manifolds)
+    assert np.array_equal(made.loss(x, y), game.loss(x, y))
+    assert made.answers.keys() == game.answers.keys() and made.recipe[0] == game.recipe[0]
+    run = mf.simulate(made, mf.Wasserstein(), mf.Start(), time=0.01, step=5e-3, particles=3)
+    again = pickle.loads(pickle.dumps(run))
+    assert np.array_equal(again.x[-1].points, run.x[-1].points)
+    assert again.game.name == game.name
+
+
+def value_and_answer(game):
+    x, y = (mf.Measure(np.eye(3)[:1], None, m) for m in game.manifolds)
+    return game.value(x, y), game.answers["ni"](x, y)
+
+
+def test_a_ready_made_game_travels_to_a_spawned_process():
+    game = games.bilinear()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(value_and_answer, game).result() == value_and_answer(game) == (1.0, 2.0)

@@ -27,6 +27,7 @@ from meanfield.cli.schema import (
 )
 from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
+from meanfield.games.catalogue import CATALOGUE, CONSTRUCTORS
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated, law
@@ -100,21 +101,18 @@ def constants(value: Any) -> dict[str, float]:
     return {key: number(item) for key, item in value.items()}
 
 
-WAVES = many(many(number))
-SPACES: dict[str, Check] = {"X": manifold, "Y": manifold}
-GAMES: dict[str, dict[str, Check]] = {
-    "oscillator": {"coupling": number},
-    "uniform_equilibrium": {"amplitude": number, "k": one_or_many(whole)},
-    "free": SPACES,
-    "separable": {"f": WAVES, "g": WAVES},
-    "double_well": {"tilt": number},
-    "wang_chizat": {},
-    "bilinear": {"A": many(many(number)), "dim": whole},
-    "benchmark": {"which": one_of("circle", "torus", "sphere")},
-    "polynomial": {"kind": one_of("a", "b"), "dim": whole, "seed": whole},
-    "polynomial_from": {key: anything for key in ("A0", "A1", "A2", "A3", "a0", "a1")},
-    "trigonometric": {"terms": many(anything), **SPACES},
-    "expression": {"expression": text, "constants": constants, **SPACES},
+# What the catalogue of games calls the values of its keys.
+CHECKS: dict[str, Check] = {
+    "number": number,
+    "whole number": whole,
+    "whole numbers": one_or_many(whole),
+    "text": text,
+    "constants": constants,
+    "manifold": manifold,
+    "waves": many(many(number)),
+    "matrix": many(many(number)),
+    "terms": many(anything),
+    "array": anything,
 }
 
 
@@ -129,6 +127,12 @@ def _name(spec: Spec, what: str, default: str | None, known: dict[str, Any]) -> 
     return name
 
 
+def _keys(name: str) -> dict[str, Check]:
+    """The keys of a game's section, each with its check."""
+    keys = CATALOGUE[name].keys or {}
+    return {key: CHECKS.get(word) or one_of(*word.split("|")) for key, word in keys.items()}
+
+
 def game(spec: Spec) -> Game:
     """The [game] section: a name with its parameters, or an expression."""
     section = spec.content.get("game", {})
@@ -137,8 +141,8 @@ def game(spec: Spec) -> Game:
             f'{spec.path}: there is no [game]; begin with name = "oscillator" or '
             'expression = "cos(x - y)"'
         )
-    name = _name(spec, "game", "expression" if "expression" in section else None, GAMES)
-    given = spec.section("game", {"name": text, **GAMES[name]})
+    name = _name(spec, "game", "expression" if "expression" in section else None, CONSTRUCTORS)
+    given = spec.section("game", {"name": text, **_keys(name)})
     given.pop("name", None)
     try:
         return _made(name, dict(given))
@@ -154,7 +158,7 @@ def _made(name: str, given: dict[str, Any]) -> Game:
             raise BadInput('expression = "..." is missing')
         given = {"text": given.pop("expression"), **given.pop("constants", {}), **given}
     elif name == "polynomial_from":
-        given = {key: given.get(key, 0) for key in GAMES[name]}
+        given = {key: given.get(key, 0) for key in _keys(name)}
     return getattr(games, name)(**given)  # type: ignore[no-any-return]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -130,11 +131,14 @@ class Function(Pairwise):
         return manifold.period / (2 * np.pi) if isinstance(manifold, Torus) else 1.0
 
     def swapped(self) -> Function:
-        def turned(f: Loss) -> Loss:
-            return lambda y, x: -np.swapaxes(f(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1)), 0, 1)
+        of_y, of_x = (g and partial(_swapped, g) for g in self.gradients[::-1])
+        name = f"{self.name}, swapped"
+        return Function(partial(_swapped, self.given), self.Y, self.X, (of_y, of_x), name)
 
-        gradients = tuple(None if g is None else turned(g) for g in self.gradients[::-1])
-        return Function(turned(self.given), self.Y, self.X, gradients, f"{self.name}, swapped")  # type: ignore[arg-type]
+
+def _swapped(f: Loss, y: Array, x: Array) -> Array:
+    """-f(x, y) with the axes of x and y exchanged."""
+    return -np.swapaxes(f(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1)), 0, 1)
 
 
 def _probe(game: Function) -> None:

@@ -8,6 +8,7 @@ otherwise; costs and measures are those of `meanfield.games.base`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.games.densities import density
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
 from meanfield.games.recipes import recorded
 from meanfield.games.wells import Wells
@@ -77,10 +79,6 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
     if not square:
         raise ValueError("k is zero, which makes the loss a constant; give a mode that is not")
 
-    def eigenvalues(beta: float, gamma: float = 1.0) -> tuple[complex, complex]:
-        decay, turn = -gamma * square / beta, gamma * square * A / 2
-        return complex(decay, turn), complex(decay, -turn)
-
     statement = (
         f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every beta and a Nash "
         "equilibrium of value 0; under (7) a small perturbation in mode k evolves with the eigenvalues "
@@ -91,8 +89,15 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
         [(mode, opposite, A, 0.0)],
         name=f"A cos(k.(x - y)), A = {A:g}, k = {mode}",
         statement=statement,
-        answers={"value": 0.0, "eigenvalues": eigenvalues},
+        answers={"value": 0.0, "eigenvalues": partial(_mode_eigenvalues, square, A)},
     )
+
+
+def _mode_eigenvalues(
+    square: float, A: float, beta: float, gamma: float = 1.0
+) -> tuple[complex, complex]:
+    decay, turn = -gamma * square / beta, gamma * square * A / 2
+    return complex(decay, turn), complex(decay, -turn)
 
 
 @recorded
@@ -104,12 +109,6 @@ def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
     """
     X = Torus(1) if X is None else X
     manifolds = (X, X if Y is None else Y)
-
-    def decay(p: int, degree: float, beta: float, t: float) -> float:
-        d = manifolds[p].dim
-        rate = degree * (degree + d - 1) if isinstance(manifolds[p], Sphere) else degree**2
-        return float(np.exp(-rate * t / beta))
-
     basis_x, basis_y = (_constants(m) for m in manifolds)
     statement = (
         "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On the circle mode k "
@@ -117,7 +116,16 @@ def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
         "exp(-q (q + d - 2) t/beta). Particles stay independent; every pair of measures is an equilibrium."
     )
     C = np.zeros((basis_x.size, basis_y.size))
-    return LowRank(basis_x, basis_y, C, "free motion", statement, {"value": 0.0, "decay": decay})
+    answers = {"value": 0.0, "decay": partial(_decay, manifolds)}
+    return LowRank(basis_x, basis_y, C, "free motion", statement, answers)
+
+
+def _decay(
+    manifolds: tuple[Manifold, Manifold], p: int, degree: float, beta: float, t: float
+) -> float:
+    d = manifolds[p].dim
+    rate = degree * (degree + d - 1) if isinstance(manifolds[p], Sphere) else degree**2
+    return float(np.exp(-rate * t / beta))
 
 
 def _constants(manifold: Manifold) -> Basis:
@@ -140,13 +148,7 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     minimum to rounding, the Gibbs density and the spectral gap at any beta, and
     "plain_ni"(x0, y0), the NI error that the plain flow (6) ends with from atoms at x0, y0.
     """
-    wells = tuple(Wells.of(name, waves) for name, waves in (("f", f), ("g", f if g is None else g)))
-
-    def plain_ni(x0: float, y0: float) -> float:
-        return sum(
-            float(w.reached(start) - w.values[0]) for w, start in zip(wells, (x0, y0), strict=True)
-        )
-
+    wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
     terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
     about.setdefault("name", "separable game f(x) - g(y)")
@@ -156,13 +158,15 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
         "limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. The plain flow (6) from inside the "
         "basin of a local minimum ends with NI = (f_loc - f_min) + (g_loc - g_min).",
     )
-    answers = {
-        "f": wells[0],
-        "g": wells[1],
-        "value": float(wells[0].values[0] - wells[1].values[0]),
-    }
-    about["answers"] = {**answers, "plain_ni": plain_ni, **about.get("answers", {})}
+    value = float(wells[0].values[0] - wells[1].values[0])
+    answers: dict[str, Any] = {"f": wells[0], "g": wells[1], "value": value}
+    answers["plain_ni"] = partial(_plain_ni, wells)
+    about["answers"] = {**answers, **about.get("answers", {})}
     return trigonometric(terms, **about)
+
+
+def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
+    return sum(float(w.reached(x) - w.values[0]) for w, x in zip(wells, (x0, y0), strict=True))
 
 
 @recorded
@@ -202,16 +206,6 @@ def wang_chizat() -> LowRank:
     "period"(alpha) of small orbits.
     """
     circle = Torus(1, period=1.0)
-
-    def measures(a: float, b: float) -> tuple[Measure, Measure]:
-        return (
-            Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], circle),
-            Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], circle),
-        )
-
-    def velocity(a: float, b: float, alpha: float = 1.0) -> tuple[float, float]:
-        return 8 * alpha * b * (0.25 - a * a), -8 * alpha * a * (0.25 - b * b)
-
     return trigonometric(
         [((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)],
         circle,
@@ -219,14 +213,34 @@ def wang_chizat() -> LowRank:
         name="Wang-Chizat example 4.1",
         statement=_WANG_CHIZAT,
         answers={
-            "equilibrium": measures(0.0, 0.0),
+            "equilibrium": _wang_chizat_measures(0.0, 0.0),
             "value": 0.0,
-            "measures": measures,
-            "velocity": velocity,
-            "conserved": lambda a, b: (0.25 - a * a) * (0.25 - b * b),
-            "period": lambda alpha: np.pi / alpha,
+            "measures": _wang_chizat_measures,
+            "velocity": _wang_chizat_velocity,
+            "conserved": _wang_chizat_conserved,
+            "period": _wang_chizat_period,
         },
     )
+
+
+def _wang_chizat_measures(a: float, b: float) -> tuple[Measure, Measure]:
+    circle = Torus(1, period=1.0)
+    return (
+        Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], circle),
+        Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], circle),
+    )
+
+
+def _wang_chizat_velocity(a: float, b: float, alpha: float = 1.0) -> tuple[float, float]:
+    return 8 * alpha * b * (0.25 - a * a), -8 * alpha * a * (0.25 - b * b)
+
+
+def _wang_chizat_conserved(a: float, b: float) -> float:
+    return (0.25 - a * a) * (0.25 - b * b)
+
+
+def _wang_chizat_period(alpha: float) -> float:
+    return np.pi / alpha
 
 
 _WANG_CHIZAT = (
@@ -247,21 +261,23 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
     """
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
-
-    def ni(mu_x: Measure, mu_y: Measure) -> float:
-        return float(
-            np.linalg.norm(mu_x.integrate(mu_x.points) @ A)
-            + np.linalg.norm(A @ mu_y.integrate(mu_y.points))
-        )
-
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, are the equilibria, "
         "NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = alpha (best response - mu) without "
         "entropy lets NI decay exactly like exp(-alpha t), as in every zero-sum game (Harris, On the rate of "
         "convergence of continuous-time fictitious play, Games and Economic Behavior 22, 1998)."
     )
-    answers = {"value": 0.0, "ni": ni, "best_response_rate": lambda alpha: alpha}
+    answers = {"value": 0.0, "ni": partial(_bilinear_ni, A), "best_response_rate": _bilinear_rate}
     return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)
+
+
+def _bilinear_ni(A: Array, mu_x: Measure, mu_y: Measure) -> float:
+    x, y = (mu.integrate(mu.points) for mu in (mu_x, mu_y))
+    return float(np.linalg.norm(x @ A) + np.linalg.norm(A @ y))
+
+
+def _bilinear_rate(alpha: float) -> float:
+    return alpha
 
 
 @recorded
@@ -272,11 +288,10 @@ def benchmark(which: str = "circle") -> LowRank:
     """
     if which not in _BENCHMARKS:
         raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
-    build, density, statement = _BENCHMARKS[which]
+    build, densities, statement = _BENCHMARKS[which]
     game = build()
     game.name, game.statement = f"{which} benchmark", statement
-    start = Start(x=density, y=_tilted_first if which == "sphere" else density)
-    game.answers = {"beta": 10.0, "time": 5.0, "start": start}
+    game.answers = {"beta": 10.0, "time": 5.0, "start": Start(*map(density, densities))}
     return game
 
 
@@ -302,33 +317,25 @@ def _sphere_problem() -> LowRank:
     return polynomial_from(B, A, 0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1])
 
 
-def _tilted_cosines(points: Array) -> Array:
-    return np.prod(1 + 0.5 * np.cos(points), axis=1)
-
-
-def _tilted_last(points: Array) -> Array:
-    return 1 + 0.5 * points[:, 2]
-
-
-def _tilted_first(points: Array) -> Array:
-    return 1 + 0.5 * points[:, 0]
-
-
-_BENCHMARKS: dict[str, tuple[Any, Any, str]] = {
+# Problem, densities of the two starts, statement.
+_BENCHMARKS: dict[str, tuple[Any, tuple[str, str], str]] = {
     "circle": (
         _circle_problem,
-        _tilted_cosines,
+        ("1 + 0.5*cos(x)", "1 + 0.5*cos(y)"),
         "l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/(2 pi).",
     ),
     "torus": (
         _torus_problem,
-        _tilted_cosines,
+        (
+            "(1 + 0.5*cos(x1)) * (1 + 0.5*cos(x2))",
+            "(1 + 0.5*cos(y1)) * (1 + 0.5*cos(y2))",
+        ),
         "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2) "
         "sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
     ),
     "sphere": (
         _sphere_problem,
-        _tilted_last,
+        ("1 + 0.5*x3", "1 + 0.5*y1"),
         "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and (1 + 0.5 y_1)/(4 pi).",
     ),
 }

@@ -1,4 +1,4 @@
-"""How a game was made: the constructor's name and its arguments, so that a file can hold the game."""
+"""How a game was made: its constructor's name and arguments, so that a file can hold the game."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 Made = TypeVar("Made")
 
-RECIPES: dict[str, Callable[..., Any]] = {}
-
 
 def recorded(build: Callable[P, Made]) -> Callable[P, Made]:
     """A constructor of games that notes its name and arguments on what it makes, as `recipe`."""
     signature = inspect.signature(build)
-    variadic = [
-        p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD
-    ]
+    variadic = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
 
     @functools.wraps(build)
     def recording(*args: P.args, **kwargs: P.kwargs) -> Made:
@@ -29,5 +25,4 @@ def recorded(build: Callable[P, Made]) -> Callable[P, Made]:
         game.recipe = (build.__name__, given)
         return game  # type: ignore[no-any-return]
 
-    RECIPES[build.__name__] = recording
     return recording
