@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
@@ -116,7 +116,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def _name(spec: Spec, what: str, default: str | None, known: dict[str, Any]) -> str:
+def _name(spec: Spec, what: str, default: str | None, known: Collection[str]) -> str:
     """The name that a section gives, which must be known."""
     section = spec.content.get(what, {})
     name = section.get("name", default)
