@@ -221,7 +221,7 @@ def test_bad_input_is_refused():
         engine(Characteristics, CIRCLE, WFR, refine=0.0)
     with pytest.raises(ValueError, match="zero at all 256 nodes"):
         engine(Characteristics, CIRCLE, WFR, mf.Start(x=lambda q: 0 * q[:, 0]))
-    with pytest.raises(ValueError, match="kept with other cells"):
+    with pytest.raises(ValueError, match="resume with the cells"):
         engine(Characteristics, CIRCLE, WFR).restore(
             engine(Characteristics, CIRCLE, WFR, cells=32).state()
         )
