@@ -329,10 +329,8 @@ def report(old: Any, new: Any) -> int:
         if alone and ": state." in key:  # names of what an engine keeps are its own business
             renamed += 1
             continue
-        if alone:
-            what = f"only in the {'old' if key in old else 'new'} checkout"
-        else:
-            what = gap(old[key], new[key])
+        where = "old" if key in old else "new"
+        what = f"only in the {where} checkout" if alone else gap(old[key], new[key])
         if what:
             differing.add(key.split(": ")[0])
             print(f"  {key}: {what}")

@@ -24,7 +24,7 @@ def in_degrees(x, y):
     return points[0, 0]
 
 
-@pytest.mark.parametrize("run", [field])
+@pytest.mark.parametrize("run", [field, swarm])
 def test_functions_of_users_cannot_write_to_the_state(run):
     with pytest.raises(ValueError, match="read-only"):
         run(diagnostics={"first": in_degrees})
