@@ -50,15 +50,20 @@ def check_held(
     states of the run are not those of `start`.
     """
     check_goes_on(run, game, flow, str(path))
-    if start is None or not by_name(start):
-        return
-    for held, now in zip(run[0], first(), strict=True):
+    if start is not None and by_name(start):
+        check_same_start(run, first(), str(path))
+
+
+def check_same_start(run: Any, first: Pair, name: str) -> None:
+    """ValueError unless the run began with these measures."""
+    for held, now in zip(run[0], first, strict=True):
         if len(held) != len(now) or not (
             np.allclose(held.points, now.points, 1e-9, 1e-9)
             and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
         ):
             raise ValueError(
-                f"{path} began from another start; give it that one, or another file name"
+                f"{name} began from another start; give that one, or leave it out, or begin a run of "
+                "another name"
             )
 
 

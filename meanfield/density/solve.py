@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from meanfield.checks import Array, real
 from meanfield.density.inputs import fits, per_player
 from meanfield.density.stepper import Stepper
@@ -17,8 +19,9 @@ from meanfield.measures import Measure
 from meanfield.run import Run, Watch
 from meanfield.schedule import saved_times
 from meanfield.start import Start
+from meanfield.storage.files import missing
 from meanfield.storage.keeper import Part
-from meanfield.trajectory import Trajectory, check_goes_on
+from meanfield.trajectory import Trajectory, check_goes_on, check_same_start
 
 # Where each engine is.
 ENGINES = {
@@ -94,6 +97,7 @@ def build(
     return made
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def solve(
     game: Game,
     flow: Flow,
@@ -140,6 +144,9 @@ def solve(
     Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
     says which can); warns UnderResolved when mesh, modes or step are too coarse.
     """
+    if resume is not None:
+        check_goes_on(resume, game, flow)
+        given, start = start, _start_of(resume) if start is None else start
     start = Start() if start is None else start
     moving = build(game, flow, start, cells, engine, step, tol, **options)
     settings = {"engine": moving.name, "cells": cells, "step": step, "tol": tol, **options}
@@ -149,7 +156,8 @@ def solve(
     asked = {**settings, "diagnostics": names, "time": real("time", time), "save_every": save_every}
     job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
     if resume is not None:
-        check_goes_on(resume, game, flow)
+        if given is not None:
+            check_same_start(resume, moving.measures(), "resume")
         if save_every is None and len(resume) > 1:
             save_every = float(resume.times[1] - resume.times[0])
 
@@ -164,6 +172,14 @@ def solve(
 
     watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
     return run.complete(saves, watch, job, start, resume)
+
+
+def _start_of(run: Trajectory) -> Start:
+    """The start that a run began from; ValueError where it was a function, which a file only names."""
+    held = run.provenance.get("start")
+    if not isinstance(held, Start) or missing(held):
+        raise ValueError("resume began from a start that no file holds: give it as start=...")
+    return held
 
 
 class _Moving:

@@ -90,6 +90,7 @@ class _Player:
 Players = tuple[_Player, _Player]
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def gibbs(
     game: Game,
     beta: Number,

@@ -63,6 +63,7 @@ class Equilibrium(Result):
         )
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def nash(
     game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0, start: tuple[Measure, Measure] | None = None,
     progress: bool | None = None,

@@ -55,6 +55,7 @@ class GibbsPath(Result):
         return plot_path(self, **options)
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def gibbs_path(
     game: Game,
     betas: ArrayLike,

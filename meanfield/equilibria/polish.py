@@ -61,6 +61,7 @@ class Polished(Result):
         )
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polished:
     """The exact equilibrium nearby: from particles, say, of a Wasserstein-Fisher-Rao run.
 

@@ -90,6 +90,7 @@ class Stability(Result):
         )
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def stability(
     game: Game,
     beta: Number | GibbsPoint,

@@ -96,6 +96,7 @@ def _error(to_y: Response, to_x: Response) -> NikaidoIsodaError:
     return NikaidoIsodaError(lower, lower, upper, to_y.point, to_x.point, method)
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 

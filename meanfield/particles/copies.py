@@ -90,6 +90,7 @@ class Drive:
         return game.cost(p, points, opponent), game.gradient(p, points, opponent)
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def copies(
     game: Game,
     flow: Flow,

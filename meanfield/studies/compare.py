@@ -111,6 +111,7 @@ class Comparison(Result):
         return plot_comparison(self, **options)
 
 
+@np.errstate(under="ignore")  # a number that underflows is as good as zero
 def compare(
     game: Game,
     flow: Flow,
