@@ -17,7 +17,8 @@ def fitted_order(sizes: Sequence[float], errors: Sequence[float]) -> float:
     h, e = np.asarray(sizes, dtype=float), np.asarray(errors, dtype=float)
     if h.ndim != 1 or h.shape != e.shape or len(h) < 2:
         raise ValueError(
-            f"sizes and errors must be two sequences of one length >= 2, got {h.shape} and {e.shape}"
+            f"sizes and errors must be two sequences of one length >= 2, got {h.shape} and "
+            f"{e.shape}"
         )
     if not (np.isfinite(h).all() and np.isfinite(e).all() and (h > 0).all() and (e > 0).all()):
         raise ValueError(f"sizes and errors must be positive and finite, got {h} and {e}")

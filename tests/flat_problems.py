@@ -54,7 +54,8 @@ def cosine_shrink(x, t):
 
 
 def cosine_density(x, t, alpha):
-    """The density at x of the flow with cost cos x, gamma = 1 and alpha = 0 or 1, started at `tilted`.
+    """The density at x of the flow with cost cos x, gamma = 1 and alpha = 0 or 1, started at
+    `tilted`.
 
     Along a path int cos x dt = log(dx/da), so that for alpha = 1 weights fall as da/dx, and their
     sum under `tilted` is cosh t - sinh t / 4.
@@ -94,7 +95,9 @@ HEIGHT = polynomial_from(
 
 
 def sphere_mesh(level):
-    """The mesh of S^2 of frequency 2^level, turned so that no mirror symmetry is left to help the schemes."""
+    """The mesh of S^2 of frequency 2^level, turned so that no mirror symmetry is left to help the
+    schemes.
+    """
     on = meshes.sphere_mesh(2**level)
     turn, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))
     return replace(on, nodes=on.nodes @ turn, faces=on.faces @ turn)

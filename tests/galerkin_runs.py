@@ -20,7 +20,9 @@ def run(game, flow, start, time, cells=(96, 96), **how):
 
 
 def nodal_error(run, reference):
-    """The larger player's L1 distance of nodal densities to a reference's, at the first one's nodes."""
+    """The larger player's L1 distance of nodal densities to a reference's, at the first one's
+    nodes.
+    """
     errors = []
     for p, mu in enumerate(run.measures()):
         turn = 2 * np.pi / mu.manifold.period

@@ -11,7 +11,8 @@ from meanfield.start import Start
 # l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y
 CIRCLE = benchmark("circle")
 # l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1
-TORUS = trigonometric([((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25),
+TORUS = trigonometric([((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0),
+                       ((2, 1), (1, 0), 0, -0.25),
                        ((2, 1), (-1, 0), 0, -0.25)])  # fmt: skip
 
 
@@ -23,7 +24,9 @@ WAVY = Start(x=wavy, y=wavy)
 
 
 def pseudospectral(loss, grids, starts, beta, gamma, time):
-    """Another method: nodal values, V by quadrature of the loss itself, derivatives by FFT, scipy's DOP853."""
+    """Another method: nodal values, V by quadrature of the loss itself, derivatives by FFT, scipy's
+    DOP853.
+    """
     shapes, periods = [g.shape for g in grids], [g.manifold.period for g in grids]
     kernel = loss(grids[0].nodes[:, None, :], grids[1].nodes[None, :, :])
     waves = []

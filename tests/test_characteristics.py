@@ -66,7 +66,8 @@ def test_positions_follow_the_closed_flow_on_the_sphere():
 
 def test_moments_converge_spectrally_while_paths_stay_together():
     reference = modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=2048).measures())
-    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=n).measures()) - reference).max()
+    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 1.0,
+                               cells=n).measures()) - reference).max()
               for n in (64, 128, 256, 512)]  # fmt: skip
     # Each doubling of the nodes does more than the one before, as no power of n would.
     gains = np.array(errors[:-1]) / errors[1:]
@@ -83,7 +84,8 @@ def test_peak_at_time_one_is_the_known_one():
 def test_given_steps_have_order_eight():
     reference = modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=64, tol=1e-13).measures())
     steps = [1 / 4, 1 / 6, 1 / 8, 1 / 12]
-    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=64, step=h).measures()) - reference).max()
+    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 1.0, cells=64,
+                               step=h).measures()) - reference).max()
               for h in steps]  # fmt: skip
     assert 7.3 < fitted_order(steps, errors) < 9.5
 

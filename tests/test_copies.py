@@ -1,4 +1,6 @@
-"""Copies of particles in a given mean field: equal to particles where those do not interact, of the field's law."""
+"""Copies of particles in a given mean field: equal to particles where those do not interact, of the
+field's law.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_free_particles_are_their_own_copies(manifold, scheme):
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 def test_copies_in_a_field_that_stands_still_move_in_its_potentials(scheme):
-    """Against Gibbs opponents the oscillator is a separable game with their potentials, written out by hand."""
+    """Against Gibbs opponents the oscillator is a separable game with their potentials, written out
+    by hand.
+    """
     game, beta = mf.games.oscillator(), 25.0
     gibbs = mf.gibbs(game, beta=beta)
     field = mf.Trajectory(
@@ -120,7 +124,9 @@ def test_copies_have_the_law_of_the_field(flow):
 
 @pytest.mark.parametrize("scheme, order", [("euler", 1), ("strang", 2)])
 def test_copies_of_labels_are_the_labels(scheme, order):
-    """Without noise copies started on a mean field's labels follow them, weights too, to the scheme's order."""
+    """Without noise copies started on a mean field's labels follow them, weights too, to the
+    scheme's order.
+    """
     flow = mf.WassersteinFisherRao(1.0, 2.0)
     field = mean_field(flow, cells=100)
     start, errors = mf.Start(x=field.x[0], y=field.y[0]), []

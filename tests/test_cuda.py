@@ -1,4 +1,6 @@
-"""Pair loops on a graphics processor: in numba's simulator, as machine code without a device, and on one at hand."""
+"""Pair loops on a graphics processor: in numba's simulator, as machine code without a device, and
+on one at hand.
+"""
 
 import os
 import re
@@ -27,7 +29,8 @@ for text, space in (({CIRCLE!r}, mf.Torus(1)), ({SPHERE!r}, mf.Sphere(2))):
     x, y, wx, wy = space.sample(131, rng), space.sample(140, rng), rng.random(131), rng.random(140)
     given = x, y, wx / wx.sum(), wy / wy.sum()
     for single, bound in ((False, 1e-12), (True, 2e-6)):
-        for here, there in zip(game.both_forces(*given), Cuda(game, single).both_forces(*given), strict=True):
+        other = Cuda(game, single).both_forces(*given)
+        for here, there in zip(game.both_forces(*given), other, strict=True):
             print(farthest(here, there) / bound / abs(here[0]).max(), abs(here[1]).max())
 options = dict(step=0.01, particles=(3, 130), progress=False)
 here = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.02, **options)
@@ -35,14 +38,18 @@ there = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.01, **options, device
 there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=there)
 assert there.provenance["device"] == "cuda" and "device" not in here.provenance
 points = lambda run, k: [m.points for m in run[k]]
-print(farthest(points(here, -1), points(there, -1)) / 1e-12, farthest(points(here, -1), points(here, 0)))
+apart = farthest(points(here, -1), points(there, -1))
+print(apart / 1e-12, farthest(points(here, -1), points(here, 0)))
 print(abs(here.diagnostics["value"] - there.diagnostics["value"]).max() / 1e-12, 1.0)
 how = dict(device="cuda", precision="float32")
-half, whole = (mf.simulate(game, mf.Langevin(10.0), mf.Start(), time, **options, **how) for time in (0.01, 0.02))
+begin = game, mf.Langevin(10.0), mf.Start()
+half, whole = (mf.simulate(*begin, time, **options, **how) for time in (0.01, 0.02))
 there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=half)
 assert there.provenance["device"] == "cuda" and there.provenance["precision"] == "float32"
-assert farthest(points(whole, -1), points(there, -1)) == 0 and farthest(points(here, -1), points(there, -1)) > 0
-print(farthest(points(here, -1), points(there, -1)) / 1e-6, farthest(points(there, -1), points(half, 0)))
+assert farthest(points(whole, -1), points(there, -1)) == 0
+assert farthest(points(here, -1), points(there, -1)) > 0
+apart = farthest(points(here, -1), points(there, -1))
+print(apart / 1e-6, farthest(points(there, -1), points(half, 0)))
 print(abs(game.value(*there[-1]) - there.diagnostics["value"][-1]) / 1e-12, 1.0)
 """
 
@@ -65,7 +72,9 @@ def test_runs_in_the_simulator_equal_those_on_the_processor():
 
 
 def compiled_to_ptx(function, signature):
-    """PTX for compute capability 8.0, which asks for no device; the test is skipped where the compiler is missing."""
+    """PTX for compute capability 8.0, which asks for no device; the test is skipped where the
+    compiler is missing.
+    """
     from numba import cuda
 
     try:
@@ -89,7 +98,7 @@ def test_loops_over_pairs_compile_without_calls_or_memory_of_their_own(text, spa
 
     game = mf.games.expression(text, space, space)
     look, threads = device_kernel(game, p, bits == 32)
-    shared = int(re.search(r"shared\.array\(\((\d+), ", device_source(game, p, bits == 32))[1])  # type: ignore[index]
+    shared = int(re.search(r"shared\.array\(\((\d+), ", device_source(game, p, bits == 32))[1])
     rows = float64[:, ::1]
     ptx = compiled_to_ptx(look, (rows, rows, float64[::1], int64, float64[:, :, ::1]))
     size = bits // 8

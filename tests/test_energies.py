@@ -1,4 +1,6 @@
-"""Energies of low modes against shells of the uniform law, exact transport, and means over independent points."""
+"""Energies of low modes against shells of the uniform law, exact transport, and means over
+independent points.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def test_energies_against_the_uniform_law_are_its_shells(manifold):
 
 
 def test_on_the_circle_energies_are_w2_but_for_high_modes():
-    """W2^2 from the uniform law is the whole H^-1 norm: modes above 8 hold 6 / pi^2 sum_{k > 8} 1/k^2 of its mean."""
+    """W2^2 from the uniform law is the whole H^-1 norm: modes above 8 hold 6 / pi^2 sum_{k > 8}
+    1/k^2 of its mean.
+    """
     gauge, even = ModeEnergy(mf.uniform(CIRCLE)), mf.uniform(CIRCLE)
     rest = 1 - 6 / np.pi**2 * sum(1 / k**2 for k in range(1, HIGHEST[1] + 1))
     assert gauge.mean * (1 + EMPTY) == pytest.approx(CIRCLE.period**2 / 12 * (1 - rest), rel=1e-6)

@@ -1,4 +1,6 @@
-"""What every engine of the mean field keeps to: bits after a restore, time, exchange of players, shifts, refusals."""
+"""What every engine of the mean field keeps to: bits after a restore, time, exchange of players,
+shifts, refusals.
+"""
 
 import numpy as np
 import pytest
@@ -46,7 +48,8 @@ def composite(turn):
     )
 
 
-# Name: the engine, a game and a start, the flow (`turn` exchanges the players), its cells, what else it takes.
+# Name: the engine, a game and a start, the flow (`turn` exchanges the players), its cells, what
+# else it takes.
 CASES = {
     "galerkin": ("galerkin", FLAT, langevin, (48, 40), {}),
     "galerkin, modes at will": ("galerkin", MIXED, langevin, (None, None), {}),

@@ -1,4 +1,6 @@
-"""NI itself: exact in high dimension and in the hard case, cheap along runs, and what gradient runs miss."""
+"""NI itself: exact in high dimension and in the hard case, cheap along runs, and what gradient runs
+miss.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def test_certificates_stay_at_rounding_up_to_500_dimensions(d):
 
 @pytest.mark.parametrize("d", [3, 50, 500])
 def test_the_hard_case_in_closed_form(d):
-    """x'diag(0, 1, ..., 1)x + e_2'x: both best responses are +- sqrt(3)/2 e_1 - e_2/2, of value -1/4."""
+    """x'diag(0, 1, ..., 1)x + e_2'x: both best responses are +- sqrt(3)/2 e_1 - e_2/2, of value
+    -1/4.
+    """
     A0, a0 = np.diag(np.r_[0.0, np.ones(d - 1)]), np.eye(d)[1]
     game = mf.games.polynomial_from(A0, np.zeros((d, d)), -A0, 0, a0, -a0)
     at = [mf.Measure(np.eye(d)[:1], None, M) for M in game.manifolds]
@@ -91,7 +95,8 @@ def test_recorded_along_runs_at_both_levels(name):
         else mf.games.polynomial(name, dim=4, seed=0)
     )
     error = mf.NikaidoIsoda(game)
-    run = mf.simulate(game, mf.Langevin(20.0), mf.Start(), 0.2, step=0.02, particles=40, save_every=0.1,
+    run = mf.simulate(game, mf.Langevin(20.0), mf.Start(), 0.2, step=0.02, particles=40,
+                      save_every=0.1,
                       diagnostics={"ni": error})  # fmt: skip
     seen = run.diagnostics["ni"]
     assert seen.dtype == float and seen.shape == (3,)

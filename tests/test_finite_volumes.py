@@ -1,4 +1,6 @@
-"""Finite volumes for (7): conservation, sign, Gibbs, orders, and the exact answers; staggered differences beside."""
+"""Finite volumes for (7): conservation, sign, Gibbs, orders, and the exact answers; staggered
+differences beside.
+"""
 
 import warnings
 from functools import cache, partial
@@ -22,11 +24,13 @@ from tests.flat_problems import Pairs
 from tests.langevin_runs import CIRCLE, TORUS, distance, moved_on, pseudospectral, started, wavy
 
 # the same with 0.6 sin x + 0.2 cos 2y, whose Gibbs point is nowhere uniform
-TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25), ((0,), (3,), 0.3, 0),
+TILTED = trigonometric([((1,), (-1,), 1, 0), ((2,), (1,), 0, -0.25), ((2,), (-1,), 0, -0.25),
+                        ((0,), (3,), 0.3, 0),
                         ((1,), (0,), 0, -0.6), ((0,), (2,), 0.2, 0)])  # fmt: skip
 
 engine, moved = partial(started, FiniteVolumes), partial(moved_on, FiniteVolumes)
-# How derivatives are taken, and by which weights of odd differences: those of `stencils` reach further.
+# How derivatives are taken, and by which weights of odd differences: those of `stencils` reach
+# further.
 SCHEMES = {
     weights: (partial(started, FiniteVolumes, weights=weights), (1.0,))
     for weights in ("sg", "face", "sqrt")
@@ -80,7 +84,8 @@ def test_one_cell_data_stay_nonnegative_at_huge_steps(game, weights):
 
 @every
 def test_separable_games_stay_at_their_discrete_gibbs_state(scheme):
-    # l = f(x) - g(y), f = cos x - 0.4 sin 2x, g = 0.7 cos(3 y): Gibbs is exp(-beta f), exp(-beta g) at the nodes
+    # l = f(x) - g(y), f = cos x - 0.4 sin 2x, g = 0.7 cos(3 y): Gibbs is exp(-beta f), exp(-beta g)
+    # at the nodes
     game = trigonometric([((1,), (0,), 1, 0), ((2,), (0,), 0, 0.4), ((0,), (3,), -0.7, 0)])
     x = np.arange(64) * 2 * np.pi / 64
     betas, engine = (6.0, 9.0), SCHEMES[scheme][0]
@@ -211,7 +216,8 @@ def test_step_control_reaches_its_tolerance():
 
 
 def test_entropy_decays_with_costs_frozen():
-    # y's cost does not move x's: KL(mu_x | Gibbs) falls at every step, of any length, even from one cell
+    # y's cost does not move x's: KL(mu_x | Gibbs) falls at every step, of any length, even from one
+    # cell
     game = trigonometric([((1,), (0,), 1, 0), ((2,), (0,), 0, 0.4), ((0,), (1,), 1, 0)])
     x = np.arange(48) * 2 * np.pi / 48
     gibbs = np.exp(-5 * (np.cos(x) - 0.4 * np.sin(2 * x)))
@@ -231,7 +237,8 @@ def test_entropy_decays_with_costs_frozen():
 
 
 def test_uniform_equilibrium_rotates_and_decays():
-    # 8.1: l = A cos(x - y): modes e^{ix} have eigenvalues (-1/beta +- i A/2) times the mesh's Laplacian
+    # 8.1: l = A cos(x - y): modes e^{ix} have eigenvalues (-1/beta +- i A/2) times the mesh's
+    # Laplacian
     A, beta, eps, until = 1.6, 8.0, 1e-5, 4.0
     game = trigonometric([((1,), (-1,), A, 0)])
     cells = 96
@@ -250,7 +257,8 @@ def test_uniform_equilibrium_rotates_and_decays():
 
 @every
 def test_free_motion_is_exact_at_any_step(scheme):
-    # 8.2: l = 0: mode k decays as exp(-k^2 t / beta) (k^2 as the mesh or the stencil has it); per player
+    # 8.2: l = 0: mode k decays as exp(-k^2 t / beta) (k^2 as the mesh or the stencil has it); per
+    # player
     game, (engine, weights) = trigonometric([((1,), (1,), 0, 0)]), SCHEMES[scheme]
     h = 2 * np.pi / 64
     x = np.arange(64) * h
@@ -278,7 +286,8 @@ def test_a_torus_game_of_one_angle_is_the_circle_game():
     laws = Start(x=first, y=wavy).laws(game.X, game.Y)
     run = FiniteVolumes(game, Langevin(10.0), laws, ((32, 5), 40), step=0.05, weights="face")
     run.advance(1.0)
-    flat = FiniteVolumes(CIRCLE, Langevin(10.0), Start(x=wavy, y=wavy).laws(Torus(1), Torus(1)), (32, 40),
+    flat = FiniteVolumes(CIRCLE, Langevin(10.0), Start(x=wavy, y=wavy).laws(Torus(1), Torus(1)),
+                         (32, 40),
                          step=0.05, weights="face")  # fmt: skip
     flat.advance(1.0)
     np.testing.assert_allclose(

@@ -174,7 +174,8 @@ def test_shifting_the_torus_commutes():
     e = run(trigonometric(TERMS), Langevin(4.0), PLACE, 0.5, (48, 48), step=0.02)
     s = run(trigonometric(moved), Langevin(4.0), start, 0.5, (48, 48), step=0.02)
     shift = np.exp(-1j * e.wave_numbers(0) @ a), np.exp(-1j * e.wave_numbers(1)[:, 0] * b)
-    # Bumps are taken by their nodal values: shifting them is exact up to their modes beyond the mesh's.
+    # Bumps are taken by their nodal values: shifting them is exact up to their modes beyond the
+    # mesh's.
     for p in range(2):
         assert np.abs(e.modes(p) * shift[p] - s.modes(p)).max() < 1e-9
 

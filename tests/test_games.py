@@ -1,4 +1,5 @@
-"""Losses, costs, gradients, Laplacians and Hessians against derivatives that do not come from the package.
+"""Losses, costs, gradients, Laplacians and Hessians against derivatives that do not come from the
+package.
 
 The oracle is sympy on the same text (written by us, here): a function on a sphere is extended to
 x -> f(x/|x|), whose plain gradient and Laplacian at |x| = 1 are the spherical ones.
@@ -46,7 +47,8 @@ PAIRWISE = [
     ),
     ("exp(cos(x1 - 2*x3))*y1/(2 + y2) + sqrt(1.1 - sin(x2)*y3)", mf.Torus(3), S2),
     (
-        "cosh(x1*sin(y)) + asin(0.5*x2) - acos(0.4*x1*cos(y)) + abs(2 + x1)*tan(0.5*x2) + (2 + x2)**1.5",
+        "cosh(x1*sin(y)) + asin(0.5*x2) - acos(0.4*x1*cos(y)) + abs(2 + x1)*tan(0.5*x2) + (2 + "
+        "x2)**1.5",
         S1,
         T1,
     ),
@@ -64,7 +66,9 @@ def pairwise(text, X=None, Y=None, **constants):
 
 
 def oracle(text, X, Y, x, y):
-    """l (n, m), for each player the gradient (n, m, a), Laplacian (n, m) and ambient Hessian (n, m, a, a) by sympy."""
+    """l (n, m), for each player the gradient (n, m, a), Laplacian (n, m) and ambient Hessian (n, m,
+    a, a) by sympy.
+    """
     import sympy as sp
 
     symbols = [list(sp.symbols(f"{c}1:{m.ambient + 1}")) for c, m in (("x", X), ("y", Y))]
@@ -292,16 +296,19 @@ BAD = [
     (lambda g: g.trigonometric([((1,), (1,), 1.0)]), r"terms\[0\] must be"),
     (lambda g: g.trigonometric([((1.5,), (1,), 1.0, 0.0)]), "whole number"),
     (lambda g: g.trigonometric([((1,), (1,), np.nan, 0.0)]), r"terms\[0\] re must be finite"),
-    (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0), ((1, 2), (1,), 1.0, 0.0)]), r"terms\[1\] has modes"),
+    (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0), ((1, 2), (1,), 1.0, 0.0)]),
+     r"terms\[1\] has modes"),
     (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0)], X=T2), r"terms\[0\] has modes"),
     (lambda g: g.polynomial("c"), 'kind must be "a" or "b"'),
     (lambda g: g.polynomial("a", dim=1), "dim must be at least 2"),
     (lambda g: g.polynomial("a", seed=-1), "seed must be at least 0"),
     (lambda g: g.polynomial_from(0, np.eye(1), 0, 0, 0, 0), "dimension 2 or more"),
     (lambda g: g.polynomial_from(np.eye(2), np.eye(3), 0, 0, 0, 0), "A0 must have shape"),
-    (lambda g: g.polynomial_from(0, np.eye(3), 0, np.full((3, 3), np.inf), 0, 0), r"A3\[0, 0\] is inf"),
+    (lambda g: g.polynomial_from(0, np.eye(3), 0, np.full((3, 3), np.inf), 0, 0),
+     r"A3\[0, 0\] is inf"),
     (lambda g: g.polynomial_from(0, np.eye(3), 0, 0, np.zeros(2), 0), "a0 must have shape"),
-    (lambda g: g.LowRank(TrigBasis(T1, np.ones((1, 1))), QuadraticBasis(S2, np.eye(3)), np.eye(2)), "C must have"),
+    (lambda g: g.LowRank(TrigBasis(T1, np.ones((1, 1))), QuadraticBasis(S2, np.eye(3)), np.eye(2)),
+     "C must have"),
     (lambda g: QuadraticBasis(S2, np.eye(2)), "S must have shape"),
 ]  # fmt: skip
 
@@ -360,7 +367,8 @@ def formula(rng, depth):
     """A random formula in x1, x2, y1 on tori: its text and the same as a numpy function."""
     if depth == 0:
         angles = {
-            "x1": lambda x, y: x[0], "2*x1 - y1": lambda x, y: 2 * x[0] - y, "-(y1 - x2)": lambda x, y: x[1] - y,
+            "x1": lambda x, y: x[0], "2*x1 - y1": lambda x, y: 2 * x[0] - y, "-(y1 - x2)": lambda x,
+            y: x[1] - y,
             "0.5*(2*x1 + 4*y1) + 0.3": lambda x, y: x[0] + 2 * y + 0.3,
         }  # fmt: skip
         text, angle = list(angles.items())[rng.integers(4)]

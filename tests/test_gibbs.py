@@ -1,4 +1,6 @@
-"""The Gibbs fixed point (9): closed forms, an outside root finder, and its residual over all temperatures."""
+"""The Gibbs fixed point (9): closed forms, an outside root finder, and its residual over all
+temperatures.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ CIRCULAR = [
     ((1,), (0,), 0.4, 0.2), ((0,), (1,), -0.3, 0.5),
 ]  # fmt: skip
 PLANAR = [
-    ((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25), ((2, 1), (-1, 0), 0, -0.25),
+    ((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25),
+    ((2, 1), (-1, 0), 0, -0.25),
     ((0, 0), (0, 3), 0.3, 0), ((1, -1), (1, 1), 0, -0.2), ((1, -1), (-1, -1), 0, 0.2),
     ((1, 1), (0, 0), 0.5, 0.1), ((0, 0), (1, 0), 0.2, -0.4),
 ]  # fmt: skip
@@ -167,7 +170,9 @@ def test_a_start_leads_to_the_same_point():
 
 
 def test_the_oscillators_point_in_closed_form():
-    """By the symmetry x -> -x the coupling a sin x sin y drops out: x from exp(-beta V), y likewise."""
+    """By the symmetry x -> -x the coupling a sin x sin y drops out: x from exp(-beta V), y
+    likewise.
+    """
     point = mf.gibbs(mf.games.oscillator(), 25.0, cells=256)
     x = point.x.points[:, 0]
     exact = np.exp(-25 * (-2 / 3 * np.cos(x) + 5 / 12 * np.cos(2 * x) + 1))

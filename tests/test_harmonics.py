@@ -95,7 +95,9 @@ def test_free_degrees_are_adapted():
 
 
 def legendre(u, beta, until, n=60):
-    """d_t f = d_z((1 - z^2)(f' /beta + u f)), density in z for the cost u z, by DOP853 on Legendre coefficients."""
+    """d_t f = d_z((1 - z^2)(f' /beta + u f)), density in z for the cost u z, by DOP853 on Legendre
+    coefficients.
+    """
     z, w = np.polynomial.legendre.leggauss(n)
     P = np.stack([eval_legendre(l, z) * np.sqrt(l + 0.5) for l in range(n // 2)])
     slope = np.stack(
@@ -147,7 +149,9 @@ def test_heat_decays_by_degree():
 
 
 def test_bilinear_games_spiral_about_the_uniform_laws():
-    """l = x'Ay: near uniform a = E x, b = E y obey a' = -(2/3) A b - 2a/beta_x, b' = (2/3) A'a - 2b/beta_y."""
+    """l = x'Ay: near uniform a = E x, b = E y obey a' = -(2/3) A b - 2a/beta_x, b' = (2/3) A'a -
+    2b/beta_y.
+    """
     A = np.array([[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]]) * 3
     eps, until, betas = 1e-6, 1.5, (4.0, 7.0)
     first = Start(lambda p: 1 + eps * p @ [0.3, 0.5, -0.2], lambda p: 1 + eps * p @ [0.1, 0.0, 0.9])

@@ -1,4 +1,6 @@
-"""Proven floors of costs given by formulas: intervals hold what they enclose, floors lie below dense grids."""
+"""Proven floors of costs given by formulas: intervals hold what they enclose, floors lie below
+dense grids.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from meanfield.responses.intervals import enclose, parabola
 def build(graph, x, y):
     """One of every operation, on variables in [0.2, 0.9]."""
     calls = {op: graph.call(op, x) for op in NUMPY if op not in ("add", "mul", "div", "neg")}
-    calls |= {"shifted " + op: graph.call(op, graph.add(graph.mul(graph.constant(9.0), x), graph.constant(-4.0)))
+    calls |= {"shifted " + op: graph.call(op,
+        graph.add(graph.mul(graph.constant(9.0), x), graph.constant(-4.0)))
               for op in ("sin", "cos", "cosh", "abs", "tanh", "atan", "exp")}  # fmt: skip
     u = graph.add(x, graph.neg(y))
     calls |= {
@@ -38,7 +41,8 @@ def test_every_operation_stays_within_its_interval():
     for name, (low, high), values in zip(named, found, exact, strict=True):
         slack = 1e-12 * (1 + np.abs(values))
         assert (values >= low - slack).all() and (values <= high + slack).all(), name
-        # And where one operation alone is looked at, the interval is not wider than what it takes on.
+        # And where one operation alone is looked at, the interval is not wider than what it takes
+        # on.
         if name in NUMPY:
             assert (
                 np.median(high - low - np.ptp(values, axis=0)) < 0.1 * np.median(high - low) + 1e-12
@@ -103,7 +107,9 @@ def test_where_nothing_is_proven_nothing_is_claimed():
 
 
 def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
-    """Against uniform measures this loss leaves rounding, which is no size to ask a relative 1e-9 of."""
+    """Against uniform measures this loss leaves rounding, which is no size to ask a relative 1e-9
+    of.
+    """
     from meanfield.responses import search
 
     sizes = []

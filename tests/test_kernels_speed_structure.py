@@ -1,4 +1,4 @@
-"""What the kernels' speed rests on: vectors in the machine code, and shortcuts that change nothing."""
+"""What the kernels' speed rests on: vectors in machine code, and shortcuts that change nothing."""
 
 import mpmath
 import numpy as np
@@ -149,6 +149,7 @@ def test_keeping_features_changes_no_bit(monkeypatch, kept):
 
 
 def test_squares_are_summed_only_where_they_are_asked_for():
-    flags = {kind: [player(polynomial(kind, 4), p, mf.Wasserstein().x, 0.1, 0, 0, 1).squares for p in (0, 1)]
+    flags = {kind: [player(polynomial(kind, 4), p, mf.Wasserstein().x, 0.1, 0, 0, 1).squares
+                    for p in (0, 1)]
              for kind in "ab"}  # fmt: skip
     assert flags == {"a": [True, False], "b": [False, False]}

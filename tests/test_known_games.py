@@ -26,7 +26,8 @@ def random_pairs(game, n=50, m=40, seed=0):
 
 
 BUILDERS = [
-    games.oscillator, games.uniform_equilibrium, games.free, games.double_well, games.wang_chizat, games.bilinear,
+    games.oscillator, games.uniform_equilibrium, games.free, games.double_well, games.wang_chizat,
+    games.bilinear,
     games.benchmark, lambda: games.benchmark("torus"), lambda: games.benchmark("sphere"),
     lambda: games.free(S2, mf.Torus(2)), lambda: games.oscillator(1.5),
 ]  # fmt: skip
@@ -54,12 +55,15 @@ LOSSES = [
     (games.benchmark, "cos(x - y) + 0.5*sin(2*x)*cos(y) + 0.3*cos(3*y)"),
     (
         lambda: games.benchmark("torus"),
-        "cos(x1 - y1) + 0.7*cos(x2 - y2) + 0.5*sin(2*x1 + x2)*cos(y1) + 0.3*cos(3*y2) + 0.4*cos(x1 - x2)*sin(y1 + y2)",
+        "cos(x1 - y1) + 0.7*cos(x2 - y2) + 0.5*sin(2*x1 + x2)*cos(y1) + 0.3*cos(3*y2) + "
+        "0.4*cos(x1 - x2)*sin(y1 + y2)",
     ),
     (
         lambda: games.benchmark("sphere"),
-        "0.8*x1*y1 - 0.5*x1*y2 + 0.2*x1*y3 + 0.3*x2*y1 + 0.6*x2*y2 - 0.7*x2*y3 - 0.2*x3*y1 + 0.4*x3*y2 + 0.5*x3*y3"
-        "+ 0.3*x1 + 0.2*x3 - 0.3*y2 + 0.1*y3 + 0.5*x1**2 + 0.4*x1*x2 - 0.3*x2**2 + 0.2*x2*x3 - 0.2*x3**2",
+        "0.8*x1*y1 - 0.5*x1*y2 + 0.2*x1*y3 + 0.3*x2*y1 + 0.6*x2*y2 - 0.7*x2*y3 - 0.2*x3*y1 + "
+        "0.4*x3*y2 + 0.5*x3*y3"
+        "+ 0.3*x1 + 0.2*x3 - 0.3*y2 + 0.1*y3 + 0.5*x1**2 + 0.4*x1*x2 - 0.3*x2**2 + 0.2*x2*x3 - "
+        "0.2*x3**2",
     ),
     (games.bilinear, "x1*y1 + x2*y2 + x3*y3"),
 ]
@@ -85,7 +89,9 @@ def test_oscillator_carries_its_numbers_only_where_they_hold():
 
 @pytest.mark.parametrize(("amplitude", "k"), [(1.0, 1), (-2.5, 3), (0.7, (2, -1))])
 def test_uniform_equilibrium_is_linearised_as_stated(amplitude, k):
-    """One cosine in mode k moves the opponent's cost by A/2 cos; (7) then has -+ |k|^2 A/2 off the diagonal."""
+    """One cosine in mode k moves the opponent's cost by A/2 cos; (7) then has -+ |k|^2 A/2 off the
+    diagonal.
+    """
     game, beta = games.uniform_equilibrium(amplitude, k), 4.0
     mode = np.atleast_1d(k)
     axes = np.meshgrid(*[grid(16)[:, 0]] * len(mode), indexing="ij")
@@ -105,7 +111,9 @@ def test_uniform_equilibrium_is_linearised_as_stated(amplitude, k):
 
 
 def test_free_motion_decays_by_the_eigenvalues_of_the_laplacian():
-    """decay = exp(lambda t/beta), lambda read off Laplacians of games that have the eigenfunctions as costs."""
+    """decay = exp(lambda t/beta), lambda read off Laplacians of games that have the eigenfunctions
+    as costs.
+    """
     cases = [
         (games.free(), games.expression("cos(3*x)*cos(y)"), 3, T1),
         (games.free(S2), games.expression("x3*y1", S2, S2), 1, S2),
@@ -210,7 +218,8 @@ def test_gibbs_laws_and_spectral_gaps_of_separable_games():
 
 @pytest.mark.parametrize(
     ("waves", "message"),
-    [([], "constant"), ([(0, 1.0, 0.0)], "constant"), ([(1, 1.0)], r"f\[0\] must be"), ([(1.5, 1.0, 0.0)], "whole"),
+    [([], "constant"), ([(0, 1.0, 0.0)], "constant"), ([(1, 1.0)], r"f\[0\] must be"),
+     ([(1.5, 1.0, 0.0)], "whole"),
      ([(-1, 1.0, 0.0)], "at least 0"), ([(1, np.inf, 0.0)], "finite")],
 )  # fmt: skip
 def test_bad_waves_are_refused(waves, message):
@@ -232,7 +241,9 @@ def test_wang_chizat_equilibrium_has_no_gradient_and_no_regret():
 
 @pytest.mark.parametrize(("a", "b"), [(0.1, -0.2), (0.45, 0.3), (0.0, 0.01)])
 def test_wang_chizat_weights_move_as_stated(a, b):
-    """The statement's velocity against equation (8) read off the game; positions stay, the invariant too."""
+    """The statement's velocity against equation (8) read off the game; positions stay, the
+    invariant too.
+    """
     game, alpha = games.wang_chizat(), 1.7
     answers = game.answers
     mu, nu = answers["measures"](a, b)

@@ -1,4 +1,6 @@
-"""Later flows of densities: their papers' statements, orders, stationarity, bits, files and refusals."""
+"""Later flows of densities: their papers' statements, orders, stationarity, bits, files and
+refusals.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from validation.linearised import Linear
 # Few cells, on purpose: what is tested holds at any resolution.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
 
-# -- mean field -------------------------------------------------------------------------------------
+# -- mean field -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flow", MEAN_FIELD.values(), ids=MEAN_FIELD)
@@ -89,7 +91,9 @@ def test_entropic_best_response_in_closed_form_without_coupling():
 
 
 def test_the_reaction_with_log_mu_decays_by_its_lyapunov_identity():
-    """With gamma = 0: d/dt sum KL(mu* | mu) = -(alpha/beta) sum [KL(mu | mu*) + KL(mu* | mu)], mu* the Gibbs point."""
+    """With gamma = 0: d/dt sum KL(mu* | mu) = -(alpha/beta) sum [KL(mu | mu*) + KL(mu* | mu)], mu*
+    the Gibbs point.
+    """
     alpha, fixed = 2.0, mf.gibbs(GAME, BETA, cells=64)
     run = solved(mf.EntropicWassersteinFisherRao(BETA, 0.0, alpha), 2.0, step=1e-3, save_every=0.01)
     star = (fixed.x, fixed.y)
@@ -234,7 +238,7 @@ def test_a_checkpoint_knows_its_flow(tmp_path):
         mf.solve(GAME, mf.AveragedLangevin(BETA, 2.0), START, 0.5, cells=32, checkpoint=path)
 
 
-# -- spheres, files -----------------------------------------------------------------------------------
+# -- spheres, files -------------------------------------------------------------------------------
 
 
 def test_all_parts_at_once_leave_the_gibbs_point_of_s2_alone():
@@ -282,7 +286,7 @@ def test_results_name_the_sources_of_their_flows():
     assert "Monmarche" in solved(mf.DiscountedLangevin(BETA, 1.0), 0.1).cite()
 
 
-# -- what is refused --------------------------------------------------------------------------------
+# -- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,12 +308,18 @@ def test_results_name_the_sources_of_their_flows():
         (lambda: mf.Langevin((1.0, 2.0, 3.0)), ValueError, "beta must be one number or two"),
         (lambda: mf.Langevin("25"), TypeError, "beta must be a number"),
         (lambda: mf.TwoTimeScale(BETA, 0.0), ValueError, "ratio must be above 0"),
-        (lambda: solved(Flow(memory=mf.Memory(rate=1.0))), ValueError, "needs a temperature where it transports"),
-        (lambda: solved(Flow(0.0, response=1.0, memory=mf.Memory(rate=1.0))), ValueError, "responds by Gibbs"),
-        (lambda: solved(mf.DiscountedLangevin(BETA, 1.0), engine="galerkin"), ValueError, 'use "splitting"'),
-        (lambda: solved(mf.EntropicBestResponse(BETA), engine="best-response"), ValueError, 'use "splitting"'),
-        (lambda: solved(MEAN_FIELD["annealed"], engine="finite-volume"), ValueError, 'use "splitting"'),
-        (lambda: solved(mf.EntropicWassersteinFisherRao(BETA), engine="finite-volume"), ValueError, "reaction"),
+        (lambda: solved(Flow(memory=mf.Memory(rate=1.0))), ValueError,
+         "needs a temperature where it transports"),
+        (lambda: solved(Flow(0.0, response=1.0, memory=mf.Memory(rate=1.0))), ValueError,
+         "responds by Gibbs"),
+        (lambda: solved(mf.DiscountedLangevin(BETA, 1.0), engine="galerkin"), ValueError,
+         'use "splitting"'),
+        (lambda: solved(mf.EntropicBestResponse(BETA), engine="best-response"), ValueError,
+         'use "splitting"'),
+        (lambda: solved(MEAN_FIELD["annealed"], engine="finite-volume"), ValueError,
+         'use "splitting"'),
+        (lambda: solved(mf.EntropicWassersteinFisherRao(BETA), engine="finite-volume"), ValueError,
+         "reaction"),
     ],
 )  # fmt: skip
 def test_bad_flows_are_refused(make, error, match):

@@ -1,4 +1,6 @@
-"""Later flows with particles: the mean field's averages, mirror-prox, bits that repeat and resume, refusals."""
+"""Later flows with particles: the mean field's averages, mirror-prox, bits that repeat and resume,
+refusals.
+"""
 
 import numpy as np
 import pytest
@@ -47,7 +49,9 @@ def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
 
 @pytest.mark.parametrize("name", ["best response", "annealed", "mirror-prox"])
 def test_one_game_in_two_forms_moves_alike(name):
-    """cos(x - y) + 0.3 cos(2 x + y) by its features and, with derivatives by differences, by its pairs."""
+    """cos(x - y) + 0.3 cos(2 x + y) by its features and, with derivatives by differences, by its
+    pairs.
+    """
     flow, scheme = PARTICLES[name]
     features = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.3, 0.0)])
     circle = mf.Torus(1)

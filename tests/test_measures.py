@@ -134,8 +134,10 @@ def test_drawing_from_a_density_fills_its_cells_evenly(manifold: Manifold, cells
         assert stats.kstest(inside[:, axis], "uniform").pvalue > LEVEL
 
 
-def bump_cdf(center: float, width: float, period: float = 2 * np.pi):  # type: ignore[no-untyped-def]
-    """Distribution function on [0, period) of exp((cos(2 pi (x - c)/period) - 1)/width), by quadrature."""
+def bump_cdf(center: float, width: float, period: float = 2 * np.pi):
+    """Distribution function on [0, period) of exp((cos(2 pi (x - c)/period) - 1)/width), by
+    quadrature.
+    """
     grid = np.linspace(0, period, 20_001)
     f = np.exp((np.cos(2 * np.pi * (grid - center) / period) - 1) / width)
     F = np.concatenate([[0], np.cumsum((f[1:] + f[:-1]) / 2)])
@@ -160,7 +162,9 @@ def test_bumps_on_tori_are_von_mises(manifold: Torus, center: object) -> None:
 
 
 def test_bumps_on_the_sphere_are_von_mises_fisher() -> None:
-    """The height z = <x, center> has density proportional to exp(z/width) on [-1, 1]; the turn is uniform."""
+    """The height z = <x, center> has density proportional to exp(z/width) on [-1, 1]; the turn is
+    uniform.
+    """
     center = np.array([0.6, 0.0, 0.8])
     drawn = law(concentrated(center, 0.25), SPHERE).draw(5000, np.random.default_rng(6))
     z = drawn @ center
@@ -175,7 +179,9 @@ def test_bumps_on_the_sphere_are_von_mises_fisher() -> None:
 
 
 def test_functions_are_sampled_by_rejection() -> None:
-    """f(x) = 1 + sin x on the circle has F(x) = (x + 1 - cos x)/2 pi; the same height law on T^2 and S^2."""
+    """f(x) = 1 + sin x on the circle has F(x) = (x + 1 - cos x)/2 pi; the same height law on T^2
+    and S^2.
+    """
     wave = law(lambda x: 3.0 * (1 + np.sin(x[:, 0])), CIRCLE)
     drawn = wave.draw(5000, np.random.default_rng(7))[:, 0]
     assert stats.kstest(drawn, lambda x: (x + 1 - np.cos(x)) / (2 * np.pi)).pvalue > LEVEL

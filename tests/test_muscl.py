@@ -1,4 +1,6 @@
-"""MUSCL finite volumes for (8), (6) and mirror descent: what they keep, their order, closed solutions."""
+"""MUSCL finite volumes for (8), (6) and mirror descent: what they keep, their order, closed
+solutions.
+"""
 
 import warnings
 
@@ -100,7 +102,8 @@ def test_the_longest_stable_given_step_is_accepted_and_keeps_the_sign():
     ) as refusal:
         run(Muscl, COSINES, PLAIN, 1.0, cells=64, step=0.2)
     better = float(str(refusal.value).split("a step of ")[1].split(" ")[0])
-    # Outflow from one cell to both sides at speed sin(h/2) h/2..., at most 1 through each face: h/2.
+    # Outflow from one cell to both sides at speed sin(h/2) h/2..., at most 1 through each face:
+    # h/2.
     assert 0.8 * 2 * np.pi / 64 / 2 * 0.9 < better < 2 * np.pi / 64
     done = run(Muscl, COSINES, PLAIN, 1.0, cells=64, step=better)
     assert done.diagnostics()["min_mass"] > 0

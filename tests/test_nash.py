@@ -1,4 +1,6 @@
-"""Exact equilibria against linear and semidefinite programs, closed forms and their own certificates."""
+"""Exact equilibria against linear and semidefinite programs, closed forms and their own
+certificates.
+"""
 
 import numpy as np
 import pytest
@@ -65,7 +67,8 @@ def test_values_on_tori_agree_with_grid_programs_at_second_order(seed):
     (mf.games.double_well(0.3), 0.0),
     (mf.games.separable([(2, 1.0, 0.5)], [(1, 2.0, 0.0)]), -np.hypot(1, 0.5) + 2.0),
     (mf.games.bilinear(dim=4), 0.0),
-    (mf.games.polynomial_from(np.diag([-2.0, 1.0, 3.0]), np.zeros((3, 3)), 0, 0, 0, [0.0, 3.0, 4.0]), 3.0),
+    (mf.games.polynomial_from(np.diag([-2.0, 1.0, 3.0]), np.zeros((3, 3)), 0, 0, 0,
+                              [0.0, 3.0, 4.0]), 3.0),
 ])  # fmt: skip
 def test_closed_values(game, value):
     found = nash(game)

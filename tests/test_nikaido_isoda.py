@@ -1,4 +1,6 @@
-"""Nikaido-Isoda errors, best responses and entropic quantities against brute force and exact answers."""
+"""Nikaido-Isoda errors, best responses and entropic quantities against brute force and exact
+answers.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +186,9 @@ def random_density(cells, rng):
 @pytest.mark.parametrize("beta", [0.3, 20.0, (4.0, 50.0)])
 @pytest.mark.parametrize("d, e, cells", [(1, 1, 64), (2, 2, 16), (1, 2, 16)])
 def test_the_regularised_error_is_a_sum_of_divergences(d, e, cells, beta):
-    """KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y = NI_beta, to rounding (potentials, entropies, NI in one)."""
+    """KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y = NI_beta, to rounding (potentials, entropies, NI
+    in one).
+    """
     rng = np.random.default_rng(11)
     game = random_game(d, 2, rng, e)
     for _ in range(3):

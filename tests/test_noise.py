@@ -50,7 +50,9 @@ def test_normals_are_box_muller_of_the_words():
 
 
 def check_normals(z):
-    """Moments, counts in cells of equal mass, and the distribution function of what should be normals (n,)."""
+    """Moments, counts in cells of equal mass, and the distribution function of what should be
+    normals (n,).
+    """
     for power, mean, var in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)):
         assert abs(np.mean(z**power) - mean) < 4.5 * np.sqrt(var / z.size), power
     counts, _ = np.histogram(stats.norm.cdf(z), bins=200, range=(0, 1))

@@ -20,8 +20,14 @@ from meanfield.games.lowrank import LowRank
 from tests.vectors import arithmetic, needs_vectors
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
-CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3 + 1/(2 + sin(-x))"
-SPHERE = "exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) + log(2 + y1*x2)"
+CIRCLE = (
+    "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"
+    " + 1/(2 + sin(-x))"
+)
+SPHERE = (
+    "exp(x1*y2) + x1*x2*y3 + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1)"
+    " + log(2 + y1*x2)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,8 @@ def test_many_pairs_go_through_compiled_loops_with_the_same_answers(folder, p):
     own, other = players[p][0], mf.Measure(*players[1 - p], S2)
     have = [getattr(game, what)(p, own, other) for what in ("cost", "gradient", "laplacian")]
     assert set(game._kernels) == {(p, "jet"), (p, "laplacian")}
-    few = [np.concatenate([getattr(game, what)(p, own[i : i + 10], other) for i in range(0, len(own), 10)]) for what in
+    few = [np.concatenate([getattr(game, what)(p, own[i : i + 10], other)
+                           for i in range(0, len(own), 10)]) for what in
            ("cost", "gradient", "laplacian")]  # fmt: skip
     for a, b in zip(have, few, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
@@ -94,7 +101,9 @@ def test_inner_loops_hold_no_trigonometry_of_sums():
 )
 @pytest.mark.parametrize("single", [False, True])
 def test_pairs_are_asked_only_for_what_they_share(folder, text, left, steep, single):
-    """Products of one player's part and the other's are summed apart; both gradients use the same functions."""
+    """Products of one player's part and the other's are summed apart; both gradients use the same
+    functions.
+    """
     game = mf.games.expression(text)
     source = loops._source(
         game, 0, game.jet(0), game.jet(1), loops.SINGLE if single else loops.PROCESSOR

@@ -175,7 +175,9 @@ def test_kernel_forces_are_the_games(game):
 
 
 def drawn(game, flow, p, n, tick, seed):
-    """The normals (n, a) of a tick; those of games on spheres are drawn along the axes in which these move."""
+    """The normals (n, a) of a tick; those of games on spheres are drawn along the axes in which
+    these move.
+    """
     d = game.manifolds[p].ambient
     if not spherical(game):
         xi = np.empty((d, n + n % 2))

@@ -1,4 +1,6 @@
-"""Particles against exact answers: orders in law by quadrature over the noise, and section by section."""
+"""Particles against exact answers: orders in law by quadrature over the noise, and section by
+section.
+"""
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def gauss(dim, nodes):
 
 
 class OneStep:
-    """The kernels' own step of one particle of player x, its normals replaced by quadrature nodes."""
+    """The kernels' step of one particle of player x, its normals replaced by quadrature nodes."""
 
     def __init__(self, game, temperature, dt, points):
         flow = mf.Langevin(1 / temperature)
@@ -103,7 +105,9 @@ def means(game, temperature, dt, x0, scheme, nodes, f):
 
 
 def circle_semigroup(T, terms, dt, modes, x0):
-    """E e^{ikx_dt} for dx = -V' dt + sqrt(2T) dB, V = sum a_k cos kx + b_k sin kx, from Fourier matrices."""
+    """E e^{ikx_dt} for dx = -V' dt + sqrt(2T) dB, V = sum a_k cos kx + b_k sin kx, from Fourier
+    matrices.
+    """
     k = np.arange(-40, 41)
     A = np.diag(-T * k**2).astype(complex)
     for m, a, b in terms:
@@ -136,7 +140,9 @@ def test_weak_order_on_the_circle(scheme, local):
 
 
 def sphere_semigroup(T, b, dt, degrees, z0):
-    """E P_l(z_dt) on S^2 with potential U = b z: f -> T [(1 - z^2) f']' - b (1 - z^2) f' on polynomials of z."""
+    """E P_l(z_dt) on S^2 with potential U = b z: f -> T [(1 - z^2) f']' - b (1 - z^2) f' on
+    polynomials of z.
+    """
     from numpy.polynomial import legendre
 
     N = 30
@@ -172,7 +178,9 @@ def test_weak_order_on_the_sphere(scheme, local):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_sphere_noise_is_brownian_to_second_order(n):
-    """Gegenbauer polynomials of degree l have eigenvalue l (l + n - 1) on S^n: an error O(q^3) for one kick."""
+    """Gegenbauer polynomials of degree l have eigenvalue l (l + n - 1) on S^n: an error O(q^3) for
+    one kick.
+    """
     from scipy.special import eval_chebyt, eval_gegenbauer
 
     game = polynomial_from(0, np.zeros((n + 1, 2)), 0, 0, 0, 0)
@@ -203,7 +211,9 @@ def test_sphere_noise_is_brownian_to_second_order(n):
 @pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 2)])
 @pytest.mark.parametrize("space", ["S^1", "S^2"])
 def test_noiseless_order(scheme, p, space):
-    """Positions and weights of twelve against seven particles, against (5) by an adaptive eighth-order method."""
+    """Positions and weights of twelve against seven particles, against (5) by an adaptive
+    eighth-order method.
+    """
     swarm, time = Swarm(space), 1.0
     steps = time / np.array([50, 100, 200, 400])
     exact = swarm.flow(time)
@@ -213,7 +223,9 @@ def test_noiseless_order(scheme, p, space):
 
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 def test_free_motion_on_the_circle(scheme):
-    """Design item 2: E cos k(x_t - x_0) = exp(-k^2 t/beta), at any step; T^2 axes and periods alike."""
+    """Design item 2: E cos k(x_t - x_0) = exp(-k^2 t/beta), at any step; T^2 axes and periods
+    alike.
+    """
     n, beta, t = 100_000, 2.0, 1.0
     free = trigonometric([((0, 0), (0,), 1.0, 0.0)], X=Torus(2, period=3.0))
     tr = simulate(
@@ -228,7 +240,9 @@ def test_free_motion_on_the_circle(scheme):
 
 @pytest.mark.parametrize("d", [3, 10])
 def test_free_motion_on_spheres(d):
-    """Design item 2 on S^{d-1}: E<x_t, x_0> = exp(-(d-1) t/beta); Euler's bias at this step would show."""
+    """Design item 2 on S^{d-1}: E<x_t, x_0> = exp(-(d-1) t/beta); Euler's bias at this step would
+    show.
+    """
     n, beta, t, step = 100_000, 4.0, 1.0, 0.05
     free = polynomial_from(0, np.zeros((d, 2)), 0, 0, 0, 0)
     gaps = {}
@@ -261,7 +275,9 @@ def rotor(a, b, time, **options):
 
 
 def test_rotor_follows_its_equation():
-    """da/dt = 8 b (1/4 - a^2), db/dt = -8 a (1/4 - b^2), to order two for positions and weights together."""
+    """da/dt = 8 b (1/4 - a^2), db/dt = -8 a (1/4 - b^2), to order two for positions and weights
+    together.
+    """
     velocity = ROTOR.answers["velocity"]
     want = solve_ivp(lambda t, u: velocity(*u), (0, 2.0), [0.3, 0.1], rtol=1e-12, atol=1e-14).y[
         :, -1
@@ -288,7 +304,9 @@ def test_rotor_turns_with_period_pi_and_averages_converge():
 
 @pytest.mark.parametrize("scheme, p", [("euler", 1), ("strang", 1)])
 def test_halving_on_one_brownian_path(scheme, p):
-    """Runs with step h and refine 2 follow a run with step h/2: they meet at the strong order of additive noise."""
+    """Runs with step h and refine 2 follow a run with step h/2: they meet at the strong order of
+    additive noise.
+    """
     game = trigonometric([((1,), (1,), 1.0, 0.3), ((1,), (0,), 0.5, 0.0)])
     runs = {}
     for level in range(5):
@@ -320,7 +338,7 @@ def test_euler_follows_the_path_of_strang():
 
 
 def test_spheres_of_dimension_one_and_circles_agree():
-    """l = -cos(x - y) played on S^1 with Cartesian points and on the circle with angles, no noise."""
+    """l = -cos(x - y) on S^1 with Cartesian points and on the circle with angles, no noise."""
     flow = mf.WassersteinFisherRao(1.0, 1.0)
     angles = trigonometric([((1,), (-1,), -1.0, 0.0)])
     plane = polynomial_from(0, -np.eye(2), 0, 0, 0, 0)

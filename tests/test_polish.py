@@ -68,7 +68,8 @@ def test_the_path_ends_where_gibbs_stands_and_ni_falls_like_temperature():
     assert mf.total_variation(path.points[-1].x, last.x) < 1e-11
     assert path.residual.max() < 1e-12 and (np.diff(path.ni) < 0).all()
     assert (path.ni <= path.ni_upper).all() and (path.ni_upper - path.ni).max() < 1e-8
-    # Each player's regret is at most about the entropy of its wells over beta: d log(beta)/beta here.
+    # Each player's regret is at most about the entropy of its wells over beta: d log(beta)/beta
+    # here.
     assert path.ni[-1] * 100 < 2.0
     assert path.rate[-1] < 1e-3 * path.rate[0]  # the trade-off: near equilibrium slowly
     assert path.free_energy[0] == pytest.approx(

@@ -14,7 +14,9 @@ from tests.convergence import fitted_order
 
 
 def graph(cells=12, extra=9, seed=0):
-    """A connected random mesh without a grid: a ring and some chords, uneven volumes and transmissibilities."""
+    """A connected random mesh without a grid: a ring and some chords, uneven volumes and
+    transmissibilities.
+    """
     rng = np.random.default_rng(seed)
     ring = np.stack([np.arange(cells), np.roll(np.arange(cells), -1)], 1)
     far = {tuple(sorted(rng.choice(cells, 2, replace=False))) for _ in range(extra)}

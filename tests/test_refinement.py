@@ -1,4 +1,6 @@
-"""Labels that are refined where paths part, against closed solutions, and their agreement with fixed cells."""
+"""Labels that are refined where paths part, against closed solutions, and their agreement with
+fixed cells.
+"""
 
 import warnings
 
@@ -111,7 +113,8 @@ def test_moments_follow_the_closed_ones_long_after_paths_have_parted(alpha):
 def test_the_circle_problem_converges_with_the_limit():
     reference = modes(run(Characteristics, CIRCLE, WFR, 3.0, refine=1e-9, tol=1e-12).measures())
     limits = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7]
-    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 3.0, refine=r).measures()) - reference).max()
+    errors = [np.abs(modes(run(Characteristics, CIRCLE, WFR, 3.0,
+                               refine=r).measures()) - reference).max()
               for r in limits]  # fmt: skip
     assert fitted_order(limits, errors) > 0.8 and (np.array(errors) < 5 * np.array(limits)).all()
 
@@ -146,12 +149,17 @@ def test_products_on_the_torus_factor():
 
 @pytest.mark.parametrize("alpha", [0, 1])
 def test_heights_on_the_sphere_are_the_closed_ones(alpha):
-    """Cost x_3: the height h = tanh(a) becomes tanh(a - t), its weight that of cosh(a - t)/cosh(a)."""
+    """Cost x_3: the height h = tanh(a) becomes tanh(a - t), its weight cosh(a - t)/cosh(a)."""
     t = 3.0
 
     def mean(f):
         return quad(
-            lambda a: f(a) * (1 + 0.5 * np.tanh(a)) / np.cosh(a) ** 2 * (np.cosh(a - t) / np.cosh(a)) ** alpha,
+            lambda a: (
+                f(a)
+                * (1 + 0.5 * np.tanh(a))
+                / np.cosh(a) ** 2
+                * (np.cosh(a - t) / np.cosh(a)) ** alpha
+            ),
             -12, 12, epsabs=1e-13, limit=300,
         )[0]  # fmt: skip
 

@@ -52,7 +52,7 @@ def test_a_lattice_of_atoms_has_squares_for_cells():
 
 
 def test_torus_against_linear_programs_on_refined_grids():
-    """Atoms at the nodes of grids refined 2^k times: h^2/6 too much, exactly up to the next order."""
+    """Atoms at the nodes of grids refined 2^k times: h^2/6 too much, up to the next order."""
     rng = np.random.default_rng(1)
     mu, values = atoms(T2, 12, rng), lumpy((6, 6), rng)
     exact = w2_squared(mu, torus_density(values), method="semidiscrete")
@@ -67,7 +67,9 @@ def test_torus_against_linear_programs_on_refined_grids():
 
 
 def test_product_measures_are_solved_axis_by_axis():
-    """Atoms on a tensor grid with product weights against a product density: the circles' W2^2 add up."""
+    """Atoms on a tensor grid with product weights against a product density: the circles' W2^2 add
+    up.
+    """
     rng = np.random.default_rng(2)
     circle = mf.Torus(1, 1.0)
     sides, densities = [atoms(circle, n, rng) for n in (5, 4)], [lumpy(n, rng) for n in (8, 6)]
@@ -198,7 +200,9 @@ def test_octahedron_has_eight_triangles_for_faces():
 
 
 def test_bounds_on_the_sphere_close_like_the_square_of_the_width():
-    """The log-cosine plan lies above the true optimum by what it was measured to, and the two sides meet in it."""
+    """The log-cosine plan lies above the true optimum by what it was measured to, and the two sides
+    meet in it.
+    """
     rng = np.random.default_rng(5)
     even = mf.mesh(S2, 42).nodes + 0.05 * rng.standard_normal((42, 3))
     near = mf.Measure(even / np.linalg.norm(even, axis=1, keepdims=True), None, S2)
@@ -286,7 +290,9 @@ def test_hard_cases_on_the_sphere_lie_between_bounds(case):
 
 @pytest.mark.parametrize("manifold", [T2, S2], ids=str)
 def test_extrinsic_between_atoms_and_a_density(manifold):
-    """Chords are no longer than arcs: the geodesic plan's cost bounds from above; the dense solver agrees."""
+    """Chords are no longer than arcs: the geodesic plan's cost bounds from above; the dense solver
+    agrees.
+    """
     rng = np.random.default_rng(13)
     mu = atoms(manifold, 25, rng)
     density = (
@@ -334,7 +340,9 @@ def test_bad_input():
 
 
 def test_groups_hasten_conjugate_gradients_and_change_no_answer():
-    """A path of 900 atoms, of condition 3e5: exact answer by running sums, in a quarter of the products."""
+    """A path of 900 atoms, of condition 3e5: exact answer by running sums, in a quarter of the
+    products.
+    """
     n, rng = 900, np.random.default_rng(15)
     ahead = 0.5 + rng.random(n - 1)
     pairs = np.stack([np.arange(n - 1), np.arange(1, n)], 1)

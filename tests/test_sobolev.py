@@ -1,4 +1,6 @@
-"""Mode energies, control variates and sliced W2 against sums over pairs, closed forms and exact transport."""
+"""Mode energies, control variates and sliced W2 against sums over pairs, closed forms and exact
+transport.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def weighted(manifold, n, rng):
 
 
 def test_sphere_shells_against_the_addition_theorem():
-    """sum_m |mu_lm|^2 = (2 l + 1)/(4 pi) sum_ij w_i w_j P_l(x_i . x_j), for signed differences too."""
+    """sum_m |mu_lm|^2 = (2 l + 1)/(4 pi) sum_ij w_i w_j P_l(x_i . x_j), also signed."""
     rng = np.random.default_rng(0)
     a, b = weighted(S2, 20, rng), weighted(S2, 15, rng)
     points, w = np.concatenate([a.points, b.points]), np.concatenate([a.masses, -b.masses])
@@ -59,7 +61,9 @@ def test_means_are_those_of_one_uniform_point(manifold):
 
 
 def test_the_norm_is_w2_near_the_uniform_law():
-    """On T^2 a density 1 + e cos moves mass along one axis: W2^2 is the circle's, and the norm's to order e."""
+    """On T^2 a density 1 + e cos moves mass along one axis: W2^2 is the circle's, and the norm's to
+    order e.
+    """
     circle, M = mf.Torus(1, 1.0), 256
     for e in (0.2, 0.1):
         t = np.arange(M) / M

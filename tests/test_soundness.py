@@ -1,7 +1,9 @@
-"""Attacks on the certificates: costs that grids and searches miss, wrong minimisers, one player at a time.
+"""Attacks on the certificates: costs that grids and searches miss, wrong minimisers, one player at
+a time.
 
-A proven floor must stay below the minimum whatever the search found. Each test fails for a bound that is
-a little too good: without its cosine, with half its remainder, or with a found value in its place.
+A proven floor must stay below the minimum whatever the search found. Each test fails for a bound
+that is a little too good: without its cosine, with half its remainder, or with a found value in its
+place.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def on_circle(waves, amplitudes, phases):
 
 @pytest.mark.parametrize("degree", [1, 2, 5])
 def test_ehlich_zeller_is_sharp_on_waves_that_the_grid_cuts_at_45_degrees(degree):
-    """cos(K x - pi/4) on 4K points takes the values +-sqrt(1/2) only, and the bound is -1 exactly."""
+    """cos(K x - pi/4) on 4K points takes the values +-sqrt(1/2) only; the bound is -1 exactly."""
     side = 4 * degree
     x = 2 * np.pi * np.arange(side) / side
     floor, slack = bounds.ehlich_zeller(np.cos(degree * x - np.pi / 4), side, degree, 1)
@@ -62,13 +64,17 @@ def test_ehlich_zeller_stays_below_what_grids_miss(d):
 
 
 def cell_floor(basis, c, f, x0, r, best):
-    """What branch and bound proves on the one cell [x0 - r, x0 + r] when told that U takes the value `best`."""
+    """What branch and bound proves on the one cell [x0 - r, x0 + r] when told that U takes the
+    value `best`.
+    """
     side = np.pi / r
     return bounds.branch_and_bound(basis, c, np.array([[x0]]), np.array([f(x0)]), side, best)
 
 
 def test_a_cell_that_holds_less_than_the_value_told_is_never_dropped(monkeypatch):
-    """A wrong minimiser is told, of a value a little above the least in the cell: the floor stays below that."""
+    """A wrong minimiser is told, of a value a little above the least in the cell: the floor stays
+    below that.
+    """
     monkeypatch.setattr(bounds, "CELLS", 4096)
     rng = np.random.default_rng(0)
     waves, near_misses = [1, 5], 0
@@ -157,7 +163,8 @@ def test_without_a_proof_nothing_is_called_certified():
 
 
 def dense_generator(beta, gamma, n):
-    """Linearised (7) for l = cos(x - y) + 0.5 sin(2 x) cos(y) + 0.2 cos(y) at its Gibbs point, by dense Fourier matrices.
+    """Linearised (7) for l = cos(x - y) + 0.5 sin(2 x) cos(y) + 0.2 cos(y) at its Gibbs point, by
+    dense Fourier matrices.
 
     Nothing of the package: the fixed point by damped iteration, derivatives by the DFT's matrix.
     """
@@ -205,7 +212,7 @@ def test_stability_sees_each_players_temperature_and_rate(beta, gamma):
 
 
 def test_time_averages_are_trapezoids_over_the_saved_times():
-    """int (1 + t^2) dt over uneven times, with the trapezoid's own error, not that of rectangles."""
+    """int (1 + t^2) dt over uneven times, with the trapezoid's error, not that of rectangles."""
     times = np.array([0.0, 0.1, 0.4, 1.0])
     T = mf.Torus(1)
     f = 0.2 + 0.3 * times**2

@@ -1,4 +1,6 @@
-"""Meshes of S^1 and S^2: geometry against scipy's, orders of the Laplacian and of (7), mixed spaces."""
+"""Meshes of S^1 and S^2: geometry against scipy's, orders of the Laplacian and of (7), mixed
+spaces.
+"""
 
 import numpy as np
 import pytest
@@ -120,7 +122,9 @@ def test_spheres_without_a_mesh_are_refused():
 
 @pytest.mark.parametrize("m", [1, 4])
 def test_draws_are_uniform_within_cells(m):
-    """Twelve cells would show nodes, or caps for cells, in the heights, which are uniform on [-1, 1]."""
+    """Twelve cells would show nodes, or caps for cells, in the heights, which are uniform on [-1,
+    1].
+    """
     on = sphere_mesh(m)
     drawn = Density(on.volumes / on.volumes.sum(), on).draw(20_000, np.random.default_rng(0))
     assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-14
@@ -332,7 +336,9 @@ def product_game(strength, Y):
 
 @pytest.mark.parametrize(("Y", "cells"), [(Torus(1), 64), (Torus(2), (64, 4)), (S1, 64)], ids=str)
 def test_a_sphere_against_a_torus_or_a_circle(Y, cells):
-    """Near the uniform laws a = E x_3 and c = E cos y_1 obey a' = -2 a/beta - (2/3) A c, c' = -c/beta + (1/2) A a."""
+    """Near the uniform laws a = E x_3 and c = E cos y_1 obey a' = -2 a/beta - (2/3) A c, c' =
+    -c/beta + (1/2) A a.
+    """
     A, beta, eps, until = 1.5, 3.0, 1e-5, 1.5
     first = Start(lambda p: 1 + eps * p[:, 2], lambda p: 1 + 0 * p[:, 0])
     exact = expm(until * np.array([[-2 / beta, -2 * A / 3], [A / 2, -1 / beta]])) @ [eps / 3, 0.0]

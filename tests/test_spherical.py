@@ -68,7 +68,9 @@ def test_projection_returns_what_was_evaluated():
 
 @pytest.mark.parametrize("L", [4, 11])
 def test_drift_is_the_divergence(L):
-    """<f, div(mu grad Y_k)> = -int mu grad f . grad Y_k, gradients by differences of evaluated functions."""
+    """<f, div(mu grad Y_k)> = -int mu grad f . grad Y_k, gradients by differences of evaluated
+    functions.
+    """
     drift, rng = spherical.drifts(L), np.random.default_rng(3)
     mu, f = rng.standard_normal((2, (L + 1) ** 2))
     points, weights = spherical.quadrature(L + 3)

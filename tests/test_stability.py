@@ -1,4 +1,6 @@
-"""The linearised (7): closed spectra, spectral gaps, the oscillator's modes; decay on the PDE is a claim."""
+"""The linearised (7): closed spectra, spectral gaps, the oscillator's modes; decay on the PDE is a
+claim.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Staggered differences of order 4, 6, 8: orders, conservation, Gibbs, the exponential, and other engines."""
+"""Staggered differences of order 4, 6, 8: orders, conservation, Gibbs, the exponential, and other
+engines.
+"""
 
 import warnings
 from functools import cache, partial
@@ -42,7 +44,9 @@ def modes(game, beta, cells, until):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_weights_differentiate_odd_powers_exactly(order):
-    """sum_s w_s 2 (s - 1/2)^k is 1 for k = 1 and 0 for the other odd k < p: the definition of order p."""
+    """sum_s w_s 2 (s - 1/2)^k is 1 for k = 1 and 0 for the other odd k < p: the definition of order
+    p.
+    """
     w = np.array(stencils.WEIGHTS[order])
     at = np.arange(len(w)) + 0.5
     for k in range(1, order, 2):

@@ -209,7 +209,9 @@ def test_on_manifolds_from_elsewhere_all_arcs_are_looked_at(sizes):
 
 
 def test_a_translation_of_many_atoms_is_its_own_plan():
-    """Cyclically monotone, whatever the weights: W2^2 = |s|^2 while no shortest way turns round the torus."""
+    """Cyclically monotone, whatever the weights: W2^2 = |s|^2 while no shortest way turns round the
+    torus.
+    """
     torus, rng = mf.Torus(2, 1.0), np.random.default_rng(9)
     a = mf.Measure(0.1 + 0.3 * rng.random((2500, 2)), None, torus)
     b = mf.Measure(a.points[rng.permutation(2500)] + [0.08, -0.05], None, torus)
@@ -264,7 +266,9 @@ def chord_squared(gap, circle):
 
 
 def test_chords_on_the_circle_against_every_shift_and_the_assignment_problem():
-    """Near measures are matched in order with a shift of its own; far ones are not matched in order at all."""
+    """Near measures are matched in order with a shift of its own; far ones are not matched in order
+    at all.
+    """
     circle, rng = mf.Torus(1, 2.0), np.random.default_rng(11)
     for far in (False, True):
         x = np.sort(rng.random(40) * 0.3)
@@ -279,7 +283,9 @@ def test_chords_on_the_circle_against_every_shift_and_the_assignment_problem():
 
 
 def test_chords_between_densities_on_the_circle():
-    """Closed forms: a translation short enough is optimal, and the uniform law sees every point alike."""
+    """Closed forms: a translation short enough is optimal, and the uniform law sees every point
+    alike.
+    """
     circle = mf.Torus(1, 2.0)
     bump = circle_density(np.exp(4 * np.cos(2 * np.pi * np.arange(32) / 32)), circle)
     moved = mf.Density(np.roll(bump.masses, 3), bump.mesh)
@@ -336,7 +342,8 @@ def test_chords_from_many_atoms_to_a_density_on_the_circle():
 def test_atoms_close_together(manifold, width):
     rng = np.random.default_rng(3)
     centre = manifold.sample(1, rng)
-    x, y = (manifold.retract(np.repeat(centre, 20, 0), width * manifold.project(np.repeat(centre, 20, 0), v))
+    x, y = (manifold.retract(np.repeat(centre, 20, 0),
+                             width * manifold.project(np.repeat(centre, 20, 0), v))
             for v in rng.standard_normal((2, 20, centre.shape[1])))  # fmt: skip
     cost = manifold.distance(x[:, None], y[None]) ** 2
     rows, columns = linear_sum_assignment(cost)

@@ -1,4 +1,6 @@
-"""Smooth torus losses cut to trigonometric polynomials: Bessel's coefficients, stated errors, refusals."""
+"""Smooth torus losses cut to trigonometric polynomials: Bessel's coefficients, stated errors,
+refusals.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ def test_coefficients_are_bessels():
 
 @pytest.mark.parametrize(
     "text",
-    ["exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)", "1/(2 + cos(x - y) + 0.5*sin(2*x))", "log(3 + cos(x)*sin(y + x))",
+    ["exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)", "1/(2 + cos(x - y) + 0.5*sin(2*x))",
+     "log(3 + cos(x)*sin(y + x))",
      "exp(0.1*sin(x1 + y2))*cos(x2 - y1)"],
 )  # fmt: skip
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-12])

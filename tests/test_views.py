@@ -1,4 +1,4 @@
-"""The view that a game makes of a player: against plain sums of the loss and differences of those."""
+"""The view that a game makes of a player, against plain sums of the loss and differences."""
 
 import numpy as np
 import pytest

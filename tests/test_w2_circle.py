@@ -93,14 +93,17 @@ def test_densities_against_independent_minimisation(holes):
         rho, other = density(rng, cells, holes=holes), density(rng, cells + 2, holes=holes)
         atoms = random_atoms(rng, CIRCLE)
         for a, b in ((atoms, rho), (rho, other)):
-            # The outside search is only as sharp as its shift (1e-9); the exact one must not be above it.
+            # The outside search is only as sharp as its shift (1e-9); the exact one must not be
+            # above it.
             exact, found = w2_squared(a, b), brute_convex(a, b)
             assert exact == pytest.approx(found, rel=1e-7)
             assert exact <= found * (1 + 1e-12)
 
 
 def test_cells_refined_to_atoms_converge_with_order_two():
-    """r atoms a cell lack its variance, and the ones that are split stand at one point: both O(r^-2)."""
+    """r atoms a cell lack its variance, and the ones that are split stand at one point: both
+    O(r^-2).
+    """
     rng = np.random.default_rng(3)
     sizes, errors = np.array([30, 100, 300, 1000, 3000, 10_000]), []
     pairs = [(density(rng, 6), random_atoms(rng, CIRCLE)) for _ in range(10)]
@@ -170,7 +173,9 @@ def test_zero_and_vanishing_masses_change_nothing():
 
 
 def test_nearly_empty_cells_and_far_atoms():
-    """C'' is astronomically large in a cell without mass; the safeguard must still find the minimum."""
+    """C'' is astronomically large in a cell without mass; the safeguard must still find the
+    minimum.
+    """
     m = np.full(64, 1e-200)
     m[[5, 6, 40]] = [0.2, 0.3, 0.5]
     thin = mf.Density(m / m.sum(), mf.mesh(UNIT, 64))
@@ -224,13 +229,18 @@ def test_bad_input():
 
 
 def test_importing_metrics_loads_nothing_heavy():
-    code = "import sys, meanfield.metrics; sys.exit(bool({'numba', 'ot', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    code = (
+        "import sys, meanfield.metrics; "
+        "sys.exit(bool({'numba', 'ot', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("spread", ["uniform", "bump", "lattice", "point"])
 def test_equal_atoms_take_the_best_of_all_cyclic_shifts(spread: str) -> None:
-    """Against every shift in turn, and against the walk along cumulative masses that serves any weights."""
+    """Against every shift in turn, and against the walk along cumulative masses that serves any
+    weights.
+    """
     rng, circle = np.random.default_rng(11), mf.Torus(1, 2.5)
 
     def draw(n: int) -> mf.Measure:
