@@ -85,7 +85,9 @@ def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None
 
 
 def precision(value: ArrayLike) -> float:
-    """The relative rounding of numbers as they are given: 2^-52, more for single and half precision."""
+    """The relative rounding of numbers as they are given: 2^-52, more for single and half
+    precision.
+    """
     dtype = np.asarray(value).dtype
     return float(np.finfo(dtype).eps) if dtype in (np.float32, np.float16) else 2.0**-52
 

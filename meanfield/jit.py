@@ -1,4 +1,6 @@
-"""How every compiled kernel of the package is compiled, and when what is kept on disk is out of date."""
+"""How every compiled kernel of the package is compiled, and when what is kept on disk is out of
+date.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from meanfield.checks import warn
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
-# `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way, to the same bits.
+# `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way,
+# to the same bits.
 PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module compiles kernels; it and what it imports may be compiled into a caller.
 _COMPILES = "meanfield.jit"
@@ -34,7 +37,9 @@ def inside() -> dict[str, Any]:
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that Python runs as it stands, and that kernels which call it take into themselves."""
+    """A function that Python runs as it stands, and that kernels which call it take into
+    themselves.
+    """
     return register_jitable(**inside())(function)  # type: ignore[no-any-return]
 
 
@@ -43,15 +48,17 @@ def kernel(
 ) -> Any:
     """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
 
-    fastmath is set to False by name: left out, a function takes the setting of whichever function compiles
-    it first, and is kept on disk that way. Reordered sums would undo roundings that are meant.
+    fastmath is set to False by name: left out, a function takes the setting of whichever function
+    compiles it first, and is kept on disk that way. Reordered sums would undo roundings that are
+    meant.
 
-    counted=True is for kernels that make or return arrays. The others do not count references, which costs two atomic
-    operations for every array of every argument and every view: more than a small step of particles or of modes.
+    counted=True is for kernels that make or return arrays. The others do not count references,
+    which costs two atomic operations for every array of every argument and every view: more than a
+    small step of particles or of modes.
 
-    numba looks only at a function's own file to see whether its compiled form is out of date, although the
-    functions that it calls are compiled into it; here an edit of any file of kernels that its file imports,
-    directly or not, outdates it too.
+    numba looks only at a function's own file to see whether its compiled form is out of date,
+    although the functions that it calls are compiled into it; here an edit of any file of kernels
+    that its file imports, directly or not, outdates it too.
     """
     if function is None:
         return lambda f: kernel(f, counted=counted, **options)
@@ -92,7 +99,8 @@ def _on_disk_if_possible(function: Callable[..., Any], settings: dict[str, Any])
 @cache
 def _warn_once() -> None:
     warn(
-        "compiled code cannot be kept: neither the package's folder nor a cache in the home folder can be "
+        "compiled code cannot be kept: neither the package's folder nor a cache in the home "
+        "folder can be "
         "written, so every process compiles anew; set NUMBA_CACHE_DIR to a folder that can",
         RuntimeWarning,
     )
@@ -102,8 +110,8 @@ def _warn_once() -> None:
 def apart(_: Any) -> Any:
     """Called inside a kernel: keep it a function of its own in whatever calls it.
 
-    LLVM takes nearly every kernel into its callers, and works on it again in each of them; for the few long
-    ones that costs compilation and gains nothing.
+    LLVM takes nearly every kernel into its callers, and works on it again in each of them; for the
+    few long ones that costs compilation and gains nothing.
     """
 
     def emit(context: Any, builder: Any, *_: Any) -> Any:

@@ -116,7 +116,8 @@ class Torus:
         return np.mod(y - x + half, self.period) - half
 
     def distance(self, x: Array, y: Array) -> Array:
-        # The absolute value first: symmetric to the last bit, and small distances keep their digits.
+        # The absolute value first: symmetric to the last bit, and small distances keep their
+        # digits.
         gap = np.mod(np.abs(x - y), self.period)
         return np.sqrt(np.sum(np.minimum(gap, self.period - gap) ** 2, axis=-1))
 
@@ -171,7 +172,9 @@ class Sphere:
         return np.pi / 2
 
     def check(self, name: str, points: ArrayLike) -> Array:
-        """Points must have norm one within 1e-9, or their own precision; what is left of that is divided out."""
+        """Points must have norm one within 1e-9, or their own precision; what is left of that is
+        divided out.
+        """
         x = finite_array(name, points, (None, self.ambient))
         norms = np.linalg.norm(x, axis=1)
         off = np.abs(norms - 1) > max(1e-9, 8 * precision(points))
@@ -195,7 +198,8 @@ class Sphere:
         return self.project(x, y - x)
 
     def distance(self, x: Array, y: Array) -> Array:
-        # Keeps its digits for near points and for antipodes, where arccos and arcsin lose half of them.
+        # Keeps its digits for near points and for antipodes, where arccos and arcsin lose half of
+        # them.
         return 2 * np.arctan2(np.linalg.norm(x - y, axis=-1), np.linalg.norm(x + y, axis=-1))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:

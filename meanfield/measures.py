@@ -18,9 +18,9 @@ from meanfield.meshes import Mesh, mesh
 class Measure:
     """A probability measure sum_i masses_i delta(points_i) on a manifold.
 
-    points (n, a), masses (n,) nonnegative with sum one (uniform when None).
-    Raises ValueError for wrong shapes, non-finite or negative masses, masses that do not sum to one within 1e-8,
-    and points off the manifold. Numbers of single precision may be off by their own rounding, and are
+    points (n, a), masses (n,) nonnegative with sum one (uniform when None). Raises ValueError for
+    wrong shapes, non-finite or negative masses, masses that do not sum to one within 1e-8, and
+    points off the manifold. Numbers of single precision may be off by their own rounding, and are
     brought back to the manifold and to the sum one.
     """
 
@@ -49,7 +49,8 @@ class Measure:
         at = np.asarray(values(self.points) if callable(values) else values)
         if at.ndim == 0 or len(at) != len(self):
             raise ValueError(
-                f"integrate needs a value for each of the {len(self)} points, or a function that gives them, "
+                f"integrate needs a value for each of the {len(self)} points, or a function that "
+                "gives them, "
                 f"got shape {at.shape}"
             )
         return np.tensordot(self.masses, at, axes=(0, 0))
@@ -98,7 +99,9 @@ class Density(Measure):
         return self.values[self.mesh.locate(self.manifold.check("points", points))]
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """n i.i.d. points, uniform within cells; nodes where the mesh does not say how far its cells reach."""
+        """n i.i.d. points, uniform within cells; nodes where the mesh does not say how far its
+        cells reach.
+        """
         chosen = super().draw(n, rng)
         if isinstance(self.manifold, Torus) and self.mesh.shape is not None:
             h = self.manifold.period / np.array(self.mesh.shape)
@@ -118,7 +121,9 @@ class Density(Measure):
 
 
 def _within_cells(on: Mesh, sphere: Sphere, nodes: Array, rng: np.random.Generator) -> Array:
-    """For each of the nodes (n, a) a uniform point of its cell: of caps around it, those nearest to it."""
+    """For each of the nodes (n, a) a uniform point of its cell: of caps around it, those nearest to
+    it.
+    """
     cells, points = on.locate(nodes), nodes.copy()
     bases, todo = sphere.basis(nodes), np.arange(len(nodes))
     while len(todo):
@@ -160,8 +165,8 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
     first = measures[0]
     for other in measures[1:]:
         _same_manifold(first.manifold, other.manifold)
-    if all(isinstance(m, Density) and m.mesh.same(first.mesh) for m in measures):  # type: ignore[attr-defined]
-        return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), first.mesh)  # type: ignore[attr-defined]
+    if all(isinstance(m, Density) and m.mesh.same(first.mesh) for m in measures):
+        return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), first.mesh)
     points = np.concatenate([m.points for m in measures])
     return Measure(
         points,
@@ -222,8 +227,8 @@ def density_on(
 ) -> Density:
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
-    What is `within` the error that masses may have is cut in silence; more negative mass warns UnderResolved. told:
-    the names of what has warned already, which warns no more.
+    What is `within` the error that masses may have is cut in silence; more negative mass warns
+    UnderResolved. told: the names of what has warned already, which warns no more.
     """
     lost = -float(masses[masses < 0].sum())
     if lost > within and (told is None or what not in told):

@@ -1,7 +1,9 @@
-"""A run: particles or densities followed through the times to be saved, kept in a file, gone on with.
+"""A run: particles or densities followed through the times to be saved, kept in a file, gone on
+with.
 
-`simulate`, `copies` and `solve` differ in what moves. Everything around it is here, once: the clock,
-what is saved and recorded, when a run ends, its checkpoint, and how it goes on from an earlier one.
+`simulate`, `copies` and `solve` differ in what moves. Everything around it is here, once: the
+clock, what is saved and recorded, when a run ends, its checkpoint, and how it goes on from an
+earlier one.
 """
 
 from __future__ import annotations
@@ -85,7 +87,9 @@ class Watch:
 
 
 def shown(pair: Pair) -> Pair:
-    """Both measures as functions of users see them: of the same numbers, which cannot be written to."""
+    """Both measures as functions of users see them: of the same numbers, which cannot be written
+    to.
+    """
     x, y = (_read_only(mu) for mu in pair)
     return x, y
 
@@ -128,7 +132,8 @@ class Run:
         start: Start | None,
         resume: Trajectory | None,
     ) -> Trajectory:
-        """Run to the end, from the start, from `resume`, or from what the checkpoint has of this job.
+        """Run to the end, from the start, from `resume`, or from what the checkpoint has of this
+        job.
 
         saves: the time now -> the times to be saved from then on, itself first.
         """

@@ -62,7 +62,8 @@ def check_same_start(run: Any, first: Pair, name: str) -> None:
             and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
         ):
             raise ValueError(
-                f"{name} began from another start; give that one, or leave it out, or begin a run of "
+                f"{name} began from another start; give that one, or leave it out, or begin a run "
+                "of "
                 "another name"
             )
 

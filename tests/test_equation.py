@@ -1,4 +1,6 @@
-"""The equation of one player, by Fourier transforms on a fine grid, against what every engine does first."""
+"""The equation of one player, by Fourier transforms on a fine grid, against what every engine does
+first.
+"""
 
 import numpy as np
 import pytest

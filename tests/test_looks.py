@@ -1,4 +1,6 @@
-"""Every compiled look moves particles as the plain one does: by the game's and the manifold's own methods."""
+"""Every compiled look moves particles as the plain one does: by the game's and the manifold's own
+methods.
+"""
 
 from dataclasses import dataclass
 
@@ -29,7 +31,9 @@ GAMES = {
 
 
 def moved(game, flow, plain, steps=5, **options):
-    """Both players' points and weights after a few steps, by the look that is chosen or by the plain one."""
+    """Both players' points and weights after a few steps, by the look that is chosen or by the
+    plain one.
+    """
     settings = {
         "scheme": "euler", "save_every": None, "replica": 2, "refine": 1, "placement": "iid",
         "seed": 5, "step": 1e-3, "particles": N, **options,

@@ -229,7 +229,9 @@ def test_time_averages_are_trapezoids_over_the_saved_times():
 
 @pytest.mark.parametrize("constant", [0.0, 1e3, 1e6, 1e9, -1e9])
 def test_a_constant_added_to_the_loss_stops_no_search(constant):
-    """The equilibrium of value 0.3 to what the constant leaves of the losses' digits, and bounds that hold it."""
+    """The equilibrium of value 0.3 to what the constant leaves of the losses' digits, and bounds
+    that hold it.
+    """
     waves = [
         ((1,), (-1,), 1, 0),
         ((2,), (1,), 0, -0.25),

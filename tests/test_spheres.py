@@ -121,7 +121,9 @@ def test_only_forms_without_axes_of_their_own_are_turned():
 )
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
-    """The same players and noise through `modes`, which takes a step apart, and in the turned frame or not."""
+    """The same players and noise through `modes`, which takes a step apart, and in the turned frame
+    or not.
+    """
     flow, game = FLOWS[flow], polynomial(kind, dim, seed=1)
     for to in (frame(game, flow), None):
         moving = game if to is None else to.game

@@ -1,14 +1,16 @@
-"""Cheaper companions of W2 on T^2 and S^2: energies of modes (the H^-1 norm), sliced W2, control variates.
+"""Cheaper companions of W2 on T^2 and S^2: energies of modes (the H^-1 norm), sliced W2, control
+variates.
 
 Near the uniform law W2^2 is, to leading order, the squared H^-1 norm
 
     T^2 (period P): sum over k != 0 of |mu_k - nu_k|^2 (P / (2 pi |k|))^2,   mu_k = int exp(-2 pi i k.x/P) dmu,
     S^2: 4 pi sum over l >= 1 and m of |mu_lm - nu_lm|^2 / (l (l + 1)),       mu_lm = int Y_lm dmu.
 
-For atoms that sum grows without bound, like log of the highest mode, where W2 stays: of n = 1000 uniform
-points on T^2 modes up to 4 / 15 / 60 give 0.36 / 0.70 / 1.03 of W2^2. For a Gaussian cluster of width 0.1 / 0.03
-/ 0.01 periods against the uniform law all modes give 1.4 / 2.1 / 3.0 times W2^2.
-For n i.i.d. uniform points E |mu_k|^2 = 1/n exactly, which makes low modes control variates of known mean.
+For atoms that sum grows without bound, like log of the highest mode, where W2 stays: of n = 1000
+uniform points on T^2 modes up to 4 / 15 / 60 give 0.36 / 0.70 / 1.03 of W2^2. For a Gaussian
+cluster of width 0.1 / 0.03 / 0.01 periods against the uniform law all modes give 1.4 / 2.1 / 3.0
+times W2^2. For n i.i.d. uniform points E |mu_k|^2 = 1/n exactly, which makes low modes control
+variates of known mean.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from meanfield.metrics.mode_energy import solid_harmonics
 
 
 def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Array:
-    """The terms of the squared H^-1 norm of a - b (b uniform when None) by shells 1, ..., modes, (modes,).
+    """The terms of the squared H^-1 norm of a - b (b uniform when None) by shells 1, ..., modes,
+    (modes,).
 
-    Shell s is s - 1 < |k| <= s on T^2 and the degree l = s on S^2. Densities are atoms at their nodes:
-    keep `modes` well below the cells per axis. Raises ValueError off T^2 and S^2.
+    Shell s is s - 1 < |k| <= s on T^2 and the degree l = s on S^2. Densities are atoms at their
+    nodes: keep `modes` well below the cells per axis. Raises ValueError off T^2 and S^2.
     """
     _check(a.manifold)
     count = whole("modes", modes)
@@ -57,20 +60,23 @@ def shell_means(manifold: Manifold, modes: int = 16) -> Array:
         l = np.arange(1, count + 1)
         return (2 * l + 1) / (l * (l + 1.0))
     size, shell = _frequencies(count)
-    energy = (manifold.period / (2 * np.pi)) ** 2 / np.maximum(size, 1.0) ** 2  # type: ignore[attr-defined]
+    energy = (manifold.period / (2 * np.pi)) ** 2 / np.maximum(size, 1.0) ** 2
     return _by_shell(shell, energy, count)
 
 
 def negative_sobolev(a: Measure, b: Measure | None = None, modes: int = 16) -> float:
     """The H^-1 norm of a - b over the first shells of modes; b uniform when None.
 
-    Within 1 + O(density's distance from uniform) of W2 near the uniform law; far from it, it can mislead either way.
+    Within 1 + O(density's distance from uniform) of W2 near the uniform law; far from it, it can
+    mislead either way.
     """
     return float(np.sqrt(shell_energies(a, b, modes).sum()))
 
 
 def bands(shells: Array, edges: ArrayLike = (1, 2, 4, 8, 16, 32, 64)) -> Array:
-    """Shells (..., modes) summed by bands [edge, next edge), (..., bands): few controls instead of many."""
+    """Shells (..., modes) summed by bands [edge, next edge), (..., bands): few controls instead of
+    many.
+    """
     count = shells.shape[-1]
     cuts = [int(e) - 1 for e in np.asarray(edges) if e <= count] + [count]
     return np.stack([shells[..., u:v].sum(axis=-1) for u, v in pairwise(cuts)], axis=-1)
@@ -79,10 +85,11 @@ def bands(shells: Array, edges: ArrayLike = (1, 2, 4, 8, 16, 32, 64)) -> Array:
 def controlled_mean(
     samples: ArrayLike, controls: ArrayLike, means: ArrayLike, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """The mean of samples (R,) by regression on controls (R, c) of known means (c,), and its interval.
+    """The mean of samples (R,) by regression on controls (R, c) of known means (c,), and its
+    interval.
 
-    samples = m + (controls - means) @ beta + noise by least squares: m has the variance of the noise
-    alone, at a bias of order 1/R. Raises ValueError for fewer than c + 3 samples.
+    samples = m + (controls - means) @ beta + noise by least squares: m has the variance of the
+    noise alone, at a bias of order 1/R. Raises ValueError for fewer than c + 3 samples.
     """
     from scipy.stats import t
 
@@ -94,7 +101,8 @@ def controlled_mean(
     free = len(y) - C.shape[1] - 1
     if free < 2:
         raise ValueError(
-            f"{len(y)} samples are too few for {C.shape[1]} controls; take at least {C.shape[1] + 3}"
+            f"{len(y)} samples are too few for {C.shape[1]} controls; take at least "
+            f"{C.shape[1] + 3}"
         )
     scale = np.maximum(np.abs(C).max(axis=0), 1e-300)
     design = np.column_stack([np.ones(len(y)), C / scale])
@@ -109,10 +117,11 @@ def controlled_mean(
 def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -> float:
     """The mean over slices of W2^2 of one-dimensional images, a lower bound of W2^2.
 
-    T^2: x -> k.x on circles of length P/|k|, k the primitive vectors of least length; every image is a lower
-    bound of W2^2. S^2: x -> x.u for `slices` random axes u; lower bounds too. Densities are atoms at nodes.
-    For n uniform points it falls like 1/n where W2^2 falls like log n / n (3-6% of W2^2 on T^2, 8% on S^2):
-    use it to rank measures that differ at large scales, not to judge sampling error or rates in n.
+    T^2: x -> k.x on circles of length P/|k|, k the primitive vectors of least length; every image
+    is a lower bound of W2^2. S^2: x -> x.u for `slices` random axes u; lower bounds too. Densities
+    are atoms at nodes. For n uniform points it falls like 1/n where W2^2 falls like log n / n (3-6%
+    of W2^2 on T^2, 8% on S^2): use it to rank measures that differ at large scales, not to judge
+    sampling error or rates in n.
     """
     _check(a.manifold)
     count = whole("slices", slices)
@@ -138,7 +147,9 @@ def _check(manifold: Manifold) -> None:
 
 
 def _frequencies(count: int) -> tuple[Array, NDArray[np.int64]]:
-    """|k| and its shell for -count <= k_1, k_2 <= count; shells 0 and count + 1 are left out of sums."""
+    """|k| and its shell for -count <= k_1, k_2 <= count; shells 0 and count + 1 are left out of
+    sums.
+    """
     k = np.arange(-count, count + 1)
     squares = k[:, None] ** 2 + k**2
     shell = np.ceil(np.sqrt(squares) - 1e-12).astype(np.int64)

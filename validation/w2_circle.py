@@ -1,9 +1,10 @@
 """W2 on the circle is exact: against linear programs, the uniform law's constants, the H^-1 norm.
 
 Against linear programs (HiGHS, dual certificate checked) on random weighted pairs, degenerate ones
-included, the relative error of W2^2 is below 2e-12 and none fails. E W2^2 = L^2/(12 n) between n uniform points and the
-uniform law, for every n; with i.i.d. weights (L^2/12) E sum W_i^2, the mean given the weights. Sample by sample W2^2
-against the uniform law is the H^-1 norm squared, L^2 sum_ij w_i w_j B_2({x_i - x_j})/2, B_2 the Bernoulli polynomial.
+included, the relative error of W2^2 is below 2e-12 and none fails. E W2^2 = L^2/(12 n) between n
+uniform points and the uniform law, for every n; with i.i.d. weights (L^2/12) E sum W_i^2, the mean
+given the weights. Sample by sample W2^2 against the uniform law is the H^-1 norm squared, L^2
+sum_ij w_i w_j B_2({x_i - x_j})/2, B_2 the Bernoulli polynomial.
 """
 
 from __future__ import annotations

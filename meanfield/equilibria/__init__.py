@@ -1,4 +1,6 @@
-"""Equilibria: the Gibbs fixed point (9), its path and linear stability, and exact sparse equilibria."""
+"""Equilibria: the Gibbs fixed point (9), its path and linear stability, and exact sparse
+equilibria.
+"""
 
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.nash import Equilibrium, nash

@@ -43,7 +43,8 @@ class GibbsPoint(Result):
     """The fixed point (9) on a mesh: x and y, each the Gibbs measure of the other's potential.
 
     residual: the larger total variation between a player's density and the Gibbs measure of its
-    current potential. beta: (beta_x, beta_y). path: rows (fraction of beta, Newton steps, residual).
+    current potential. beta: (beta_x, beta_y). path: rows (fraction of beta, Newton steps,
+    residual).
     """
 
     x: Density
@@ -100,12 +101,12 @@ def gibbs(
 ) -> GibbsPoint:
     """The discrete Gibbs fixed point (9) at inverse temperature beta (one number, or one a player).
 
-    cells: as in `solve`, nodes per axis (the number of cells on spheres), one number or a pair (for x, for y),
-    each a number, a tuple per axis or a Mesh (default 256 on the circle; on T^2 64 for low-rank games, 32 for
-    others). tol bounds the residual, a total variation; the iteration goes on to rounding
-    whatever tol is. start: a pair of densities to begin from at the full beta, instead of the
-    continuation from small beta.
-    Raises ValueError for manifolds without mesh, NotConverged with what was reached.
+    cells: as in `solve`, nodes per axis (the number of cells on spheres), one number or a pair (for
+    x, for y), each a number, a tuple per axis or a Mesh (default 256 on the circle; on T^2 64 for
+    low-rank games, 32 for others). tol bounds the residual, a total variation; the iteration goes
+    on to rounding whatever tol is. start: a pair of densities to begin from at the full beta,
+    instead of the continuation from small beta. Raises ValueError for manifolds without mesh,
+    NotConverged with what was reached.
     """
     a_game(game)
     cold = temperatures(beta)
@@ -117,7 +118,8 @@ def gibbs(
     residual = max(map(total_variation, (x, y), gibbs_measures(game, beta, x, y)))
     if not residual <= tol:
         raise NotConverged(
-            f"the Gibbs fixed point stopped at residual {residual:.2e}, above tol = {tol:.1e}; rounding allows about "
+            f"the Gibbs fixed point stopped at residual {residual:.2e}, above tol = {tol:.1e}; "
+            "rounding allows about "
             "eps beta |U|: raise tol, or lower beta"
         )
     return GibbsPoint(x, y, residual, (1 / cold[0], 1 / cold[1]), np.array(path), game)
@@ -158,7 +160,8 @@ def _starting(players: Players, start: tuple[Density, Density] | None) -> Moment
     for mu, player, name in zip(start, players, "xy", strict=True):
         if not isinstance(mu, Density) or not mu.mesh.same(player.mesh):
             raise ValueError(
-                f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to match"
+                f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to "
+                "match"
             )
     return _moments(players, (start[0].masses, start[1].masses))
 
@@ -175,7 +178,7 @@ def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Mome
         path.append((1.0, steps, residual))
         if residual <= max(tol, SETTLED):
             return solved, path
-    guess = _moments(players, tuple(p.mesh.volumes / p.mesh.volumes.sum() for p in players))  # type: ignore[arg-type]
+    guess = _moments(players, tuple(p.mesh.volumes / p.mesh.volumes.sum() for p in players))
     target, stride = -np.log(_strength(players)), np.log(2.0)
     done: list[tuple[float, Moments]] = []
     while True:
@@ -208,13 +211,16 @@ def _extrapolated(done: list[tuple[float, Moments]], target: float) -> Moments:
 def _lost(done: list[tuple[float, Moments]], target: float, residual: float) -> NotConverged:
     reached = np.exp(done[-1][0]) if done else 0.0
     return NotConverged(
-        f"the Gibbs fixed point was followed up to {reached:.3g} of beta; at {np.exp(target):.3g} Newton's method ends "
+        f"the Gibbs fixed point was followed up to {reached:.3g} of beta; at {np.exp(target):.3g} "
+        "Newton's method ends "
         f"at residual {residual:.2e}: use more cells or a smaller beta"
     )
 
 
 def _strength(players: Players) -> float:
-    """How sharp the Gibbs measures against single points are, at least 1: beta times the cost's range."""
+    """How sharp the Gibbs measures against single points are, at least 1: beta times the cost's
+    range.
+    """
     sharp = 1.0
     for player, opponent in (players, players[::-1]):
         sample = slice(None, None, max(1, len(opponent.mesh) // 32))
@@ -251,7 +257,9 @@ def _newton(
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Moments z, the Gibbs masses against them, the miss F(z) with its norm, and the total variation missed."""
+    """Moments z, the Gibbs masses against them, the miss F(z) with its norm, and the total
+    variation missed.
+    """
 
     z: Moments
     masses: Moments
@@ -276,7 +284,8 @@ def _direction(players: Players, now: _State, fraction: float) -> Moments:
     b = 1 - a
     slope_a = partial(players[a].slope, now.masses[a], fraction)
     slope_b = partial(players[b].slope, now.masses[b], fraction)
-    # dz_a - slope_a dz_b = F_a and dz_b - slope_b dz_a = F_b, hence (1 - slope_a slope_b) dz_a = F_a + slope_a F_b.
+    # dz_a - slope_a dz_b = F_a and dz_b - slope_b dz_a = F_b, hence (1 - slope_a slope_b) dz_a =
+    # F_a + slope_a F_b.
     right = now.miss[a] + slope_a(now.miss[b])
     move_a = _solve(lambda d: d - slope_a(slope_b(d)), right)
     move_b = now.miss[b] + slope_b(move_a)

@@ -49,7 +49,10 @@ class Equilibrium(Result):
         return max(self.upper - self.lower, 0.0)
 
     def plot(self, **options: Any) -> Any:
-        """Draw both strategies; see `meanfield.plotting.plot_equilibrium`. Returns a matplotlib figure."""
+        """Draw both strategies; see `meanfield.plotting.plot_equilibrium`.
+
+        Returns a matplotlib figure.
+        """
         from meanfield.plotting import plot_equilibrium
 
         return plot_equilibrium(self, **options)
@@ -58,24 +61,28 @@ class Equilibrium(Result):
         atoms = f"{len(self.x)} and {len(self.y)} atoms"
         kind = "certified" if self.certified else "not certified"
         return (
-            f"Equilibrium: value {self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}] ({kind}), "
-            f"{atoms}, {self.rounds} rounds; {self.remark or 'uniqueness not looked at'}; {self.method}"
+            f"Equilibrium: value {self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}] "
+            f"({kind}), "
+            f"{atoms}, {self.rounds} rounds; {self.remark or 'uniqueness not looked at'}; "
+            f"{self.method}"
         )
 
 
 @np.errstate(under="ignore")  # a number that underflows is as good as zero
 def nash(
-    game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0, start: tuple[Measure, Measure] | None = None,
+    game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0,
+    start: tuple[Measure, Measure] | None = None,
     progress: bool | None = None,
 ) -> Equilibrium:  # fmt: skip
     """A mixed Nash equilibrium of the game, sparse and certified.
 
-    Stops when the best responses found gain less than `tol` (relative to the losses met), after `rounds`
-    rounds, or when nothing new can be added; the atoms are then merged, and refined by Newton's method on the
-    equilibrium's own equations (positions, weights, value). The certificate says what was reached.
-    Exact for games that are quadratic on spheres, in any dimension; for others it is as good as the
-    search for best responses (`method`). start: measures whose atoms the supports begin with, instead
-    of one random atom each. progress: a bar of rounds (by default on terminals); few games need all of them.
+    Stops when the best responses found gain less than `tol` (relative to the losses met), after
+    `rounds` rounds, or when nothing new can be added; the atoms are then merged, and refined by
+    Newton's method on the equilibrium's own equations (positions, weights, value). The certificate
+    says what was reached. Exact for games that are quadratic on spheres, in any dimension; for
+    others it is as good as the search for best responses (`method`). start: measures whose atoms
+    the supports begin with, instead of one random atom each. progress: a bar of rounds (by default
+    on terminals); few games need all of them.
     """
     tol = real("tol", tol, 0.0, strict=True)
     oracle = _Oracle(a_game(game))
@@ -130,7 +137,9 @@ def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
 
 
 class _Oracle:
-    """Best responses to a pair, and what they say of it: at first the values found, in the end proofs."""
+    """Best responses to a pair, and what they say of it: at first the values found, in the end
+    proofs.
+    """
 
     def __init__(self, game: Game) -> None:
         self.game = game
@@ -161,7 +170,9 @@ def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
 
 
 def _grown(game: Game, p: int, support: Array, response: Response, slack: float) -> Array:
-    """The support with the best response added, and what is nearly as good, unless they are there already."""
+    """The support with the best response added, and what is nearly as good, unless they are there
+    already.
+    """
     M = game.manifolds[p]
     for point, value in zip(response.minimisers, response.values, strict=True):
         if value <= response.value + slack and M.distance(support, point).min() > NEAR * unit(M):
@@ -179,9 +190,11 @@ def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
     A = (A - A.min()) / max(float(np.ptp(A)), 1e-300)
     program = {
         "c": np.r_[np.zeros(n), 1.0], "A_ub": np.c_[A.T, -np.ones(m)], "b_ub": np.zeros(m),
-        "A_eq": np.r_[np.ones(n), 0.0][None], "b_eq": [1.0], "bounds": [(0, None)] * n + [(None, None)],
+        "A_eq": np.r_[np.ones(n), 0.0][None], "b_eq": [1.0],
+        "bounds": [(0, None)] * n + [(None, None)],
     }  # fmt: skip
-    # The default tolerance of 1e-7 stalls the bounds at 1e-7; the tight one now and then ends undecided.
+    # The default tolerance of 1e-7 stalls the bounds at 1e-7; the tight one now and then ends
+    # undecided.
     for tolerance in (1e-10, 1e-9, 1e-7):
         options = {
             "primal_feasibility_tolerance": tolerance,

@@ -1,7 +1,7 @@
 """The Gibbs fixed point (9) followed in beta: what Theorem 1's trade-off looks like on one game.
 
-The smaller the temperature, the nearer the fixed point to a Nash equilibrium and the slower the flow (7)
-gets there.
+The smaller the temperature, the nearer the fixed point to a Nash equilibrium and the slower the
+flow (7) gets there.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from meanfield.storage.results import Result
 class GibbsPath(Result):
     """Fixed points (9) at `beta` (B,), rising, with what they are worth.
 
-    value: L. free_energy: L_beta. entropy (B, 2): H of x and of y. ni, ni_upper: the Nikaido-Isoda error
-    and its certificate. residual: as of `gibbs`. rate, frequency: of the linearised (7), where asked for.
+    value: L. free_energy: L_beta. entropy (B, 2): H of x and of y. ni, ni_upper: the Nikaido-Isoda
+    error and its certificate. residual: as of `gibbs`. rate, frequency: of the linearised (7),
+    where asked for.
     """
 
     beta: Array
@@ -44,8 +45,10 @@ class GibbsPath(Result):
 
     def __repr__(self) -> str:
         return (
-            f"GibbsPath: {len(self.beta)} fixed points, beta from {self.beta[0]:g} to {self.beta[-1]:g}, "
-            f"NI from {self.ni[0]:.3g} to {self.ni[-1]:.3g}, residuals up to {self.residual.max():.1e}"
+            f"GibbsPath: {len(self.beta)} fixed points, beta from {self.beta[0]:g} to "
+            f"{self.beta[-1]:g}, "
+            f"NI from {self.ni[0]:.3g} to {self.ni[-1]:.3g}, residuals up to "
+            f"{self.residual.max():.1e}"
         )
 
     def plot(self, **options: Any) -> Any:
@@ -66,9 +69,9 @@ def gibbs_path(
 ) -> GibbsPath:
     """Gibbs fixed points (9) at rising inverse temperatures, each started from the one before.
 
-    betas (B,): above 0 and rising. cells, tol: as of `gibbs`. spectrum: the leading eigenvalue of the
-    linearised (7) at each, too. progress: a bar (by default on terminals). Raises ValueError for
-    betas that do not rise, NotConverged with the beta reached.
+    betas (B,): above 0 and rising. cells, tol: as of `gibbs`. spectrum: the leading eigenvalue of
+    the linearised (7) at each, too. progress: a bar (by default on terminals). Raises ValueError
+    for betas that do not rise, NotConverged with the beta reached.
     """
     a_game(game)
     at = finite_array("betas", betas, (None,))

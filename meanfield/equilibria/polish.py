@@ -1,7 +1,9 @@
-"""From a run's particles to the exact equilibrium nearby: atoms merged, weights by linear programming, Newton.
+"""From a run's particles to the exact equilibrium nearby: atoms merged, weights by linear
+programming, Newton.
 
-Each of a few merging radii gives supports; weights on them solve the matrix game, positions and weights
-then the equilibrium equations. The double oracle goes on from the best of them where that is not exact.
+Each of a few merging radii gives supports; weights on them solve the matrix game, positions and
+weights then the equilibrium equations. The double oracle goes on from the best of them where that
+is not exact.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ MOST = 400  # atoms a player that the linear program is given
 class Polished(Result):
     """What polishing made of a pair of measures.
 
-    before, merged, after: NI of the pair given, of its merged atoms with their weights by linear programming,
-    and of the equilibrium. moved (2,): how far the farthest atom of the equilibrium lies from the given
-    ones, a player. merged_x, merged_y: the merged pair.
+    before, merged, after: NI of the pair given, of its merged atoms with their weights by linear
+    programming, and of the equilibrium. moved (2,): how far the farthest atom of the equilibrium
+    lies from the given ones, a player. merged_x, merged_y: the merged pair.
     """
 
     equilibrium: Equilibrium
@@ -49,14 +51,19 @@ class Polished(Result):
         return self.equilibrium.y
 
     def plot(self, **options: Any) -> Any:
-        """Draw the equilibrium; see `meanfield.plotting.plot_equilibrium`. Returns a matplotlib figure."""
+        """Draw the equilibrium; see `meanfield.plotting.plot_equilibrium`.
+
+        Returns a matplotlib figure.
+        """
         return self.equilibrium.plot(**options)
 
     def __repr__(self) -> str:
         atoms = f"{len(self.merged_x)} and {len(self.merged_y)}"
         return (
-            f"Polished: NI {self.before:.3g} before, {self.merged:.3g} on {atoms} merged atoms, {self.after:.3g} now; "
-            f"atoms of the equilibrium within {self.moved[0]:.2g} and {self.moved[1]:.2g} of the given ones; "
+            f"Polished: NI {self.before:.3g} before, {self.merged:.3g} on {atoms} merged atoms, "
+            f"{self.after:.3g} now; "
+            f"atoms of the equilibrium within {self.moved[0]:.2g} and {self.moved[1]:.2g} of the "
+            "given ones; "
             f"{self.equilibrium!r}"
         )
 
@@ -65,8 +72,8 @@ class Polished(Result):
 def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polished:
     """The exact equilibrium nearby: from particles, say, of a Wasserstein-Fisher-Rao run.
 
-    tol: certificate wanted, relative to the losses met. Raises ValueError or TypeError for measures that
-    are not on the game's manifolds.
+    tol: certificate wanted, relative to the losses met. Raises ValueError or TypeError for measures
+    that are not on the game's manifolds.
     """
     tol, error = real("tol", tol, 0.0, strict=True), NikaidoIsoda(a_game(game), tight=True)
     before = error(mu_x, mu_y).value
@@ -87,7 +94,9 @@ def _solved(game: Game, mu_x: Measure, mu_y: Measure, radius: float) -> tuple[Me
 
 
 def merged(mu: Measure, radius: float) -> Array:
-    """The centres of the groups that atoms form around the heaviest left, those of the heaviest groups first."""
+    """The centres of the groups that atoms form around the heaviest left, those of the heaviest
+    groups first.
+    """
     left, centres, weights = np.argsort(-mu.masses, kind="stable"), [], []
     left = left[mu.masses[left] > 0]
     while len(left):

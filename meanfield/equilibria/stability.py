@@ -6,7 +6,8 @@ With masses m_p (1 + f_p) and the Gibbs masses m_p, (7) is, to first order in f,
 
 Written for g = sqrt(m) f this is dg_p/dt = -gamma_p S_p (T_p g_p + B_p g_q), where S = A'A is
 symmetric, A = exp(-beta U/2) grad exp(beta U/2) takes differences of U over a few cells only, and B
-has the rank of the game. The lowest eigenvectors of both S_p, and the range of B, carry the leading modes.
+has the rank of the game. The lowest eigenvectors of both S_p, and the range of B, carry the leading
+modes.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too littl
 class Stability(Result):
     """Leading spectrum of the linearised (7) at the Gibbs point.
 
-    eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals (k,):
-    |L v - lambda v| / |v| on the meshes, which tells what the truncation to `modes` misses.
+    eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals
+    (k,): |L v - lambda v| / |v| on the meshes, which tells what the truncation to `modes` misses.
     modes_x (k, N), modes_y (k, M): the eigenvectors as changes of the cell masses.
     """
 
@@ -67,13 +68,18 @@ class Stability(Result):
         return self.rate > 0
 
     def plot(self, **options: Any) -> Any:
-        """Draw the eigenvalues; see `meanfield.plotting.plot_spectrum`. Returns a matplotlib figure."""
+        """Draw the eigenvalues; see `meanfield.plotting.plot_spectrum`.
+
+        Returns a matplotlib figure.
+        """
         from meanfield.plotting import plot_spectrum
 
         return plot_spectrum(self, **options)
 
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
-        """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| = 1."""
+        """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| =
+        1.
+        """
         pair = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
         size = max(
             float(np.abs(v[mu.masses > 0] / mu.masses[mu.masses > 0]).max()) for mu, v in pair
@@ -85,7 +91,8 @@ class Stability(Result):
     def __repr__(self) -> str:
         leading = ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
         return (
-            f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency {self.frequency:.6g}; "
+            f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency "
+            f"{self.frequency:.6g}; "
             f"leading eigenvalues {leading} (residuals up to {self.residuals.max():.1e})"
         )
 
@@ -99,12 +106,13 @@ def stability(
     gamma: Number = 1.0,
     modes: int = 40,
 ) -> Stability:
-    """Leading eigenvalues of the linearised (7) at the Gibbs point (9), and the modes they belong to.
+    """Leading eigenvalues of the linearised (7) at the Gibbs point (9), and the modes they belong
+    to.
 
     beta: an inverse temperature, one or one a player, or a Gibbs point that is known already.
-    cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes: how
-    many eigenvectors of each player's own generator carry the coupled modes on meshes of more than
-    320 cells; raise it when `residuals` are large.
+    cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes:
+    how many eigenvectors of each player's own generator carry the coupled modes on meshes of more
+    than 320 cells; raise it when `residuals` are large.
 
     Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises; warns
     UnderResolved where beta |dU| over one cell exceeds 6.
@@ -139,7 +147,9 @@ def stability(
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One player: A and S = A'A (sparse), an orthonormal basis that carries the leading modes, and sqrt(m)."""
+    """One player: A and S = A'A (sparse), an orthonormal basis that carries the leading modes, and
+    sqrt(m).
+    """
 
     A: Any
     S: Any
@@ -167,7 +177,8 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
     peclet = point.beta[p] * float(np.abs(at_nodes[first] - at_nodes[second]).max())
     if peclet > PECLET:
         warn(
-            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may err; raise `cells`"
+            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may "
+            "err; raise `cells`"
         )
     A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
@@ -179,7 +190,8 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
 def _widened(side: _Side, pushed: Array) -> _Side:
     """The basis with the forces that the opponent's modes cause, and with what S makes of them.
 
-    A mode g of eigenvalue v solves (gamma T S + v) g = -gamma S force: slow modes lie next to the forces.
+    A mode g of eigenvalue v solves (gamma T S + v) g = -gamma S force: slow modes lie next to the
+    forces.
     """
     if side.basis.shape[1] == len(side.root) - 1:
         return side
@@ -197,7 +209,9 @@ def _widened(side: _Side, pushed: Array) -> _Side:
 
 
 def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
-    """exp(-W) grad exp(W) from nodes (N,) to faces (F,), sparse, W = beta U/2; exponentials of differences only."""
+    """exp(-W) grad exp(W) from nodes (N,) to faces (F,), sparse, W = beta U/2; exponentials of
+    differences only.
+    """
     from scipy.sparse import coo_matrix
 
     row, column, entry = [], [], []
@@ -243,7 +257,8 @@ def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], A
     """The lowest eigenvectors of S, the zero of sqrt(m) left out, and (S + SHIFT)^{-1}."""
     N = len(root)
     if max(DENSE, modes + 2) >= N:
-        # Lifted out of the way, sqrt(m) is the last eigenvector instead of one among others near zero.
+        # Lifted out of the way, sqrt(m) is the last eigenvector instead of one among others near
+        # zero.
         lift = float(np.abs(S).sum(axis=1).max()) + 1.0
         return np.linalg.eigh(S.toarray() + lift * np.outer(root, root))[1][:, : N - 1], lambda v: v
     from scipy.sparse import identity
@@ -289,7 +304,9 @@ def _reduced(
 
 
 def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
-    """Eigenvalues and eigenvectors of -G F, those near zero by its inverse: every one keeps its digits."""
+    """Eigenvalues and eigenvectors of -G F, those near zero by its inverse: every one keeps its
+    digits.
+    """
     values, vectors = np.linalg.eig(-G @ F)
     edge = np.sqrt(np.finfo(float).eps) * float(np.abs(values).max())
     slow = np.abs(values) < edge

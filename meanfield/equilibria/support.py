@@ -26,8 +26,8 @@ def losses(game: Game, x: Array, y: Array) -> float:
 
 
 def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
-    """Atoms lighter than `least` dropped, atoms nearer than `near` (in the manifold's unit) merged into their
-    heaviest."""
+    """Atoms lighter than `least` dropped, atoms nearer than `near` (in the manifold's unit) merged
+    into their heaviest."""
     near *= unit(mu.manifold)
     order = np.argsort(-mu.masses, kind="stable")
     order = order[mu.masses[order] > least]
@@ -47,7 +47,8 @@ def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
 def refine(
     game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12
 ) -> tuple[Measure, Measure] | None:
-    """The pair moved to where the equilibrium equations hold on its supports; None if Newton leaves them.
+    """The pair moved to where the equilibrium equations hold on its supports; None if Newton leaves
+    them.
 
     Least-squares steps, so that equilibria of which there is a continuum are approached too.
     """
@@ -66,12 +67,13 @@ def refine(
 def uniqueness(
     game: Game, mu_x: Measure, mu_y: Measure, responses: tuple[Response, Response], error: float
 ) -> tuple[bool | None, str]:
-    """Whether the equilibrium (mu_x, mu_y) is the only one, and why; None where that is not decided.
+    """Whether the equilibrium (mu_x, mu_y) is the only one, and why; None where that is not
+    decided.
 
-    Equilibria of zero-sum games interchange: another mu_x' would be supported on the minimisers of V_x
-    against mu_y, and hold mu_y's atoms at stationary points of one value. Where the minimisers are the
-    atoms, and curve upwards, that leaves linear equations for the weights: a full rank means that there
-    is one solution, a lower one a continuum of equilibria.
+    Equilibria of zero-sum games interchange: another mu_x' would be supported on the minimisers of
+    V_x against mu_y, and hold mu_y's atoms at stationary points of one value. Where the minimisers
+    are the atoms, and curve upwards, that leaves linear equations for the weights: a full rank
+    means that there is one solution, a lower one a continuum of equilibria.
     """
     scale = losses(game, mu_x.points, mu_y.points)
     if not error <= 1e-6 * scale:
@@ -90,7 +92,8 @@ def uniqueness(
     if any(free):
         return (
             False,
-            f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} directions",
+            f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} "
+            "directions",
         )
     return True, "the only equilibrium"
 
@@ -175,6 +178,6 @@ class _Unknowns:
 class _Signed(Measure):
     """Weights on the way of Newton's iteration, which may leave the simplex."""
 
-    def __init__(self, points: Array, masses: Array, manifold) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, points: Array, masses: Array, manifold) -> None:
         for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):
             object.__setattr__(self, name, value)

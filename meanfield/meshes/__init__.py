@@ -1,4 +1,6 @@
-"""Meshes: all that a scheme of two-point fluxes knows of a manifold, so that a new one needs only a constructor."""
+"""Meshes: all that a scheme of two-point fluxes knows of a manifold, so that a new one needs only a
+constructor.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,10 @@ USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fe
 def mesh(manifold: Manifold, cells: int | tuple[int, ...] | None = None) -> Mesh:
     """The mesh of a torus or a sphere of dimension 1 to 3, with about `cells` cells.
 
-    Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3). S^1: the number
-    of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number 10 m^2 + 2 is nearest (2562). S^3:
-    Hopf's grid whose number 16 m^3 is nearest (8192). Raises ValueError for other manifolds.
+    Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3). S^1:
+    the number of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number 10 m^2 + 2 is
+    nearest (2562). S^3: Hopf's grid whose number 16 m^3 is nearest (8192). Raises ValueError for
+    other manifolds.
     """
     if isinstance(manifold, Torus) and manifold.d <= 3:
         return torus_mesh(manifold, USUAL[manifold.d] if cells is None else cells)

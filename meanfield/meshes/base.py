@@ -18,11 +18,12 @@ Index = NDArray[np.int64]
 class Mesh:
     """N cells of a manifold and the F faces between them.
 
-    nodes (N, a) and volumes (N,) of the cells. For each face pairs (F, 2): the two cells that share it;
-    transmissibilities (F,): its area over the distance of their nodes; faces (F, a): the point where the
-    segment from node to node crosses it. shape: that of a tensor grid, whose nodes run in C order, else None.
-    radius: for Voronoi cells (of the points nearest to their node) a bound on the distance of a cell's points
-    from its node; None for other cells.
+    nodes (N, a) and volumes (N,) of the cells. For each face pairs (F, 2): the two cells that share
+    it; transmissibilities (F,): its area over the distance of their nodes; faces (F, a): the point
+    where the segment from node to node crosses it. shape: that of a tensor grid, whose nodes run in
+    C order, else None.
+    radius: for Voronoi cells (of the points nearest to their node) a bound on the distance of a
+    cell's points from its node; None for other cells.
     """
 
     manifold: Manifold

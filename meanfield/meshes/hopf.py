@@ -12,11 +12,11 @@ from meanfield.meshes.base import Mesh
 def hopf_mesh(m: int) -> Mesh:
     """The mesh of S^3 in Hopf's coordinates: points (cos t e^(iu), sin t e^(iv)), 16 m^3 cells.
 
-    There are m steps of t in [0, pi/2] and 4 m of u and of v, m >= 3.
-    The metric dt^2 + cos^2 t du^2 + sin^2 t dv^2 is orthogonal, so that two-point fluxes are consistent;
-    volumes and areas of faces are exact. Towards the circles t = 0 and t = pi/2 cells shrink to slivers
-    about h^2/2 wide: rates grow as h^-4 there, which costs time, not accuracy. A point lies nearest to its cell's node
-    but for a tilt of the faces in t, of second order.
+    There are m steps of t in [0, pi/2] and 4 m of u and of v, m >= 3. The metric dt^2 + cos^2 t
+    du^2 + sin^2 t dv^2 is orthogonal, so that two-point fluxes are consistent; volumes and areas of
+    faces are exact. Towards the circles t = 0 and t = pi/2 cells shrink to slivers about h^2/2
+    wide: rates grow as h^-4 there, which costs time, not accuracy. A point lies nearest to its
+    cell's node but for a tilt of the faces in t, of second order.
     """
     m = whole("m", m, 3)
     n, h, k = 4 * m, np.pi / (2 * m), np.pi / (2 * m)
@@ -33,7 +33,8 @@ def hopf_mesh(m: int) -> Mesh:
         *(np.stack([number.ravel(), other], 1) for other in ahead[1:]),
     ])  # fmt: skip
     areas_over_lengths = np.concatenate([
-        np.sin(edge) * np.cos(edge) * k * k / h, half * np.sin(t) / np.cos(t), half * np.cos(t) / np.sin(t)
+        np.sin(edge) * np.cos(edge) * k * k / h, half * np.sin(t) / np.cos(t),
+        half * np.cos(t) / np.sin(t)
     ])  # fmt: skip
     ahead_t, ahead_u, ahead_v = np.diag([h, k, k]) / 2
     faces = np.concatenate(

@@ -1,4 +1,6 @@
-"""Meshes of the circle S^1 in the plane and of the sphere S^2: Voronoi cells of the icosahedral grid."""
+"""Meshes of the circle S^1 in the plane and of the sphere S^2: Voronoi cells of the icosahedral
+grid.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ def circle_mesh(cells: int) -> Mesh:
     number = np.arange(n)
     pairs = np.stack([number, (number + 1) % n], 1).astype(np.int64)
     return Mesh(
-        Sphere(1), _angles(number * h), np.full(n, h), pairs, np.full(n, 1 / h), _angles((number + 0.5) * h),
+        Sphere(1), _angles(number * h), np.full(n, h), pairs, np.full(n, 1 / h),
+        _angles((number + 0.5) * h),
         radius=h / 2,
     )  # fmt: skip
 
@@ -35,12 +38,14 @@ def frequency(cells: int) -> int:
 
 
 def sphere_mesh(m: int) -> Mesh:
-    """Voronoi cells of the icosahedral grid of frequency m on S^2: 10 m^2 + 2 cells, 12 of them pentagons.
+    """Voronoi cells of the icosahedral grid of frequency m on S^2: 10 m^2 + 2 cells, 12 of them
+    pentagons.
 
-    Edges of the icosahedron are cut in m equal arcs; within its faces the weights (i, j, k)/m give the
-    point sin(w i/m) A + sin(w j/m) B + sin(w k/m) C, normalised (w the edge's arc), which follows the
-    equal arcs on the edges. The largest cell has at most 1.24 times the smallest one's area; centroidal
-    cells (Lloyd's iteration) gain no accuracy. The bisector of two nodes meets their geodesic in its
+    Edges of the icosahedron are cut in m equal arcs; within its faces the weights (i, j, k)/m give
+    the point sin(w i/m) A + sin(w j/m) B + sin(w k/m) C, normalised (w the edge's arc), which
+    follows the equal arcs on the edges. The largest cell has at most 1.24 times the smallest one's
+    area; centroidal cells (Lloyd's iteration) gain no accuracy. The bisector of two nodes meets
+    their geodesic in its
     middle: the face's point.
     """
     nodes, triangles = _grid(whole("m", m))
@@ -54,7 +59,8 @@ def sphere_mesh(m: int) -> Mesh:
     volumes = np.asarray(np.bincount(np.concatenate([i, j]), halves), dtype=np.float64)
     return Mesh(
         sphere, nodes, volumes, edges, sphere.distance(a, b) / sphere.distance(nodes[i], nodes[j]),
-        _unit(nodes[i] + nodes[j]), radius=float(sphere.distance(nodes[triangles[:, 0]], centres).max()) * (1 + 1e-12),
+        _unit(nodes[i] + nodes[j]), radius=float(sphere.distance(nodes[triangles[:, 0]],
+            centres).max()) * (1 + 1e-12),
     )  # fmt: skip
 
 
@@ -90,7 +96,8 @@ def _grid(m: int) -> tuple[Array, Index]:
         np.stack([place[p, q], place[p + 1, q], place[p, q + 1]], 1),
         np.stack([place[u + 1, v], place[u + 1, v + 1], place[u, v + 1]], 1),
     ])  # fmt: skip
-    # Points on edges and corners are met in several faces: known by the corners with weight, and the weights.
+    # Points on edges and corners are met in several faces: known by the corners with weight, and
+    # the weights.
     ids = np.where(weights[None] > 0, faces[:, None, :], 12).reshape(-1, 3)
     heavy = np.broadcast_to(weights, (20, *weights.shape)).reshape(-1, 3)
     order = np.argsort(ids, axis=1, kind="stable")

@@ -10,7 +10,8 @@ from meanfield.meshes.base import Mesh
 
 
 def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
-    """The equidistant grid on T^d: node (i_1, ..., i_d) sits at the angles period i / cells, amid its cell.
+    """The equidistant grid on T^d: node (i_1, ..., i_d) sits at the angles period i / cells, amid
+    its cell.
 
     cells: a number per axis, or one for all; at least 3 per axis.
     """

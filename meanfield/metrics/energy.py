@@ -20,7 +20,8 @@ from meanfield.meshes import Mesh
 
 
 def kl(mu: Density, nu: Density) -> float:
-    """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that nu does not.
+    """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that
+    nu does not.
 
     Raises ValueError unless both are densities on one mesh.
     """
@@ -46,7 +47,8 @@ def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -
 def regularised_nikaido_isoda(
     game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
 ) -> float:
-    """The regularised error NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed form.
+    """The regularised error NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed
+    form.
 
     It is equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
     potentials, and no less than that sum for the Gibbs measures of the fixed point (9).
@@ -57,7 +59,8 @@ def regularised_nikaido_isoda(
         cold = temperatures(beta)[p]
         if cold == 0:
             raise ValueError(
-                "NI_beta needs a positive temperature for both players; without one use nikaido_isoda"
+                "NI_beta needs a positive temperature for both players; without one use "
+                "nikaido_isoda"
             )
         cost = game.cost(p, mu.points, opponent)
         total += cold * (log_partition(-cost / cold, mu.mesh) - mu.entropy())

@@ -1,12 +1,13 @@
-"""Energies of low modes: W2^2 of a sample from its law, linearised, with a mean that is known exactly.
+"""Energies of low modes: W2^2 of a sample from its law, linearised, with a mean that is known
+exactly.
 
-For nu near mu, W2^2(nu, mu) is to leading order the squared H^-1(mu) norm of nu - mu, the supremum over psi of
-2 (nu - mu)(psi) - int |grad psi|^2 dmu. Over the span of low modes phi that supremum is
+For nu near mu, W2^2(nu, mu) is to leading order the squared H^-1(mu) norm of nu - mu, the supremum
+over psi of 2 (nu - mu)(psi) - int |grad psi|^2 dmu. Over the span of low modes phi that supremum is
 
     E = d' A^-1 d,   d = nu(phi) - mu(phi),   A_kl = int grad phi_k . grad phi_l (dmu + r du),
 
-u the uniform law, r = 1/100 for what mu leaves empty. For n independent points of law mu the mean of E is
-tr(A^-1 Cov_mu(phi)) / n exactly, whatever A: a control variate for E W2^2.
+u the uniform law, r = 1/100 for what mu leaves empty. For n independent points of law mu the mean
+of E is tr(A^-1 Cov_mu(phi)) / n exactly, whatever A: a control variate for E W2^2.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from meanfield.measures import Measure
 
 EMPTY = 0.01  # r
 CHUNK = 1 << 13  # points at a time
-# Highest modes by dimension: what W2^2 of uniform points owes to higher ones has 1e-3 of its variance on the circle,
-# 2% on surfaces.
+# Highest modes by dimension: what W2^2 of uniform points owes to higher ones has 1e-3 of its
+# variance on the circle, 2% on surfaces.
 HIGHEST = {1: 8, 2: 5}
 
 
@@ -38,9 +39,9 @@ def has_modes(manifold: Manifold) -> bool:
 class ModeEnergy:
     """E of samples of a law mu, and `mean`, n times its mean for n independent points.
 
-    labels (N,): for weighted samples. Where points x_i are drawn from sum labels_j delta(z_j) and moved and weighted
-    by maps that take z_j to mu.points[j] and labels_j to mu.masses[j], a sample's weights are those of the map
-    over n, and do not sum to one: `mass` is their sum.
+    labels (N,): for weighted samples. Where points x_i are drawn from sum labels_j delta(z_j) and
+    moved and weighted by maps that take z_j to mu.points[j] and labels_j to mu.masses[j], a
+    sample's weights are those of the map over n, and do not sum to one: `mass` is their sum.
 
     Raises ValueError off the circle, T^2 and S^2.
     """
@@ -97,7 +98,9 @@ def _modes(M: Manifold, highest: int, points: Array) -> Array:
 def solid_harmonics(
     points: Array, count: int, weights: Array | None = None
 ) -> Iterator[tuple[int, int, Any]]:
-    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count; orthonormal, complex."""
+    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count;
+    orthonormal, complex.
+    """
     x, y, z = points.T
     turn = x - 1j * y
     top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (
@@ -128,7 +131,10 @@ def _stiffness(M: Manifold, highest: int) -> Array:
 
 
 def _gradients(M: Manifold, highest: int, points: Array, h: float = 1e-4) -> Array:
-    """Along the frame, by differences: what they miss changes A a little, and no mean. (n, dim, J)."""
+    """Along the frame, by differences: what they miss changes A a little, and no mean.
+
+    (n, dim, J).
+    """
     frame = M.basis(points)
     sides = [
         [_modes(M, highest, M.retract(points, s * frame[:, k])) for s in (h, -h)]

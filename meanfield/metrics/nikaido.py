@@ -20,8 +20,8 @@ from meanfield.responses import Response, Searches, cost_against, gradient_runs
 class NikaidoIsodaError:
     """A Nikaido-Isoda error with its bounds: NI lies in [lower, upper].
 
-    `value` = lower is what the best responses found attain; best_x (a,), best_y (b,): those responses. upper
-    is infinite where nothing is proven, and `method` says so.
+    `value` = lower is what the best responses found attain; best_x (a,), best_y (b,): those
+    responses. upper is infinite where nothing is proven, and `method` says so.
     """
 
     value: float
@@ -42,10 +42,12 @@ class NikaidoIsodaError:
 class NikaidoIsoda:
     """The Nikaido-Isoda error of one game, for many pairs: grids and features are computed once.
 
-    Call it on two measures or, for low-rank games, on the two players' feature means (`game.moments`).
+    Call it on two measures or, for low-rank games, on the two players' feature means
+    (`game.moments`).
 
-    tight: spend milliseconds a call on an `upper` within 1e-10 for trigonometric games, rather than within a
-    percent of their range, and as long as it takes on one within 1e-9 for formulas on tori.
+    tight: spend milliseconds a call on an `upper` within 1e-10 for trigonometric games, rather than
+    within a percent of their range, and as long as it takes on one within 1e-9 for formulas on
+    tori.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -53,7 +55,9 @@ class NikaidoIsoda:
         self.searches = Searches(game, tight)
 
     def __call__(self, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
-        """NI of a pair; raises TypeError or ValueError for what is no measure on the players' manifolds."""
+        """NI of a pair; raises TypeError or ValueError for what is no measure on the players'
+        manifolds.
+        """
         to_y = self.searches.best_response(0, mu_y, mu_x)
         to_x = self.searches.best_response(1, mu_x, mu_y)
         return _error(to_y, to_x)
@@ -68,11 +72,12 @@ class NikaidoIsoda:
         seed: int = 0,
         settle: bool = True,
     ) -> NikaidoIsodaError:
-        """The paper's estimate, a lower bound: the best of many gradient runs a player, from uniform points.
+        """The paper's estimate, a lower bound: the best of many gradient runs a player, from
+        uniform points.
 
-        runs: how many a player. steps, step: how many steps a run takes at most, and how long they are
-        (default: 1 over the curvature). settle: end runs whose slope has become a millionth of the largest at
-        the start.
+        runs: how many a player. steps, step: how many steps a run takes at most, and how long they
+        are (default: 1 over the curvature). settle: end runs whose slope has become a millionth of
+        the largest at the start.
         """
         runs, steps, seed = whole("runs", runs), whole("steps", steps, 0), whole("seed", seed, 0)
         if step is not None:
@@ -101,8 +106,8 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 
     Exact for costs quadratic on spheres. Else the search is a grid or many starts, then Newton;
-    certified above by branch and bound for trigonometric games and, on tori of dimension 1 and 2, formulas;
-    otherwise `upper` is infinite.
-    For many pairs of one game build `NikaidoIsoda`, whose `estimate` is the paper's way.
+    certified above by branch and bound for trigonometric games and, on tori of dimension 1 and 2,
+    formulas; otherwise `upper` is infinite. For many pairs of one game build `NikaidoIsoda`, whose
+    `estimate` is the paper's way.
     """
     return NikaidoIsoda(game, tight=True)(mu_x, mu_y)

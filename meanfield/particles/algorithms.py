@@ -1,8 +1,9 @@
 """The algorithms of the paper, one step each: the text that every run of particles executes.
 
-Each player p has particles x_i with weights w_i and minimises a cost U: U = V_x for player x and U = -V_y for
-player y, with V the first variations against the opponent's weighted particles. In the paper's symbols, with dt
-the step of a run and gamma, alpha and 1/beta its flow's transport, reaction and temperature,
+Each player p has particles x_i with weights w_i and minimises a cost U: U = V_x for player x and U
+= -V_y for player y, with V the first variations against the opponent's weighted particles. In the
+paper's symbols, with dt the step of a run and gamma, alpha and 1/beta its flow's transport,
+reaction and temperature,
 
     eta = gamma dt,    eta' = alpha dt,    sqrt(2 eta/beta) the deviation of the noise.
 
@@ -12,14 +13,16 @@ What differs between games is how a player sees the other one. That is the busin
     see(look, s)            read off the particles of state s what the opponent's cost needs of them;
     aim(look, opponent)     make the cost U, from what the opponent's look has seen;
     push(look, at, to, part, noise, k)
-                            move `to` along grad U at the particles of `at`, as written at `euler`, by `part` of a
-                            step; with part = 0 write U and grad U into the places of log w and x in `to`;
+                            move `to` along grad U at the particles of `at`, as written at `euler`,
+                            by `part` of a step; with part = 0 write U and grad U into the places of
+                            log w and x in `to`;
     follow(look, forces, s, k)
                             move s by a whole step along U and grad U that were written so;
     diffuse(look, s, tick)  Brownian motion over dt/2.
 
-Python runs these functions as they stand; numba compiles the same lines for looks that are compiled.
-Everywhere s and t are the states of players x and y, `one` and `two` their looks, k the number of the step.
+Python runs these functions as they stand; numba compiles the same lines for looks that are
+compiled. Everywhere s and t are the states of players x and y, `one` and `two` their looks, k the
+number of the step.
 """
 
 from __future__ import annotations
@@ -44,17 +47,20 @@ def both(one: Any, two: Any, at: Any, to: Any, part: float, noise: float, k: int
 
 @shared
 def euler(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
-    """One step of Algorithm 1 (Langevin descent-ascent) and of Algorithm 2 (Wasserstein-Fisher-Rao).
+    """One step of Algorithm 1 (Langevin descent-ascent) and of Algorithm 2
+    (Wasserstein-Fisher-Rao).
 
-    For every particle of both players, with R the retraction and xi a standard normal tangent vector,
+    For every particle of both players, with R the retraction and xi a standard normal tangent
+    vector,
 
         Algorithm 1, and the positions of Algorithm 2 (where 1/beta = 0):
             x     <- R(x - eta grad U(x) + sqrt(2 eta/beta) xi)
         the weights of Algorithm 2, then divided by their sum:
             log w <- log w - eta' U(x)
 
-    alpha = 0 is Algorithm 1 with the weights 1/n, gamma = 0 is mirror descent: the weights of Algorithm 2 alone.
-    `add_weights` sums the weights that the steps begin with: Algorithm 2 returns averages over t.
+    alpha = 0 is Algorithm 1 with the weights 1/n, gamma = 0 is mirror descent: the weights of
+    Algorithm 2 alone. `add_weights` sums the weights that the steps begin with: Algorithm 2 returns
+    averages over t.
     """
     add_weights(one.me, s)
     add_weights(two.me, t)
@@ -98,9 +104,11 @@ def mirror_prox(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> N
 
 
 def remember(average: Any, moments: Any, share: float) -> Any:
-    """Memory: zbar <- zbar + s (z - zbar), z the moments before a step, whose costs then are U[zbar].
+    """Memory: zbar <- zbar + s (z - zbar), z the moments before a step, whose costs then are
+    U[zbar].
 
-    The share s is that of [k dt, (k + 1) dt] in the average at its end: for weights t^r it is
-    1 - (k/(k + 1))^(r + 1), so that r = 0 is the plain mean of all moments so far. The first moments begin it.
+    The share s is that of [k dt, (k + 1) dt] in the average at its end: for weights t^r it is 1 -
+    (k/(k + 1))^(r + 1), so that r = 0 is the plain mean of all moments so far. The first moments
+    begin it.
     """
     return moments if average is None else average + share * (moments - average)

@@ -1,12 +1,13 @@
 """`copies`: particles that a given mean field drives, one by one.
 
-The copies of n interacting particles have their starts and their noise, but move in the costs of a mean field:
+The copies of n interacting particles have their starts and their noise, but move in the costs of a
+mean field:
 
     dX_i = -gamma grad U[mu_t](X_i) dt + sqrt(2 gamma T) dB_i,   d log W_i = -alpha (U[mu_t](X_i) - mean under mu_t) dt.
 
-Where mu_t solves the mean-field equation of the same game, flow and start they are i.i.d. of law mu_t, up to
-the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) is the propagation of chaos
-(Sznitman, "Topics in propagation of chaos", 1991), which Theorem 3 rests on.
+Where mu_t solves the mean-field equation of the same game, flow and start they are i.i.d. of law
+mu_t, up to the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) is the
+propagation of chaos (Sznitman, "Topics in propagation of chaos", 1991), which Theorem 3 rests on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ from meanfield.trajectory import Trajectory
 class Drive:
     """A mean field made ready to drive many runs: the costs of its saved states.
 
-    Raises TypeError for what is no trajectory, ValueError for one on other manifolds than the game's.
+    Raises TypeError for what is no trajectory, ValueError for one on other manifolds than the
+    game's.
     """
 
     def __init__(self, game: Game, field: Trajectory) -> None:
@@ -59,7 +61,7 @@ class Drive:
         if game.bases is not None:
             C: Any = game.coefficients  # type: ignore[attr-defined]
             for p, mus in enumerate((field.y, field.x)):
-                seen = (game.moments(1 - p, mu.points, mu.masses) for mu in mus)  # type: ignore[attr-defined]
+                seen = (game.moments(1 - p, mu.points, mu.masses) for mu in mus)
                 self.coefficients.append(np.array([C(p, moments) for moments in seen]))
 
     @cached_property
@@ -69,7 +71,9 @@ class Drive:
         return [sign * values for sign in SIGNS]
 
     def rows(self, plan: Plan) -> Any:
-        """Which saved states the steps of a run see: at t_k in Euler's step, at t_k + dt/2 in Strang's, (steps,)."""
+        """Which saved states the steps of a run see: at t_k in Euler's step, at t_k + dt/2 in
+        Strang's, (steps,).
+        """
         wanted = (np.arange(plan.steps) + (0.5 if plan.second_order else 0.0)) * plan.step
         near = 1e-9 * plan.step * plan.steps
         found = np.minimum(np.searchsorted(self.times, wanted - near), len(self.times) - 1)
@@ -77,8 +81,10 @@ class Drive:
         if off.any():
             gap = plan.step / 2 if plan.second_order else plan.step
             raise ValueError(
-                f"step={plan.step:.10g} with scheme {plan.scheme!r} needs the field at t={wanted[off][0]:.10g}, which "
-                f"it did not save; solve it with save_every={gap:.10g} up to t={plan.steps * plan.step:.10g}"
+                f"step={plan.step:.10g} with scheme {plan.scheme!r} needs the field at "
+                f"t={wanted[off][0]:.10g}, which "
+                f"it did not save; solve it with save_every={gap:.10g} up to "
+                f"t={plan.steps * plan.step:.10g}"
             )
         return found
 
@@ -86,7 +92,7 @@ class Drive:
         """U_p (n,) and its gradient (n, a) at points, against one saved state."""
         opponent: Measure = self.field[row][1 - p]
         if hasattr(game := self.game, "forces"):
-            return game.forces(p, points, opponent.points, opponent.masses)  # type: ignore[no-any-return]
+            return game.forces(p, points, opponent.points, opponent.masses)
         return game.cost(p, points, opponent), game.gradient(p, points, opponent)
 
 
@@ -106,34 +112,37 @@ def copies(
     refine: int = 1,
     placement: str = "iid",
 ) -> Trajectory:
-    """The copies of simulate(game, flow, start, time, ...) with the same numbers, driven by `field`.
+    """The copies of simulate(game, flow, start, time, ...) with the same numbers, driven by
+    `field`.
 
     Parameters
     ----------
     field : Trajectory or Drive
-        A trajectory saved (at least) at the times at which the scheme asks for costs: t_k = k dt for "euler",
-        t_k + dt/2 for "strang", for both of its stages, which keeps the second order. Any trajectory on the
-        game's manifolds will do; the copies are of law mu_t when it is the mean field of this game, flow and
-        start. For many replicas hand in `Drive(game, field)`, which reads its states once.
+        A trajectory saved (at least) at the times at which the scheme asks for costs: t_k = k dt
+        for "euler", t_k + dt/2 for "strang", for both of its stages, which keeps the second order.
+        Any trajectory on the game's manifolds will do; the copies are of law mu_t when it is the
+        mean field of this game, flow and start. For many replicas hand in `Drive(game, field)`,
+        which reads its states once.
 
-    The other numbers are those of `simulate`, and particle i of this run and of that one have the same start and
-    the same noise.
+    The other numbers are those of `simulate`, and particle i of this run and of that one have the
+    same start and the same noise.
 
     Returns
     -------
     Trajectory
-        Flows with reaction record "mass" (S, 2): the weights of a saved measure times n times its mass are the
-        W_i, i.i.d. with E W_i f(X_i) = int f dmu_t.
+        Flows with reaction record "mass" (S, 2): the weights of a saved measure times n times its
+        mass are the W_i, i.i.d. with E W_i f(X_i) = int f dmu_t.
 
     Raises
     ------
     ValueError
-        For fields that miss a time, for flows with memory, schedules or responses and for "mirror-prox", whose
-        mean field's steps are others, and what `simulate` raises.
+        For fields that miss a time, for flows with memory, schedules or responses and for
+        "mirror-prox", whose mean field's steps are others, and what `simulate` raises.
     """
     check_flow(game, flow, scheme)
     plan = make_plan(
-        time=time, step=step, particles=particles, seed=seed, scheme=scheme, save_every=save_every, replica=replica,
+        time=time, step=step, particles=particles, seed=seed, scheme=scheme, save_every=save_every,
+        replica=replica,
         refine=refine, placement=placement,
     )  # fmt: skip
     if beyond_paper(flow, scheme):

@@ -1,13 +1,16 @@
-"""The axes in which particles of games on spheres move: the eigenvectors of a player's quadratic form.
+"""The axes in which particles of games on spheres move: the eigenvectors of a player's quadratic
+form.
 
-Where a player's squared coordinates x^2 appear in no cost, its cost a'x + q x'Sx + constant and the law of its noise
-know no axes. In the basis of eigenvectors, x = E z and S = E diag(lambda) E', the game is one of the same kind with
-diag(lambda) in place of S, and a step takes O(d) operations a particle, not O(d^2). Starts are turned before the
-first step, noise is drawn along the eigenvectors, and what is saved is turned back. For another frame the same
-seed gives other noise of the same law: runs of one game share theirs, runs of games with different S do not.
+Where a player's squared coordinates x^2 appear in no cost, its cost a'x + q x'Sx + constant and the
+law of its noise know no axes. In the basis of eigenvectors, x = E z and S = E diag(lambda) E', the
+game is one of the same kind with diag(lambda) in place of S, and a step takes O(d) operations a
+particle, not O(d^2). Starts are turned before the first step, noise is drawn along the
+eigenvectors, and what is saved is turned back. For another frame the same seed gives other noise of
+the same law: runs of one game share theirs, runs of games with different S do not.
 
-The eigenvectors are those of LAPACK's eigh, whose bits may depend on the library and its threads: one thread and two
-gave the same at d <= 120, but not at d = 300. A run's axes are stored with it and used when it is resumed.
+The eigenvectors are those of LAPACK's eigh, whose bits may depend on the library and its threads:
+one thread and two gave the same at d <= 120, but not at d = 300. A run's axes are stored with it
+and used when it is resumed.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ class Frame:
     axes: Axes = (None, None)
 
     def into(self, p: int, x: Array) -> Array:
-        """Blocks (blocks, a, lanes) of player p's points or vectors, turned into the frame; x itself without axes."""
+        """Blocks (blocks, a, lanes) of player p's points or vectors, turned into the frame; x
+        itself without axes.
+        """
         E = self.axes[p]
         return x if E is None else _apply(np.ascontiguousarray(E.T), x)
 
@@ -65,8 +70,8 @@ def spherical(game: Game) -> bool:
 def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:
     """The frame in which particles of this flow move; `kept` holds the axes of a run to be resumed.
 
-    Responses jump to the nodes of a mesh, which are not turned: their flows stay in the game's own frame, as do
-    players that do not move.
+    Responses jump to the nodes of a mesh, which are not turned: their flows stay in the game's own
+    frame, as do players that do not move.
     """
     if not spherical(game) or flow.responds:
         return Frame(game)
@@ -92,7 +97,9 @@ def frame(game: Game, flow: Flow, kept: Any = None) -> Frame:
 
 
 def _axes(game: Any, p: int) -> Array | None:
-    """Eigenvectors of player p's form, the largest entry of each positive; None where they are not wanted."""
+    """Eigenvectors of player p's form, the largest entry of each positive; None where they are not
+    wanted.
+    """
     S = game.bases[p].S
     squares = game.C[len(S) + 1 : -1] if p == 0 else game.C[:, len(S) + 1 : -1]
     if squares.any() or not (S - np.diag(np.diag(S))).any():

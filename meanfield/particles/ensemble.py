@@ -31,11 +31,12 @@ def ensemble(
 ) -> Iterator[Any]:
     """Yield, in order, the trajectories of replicas 0, 1, ..., or what `reduce` makes of each.
 
-    replicas: how many, or their numbers. A replica's number enters its starting points and its noise and
-    nothing else does, so results are the same for any number of `threads` (default: all processors) and
-    equal simulate(..., replica=r). `reduce` runs in the worker, which then drops the trajectory; few are
-    under way at a time. Low-rank games run outside Python's lock; others take turns. `options` are those
-    of `simulate`. The arguments are checked when the first replica is asked for.
+    replicas: how many, or their numbers. A replica's number enters its starting points and its
+    noise and nothing else does, so results are the same for any number of `threads` (default: all
+    processors) and equal simulate(..., replica=r). `reduce` runs in the worker, which then drops
+    the trajectory; few are under way at a time. Low-rank games run outside Python's lock; others
+    take turns. `options` are those of `simulate`. The arguments are checked when the first replica
+    is asked for.
 
     Raises what `simulate` raises, at the replica it happened to.
     """

@@ -1,17 +1,18 @@
 """Counter-based noise: any normal of any run can be had by its number alone.
 
-Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps
-a counter of four 32-bit words to four random ones under a 64-bit key, the seed. Here
+Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
+maps a counter of four 32-bit words to four random ones under a 64-bit key, the seed. Here
 
     counter = (number of the pair of particles, tick, 2 * coordinate + player, replica),
 
-and Box-Muller makes its two 53-bit uniforms into the normals of particles 2q and 2q + 1. A tick is one
-step of the Euler scheme or half a step of the Strang scheme. So the noise of a particle depends neither
-on threads, nor on what was run before, nor on how many other particles there are.
+and Box-Muller makes its two 53-bit uniforms into the normals of particles 2q and 2q + 1. A tick is
+one step of the Euler scheme or half a step of the Strang scheme. So the noise of a particle depends
+neither on threads, nor on what was run before, nor on how many other particles there are.
 
-With `refine` = r the normal of tick t is (sum_{j < r} xi_{r t + j}) / sqrt(r): a run with step h and
-refine 2 follows the Brownian path of a run with step h/2 and refine 1, and an Euler run with refine 2r
-that of a Strang run with refine r. What differs between them is the bias of the time step.
+With `refine` = r the normal of tick t is (sum_{j < r} xi_{r t + j}) / sqrt(r): a run with step h
+and refine 2 follows the Brownian path of a run with step h/2 and refine 1, and an Euler run with
+refine 2r that of a Strang run with refine r. What differs between them is the bias of the time
+step.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def _rounds(context: Any, b: Any, signature: Any, args: Any) -> Any:
 def philox(
     c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
 ) -> tuple[Word, Word, Word, Word]:
-    """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop of rounds."""
+    """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop
+    of rounds.
+    """
     return _philox(c0, c1, c2, c3, k0, k1)  # type: ignore[no-any-return]
 
 
@@ -102,8 +105,8 @@ def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) 
 def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
     """Standard normals of particles first, first + 1, ... in all coordinates, the rows of Z.
 
-    `first` and the length of rows are even; rows are short, so what can is done over all of them at once. With
-    refine > 1 coordinates are the upper half of the rows, the lower one is room.
+    `first` and the length of rows are even; rows are short, so what can is done over all of them at
+    once. With refine > 1 coordinates are the upper half of the rows, the lower one is room.
     """
     if refine == 1:
         _rows(Z, first, tick, player, replica, key)
@@ -121,7 +124,9 @@ def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, r
 
 
 def initial_generator(seed: int, replica: int, player: int) -> np.random.Generator:
-    """numpy's generator for the starting points of one player of one replica (Philox4x64, so no overlap)."""
+    """numpy's generator for the starting points of one player of one replica (Philox4x64, so no
+    overlap).
+    """
     return np.random.Generator(
         np.random.Philox(key=np.array([seed, 2 * replica + player], dtype=np.uint64))
     )

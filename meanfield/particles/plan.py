@@ -57,7 +57,9 @@ class Plan:
         return self.scheme == "strang"
 
     def saves(self, now: float) -> Array:
-        """The times to be saved from now on, at whole multiples of `every` wherever a run began; now itself first."""
+        """The times to be saved from now on, at whole multiples of `every` wherever a run began;
+        now itself first.
+        """
         done = round(now / self.step)
         steps = range(done - done % self.every + self.every, self.steps, self.every)
         last = [self.steps] if self.steps > done else []
@@ -93,7 +95,8 @@ def make_plan(
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
-            f"time={time:g} at step={dt:g} needs {time / dt:.3g} steps; they are numbered below 2^32"
+            f"time={time:g} at step={dt:g} needs {time / dt:.3g} steps; they are numbered below "
+            "2^32"
         )
     steps = whole_steps("time", time, dt)
     refine = whole("refine", rest["refine"])
@@ -117,7 +120,8 @@ def make_plan(
     ticks = steps * refine * (2 if plan.second_order else 1)
     if ticks >= 1 << 32:
         raise ValueError(
-            f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered below 2^32"
+            f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered "
+            "below 2^32"
         )
     return plan
 
@@ -129,14 +133,17 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     steps = max(round(ratio), low)
     if abs(ratio - steps) > 1e-9 * max(1.0, ratio):
         raise ValueError(
-            f"{name} must be a whole number of steps, but {number:.10g} is {ratio:.6g} steps of {dt:.10g}; "
+            f"{name} must be a whole number of steps, but {number:.10g} is {ratio:.6g} steps of "
+            f"{dt:.10g}; "
             f"the nearest is {name}={steps * dt:.10g}"
         )
     return steps
 
 
 def default_every(steps: int) -> int:
-    """Steps between saves for about 100 saves: between 50 and 100 that divide the run where possible."""
+    """Steps between saves for about 100 saves: between 50 and 100 that divide the run where
+    possible.
+    """
     least = max(1, -(-steps // 100))
     return next((k for k in range(least, 2 * least + 1) if steps % k == 0), least)
 
@@ -170,8 +177,10 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
     for name, rates in zip("xy", flow.players, strict=True):
         if rates.temperature > 0 and rates.alpha > 0:
             raise ValueError(
-                f"player {name} has temperature {rates.temperature:g} and reaction alpha {rates.alpha:g}: the reaction "
-                "needs the log-density of the law, which particles do not have; set one of them to zero, "
+                f"player {name} has temperature {rates.temperature:g} and reaction alpha "
+                f"{rates.alpha:g}: the reaction "
+                "needs the log-density of the law, which particles do not have; set one of them "
+                "to zero, "
                 "or use densities (meanfield.solve)"
             )
 
@@ -180,7 +189,8 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
     """Refuse flows with memory or responses, and schemes, that do not go together, with the reason."""
     if flow.memory is not None and game.bases is None:
         raise ValueError(
-            f"{game.name} is not low-rank: its averaged gradient needs the particles of all past steps; "
+            f"{game.name} is not low-rank: its averaged gradient needs the particles of all past "
+            "steps; "
             "use densities (meanfield.solve), which average masses on their mesh"
         )
     if (flow.memory is not None or flow.responds) and scheme != "euler":
@@ -192,12 +202,15 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
     for name, rates, manifold in zip("xy", flow.players, game.manifolds, strict=True):
         if rates.response > 0 and rates.temperature == 0:
             raise ValueError(
-                f"player {name} follows best responses (rate {rates.response:g}) at temperature zero, where all that "
-                "jump in one step would share one point; give a temperature (EntropicBestResponse), or use densities"
+                f"player {name} follows best responses (rate {rates.response:g}) at temperature "
+                "zero, where all that "
+                "jump in one step would share one point; give a temperature "
+                "(EntropicBestResponse), or use densities"
             )
         if rates.response > 0 and rates.alpha > 0:
             raise ValueError(
-                f"player {name} has a response and a reaction: particles that jump would need new weights"
+                f"player {name} has a response and a reaction: particles that jump would need new "
+                "weights"
             )
         if rates.response > 0:
             mesh(manifold)  # raises ValueError where there is none
@@ -242,11 +255,13 @@ def check_settings(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
     ]
     if missing:
         raise ValueError(
-            f"this trajectory cannot be resumed with particles: its state has no {', '.join(missing)}"
+            "this trajectory cannot be resumed with particles: its state has no "
+            f"{', '.join(missing)}"
         )
     if (level := resume.provenance.get("level", "particles")) != "particles":
         raise ValueError(
-            f"resume holds {level}, which a given mean field drives, not particles; give it a run of simulate"
+            f"resume holds {level}, which a given mean field drives, not particles; give it a run "
+            "of simulate"
         )
     for key, default in DEFAULTS.items():
         held = resume.provenance.get(key, default)

@@ -1,8 +1,9 @@
 """One step of every particle scheme, compiled: the primitives, written once for a player.
 
-Particles of a player stand in blocks, x (blocks, a, lanes): one processor lane a particle. What pads the
-last block has weight zero. Costs are U = sum_k c_k f_k in the features of `meanfield.games.bases`; a
-pairwise game hands its costs and gradients in (see `meanfield.particles.looks.pairs`).
+Particles of a player stand in blocks, x (blocks, a, lanes): one processor lane a particle. What
+pads the last block has weight zero. Costs are U = sum_k c_k f_k in the features of
+`meanfield.games.bases`; a pairwise game hands its costs and gradients in (see
+`meanfield.particles.looks.pairs`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from meanfield.jit import apart, fma, kernel
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
 
-# Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places of the first cache.
+# Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places
+# of the first cache.
 LANES = 112
 
-# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and branches on the length of
-# an argument that are not taken are left out.
+# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and
+# branches on the length of an argument that are not taken are left out.
 Flag = tuple[()] | tuple[bool]
 
 
@@ -56,7 +58,9 @@ class Scratch(NamedTuple):
 
 
 class State(NamedTuple):
-    """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks, lanes)."""
+    """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks,
+    lanes).
+    """
 
     x: Array
     logw: Array
@@ -110,7 +114,9 @@ def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
 def draw(
     single: Flag, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int
 ) -> None:
-    """Standard normals Z (a or more, lanes) in the space around the particles from number `first` on."""
+    """Standard normals Z (a or more, lanes) in the space around the particles from number `first`
+    on.
+    """
     if len(single) == 0:
         fill(Z, first, tick, number, replica, seed, refine)
     else:
@@ -121,7 +127,8 @@ def draw(
 def move(
     me: Player, part: float, noise: float, tick: int, base: Array, to: State, b: int, r: Scratch
 ) -> None:
-    """x <- R(x + noise xi - part gamma dt grad U), log w <- log w - part alpha dt U on block b, in place.
+    """x <- R(x + noise xi - part gamma dt grad U), log w <- log w - part alpha dt U on block b, in
+    place.
 
     Cost and gradient are those in r.UG; the change of x is made tangent at `base` (a, lanes).
     """
@@ -172,11 +179,11 @@ def velocity(
 def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     """Brownian motion over dt/2 of all blocks, in place, to weak second order.
 
-    On S^n along the geodesic of a tangent normal v, of variance q = 2 gamma T dt/2 a direction,
-    E f(exp_x v) = f + q/2 Lap f + q^2/8 (Lap^2 + (2/3)(n - 1) Lap) f + O(q^3)
-    (for f = <x, e>, Lap f = -n f: E cos|v| = 1 - n q/2 + n (n + 2) q^2/24). Brownian motion has q^2/8 Lap^2
-    alone; v (1 - (n - 1) q/12) has variance q - (n - 1) q^2/6 + O(q^3), and this change of the first term
-    takes the curvature term off.
+    On S^n along the geodesic of a tangent normal v, of variance q = 2 gamma T dt/2 a direction, E
+    f(exp_x v) = f + q/2 Lap f + q^2/8 (Lap^2 + (2/3)(n - 1) Lap) f + O(q^3) (for f = <x, e>, Lap f
+    = -n f: E cos|v| = 1 - n q/2 + n (n + 2) q^2/24). Brownian motion has q^2/8 Lap^2 alone; v (1 -
+    (n - 1) q/12) has variance q - (n - 1) q^2/6 + O(q^3), and this change of the first term takes
+    the curvature term off.
     """
     if me.variance <= 0.0:
         return
@@ -197,7 +204,8 @@ def kick_scale(sphere: Flag, variance: float, a: int) -> float:
 
 @kernel
 def geodesic(sphere: Flag, x: Array, scale: float, v: Array, t: Array, u: Array) -> None:
-    """x <- cos|z| x + sin|z| z/|z| on a sphere, z the part of scale v tangent at x; x + scale v on a torus.
+    """x <- cos|z| x + sin|z| z/|z| on a sphere, z the part of scale v tangent at x; x + scale v on
+    a torus.
 
     For a block; t and u are room, and on a sphere v is left tangent.
     """
@@ -239,7 +247,9 @@ def push_along(
     me: Player, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int,
     r: Scratch,
 ) -> float:  # fmt: skip
-    """Move all blocks along given costs U (blocks, lanes) and gradients G (blocks, a, lanes), then `reweigh`."""
+    """Move all blocks along given costs U (blocks, lanes) and gradients G (blocks, a, lanes), then
+    `reweigh`.
+    """
     for b in range(len(to.x)):
         for i in range(U.shape[1]):
             r.UG[0, i] = U[b, i]
@@ -274,7 +284,9 @@ def summed(w: Array) -> float:
 
 @kernel
 def exponentials(logw: Array, top: float, w: Array) -> None:
-    """w = exp(log w - top), the one place where weights come from; two arrays, or they would be taken one by one."""
+    """w = exp(log w - top), the one place where weights come from; two arrays, or they would be
+    taken one by one.
+    """
     apart()
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
@@ -310,5 +322,7 @@ def scratch(me: Player, s: State) -> Scratch:
 
 
 def midpoint(s: State) -> State:
-    """A copy to stand at within a step; the running sums are shared, for nothing is added to them there."""
+    """A copy to stand at within a step; the running sums are shared, for nothing is added to them
+    there.
+    """
     return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)

@@ -1,8 +1,9 @@
 """Gibbs responses of particles: jumps to the nodes of a mesh.
 
-In a flow with response rho a particle jumps in a step with probability 1 - exp(-rho dt) to a node of the usual mesh
-of its manifold, drawn from the Gibbs masses there against the opponent in the middle of the step, as its own response
-alone would have it. The named approximation is the Gibbs measure on the mesh's nodes.
+In a flow with response rho a particle jumps in a step with probability 1 - exp(-rho dt) to a node
+of the usual mesh of its manifold, drawn from the Gibbs masses there against the opponent in the
+middle of the step, as its own response alone would have it. The named approximation is the Gibbs
+measure on the mesh's nodes.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ class Response:
         return game.cost(p, onto.nodes, opponent)  # type: ignore[no-any-return]
 
     def _generator(self, p: int, k: int) -> np.random.Generator:
-        """Numbers of player p's step k alone: counters that neither starting points nor other steps use."""
+        """Numbers of player p's step k alone: counters that neither starting points nor other steps
+        use.
+        """
         key = np.array([self.plan.seed, 2 * self.plan.replica + p], dtype=np.uint64)
         counter = np.array([0, 0, k + 1, 1], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))

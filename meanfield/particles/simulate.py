@@ -50,16 +50,17 @@ def simulate(
 ) -> Trajectory:
     """Follow a flow with particles, from its start up to `time`.
 
-    Each player has n weighted particles. With U the cost of a player against the other's particles, w their
-    weights and dt the step, the scheme "euler" is
+    Each player has n weighted particles. With U the cost of a player against the other's particles,
+    w their weights and dt the step, the scheme "euler" is
 
         x <- R(x - gamma dt grad U + sqrt(2 gamma T dt) xi),   log w <- log w - alpha dt U - log of the sum,
 
-    for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)). "strang" is of
-    weak order two on tori and spheres, "mirror-prox" the extragradient step for flows without noise. All of them
-    are written in `meanfield.particles.algorithms`, beside the paper's symbols. Flows with a schedule use their
-    numbers at the middle of each step; those with memory (low-rank games only) the cost against the averaged
-    moments of the other player; those with responses make particles jump (`meanfield.particles.response`).
+    for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
+    "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for
+    flows without noise. All of them are written in `meanfield.particles.algorithms`, beside the
+    paper's symbols. Flows with a schedule use their numbers at the middle of each step; those with
+    memory (low-rank games only) the cost against the averaged moments of the other player; those
+    with responses make particles jump (`meanfield.particles.response`).
 
     Any game and any manifold will do, a user's own included (`meanfield.particles.looks.plain`).
 
@@ -70,52 +71,56 @@ def simulate(
     particles : int or (int, int)
         n, or n_x and n_y.
     seed, replica : int
-        Name the noise and the random starting points; runs that differ in one of them are independent.
+        Name the noise and the random starting points; runs that differ in one of them are
+        independent.
     scheme : "euler", "strang" or "mirror-prox"
     save_every : float, optional
         Time between saves (default: 50 to 100 saves); the end is always saved.
     refine : int
         Sum so many normals of the noise into one: see `meanfield.particles.noise`.
     placement : "iid", "quantile" or "atoms"
-        Draw the particles from the start, put those on a circle at equal-mass quantiles, or take the start's
-        atoms and masses as they stand.
+        Draw the particles from the start, put those on a circle at equal-mass quantiles, or take
+        the start's atoms and masses as they stand.
     device : "cpu" or "cuda"
-        "cuda" sums over pairs on a graphics processor, for losses given by a formula that are not low-rank; the
-        rest of the step stays where it is (`meanfield.particles.looks.cuda`).
+        "cuda" sums over pairs on a graphics processor, for losses given by a formula that are not
+        low-rank; the rest of the step stays where it is (`meanfield.particles.looks.cuda`).
     precision : "float64" or "float32"
-        "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and the modes of
-        trigonometric games on circles; for Langevin flows alone, whose noise covers the rounding
-        (`meanfield.particles.looks.choose`). States stay double.
+        "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
+        the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
+        the rounding (`meanfield.particles.looks.choose`). States stay double.
     diagnostics : mapping, optional
-        name -> f(mu_x, mu_y), recorded at saves beside "value" (the expected loss) and "displacement" (S, 2), the
-        farthest that a particle of either player has got since the save before.
+        name -> f(mu_x, mu_y), recorded at saves beside "value" (the expected loss) and
+        "displacement" (S, 2), the farthest that a particle of either player has got since the save
+        before.
     stop, callback : function of (t, mu_x, mu_y), optional
         Called at saves; the run ends early when `stop` returns true.
     progress : bool, optional
         Whether to show a bar; by default when standard error is a terminal.
     resume : Trajectory, optional
-        A run to go on from, up to the final time `time`, to the bits of an uninterrupted one. It keeps its step,
-        particles, seed, scheme, ...; `start` is not looked at. The result holds its saves too.
+        A run to go on from, up to the final time `time`, to the bits of an uninterrupted one. It
+        keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its
+        saves too.
     checkpoint : path, optional
-        A file (.h5) kept up to date every `checkpoint_every` seconds (default 30), which holds the result at the
-        end. Killed or interrupted, the same call goes on from it to the same bits, as does `meanfield.resume`; a
-        file of another run is refused.
+        A file (.h5) kept up to date every `checkpoint_every` seconds (default 30), which holds the
+        result at the end. Killed or interrupted, the same call goes on from it to the same bits, as
+        does `meanfield.resume`; a file of another run is refused.
 
     Returns
     -------
     Trajectory
-        Its state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a weight moves,
-        "mean_weights": at each save the weights averaged over the steps before it, each step counting with the
-        weights it started from (at time zero the weights themselves). Runs that move along other axes than the
-        game's (`meanfield.particles.eigenbasis`) keep these and the positions along them: "axes_x", "axes_y",
-        "framed".
+        Its state has "step" (steps done), "positions", "log_weights", "weight_sums" and, when a
+        weight moves, "mean_weights": at each save the weights averaged over the steps before it,
+        each step counting with the weights it started from (at time zero the weights themselves).
+        Runs that move along other axes than the game's (`meanfield.particles.eigenbasis`) keep
+        these and the positions along them: "axes_x", "axes_y", "framed".
 
     Raises
     ------
     ValueError
-        For numbers that do not fit, for a flow with temperature and reaction in one player, and for an unstable
-        step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the manifold's reach, looked at
-        before the first step and at each save.
+        For numbers that do not fit, for a flow with temperature and reaction in one player, and for
+        an unstable
+        step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the manifold's reach,
+        looked at before the first step and at each save.
     """
     given = {key: value for key, value in locals().items() if key in DEFAULTS}
     check_flow(game, flow, scheme)

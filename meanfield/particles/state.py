@@ -1,4 +1,6 @@
-"""Points as rows (n, a) to blocks of lanes (blocks, a, lanes) and back; the starting state of a run."""
+"""Points as rows (n, a) to blocks of lanes (blocks, a, lanes) and back; the starting state of a
+run.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def known_to_kernels(manifold: Any) -> bool:
 def player(
     game: Game, p: int, rates: Any, step: float, seed: int, replica: int, refine: int
 ) -> Player:
-    """The compiled kernels' view of player p; a game that is not low-rank leaves its features empty."""
+    """The compiled kernels' view of player p; a game that is not low-rank leaves its features
+    empty.
+    """
     manifold: Any = game.manifolds[p]
     sphere = type(manifold) is Sphere
     matrix = coefficients = np.zeros((0, 0))
@@ -78,7 +82,7 @@ def player(
     if compiled(game):
         basis: Any = game.bases[p]  # type: ignore[index]
         matrix = form(basis.S) if sphere else basis.waves
-        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))  # type: ignore[attr-defined, index]
+        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))
         if sphere:
             d = manifold.ambient
             answer = game.coefficients(1 - p, np.eye(basis.size))  # type: ignore[attr-defined]
@@ -111,7 +115,9 @@ def form(S: Array) -> Array:
 
 
 def tabulated(modes: Array) -> tuple[Any, Any]:
-    """Modes (J, d) as whole numbers, and the highest power of each angle to be tabulated; -1 where that is no gain."""
+    """Modes (J, d) as whole numbers, and the highest power of each angle to be tabulated; -1 where
+    that is no gain.
+    """
     rounded = np.ascontiguousarray(np.rint(modes), dtype=np.int64)
     top = np.abs(rounded).max(axis=0, initial=0)
     gain = np.array_equal(rounded, modes) and top.sum() <= 4 * len(modes) + 8
@@ -121,7 +127,9 @@ def tabulated(modes: Array) -> tuple[Any, Any]:
 def place(
     game: Game, start: Start, counts: tuple[int, int], placement: str, seed: int, replica: int
 ) -> list[State]:
-    """Both players' starting states; raises ValueError for a placement that the start does not allow."""
+    """Both players' starting states; raises ValueError for a placement that the start does not
+    allow.
+    """
     if placement not in PLACEMENTS:
         raise ValueError(f"placement must be one of {', '.join(PLACEMENTS)}, got {placement!r}")
     laws, given = start.laws(game.X, game.Y), (start.x, start.y)
@@ -141,7 +149,9 @@ def place(
 
 
 def quantiles(law: Law, manifold: Manifold, n: int, given: Any, name: str) -> Array:
-    """The points of a circle law's quantile function at (i + 1/2)/n, from cells of constant density."""
+    """The points of a circle law's quantile function at (i + 1/2)/n, from cells of constant
+    density.
+    """
     if not (isinstance(manifold, Torus) and manifold.d == 1):
         raise ValueError(
             f'placement "quantile" is defined on circles, but {name} lives on {manifold}; use "iid"'

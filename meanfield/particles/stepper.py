@@ -1,4 +1,6 @@
-"""The particles of one run between its saves: where they stand, what moves them, and what a restart needs."""
+"""The particles of one run between its saves: where they stand, what moves them, and what a restart
+needs.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ Pair = tuple[Array, Array]
 class Stepper:
     """Both players' particles: `states` after `done` steps, in the coordinates of `frame`.
 
-    What `meanfield.run.Run` moves. The run begins at `start` when it is first looked at, unless it is restored.
+    What `meanfield.run.Run` moves. The run begins at `start` when it is first looked at, unless it
+    is restored.
     """
 
     level = "particles"
@@ -100,7 +103,9 @@ class Stepper:
         return x, y
 
     def _mean_weights(self) -> Pair:
-        """Weights averaged over the steps done; those of a player whose weights never move as they are."""
+        """Weights averaged over the steps done; those of a player whose weights never move as they
+        are.
+        """
         means = []
         for rates, s, n in zip(self.flow.players, self.states, self.plan.particles, strict=True):
             moves = rates.alpha > 0 and self.done > 0
@@ -140,7 +145,8 @@ class Stepper:
         self.done = int(state_["step"])
         if self.done > plan.steps:
             raise ValueError(
-                f"resume already stands at t={old.times[-1]:g}, past time={plan.steps * plan.step:g}"
+                f"resume already stands at t={old.times[-1]:g}, past "
+                f"time={plan.steps * plan.step:g}"
             )
         self.turn(frame(self.game, self.flow, state_))
         points = state_.get("framed", state_["positions"])
@@ -163,7 +169,8 @@ class Stepper:
             self.piece = (
                 max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
             )
-            # At the end of an interval the state is saved first: what goes on from it would not do so.
+            # At the end of an interval the state is saved first: what goes on from it would not do
+            # so.
             if pause is not None and self.done < end:
                 pause()
         self.check_step()
@@ -259,7 +266,9 @@ class Stepper:
     # -- the size of a step ---------------------------------------------------------------------
 
     def forces(self) -> list[tuple[Array, Array]]:
-        """Costs (blocks, lanes), perhaps up to a constant, and gradients (blocks, a, lanes) now, in the frame."""
+        """Costs (blocks, lanes), perhaps up to a constant, and gradients (blocks, a, lanes) now, in
+        the frame.
+        """
         return self.shown(*self.exact_looks(self.players))
 
     def shown(self, one: Any, two: Any) -> list[tuple[Array, Array]]:
@@ -294,6 +303,7 @@ def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root
     if size > half:
         good = dt * (half / size) ** root
         raise ValueError(
-            f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's reach, {half:.4g}; "
+            f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's "
+            f"reach, {half:.4g}; "
             f"a step of {0.5 * good:.2g} would do"
         )

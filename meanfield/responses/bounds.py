@@ -16,7 +16,8 @@ EPS = 2.0**-52
 
 
 def ehlich_zeller(seen: Array, side: int, degree: int, d: int) -> tuple[float, float]:
-    """A lower bound of min U from its values on side^d points, and how far a local minimum can lie below its node.
+    """A lower bound of min U from its values on side^d points, and how far a local minimum can lie
+    below its node.
 
     A trigonometric polynomial of degree K per angle, seen on N > 2K points per axis with midrange c
     and half range g, stays within c +- g / cos(pi K/N)^d (Ehlich & Zeller 1964). By Bernstein's
@@ -32,14 +33,16 @@ def ehlich_zeller(seen: Array, side: int, degree: int, d: int) -> tuple[float, f
 def branch_and_bound(
     basis: TrigBasis, c: Array, points: Array, seen: Array, side: int, best: float
 ) -> float:
-    """A lower bound of min U within 1e-10 of `best`, a value that U takes, or as near as the budget brings it.
+    """A lower bound of min U within 1e-10 of `best`, a value that U takes, or as near as the budget
+    brings it.
 
-    With amplitudes A_j, wave vectors w_j and B_k = sum_j A_j |w_j|_1^k, on the cell of half width r around x
+    With amplitudes A_j, wave vectors w_j and B_k = sum_j A_j |w_j|_1^k, on the cell of half width r
+    around x
 
         U >= U(x) - r B_1,    U >= U(x) - r |grad U(x)|_1 - r^2/2 B_2,    U >= min of the parabola - r^3/6 B_3;
 
-    the last one keeps the cells along a valley few. Cells that cannot lie below best - 1e-10 sum A, over the waves
-    that are not constant, are dropped, the others cut in 2^d.
+    the last one keeps the cells along a valley few. Cells that cannot lie below best - 1e-10 sum A,
+    over the waves that are not constant, are dropped, the others cut in 2^d.
     """
     a, b = np.split(c, 2)
     amplitude, size = np.hypot(a, b), np.abs(basis.waves).sum(axis=1)
@@ -73,7 +76,9 @@ def branch_and_bound(
 
 
 def parabola(g: Array, H: Array, r: float) -> Array:
-    """A lower bound of g.s + s'Hs/2 over |s_i| <= r, for rows g (n, d) and H (n, d, d): axis by axis of H."""
+    """A lower bound of g.s + s'Hs/2 over |s_i| <= r, for rows g (n, d) and H (n, d, d): axis by
+    axis of H.
+    """
     bend, axes = np.linalg.eigh(H)
     slope = np.abs(np.einsum("nji,nj->ni", axes, g))
     reach = r * np.sqrt(g.shape[1])

@@ -15,10 +15,11 @@ from meanfield.measures import Measure
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """A player's best points found: minimisers (k, a) with their costs `values` (k,), the best first.
+    """A player's best points found: minimisers (k, a) with their costs `values` (k,), the best
+    first.
 
-    min U_p lies in [floor, value], value = values[0]; the floor is -inf where nothing is proven. method: how
-    the points were found, and the floor proven.
+    min U_p lies in [floor, value], value = values[0]; the floor is -inf where nothing is proven.
+    method: how the points were found, and the floor proven.
     """
 
     minimisers: Array
@@ -36,7 +37,9 @@ class Response:
 
 
 def loss_size(game: Game) -> float:
-    """The range of l among 16 x 16 points: what errors are measured by where a cost happens to be flat."""
+    """The range of l among 16 x 16 points: what errors are measured by where a cost happens to be
+    flat.
+    """
     x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
     return float(np.ptp(game.loss(x, y)))
 
@@ -86,7 +89,8 @@ class OpponentCost:
 
 
 def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
-    """U_p against the opponent's measure or, where the loss is a finite sum of features, their means (K,).
+    """U_p against the opponent's measure or, where the loss is a finite sum of features, their
+    means (K,).
 
     Raises TypeError or ValueError for what is neither.
     """
@@ -96,7 +100,7 @@ def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
             raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {there} there")
         if bases is None:
             return OpponentCost(game, p, opponent)
-        moments = game.moments(1 - p, opponent.points, opponent.masses)  # type: ignore[attr-defined]
+        moments = game.moments(1 - p, opponent.points, opponent.masses)
     elif isinstance(opponent, np.ndarray) and bases is not None:
         moments = finite_array(f"{name} moments", opponent, (bases[1 - p].size,))
     else:

@@ -1,12 +1,12 @@
 """Proofs from below for losses given by formulas: intervals for the Hessian over boxes of a torus.
 
-Every operation of the formula's second derivatives is bounded over a box by interval arithmetic (Moore
-1966). With g the gradient at the box's centre and H the Hessian's interval,
+Every operation of the formula's second derivatives is bounded over a box by interval arithmetic
+(Moore 1966). With g the gradient at the box's centre and H the Hessian's interval,
 
     U >= U(centre) + sum_i min over |s| <= r of (g_i s + l_i s^2/2),   l_i = min H_ii - sum_{j != i} max |H_ij|,
 
-boxes that cannot lie below the target are dropped, the others cut in 2^d. Bounds are widened by 1e-12 of
-their size in place of directed rounding.
+boxes that cannot lie below the target are dropped, the others cut in 2^d. Bounds are widened by
+1e-12 of their size in place of directed rounding.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ Interval = tuple[Any, Any]
 
 
 def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
-    """A lower bound of min U within 1e-9 scale of `best`, a value that U takes, or as near as the budget brings it."""
+    """A lower bound of min U within 1e-9 scale of `best`, a value that U takes, or as near as the
+    budget brings it.
+    """
     game, p, mu = cost.game, cost.p, cost.opponent
     assert isinstance(game, Expression)
     torus = game.manifolds[p]
@@ -149,7 +151,8 @@ def _power(a: Any, b: Any, n: float) -> Interval:
 
 def _call(op: str, a: Any, b: Any) -> Interval:
     if op in ("sin", "cos"):
-        # cos turns at whole multiples of pi, sin a quarter later: up at the even ones, down at the odd ones.
+        # cos turns at whole multiples of pi, sin a quarter later: up at the even ones, down at the
+        # odd ones.
         shift = 0.0 if op == "cos" else 0.5 * np.pi
         f = NUMPY[op]
         low, high = np.minimum(f(a), f(b)), np.maximum(f(a), f(b))

@@ -1,4 +1,7 @@
-"""Many gradient runs from random points: how the paper estimates best responses. A lower bound only."""
+"""Many gradient runs from random points: how the paper estimates best responses.
+
+A lower bound only.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ def gradient_runs(
     step: float | None = None,
     tol: float | None = 1e-6,
 ) -> Response:
-    """Projected gradient descent x <- R(x - h grad U) from every one of `starts` (m, a), all at once.
+    """Projected gradient descent x <- R(x - h grad U) from every one of `starts` (m, a), all at
+    once.
 
-    A run ends when |grad U| falls below tol times the largest slope at the starts, or after `steps`; with
-    tol = None it takes all its steps.
+    A run ends when |grad U| falls below tol times the largest slope at the starts, or after
+    `steps`; with tol = None it takes all its steps.
     step: h, by default 1 over the largest curvature seen at some of the starts.
     """
     x, ended = starts.copy(), []

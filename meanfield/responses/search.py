@@ -36,9 +36,9 @@ UNPROVEN = "lower bound only"
 class Searches:
     """Best responses in one game for many opponents: grids and features are computed once.
 
-    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call) instead of
-    Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and those of formulas on
-    tori of dimension 1 and 2 to 1e-9 by intervals.
+    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call)
+    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and
+    those of formulas on tori of dimension 1 and 2 to 1e-9 by intervals.
     """
 
     def __init__(self, game: Game, tight: bool = True) -> None:
@@ -50,8 +50,9 @@ class Searches:
     ) -> Response:
         """Player p's best response to a measure or, in a low-rank game, to its feature means (K,).
 
-        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's measure, are
-        further places to start from where no grid covers the manifold. Errors as in `cost_against`.
+        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
+        measure, are further places to start from where no grid covers the manifold. Errors as in
+        `cost_against`.
         """
         cost, search = cost_against(self.game, p, opponent), self.of[p]
         if isinstance(search, SphereSearch):
@@ -96,7 +97,9 @@ class SphereSearch:
 
 
 class Search:
-    """The search for player p's best responses in one game: its grid, or its starts, and their features."""
+    """The search for player p's best responses in one game: its grid, or its starts, and their
+    features.
+    """
 
     def __init__(self, game: Game, p: int, tight: bool = True) -> None:
         self.tight = tight
@@ -116,7 +119,9 @@ class Search:
         self.features = basis.values(self.points) if stored and basis else None
 
     def __call__(self, cost: Cost, own: Array | None = None) -> Response:
-        """The best response to a cost; where there is no grid, points of one's own (m, a) are starts too."""
+        """The best response to a cost; where there is no grid, points of one's own (m, a) are
+        starts too.
+        """
         if self.features is not None and isinstance(cost, FeatureCost):
             seen = self.features @ cost.c
         else:
@@ -128,7 +133,7 @@ class Search:
         if own is not None and len(own) and not self.side:
             starts = np.concatenate([starts, _best(cost, own, POLISHED)])
         if self.trig and self.manifold.dim == 1:
-            points, values = polish_on_circle(self.trig.waves[:, 0], cost.c, starts)  # type: ignore[attr-defined]
+            points, values = polish_on_circle(self.trig.waves[:, 0], cost.c, starts)
             points = self.manifold.retract(points, np.zeros_like(points))
         else:
             points, values = polish(cost, self.manifold, starts)
@@ -148,7 +153,9 @@ class Search:
         return -np.inf
 
     def _candidates(self, seen: Array, slack: float) -> Index:
-        """Numbers of the points to polish: a grid's local minima within slack of the least, or the best."""
+        """Numbers of the points to polish: a grid's local minima within slack of the least, or the
+        best.
+        """
         if not self.side:
             return np.argsort(seen, kind="stable")[:POLISHED]
         field = seen.reshape((self.side,) * self.manifold.dim)
@@ -170,7 +177,9 @@ class Search:
 
 
 def _side(d: int, degree: int) -> int:
-    """Grid points per axis: fine for the degree, within a budget that still carries the proof if it can."""
+    """Grid points per axis: fine for the degree, within a budget that still carries the proof if it
+    can.
+    """
     if not degree:
         return {1: 512, 2: 96, 3: 32}[d]
     finest = {1: 1 << 13, 2: 1 << 9, 3: 1 << 6}[d]

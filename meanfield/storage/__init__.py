@@ -1,4 +1,6 @@
-"""Results in one HDF5 file each: saved whole, loaded without running anything, resumed to the same bits."""
+"""Results in one HDF5 file each: saved whole, loaded without running anything, resumed to the same
+bits.
+"""
 
 from meanfield.storage.files import Header, load, load_plain, read_header, save
 from meanfield.storage.keeper import Keeper, Part

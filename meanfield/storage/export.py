@@ -87,7 +87,9 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
 
 
 def columns(result: Any) -> dict[str, Array] | None:
-    """The table of a Gibbs path, by its beta, or of a stability analysis, by its modes; None for other results."""
+    """The table of a Gibbs path, by its beta, or of a stability analysis, by its modes; None for
+    other results.
+    """
     if hasattr(result, "eigenvalues"):
         values = result.eigenvalues
         return {
@@ -188,7 +190,8 @@ def _variables(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         many = getattr(result, name) if timed else [getattr(result, name)]
         if len({len(m) for m in many}) > 1:
             raise ValueError(
-                f"the number of points of {name} changes over time, which no dataset holds; use to_npz"
+                f"the number of points of {name} changes over time, which no dataset holds; use "
+                "to_npz"
             )
         lead, node, axis = ("time",) if timed else (), f"node_{name}", f"coordinate_{name}"
         pick = np.stack if timed else (lambda rows: rows[0])

@@ -1,10 +1,11 @@
 """One result, one HDF5 file: it appears whole, and is read with suspicion.
 
 A file is written under a name of its own, flushed to the disk and renamed: a process killed at any
-instant leaves the file that was there before or the new one, never a part of one. HDF5 writes through Python
-(`Written`), since it does not always tell that a write has failed. Behind HDF5's last byte,
-where HDF5 does not look, stand a mark and the SHA-256 digest of all bytes before: a reader compares it
-before HDF5 sees the file, so that a changed byte is told and never becomes another number.
+instant leaves the file that was there before or the new one, never a part of one. HDF5 writes
+through Python (`Written`), since it does not always tell that a write has failed. Behind HDF5's
+last byte, where HDF5 does not look, stand a mark and the SHA-256 digest of all bytes before: a
+reader compares it before HDF5 sees the file, so that a changed byte is told and never becomes
+another number.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ SEAL = len(MARK) + hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself: kind of result, whether finished, versions, and the job that makes it."""
+    """What a file says of itself: kind of result, whether finished, versions, and the job that
+    makes it.
+    """
 
     kind: str
     finished: bool
@@ -131,9 +134,11 @@ def _fill_hdf5(into: Written, plain: Described, finished: bool, job: Any) -> Non
 
 
 class Written:
-    """The file that HDF5 writes to, through Python: it never fails, and keeps the first error for us.
+    """The file that HDF5 writes to, through Python: it never fails, and keeps the first error for
+    us.
 
-    HDF5 does not always tell that a write has failed, and may crash when it closes a file after one.
+    HDF5 does not always tell that a write has failed, and may crash when it closes a file after
+    one.
     """
 
     def __init__(self, file: Any) -> None:
@@ -229,7 +234,9 @@ def _keep_owner_and_mode(old: Path, new: Path) -> None:
 
 @cache
 def _here() -> str:
-    """A name for where process numbers are unique: this machine, since it started, in this container."""
+    """A name for where process numbers are unique: this machine, since it started, in this
+    container.
+    """
     parts = [gethostname()]
     for source in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
         with suppress(OSError):
@@ -247,7 +254,9 @@ def stamp(target: Path) -> tuple[int, ...]:
 
 
 def short(name: str) -> str:
-    """A file's name, or its digest where what stands around it would make it longer than systems allow (255 bytes)."""
+    """A file's name, or its digest where what stands around it would make it longer than systems
+    allow (255 bytes).
+    """
     return name if len(os.fsencode(name)) <= 190 else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
@@ -311,11 +320,13 @@ def _check_seal(file: Path) -> None:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     if begin != SIGNATURE:
         raise ValueError(
-            f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is damaged"
+            f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is "
+            "damaged"
         )
     if not end.startswith(MARK):
         raise ValueError(
-            f"{file} does not end with the digest that meanfield writes: it was cut short, changed by another program, "
+            f"{file} does not end with the digest that meanfield writes: it was cut short, "
+            "changed by another program, "
             "or is not one of meanfield's"
         )
     if end != MARK + digest:
@@ -339,7 +350,8 @@ def _check_format(held: Any, file: Path) -> None:
     version = int(held.attrs.get("format_version", -1))
     if version != VERSION:
         raise ValueError(
-            f"{file} has format version {version}, this meanfield reads version {VERSION}; upgrade it"
+            f"{file} has format version {version}, this meanfield reads version {VERSION}; "
+            "upgrade it"
         )
 
 
@@ -358,12 +370,13 @@ def load_plain(path: str | os.PathLike[str]) -> Any:
 
 
 def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | None = None) -> Any:
-    """What was saved: a trajectory, comparison, Gibbs point, equilibrium or measure, equal to the original.
+    """What was saved: a trajectory, comparison, Gibbs point, equilibrium or measure, equal to the
+    original.
 
-    Nothing in the file is evaluated or unpickled. A game or a start that was a Python function is in
-    the file by name only: give it again as `game`, `start`; without it, what needs it says so. An
-    unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises ValueError for a file
-    that is cut short, of another kind, or of a version that this reader does not know.
+    Nothing in the file is evaluated or unpickled. A game or a start that was a Python function is
+    in the file by name only: give it again as `game`, `start`; without it, what needs it says so.
+    An unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises ValueError for
+    a file that is cut short, of another kind, or of a version that this reader does not know.
     """
     if game is not None:
         a_game(game)
@@ -379,7 +392,8 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
     held = getattr(found, "game", None)
     if isinstance(held, MissingGame) and game is None:
         warn(
-            f"the game {held.name!r} of {where} was a function, of which a file holds the name only: give it as "
+            f"the game {held.name!r} of {where} was a function, of which a file holds the name "
+            "only: give it as "
             "load(path, game=...) to compute with it",
             UserWarning,
         )

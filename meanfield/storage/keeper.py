@@ -1,4 +1,6 @@
-"""Checkpoints: a long run keeps its file up to date, so that a kill at any instant loses minutes, not days."""
+"""Checkpoints: a long run keeps its file up to date, so that a kill at any instant loses minutes,
+not days.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,16 @@ SHARE = 0.005  # of the run's time that writing may take: slow disks and large s
 
 
 class Keeps(Protocol):
-    """What a run asks of its checkpoint: a snapshot is offered at every state that a run can go on from."""
+    """What a run asks of its checkpoint: a snapshot is offered at every state that a run can go on
+    from.
+    """
 
     def offer(self, snapshot: Callable[[], Any]) -> None: ...
 
 
 class Keeper:
-    """The file of one job, written at most every `every` seconds (0: at every chance) and at the end.
+    """The file of one job, written at most every `every` seconds (0: at every chance) and at the
+    end.
 
     job: plain data that say what is run (see `describe`); a file that holds another job is refused
     with ValueError. Used as a context it locks the file's name, and turns Ctrl-C, SIGTERM and
@@ -62,7 +67,8 @@ class Keeper:
         header = files.read_header(self.path)
         if header.job is None or not same(header.job, self.job):
             raise ValueError(
-                f"{self.path} holds another run{_difference(header.job, self.job)}; give another file name, or move it"
+                f"{self.path} holds another run{_difference(header.job, self.job)}; give another "
+                "file name, or move it"
             )
         found = rebuild(files.load_plain(self.path))
         files.fill_in(found, game, None, str(self.path))
@@ -120,7 +126,9 @@ class Keeper:
 
 
 class Part:
-    """The checkpoint of a run within a larger one: its snapshots are wrapped before they are offered."""
+    """The checkpoint of a run within a larger one: its snapshots are wrapped before they are
+    offered.
+    """
 
     def __init__(self, keeper: Keeps, wrap: Callable[[Any], Any]) -> None:
         self.keeper, self.wrap = keeper, wrap

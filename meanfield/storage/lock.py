@@ -15,8 +15,9 @@ except ImportError:  # no POSIX system
 class Lock:
     """Held by the run that writes `target`; a second run is told so, not let overwrite the first's.
 
-    A file beside the target, locked by the operating system: a process that is killed lets it go. Where
-    the file system has no locks (some network disks), and on systems other than POSIX's, nothing is held.
+    A file beside the target, locked by the operating system: a process that is killed lets it go.
+    Where the file system has no locks (some network disks), and on systems other than POSIX's,
+    nothing is held.
     """
 
     def __init__(self, target: Path) -> None:

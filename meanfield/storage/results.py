@@ -14,14 +14,16 @@ class Result:
     """Mixed into trajectories, comparisons, Gibbs points and equilibria."""
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write everything to one HDF5 file, whole or not at all; `meanfield.load` reads it back equal.
+        """Write everything to one HDF5 file, whole or not at all; `meanfield.load` reads it back
+        equal.
 
         Raises ValueError when the file exists already, unless `overwrite`.
         """
         return files.save(self, path, overwrite)
 
     def to_npz(self, path: str | os.PathLike[str]) -> Path:
-        """Write every array to one .npz file under names like "x/points"; numpy.load reads it without pickle.
+        """Write every array to one .npz file under names like "x/points"; numpy.load reads it
+        without pickle.
 
         A file of that name is replaced.
         """
@@ -30,13 +32,17 @@ class Result:
     def to_csv(self, path: str | os.PathLike[str], what: str = "curves") -> Path:
         """Write a table: "curves", a row a saved time, or "measures", a row an atom or a cell.
 
-        "curves" of a Gibbs path are a row a beta, of a stability analysis a row an eigenvalue; neither has
-        "measures", and a result without times has these alone. A file of that name is replaced.
+        "curves" of a Gibbs path are a row a beta, of a stability analysis a row an eigenvalue;
+        neither has "measures", and a result without times has these alone. A file of that name is
+        replaced.
         """
         return export.to_csv(self, path, what)
 
     def to_xarray(self) -> Any:
-        """The arrays with their coordinates as an xarray.Dataset. Raises ImportError without xarray."""
+        """The arrays with their coordinates as an xarray.Dataset.
+
+        Raises ImportError without xarray.
+        """
         return export.to_xarray(self)
 
     def cite(self) -> str:

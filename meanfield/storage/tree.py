@@ -124,12 +124,15 @@ def _unescaped(key: str) -> str:
 
 
 def read(group: Any, seen: set[int] | None = None) -> Any:
-    """What `write` put into the group; seen: addresses of what has been read, each of which has one place."""
+    """What `write` put into the group; seen: addresses of what has been read, each of which has one
+    place.
+    """
     seen = set() if seen is None else seen
     kind = _text(group.attrs.get("@kind", ""))
     if kind == "":
         raise ValueError(
-            f"the group {group.name} does not say what it is; this part was not written by meanfield"
+            f"the group {group.name} does not say what it is; this part was not written by "
+            "meanfield"
         )
     items = {
         _unescaped(key): _attribute(value)
@@ -159,8 +162,9 @@ def _gathered(kind: str, items: dict[str, Any]) -> Any:
 def _member(group: Any, key: str, seen: set[int]) -> Any:
     """What stands in the group itself; ValueError for what would be read from elsewhere or twice.
 
-    A result holds all that belongs to it. A link or a dataset kept in another file would let a file from a stranger
-    read any file that its reader can; groups that share members, doubled forty times over, would take for ever.
+    A result holds all that belongs to it. A link or a dataset kept in another file would let a file
+    from a stranger read any file that its reader can; groups that share members, doubled forty
+    times over, would take for ever.
     """
     import h5py
 
@@ -177,7 +181,8 @@ def _member(group: Any, key: str, seen: set[int]) -> Any:
     seen.add(address)
     if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
         raise ValueError(
-            f"{member.name} keeps its numbers in another file; meanfield reads none but the one named"
+            f"{member.name} keeps its numbers in another file; meanfield reads none but the one "
+            "named"
         )
     return member
 

@@ -155,10 +155,10 @@ def compare(
         Of the bands, which are Student's. W2^2 is skewed: with 24 replicas or fewer and without
         control, bands of 95% contain the mean in 87 to 94% of cases.
     control : {"auto", True, False}
-        Whether E W2^2 is estimated by regression on the low-mode energies (`metrics.mode_energy`) of
-        synchronously coupled copies (`copies`), whose means are known exactly. "auto": for flows
-        without weights of low-rank games on the circle, T^2 and S^2, where the states kept take
-        up to 256 MB. True: for any game. Numbers n with fewer than 8 replicas take none.
+        Whether E W2^2 is estimated by regression on the low-mode energies (`metrics.mode_energy`)
+        of synchronously coupled copies (`copies`), whose means are known exactly. "auto": for flows
+        without weights of low-rank games on the circle, T^2 and S^2, where the states kept take up
+        to 256 MB. True: for any game. Numbers n with fewer than 8 replicas take none.
     checkpoint, checkpoint_every : path and seconds, optional
         A file (.h5) for the mean field and the measurements of every finished replica, written
         every `checkpoint_every` seconds (default 30), and for the comparison at the end. After an

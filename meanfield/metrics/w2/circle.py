@@ -20,14 +20,18 @@ def is_circle(manifold: Manifold) -> bool:
 
 
 def circle_transport(a: Measure | Prepared, b: Measure | Prepared) -> Transport:
-    """W2^2 on the circle, exact to rounding. Raises NotConverged where no shift is proven the best."""
+    """W2^2 on the circle, exact to rounding.
+
+    Raises NotConverged where no shift is proven the best.
+    """
     a, b = prepare(a), prepare(b)
     squared = _least_over_shifts(a, b) * a.manifold.period**2
     return Transport.exactly(squared, "circle")
 
 
 def prepare(measure: Measure | Prepared) -> Prepared:
-    """The quantile function of a measure on the circle, for many calls of `w2`: sorted and summed once.
+    """The quantile function of a measure on the circle, for many calls of `w2`: sorted and summed
+    once.
 
     Masses so small that they vanish in the cumulative sum (below 1e-16 or so) are left out. Raises
     ValueError off the circle.
@@ -36,7 +40,8 @@ def prepare(measure: Measure | Prepared) -> Prepared:
         return measure
     if not is_circle(measure.manifold):
         raise ValueError(
-            f"prepare sorts measures on a circle; {measure.manifold} is none, pass the measure itself"
+            f"prepare sorts measures on a circle; {measure.manifold} is none, pass the measure "
+            "itself"
         )
     from meanfield.metrics.w2.circle_shift import cumulate
 
@@ -44,14 +49,14 @@ def prepare(measure: Measure | Prepared) -> Prepared:
     if masses is None:
         n = len(starts)
         Q = Quantile(np.arange(n + 1) / n, starts, lengths, lengths * n)
-        return Prepared(measure.manifold, Q, not isinstance(measure, Density))  # type: ignore[arg-type]
+        return Prepared(measure.manifold, Q, not isinstance(measure, Density))
     F = cumulate(masses)
     charged = np.diff(F) > 0
     if not charged.all():
         F, starts, lengths = np.append(0.0, F[1:][charged]), starts[charged], lengths[charged]
     # The bound keeps dQ/dq finite where a cell holds next to nothing.
     slopes = lengths / np.maximum(np.diff(F), 1e-300)
-    return Prepared(measure.manifold, Quantile(F, starts, lengths, slopes))  # type: ignore[arg-type]
+    return Prepared(measure.manifold, Quantile(F, starts, lengths, slopes))
 
 
 def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
@@ -68,7 +73,8 @@ def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
     starts = x - 0.5 * lengths
     if np.abs(np.diff(starts, append=starts[0] + 1) - lengths).max() > 1e-9:
         raise ValueError(
-            "w2 needs cells in order along the circle and centred at their nodes; use meanfield.mesh"
+            "w2 needs cells in order along the circle and centred at their nodes; use "
+            "meanfield.mesh"
         )
     return starts, lengths, None if equal else masses
 

@@ -1,8 +1,9 @@
 """Exact W2 on the circle between two sets of n equal atoms: the best of 2n + 1 cyclic shifts.
 
-With both sets in order, C(j) = (1/n) sum_i (x_i - y_{i+j})^2 with y_{i+n} = y_i + 1 is what `circle.cost_at` finds at
-theta = j/n, where alone that piecewise linear convex function has kinks (Delon, Salomon, Sobolevski 2010). A sum over
-shifted arrays runs on vectors, some twenty times faster than the walk along two cumulative masses.
+With both sets in order, C(j) = (1/n) sum_i (x_i - y_{i+j})^2 with y_{i+n} = y_i + 1 is what
+`circle.cost_at` finds at theta = j/n, where alone that piecewise linear convex function has kinks
+(Delon, Salomon, Sobolevski 2010). A sum over shifted arrays runs on vectors, some twenty times
+faster than the walk along two cumulative masses.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def at_shift(j: int, x: Array, y: Array) -> tuple[float, float]:
 def best_cyclic(x: Array, y: Array) -> float:
     """The least C(j) over -n <= j <= n: the rise of a convex function changes sign there.
 
-    Secants between the rises at the bracket's ends, halved where an end stays (the Illinois rule), every third step
-    a bisection; the first guess is the shift of the means, from which steps grow until the sign changes.
+    Secants between the rises at the bracket's ends, halved where an end stays (the Illinois rule),
+    every third step a bisection; the first guess is the shift of the means, from which steps grow
+    until the sign changes.
     """
     n = len(x)
     guess = 0.0

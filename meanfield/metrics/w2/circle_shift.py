@@ -221,7 +221,9 @@ def cost(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]
 
 @kernel
 def enclose(ends: Array, theta: float, C: float, D: float) -> None:
-    """Make theta the bracket's lower or upper end, by the sign of C'; a bracket turned over is moved on by one."""
+    """Make theta the bracket's lower or upper end, by the sign of C'; a bracket turned over is
+    moved on by one.
+    """
     side = 1 if D > 0 else 0
     ends[side] = theta, C, D, 1.0
     if ends[0, 0] >= ends[1, 0]:

@@ -1,4 +1,6 @@
-"""Squared distances between points and boxes of points, and the search for arcs cheaper than their prices."""
+"""Squared distances between points and boxes of points, and the search for arcs cheaper than their
+prices.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ LEAF = 8  # points a leaf of the tree of boxes
 class Ground(NamedTuple):
     """The cost of sending mass from x to y, by number for the kernels.
 
-    kind: 0 the squared geodesic distance and 1 the squared chord on a torus of that period, 2 and 3 the same
-    on the unit sphere.
+    kind: 0 the squared geodesic distance and 1 the squared chord on a torus of that period, 2 and 3
+    the same on the unit sphere.
     """
 
     kind: int
@@ -72,10 +74,12 @@ def arc_costs(x: Array, y: Array, tails: Index, heads: Index, ground: Ground) ->
 
 
 class Boxes(NamedTuple):
-    """Boxes over points (m, a) in the curve's order: a binary tree in heap order with leaves of LEAF points.
+    """Boxes over points (m, a) in the curve's order: a binary tree in heap order with leaves of
+    LEAF points.
 
-    low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a) and top (2 L - 1,): for prices v of the points
-    the mean gradient in each box, and the most of v less that slope times the way from the box's middle.
+    low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a) and top (2 L - 1,): for prices v of
+    the points the mean gradient in each box, and the most of v less that slope times the way from
+    the box's middle.
     """
 
     low: Array
@@ -88,7 +92,8 @@ class Boxes(NamedTuple):
 def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> float:
     """No more than c(x_i, y) - g . (y - middle) for y in a box, g its slope.
 
-    On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of y.
+    On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of
+    y.
     """
     kind, period = ground
     bend, total = 1.0, 0.0
@@ -211,9 +216,11 @@ def box_tree(y: Array) -> Boxes:
 def cheapest(
     x: Array, start: Array, y: Array, v: Array, boxes: Boxes, ground: Ground, count: int
 ) -> tuple[Array, Index]:
-    """For each x_i the `count` least values of c(x_i, y_j) - v_j below start_i: values and j (n, count), in order.
+    """For each x_i the `count` least values of c(x_i, y_j) - v_j below start_i: values and j (n,
+    count), in order.
 
-    j is -1 where there are fewer. Boxes are passed over where distance and largest price leave no hope.
+    j is -1 where there are fewer. Boxes are passed over where distance and largest price leave no
+    hope.
     """
     n, leaves, top = len(x), len(boxes.top) // 2, boxes.top
     found, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)

@@ -1,7 +1,8 @@
 """Exact W2 between atoms, on any manifold, by the network simplex.
 
-Between many atoms on tori and spheres of low dimension few arcs are looked at (`sparse`), otherwise all of them.
-Either way the answer is believed only after the plan's marginals and its dual certificate hold.
+Between many atoms on tori and spheres of low dimension few arcs are looked at (`sparse`), otherwise
+all of them. Either way the answer is believed only after the plan's marginals and its dual
+certificate hold.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ TOLERANCE = 1e-9
 def discrete_transport(a: Measure, b: Measure, metric: str = "geodesic") -> Transport:
     """W2^2 of sum a_i delta(x_i) and sum b_j delta(y_j), densities taken as atoms at their nodes.
 
-    Raises ValueError for too many pairs of atoms, NotConverged when marginals are off by more than 1e-9
-    in total, or when the duals prove a gap above 1e-9, relative.
+    Raises ValueError for too many pairs of atoms, NotConverged when marginals are off by more than
+    1e-9 in total, or when the duals prove a gap above 1e-9, relative.
     """
     plan = optimal_plan(a, b, metric)
     certify(plan)

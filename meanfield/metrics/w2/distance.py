@@ -45,22 +45,25 @@ def w2_details(
     - between atoms a network simplex, exact;
     - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2. On S^2 they
       give d^2 on the optimal plan for the cost -2 log cos d, an upper bound. Duality shows that for
-      n = 42 / 150 / 1000 uniform points against the uniform law it is at most 1.5e-2 / 5e-4 / 2e-5 above
-      W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2: the farther mass travels, the
-      looser. Where Laguerre cells do not converge, exact transport from small elements of the density
-      bounds W2^2 from both sides, `squared` lies midway, and bounds more than 1% apart warn UnderResolved;
+      n = 42 / 150 / 1000 uniform points against the uniform law it is at most 1.5e-2 / 5e-4 / 2e-5
+      above W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2: the farther
+      mass travels, the looser. Where Laguerre cells do not converge, exact transport from small
+      elements of the density bounds W2^2 from both sides, `squared` lies midway, and bounds more
+      than 1% apart warn UnderResolved;
     - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms at their
-      nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2 against 64^2 cells
-      by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
+      nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2 against
+      64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
 
-    "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex, whatever a and b are.
+    "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex, whatever a and b
+    are.
 
-    metric: "geodesic", or "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the square
-    root of the sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by elements between
-    atoms and a density on a torus or S^2, and between two densities on a torus.
+    metric: "geodesic", or "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the
+    square root of the sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by
+    elements between atoms and a density on a torus or S^2, and between two densities on a torus.
 
-    Raises TypeError for what is no measure; ValueError for measures on different manifolds, for what a
-    method or metric does not cover and for discrete problems that are too large; NotConverged.
+    Raises TypeError for what is no measure; ValueError for measures on different manifolds, for
+    what a method or metric does not cover and for discrete problems that are too large;
+    NotConverged.
     """
     return _solved(a, b, method, metric, bounded=True)
 
@@ -68,7 +71,9 @@ def w2_details(
 def _solved(
     a: Measure | Prepared, b: Measure | Prepared, method: str, metric: str, bounded: bool
 ) -> Transport:
-    """The answer of the solver for these measures; bounded: whether bounds that cost extra are wanted."""
+    """The answer of the solver for these measures; bounded: whether bounds that cost extra are
+    wanted.
+    """
     _check(a, b, method, metric)
     M = a.manifold
     if isinstance(a, Prepared) or isinstance(b, Prepared):
@@ -112,7 +117,8 @@ def _check(a: Measure | Prepared, b: Measure | Prepared, method: str, metric: st
     covered = metric == "geodesic" and densities == 1 and _has_laguerre_cells(a.manifold)
     if method == "semidiscrete" and not covered:
         raise ValueError(
-            "method='semidiscrete' is between atoms and a Density on T^2 or S^2, metric='geodesic'; "
+            "method='semidiscrete' is between atoms and a Density on T^2 or S^2, "
+            "metric='geodesic'; "
             "use method='auto'"
         )
 

@@ -1,15 +1,17 @@
 """Bounds of W2^2 where a density is involved, from both sides: exact transport of its small pieces.
 
-On tori and spheres d^2, and the squared chord, bend no more than on a plane: along a geodesic of length L
+On tori and spheres d^2, and the squared chord, bend no more than on a plane: along a geodesic of
+length L
 
     c((1 - t) p + t q, y) >= (1 - t) c(p, y) + t c(q, y) - t (1 - t) L^2
 
-(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). The cells of the density are cut into
-small elements. Sending each element as the optimal plan sends its middle is a plan between the measures: it
-bounds W2^2 from above. The mean of g over an element's corners, less its own share of L^2, bounds the dual
-value of the plan's prices v, hence W2^2, from below. Both are exact on elements that send to one atom, and they
-come together like the square of the elements' width. On S^2 means over triangles are by quadrature, and the
-bounds hold up to the third order in that width.
+(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). The cells of the density
+are cut into small elements. Sending each element as the optimal plan sends its middle is a plan
+between the measures: it bounds W2^2 from above. The mean of g over an element's corners, less its
+own share of L^2, bounds the dual value of the plan's prices v, hence W2^2, from below. Both are
+exact on elements that send to one atom, and they come together like the square of the elements'
+width. On S^2 means over triangles are by quadrature, and the bounds hold up to the third order in
+that width.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ LIGHT = 1e-18  # of the heaviest cell: cells lighter than this are left out
 class Elements:
     """N small pieces of a density, each with its mass spread evenly.
 
-    points (N, a): their middles; masses (N,); corners (N, k, a), of equal weight in the mean of a linear function;
-    slack (N,): the mean of the corners' share of L^2. The mean of a cost over an element is at most
-    sum_q weights[q] c(samples[q], .) + spread, samples (N, Q, a), weights (N, Q), spread (N,).
+    points (N, a): their middles; masses (N,); corners (N, k, a), of equal weight in the mean of a
+    linear function; slack (N,): the mean of the corners' share of L^2. The mean of a cost over an
+    element is at most sum_q weights[q] c(samples[q], .) + spread, samples (N, Q, a), weights (N,
+    Q), spread (N,).
     """
 
     points: Array
@@ -53,7 +56,9 @@ class Elements:
 
 @dataclass(frozen=True)
 class Bracket:
-    """lower <= W2^2 <= upper, by a number of elements; prices v (m,) of the atoms; the plan's marginals' error."""
+    """lower <= W2^2 <= upper, by a number of elements; prices v (m,) of the atoms; the plan's
+    marginals' error.
+    """
 
     lower: float
     upper: float
@@ -65,14 +70,15 @@ class Bracket:
 def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") -> Transport:
     """Midway between bounds of W2^2, for two measures of which at least one is a density.
 
-    why: what the note begins with. Bounds more than 1% apart warn UnderResolved. Raises ValueError for
-    manifolds and meshes without elements.
+    why: what the note begins with. Bounds more than 1% apart warn UnderResolved. Raises ValueError
+    for manifolds and meshes without elements.
     """
     M = a.manifold
     if isinstance(a, Density) and isinstance(b, Density):
         if not isinstance(M, Torus):
             raise ValueError(
-                f"metric='extrinsic' between two densities is for tori, not {M}; they are taken as atoms "
+                f"metric='extrinsic' between two densities is for tori, not {M}; they are taken "
+                "as atoms "
                 "at their nodes with method='discrete'"
             )
         if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):
@@ -95,10 +101,11 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
 
 
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
-    """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4 apart, relatively.
+    """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4
+    apart, relatively.
 
-    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes other than the
-    equidistant grid and Voronoi cells, NotConverged.
+    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes other than
+    the equidistant grid and Voronoi cells, NotConverged.
     """
     parts = parts_for(density, wanted(atoms))
     return _refined(lambda r: bounds(atoms, cut(density, r * parts), metric), density.manifold.dim)
@@ -113,7 +120,9 @@ def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Brack
 
 
 def _refined(bounds_at: Callable[[int], Bracket], dim: int) -> Bracket:
-    """The bounds by elements 1, 2, 4, ... times as fine, until they are near or the elements too many."""
+    """The bounds by elements 1, 2, 4, ... times as fine, until they are near or the elements too
+    many.
+    """
     finer = 1
     while True:
         found = bounds_at(finer)
@@ -165,8 +174,9 @@ def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -
 def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
     """Both bounds from elements of two densities on a torus.
 
-    Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at corners with
-    u + v <= c there, linear in between and less each side's slack, are prices everywhere.
+    Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at
+    corners with u + v <= c there, linear in between and less each side's slack, are prices
+    everywhere.
     """
     from meanfield.metrics.w2.costs import ground_cost
 
@@ -241,7 +251,9 @@ RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.
 
 
 def triangles(density: Density, cells: Index, parts: int) -> Elements:
-    """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2 triangles."""
+    """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2
+    triangles.
+    """
     from meanfield.metrics.w2.laguerre_sphere import arcs
 
     mesh = density.mesh
@@ -285,7 +297,9 @@ def _parts(parts: int) -> Array:
 
 
 def _on_sphere(corners: Array) -> tuple[Array, Array]:
-    """Nodes (N, 7, 3) and weights (N, 7) of integrals over spherical triangles: those of the flat ones, projected."""
+    """Nodes (N, 7, 3) and weights (N, 7) of integrals over spherical triangles: those of the flat
+    ones, projected.
+    """
     flat = np.einsum("qc,nca->nqa", RADON, corners)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     far = np.linalg.norm(flat, axis=2)

@@ -1,14 +1,14 @@
 """Laguerre cells on S^2 for the cost -2 log cos d, which are normal cones of a convex hull in R^3.
 
-With p_i = exp(psi_i / 2) y_i the cell of atom i, where -2 log(x . y_i) - psi_i is least, is where
-x . p_i is largest: the normals of the hull of the p_i at its corner i. The cost is d^2 + d^4/6 + ...; d^2
-on its optimal plan is an upper bound of W2^2. Integrals over cells are sums over arcs of fans
+With p_i = exp(psi_i / 2) y_i the cell of atom i, where -2 log(x . y_i) - psi_i is least, is where x
+. p_i is largest: the normals of the hull of the p_i at its corner i. The cost is d^2 + d^4/6 + ...;
+d^2 on its optimal plan is an upper bound of W2^2. Integrals over cells are sums over arcs of fans
 around y_i: with R the distance from y_i along an arc of unit normal N,
 
     int_cell f(d(x, y_i)) dx = sum over arcs of (y_i . N) int F(R) / sin^2 R ds,   F(R) = int_0^R f(r) sin r dr.
 
-A density constant on the Voronoi cells of a mesh adds the mesh's arcs within the cell, times the jump
-of the density across them.
+A density constant on the Voronoi cells of a mesh adds the mesh's arcs within the cell, times the
+jump of the density across them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ NODES, WEIGHTS = 0.5 * (NODES + 1), 0.5 * WEIGHTS
 
 
 def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
-    """Arcs (E, 3), (E, 3) between cells (E, 2) of points p (n, 3): from a to b the first cell lies on the left."""
+    """Arcs (E, 3), (E, 3) between cells (E, 2) of points p (n, 3): from a to b the first cell lies
+    on the left.
+    """
     from scipy.spatial import ConvexHull, QhullError
 
     try:
@@ -68,8 +70,9 @@ def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
 class Diagram(NamedTuple):
     """Cells of points p (n, 3): where x . p_i is largest.
 
-    Between the pairs (E, 2) of cells runs an arc a cos s + t sin s, 0 <= s <= length, a and t (E, 3); the
-    first cell lies on its left. Cell i has the neighbours columns[starts[i] : starts[i + 1]].
+    Between the pairs (E, 2) of cells runs an arc a cos s + t sin s, 0 <= s <= length, a and t (E,
+    3); the first cell lies on its left. Cell i has the neighbours columns[starts[i] : starts[i +
+    1]].
     """
 
     p: Array
@@ -147,7 +150,9 @@ def second_moment(half: float) -> float:
 def leaves(
     cells: Diagram, k: int, arcs: Diagram, e: int, low: float, high: float
 ) -> tuple[float, int]:
-    """Where the arc e leaves the cell k that it is in at s = low, at most `high`, and the cell it enters (-1: none)."""
+    """Where the arc e leaves the cell k that it is in at s = low, at most `high`, and the cell it
+    enters (-1: none).
+    """
     p, a, t = cells.p, arcs.a, arcs.t
     best, entered = high, -1
     for n in range(cells.starts[k], cells.starts[k + 1]):
@@ -191,10 +196,11 @@ def climb(cells: Diagram, k: int, x: Array) -> int:
 def overlay(
     y: Array, cells: Diagram, mesh: Diagram, rho: Array, first: Index
 ) -> tuple[Array, Array, Array]:
-    """Masses (n,), int d^2 drho (n,) and the weights (E,) of the arcs in the dual's second derivative.
+    """Masses (n,), int d^2 drho (n,) and the weights (E,) of the arcs in the dual's second
+    derivative.
 
-    y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; first (E,): the mesh's cell
-    where each arc of the Laguerre diagram begins.
+    y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; first (E,): the
+    mesh's cell where each arc of the Laguerre diagram begins.
     """
     p, a, t = cells.p, cells.a, cells.t
     mass, second, edge = np.zeros(len(p)), np.zeros(len(p)), np.zeros(len(cells.pairs))
@@ -247,9 +253,9 @@ def sphere_transport(
 ) -> tuple[float, Array]:
     """An upper bound of W2^2 on S^2 between atoms and a density, and the atoms' prices (n,).
 
-    points (n, 3), weights (n,) > 0 of the atoms; nodes (N, 3) and masses (N,) of a Voronoi mesh and its cells,
-    or None for the uniform law. The bound is d^2 on the optimal plan for the cost -2 log cos d, and the
-    prices are that cost's. Raises NotConverged.
+    points (n, 3), weights (n,) > 0 of the atoms; nodes (N, 3) and masses (N,) of a Voronoi mesh and
+    its cells, or None for the uniform law. The bound is d^2 on the optimal plan for the cost -2 log
+    cos d, and the prices are that cost's. Raises NotConverged.
     """
     y, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(y)) / np.sum(weights)
@@ -276,4 +282,4 @@ def sphere_transport(
 def _areas(mesh: Diagram) -> Array:
     """Areas of the cells of unit points (n,)."""
     first = np.zeros(len(mesh.pairs), dtype=np.int64)
-    return overlay(mesh.p, mesh, NO_MESH, UNIFORM, first)[0] * (4 * np.pi)  # type: ignore[no-any-return]
+    return overlay(mesh.p, mesh, NO_MESH, UNIFORM, first)[0] * (4 * np.pi)

@@ -1,11 +1,12 @@
 """A primal network simplex for transport along a sparse set of arcs, compiled.
 
-Nodes 0 to n - 1 are senders (supplies), nodes n to n + m - 1 receivers (demands); supplies and demands are
-integers of one total, so that flows are exact. A basis is a spanning tree. Prices satisfy price_i + price_j =
-cost on its arcs; an arc that costs less than its two prices enters, and one of the arcs of the cycle that it
-closes leaves. Trees are kept strongly feasible (arcs without flow point to the root), which rules out cycling
-(W. H. Cunningham, Math. Programming 11 (1976) 105); arcs are priced in blocks (R. K. Ahuja, T. L. Magnanti,
-J. B. Orlin, Network Flows, 1993, chapter 11). The sizes of subtrees lead to the top of a cycle.
+Nodes 0 to n - 1 are senders (supplies), nodes n to n + m - 1 receivers (demands); supplies and
+demands are integers of one total, so that flows are exact. A basis is a spanning tree. Prices
+satisfy price_i + price_j = cost on its arcs; an arc that costs less than its two prices enters, and
+one of the arcs of the cycle that it closes leaves. Trees are kept strongly feasible (arcs without
+flow point to the root), which rules out cycling (W. H. Cunningham, Math. Programming 11 (1976)
+105); arcs are priced in blocks (R. K. Ahuja, T. L. Magnanti, J. B. Orlin, Network Flows, 1993,
+chapter 11). The sizes of subtrees lead to the top of a cycle.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from meanfield.meshes import Index
 
 
 class Tree(NamedTuple):
-    """A spanning tree over n senders and the receivers, all arrays of one entry a node; the last node is the root.
+    """A spanning tree over n senders and the receivers, all arrays of one entry a node; the last
+    node is the root.
 
-    A node holds the arc to its parent (-1 for the root), with the flow along that arc and its cost; the size
-    of the subtree under it; its first child, and its neighbours in the list of its parent's children (-1 for
-    none); and its price.
+    A node holds the arc to its parent (-1 for the root), with the flow along that arc and its cost;
+    the size of the subtree under it; its first child, and its neighbours in the list of its
+    parent's children (-1 for none); and its price.
     """
 
     n: int
@@ -71,8 +73,9 @@ def refine(
 ) -> tuple[Index, Index, Index]:
     """A plan between groups, carried out by their members: tails, heads and flows of its arcs.
 
-    Group I of senders has the members first_sender[I] to first_sender[I + 1] - 1, and so for receivers; they are
-    used up in order, so that the arcs form a forest when those of the groups do.
+    Group I of senders has the members first_sender[I] to first_sender[I + 1] - 1, and so for
+    receivers; they are used up in order, so that the arcs form a forest when those of the groups
+    do.
     """
     most = len(supply) + len(demand) + 2 * len(tails)
     i_found, j_found = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
@@ -105,10 +108,12 @@ def grow(
     parent: Index,
     flow: Index,
 ) -> None:
-    """Write a strongly feasible tree through a forest of arcs with flow into parent and flow (n + m,).
+    """Write a strongly feasible tree through a forest of arcs with flow into parent and flow (n +
+    m,).
 
-    Trees of the forest are joined by arcs without flow, from a sender of theirs to a receiver reached before;
-    where possible by a candidate: senders columns[starts[j] : starts[j + 1]] of receiver j.
+    Trees of the forest are joined by arcs without flow, from a sender of theirs to a receiver
+    reached before; where possible by a candidate: senders columns[starts[j] : starts[j + 1]] of
+    receiver j.
     """
     N = len(parent)
     degree = np.zeros(N + 1, dtype=np.int64)
@@ -198,7 +203,9 @@ def detach(v: int, at: int, tree: Tree) -> None:
 
 @kernel
 def reprice(tree: Tree) -> None:
-    """Prices from the costs of the tree's arcs, zero at the root: rounding does not pile up over pivots."""
+    """Prices from the costs of the tree's arcs, zero at the root: rounding does not pile up over
+    pivots.
+    """
     root = len(tree.parent) - 1
     v = root
     tree.price[root] = 0.0
@@ -216,7 +223,9 @@ def reprice(tree: Tree) -> None:
 
 @kernel
 def shift(top: int, spared: int, by: float, tree: Tree) -> None:
-    """Add `by` to the prices of the senders under `top`, take it from the receivers'; not under `spared`."""
+    """Add `by` to the prices of the senders under `top`, take it from the receivers'; not under
+    `spared`.
+    """
     v = top
     while True:
         if v != spared:
@@ -246,7 +255,8 @@ def summit(i: int, j: int, tree: Tree) -> int:
 def leaving(i: int, j: int, top: int, tree: Tree) -> tuple[int, bool]:
     """The node under the arc that leaves when i sends more to j, and whether it lies on i's side.
 
-    The last of the arcs that block, along the cycle from its top through i and j: trees stay strongly feasible.
+    The last of the arcs that block, along the cycle from its top through i and j: trees stay
+    strongly feasible.
     """
     least, at, of_i = np.int64(1) << 62, -1, True
     v = i
@@ -306,7 +316,9 @@ def exchange(i: int, j: int, cost: float, tree: Tree) -> None:
 def simplex(
     tails: Index, heads: Index, costs: Array, tree: Tree, tolerance: float, limit: int
 ) -> int:
-    """Pivots until no arc is cheaper than its prices by more than the tolerance; their number, or -1 at the limit."""
+    """Pivots until no arc is cheaper than its prices by more than the tolerance; their number, or
+    -1 at the limit.
+    """
     arcs, price = len(tails), tree.price
     block, at = max(int(np.sqrt(arcs)), 16), 0
     for turn in range(limit):

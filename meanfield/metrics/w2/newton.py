@@ -1,7 +1,8 @@
 """Damped Newton for semi-discrete transport, shared by the torus and the sphere.
 
-The unknowns are the atoms' potentials psi; the dual is concave, with gradient target - masses of the Laguerre
-cells, and minus its second derivative is the Laplacian of the cells' graph (Kitagawa, Merigot, Thibert 2019).
+The unknowns are the atoms' potentials psi; the dual is concave, with gradient target - masses of
+the Laguerre cells, and minus its second derivative is the Laplacian of the cells' graph (Kitagawa,
+Merigot, Thibert 2019).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Laplacian(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and H = d masses / d psi.
+    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and H = d masses / d
+    psi.
 
     ordered: atoms that follow each other are near.
     """
@@ -79,8 +81,8 @@ def conjugate_gradients(
 ) -> tuple[Array, float]:
     """d with H d = r, r of sum zero, and the relative residual.
 
-    Preconditioned by the diagonal and, for long errors, by the inverse `coarse` (m, m) of `between_groups`;
-    without groups it is (0, 0).
+    Preconditioned by the diagonal and, for long errors, by the inverse `coarse` (m, m) of
+    `between_groups`; without groups it is (0, 0).
     """
     n = len(r)
     d, Hp = np.zeros(n), np.empty(n)
@@ -133,10 +135,10 @@ def newton(
 ) -> tuple[Array, Cells]:
     """Potentials psi (n,) whose Laguerre cells have the masses `target`, and those cells.
 
-    While some masses are far from their targets a step aims at masses between, in geometric mean: cells
-    that are too small by orders of magnitude grow by a factor a step, where the straight way would empty
-    their neighbours. No cell may lose more than nine tenths of the lesser of its mass and its aim; near the
-    targets the sum of errors must fall by a share of what the step promises.
+    While some masses are far from their targets a step aims at masses between, in geometric mean:
+    cells that are too small by orders of magnitude grow by a factor a step, where the straight way
+    would empty their neighbours. No cell may lose more than nine tenths of the lesser of its mass
+    and its aim; near the targets the sum of errors must fall by a share of what the step promises.
 
     Raises NotConverged, never returns short of TOLERANCE. what: the problem's name in its message.
     """
@@ -153,7 +155,8 @@ def newton(
         if not near:
             aim = now.masses * np.exp(min(1.0, stride / worst) * far)
             aim /= aim.sum()
-        # Far from the targets the smallest cells need their digits, near them Newton's own error decides.
+        # Far from the targets the smallest cells need their digits, near them Newton's own error
+        # decides.
         d = _direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
         t, new = _longest_step(cells, psi, d, aim, now, target, near, what)
         if not near:
@@ -186,7 +189,9 @@ def _longest_step(
     near: bool,
     what: str,
 ) -> tuple[float, Cells]:
-    """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and the cells it leads to."""
+    """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and the cells it leads
+    to.
+    """
     floor = 0.1 * np.minimum(now.masses, aim)
     error = float(np.abs(target - now.masses).sum())
     t = 1.0
@@ -200,5 +205,7 @@ def _longest_step(
 
 
 def dual_value(psi: Array, target: Array, now: Cells) -> float:
-    """sum costs + sum psi (target - masses): below the optimum by at most |target - masses|_1 max cost."""
+    """sum costs + sum psi (target - masses): below the optimum by at most |target - masses|_1 max
+    cost.
+    """
     return float(now.costs.sum() + psi @ (target - now.masses))

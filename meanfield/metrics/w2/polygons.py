@@ -1,4 +1,6 @@
-"""Convex polygons in the plane: cut by lines, and integrals over them of a density on a periodic grid."""
+"""Convex polygons in the plane: cut by lines, and integrals over them of a density on a periodic
+grid.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ def clip(
 ) -> int:
     """Cut a polygon P of m corners by a line: Q = P within a x + b y <= h; its number of corners.
 
-    Both counter-clockwise. tags[k] is the tag of P's edge from corner k to the next, names[k] of Q's; the new
-    edge has `tag`.
+    Both counter-clockwise. tags[k] is the tag of P's edge from corner k to the next, names[k] of
+    Q's; the new edge has `tag`.
     """
     out = 0
     s = a * P[m - 1, 0] + b * P[m - 1, 1] - h
@@ -63,7 +65,9 @@ def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, i
 
 @kernel
 def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tuple[float, float]:
-    """Mass and second moment of a piece of constant density; its tagged edges' density to `lengths`."""
+    """Mass and second moment of a piece of constant density; its tagged edges' density to
+    `lengths`.
+    """
     area, second = moments(P, m)
     for k in range(m):
         if tags[k] >= 0:
@@ -87,7 +91,8 @@ def integrate(
 ) -> tuple[float, float]:
     """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
 
-    Columns are cut off one after another, from each column its squares. work (6, r, 2), names (6, r).
+    Columns are cut off one after another, from each column its squares. work (6, r, 2), names (6,
+    r).
     """
     mass = second = 0.0
     A, B = density.shape

@@ -12,8 +12,8 @@ from meanfield.manifolds import Torus
 class Quantile(NamedTuple):
     """The quantile function Q of n pieces in order along a circle of length one: atoms or segments.
 
-    F (n + 1,): cumulative masses from 0 to 1. On F[i] <= q <= F[i + 1] the function runs from starts[i]
-    to starts[i] + lengths[i] with slope dQ/dq = slopes[i]. Atoms have length and slope 0.
+    F (n + 1,): cumulative masses from 0 to 1. On F[i] <= q <= F[i + 1] the function runs from
+    starts[i] to starts[i] + lengths[i] with slope dQ/dq = slopes[i]. Atoms have length and slope 0.
     """
 
     F: Array

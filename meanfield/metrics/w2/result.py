@@ -12,10 +12,10 @@ class Transport:
     """W2^2 of two measures, the solver that found it, and how far it can be trusted.
 
     squared: W2^2 where `exact`, to rounding; otherwise `note` says what it is. method: "circle",
-    "semidiscrete", "discrete" or "elements". lower, upper: bounds of W2^2, equal to `squared` where it is
-    exact; they are proven on tori and between atoms, while on S^2 with a density they hold up to
-    quadrature, third order in the elements' width. residual: a bound on the sum over both measures of the
-    mass that the plan leaves in the wrong place.
+    "semidiscrete", "discrete" or "elements". lower, upper: bounds of W2^2, equal to `squared` where
+    it is exact; they are proven on tori and between atoms, while on S^2 with a density they hold up
+    to quadrature, third order in the elements' width. residual: a bound on the sum over both
+    measures of the mass that the plan leaves in the wrong place.
     """
 
     squared: float

@@ -1,4 +1,6 @@
-"""Semi-discrete W2, between atoms and a density that is spread evenly over the cells of a mesh, on T^2 and S^2."""
+"""Semi-discrete W2, between atoms and a density that is spread evenly over the cells of a mesh, on
+T^2 and S^2.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ ATTEMPTS = 3
 def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = True) -> Transport:
     """W2^2 between atoms and a density: exact on T^2, an upper bound on S^2.
 
-    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the equidistant
-    grid of T^2 and Voronoi cells of S^2, NotConverged.
+    bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the
+    equidistant grid of T^2 and Voronoi cells of S^2, NotConverged.
     """
     m = atoms.masses
     atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
@@ -44,7 +46,9 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
 
 
 def _on_torus(atoms: Measure, density: Density) -> float:
-    """Newton from Voronoi cells; where that fails, from the prices of exact transport of ever smaller elements."""
+    """Newton from Voronoi cells; where that fails, from the prices of exact transport of ever
+    smaller elements.
+    """
     from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 
     grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]

@@ -1,8 +1,10 @@
-"""Exact transport between many atoms: a network simplex on few arcs, its prices checked on all of them.
+"""Exact transport between many atoms: a network simplex on few arcs, its prices checked on all of
+them.
 
-The simplex optimises over arcs to near atoms and around the plan so far. A search through boxes then finds
-every arc that is cheaper than its two prices, and the cheapest of them join. When there is none the plan is
-optimal among all arcs, and weak duality says how nearly: with u_i = min_j (c_ij - v_j),
+The simplex optimises over arcs to near atoms and around the plan so far. A search through boxes
+then finds every arc that is cheaper than its two prices, and the cheapest of them join. When there
+is none the plan is optimal among all arcs, and weak duality says how nearly: with u_i = min_j (c_ij
+- v_j),
 
     sum p_i u_i + sum q_j v_j <= W2^2 <= sum of masses times costs on the plan.
 """
@@ -32,7 +34,8 @@ TOLERANCE = 2e-15  # gain at which an arc enters, relative to the largest cost o
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """An optimal plan: masses (E,) sent from x_i to y_j for the pairs (tails, heads), and its prices.
+    """An optimal plan: masses (E,) sent from x_i to y_j for the pairs (tails, heads), and its
+    prices.
 
     value: its cost; lower: the bound that the prices u (n,), v (m,) prove; residual: the sum of the
     marginals' errors; largest: the largest cost on the tree.
@@ -63,7 +66,9 @@ class Atoms:
 
 
 class Sorted(Atoms):
-    """Atoms of a measure on a torus or a sphere, sorted along the curve; order (n,): where each stood before."""
+    """Atoms of a measure on a torus or a sphere, sorted along the curve; order (n,): where each
+    stood before.
+    """
 
     def __init__(self, points: Array, masses: Array, manifold: Manifold) -> None:
         from meanfield.metrics.w2.costs import curve_order
@@ -75,7 +80,9 @@ class Sorted(Atoms):
 
 
 def counted(masses: Array) -> Index:
-    """Masses as whole numbers of total TOTAL, none of them zero; what rounding leaves goes to the largest."""
+    """Masses as whole numbers of total TOTAL, none of them zero; what rounding leaves goes to the
+    largest.
+    """
     found = np.maximum(np.rint(masses * (TOTAL / masses.sum())).astype(np.int64), 1)
     found[int(np.argmax(found))] += TOTAL - int(found.sum())
     return found
@@ -96,7 +103,7 @@ class Problem:
     def costs(self, tails: Index, heads: Index) -> Array:
         from meanfield.metrics.w2.costs import arc_costs
 
-        return arc_costs(self.a.x, self.b.x, tails, heads, self.ground)  # type: ignore[no-any-return]
+        return arc_costs(self.a.x, self.b.x, tails, heads, self.ground)
 
     def grouped(self) -> tuple[Problem, Index, Index]:
         """The problem between groups of atoms, and where the groups of a and of b begin."""
@@ -159,7 +166,8 @@ class Basis:
     def optimise(self, tails: Index, heads: Index, tolerance: float) -> float:
         """Pivots over arcs until none gains more than the tolerance; the gain that this is.
 
-        The tolerance is relative to the largest cost or price: what these are rounded to is no reason to move.
+        The tolerance is relative to the largest cost or price: what these are rounded to is no
+        reason to move.
         """
         from meanfield.metrics.w2.network_simplex import reprice, simplex
 
@@ -207,7 +215,8 @@ def cheapest_arcs(
     count: int,
     below: Array | None = None,
 ) -> tuple[Array, Index]:
-    """For each of x (n, a) the `count` least c_ij - v_j (n, count), below given values, and where; -1 for none.
+    """For each of x (n, a) the `count` least c_ij - v_j (n, count), below given values, and where;
+    -1 for none.
 
     G (m, a): about the gradient of v; the better it is the fewer boxes are opened.
     """
@@ -215,11 +224,13 @@ def cheapest_arcs(
 
     start = np.full(len(x), np.inf) if below is None else below
     lift(b.x, v, np.zeros(b.x.shape) if G is None else G, b.boxes)
-    return cheapest(x, start, b.x, v, b.boxes, ground, min(count, len(b.x)))  # type: ignore[no-any-return]
+    return cheapest(x, start, b.x, v, b.boxes, ground, min(count, len(b.x)))
 
 
 def grouped(a: Atoms) -> tuple[Atoms, Index]:
-    """Groups of GROUP atoms that follow each other on the curve, each at its heaviest atom; and where they begin."""
+    """Groups of GROUP atoms that follow each other on the curve, each at its heaviest atom; and
+    where they begin.
+    """
     starts = np.arange(0, len(a.x), GROUP if len(a.x) > SMALL else 1)
     ends = np.append(starts[1:], len(a.x))
     heaviest = [s + int(np.argmax(a.counted[s:e])) for s, e in zip(starts, ends, strict=True)]
@@ -227,7 +238,9 @@ def grouped(a: Atoms) -> tuple[Atoms, Index]:
 
 
 def _first_basis(problem: Problem) -> tuple[Basis, Index]:
-    """A tree to begin with and arcs i m + j to look at: all of them where atoms are few, else by way of groups."""
+    """A tree to begin with and arcs i m + j to look at: all of them where atoms are few, else by
+    way of groups.
+    """
     from meanfield.metrics.w2.network_simplex import grow, refine
 
     a, b, (n, m) = problem.a, problem.b, problem.shape
@@ -255,7 +268,9 @@ def _first_basis(problem: Problem) -> tuple[Basis, Index]:
 
 
 def _optimal(problem: Problem, tolerance: float, rounds: int) -> tuple[Basis, Array | None]:
-    """A basis and, where it is optimal among all arcs, u_i = min_j (c_ij - v_j); None where rounds ran out."""
+    """A basis and, where it is optimal among all arcs, u_i = min_j (c_ij - v_j); None where rounds
+    ran out.
+    """
     (n, m), (basis, keys) = problem.shape, _first_basis(problem)
     rows = np.arange(n)[:, None]
     for _ in range(rounds):
@@ -277,7 +292,8 @@ def sparse_transport(a: Sorted, b: Sorted, ground: Ground) -> Plan:
     basis, u = _optimal(Problem(a, b, ground), TOLERANCE, ROUNDS)
     if u is None:
         raise NotConverged(
-            f"sparse transport of {len(a.x)} against {len(b.x)} atoms: arcs cheaper than their prices remain"
+            f"sparse transport of {len(a.x)} against {len(b.x)} atoms: arcs cheaper than their "
+            "prices remain"
         )
     return _plan(basis, u, a.masses, b.masses, a.order, b.order)
 
@@ -300,7 +316,8 @@ def _plan(basis: Basis, u: Array, p: Array, q: Array, order_p: Index, order_q: I
     )
     sent = masses > 0
     return Plan(
-        order_p[tails[sent]], order_q[heads[sent]], masses[sent], _back(u, order_p), _back(v, order_q),
+        order_p[tails[sent]], order_q[heads[sent]], masses[sent], _back(u, order_p),
+        _back(v, order_q),
         float(masses @ costs), float(u @ p + v @ q), float(residual), float(basis.tree.cost.max()),
     )  # fmt: skip
 

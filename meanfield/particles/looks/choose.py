@@ -1,7 +1,9 @@
-"""Which object finds the forces of a run: the game itself, its pairs in single precision, or a graphics processor.
+"""Which object finds the forces of a run: the game itself, its pairs in single precision, or a
+graphics processor.
 
-Double precision is the default even where single precision is safe: results are promised to the bit, those stored are
-double, and a formula such as exp(100 cos(x - y)) overflows in single precision (and then says so).
+Double precision is the default even where single precision is safe: results are promised to the
+bit, those stored are double, and a formula such as exp(100 cos(x - y)) overflows in single
+precision (and then says so).
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from meanfield.particles.plan import Plan, beyond_paper
 def source(game: Game, flow: Flow, plan: Plan) -> Any:
     """What has `both_forces` and `value` as a plan's device and precision want them.
 
-    Raises ValueError for games and flows that have no such form, ImportError or RuntimeError without a device.
+    Raises ValueError for games and flows that have no such form, ImportError or RuntimeError
+    without a device.
     """
     if plan.device == "cpu" and plan.precision == "float64":
         return game
@@ -47,12 +50,14 @@ def _check_game(game: Game, asked: str) -> None:
 
     if game.bases is not None:
         raise ValueError(
-            f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost O(n) on the processor: "
+            f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost "
+            "O(n) on the processor: "
             "leave it out"
         )
     if not isinstance(game, Expression):
         raise ValueError(
-            f"{asked} is for losses given by a formula (games.expression), not for {game.name}, whose loss is a Python "
+            f"{asked} is for losses given by a formula (games.expression), not for {game.name}, "
+            "whose loss is a Python "
             "function: leave it out"
         )
 
@@ -60,16 +65,18 @@ def _check_game(game: Game, asked: str) -> None:
 def _check_noise(flow: Flow) -> None:
     """Single precision only where noise covers it.
 
-    Measured on exp(sin x) - exp(sin y) + 0.3 exp(cos(x - y)), 50 particles: Algorithm 2 goes on to a
-    Nikaido-Isoda error of 4e-15; with forces in single precision it is 80% too large at 3e-8 and stays at 2e-8.
-    Langevin runs (beta = 20, n = 400) differ by 2e-8 in an error that varies by 2e-2 from seed to seed.
+    Measured on exp(sin x) - exp(sin y) + 0.3 exp(cos(x - y)), 50 particles: Algorithm 2 goes on to
+    a Nikaido-Isoda error of 4e-15; with forces in single precision it is 80% too large at 3e-8 and
+    stays at 2e-8. Langevin runs (beta = 20, n = 400) differ by 2e-8 in an error that varies by 2e-2
+    from seed to seed.
     """
     for name, rates in zip("xy", flow.players, strict=True):
         if rates.alpha > 0 or rates.gamma * rates.temperature == 0:
             kind = f"a reaction (alpha = {rates.alpha:g})" if rates.alpha > 0 else "no noise"
             raise ValueError(
                 f'precision="float32" is for Langevin flows, whose noise covers rounding; player {name} has {kind}, '
-                "and converges to where rounding counts: its Nikaido-Isoda error would be 80% too large at 3e-8 and "
+                "and converges to where rounding counts: its Nikaido-Isoda error would be 80% too "
+                "large at 3e-8 and "
                 'stay at 2e-8, where double precision goes on to 4e-15; leave precision at "float64"'
             )
 

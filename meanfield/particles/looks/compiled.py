@@ -1,4 +1,5 @@
-"""Steps of compiled looks: the text of `meanfield.particles.algorithms`, compiled from one save to the next.
+"""Steps of compiled looks: the text of `meanfield.particles.algorithms`, compiled from one save to
+the next.
 
 Nothing here holds Python's global lock, so replicas run in threads.
 """
@@ -17,7 +18,8 @@ from meanfield.particles.looks.modes import Modes
 from meanfield.particles.looks.single_modes import SingleModes
 
 COMPILED = (Modes, SingleModes, Form, Driven)
-# By the length of a tuple, known before anything is compiled: the steps that are not taken are left out.
+# By the length of a tuple, known before anything is compiled: the steps that are not taken are left
+# out.
 SCHEMES = {"euler": (), "strang": (True,), "mirror-prox": (True, True)}
 
 
@@ -27,8 +29,8 @@ def march(
 ) -> None:
     """Steps first, ..., end - 1 of both players, in place; `others` is room for the midpoint.
 
-    Showing, nothing moves: costs and gradients are written into `others`. One kernel does both, or most of what
-    they share would be compiled twice.
+    Showing, nothing moves: costs and gradients are written into `others`. One kernel does both, or
+    most of what they share would be compiled twice.
     """
     s, t = states
     m, n = others

@@ -1,8 +1,8 @@
 """Forces between all pairs of particles on a graphics processor: simulate(..., device="cuda").
 
-An optional part: numba's CUDA target and an NVIDIA driver. Positions, weights and noise stay where they
-are, on the processor: a step sends (n + m) points and fetches as many forces, nothing against its n m pairs,
-and follows the noise of a run on the processor.
+An optional part: numba's CUDA target and an NVIDIA driver. Positions, weights and noise stay where
+they are, on the processor: a step sends (n + m) points and fetches as many forces, nothing against
+its n m pairs, and follows the noise of a run on the processor.
 """
 
 from __future__ import annotations
@@ -23,19 +23,23 @@ def target() -> Any:
         from numba import cuda
     except ImportError as error:
         raise ImportError(
-            f"device=\"cuda\" needs numba's CUDA target ({error}): pip install 'meanfield-zerosum[cuda]'"
+            f'device="cuda" needs numba\'s CUDA target ({error}): pip install '
+            "'meanfield-zerosum[cuda]'"
         ) from None
     if not cuda.is_available():
         raise RuntimeError(
             'device="cuda" needs an NVIDIA graphics processor with its driver and the CUDA compiler, and numba finds '
-            "them not to be usable here: pip install 'meanfield-zerosum[cuda]' brings the compiler, the driver comes "
+            "them not to be usable here: pip install 'meanfield-zerosum[cuda]' brings the "
+            "compiler, the driver comes "
             'with the system; leave device at "cpu" otherwise'
         )
     return cuda
 
 
 class Cuda:
-    """In place of a game: its costs and gradients between atoms, computed on the device; single: see `choose`."""
+    """In place of a game: its costs and gradients between atoms, computed on the device; single:
+    see `choose`.
+    """
 
     def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.cuda import device_kernel

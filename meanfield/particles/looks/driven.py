@@ -26,7 +26,8 @@ class Driven(NamedTuple):
         """The costs of a step are given: see `push`."""
 
     def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
-        """Also adds up by how much log W grows: by what made the weights sum to one, and the mean of the cost.
+        """Also adds up by how much log W grows: by what made the weights sum to one, and the mean
+        of the cost.
 
         What the costs leave out, being the same for all particles, moved nothing.
         """

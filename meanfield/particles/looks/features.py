@@ -1,8 +1,8 @@
 """Features of a block of lanes: cosines and sines of all modes on a torus, S x on a sphere.
 
-One sine and one cosine an angle, and then multiplications: the powers of e^{iwx} four at a time from the
-four before, and a mode in several angles as the product of one power an angle. The error of the power m
-is below (m/4 + 4) 4e-16, that of rounding the phase w m x itself being m x 1e-16.
+One sine and one cosine an angle, and then multiplications: the powers of e^{iwx} four at a time
+from the four before, and a mode in several angles as the product of one power an angle. The error
+of the power m is below (m/4 + 4) 4e-16, that of rounding the phase w m x itself being m x 1e-16.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def features(
 ) -> None:
     """F (2J, lanes): cosines, then sines of the modes at a block x (a, lanes); F = S x on a sphere.
 
-    P (rows, lanes) is for the powers up to top (a,). Where it has no rows the modes are a ladder
-    0, 1, ... or 1, 2, ... in one angle, powers themselves (top[0] >= 0), or too high and too few for powers:
-    then every phase is taken by itself.
+    P (rows, lanes) is for the powers up to top (a,). Where it has no rows the modes are a ladder 0,
+    1, ... or 1, 2, ... in one angle, powers themselves (top[0] >= 0), or too high and too few for
+    powers: then every phase is taken by itself.
     """
     apart()
     if len(sphere) > 0:
@@ -82,7 +82,9 @@ def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
 
 @kernel
 def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
-    """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their sines."""
+    """Cosines of m wave x for m = first (0 or 1), first + 1, ... in `count` rows of P, then their
+    sines.
+    """
     apart()
     n, R = len(x), count
     if first == 0:

@@ -1,16 +1,19 @@
-"""The look of games on two spheres whose costs are quadratic forms: U = a'x + s'x^2 + q x'Sx + constant.
+"""The look of games on two spheres whose costs are quadratic forms: U = a'x + s'x^2 + q x'Sx +
+constant.
 
-The paper's l_a and l_b are such games, and this look is for their Euler steps. A tile of particles, one lane each,
-stays in registers from its forces to its new place: with W = sqrt(2 gamma T dt) xi - gamma dt grad U in the space
-around,
+The paper's l_a and l_b are such games, and this look is for their Euler steps. A tile of particles,
+one lane each, stays in registers from its forces to its new place: with W = sqrt(2 gamma T dt) xi -
+gamma dt grad U in the space around,
 
     x <- (x + W - (x.W) x) / |x + W - (x.W) x|,
 
-whose norm follows from the three sums x.W, W.W and x.x that are taken on the way. Where S is diagonal (see
-`meanfield.particles.eigenbasis`) a step takes O(d) operations a particle; otherwise S x is one product a tile.
+whose norm follows from the three sums x.W, W.W and x.x that are taken on the way. Where S is
+diagonal (see `meanfield.particles.eigenbasis`) a step takes O(d) operations a particle; otherwise S
+x is one product a tile.
 
-At n = 100 and d = 50 a coordinate of l_b takes 0.9 ns with noise, half of it for the noise, and 0.5 ns without; the
-product of l_a takes 0.9 ns more, 110 Gflop/s of one core with AVX-512, where numpy's dgemm at d = 1200 has 54.
+At n = 100 and d = 50 a coordinate of l_b takes 0.9 ns with noise, half of it for the noise, and 0.5
+ns without; the product of l_a takes 0.9 ns more, 110 Gflop/s of one core with AVX-512, where
+numpy's dgemm at d = 1200 has 54.
 """
 
 from __future__ import annotations
@@ -135,7 +138,9 @@ def form(me: Player, opponent: Player, seen: bool = True) -> Form:
 
 
 def fits(players: tuple[Player, Player]) -> bool:
-    """Whether two players on spheres are of this kind: means of x'Sx matter for no force, and q is a number."""
+    """Whether two players on spheres are of this kind: means of x'Sx matter for no force, and q is
+    a number.
+    """
     return all(me.sphere and len(me.map) for me in players) and not any(
         me.map[1:, -1].any() or me.map[-1, 1:].any() for me in players
     )

@@ -1,7 +1,8 @@
 """The look of low-rank games: cosines and sines on tori, quadratic forms on spheres.
 
-A player's particles count for the opponent by the means of its features, the moments m (K,). The opponent's cost is
-U = sum_k c_k f_k in its own features, with coefficients c = C m: O((n + n') K) operations, not O(n n').
+A player's particles count for the opponent by the means of its features, the moments m (K,). The
+opponent's cost is U = sum_k c_k f_k in its own features, with coefficients c = C m: O((n + n') K)
+operations, not O(n n').
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ def gradient_rows(sphere: Flag, matrix: Array, c: Array, A: Array) -> None:
 def block_forces(
     sphere: Flag, x: Array, v: Array, c: Array, costs: bool, A: Array, UG: Array
 ) -> None:
-    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 + a, lanes).
+    """Cost (where asked for) and gradient of sum c_k f_k on one block with features v, in UG (1 +
+    a, lanes).
 
     On a sphere the gradient in the space around it, whose normal part falls to `project`.
     """

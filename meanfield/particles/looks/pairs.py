@@ -13,10 +13,11 @@ Forces = tuple[Array, Array]  # costs (n,) and gradients (n, a) of one player
 
 
 class Pairs:
-    """A player whose n particles move along the forces that a game finds between the particles of both.
+    """A player whose n particles move along the forces that a game finds between the particles of
+    both.
 
-    game: anything with `both_forces(x, y, w_x, w_y)`, which visits each pair once for both players, with
-    `forces(p, points, nodes, masses)`, or with a game's `cost` and `gradient`.
+    game: anything with `both_forces(x, y, w_x, w_y)`, which visits each pair once for both players,
+    with `forces(p, points, nodes, masses)`, or with a game's `cost` and `gradient`.
     """
 
     def __init__(self, game: Any, me: Player, s: State, n: int) -> None:
@@ -47,7 +48,7 @@ class Pairs:
     def along(
         self, U: Array, G: Array, base: State, to: State, part: float, noise: float, k: int
     ) -> float:
-        return push_along(self.me, U, G, base, to, part, noise, k, self.r)  # type: ignore[no-any-return]
+        return push_along(self.me, U, G, base, to, part, noise, k, self.r)
 
     def diffuse(self, s: State, tick: int) -> None:
         kick(self.me, s, tick, self.r)
@@ -74,7 +75,9 @@ def forces_against(game: Any, p: int, points: Array, nodes: Array, masses: Array
 
 
 class Averaged(Pairs):
-    """A player of a low-rank game with memory: its cost is that against the opponent's averaged moments."""
+    """A player of a low-rank game with memory: its cost is that against the opponent's averaged
+    moments.
+    """
 
     mean: Array | None = None  # of the player's own moments over all steps so far, (K,)
 

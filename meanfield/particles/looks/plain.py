@@ -1,7 +1,8 @@
-"""The plain look, for any game on any manifold: the game's cost and gradient, the manifold's project and retract.
+"""The plain look, for any game on any manifold: the game's cost and gradient, the manifold's
+project and retract.
 
-In numpy and without shortcuts. Games and manifolds that nothing else serves run by it, and every other look is
-tested against it.
+In numpy and without shortcuts. Games and manifolds that nothing else serves run by it, and every
+other look is tested against it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a step asks of a look, in Python and in compiled code: the methods of its type.
 
-A compiled look is a NamedTuple whose methods are kernels, which numba finds by the type; a look in Python is any
-object with these methods. `meanfield.particles.algorithms` says what each of them is to do.
+A compiled look is a NamedTuple whose methods are kernels, which numba finds by the type; a look in
+Python is any object with these methods. `meanfield.particles.algorithms` says what each of them is
+to do.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def diffuse(look: Any, s: Any, tick: int) -> None:
 
 
 def set_cost(look: Any, c: Any) -> float:
-    """Take coefficients c (K,) for the cost, for looks that have some; returns a constant that the cost leaves out."""
+    """Take coefficients c (K,) for the cost, for looks that have some; returns a constant that the
+    cost leaves out.
+    """
     return look.set_cost(c)  # type: ignore[no-any-return]
 
 

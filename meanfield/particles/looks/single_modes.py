@@ -1,11 +1,14 @@
-"""The look of trigonometric games on circles in single precision: simulate(..., precision="float32").
+"""The look of trigonometric games on circles in single precision: simulate(...,
+precision="float32").
 
-Cosines and sines of the modes 1, ..., K are never stored: four of them at a time turn by four angles, once for the
-moments and once for the forces, and what is asked of them is summed on the way. Positions, noise and moments over more
-than a block are double, and so is the angle before it is reduced; the rounding of mode m is below 1e-7 (m + 2).
+Cosines and sines of the modes 1, ..., K are never stored: four of them at a time turn by four
+angles, once for the moments and once for the forces, and what is asked of them is summed on the
+way. Positions, noise and moments over more than a block are double, and so is the angle before it
+is reduced; the rounding of mode m is below 1e-7 (m + 2).
 
-Whole steps against `modes`, which stores features in double precision: 0.9 times as fast with one mode, 1.1 to 1.2
-with 4, 1.2 to 1.5 with 8, 1.6 to 1.9 with 16, 2.0 to 2.5 with 32, 2.6 to 2.8 with 64 (n = 10^3 to 10^5).
+Whole steps against `modes`, which stores features in double precision: 0.9 times as fast with one
+mode, 1.1 to 1.2 with 4, 1.2 to 1.5 with 8, 1.6 to 1.9 with 16, 2.0 to 2.5 with 32, 2.6 to 2.8 with
+64 (n = 10^3 to 10^5).
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, 
 from meanfield.particles.simd.product import apply
 
 FEWEST = 8  # modes from which on this gains a fifth
-# Rows of `table`: cosine and sine of four modes at these places, of four angles, and one row for weights or sums. Places
-# are whole multiples of a constant: rows of a length known only later would be compared for overlap, and not vectorised.
+# Rows of `table`: cosine and sine of four modes at these places, of four angles, and one row for
+# weights or sums. Places are whole multiples of a constant: rows of a length known only later would
+# be compared for overlap, and not vectorised.
 _FIRST, _SECOND, _THIRD, _FOURTH, _TURN, _LAST = (2 * k * LANES for k in range(6))
 
 
@@ -36,7 +40,9 @@ def summed(total: float, more: float) -> float:
 
 @kernel
 def begin(wave: float, x: Array, B: Array) -> None:
-    """Cosines and sines of one to four times the angles of a block x (lanes,), and the turn by four."""
+    """Cosines and sines of one to four times the angles of a block x (lanes,), and the turn by
+    four.
+    """
     for i in range(len(x)):
         s, c = sincos32(F(wave * x[i]))
         d, t = fma(c, c, -(s * s)), F(2.0) * c * s
@@ -175,8 +181,9 @@ def single_modes(me: Player, s: State) -> SingleModes:
 def check(game: Any) -> None:
     """Refuse games that this does not serve, or that gain nothing, with the reason.
 
-    On spheres normals are single as it is. The products that are left, half a step of the paper's l_a and nothing of
-    its l_b at d = 50, would gain a factor 1.4 in single precision: 1.15 of a step.
+    On spheres normals are single as it is. The products that are left, half a step of the paper's
+    l_a and nothing of its l_b at d = 50, would gain a factor 1.4 in single precision: 1.15 of a
+    step.
     """
     circles = all(
         type(b) is TrigBasis and type(b.manifold) is Torus and b.manifold.d == 1 for b in game.bases
@@ -192,13 +199,16 @@ def check(game: Any) -> None:
         if (wrong := found[(found < 0) | (times > 1)]).size:
             raise ValueError(
                 f'precision="float32" takes every mode of a circle once, from 0 on, but {game.name} has mode '
-                f"{wrong[0]:g} {times[found == wrong[0]][0]} times: give modes k and -k as one, k, with the sum of the "
-                "cosines' and the difference of the sines' coefficients; or leave precision at \"float64\""
+                f"{wrong[0]:g} {times[found == wrong[0]][0]} times: give modes k and -k as one, "
+                "k, with the sum of the "
+                "cosines' and the difference of the sines' coefficients; or leave precision at "
+                '"float64"'
             )
         top = modes.max(initial=0)
         if len(modes) < FEWEST or top > 2 * len(modes):
             raise ValueError(
                 f'precision="float32" gains nothing for {game.name}: it has {len(modes)} modes up to {top:g} on a '
-                f"circle, and needs {FEWEST} and half of those up to the highest (measured: 0.9 times as fast with one "
+                f"circle, and needs {FEWEST} and half of those up to the highest (measured: 0.9 "
+                "times as fast with one "
                 'mode, 1.15 times with 4, 1.8 times with 16); leave precision at "float64"'
             )

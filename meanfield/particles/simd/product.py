@@ -1,9 +1,10 @@
 """Products of a small matrix with a block of lanes, held in registers.
 
-The compiler's own vectors add one row at a time and wait for memory. Here a tile of rows times 16 lanes
-stays in registers while the columns pass by, written in the compiler's vector language so that it cannot
-decide otherwise: one vector load serves four rows. Each entry is one sum, first column to last, whatever
-the sizes; two replicas in two threads share nothing, unlike a BLAS with threads of its own.
+The compiler's own vectors add one row at a time and wait for memory. Here a tile of rows times 16
+lanes stays in registers while the columns pass by, written in the compiler's vector language so
+that it cannot decide otherwise: one vector load serves four rows. Each entry is one sum, first
+column to last, whatever the sizes; two replicas in two threads share nothing, unlike a BLAS with
+threads of its own.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def _signature(A: Any, F: Any, out: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _four(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
-    """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, ..., k + 3; rows past the last repeat it."""
+    """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, ..., k + 3; rows past the
+    last repeat it.
+    """
     return _signature(A, F, out), lambda *given: _emit(4, *given)
 
 
@@ -106,7 +109,8 @@ def times(
 ) -> Any:
     """W[w] + i W[r] = (U[u] + i sign U[t]) (V[v] + i V[s]) on lanes i, ..., i + TILE - 1.
 
-    By itself the compiler would first compare the nine pairs of rows for overlap, and gives up at eight.
+    By itself the compiler would first compare the nine pairs of rows for overlap, and gives up at
+    eight.
     """
     if any(a.layout != "C" or a.ndim != 2 or a.dtype != types.float64 for a in (U, V, W)):
         return None

@@ -4,11 +4,12 @@ The generator is that of `meanfield.particles.noise`, with the counter
 
     (number of the pair of particles, tick, 2 k + player, replica),
 
-where one block of four words now makes the normals of two particles in the coordinates 2k and 2k + 1: words
-a, b give the radii r = sqrt(-2 log((a + 1/2) 2^-32)) of the two, c and d their angles. Rounding changes r^2 by less
-than 2e-7 (1 + r^2) and angles by less than 3e-7, no normal exceeds 6.77: as if the temperature were off in its seventh
-digit. Each normal is a double afterwards, as is all that follows. Half the words and half the width make these more
-than three times as fast as normals in double precision.
+where one block of four words now makes the normals of two particles in the coordinates 2k and 2k +
+1: words a, b give the radii r = sqrt(-2 log((a + 1/2) 2^-32)) of the two, c and d their angles.
+Rounding changes r^2 by less than 2e-7 (1 + r^2) and angles by less than 3e-7, no normal exceeds
+6.77: as if the temperature were off in its seventh digit. Each normal is a double afterwards, as is
+all that follows. Half the words and half the width make these more than three times as fast as
+normals in double precision.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ _KEYS = (0x9E3779B9, 0xBB67AE85)
 
 
 def _philox(b: Any, counter: list[Any], key: Any) -> list[Any]:
-    """Ten rounds on words that stand in the lower halves of 64 bits; what is above them is of no account."""
+    """Ten rounds on words that stand in the lower halves of 64 bits; what is above them is of no
+    account.
+    """
     narrow = vector(INT, _WIDTH // 2)
     low, shift = ir.Constant(WORD, 0xFFFFFFFF), constant(_WORDS, 32)
     keys = [b.and_(key, low), b.lshr(key, ir.Constant(WORD, 32))]
@@ -105,7 +108,9 @@ def _radii(b: Any, words: Any) -> Any:
 
 
 def _normals(b: Any, words: Any, angles: Any) -> tuple[Any, Any]:
-    """Radii times cosine and sine of q pi/2 + r: two bits of an angle are its quarter q, the others r."""
+    """Radii times cosine and sine of q pi/2 + r: two bits of an angle are its quarter q, the others
+    r.
+    """
     radius = b.bitcast(_radii(b, words), _INTS)
     turn = b.sitofp(b.shl(angles, constant(_INTS, 2)), _FLOATS)
     r = b.fmul(turn, constant(_FLOATS, _single(math.pi / 4 * 2.0**-31)))
@@ -160,7 +165,9 @@ def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
 
 @kernel
 def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int) -> None:
-    """Normals of particles first, ..., first + lanes - 1 (first even) in Z (rows, >= lanes), rows even."""
+    """Normals of particles first, ..., first + lanes - 1 (first even) in Z (rows, >= lanes), rows
+    even.
+    """
     apart()
     last = len(Z) - 2
     k, i = 0, 0
@@ -179,9 +186,11 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
 def singles(
     Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int, refine: int
 ) -> None:
-    """Standard normals of `lanes` particles (a multiple of LANES) from `first` (even) in the rows of Z.
+    """Standard normals of `lanes` particles (a multiple of LANES) from `first` (even) in the rows
+    of Z.
 
-    With refine = 1 all rows are coordinates, an even number; otherwise the upper half is, the lower one is room.
+    With refine = 1 all rows are coordinates, an even number; otherwise the upper half is, the lower
+    one is room.
     """
     if refine == 1:
         _once(Z, lanes, first, tick, player, replica, key)

@@ -1,4 +1,6 @@
-"""The inner loops of `meanfield.particles.looks.forms`: means over lanes, and the step of a tile of particles."""
+"""The inner loops of `meanfield.particles.looks.forms`: means over lanes, and the step of a tile of
+particles.
+"""
 
 from __future__ import annotations
 
@@ -165,9 +167,9 @@ def _drive_signature(x: Any, room: Any, numbers: Any) -> Any:
     return types.none(x, room, word, word, numbers, word)
 
 
-# The step of one tile, lanes i, ..., i + TILE - 1 of x (d, lanes) and j, ... of the noise Z, with the arrays
-# Z, v, c, h, W, U and the numbers noise, q, half: W = h x + c [+ q v] [+ noise Z] and [U = half (x.W + x.c)]; then
-# the first `moved` coordinates (all or none) go to their new place.
+# The step of one tile, lanes i, ..., i + TILE - 1 of x (d, lanes) and j, ... of the noise Z, with
+# the arrays Z, v, c, h, W, U and the numbers noise, q, half: W = h x + c [+ q v] [+ noise Z] and [U
+# = half (x.W + x.c)]; then the first `moved` coordinates (all or none) go to their new place.
 
 
 @intrinsic  # type: ignore[untyped-decorator]

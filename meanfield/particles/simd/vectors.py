@@ -1,6 +1,7 @@
 """Vectors in the compiler's own language, for kernels that must not be left to its loop vectoriser.
 
-A vector wider than the processor's registers is split into several, which then hide each other's delays.
+A vector wider than the processor's registers is split into several, which then hide each other's
+delays.
 """
 
 from __future__ import annotations
