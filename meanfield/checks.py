@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -123,3 +124,27 @@ def whole(name: str, value: Any, low: int = 1) -> int:
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {number}")
     return number
+
+
+def memory() -> float:
+    """Bytes that this process may have: the machine's, or the limit set for it; infinite where
+    unknown.
+    """
+    held = math.inf
+    if hasattr(os, "sysconf"):
+        held = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return held
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return held if limit == resource.RLIM_INFINITY else min(held, float(limit))
+
+
+def within_memory(what: str, needed: float, advice: str) -> None:
+    """ValueError where `needed` bytes for `what` are more than four fifths of the memory."""
+    held = memory()
+    if needed > 0.8 * held:
+        raise ValueError(
+            f"{what} need {needed / 1e9:.3g} GB, this machine has {held / 1e9:.3g} GB; {advice}"
+        )
