@@ -94,9 +94,15 @@ def precision(value: ArrayLike) -> float:
 
 
 def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
-    """`value` as a finite float, at least `low` (above it when `strict`)."""
+    """`value` as a finite float, at least `low` (above it when `strict`).
+
+    A number of single or half precision is the decimal number that it is written as: 0.1, not
+    0.10000000149.
+    """
     try:
-        number = float(_number(value))
+        given = _number(value)
+        short = given.dtype in (np.float32, np.float16)
+        number = float(str(given[()]) if short else given)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:

@@ -133,8 +133,8 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     if abs(ratio - steps) > 1e-9 * max(1.0, ratio):
         raise ValueError(
             f"{name} must be a whole number of steps, but {number:.10g} is {ratio:.6g} steps of "
-            f"{dt:.10g}; "
-            f"the nearest is {name}={steps * dt:.10g}"
+            f"{dt:.10g}; the nearest is {name}={max(steps, 1) * dt:.10g}"
+            + (f"; or take step={number:.10g} or less" if ratio < 1 else "")
         )
     return steps
 
