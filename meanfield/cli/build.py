@@ -168,7 +168,8 @@ def flow(spec: Spec) -> Flow:
         key = ("flow", "name") if "name" in held else ("flow",)
         raise spec.fail(
             key,
-            f"there is no flow {name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}",
+            "there is no flow "
+            f"{name!r}{nearest(str(name), FLOWS) or '; known are ' + ', '.join(FLOWS)}",
         )
     given = spec.section("flow", {"name": text, **FLOWS[name], **CHANGES})
     given.pop("name")

@@ -10,7 +10,7 @@ import numpy as np
 from meanfield.checks import Array, finite_array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
-from meanfield.games.expressions import Expression
+from meanfield.games.formulas.expressions import Expression
 from meanfield.games.lowrank import LowRank
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
