@@ -154,12 +154,11 @@ def _recipe(game: Game) -> dict[str, Any] | None:
         return None
     name, arguments = game.recipe
     try:
-        held = describe(arguments)
+        plain = describe(arguments)
     except TypeError:
         return None
-    if name not in CONSTRUCTORS or _has_function(held):
-        return None
-    return {"name": name, "arguments": held}
+    fits = name in CONSTRUCTORS and not _has_function(plain)
+    return {"name": name, "arguments": plain} if fits else None
 
 
 def _has_function(plain: Any) -> bool:
@@ -187,7 +186,7 @@ def rebuild(plain: Any) -> Any:
             module = import_module(f"meanfield.{RECORDS[plain.kind]}")
             return getattr(module, plain.kind)(**content)
         if plain.kind in _BUILDERS:
-            return _BUILDERS[plain.kind](content)
+            return _BUILDERS[plain.kind](**content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"the stored {plain.kind} is damaged: {error}") from None
     raise ValueError(
@@ -195,60 +194,61 @@ def rebuild(plain: Any) -> Any:
     )
 
 
-def _rebuilt_mesh(held: dict[str, Any]) -> Mesh:
-    if "volumes" in held:
-        return Mesh(**held)
-    return torus_mesh(held["manifold"], held["shape"])
+def _rebuilt_mesh(**content: Any) -> Mesh:
+    if "volumes" in content:
+        return Mesh(**content)
+    return torus_mesh(content["manifold"], content["shape"])
 
 
-def _exact(points: Array, masses: Array, manifold: Any) -> Measure:
+def _rebuilt_measure(points: Array, masses: Array, manifold: Any) -> Measure:
     """A measure with these very bits: its constructor checks points, and normalises them anew."""
     made = Measure(points, masses, manifold)
     object.__setattr__(made, "points", np.asarray(points))
     return made
 
 
-def _rebuilt_densities(held: dict[str, Any]) -> Any:
-    made = (Density(m, held["mesh"]) for m in held["masses"])
-    return tuple(made) if held["as"] == "tuple" else list(made)
+def _rebuilt_densities(masses: Array, mesh: Mesh, **content: Any) -> Any:
+    return _SEQUENCES[content["as"]](Density(m, mesh) for m in masses)
 
 
-def _rebuilt_atoms(held: dict[str, Any]) -> Any:
-    points, masses = held["points"], held["masses"]
-    if "counts" in held:
-        cuts = np.cumsum(held["counts"])[:-1]
+def _rebuilt_atoms(points: Array, masses: Array, manifold: Any, **content: Any) -> Any:
+    if "counts" in content:
+        cuts = np.cumsum(content["counts"])[:-1]
         rows = zip(np.split(points, cuts), np.split(masses, cuts), strict=True)
     else:
         rows = zip(points, np.broadcast_to(masses, (len(points), masses.shape[1])), strict=True)
-    made = (_exact(x, m, held["manifold"]) for x, m in rows)
-    return tuple(made) if held["as"] == "tuple" else list(made)
+    return _SEQUENCES[content["as"]](_rebuilt_measure(x, m, manifold) for x, m in rows)
 
 
-def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
+_SEQUENCES: dict[str, Callable[..., Any]] = {"tuple": tuple, "list": list}
+
+
+def _rebuilt_lowrank(
+    bases: Any, C: Array, name: str, statement: str, recipe: Any, **_: Any
+) -> LowRank:
     """By its recipe, which knows the answers, if that gives this very game; else by its arrays."""
-    phi, psi = held["bases"]
-    stored = LowRank(phi, psi, held["C"], held["name"], held["statement"])
-    if held["recipe"] is not None:
-        made = _from_recipe(held["recipe"])
+    stored = LowRank(*bases, C, name, statement)
+    if recipe is not None:
+        made = _rebuilt_recipe(recipe)
         if same(describe(made), describe(stored)):
             return made  # type: ignore[no-any-return]
     return stored
 
 
-def _from_recipe(recipe: dict[str, Any]) -> Any:
+def _rebuilt_recipe(recipe: dict[str, Any], **_: Any) -> Any:
     return constructor(recipe["name"])(**recipe["arguments"])
 
 
-_BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+_BUILDERS: dict[str, Callable[..., Any]] = {
     "Mesh": _rebuilt_mesh,
-    "Density": lambda held: Density(held["masses"], held["mesh"]),
-    "Measure": lambda held: _exact(held["points"], held["masses"], held["manifold"]),
+    "Density": Density,
+    "Measure": _rebuilt_measure,
     "Densities": _rebuilt_densities,
     "Atoms": _rebuilt_atoms,
     "LowRank": _rebuilt_lowrank,
-    "Recipe": lambda held: _from_recipe(held["recipe"]),
-    "MissingGame": lambda held: MissingGame(**held),
-    "Function": lambda held: MissingFunction(held["name"]),
+    "Recipe": _rebuilt_recipe,
+    "MissingGame": MissingGame,
+    "Function": MissingFunction,
 }
 
 

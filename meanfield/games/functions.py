@@ -48,7 +48,7 @@ def function(
 
 
 class Function(Pairwise):
-    """A game known by a function; every look at it is checked."""
+    """A game known by a function whose every output is checked."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Games whose answers are known exactly: what every engine is held against.
+"""Games whose answers are known exactly: what every engine is compared with.
 
 Each function returns a game with `.statement`, the facts in words and formulas with their source,
 and `.answers`, the numbers and functions that state them. Angles have period 2 pi unless said
