@@ -227,7 +227,8 @@ def _rebuilt_lowrank(
     bases: Any, C: Array, name: str, statement: str, recipe: Any, **_: Any
 ) -> LowRank:
     """By its recipe, which knows the answers, if that gives this very game; else by its arrays."""
-    stored = LowRank(*bases, C, name, statement)
+    phi, psi = bases
+    stored = LowRank(phi, psi, C, name, statement)
     if recipe is not None:
         made = _rebuilt_recipe(recipe)
         if same(describe(made), describe(stored)):
