@@ -6,7 +6,7 @@ import pytest
 from numba import njit
 
 import meanfield as mf
-from meanfield.games.expressions import expression
+from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.particles import noise
 from meanfield.particles.looks import modes

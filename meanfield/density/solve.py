@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from meanfield.checks import Array, real
+from meanfield.checks import Array, allow_underflow, real
 from meanfield.density.inputs import fits, per_player
 from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
@@ -97,7 +95,7 @@ def build(
     return made
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def solve(
     game: Game,
     flow: Flow,
