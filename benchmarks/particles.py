@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import jax_peers, torch_peers
 from benchmarks.race import Row, Work
 from meanfield.flows import Langevin, WassersteinFisherRao
-from meanfield.games.expressions import expression
+from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
 from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame

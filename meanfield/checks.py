@@ -6,13 +6,16 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
@@ -30,6 +33,17 @@ def warn(message: str, category: type[Warning] = UnderResolved) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def allow_underflow(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """The function, for callers who made numpy raise: what underflows in it is as good as zero."""
+
+    @wraps(function)
+    def call(*args: Given.args, **options: Given.kwargs) -> Made:
+        with np.errstate(under="ignore"):
+            return function(*args, **options)
+
+    return call
 
 
 def reals(value: Any) -> NDArray[Any]:

@@ -25,12 +25,15 @@ from meanfield.meshes import Mesh, torus_mesh
 
 # Records whose fields say all: kind -> home.
 RECORDS = {
-    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Memory": "flows", "Schedule": "flows",
+    "Torus": "manifolds", "Sphere": "manifolds",
+    "Flow": "flows", "Memory": "flows", "Schedule": "flows",
     "Start": "start", "Concentrated": "start",
-    "TextDensity": "games.densities", "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
+    "TextDensity": "games.formulas.densities",
+    "TrigBasis": "games.bases", "QuadraticBasis": "games.bases",
     "Trajectory": "trajectory", "Interval": "studies.statistics", "Comparison": "studies.compare",
-    "Partial": "studies.replicas", "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
-    "Stability": "equilibria.stability", "Polished": "equilibria.polish", "GibbsPath": "equilibria.path",
+    "Partial": "studies.replicas", "GibbsPoint": "equilibria.gibbs",
+    "Equilibrium": "equilibria.nash", "Stability": "equilibria.stability",
+    "Polished": "equilibria.polish", "GibbsPath": "equilibria.path",
 }  # fmt: skip
 
 
@@ -62,36 +65,37 @@ def describe(value: Any) -> Any:
 
 
 def _sequence(value: Any) -> Any:
-    if (
-        len(value) > 1
-        and all(isinstance(m, Measure) for m in value)
-        and (packed := _measures(value))
-    ):
-        return packed
-    return type(value)(describe(item) for item in value)
+    several = len(value) > 1 and all(isinstance(m, Measure) for m in value)
+    packed = _measures(value) if several else None
+    return packed or type(value)(map(describe, value))
 
 
 def _object(value: Any) -> Described:
     kind = type(value).__name__
     if type(value).__module__ == f"meanfield.{RECORDS.get(kind, '')}":
-        return Described(kind, {f.name: describe(getattr(value, f.name)) for f in fields(value)})
-    if isinstance(value, (Measure, Mesh)):
-        return _mesh(value) if isinstance(value, Mesh) else _measure(value)
+        return _record(kind, value)
+    if isinstance(value, Mesh):
+        return _mesh(value)
+    if isinstance(value, Measure):
+        return _measure(value)
     if isinstance(value, Game):
         return _game(value)
     if callable(value):
         return Described("Function", {"name": str(getattr(value, "__name__", kind))})
-    raise TypeError(
-        f"{kind} cannot be stored; files hold numbers, text, arrays and what meanfield makes of them"
-    )
+    what = "numbers, text, arrays and what meanfield makes of them"
+    raise TypeError(f"{kind} cannot be stored; files hold {what}")
+
+
+def _record(kind: str, value: Any) -> Described:
+    return Described(kind, {f.name: describe(getattr(value, f.name)) for f in fields(value)})
 
 
 def _mesh(value: Mesh) -> Described:
-    """A grid of a torus by its shape, any other mesh by its arrays; nodes always, to be read without us."""
-    held = {"manifold": describe(value.manifold), "nodes": value.nodes, "shape": value.shape}
+    """A grid of a torus by its shape, any other mesh by its arrays; nodes for other readers."""
     if not _is_grid(value):
-        held = {f.name: describe(getattr(value, f.name)) for f in fields(value)}
-    return Described("Mesh", held)
+        return _record("Mesh", value)
+    manifold = describe(value.manifold)
+    return Described("Mesh", {"manifold": manifold, "nodes": value.nodes, "shape": value.shape})
 
 
 def _is_grid(value: Mesh) -> bool:
@@ -105,10 +109,7 @@ def _is_grid(value: Mesh) -> bool:
 def _measure(value: Measure) -> Described:
     if isinstance(value, Density):
         return Described("Density", {"masses": value.masses, "mesh": _mesh(value.mesh)})
-    manifold = describe(value.manifold)
-    return Described(
-        "Measure", {"points": value.points, "masses": value.masses, "manifold": manifold}
-    )
+    return _record("Measure", value)
 
 
 def _one_mesh(a: Mesh, b: Mesh) -> bool:
@@ -121,31 +122,23 @@ def _measures(many: Any) -> Described | None:
     if all(type(m) is Density for m in many):
         if not all(_one_mesh(m.mesh, first.mesh) for m in many):
             return None
-        masses = np.stack([m.masses for m in many])
-        return Described("Densities", {"as": kind, "masses": masses, "mesh": _mesh(first.mesh)})
+        rows = np.stack([m.masses for m in many])
+        return Described("Densities", {"as": kind, "masses": rows, "mesh": _mesh(first.mesh)})
     if not all(type(m) is Measure and m.manifold == first.manifold for m in many):
         return None
     counts = np.array([len(m) for m in many])
-    held = {"as": kind, "manifold": describe(first.manifold)}
+    about = {"as": kind, "manifold": describe(first.manifold)}
+    points, masses = [m.points for m in many], [m.masses for m in many]
     if (counts != counts[0]).any():
-        points, masses = (
-            np.concatenate([getattr(m, name) for m in many]) for name in ("points", "masses")
-        )
-        return Described("Atoms", {**held, "counts": counts, "points": points, "masses": masses})
-    still = all(np.array_equal(m.masses, first.masses) for m in many)
-    masses = first.masses[None] if still else np.stack([m.masses for m in many])
-    return Described(
-        "Atoms", {**held, "points": np.stack([m.points for m in many]), "masses": masses}
-    )
+        atoms = {"points": np.concatenate(points), "masses": np.concatenate(masses)}
+        return Described("Atoms", {**about, "counts": counts, **atoms})
+    if all(np.array_equal(m, first.masses) for m in masses):
+        masses = [first.masses]
+    return Described("Atoms", {**about, "points": np.stack(points), "masses": np.stack(masses)})
 
 
 def _game(game: Game) -> Described:
-    about = {
-        "name": game.name,
-        "statement": game.statement,
-        "X": describe(game.X),
-        "Y": describe(game.Y),
-    }
+    about = {key: describe(getattr(game, key)) for key in ("name", "statement", "X", "Y")}
     recipe = _recipe(game)
     if type(game) is LowRank and all(type(b).__name__ in RECORDS for b in game.bases):
         bases = [describe(b) for b in game.bases]
@@ -161,12 +154,11 @@ def _recipe(game: Game) -> dict[str, Any] | None:
         return None
     name, arguments = game.recipe
     try:
-        held = describe(arguments)
+        plain = describe(arguments)
     except TypeError:
         return None
-    if name not in CONSTRUCTORS or _has_function(held):
-        return None
-    return {"name": name, "arguments": held}
+    fits = name in CONSTRUCTORS and not _has_function(plain)
+    return {"name": name, "arguments": plain} if fits else None
 
 
 def _has_function(plain: Any) -> bool:
@@ -181,7 +173,7 @@ def _has_function(plain: Any) -> bool:
 
 
 def rebuild(plain: Any) -> Any:
-    """The object that plain data describe. Raises ValueError for kinds and contents it does not know."""
+    """The object that plain data describe; ValueError for kinds and contents it does not know."""
     if isinstance(plain, (list, tuple)):
         return type(plain)(rebuild(item) for item in plain)
     if isinstance(plain, dict):
@@ -191,9 +183,10 @@ def rebuild(plain: Any) -> Any:
     content = {key: rebuild(item) for key, item in plain.content.items()}
     try:
         if plain.kind in RECORDS:
-            return _record(plain.kind, content)
+            module = import_module(f"meanfield.{RECORDS[plain.kind]}")
+            return getattr(module, plain.kind)(**content)
         if plain.kind in _BUILDERS:
-            return _BUILDERS[plain.kind](content)
+            return _BUILDERS[plain.kind](**content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"the stored {plain.kind} is damaged: {error}") from None
     raise ValueError(
@@ -201,65 +194,62 @@ def rebuild(plain: Any) -> Any:
     )
 
 
-def _record(kind: str, content: dict[str, Any]) -> Any:
-    made = getattr(import_module(f"meanfield.{RECORDS[kind]}"), kind)
-    return made(**content)
+def _rebuilt_mesh(**content: Any) -> Mesh:
+    if "volumes" in content:
+        return Mesh(**content)
+    return torus_mesh(content["manifold"], content["shape"])
 
 
-def _rebuilt_mesh(held: dict[str, Any]) -> Mesh:
-    if "volumes" in held:
-        return Mesh(**held)
-    return torus_mesh(held["manifold"], held["shape"])
-
-
-def _exact(points: Array, masses: Array, manifold: Any) -> Measure:
-    """A measure with these very bits: its constructor checks them, and would normalise points anew."""
+def _rebuilt_measure(points: Array, masses: Array, manifold: Any) -> Measure:
+    """A measure with these very bits: its constructor checks points, and normalises them anew."""
     made = Measure(points, masses, manifold)
     object.__setattr__(made, "points", np.asarray(points))
     return made
 
 
-def _rebuilt_densities(held: dict[str, Any]) -> Any:
-    made = (Density(m, held["mesh"]) for m in held["masses"])
-    return tuple(made) if held["as"] == "tuple" else list(made)
+def _rebuilt_densities(masses: Array, mesh: Mesh, **content: Any) -> Any:
+    return _SEQUENCES[content["as"]](Density(m, mesh) for m in masses)
 
 
-def _rebuilt_atoms(held: dict[str, Any]) -> Any:
-    points, masses = held["points"], held["masses"]
-    if "counts" in held:
-        cuts = np.cumsum(held["counts"])[:-1]
+def _rebuilt_atoms(points: Array, masses: Array, manifold: Any, **content: Any) -> Any:
+    if "counts" in content:
+        cuts = np.cumsum(content["counts"])[:-1]
         rows = zip(np.split(points, cuts), np.split(masses, cuts), strict=True)
     else:
         rows = zip(points, np.broadcast_to(masses, (len(points), masses.shape[1])), strict=True)
-    made = (_exact(x, m, held["manifold"]) for x, m in rows)
-    return tuple(made) if held["as"] == "tuple" else list(made)
+    return _SEQUENCES[content["as"]](_rebuilt_measure(x, m, manifold) for x, m in rows)
 
 
-def _rebuilt_lowrank(held: dict[str, Any]) -> LowRank:
-    """By its recipe, which knows the exact answers, if that gives this very game; else by its arrays."""
-    phi, psi = held["bases"]
-    stored = LowRank(phi, psi, held["C"], held["name"], held["statement"])
-    if held["recipe"] is not None:
-        made = _from_recipe(held["recipe"])
+_SEQUENCES: dict[str, Callable[..., Any]] = {"tuple": tuple, "list": list}
+
+
+def _rebuilt_lowrank(
+    bases: Any, C: Array, name: str, statement: str, recipe: Any, **_: Any
+) -> LowRank:
+    """By its recipe, which knows the answers, if that gives this very game; else by its arrays."""
+    phi, psi = bases
+    stored = LowRank(phi, psi, C, name, statement)
+    if recipe is not None:
+        made = _rebuilt_recipe(recipe)
         if same(describe(made), describe(stored)):
             return made  # type: ignore[no-any-return]
     return stored
 
 
-def _from_recipe(recipe: dict[str, Any]) -> Any:
+def _rebuilt_recipe(recipe: dict[str, Any], **_: Any) -> Any:
     return constructor(recipe["name"])(**recipe["arguments"])
 
 
-_BUILDERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+_BUILDERS: dict[str, Callable[..., Any]] = {
     "Mesh": _rebuilt_mesh,
-    "Density": lambda held: Density(held["masses"], held["mesh"]),
-    "Measure": lambda held: _exact(held["points"], held["masses"], held["manifold"]),
+    "Density": Density,
+    "Measure": _rebuilt_measure,
     "Densities": _rebuilt_densities,
     "Atoms": _rebuilt_atoms,
     "LowRank": _rebuilt_lowrank,
-    "Recipe": lambda held: _from_recipe(held["recipe"]),
-    "MissingGame": lambda held: MissingGame(**held),
-    "Function": lambda held: MissingFunction(held["name"]),
+    "Recipe": _rebuilt_recipe,
+    "MissingGame": MissingGame,
+    "Function": MissingFunction,
 }
 
 

@@ -165,8 +165,9 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
     first = measures[0]
     for other in measures[1:]:
         _same_manifold(first.manifold, other.manifold)
-    if all(isinstance(m, Density) and m.mesh.same(first.mesh) for m in measures):
-        return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), first.mesh)
+    shared: Any = getattr(first, "mesh", None)
+    if all(isinstance(m, Density) and m.mesh.same(shared) for m in measures):
+        return Density(sum(c * m.masses for c, m in zip(w, measures, strict=True)), shared)
     points = np.concatenate([m.points for m in measures])
     return Measure(
         points,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.games.cuda import device_kernel, device_source
+from meanfield.games.formulas.cuda import device_kernel, device_source
 from meanfield.games.lowrank import polynomial
 
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"

@@ -120,7 +120,9 @@ def test_fields_of_comparisons_are_those_that_pictures_need() -> None:
     """What `pack` stores is what meanfield.compare returns."""
     from dataclasses import fields
 
-    names = {f.name for f in fields(mf.compare.__globals__["Comparison"])}
+    from meanfield.studies.compare import Comparison
+
+    names = {f.name for f in fields(Comparison)}
     wanted = set(vars(comparison()))
     assert wanted <= names
     assert isinstance(comparison(), SimpleNamespace)

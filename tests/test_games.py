@@ -13,10 +13,10 @@ import pytest
 import meanfield as mf
 from meanfield.describe import describe, same
 from meanfield.games.bases import QuadraticBasis, TrigBasis
-from meanfield.games.calculus import Graph
-from meanfield.games.domain import resolve
-from meanfield.games.expressions import Expression
-from meanfield.games.grammar import parse
+from meanfield.games.formulas.calculus import Graph
+from meanfield.games.formulas.domain import resolve
+from meanfield.games.formulas.expressions import Expression
+from meanfield.games.formulas.grammar import parse
 from meanfield.games.lowrank import LowRank
 from validation.equilibria import matrices
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.games.grammar import DEPTH, LENGTH, ExpressionError, parse
+from meanfield.games.formulas.grammar import DEPTH, LENGTH, ExpressionError, parse
 
 expression = mf.games.expression
 

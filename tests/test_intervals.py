@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.games.calculus import NUMPY, Graph
+from meanfield.games.formulas.calculus import NUMPY, Graph
 from meanfield.responses.intervals import enclose, parabola
 
 

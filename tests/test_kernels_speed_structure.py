@@ -6,12 +6,13 @@ import pytest
 from numba import njit
 
 import meanfield as mf
-from meanfield.games.expressions import expression
+from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.particles import noise
-from meanfield.particles.looks import modes
+from meanfield.particles.looks import modes as kept_features
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.features import features
+from meanfield.particles.looks.modes import modes as by_modes
 from meanfield.particles.primitives import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
 from meanfield.particles.state import place, player, shape
@@ -102,7 +103,7 @@ def test_features_by_multiplication_are_cosines_and_sines(modes, period):
     game = trigonometric([(k, k, 1.0, 0.5) for k in modes], *(mf.Torus(len(modes[0]), period),) * 2)
     me = player(game, 0, mf.Wasserstein().x, 0.1, 0, 0, 1)
     (s, _) = place(game, mf.Start(), (40, 4), "iid", 0, 0)
-    r = modes.modes(me, s)
+    r = by_modes(me, s)
     wave = 2 * np.pi / period
     features(me.sphere, me.matrix, period, me.modes, me.top, s.x[0], r.P, r.v[0])
     top = max(abs(k) for mode in modes for k in mode)
@@ -135,14 +136,14 @@ def test_blocks_are_whole_tiles_of_like_size():
 def test_keeping_features_changes_no_bit(monkeypatch, kept):
     game = trigonometric([((k,), (-k,), 1.0 / k, 0.1) for k in range(1, 9)])
     ends = []
-    for limit in (modes.KEPT, kept):
-        monkeypatch.setattr(modes, "KEPT", limit)
+    for limit in (kept_features.KEPT, kept):
+        monkeypatch.setattr(kept_features, "KEPT", limit)
         states = tuple(place(game, mf.Start(), (300, 200), "iid", 0, 0))
         flow = mf.Langevin(10.0)
         players = tuple(
             player(game, p, rates, 0.01, 0, 0, 1) for p, rates in enumerate(flow.players)
         )
-        looks = [modes.modes(me, s) for me, s in zip(players, states, strict=True)]
+        looks = [by_modes(me, s) for me, s in zip(players, states, strict=True)]
         march((True,), False, *looks, states, tuple(map(midpoint, states)), 0, 10)
         ends.append(states[0].x.copy())
     np.testing.assert_array_equal(*ends)

@@ -178,7 +178,7 @@ def test_memory_over_a_pairwise_game_averages_masses():
     game = mf.games.expression("cos(x - y) + 0.3*sin(2*x)*exp(cos(y))")
     run = solved(mf.DiscountedLangevin(BETA, 1.0), game=game, cells=32)
     flat = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0)])
-    assert not hasattr(game, "bases") and len(run.state["averaged"][0]) == 32
+    assert game.bases is None and len(run.state["averaged"][0]) == 32
     assert (
         len(solved(mf.DiscountedLangevin(BETA, 1.0), game=flat, cells=32).state["averaged"][0]) == 2
     )

@@ -88,3 +88,33 @@ def test_a_stop_that_returns_an_array_is_named(run):
     with pytest.raises(ValueError, match=r"stop must return true or false, got array"):
         run(stop=lambda t, x, y: np.array([True, False]))
     assert len(run(stop=lambda t, x, y: np.array([True]))) == 1
+
+
+FLOWS = [FLOW, mf.WassersteinFisherRao(), mf.MirrorDescent(), mf.Wasserstein()]
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_a_resumed_run_keeps_the_start_it_began_from(flow, tmp_path):
+    """From the object and from its file, start left out, to the bits of the whole run."""
+
+    def solved(time, start=None, **more):
+        return mf.solve(GAME, flow, start, time, cells=64, save_every=0.05, **more)
+
+    whole, half = solved(0.2, START), solved(0.1, START)
+    for held in (half, mf.load(half.save(tmp_path / "half.h5"))):
+        rest = solved(0.2, resume=held)
+        assert repr(rest.provenance["start"]) == repr(START)
+        np.testing.assert_array_equal(rest.x[-1].masses, whole.x[-1].masses)
+        np.testing.assert_array_equal(rest.x[-1].points, whole.x[-1].points)
+    with pytest.raises(ValueError, match="resume began from another start"):
+        solved(0.2, mf.Start(), resume=half)
+
+
+def test_a_start_that_no_file_holds_is_asked_for(tmp_path):
+    start = mf.Start(x=lambda points: 1 + 0.5 * np.cos(points[:, 0]))
+    half = mf.solve(GAME, FLOW, start, 0.1, cells=64, save_every=0.05)
+    held = mf.load(half.save(tmp_path / "half.h5"))
+    with pytest.raises(ValueError, match="a start that no file holds: give it"):
+        mf.solve(GAME, FLOW, time=0.2, cells=64, resume=held)
+    assert len(mf.solve(GAME, FLOW, start, 0.2, cells=64, resume=held)) == 5

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import iv
 
 import meanfield as mf
-from meanfield.games.expressions import expression
+from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from meanfield.checks import Array, real
+from meanfield.checks import Array, allow_underflow, real
 from meanfield.density.inputs import fits, per_player
 from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
@@ -97,7 +95,7 @@ def build(
     return made
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def solve(
     game: Game,
     flow: Flow,
@@ -146,20 +144,19 @@ def solve(
     """
     if resume is not None:
         check_goes_on(resume, game, flow)
-        given, start = start, _start_of(resume) if start is None else start
-    start = Start() if start is None else start
+    given = start
+    if start is None:
+        start = Start() if resume is None else _start_of(resume)
     moving = build(game, flow, start, cells, engine, step, tol, **options)
     settings = {"engine": moving.name, "cells": cells, "step": step, "tol": tol, **options}
     about = {"game": game.name, "flow": flow, "start": start, **settings}
-    run = Run(game, flow, _Moving(game, flow, moving, settings), about, diagnostics)
+    same_start = resume is not None and given is not None
+    run = Run(game, flow, _Moving(game, flow, moving, settings, same_start), about, diagnostics)
     names = sorted(run.observables)
     asked = {**settings, "diagnostics": names, "time": real("time", time), "save_every": save_every}
     job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
-    if resume is not None:
-        if given is not None:
-            check_same_start(resume, moving.measures(), "resume")
-        if save_every is None and len(resume) > 1:
-            save_every = float(resume.times[1] - resume.times[0])
+    if resume is not None and save_every is None and len(resume) > 1:
+        save_every = float(resume.times[1] - resume.times[0])
 
     def saves(now: float) -> Array:
         times = saved_times(time, save_every, now)
@@ -183,10 +180,16 @@ def _start_of(run: Trajectory) -> Start:
 
 
 class _Moving:
-    """An engine as a run moves it: it goes on only from a state made with the same settings."""
+    """An engine as a run moves it: it goes on only from a state made with the same settings.
 
-    def __init__(self, game: Game, flow: Flow, engine: Stepper, settings: dict[str, Any]) -> None:
+    same_start: whether it goes on only from runs that began where it stands now.
+    """
+
+    def __init__(
+        self, game: Game, flow: Flow, engine: Stepper, settings: dict[str, Any], same_start: bool
+    ) -> None:
         self.engine, self.settings, self.value = engine, settings, game.value
+        self.same_start = same_start
         self.measures, self.diagnostics = engine.measures, engine.diagnostics
         self.label = f"{flow.name} ({engine.name})"
 
@@ -214,4 +217,6 @@ class _Moving:
                 f"resume holds a state of {old.state.get('engine', 'particles')!r}, this run uses "
                 f"{name!r}; resume with the settings of the first run"
             )
+        if self.same_start:
+            check_same_start(old, self.engine.measures(), "resume")
         self.engine.restore({key: value for key, value in old.state.items() if key != "engine"})

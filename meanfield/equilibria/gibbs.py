@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, real
+from meanfield.checks import Array, NotConverged, allow_underflow, real
 from meanfield.density.inputs import per_player
 from meanfield.flows import Number
 from meanfield.games.base import Game, a_game
@@ -91,7 +91,7 @@ class _Player:
 Players = tuple[_Player, _Player]
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def gibbs(
     game: Game,
     beta: Number,

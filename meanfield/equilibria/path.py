@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, NotConverged, finite_array
+from meanfield.checks import Array, NotConverged, allow_underflow, finite_array
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.stability import Stability, stability
 from meanfield.games.base import Game, a_game
@@ -58,7 +58,7 @@ class GibbsPath(Result):
         return plot_path(self, **options)
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def gibbs_path(
     game: Game,
     betas: ArrayLike,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real
+from meanfield.checks import Array, allow_underflow, real
 from meanfield.equilibria.nash import Equilibrium, matrix_game, nash
 from meanfield.equilibria.support import refine
 from meanfield.games.base import Game, a_game
@@ -68,7 +68,7 @@ class Polished(Result):
         )
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polished:
     """The exact equilibrium nearby: from particles, say, of a Wasserstein-Fisher-Rao run.
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, warn, whole
+from meanfield.checks import Array, allow_underflow, warn, whole
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.flows import Number, pair
 from meanfield.games.base import Game, a_game
@@ -97,7 +97,7 @@ class Stability(Result):
         )
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def stability(
     game: Game,
     beta: Number | GibbsPoint,

@@ -6,6 +6,8 @@ V_y(y_j) = v, and both players' weights sum to one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from meanfield.checks import Array
@@ -178,6 +180,6 @@ class _Unknowns:
 class _Signed(Measure):
     """Weights on the way of Newton's iteration, which may leave the simplex."""
 
-    def __init__(self, points: Array, masses: Array, manifold) -> None:
+    def __init__(self, points: Array, masses: Array, manifold: Any) -> None:
         for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):
             object.__setattr__(self, name, value)

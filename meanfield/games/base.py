@@ -12,6 +12,7 @@ feature means for a low-rank game, the masses themselves for any other. `moment_
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,10 @@ class Game(ABC):
 
     @abstractmethod
     def loss(self, x: Array, y: Array) -> Array:
-        """l at all pairs of x (n, a) and y (m, b), shape (n, m). Raises ValueError for points off the manifolds."""
+        """l at all pairs of x (n, a) and y (m, b), shape (n, m).
+
+        Raises ValueError for points off the manifolds.
+        """
 
     @abstractmethod
     def swapped(self) -> Game:
@@ -80,9 +84,8 @@ class Game(ABC):
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""
-        return _difference_hessian(
-            self.manifolds[p], lambda x: self.gradient(p, x, opponent), points
-        )
+        gradient = partial(self.gradient, p, opponent=opponent)
+        return _difference_hessian(self.manifolds[p], gradient, points)
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Laplace-Beltrami of U_p at points (n, a), shape (n,)."""

@@ -32,7 +32,7 @@ class Basis(Protocol):
         """Riemannian gradient of sum c_k f_k, tangent vectors (n, a)."""
 
     def hessian(self, points: Array, c: Array) -> Array:
-        """Riemannian Hessian of sum c_k f_k in the frames `manifold.basis(points)`, (n, dim, dim)."""
+        """Riemannian Hessian of sum c_k f_k in frames `manifold.basis(points)`, (n, dim, dim)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,17 @@ class QuadraticBasis:
 
     def hessian(self, points: Array, c: Array) -> Array:
         _, squares, form = self.split(c)
-        frame = self.manifold.basis(points)
-        flat = frame @ (2 * np.diag(squares) + 2 * form * self.S) @ frame.transpose(0, 2, 1)
-        # The second fundamental form of the unit sphere takes off the normal derivative.
-        normal = np.sum(points * self._ambient(points, c), axis=1)
-        return flat - normal[:, None, None] * np.eye(self.manifold.dim)
+        H = 2 * np.diag(squares) + 2 * form * self.S
+        return sphere_hessian(self.manifold, points, self._ambient(points, c), H)
+
+
+def sphere_hessian(sphere: Sphere, points: Array, gradient: Array, hessian: Array) -> Array:
+    """The Riemannian Hessian in the frames `sphere.basis(points)`, shape (n, dim, dim).
+
+    From gradient (n, a) and Hessian (n, a, a) in the space around; the second fundamental form of
+    the unit sphere takes off the normal derivative.
+    """
+    frame = sphere.basis(points)
+    flat = frame @ hessian @ frame.transpose(0, 2, 1)
+    normal = np.sum(points * gradient, axis=1)
+    return flat - normal[:, None, None] * np.eye(sphere.dim)

@@ -29,11 +29,11 @@ CATALOGUE = {
     "Game": Entry("base"),
     "LowRank": Entry("lowrank"),
     "Pairwise": Entry("pairwise"),
-    "Expression": Entry("expressions"),
-    "ExpressionError": Entry("grammar"),
+    "Expression": Entry("formulas.expressions"),
+    "ExpressionError": Entry("formulas.grammar"),
     "Function": Entry("functions"),
     "function": Entry("functions"),
-    "density": Entry("densities"),
+    "density": Entry("formulas.densities"),
     "oscillator": Entry("known", {"coupling": "number"}),
     "uniform_equilibrium": Entry("known", {"amplitude": "number", "k": "whole numbers"}),
     "free": Entry("known", _MANIFOLDS),
@@ -46,7 +46,7 @@ CATALOGUE = {
     "polynomial_from": Entry("lowrank", dict.fromkeys(_COEFFICIENTS, "array")),
     "trigonometric": Entry("lowrank", {"terms": "terms", **_MANIFOLDS}),
     "expression": Entry(
-        "expressions", {"expression": "text", "constants": "constants", **_MANIFOLDS}
+        "formulas.expressions", {"expression": "text", "constants": "constants", **_MANIFOLDS}
     ),
 }
 CONSTRUCTORS = [name for name, entry in CATALOGUE.items() if entry.keys is not None]

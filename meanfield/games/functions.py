@@ -10,13 +10,11 @@ import numpy as np
 
 from meanfield.checks import Array, reals
 from meanfield.games.pairwise import Pairwise
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold, Torus, unit
 
 Loss = Callable[[Array, Array], Array]
-FIRST, SECOND = (
-    1e-3,
-    2e-3,
-)  # steps of the first and second differences, in units of the period over 2 pi
+# Steps of the first and second differences, in units of the period over 2 pi.
+FIRST, SECOND = 1e-3, 2e-3
 
 
 def function(
@@ -32,7 +30,8 @@ def function(
     gradient_x, gradient_y: loss's derivatives in the coordinates of x (n, m, a) and of y (n, m, b);
     they are projected on the tangent spaces. Without them central differences of fourth order along
     the manifold are taken, whose error is about 1e-12 max|l| + 3e-14 max|d^5 l| (of Laplacians:
-    3e-10 max|l| + 2e-13 max|d^6 l|), derivatives along unit vectors, angles in units of period/2 pi.
+    3e-10 max|l| + 2e-13 max|d^6 l|), derivatives along unit vectors, angles in units of
+    period/2 pi.
 
     Raises ValueError when outputs have a wrong shape or are not finite, when the loss is not
     periodic on a torus, and when a given gradient disagrees with differences of the loss.
@@ -42,15 +41,14 @@ def function(
     for which, manifold in (("X", X), ("Y", Y)):
         if not hasattr(manifold, "retract"):
             raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
-    game = Function(
-        loss, X, Y, (gradient_x, gradient_y), str(name or getattr(loss, "__name__", "function"))
-    )
-    _probe(game)
+    called = str(name or getattr(loss, "__name__", "function"))
+    game = Function(loss, X, Y, (gradient_x, gradient_y), called)
+    _check_at_few_points(game)
     return game
 
 
 class Function(Pairwise):
-    """A game known by a function; every look at it is checked."""
+    """A game known by a function whose every output is checked."""
 
     def __init__(
         self,
@@ -70,7 +68,7 @@ class Function(Pairwise):
         return self._checked("loss", self.given(x[:, None, :], y[None, :, :]), x, y, ())
 
     def _checked(self, what: str, output: Any, x: Array, y: Array, tail: tuple[int, ...]) -> Array:
-        """The output as floats; ValueError naming the function when its shape or an entry is wrong."""
+        """The output as floats; ValueError when its shape or an entry of it is wrong."""
         wanted = (len(x), len(y), *tail)
         try:
             values = np.asarray(reals(output), dtype=np.float64)
@@ -79,13 +77,15 @@ class Function(Pairwise):
             raise TypeError(f"{what} of {self.name!r} must return real numbers, {got}") from None
         if values.shape != wanted:
             raise ValueError(
-                f"{what} of {self.name!r} returned shape {values.shape} for x {(len(x), 1, x.shape[1])} and "
-                f"y {(1, len(y), y.shape[1])}; it must return {wanted}"
+                f"{what} of {self.name!r} returned shape {values.shape} for x "
+                f"{(len(x), 1, x.shape[1])} and y {(1, len(y), y.shape[1])}; it must return "
+                f"{wanted}"
             )
         if not np.isfinite(values).all():
             i, j, *_ = np.argwhere(~np.isfinite(values))[0]
             raise ValueError(
-                f"{what} of {self.name!r} is {values[i, j]} at x = {x[i]}, y = {y[j]}; it must be finite"
+                f"{what} of {self.name!r} is {values[i, j]} at x = {x[i]}, y = {y[j]}; "
+                "it must be finite"
             )
         return values
 
@@ -101,7 +101,7 @@ class Function(Pairwise):
 
     def _differences(self, p: int, x: Array, y: Array) -> Array:
         """[l(-2h) - 8 l(-h) + 8 l(h) - l(2h)]/12h along each vector of the tangent frame."""
-        frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * self._scale(p)
+        frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * unit(self.manifolds[p])
         total = np.zeros((len(x), len(y), (x, y)[p].shape[1]))
         for k in range(frame.shape[1]):
             far, near = (
@@ -113,7 +113,7 @@ class Function(Pairwise):
 
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
-        h, dim = SECOND * self._scale(p), self.manifolds[p].dim
+        h, dim = SECOND * unit(self.manifolds[p]), self.manifolds[p].dim
         total = -30 * dim * self._losses(x, y)
         for k in range(dim):
             for s, c in ((2, -1), (1, 16)):
@@ -126,10 +126,6 @@ class Function(Pairwise):
         there = manifold.retract(own, t * manifold.basis(own)[:, k])
         return self._losses(there, y) if p == 0 else self._losses(x, there)
 
-    def _scale(self, p: int) -> float:
-        manifold = self.manifolds[p]
-        return manifold.period / (2 * np.pi) if isinstance(manifold, Torus) else 1.0
-
     def swapped(self) -> Function:
         of_y, of_x = (g and partial(_swapped, g) for g in self.gradients[::-1])
         name = f"{self.name}, swapped"
@@ -141,21 +137,20 @@ def _swapped(f: Loss, y: Array, x: Array) -> Array:
     return -np.swapaxes(f(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1)), 0, 1)
 
 
-def _probe(game: Function) -> None:
-    """Shapes, finiteness, periods and gradients at a few points, 5 against 3 so that no shape is right by chance."""
+def _check_at_few_points(game: Function) -> None:
+    """Shapes, finiteness, periods, gradients; 5 against 3, so that no shape is right by chance."""
     rng = np.random.default_rng(0)
     x, y = game.X.sample(5, rng), game.Y.sample(3, rng)
     values = game.loss(x, y)
     size = float(np.abs(values).max())
     for p, manifold in enumerate(game.manifolds):
         if isinstance(manifold, Torus):
-            shift = manifold.period * np.eye(manifold.d)
-            for v in shift:
+            for v in manifold.period * np.eye(manifold.d):
                 moved = game.loss(x + v, y) if p == 0 else game.loss(x, y + v)
                 if np.abs(moved - values).max() > 1e-9 * max(size, 1e-300):
                     raise ValueError(
-                        f"loss of {game.name!r} changes when {'xy'[p]} moves by the period {manifold.period:.6g} "
-                        f"of {manifold}; it must be periodic"
+                        f"loss of {game.name!r} changes when {'xy'[p]} moves by the period "
+                        f"{manifold.period:.6g} of {manifold}; it must be periodic"
                     )
         if game.gradients[p] is not None:
             _compare_gradients(game, p, x, y)
@@ -166,6 +161,6 @@ def _compare_gradients(game: Function, p: int, x: Array, y: Array) -> None:
     off = float(np.abs(given - differences).max())
     if off > 1e-5 * (1 + float(np.abs(differences).max())):
         raise ValueError(
-            f"gradient_{'xy'[p]} of {game.name!r} differs from differences of its loss by {off:.3g}; "
-            "give the derivative in the point's own coordinates, or leave it out"
+            f"gradient_{'xy'[p]} of {game.name!r} differs from differences of its loss by "
+            f"{off:.3g}; give the derivative in the point's own coordinates, or leave it out"
         )

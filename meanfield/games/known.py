@@ -1,4 +1,4 @@
-"""Games whose answers are known exactly: what every engine is held against.
+"""Games whose answers are known exactly: what every engine is compared with.
 
 Each function returns a game with `.statement`, the facts in words and formulas with their source,
 and `.answers`, the numbers and functions that state them. Angles have period 2 pi unless said
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
-from meanfield.games.densities import density
+from meanfield.games.formulas.densities import density
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
 from meanfield.games.recipes import recorded
 from meanfield.games.wells import Wells
@@ -37,7 +37,10 @@ def oscillator(coupling: float = 3.0) -> LowRank:
         ((0,), (1,), 2 / 3, 0.0), ((0,), (2,), -5 / 12, 0.0),
         ((1,), (-1,), a / 2, 0.0), ((1,), (1,), -a / 2, 0.0),
     ]  # fmt: skip
-    statement = f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; the cycle is stated at a = 3."
+    statement = (
+        f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; "
+        "the cycle is stated at a = 3."
+    )
     answers: dict[str, Any] = {}
     if a == 3.0:
         statement = _OSCILLATION
@@ -56,14 +59,15 @@ def oscillator(coupling: float = 3.0) -> LowRank:
 
 
 _OSCILLATION = (
-    "l = V(x) - V(y) + 3 sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x. At beta = 25, from densities "
-    "proportional to exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
-    "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] and turns with "
-    "period 4.0343 by the slope of its unwrapped angle, 4.03419 by the mean interval between upward zero crossings of "
-    "E sin x (spectral, unchanged from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading "
-    "eigenvalues -0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by Wang & Chizat, Open "
-    "problem: "
-    "convergence of single-timescale mean-field Langevin descent-ascent, COLT 2024."
+    "l = V(x) - V(y) + 3 sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x. At beta = 25, from "
+    "densities proportional to exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the "
+    "mean field (7) does not converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its "
+    "norm in [0.8737, 1.0136] and turns with period 4.0343 by the slope of its unwrapped angle, "
+    "4.03419 by the mean interval between upward zero crossings of E sin x (spectral, unchanged "
+    "from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading "
+    "eigenvalues -0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by "
+    "Wang & Chizat, Open problem: convergence of single-timescale mean-field Langevin "
+    "descent-ascent, COLT 2024."
 )
 
 
@@ -80,9 +84,10 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
         raise ValueError("k is zero, which makes the loss a constant; give a mode that is not")
 
     statement = (
-        f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every beta and a Nash "
-        "equilibrium of value 0; under (7) a small perturbation in mode k evolves with the eigenvalues "
-        "-|k|^2/beta +- i |k|^2 A/2, any other mode m decays like exp(-|m|^2 t/beta)."
+        f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every "
+        "beta and a Nash equilibrium of value 0; under (7) a small perturbation in mode k evolves "
+        "with the eigenvalues -|k|^2/beta +- i |k|^2 A/2, any other mode m decays like exp(-|m|^2 "
+        "t/beta)."
     )
     opposite = tuple(-v for v in mode)
     return trigonometric(
@@ -111,9 +116,10 @@ def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
     manifolds = (X, X if Y is None else Y)
     basis_x, basis_y = (_constants(m) for m in manifolds)
     statement = (
-        "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On the circle mode k "
-        "decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = exp(-(d-1) t/beta), harmonics of degree q like "
-        "exp(-q (q + d - 2) t/beta). Particles stay independent; every pair of measures is an equilibrium."
+        "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On "
+        "the circle mode k decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = exp(-(d-1) "
+        "t/beta), harmonics of degree q like exp(-q (q + d - 2) t/beta). Particles stay "
+        "independent; every pair of measures is an equilibrium."
     )
     C = np.zeros((basis_x.size, basis_y.size))
     answers = {"value": 0.0, "decay": partial(_decay, manifolds)}
@@ -154,9 +160,10 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     about.setdefault("name", "separable game f(x) - g(y)")
     about.setdefault(
         "statement",
-        "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under (7), with the Gibbs "
-        "limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. The plain flow (6) from inside the "
-        "basin of a local minimum ends with NI = (f_loc - f_min) + (g_loc - g_min).",
+        "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under "
+        "(7), with the Gibbs limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min "
+        "g. The plain flow (6) from inside the basin of a local minimum ends with NI = (f_loc - "
+        "f_min) + (g_loc - g_min).",
     )
     value = float(wells[0].values[0] - wells[1].values[0])
     answers: dict[str, Any] = {"f": wells[0], "g": wells[1], "value": value}
@@ -181,9 +188,10 @@ def double_well(tilt: float = 0.3) -> LowRank:
         raise ValueError(f"tilt must be below 4 for the second well to exist, got {t:g}")
     edge = float(np.arcsin(t / 4))
     statement = (
-        f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and another local "
-        "minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - arcsin(tilt/4)). With both players "
-        "started inside that basin the plain flow (6) ends with NI = 4 tilt: the failure of IWGF."
+        f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and "
+        "another local minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - "
+        "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends "
+        "with NI = 4 tilt: the failure of IWGF."
     )
     answers = {
         "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
@@ -199,8 +207,9 @@ def double_well(tilt: float = 0.3) -> LowRank:
 
 @recorded
 def wang_chizat() -> LowRank:
-    """l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle: example 4.1 of Wang & Chizat.
+    """Example 4.1 of Wang & Chizat: a circle game whose reacting particles turn for ever.
 
+    l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle.
     answers: "equilibrium" (two measures), "value", "measures"(a, b): its atoms with weights
     1/2 +- a, 1/2 +- b; "velocity"(a, b, alpha) of the WFR flow (8) there, "conserved"(a, b),
     "period"(alpha) of small orbits.
@@ -244,28 +253,30 @@ def _wang_chizat_period(alpha: float) -> float:
 
 
 _WANG_CHIZAT = (
-    "l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle (Wang & Chizat, An exponentially converging "
-    "particle method for the mixed Nash equilibrium of continuous games, arXiv:2211.01280, example 4.1). "
-    "Equilibrium: x at 3/8 and 7/8, y at 1/8 and 5/8, halves; value 0. From those atoms with weights 1/2 +- a, "
-    "1/2 +- b the flow (8) has da/dt = 8 alpha b (1/4 - a^2), db/dt = -8 alpha a (1/4 - b^2), so "
-    "(1/4 - a^2)(1/4 - b^2) is conserved; small orbits have period pi/alpha. Time averages converge, the last "
-    "iterate never does. Explicit simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox "
-    "spirals in like exp(-2 eta'^2 k)."
+    "l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle (Wang & Chizat, An "
+    "exponentially converging particle method for the mixed Nash equilibrium of continuous games, "
+    "arXiv:2211.01280, example 4.1). Equilibrium: x at 3/8 and 7/8, y at 1/8 and 5/8, halves; "
+    "value 0. From those atoms with weights 1/2 +- a, 1/2 +- b the flow (8) has da/dt = 8 alpha b "
+    "(1/4 - a^2), db/dt = -8 alpha a (1/4 - b^2), so (1/4 - a^2)(1/4 - b^2) is conserved; small "
+    "orbits have period pi/alpha. Time averages converge, the last iterate never does. Explicit "
+    "simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox spirals "
+    "in like exp(-2 eta'^2 k)."
 )
 
 
 @recorded
 def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
-    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e) (the identity of size `dim` by default).
+    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e), by default the identity of size `dim`.
 
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
     """
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
     statement = (
-        "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, are the equilibria, "
-        "NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = alpha (best response - mu) without "
-        "entropy lets NI decay exactly like exp(-alpha t), as in every zero-sum game (Harris, On the rate of "
-        "convergence of continuous-time fictitious play, Games and Economic Behavior 22, 1998)."
+        "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, "
+        "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = "
+        "alpha (best response - mu) without entropy lets NI decay exactly like exp(-alpha t), as "
+        "in every zero-sum game (Harris, On the rate of convergence of continuous-time fictitious "
+        "play, Games and Economic Behavior 22, 1998)."
     )
     answers = {"value": 0.0, "ni": partial(_bilinear_ni, A), "best_response_rate": _bilinear_rate}
     return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)
@@ -282,7 +293,7 @@ def _bilinear_rate(alpha: float) -> float:
 
 @recorded
 def benchmark(which: str = "circle") -> LowRank:
-    """The three problems that mean-field schemes are timed on: "circle", "torus" (T^2) or "sphere" (S^2).
+    """A problem that mean-field schemes are timed on: "circle", "torus" (T^2) or "sphere" (S^2).
 
     answers: "beta" 10, "time" 5, "start".
     """
@@ -298,7 +309,8 @@ def benchmark(which: str = "circle") -> LowRank:
 def _circle_problem() -> LowRank:
     # 0.5 sin 2x cos y is half of sin(2x + y) + sin(2x - y), each entering as -im sin.
     return trigonometric([
-        ((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), ((2,), (-1,), 0.0, -0.25), ((0,), (3,), 0.3, 0.0),
+        ((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), ((2,), (-1,), 0.0, -0.25),
+        ((0,), (3,), 0.3, 0.0),
     ])  # fmt: skip
 
 
@@ -330,12 +342,13 @@ _BENCHMARKS: dict[str, tuple[Any, tuple[str, str], str]] = {
             "(1 + 0.5*cos(x1)) * (1 + 0.5*cos(x2))",
             "(1 + 0.5*cos(y1)) * (1 + 0.5*cos(y2))",
         ),
-        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 cos(x1 - x2) "
-        "sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
+        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 "
+        "cos(x1 - x2) sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
     ),
     "sphere": (
         _sphere_problem,
         ("1 + 0.5*x3", "1 + 0.5*y1"),
-        "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and (1 + 0.5 y_1)/(4 pi).",
+        "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and "
+        "(1 + 0.5 y_1)/(4 pi).",
     ),
 }

@@ -45,9 +45,8 @@ class LowRank(Game):
         return self.bases[0].values(x) @ self.C @ self.bases[1].values(y).T
 
     def swapped(self) -> LowRank:
-        return LowRank(
-            self.bases[1], self.bases[0], -self.C.T, f"{self.name}, swapped", self.statement
-        )
+        phi, psi = self.bases
+        return LowRank(psi, phi, -self.C.T, f"{self.name}, swapped", self.statement)
 
     def moments(self, p: int, points: Array, masses: Array) -> Array:
         """Feature means of player p, shape (K_p,)."""
@@ -112,24 +111,28 @@ def trigonometric(
             raise ValueError(
                 f"terms[{i}] has modes {k} and {m}; {X} and {Y} need {X.d} and {Y.d} entries"
             )
-    # k and -k share a cosine and a sine: keep the one whose first non-zero entry is positive.
-    of_x = sorted({max(k, tuple(-c for c in k)) for k, _, _, _ in rows})
-    of_y = sorted({max(m, tuple(-c for c in m)) for _, m, _, _ in rows})
+    of_x = sorted({positive(k) for k, _, _, _ in rows})
+    of_y = sorted({positive(m) for _, m, _, _ in rows})
     J, M = len(of_x), len(of_y)
     C = np.zeros((2 * J, 2 * M))
     for k, m, re, im in rows:
-        up, vp = max(k, tuple(-c for c in k)), max(m, tuple(-c for c in m))
+        up, vp = positive(k), positive(m)
         s, t = (1.0 if up == k else -1.0), (1.0 if vp == m else -1.0)
         j, q = of_x.index(up), of_y.index(vp)
-        # cos(s a + t b) = cos a cos b - s t sin a sin b; sin(s a + t b) = s sin a cos b + t cos a sin b
+        # cos(s a + t b) = cos a cos b - s t sin a sin b,
+        # sin(s a + t b) = s sin a cos b + t cos a sin b.
         C[j, q] += re
         C[J + j, M + q] -= s * t * re
         C[J + j, q] -= s * im
         C[j, M + q] -= t * im
     about.setdefault("name", "trigonometric game")
-    return LowRank(
-        TrigBasis(X, np.array(of_x, float)), TrigBasis(Y, np.array(of_y, float)), C, **about
-    )
+    bases = TrigBasis(X, np.array(of_x, float)), TrigBasis(Y, np.array(of_y, float))
+    return LowRank(*bases, C, **about)
+
+
+def positive(k: tuple[int, ...]) -> tuple[int, ...]:
+    """Of k and -k, which share cosine and sine, the one whose first non-zero entry is positive."""
+    return max(k, tuple(-c for c in k))
 
 
 def _term(i: int, term: Any) -> Term:
@@ -161,20 +164,15 @@ def polynomial_from(
     d, e = A1.shape
 
     def sized(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
-        return (
-            np.zeros(shape)
-            if np.ndim(value) == 0 and value == 0
-            else finite_array(name, value, shape)
-        )
+        zero = np.ndim(value) == 0 and value == 0
+        return np.zeros(shape) if zero else finite_array(name, value, shape)
 
     if min(d, e) < 2:
         raise ValueError(
             f"A1 has shape {A1.shape}; the unit sphere needs dimension 2 or more on each side"
         )
-    bases = (
-        QuadraticBasis(Sphere(d - 1), sized("A0", A0, (d, d))),
-        QuadraticBasis(Sphere(e - 1), sized("A2", A2, (e, e))),
-    )
+    of_x = QuadraticBasis(Sphere(d - 1), sized("A0", A0, (d, d)))
+    of_y = QuadraticBasis(Sphere(e - 1), sized("A2", A2, (e, e)))
     C = np.zeros((2 * d + 2, 2 * e + 2))
     C[0, 1 : e + 1] = sized("a1", a1, (e,))
     C[0, -1] = 1.0
@@ -183,7 +181,7 @@ def polynomial_from(
     C[d + 1 : -1, 1 : e + 1] = sized("A3", A3, (e, d)).T
     C[-1, 0] = 1.0
     about.setdefault("name", f"polynomial game on the unit spheres of R^{d} and R^{e}")
-    return LowRank(*bases, C, **about)
+    return LowRank(of_x, of_y, C, **about)
 
 
 @recorded

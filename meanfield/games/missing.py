@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold
-from meanfield.measures import Measure
 
 
 class MissingGame(Game):
@@ -20,29 +18,13 @@ class MissingGame(Game):
     def __init__(self, name: str, statement: str, X: Manifold, Y: Manifold) -> None:
         self.name, self.statement, self.X, self.Y, self.answers = name, statement, X, Y, {}
 
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise ValueError(
-            f"the game {self.name!r} was given as a function, which a file cannot hold; give it again: "
-            "meanfield.load(path, game=...)"
+            f"the game {self.name!r} was given as a function, which a file cannot hold; "
+            "give it again: meanfield.load(path, game=...)"
         )
 
-    def loss(self, x: Array, y: Array) -> Array:
-        self._refuse()
-
-    def swapped(self) -> Game:
-        self._refuse()
-
-    def moment_matrix(self, p: int, nodes: Array) -> Array | None:
-        self._refuse()
-
-    def cost_matrix(self, p: int, points: Array, opponent_nodes: Array) -> Array:
-        self._refuse()
-
-    def cost(self, p: int, points: Array, opponent: Measure) -> Array:
-        self._refuse()
-
-    def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
-        self._refuse()
+    loss = swapped = moment_matrix = cost_matrix = cost = gradient = _refuse
 
 
 class MissingFunction:
@@ -56,6 +38,6 @@ class MissingFunction:
 
     def __call__(self, *_: Any) -> NoReturn:
         raise ValueError(
-            f"the function {self.__name__!r} of the start is not in the file; give the start again: "
-            "meanfield.load(path, start=...)"
+            f"the function {self.__name__!r} of the start is not in the file; "
+            "give the start again: meanfield.load(path, start=...)"
         )

@@ -1,7 +1,7 @@
 """How a player at fixed points sees the other one, and is seen by it.
 
-Costs are linear in the opponent's masses and know them through its *moments*: the feature means of a
-game whose loss is a finite sum phi(x)' C psi(y), the masses themselves for any other loss. A game
+Costs are linear in the opponent's masses and know them through its *moments*: the feature means of
+a game whose loss is a finite sum phi(x)' C psi(y), the masses themselves for any other loss. A game
 makes the view of a player; whoever computes with it need not know which of the two it is.
 """
 
@@ -34,7 +34,7 @@ class View(Protocol):
         """U_p at the points, shape (n,), from the opponent's moments (K',)."""
 
     def jet(self, moments: Array, gradient: bool = True, laplacian: bool = False) -> Jet:
-        """U_p (n,), its Riemannian gradient (n, a) and its Laplacian (n,), None where not wanted."""
+        """U_p (n,), its Riemannian gradient (n, a), its Laplacian (n,); None where not wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,8 @@ class FeatureView:
         return masses @ self.features  # type: ignore[no-any-return]
 
     def costs(self, moments: Array) -> Array:
-        return self.features @ self.game.coefficients(self.p, moments)  # type: ignore[no-any-return]
+        c = self.game.coefficients(self.p, moments)
+        return self.features @ c  # type: ignore[no-any-return]
 
     def jet(self, moments: Array, gradient: bool = True, laplacian: bool = False) -> Jet:
         c, basis = self.game.coefficients(self.p, moments), self.basis

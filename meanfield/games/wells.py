@@ -1,4 +1,4 @@
-"""A trigonometric polynomial on the circle as one player's landscape: its minima, Gibbs law and gap."""
+"""A trigonometric polynomial on the circle as a landscape: its minima, Gibbs law and gap."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class Wells:
         gap, lost = float(levels[1]), 1e-15 * float(np.abs(levels).max())
         if gap < 100 * lost:
             raise ValueError(
-                f"the spectral gap at beta = {beta:g} is below {100 * lost:.0e}, where rounding hides it; "
-                "meanfield.stability keeps the digits of exponentially small rates"
+                f"the spectral gap at beta = {beta:g} is below {100 * lost:.0e}, where rounding "
+                "hides it; meanfield.stability keeps the digits of exponentially small rates"
             )
         return gap
 
@@ -117,7 +117,7 @@ def _evaluate(c: Array, x: Array, order: int = 0) -> Array:
 
 
 def _critical(c: Array) -> Array:
-    """Zeros of f' in [0, 2 pi): roots of its polynomial in exp(ix) on the unit circle, polished by Newton."""
+    """Zeros of f' in [0, 2 pi): roots exp(ix) of its polynomial, polished by Newton's method."""
     k = np.arange(-(len(c) - 1), len(c))
     roots = np.roots((_two_sided(c) * 1j * k)[::-1])
     x = np.angle(roots[np.abs(np.abs(roots) - 1) < 1e-5])

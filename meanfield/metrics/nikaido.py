@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, allow_underflow, real, whole
 from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches, cost_against, gradient_runs
@@ -101,7 +101,7 @@ def _error(to_y: Response, to_x: Response) -> NikaidoIsodaError:
     return NikaidoIsodaError(lower, lower, upper, to_y.point, to_x.point, method)
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, allow_underflow
 from meanfield.flows import Flow
 from meanfield.games.base import SIGNS, Game
 from meanfield.measures import Measure
@@ -61,8 +61,9 @@ class Drive:
         if game.bases is not None:
             C: Any = game.coefficients  # type: ignore[attr-defined]
             for p, mus in enumerate((field.y, field.x)):
-                seen = (game.moments(1 - p, mu.points, mu.masses) for mu in mus)
-                self.coefficients.append(np.array([C(p, moments) for moments in seen]))
+                moments: Any = game.moments  # type: ignore[attr-defined]
+                seen = (moments(1 - p, mu.points, mu.masses) for mu in mus)
+                self.coefficients.append(np.array([C(p, z) for z in seen]))
 
     @cached_property
     def means(self) -> list[Array]:
@@ -96,7 +97,7 @@ class Drive:
         return game.cost(p, points, opponent), game.gradient(p, points, opponent)
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def copies(
     game: Game,
     flow: Flow,

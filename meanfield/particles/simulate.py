@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
+from meanfield.checks import allow_underflow
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -24,7 +23,7 @@ from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def simulate(
     game: Game,
     flow: Flow,

@@ -82,7 +82,8 @@ def player(
     if compiled(game):
         basis: Any = game.bases[p]  # type: ignore[index]
         matrix = form(basis.S) if sphere else basis.waves
-        coefficients = game.coefficients(p, np.eye(game.bases[1 - p].size))
+        size = game.bases[1 - p].size  # type: ignore[index]
+        coefficients = game.coefficients(p, np.eye(size))  # type: ignore[attr-defined]
         if sphere:
             d = manifold.ambient
             answer = game.coefficients(1 - p, np.eye(basis.size))  # type: ignore[attr-defined]

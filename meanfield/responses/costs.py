@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -100,7 +100,8 @@ def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
             raise ValueError(f"{name} lives on {opponent.manifold}, but the game has {there} there")
         if bases is None:
             return OpponentCost(game, p, opponent)
-        moments = game.moments(1 - p, opponent.points, opponent.masses)
+        means: Any = game.moments  # type: ignore[attr-defined]
+        moments = means(1 - p, opponent.points, opponent.masses)
     elif isinstance(opponent, np.ndarray) and bases is not None:
         moments = finite_array(f"{name} moments", opponent, (bases[1 - p].size,))
     else:

@@ -19,8 +19,8 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.base import SIGNS
-from meanfield.games.calculus import NUMPY, Graph
-from meanfield.games.expressions import Expression
+from meanfield.games.formulas.calculus import NUMPY, Graph
+from meanfield.games.formulas.expressions import Expression
 from meanfield.responses.costs import OpponentCost
 
 TIGHT = 1e-9  # gap wanted, relative to the largest size of cost and loss

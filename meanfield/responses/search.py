@@ -10,7 +10,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
-from meanfield.games.expressions import Expression
+from meanfield.games.formulas.expressions import Expression
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index, mesh
@@ -133,7 +133,8 @@ class Search:
         if own is not None and len(own) and not self.side:
             starts = np.concatenate([starts, _best(cost, own, POLISHED)])
         if self.trig and self.manifold.dim == 1:
-            points, values = polish_on_circle(self.trig.waves[:, 0], cost.c, starts)
+            c = cost.c  # type: ignore[attr-defined]
+            points, values = polish_on_circle(self.trig.waves[:, 0], c, starts)
             points = self.manifold.retract(points, np.zeros_like(points))
         else:
             points, values = polish(cost, self.manifold, starts)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, warn
+from meanfield.checks import Array, allow_underflow, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.progress import bar
@@ -111,7 +111,7 @@ class Comparison(Result):
         return plot_comparison(self, **options)
 
 
-@np.errstate(under="ignore")  # a number that underflows is as good as zero
+@allow_underflow
 def compare(
     game: Game,
     flow: Flow,

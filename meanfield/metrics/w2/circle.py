@@ -6,6 +6,8 @@ W2^2 is the least L2 distance of the two quantile functions over all shifts of o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
@@ -45,18 +47,19 @@ def prepare(measure: Measure | Prepared) -> Prepared:
         )
     from meanfield.metrics.w2.circle_shift import cumulate
 
+    circle: Any = measure.manifold
     starts, lengths, masses = _sorted_pieces(measure)
     if masses is None:
         n = len(starts)
         Q = Quantile(np.arange(n + 1) / n, starts, lengths, lengths * n)
-        return Prepared(measure.manifold, Q, not isinstance(measure, Density))
+        return Prepared(circle, Q, not isinstance(measure, Density))
     F = cumulate(masses)
     charged = np.diff(F) > 0
     if not charged.all():
         F, starts, lengths = np.append(0.0, F[1:][charged]), starts[charged], lengths[charged]
     # The bound keeps dQ/dq finite where a cell holds next to nothing.
     slopes = lengths / np.maximum(np.diff(F), 1e-300)
-    return Prepared(measure.manifold, Quantile(F, starts, lengths, slopes))
+    return Prepared(circle, Quantile(F, starts, lengths, slopes))
 
 
 def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:

@@ -46,7 +46,7 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
 
 
 def _check_game(game: Game, asked: str) -> None:
-    from meanfield.games.expressions import Expression
+    from meanfield.games.formulas.expressions import Expression
 
     if game.bases is not None:
         raise ValueError(
@@ -85,9 +85,7 @@ class Single:
     """In place of a game: its forces between atoms with each pair in single precision."""
 
     def __init__(self, game: Any) -> None:
-        from meanfield.games.loops import pair_kernel32
-
-        self.game, self.run = game, pair_kernel32(game) or game.both_forces
+        self.game, self.run = game, game.pair_kernel(single=True) or game.both_forces
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""

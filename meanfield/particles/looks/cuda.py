@@ -42,7 +42,7 @@ class Cuda:
     """
 
     def __init__(self, game: Any, single: bool = False) -> None:
-        from meanfield.games.cuda import device_kernel
+        from meanfield.games.formulas.cuda import device_kernel
 
         self.game, self.single, self.cuda = game, single, target()
         # Kept with the game: every replica would compile them again.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.games.grammar import Node
+from meanfield.games.formulas.grammar import Node
 
 LIMIT = 50_000  # operations, derivatives included
 
@@ -20,8 +20,9 @@ LIMIT = 50_000  # operations, derivatives included
 Entry = tuple[str, tuple[int, ...], Any]
 
 NUMPY: dict[str, Any] = {
-    "add": np.add, "mul": np.multiply, "div": np.divide, "neg": np.negative, "sin": np.sin, "cos": np.cos,
-    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "add": np.add, "mul": np.multiply, "div": np.divide, "neg": np.negative,
+    "sin": np.sin, "cos": np.cos, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
+    "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "abs": np.abs, "sign": np.sign,
 }  # fmt: skip
 
@@ -39,7 +40,8 @@ class Graph:
         if entry not in self._known:
             if len(self.entries) >= LIMIT:
                 raise ValueError(
-                    f"the loss and its derivatives take more than {LIMIT} operations; use function()"
+                    f"the loss and its derivatives take more than {LIMIT} operations; use "
+                    "function()"
                 )
             self._known[entry] = len(self.entries)
             self.entries.append(entry)
@@ -95,17 +97,9 @@ class Graph:
         return self._add("neg", (a,))
 
     def div(self, a: int, b: int) -> int:
-        v = self._number(b)
-        if v:
-            return (
-                self.mul(self.constant(1 / v), a)
-                if math.frexp(v)[0] in (0.5, -0.5)
-                else self._quotient(a, b)
-            )
-        return self._quotient(a, b)
-
-    def _quotient(self, a: int, b: int) -> int:
         u, v = self._number(a), self._number(b)
+        if v and math.frexp(v)[0] in (0.5, -0.5):  # dividing by a power of two is exact
+            return self.mul(self.constant(1 / v), a)
         if u is not None and v:
             return self.constant(u / v)
         return a if u == 0 else self._add("div", (a, b))
@@ -147,11 +141,9 @@ class Graph:
             return self.neg(args[0])
         if node.op == "inverse":
             return self.div(self.constant(1.0), args[0])
-        return (
-            self.power(args[0], node.value)
-            if node.op == "power"
-            else self.call(node.value, args[0])
-        )
+        if node.op == "power":
+            return self.power(args[0], node.value)
+        return self.call(node.value, args[0])
 
     def _product(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
         total = self.constant(1.0)
@@ -210,9 +202,8 @@ class Graph:
             return self.neg(self.call("sin", u))
         if op == "sign":
             return self.constant(0.0)
-        return self.call(
-            {"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}[op], u
-        )
+        slopes = {"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}
+        return self.call(slopes[op], u)
 
     def needed(self, roots: Sequence[int]) -> list[int]:
         """The operations that the roots are made of, arguments first."""
@@ -262,9 +253,8 @@ def applied(op: str, args: Sequence[Any], value: Any, variables: Sequence[Any]) 
     if op == "var":
         return variables[value]
     if op == "pow":
-        return (
-            _integer_power(args[0], value) if isinstance(value, int) else np.power(args[0], value)
-        )
+        power = _integer_power if isinstance(value, int) else np.power
+        return power(args[0], value)
     return NUMPY[op](*args)
 
 
@@ -278,17 +268,3 @@ def _integer_power(u: Any, n: int) -> Any:
         if n:
             u = u * u
     return total
-
-
-def tangent(graph: Graph, slopes: Sequence[int], variables: Sequence[int]) -> list[int]:
-    """The part of an ambient vector tangent to the unit sphere: g - (x.g) x."""
-    along = dot(graph, slopes, variables)
-    return [
-        graph.add(g, graph.neg(graph.mul(along, graph.variable(v))))
-        for v, g in zip(variables, slopes, strict=True)
-    ]
-
-
-def dot(graph: Graph, parts: Sequence[int], variables: Sequence[int]) -> int:
-    """sum_k x_k g_k for the variables x_k and operations g_k."""
-    return graph.sum(graph.mul(graph.variable(v), g) for v, g in zip(variables, parts, strict=True))

@@ -1,9 +1,10 @@
-"""Formulas made ready for pair loops: what is computed once a point, once an opponent's point and once a pair.
+"""What of a formula is computed once a point, once a point of the opponent and once a pair.
 
-Sines and cosines of a sum of both players' parts are split by the addition theorem, which leaves two products
-in the place of a call. Signs are taken out of products and odd functions, so that both players' gradients share
-more. Sums of products of one player's part and the other's need no look at pairs: they are split off (`Split`).
-The lines themselves are written by `meanfield.games.loops` and `meanfield.games.cuda`.
+Sines and cosines of a sum of both players' parts are split by the addition theorem, which puts two
+products in the place of a call. Signs are taken out of products and odd functions, so that both
+players' gradients share more. Sums of products of one player's part and the other's need no loop
+over pairs: they are split off (`Split`). The loops around these lines are written by `loops` and
+`cuda`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from meanfield.games.calculus import Graph, applied
+from meanfield.games.formulas.calculus import Graph, applied
+from meanfield.games.formulas.formula import Formula
 from meanfield.manifolds import Sphere
-
-if TYPE_CHECKING:
-    from meanfield.games.expressions import Expression
 
 LINES = 3000  # longer kernels take too long to compile; numpy serves them
 PRODUCTS = 16  # split off from one sum at most
@@ -28,7 +27,11 @@ BOTH = OWN | OTHER
 
 
 class Dialect(NamedTuple):
-    """How lines are written: coordinates, constants, a b + c, our functions and up to where exp is `exp_moderate`."""
+    """How lines are written: coordinates, constants, a b + c, and calls.
+
+    known: the functions of `meanfield.fastmath`, called as `ours` says; its `exp_moderate` serves
+    arguments up to `moderate` in size.
+    """
 
     own: str = "points[low + i"
     other: str = "nodes[j"
@@ -44,20 +47,20 @@ PROCESSOR = Dialect()
 _ODD, _EVEN = {"sin", "sinh", "tanh", "asin", "atan"}, {"cos", "cosh", "abs"}
 
 
-# -- the graph of a pair -------------------------------------------------------------------------------------------
+# -- the graph of a pair --------------------------------------------------------------------------
 
 
-def prepared(game: Expression, p: int, roots: Sequence[int]) -> tuple[Graph, list[int]] | None:
-    """A graph of the roots with both players' parts taken apart, and the roots in it; None for a game too long."""
+def prepared(formula: Formula, p: int, roots: Sequence[int]) -> tuple[Graph, list[int]] | None:
+    """A graph of the roots with both players' parts taken apart, and the roots in it.
+
+    None for a formula that is too long.
+    """
     graph = Graph()
-    made = _separated(game.graph, roots, game.variables(p), graph)
+    made = _separated(formula.graph, roots, formula.variables(p), graph)
     order = graph.needed(made)
     constants = [graph.entries[i][2] for i in order if graph.entries[i][0] == "const"]
-    return (
-        None
-        if len(order) > LINES or not all(math.isfinite(c) for c in constants)
-        else (graph, made)
-    )
+    fits = len(order) <= LINES and all(map(math.isfinite, constants))
+    return (graph, made) if fits else None
 
 
 def sides(graph: Graph, order: Sequence[int], own: Container[int]) -> dict[int, int]:
@@ -72,7 +75,7 @@ def sides(graph: Graph, order: Sequence[int], own: Container[int]) -> dict[int, 
 
 
 def _separated(graph: Graph, roots: Sequence[int], own: Container[int], into: Graph) -> list[int]:
-    """The roots rebuilt with sin(A + B) and cos(A + B) split, A the player's own part, B the opponent's."""
+    """The roots with sin(A + B) and cos(A + B) split, A the player's part, B the opponent's."""
     order = graph.needed(roots)
     side = sides(graph, order, own)
     made: dict[int, int] = {}
@@ -87,7 +90,7 @@ def _separated(graph: Graph, roots: Sequence[int], own: Container[int], into: Gr
 
 
 def _unsigned(g: Graph, op: str, args: tuple[int, ...], value: Any = None) -> int:
-    """The operation with the signs of its arguments taken out where that is exact; of constants, its value."""
+    """The operation, its arguments' signs taken out where exact; of constants, its value."""
     numbers = [g._number(a) for a in args]
     if args and None not in numbers:
         with np.errstate(all="ignore"):
@@ -130,7 +133,8 @@ def _halves(
         return (zero, new) if side == OTHER else (new, zero)
     parts = [halves[a] for a in args]
     if op == "add" and None not in parts:
-        return tuple(into.add(u, v) for u, v in zip(*parts, strict=True))  # type: ignore[arg-type, return-value]
+        (a, b), (c, d) = parts  # type: ignore[misc]
+        return into.add(a, c), into.add(b, d)
     if op == "neg" and parts[0] is not None:
         return into.neg(parts[0][0]), into.neg(parts[0][1])
     if op == "mul" and graph.entries[args[0]][0] == "const" and parts[1] is not None:
@@ -139,23 +143,20 @@ def _halves(
 
 
 def _addition(g: Graph, op: str, a: int, b: int) -> int:
+    """sin(a + b) or cos(a + b) by the addition theorem."""
     (sin_a, cos_a), (sin_b, cos_b) = (
         [_unsigned(g, name, (i,)) for name in ("sin", "cos")] for i in (a, b)
     )
-    if op == "sin":
-        return _unsigned(
-            g, "add", (_unsigned(g, "mul", (sin_a, cos_b)), _unsigned(g, "mul", (cos_a, sin_b)))
-        )
-    return _unsigned(
-        g, "add", (_unsigned(g, "mul", (cos_a, cos_b)), g.neg(_unsigned(g, "mul", (sin_a, sin_b))))
-    )
+    factors = [(sin_a, cos_b), (cos_a, sin_b)] if op == "sin" else [(cos_a, cos_b), (sin_a, sin_b)]
+    first, second = (_unsigned(g, "mul", pair) for pair in factors)
+    return _unsigned(g, "add", (first, second if op == "sin" else g.neg(second)))
 
 
-# -- what needs no look at pairs -----------------------------------------------------------------------------------
+# -- what needs no loop over pairs ----------------------------------------------------------------
 
 
 class Split(NamedTuple):
-    """An operation as pair + sum of own * other over `products`; pair is None where nothing of it is left."""
+    """An operation as pair + sum of own * other over `products`; pair is None where it is zero."""
 
     pair: int | None
     products: tuple[tuple[int, int], ...]
@@ -177,27 +178,16 @@ def splits(g: Graph, roots: Sequence[int], own: range) -> list[Split]:
 def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
     """An operation of both players, of arguments (split, side, operation)."""
     op, whole = g.entries[i][0], Split(i, ())
-    if all(s.pair is not None and not s.products for s, _, _ in args) or op not in (
-        "add",
-        "neg",
-        "mul",
-    ):
+    unsplit = all(s.pair is not None and not s.products for s, _, _ in args)
+    if unsplit or op not in ("add", "neg", "mul"):
         return whole
     first, last = args[0][0], args[-1][0]
     if op == "neg":
-        return Split(
-            None if first.pair is None else g.neg(first.pair),
-            tuple((g.neg(a), b) for a, b in first.products),
-        )
+        pair = None if first.pair is None else g.neg(first.pair)
+        return Split(pair, tuple((g.neg(a), b) for a, b in first.products))
     if op == "add":
-        left, right = first.pair, last.pair
-        pair = (
-            g.add(left, right)
-            if left is not None and right is not None
-            else left
-            if right is None
-            else right
-        )
+        pairs = [s.pair for s in (first, last) if s.pair is not None]
+        pair = g.add(*pairs) if len(pairs) == 2 else pairs[0] if pairs else None
         found = Split(pair, first.products + last.products)
     elif first.pair is None and last.pair is None:
         every = [(g.mul(a, c), g.mul(b, d)) for a, b in first.products for c, d in last.products]
@@ -220,11 +210,14 @@ def _scaled(
     )
 
 
-# -- lines ---------------------------------------------------------------------------------------------------------
+# -- lines ----------------------------------------------------------------------------------------
 
 
 class Parts(NamedTuple):
-    """Lines of text by whose coordinates they look at, and the values of one side that the lines of a pair read."""
+    """Lines of text by whose coordinates they read: the player's, the opponent's, both.
+
+    given, table: the player's and the opponent's operations that lines of pairs read.
+    """
 
     own: list[str]
     other: list[str]
@@ -234,20 +227,20 @@ class Parts(NamedTuple):
 
 
 def parts(
-    game: Expression,
+    formula: Formula,
     p: int,
     graph: Graph,
     roots: Sequence[int],
     more: Sequence[int] = (),
     dialect: Dialect = PROCESSOR,
 ) -> Parts:
-    """What of the roots is computed once an own point, once a point of the opponent's, and once a pair.
+    """What of the roots is computed once an own point, once a point of the opponent, once a pair.
 
     more: operations of one player alone that are needed too.
     """
-    own, other = game.variables(p), game.variables(1 - p)
+    own, other = formula.variables(p), formula.variables(1 - p)
     order = graph.needed([*roots, *more])
-    side, size = sides(graph, order, own), _sizes(game, graph, order)
+    side, size = sides(graph, order, own), _sizes(formula, graph, order)
     fused = _fused(graph, order, roots, side)
     lines: dict[int, list[str]] = {OWN: [], OTHER: [], BOTH: []}
     for i in order:
@@ -263,24 +256,21 @@ def parts(
 def _fused(
     graph: Graph, order: Sequence[int], roots: Sequence[int], side: dict[int, int]
 ) -> dict[int, int]:
-    """Sums of pairs, and the product in each of them that nothing else reads: they become one a b + c."""
+    """Sums of pairs -> the product in each that nothing else reads: they become one a b + c."""
     uses = Counter([*roots, *(a for i in order for a in graph.entries[i][1])])
-    found = {}
+    found: dict[int, int] = {}
     for i in order:
         op, args, _ = graph.entries[i]
-        once = [
-            a for a in args if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1
-        ]
-        if op == "add" and once:
-            found[i] = once[0]
+        for a in args if op == "add" else ():
+            if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1:
+                found.setdefault(i, a)
     return found
 
 
-def _sizes(game: Expression, graph: Graph, order: Sequence[int]) -> dict[int, float]:
-    """Bounds of absolute values; coordinates on spheres count as 2, so that points a little off do no harm."""
-    reach = [
-        2.0 if isinstance(m, Sphere) else math.inf for m in game.manifolds for _ in range(m.ambient)
-    ]
+def _sizes(formula: Formula, graph: Graph, order: Sequence[int]) -> dict[int, float]:
+    """Bounds of absolute values; coordinates on spheres count as 2: points may be a little off."""
+    manifolds = [m for m in (formula.X, formula.Y) for _ in range(m.ambient)]
+    reach = [2.0 if isinstance(m, Sphere) else math.inf for m in manifolds]
     size: dict[int, float] = {}
     for i in order:
         op, args, value = graph.entries[i]
@@ -295,14 +285,10 @@ def _sizes(game: Expression, graph: Graph, order: Sequence[int]) -> dict[int, fl
             size[i] = u[0] ** value
         elif op in ("neg", "abs", "atan"):
             size[i] = u[0]
+        elif op == "sqrt":
+            size[i] = math.sqrt(u[0])
         else:
-            size[i] = (
-                math.sqrt(u[0])
-                if op == "sqrt"
-                else math.exp(u[0])
-                if op == "exp" and u[0] < 700.0
-                else math.inf
-            )
+            size[i] = math.exp(u[0]) if op == "exp" and u[0] < 700.0 else math.inf
     return size
 
 
@@ -321,14 +307,12 @@ def _statement(
     product: int | None,
     mild: bool,
 ) -> list[str]:
-    """The line(s) that compute an operation; `product` is the argument that a sum takes in unrounded."""
+    """The lines that compute an operation; `product` is the argument that a sum takes unrounded."""
     op, args, value = graph.entries[i]
     names = [name(graph, a, dialect) for a in args]
     if op == "var":
-        mine = value in own
-        return [
-            f"t{i} = {dialect.own if mine else dialect.other}, {value - (own if mine else other).start}]"
-        ]
+        point, first = (dialect.own, own) if value in own else (dialect.other, other)
+        return [f"t{i} = {point}, {value - first.start}]"]
     if product is not None:
         rest = args[1] if args[0] == product else args[0]
         factors = [name(graph, a, dialect) for a in graph.entries[product][1]]

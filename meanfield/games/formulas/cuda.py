@@ -1,21 +1,20 @@
-"""The pair loops of expression games for a graphics processor, generated from the same graph as those of `codegen`.
+"""The pair loops of formulas for a graphics processor, written from the same lines as `loops`.
 
-One thread an own point. The threads of a block take the opponent's points in tiles: each of them computes
-what depends on one of these points alone, and leaves it in the memory that they share; then all run over
-the tile. Functions are those of the device's library, products are added in one rounding: costs and
-gradients agree with the processor's to a few roundings, not to the bit.
+One thread an own point. The threads of a block take the opponent's points in tiles: each computes
+what depends on one of these points alone, and leaves it in the memory that they share; then all run
+over the tile. Functions are those of the device's library, products are added in one rounding:
+costs and gradients agree with the processor's to a few roundings, not to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from meanfield.games.base import SIGNS
-from meanfield.games.codegen import Dialect, name, parts, prepared
-
-if TYPE_CHECKING:
-    from meanfield.games.expressions import Expression
+from meanfield.games.formulas.codegen import Dialect, name, parts, prepared
+from meanfield.games.formulas.formula import Formula
+from meanfield.games.formulas.modules import load
 
 FORMAT = 2  # raise when the meaning of generated source changes
 SHARED = 48 * 1024  # bytes that the threads of a block share on every device
@@ -23,27 +22,29 @@ DOUBLE = Dialect(own="points[own", fused="{} * {} + {}", known=frozenset(), mode
 SINGLE = DOUBLE._replace(constant="F({})")
 
 
-def device_source(game: Expression, p: int, single: bool = False) -> str:
-    """The module's text: THREADS, and a kernel `look` of player p's cost and gradient for blocks of as many threads.
+def device_source(formula: Formula, p: int, single: bool = False) -> str:
+    """The module's text: THREADS, and a kernel `look` of player p's cost and gradient.
 
-    look(points (n, a), nodes (m, b), masses (m,), share, out (parts, 1 + a, n)): block (., k) sums over the nodes
-    from k share to (k + 1) share; the parts are to be added up. single: as in `meanfield.games.loops`, pairs and the
-    sums over a tile in single precision, the rest in double.
-
-    Raises ValueError for a formula too long.
+    look(points (n, a), nodes (m, b), masses (m,), share, out (parts, 1 + a, n)), in blocks of
+    THREADS threads: block (., k) sums over the nodes from k share to (k + 1) share; the parts are
+    to be added up. single: as in `loops`, pairs and the sums over a tile in single precision, the
+    rest in double. Raises ValueError for a formula too long.
     """
-    found = prepared(game, p, game.jet(p))
+    found = prepared(formula, p, formula.jet(p))
     if found is None:
-        raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
+        raise ValueError(
+            f'{formula.name[:60]} is too long for device="cuda"; leave device at "cpu"'
+        )
     graph, made = found
     dialect = SINGLE if single else DOUBLE
-    own, other, _, given, table = parts(game, p, graph, made, dialect=DOUBLE)
-    inner = parts(game, p, graph, made, dialect=dialect).inner
+    own, other, _, given, table = parts(formula, p, graph, made, dialect=DOUBLE)
+    inner = parts(formula, p, graph, made, dialect=dialect).inner
     threads = min(128, SHARED // ((4 if single else 8) * (len(table) + 1)) // 32 * 32)
     if threads == 0:
         raise ValueError(
-            f"{game.name[:60]} asks for {len(table)} numbers of every point of the opponent, more than the threads of "
-            'a block can share; leave device at "cpu"'
+            f"{formula.name[:60]} asks for {len(table)} numbers of every point of the opponent, "
+            "more "
+            'than the threads of a block can share; leave device at "cpu"'
         )
     lines = [
         f'"""Pair loops of a meanfield game for graphics processors, generated; format {FORMAT}."""',
@@ -88,14 +89,13 @@ def device_source(game: Expression, p: int, single: bool = False) -> str:
     return "\n".join([*lines, ""])
 
 
-def device_kernel(game: Expression, p: int, single: bool = False) -> tuple[Callable[..., Any], int]:
+def device_kernel(formula: Formula, p: int, single: bool = False) -> tuple[Callable[..., Any], int]:
     """(look, threads a block), not compiled; RuntimeError where no folder can hold the module."""
-    from meanfield.games.kernels import load
-
-    source = device_source(game, p, single)
+    source = device_source(formula, p, single)
     look, threads = load(source, "look"), load(source, "THREADS")
     if look is None or threads is None:
         raise RuntimeError(
-            'device="cuda" needs a folder for compiled kernels; set MEANFIELD_CACHE to one of your own'
+            'device="cuda" needs a folder for compiled kernels; '
+            "set MEANFIELD_CACHE to one of your own"
         )
     return look, threads  # type: ignore[return-value]

@@ -1,14 +1,16 @@
-"""Compiled pair loops of expression games: source text generated from the checked graph alone.
+"""Compiled pair loops of formulas: source text generated from the checked graph alone.
 
-One pass over the pairs gives player p's cost and its gradient, or both players' at once. The inner loop runs over
-a block of own points, one processor lane each, so that no sum over the opponent's points is reordered and every line
-is a vector operation; functions are those of `meanfield.fastmath`. What it reads lies in one row a value: an array
-given from outside would be read number by number, for its index might count from the end.
+One pass over the pairs gives player p's cost and its gradient, or both players' at once. The inner
+loop runs over a block of own points, one processor lane each, so that no sum over the opponent's
+points is reordered and every line is a vector operation; functions are those of
+`meanfield.fastmath`. What it reads lies in one row a value: an array given from outside would be
+read number by number, for its index might count from the end.
 
-In single precision the inner loop alone is single, twice as many pairs at a time; what depends on one player alone
-is computed in double precision and rounded once. Sums run over SHORT pairs in single precision and then go on in
-double, so that their rounding does not grow with the number of particles. Formulas that ask a pair for a function
-that has no single form here are refused: nothing would be gained (1.01 times as fast through the C library).
+In single precision the inner loop alone is single, twice as many pairs at a time; what depends on
+one player alone is computed in double precision and rounded once. Sums run over SHORT pairs in
+single precision and then go on in double, so that their rounding does not grow with the number of
+particles. Formulas that ask a pair for a function without a single form here are refused: nothing
+would be gained (1.01 times as fast through the C library).
 """
 
 from __future__ import annotations
@@ -16,14 +18,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from meanfield.games.base import SIGNS
-from meanfield.games.calculus import Graph
-from meanfield.games.codegen import PROCESSOR, Dialect, Parts, Split, name, parts, prepared, splits
-
-if TYPE_CHECKING:
-    from meanfield.games.expressions import Expression
+from meanfield.games.formulas.calculus import Graph
+from meanfield.games.formulas.codegen import (
+    PROCESSOR,
+    Dialect,
+    Parts,
+    Split,
+    name,
+    parts,
+    prepared,
+    splits,
+)
+from meanfield.games.formulas.formula import Formula
+from meanfield.games.formulas.modules import load
 
 FORMAT = 7  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
@@ -37,44 +47,40 @@ SINGLE = Dialect(
 _SLOW = re.compile(r"\bmath\.(sinh|cosh|asin|acos|atan|pow)\(")
 
 
-def kernel(game: Expression, p: int, roots: Sequence[int]) -> Callable[..., Any] | None:
+def kernel(formula: Formula, p: int, roots: Sequence[int]) -> Callable[..., Any] | None:
     """forces(points, nodes, masses) of player p, compiled; None where numpy has to do."""
-    return _loaded(forces_source(game, p, roots))
+    return _loaded(forces_source(formula, p, roots))
 
 
-def forces_source(game: Expression, p: int, roots: Sequence[int] | None = None) -> str | None:
-    """The module's text: a function `forces` (n, a), (m, b), (m,) -> (n,), (n, R - 1). None for a game too long.
+def forces_source(formula: Formula, p: int, roots: Sequence[int] | None = None) -> str | None:
+    """The module's text: a function `forces` (n, a), (m, b), (m,) -> (n,), (n, R - 1).
 
-    It averages R operations over the opponent's atoms: `roots`, or the loss and its gradient.
+    It averages R operations over the opponent's atoms: `roots`, or the loss and its gradient. None
+    for a formula too long.
     """
-    return _source(game, p, roots or game.jet(p), [])
+    return _source(formula, p, roots or formula.jet(p), [])
 
 
-def pair_kernel(game: Expression) -> Callable[..., Any] | None:
-    """forces(x, y, masses_x, masses_y) of both players from one look at each pair; None where numpy has to do."""
-    return _loaded(_source(game, 0, game.jet(0), game.jet(1)))
+def pair_kernel(formula: Formula, single: bool = False) -> Callable[..., Any] | None:
+    """forces(x, y, masses_x, masses_y) of both players, compiled; None where numpy has to do.
 
-
-def pair_kernel32(game: Expression) -> Callable[..., Any] | None:
-    """`pair_kernel`, its inner loop in single precision; ValueError for a game too long, or one that gains nothing."""
-    if "single" not in game._kernels:
-        source = _source(game, 0, game.jet(0), game.jet(1), SINGLE)
-        if source is None:
-            raise ValueError(
-                f'{game.name[:60]} is too long for precision="float32"; leave precision at "float64"'
-            )
-        game._kernels["single"] = _loaded(source)
-    return game._kernels["single"]  # type: ignore[no-any-return]
+    single: the inner loop in single precision; ValueError for a formula that gains nothing by it.
+    """
+    dialect = SINGLE if single else PROCESSOR
+    source = _source(formula, 0, formula.jet(0), formula.jet(1), dialect)
+    if single and source is None:
+        raise ValueError(
+            f'{formula.name[:60]} is too long for precision="float32"; leave precision at "float64"'
+        )
+    return _loaded(source)
 
 
 def _loaded(source: str | None) -> Callable[..., Any] | None:
-    from meanfield.games.kernels import load
-
     return None if source is None else load(source, "forces")
 
 
 class _Loop(NamedTuple):
-    """What a module is written from: the operations summed for either side, and the lines that compute them."""
+    """What a module is written from: the operations summed for either side, and their lines."""
 
     graph: Graph
     mine: list[Split]
@@ -89,29 +95,29 @@ class _Loop(NamedTuple):
 
 
 def _source(
-    game: Expression,
+    formula: Formula,
     p: int,
     roots: Sequence[int],
     facing: Sequence[int],
     dialect: Dialect = PROCESSOR,
 ) -> str | None:
-    found = prepared(game, p, [*roots, *facing])
+    found = prepared(formula, p, [*roots, *facing])
     if found is None:
         return None
     graph, made = found
-    split = splits(graph, made, game.variables(p))
+    split = splits(graph, made, formula.variables(p))
     pairs = [s.pair for s in split if s.pair is not None]
-    wide = parts(
-        game, p, graph, pairs, [i for s in split for product in s.products for i in product]
-    )
+    factors = [i for s in split for product in s.products for i in product]
+    wide = parts(formula, p, graph, pairs, factors)
     inner = wide.inner
     if dialect is SINGLE:
-        inner = parts(game, p, graph, pairs, dialect=SINGLE).inner
+        inner = parts(formula, p, graph, pairs, dialect=SINGLE).inner
         if slow := _SLOW.search("\n".join(inner)):
             what = "a broken power" if slow[1] == "pow" else slow[1]
             raise ValueError(
-                f'precision="float32" gains nothing for {game.name[:60]}: {what} of both players together has no form '
-                'in single precision here; leave precision at "float64"'
+                f'precision="float32" gains nothing for {formula.name[:60]}: {what} of both '
+                "players together has no form in single precision here; "
+                'leave precision at "float64"'
             )
     mine, other = split[: len(roots)], split[len(roots) :]
     return _module(_Loop(graph, mine, other, wide, inner, SIGNS[p], dialect is SINGLE))
@@ -121,23 +127,24 @@ def _module(loop: _Loop) -> str:
     R, S = len(loop.mine), len(loop.facing)
     far = _different(b for s in loop.facing for _, b in s.products)
     extra = "weights, " if S else ""
-    rooms = "cost, slope, against, push, table, far, given, sums" + (
-        ", short" if loop.single else ""
-    )
+    arrays = "cost, slope, against, push, table, far, given, sums"
+    arrays += ", short" if loop.single else ""
     body = [
         f"def forces(points, nodes, {extra}masses):",
         "    n, m = points.shape[0], nodes.shape[0]",
         f"    cost, slope, against, push = np.zeros(n), np.zeros((n, {R - 1})), np.zeros(m), "
         f"np.zeros((m, {max(S - 1, 0)}))",
-        f"    table, far = np.zeros((m, {max(len(loop.parts.table), 1)}), F), np.zeros((m, {max(len(far), 1)}))",
-        f"    given, sums = np.zeros({(len(loop.parts.given) + 1) * BLOCK}, F), np.zeros({R * BLOCK})",
+        f"    table, far = np.zeros((m, {max(len(loop.parts.table), 1)}), F), "
+        f"np.zeros((m, {max(len(far), 1)}))",
+        f"    given, sums = np.zeros({(len(loop.parts.given) + 1) * BLOCK}, F), "
+        f"np.zeros({R * BLOCK})",
         *([f"    short = np.zeros({R * BLOCK}, F)"] if loop.single else []),
-        f"    fill(points, nodes, {extra}masses, {rooms})",
+        f"    fill(points, nodes, {extra}masses, {arrays})",
         "    return (cost, slope), (against, push)" if S else "    return cost, slope",
         "",
         "",
         "@kernel",
-        f"def fill(points, nodes, {extra}masses, {rooms}):",
+        f"def fill(points, nodes, {extra}masses, {arrays}):",
         "    n, m = points.shape[0], nodes.shape[0]",
         *_indented(_of_nodes(loop, far)),
         f"    for low in range(0, n, {BLOCK}):",
@@ -156,7 +163,7 @@ def _module(loop: _Loop) -> str:
 
 
 def _of_nodes(loop: _Loop, far: list[int]) -> list[str]:
-    """What the opponent's points give: the table that pairs read, and means m... of the products' parts."""
+    """What the opponent's points give: the table that pairs read, means m... of products' parts."""
     means = _different(b for s in loop.mine for _, b in s.products)
     return [
         *(f"m{b} = 0.0" for b in means),
@@ -171,7 +178,7 @@ def _of_nodes(loop: _Loop, far: list[int]) -> list[str]:
 
 
 def _of_points(loop: _Loop) -> list[str]:
-    """What a block of own points gives: the values that pairs read, the products' share of its sums, means n..."""
+    """What own points give: the values that pairs read, the products' share of sums, means n..."""
     shares = [_sum((name(loop.graph, a), f"m{b}") for a, b in s.products) for s in loop.mine]
     weigh = (
         [f"given[{len(loop.parts.given) * BLOCK} + i] = weights[low + i]"] if loop.facing else []
@@ -187,7 +194,7 @@ def _of_points(loop: _Loop) -> list[str]:
 
 
 def _of_pairs(loop: _Loop) -> list[str]:
-    """The inner loop, over pairs of a block of own points and, in single precision, SHORT of the opponent's."""
+    """The inner loop, over a block of own points; in single precision SHORT of the opponent's."""
     mine = [(k, loop.called(s.pair)) for k, s in enumerate(loop.mine) if s.pair is not None]
     facing = [(k, loop.called(s.pair)) for k, s in enumerate(loop.facing) if s.pair is not None]
     if not mine and not facing:
@@ -263,8 +270,9 @@ def _header(single: bool) -> list[str]:
     from meanfield.jit import stamp
 
     functions = stamp(Path(fastmath.__file__))
+    made = f"format {FORMAT}, numba {numba.__version__}"
     return [
-        f'"""Pair loops of a meanfield game, generated; format {FORMAT}, numba {numba.__version__},',
+        f'"""Pair loops of a meanfield game, generated; {made},',
         f'functions {functions}."""',
         "",
         "import math",

@@ -13,15 +13,15 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
-from meanfield.games.calculus import Graph
-from meanfield.games.lowrank import LowRank
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.games.formulas.calculus import Graph
+from meanfield.games.lowrank import LowRank, positive
+from meanfield.manifolds import Manifold, Torus
 
 PRODUCTS, FEATURES, MODE = 200_000, 400, 10_000
 ROUNDING = 16 * np.finfo(float).eps
 
 Key = tuple[int, ...]
-# key -> (coefficient, sum of the sizes that it was summed from: what is left by cancellation is told by it)
+# key -> (coefficient, sum of the sizes of its summands, which tells what cancellation has left).
 Polynomial = dict[Key, tuple[complex, float]]
 Affine = tuple[float, dict[int, float]]
 
@@ -31,7 +31,7 @@ class _TooLarge(Exception):
 
 
 class _Algebra:
-    """Every operation of a graph as a polynomial in the monomials, as an affine form in angles, or neither."""
+    """Operations as polynomials in the monomials, as affine forms in angles, or neither."""
 
     def __init__(self, X: Manifold, Y: Manifold) -> None:
         self.size = X.ambient + Y.ambient
@@ -75,7 +75,7 @@ class _Algebra:
         return total
 
     def wave(self, name: str, form: Affine) -> Polynomial | None:
-        """sin or cos of an affine form, when it turns a whole number of times around every torus."""
+        """sin or cos of an affine form that turns a whole number of times around every torus."""
         modes = [0] * self.size
         for var, c in form[1].items():
             exact = c / (self.turn[var] or np.nan)
@@ -95,17 +95,14 @@ def _form(algebra: _Algebra, entry: Any, args: Sequence[Form]) -> Form:
     if op == "const":
         return algebra.number(value), (value, {})
     if op == "var":
-        return (
-            (None, (0.0, {value: 1.0}))
-            if algebra.turn[value]
-            else ({algebra.unit(value): (1.0, 1.0)}, None)
-        )
+        if algebra.turn[value]:
+            return None, (0.0, {value: 1.0})
+        return {algebra.unit(value): (1.0, 1.0)}, None
     polynomials, affines = [a[0] for a in args], [a[1] for a in args]
     if op == "add":
-        return (
-            algebra.plus(*polynomials) if None not in polynomials else None,  # type: ignore[arg-type]
-            _affine_sum(*affines) if None not in affines else None,  # type: ignore[arg-type]
-        )
+        (a, b), (u, v) = polynomials, affines
+        total = None if a is None or b is None else algebra.plus(a, b)
+        return total, None if u is None or v is None else _affine_sum(u, v)
     if op == "neg":
         return _scaled(algebra, args[0], -1.0)
     if op in ("mul", "div"):
@@ -139,7 +136,7 @@ def _affine_sum(a: Affine, b: Affine) -> Affine:
 
 
 def polynomial_of(graph: Graph, root: int, X: Manifold, Y: Manifold) -> dict[Key, complex] | None:
-    """key -> coefficient of the monomials that the formula is the sum of; None when it is no such sum."""
+    """key -> coefficient of the monomials whose sum the formula is; None when it is no such sum."""
     algebra = _Algebra(X, Y)
     forms: dict[int, Form] = {}
     try:
@@ -155,16 +152,15 @@ def polynomial_of(graph: Graph, root: int, X: Manifold, Y: Manifold) -> dict[Key
 
 
 class _Side:
-    """One player's features for the monomials of a polynomial; `vector` writes a monomial in them."""
+    """One player's features for a polynomial's monomials; `vector` writes a monomial in them."""
 
     def __init__(self, manifold: Manifold, keys: set[Key]) -> None:
         self.manifold, self.zero = manifold, (0,) * manifold.ambient
         self.torus = isinstance(manifold, Torus)
         # Mixed products x_i x_j enter through one quadratic form x'Sx only.
         self.S = np.zeros((manifold.ambient, manifold.ambient))
-        self.modes = (
-            sorted({max(k, _opposite(k)) for k in keys} | {self.zero}) if self.torus else []
-        )
+        waves = {positive(k) for k in keys} | {self.zero}
+        self.modes = sorted(waves) if self.torus else []
 
     @property
     def basis(self) -> Basis:
@@ -180,7 +176,7 @@ class _Side:
 
     def vector(self, key: Key) -> dict[int, complex]:
         if self.torus:
-            up = max(key, _opposite(key))
+            up = positive(key)
             j = self.modes.index(up)
             return {j: 1.0, len(self.modes) + j: 1j if up == key else -1j} if any(key) else {j: 1.0}
         if not any(key):
@@ -188,20 +184,19 @@ class _Side:
         i = next(i for i, p in enumerate(key) if p)
         return {1 + i + (self.manifold.ambient if key[i] == 2 else 0): 1.0}
 
+    def gather(self, key: Key, c: float) -> None:
+        """Adds c x_i x_j to the quadratic form."""
+        i, j = (n for n, p in enumerate(key) if p)
+        self.S[i, j] = self.S[j, i] = c / 2
+
     @property
     def form(self) -> int:
         """The place of x'Sx among the features."""
         return 2 * self.manifold.ambient + 1
 
 
-def _opposite(key: Key) -> Key:
-    return tuple(-k for k in key)
-
-
 def lowrank_of(graph: Graph, root: int, X: Manifold, Y: Manifold, **about: Any) -> LowRank | None:
-    """The formula as a low-rank game: trigonometric in angles, quadratic in sphere coordinates; else None."""
-    if not all(isinstance(m, (Torus, Sphere)) for m in (X, Y)):
-        return None
+    """The formula as a low-rank game, trigonometric in angles, quadratic on spheres; else None."""
     found = polynomial_of(graph, root, X, Y)
     if found is None:
         return None
@@ -217,27 +212,21 @@ def _coefficients(
     sides: tuple[_Side, _Side], pairs: dict[tuple[Key, Key], complex]
 ) -> Array | None:
     x, y = sides
-    sizes = [2 * len(s.modes) if s.torus else s.form + 1 for s in sides]
-    C = np.zeros(sizes)
+    C = np.zeros([2 * len(s.modes) if s.torus else s.form + 1 for s in sides])
     for (k, m), c in pairs.items():
         if not (x.fits(k) and y.fits(m)):
             return None
         if x.mixed(k) or y.mixed(m):
             if any(m if x.mixed(k) else k):
                 return None
-            _gather(x if x.mixed(k) else y, k if x.mixed(k) else m, c.real)
-            C[
-                (x.form, y.vector(m).popitem()[0])
-                if x.mixed(k)
-                else (x.vector(k).popitem()[0], y.form)
-            ] = 1.0
+            if x.mixed(k):
+                x.gather(k, c.real)
+                C[x.form, y.vector(m).popitem()[0]] = 1.0
+            else:
+                y.gather(m, c.real)
+                C[x.vector(k).popitem()[0], y.form] = 1.0
             continue
         for i, u in x.vector(k).items():
             for j, v in y.vector(m).items():
                 C[i, j] += (c * u * v).real
     return C
-
-
-def _gather(side: _Side, key: Key, c: float) -> None:
-    i, j = (n for n, p in enumerate(key) if p)
-    side.S[i, j] = side.S[j, i] = c / 2

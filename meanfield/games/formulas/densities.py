@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.calculus import Graph
-from meanfield.games.grammar import ExpressionError, Node, parse
+from meanfield.games.formulas.calculus import Graph
+from meanfield.games.formulas.grammar import ExpressionError, Node, parse
 
 
 def density(text: str, **constants: float) -> TextDensity:
@@ -58,7 +58,8 @@ class TextDensity:
         for player, k in self._used:
             if k >= a:
                 raise ExpressionError(
-                    f"the density {self.text!r} uses {'xy'[player]}{k + 1}, but points there have {a} coordinates"
+                    f"the density {self.text!r} uses {'xy'[player]}{k + 1}, but points there have "
+                    f"{a} coordinates"
                 )
         graph, root = self._formula
         with np.errstate(all="ignore"):  # what is not finite is refused where the values are used

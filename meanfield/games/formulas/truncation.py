@@ -1,33 +1,31 @@
-"""A smooth loss on tori as a trigonometric game, cut off where its Fourier coefficients fall below a tolerance.
+"""A smooth loss on tori as a trigonometric game, its Fourier series cut off at a tolerance.
 
 Costs of n particles then take O(n K) operations instead of O(n^2).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from meanfield.games.base import Game
 from meanfield.games.lowrank import LowRank, Term, trigonometric
 from meanfield.manifolds import Torus
-
-if TYPE_CHECKING:
-    from meanfield.games.expressions import Expression
 
 NODES = 1 << 22  # of the finest grid
 MODES = 400  # a player
 
 
-def truncated(game: Expression, bound: float) -> LowRank:
+def truncated(game: Game, bound: float) -> LowRank:
     """The loss within bound times its largest absolute value, as a `LowRank` game.
 
-    l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes sums to
-    less than a tenth of the bound; then the smallest coefficients go, as many as sum to the rest.
-    `answers["truncation"]` states the bound: what was left out, and twice the outer half for what the grid
-    cannot tell (coefficients of analytic losses fall geometrically; those below the transform's rounding count
-    as zero). Raises ValueError where a loss lives
-    on spheres, or is too rough for a grid of 2^22 points or 400 modes a player.
+    l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes
+    sums to less than a tenth of the bound; then the smallest coefficients go, as many as sum to the
+    rest. `answers["truncation"]` states the bound: what was left out, and twice the outer half for
+    what the grid cannot tell (coefficients of analytic losses fall geometrically; those below the
+    transform's rounding count as zero). Raises ValueError where a loss lives on spheres, or is too
+    rough for a grid of 2^22 points or 400 modes a player.
     """
     X, Y = game.X, game.Y
     if not (isinstance(X, Torus) and isinstance(Y, Torus)):
@@ -49,13 +47,14 @@ def truncated(game: Expression, bound: float) -> LowRank:
     )
     if max(len(b.modes) for b in short.bases) > MODES:  # type: ignore[attr-defined]
         raise ValueError(
-            f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; leave it out"
+            f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; leave it "
+            "out"
         )
     return short
 
 
-def _coefficients(game: Expression, X: Torus, Y: Torus, bound: float) -> tuple[Any, float]:
-    """Fourier coefficients on the first grid that is fine enough, and the largest absolute value there."""
+def _coefficients(game: Game, X: Torus, Y: Torus, bound: float) -> tuple[Any, float]:
+    """Fourier coefficients on the first grid that is fine enough, and the largest |l| there."""
     D, n = X.d + Y.d, 16
     while n**D <= NODES:
         values = game.loss(_grid(X, n), _grid(Y, n)).reshape((n,) * D)
@@ -66,7 +65,8 @@ def _coefficients(game: Expression, X: Torus, Y: Torus, bound: float) -> tuple[A
             return c, size
         n *= 2
     raise ValueError(
-        f"{game.name} is not resolved to truncate={bound:g} by {n // 2} points an axis; raise truncate or leave it out"
+        f"{game.name} is not resolved to truncate={bound:g} by {n // 2} points an axis; raise "
+        "truncate or leave it out"
     )
 
 

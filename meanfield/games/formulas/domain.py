@@ -1,4 +1,4 @@
-"""Is a formula a smooth finite function on X x Y? Checked at probe points, refused with the place."""
+"""Whether a formula is a smooth finite function on X x Y: checked at probe points."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.calculus import NUMPY
-from meanfield.games.grammar import ExpressionError, Node
+from meanfield.games.formulas.calculus import NUMPY
+from meanfield.games.formulas.grammar import ExpressionError, Node
 from meanfield.manifolds import Manifold, Sphere, Torus
 
 LARGE, EPS = 1e100, 4 * np.finfo(float).eps
@@ -28,7 +28,8 @@ def resolve(
         manifold = Torus(1 + max((n.value[1] for n in used), default=0)) if given is None else given
         if not isinstance(manifold, (Torus, Sphere)):
             raise TypeError(
-                f"{'XY'[p]} must be a Torus or a Sphere for an expression, got {manifold!r}; use function()"
+                f"{'XY'[p]} must be a Torus or a Sphere for an expression, got {manifold!r}; "
+                "use function()"
             )
         for node in used:
             _fits(node, text, manifold)
@@ -56,7 +57,7 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 
 def check_domain(tree: Node, text: str, X: Manifold, Y: Manifold) -> None:
-    """Raises ExpressionError where the loss is infinite, undefined, kinked, or not periodic on a torus."""
+    """Raises ExpressionError for a loss infinite, undefined, kinked or not periodic somewhere."""
     points = _probes(X, Y)
     with np.errstate(all="ignore"):
         _Walk(text, points, X.ambient).values(tree)
@@ -138,9 +139,8 @@ def _error(node: Node, args: list[Array], errors: list[Array]) -> Any:
         return np.sum(errors, axis=0)
     sizes = [np.abs(a) for a in args]
     if node.op == "product":
-        return np.prod([s + e for s, e in zip(sizes, errors, strict=True)], axis=0) - np.prod(
-            sizes, axis=0
-        )
+        largest = [s + e for s, e in zip(sizes, errors, strict=True)]
+        return np.prod(largest, axis=0) - np.prod(sizes, axis=0)
     if node.op == "inverse":
         return errors[0] / sizes[0] ** 2
     if node.op == "power" and node.value > 0:
@@ -157,28 +157,26 @@ def _fault(node: Node, args: list[Array], errors: list[Array]) -> tuple[str, int
     if node.op == "inverse" or (node.op == "power" and node.value < 0):
         return _vanishing(u, e, "this divides by something that vanishes")
     if node.op == "power":
-        smooth = float(node.value).is_integer() or node.value >= 2
-        return (
-            None
-            if smooth
-            else _vanishing(u, e, "this power has no gradient where its base vanishes")
-        )
+        if float(node.value).is_integer() or node.value >= 2:
+            return None
+        return _vanishing(u, e, "this power has no gradient where its base vanishes")
     if node.value == "tan":
         return _vanishing(np.cos(u), e, "tan is infinite")
     if node.value in ("asin", "acos"):
-        return _vanishing(
-            1 - u * u, 2 * e, f"{node.value} has no gradient where its argument reaches 1 in size"
-        )
-    whats = {
-        "log": "log takes something that vanishes",
-        "sqrt": "sqrt has no gradient where its argument vanishes; add a small positive number inside",
-        "abs": "abs has a kink where its argument vanishes; sqrt(u**2 + 0.01) is smooth",
-    }
-    return _vanishing(u, e, whats[node.value]) if node.value in whats else None
+        what = f"{node.value} has no gradient where its argument reaches 1 in size"
+        return _vanishing(1 - u * u, 2 * e, what)
+    return _vanishing(u, e, _AT_ZERO[node.value]) if node.value in _AT_ZERO else None
+
+
+_AT_ZERO = {
+    "log": "log takes something that vanishes",
+    "sqrt": "sqrt has no gradient where its argument vanishes; add a small positive number inside",
+    "abs": "abs has a kink where its argument vanishes; sqrt(u**2 + 0.01) is smooth",
+}
 
 
 def _vanishing(u: Array, error: Array, what: str) -> tuple[str, int] | None:
-    """A continuous function on a connected space that changes sign has a zero: so this is no grid artefact."""
+    """Where u has a zero: a continuous function that changes sign on a connected space has one."""
     i = int(np.argmin(np.abs(u) - error))
     zero = np.abs(u[i]) <= error[i]
     return (what, i) if zero or (u.min() < 0 < u.max()) else None
@@ -191,17 +189,16 @@ def _check_periods(tree: Node, text: str, points: Array, X: Manifold, Y: Manifol
             moved = points.copy()
             moved[:, k] += manifold.period
             if (culprit := _aperiodic(tree, points, moved, X.ambient)) is not None:
-                letter = "x" if k < X.ambient else "y"
-                raise ExpressionError(
-                    f"not a function on {manifold}: moving {letter} by the period {manifold.period:.6g} changes this; "
-                    "angles enter through sin, cos and the like of whole multiples of 2 pi / period",
-                    text,
-                    culprit.at,
+                what = (
+                    f"not a function on {manifold}: moving {'xy'[k >= X.ambient]} by the period "
+                    f"{manifold.period:.6g} changes this; angles enter through sin, cos and the "
+                    "like of whole multiples of 2 pi / period"
                 )
+                raise ExpressionError(what, text, culprit.at)
 
 
 def _aperiodic(node: Node, points: Array, moved: Array, split: int) -> Node | None:
-    """The innermost operation that alone makes the formula change from `points` to `moved`, None if it does not."""
+    """The innermost operation that alone changes the formula between the points, if it does."""
     if _same(node, points, moved, split):
         return None
     if node.op in ("sum", "product", "negative"):

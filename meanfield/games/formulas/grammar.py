@@ -1,8 +1,10 @@
 """The grammar of losses given as text: a checked tree, or an error that points at the place.
 
-    sum    = term {("+" | "-") term}          power = atom ["**" unary]
-    term   = unary {("*" | "/") unary}        atom  = number | name | function "(" sum ")" | "(" sum ")"
+    sum    = term {("+" | "-") term}
+    term   = unary {("*" | "/") unary}
     unary  = ("+" | "-") unary | power
+    power  = atom ["**" unary]
+    atom   = number | name | function "(" sum ")" | "(" sum ")"
 
 Nothing outside it is ever looked at: text is never evaluated, and what leaves this module is a
 tree of whitelisted operations with every constant folded, finite and of bounded size.
@@ -22,9 +24,9 @@ LENGTH, DEPTH, DIGITS, EXPONENT, LARGEST = 10_000, 40, 40, 64, 1e100
 
 # name -> the same function in `math`, which folds constants and stands in generated code.
 FUNCTIONS = {
-    "sin": math.sin, "cos": math.cos, "tan": math.tan, "exp": math.exp, "log": math.log, "sqrt": math.sqrt,
-    "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh, "asin": math.asin, "acos": math.acos,
-    "atan": math.atan, "abs": math.fabs,
+    "sin": math.sin, "cos": math.cos, "tan": math.tan, "exp": math.exp, "log": math.log,
+    "sqrt": math.sqrt, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
+    "asin": math.asin, "acos": math.acos, "atan": math.atan, "abs": math.fabs,
 }  # fmt: skip
 _ALIASES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log"}
 _KINKED = ("max", "min", "sign", "floor", "ceil", "round", "mod", "heaviside", "relu", "fabs")
@@ -35,7 +37,8 @@ _TOKEN = re.compile(
 )
 _HINTS = {
     "^": "powers are written **", ".": "attributes cannot be reached from here",
-    ",": "every function takes one argument", "=": "assignments and comparisons are not part of a loss",
+    ",": "every function takes one argument",
+    "=": "assignments and comparisons are not part of a loss",
     ":": "assignments and slices are not part of a loss", "[": "write x1, x2, ... for coordinates",
     "]": "write x1, x2, ... for coordinates", "'": "strings are not part of a loss",
     '"': "strings are not part of a loss", "%": "the remainder is not a smooth function",
@@ -78,7 +81,7 @@ Token = tuple[str, str, int]
 
 
 def variable(name: str) -> tuple[int, int] | None:
-    """x, y, x3, ... -> (player, index from 0); x and y alone are the first; None for another name."""
+    """x, y, x3, ... -> (player, index from 0), x and y the first; None for another name."""
     found = _VARIABLE.match(name)
     return (int(found[1] == "y"), int(found[2] or 1) - 1) if found else None
 
@@ -89,8 +92,8 @@ def parse(
     """The checked tree of a loss; `constants` are named numbers besides pi.
 
     Raises TypeError when `text` is no string and ExpressionError, a ValueError, for anything that
-    the grammar above does not have and for constants that the text does not use. options: other names
-    of the caller's, one of which may have been meant by such a constant.
+    the grammar above does not have and for constants that the text does not use. options: other
+    names of the caller's, one of which may have been meant by such a constant.
     """
     if not isinstance(text, str):
         raise TypeError(f"an expression must be a string, got {type(text).__name__}")
@@ -105,7 +108,8 @@ def parse(
         if name not in parser.used:
             near = difflib.get_close_matches(name, options, 1)
             raise ExpressionError(
-                f"{name!r} does not occur in the formula; {f'did you mean {near[0]}?' if near else 'leave it out'}"
+                f"{name!r} does not occur in the formula; "
+                f"{f'did you mean {near[0]}?' if near else 'leave it out'}"
             )
     return tree
 
@@ -321,11 +325,13 @@ def _stray(c: str) -> str:
 def _unknown(name: str, constants: Mapping[str, float]) -> str:
     shown = name if len(name) <= 30 else name[:30] + "..."
     if name in _KINKED:
-        return f"{shown} is not smooth, so it has no gradient everywhere; use a smooth form such as sqrt(u**2 + 0.01)"
+        smooth = "use a smooth form such as sqrt(u**2 + 0.01)"
+        return f"{shown} is not smooth, so it has no gradient everywhere; {smooth}"
     pool = [*FUNCTIONS, *_ALIASES, *constants, "x", "y", "x1", "x2", "y1", "y2"]
     near = difflib.get_close_matches(name[:30], pool, 1, 0.5)
     guess = f"did you mean {near[0]}? Names" if near else "names"
     return (
-        f"{shown!r} is not known; {guess} are x, y or x1, x2, ..., y1, y2, ..., pi, constants given as keywords "
-        f"({', '.join(sorted(set(constants) - {'pi'})) or 'none here'}) and the functions {', '.join(FUNCTIONS)}"
+        f"{shown!r} is not known; {guess} are x, y or x1, x2, ..., y1, y2, ..., pi, constants "
+        f"given as keywords ({', '.join(sorted(set(constants) - {'pi'})) or 'none here'}) and the "
+        f"functions {', '.join(FUNCTIONS)}"
     )
