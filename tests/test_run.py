@@ -56,12 +56,6 @@ def test_names_that_runs_record_themselves_are_refused(run):
         run(diagnostics={"value": lambda x, y: 0.0})
 
 
-def test_a_resumed_run_keeps_the_start_it_began_from():
-    half = mf.solve(GAME, FLOW, START, 0.1, cells=64, save_every=0.05)
-    whole = mf.solve(GAME, FLOW, time=0.2, cells=64, resume=half)
-    assert whole.provenance["start"] == START
-
-
 def test_a_run_of_no_time_has_its_start_alone():
     for run in (mf.solve(GAME, FLOW, START, 0, cells=64), mf.simulate(GAME, FLOW, START, 0, 0.1)):
         assert len(run) == 1 and list(run.times) == [0.0]
