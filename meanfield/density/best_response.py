@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import OnMeshes, Pair, both
-from meanfield.density.equation import responded
+from meanfield.density.coupling import OnMeshes, both
+from meanfield.density.equation import unanswered
 from meanfield.measures import Density
 
 
@@ -38,20 +38,22 @@ class FictitiousPlay(OnMeshes):
         """U_p at the nodes of p's mesh, shape (N,)."""
         return self.coupling.cost(p, self.masses[1 - p])
 
-    def attempt(self, dt: float) -> Pair:
-        """Both players' masses after relaxing towards their present best responses."""
-        return both(lambda p: responded(self.players[p], self.masses[p], self._best(p), dt))
+    def move(self, until: float) -> float:
+        """All equal steps up to `until`: `responded` towards point masses, which changes one entry.
 
-    def _best(self, p: int) -> Array:
-        """All mass where p's cost is least."""
-        costs = self.costs(p)
-        best = np.zeros(len(costs))
-        best[costs.argmin()] = 1.0
-        return best
-
-    def accept(self, trial: Pair, dt: float) -> None:
-        """Take over the masses."""
-        self.masses = trial
+        Steps cost a few microseconds, less than what is done around those of other engines.
+        """
+        left = until - self.time
+        count = round(left / self.propose(left))
+        remain = both(lambda p: unanswered(self.players[p], left / count))
+        x, y = self.masses
+        for _ in range(count):
+            best_x, best_y = self.costs(0).argmin(), self.costs(1).argmin()
+            for m, best, kept in ((x, best_x, remain[0]), (y, best_y, remain[1])):
+                m *= kept
+                m[best] += 1 - kept
+        self.counts["steps"] += count
+        return until
 
     def measures(self) -> tuple[Density, Density]:
         """Both players' masses on their meshes."""

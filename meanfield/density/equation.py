@@ -78,7 +78,12 @@ def reacted(player: Rates, U: Array, log_mu: Any, dt: float) -> Array:
     return remains * log_mu - U * (gone / T)  # type: ignore[no-any-return]
 
 
+def unanswered(player: Rates, dt: float) -> float:
+    """The part exp(-rho dt) of mu that the response alone leaves after a time dt."""
+    return math.exp(-player.response * dt)
+
+
 def responded(player: Rates, masses: Array, best: Array, dt: float) -> Array:
     """Masses after the response rho (G - mu) alone for a time dt, towards the best response G."""
-    remains = math.exp(-player.response * dt)
+    remains = unanswered(player, dt)
     return remains * masses + (1 - remains) * best
