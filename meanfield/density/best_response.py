@@ -4,8 +4,6 @@ time.
 
 from __future__ import annotations
 
-import numpy as np
-
 from meanfield.checks import Array
 from meanfield.density.coupling import OnMeshes, both
 from meanfield.density.equation import unanswered
