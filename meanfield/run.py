@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, read_only
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -97,9 +97,7 @@ def shown(pair: Pair) -> Pair:
 def _read_only(mu: Measure) -> Measure:
     seen = copy(mu)
     for name in ("points", "masses"):
-        view = getattr(mu, name).view()
-        view.flags.writeable = False
-        object.__setattr__(seen, name, view)
+        object.__setattr__(seen, name, read_only(getattr(mu, name)))
     return seen
 
 

@@ -85,7 +85,9 @@ class Single:
     """In place of a game: its forces between atoms with each pair in single precision."""
 
     def __init__(self, game: Any) -> None:
-        self.game, self.run = game, game.pair_kernel(single=True) or game.both_forces
+        from meanfield.games.formulas.loops import pair_kernel32
+
+        self.game, self.run = game, pair_kernel32(game) or game.both_forces
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""
