@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -114,9 +115,15 @@ def read_only(array: Array) -> Array:
 
 
 def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
-    """`value` as a finite float, at least `low` (above it when `strict`)."""
+    """`value` as a finite float, at least `low` (above it when `strict`).
+
+    A number of single or half precision is the decimal number that it is written as: 0.1, not
+    0.10000000149.
+    """
     try:
-        number = float(_number(value))
+        given = _number(value)
+        short = given.dtype in (np.float32, np.float16)
+        number = float(str(given[()]) if short else given)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:
@@ -144,3 +151,27 @@ def whole(name: str, value: Any, low: int = 1) -> int:
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {number}")
     return number
+
+
+def memory() -> float:
+    """Bytes that this process may have: the machine's, or the limit set for it; infinite where
+    unknown.
+    """
+    held = math.inf
+    if hasattr(os, "sysconf"):
+        held = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return held
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return held if limit == resource.RLIM_INFINITY else min(held, float(limit))
+
+
+def within_memory(what: str, needed: float, advice: str) -> None:
+    """ValueError where `needed` bytes for `what` are more than four fifths of the memory."""
+    held = memory()
+    if needed > 0.8 * held:
+        raise ValueError(
+            f"{what} need {needed / 1e9:.3g} GB, this machine has {held / 1e9:.3g} GB; {advice}"
+        )

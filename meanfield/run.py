@@ -101,6 +101,16 @@ def _read_only(mu: Measure) -> Measure:
     return seen
 
 
+def _truth(said: Any) -> bool:
+    """What `stop` returned, as a truth value."""
+    try:
+        return bool(said)
+    except ValueError:  # an array of several
+        raise ValueError(
+            f"stop must return true or false, got {said!r}; reduce it by all() or any()"
+        ) from None
+
+
 class Run:
     """What moves, and what was saved of it.
 
@@ -188,7 +198,7 @@ class Run:
         pair = self.save()
         if watch.callback is not None:
             watch.callback(self.times[-1], *shown(pair))
-        if watch.stop is None or not watch.stop(self.times[-1], *shown(pair)):
+        if watch.stop is None or not _truth(watch.stop(self.times[-1], *shown(pair))):
             return False
         self.about["ended"] = f"stopped at t={self.times[-1]:g}"
         return True

@@ -15,9 +15,12 @@ MOST = 1e6  # saved states
 def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Array:
     """The times from `begin` on at which a run is saved: multiples of `save_every`, then `time`.
 
-    `save_every` is time / 100 by default. Raises ValueError unless begin < time and 0 < save_every.
+    `save_every` is time / 100 by default. At time = 0 a run that begins there has one state. Raises
+    ValueError unless begin < time and 0 < save_every.
     """
-    end = real("time", time, 0.0, strict=True)
+    end = real("time", time, 0.0)
+    if end == begin == 0.0:
+        return np.zeros(1)
     if end <= begin:
         raise ValueError(
             f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time"

@@ -299,3 +299,12 @@ def test_bad_input_is_refused(options, says):
 def test_unstable_steps_are_refused():
     with pytest.raises(ValueError, match="smaller step"):
         moved(polynomial("a"), 100.0, until=20.0, step=2.0, cells=30)
+
+
+def test_degrees_beyond_the_memory_are_refused_before_anything_runs(monkeypatch):
+    """cells=256 asks for 2 (257)^4 numbers; the message says how much, and what takes 256 cells."""
+    monkeypatch.setattr("meanfield.checks.memory", lambda: 10e9)
+    game = mf.games.benchmark("sphere")
+    with pytest.raises(ValueError, match="69.8 GB, this machine has 10 GB.*finite-volume"):
+        mf.solve(game, mf.Langevin(4.0), time=0.1, cells=256)
+    assert len(mf.solve(game, mf.Langevin(4.0), time=0.01, save_every=0.01, cells=12)) == 2

@@ -56,6 +56,34 @@ def test_names_that_runs_record_themselves_are_refused(run):
         run(diagnostics={"value": lambda x, y: 0.0})
 
 
+def test_a_run_of_no_time_has_its_start_alone():
+    for run in (mf.solve(GAME, FLOW, START, 0, cells=64), mf.simulate(GAME, FLOW, START, 0, 0.1)):
+        assert len(run) == 1 and list(run.times) == [0.0]
+    with pytest.raises(ValueError, match="ask for a later time"):
+        mf.solve(GAME, FLOW, START, 0, cells=64, resume=field())
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_numbers_of_single_precision_are_those_that_are_written(kind):
+    run = mf.simulate(GAME, FLOW, START, 1, kind(0.1), particles=3, save_every=kind(0.2))
+    assert run.times[-1] == 1.0 and run.provenance["step"] == 0.1 and len(run) == 6
+    made = field(step=kind(0.05))
+    np.testing.assert_array_equal(made.x[-1].masses, field(step=0.05).x[-1].masses)
+
+
+def test_times_below_the_step_are_refused_with_advice_that_helps():
+    with pytest.raises(ValueError, match="nearest is time=0.01; or take step=0.005 or less"):
+        mf.simulate(GAME, FLOW, START, 0.005, 0.01, particles=3)
+    assert len(mf.simulate(GAME, FLOW, START, 0.005, 0.005, particles=3)) == 2
+
+
+@pytest.mark.parametrize("run", [field, swarm])
+def test_a_stop_that_returns_an_array_is_named(run):
+    with pytest.raises(ValueError, match=r"stop must return true or false, got array"):
+        run(stop=lambda t, x, y: np.array([True, False]))
+    assert len(run(stop=lambda t, x, y: np.array([True]))) == 1
+
+
 FLOWS = [FLOW, mf.WassersteinFisherRao(), mf.MirrorDescent(), mf.Wasserstein()]
 
 

@@ -227,6 +227,52 @@ def test_says_when_masses_fall_below_zero():
         moved(CIRCLE, 10.0, cells=64, until=1.0)
 
 
+def space_error(game, flow, start, time, cells, **options):
+    """The estimated L1 error in space, and whether the run warned of it."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run = mf.solve(
+            game, flow, start, time, cells=cells, engine="staggered", save_every=time, **options
+        )
+    warned = any("error adds up" in str(w.message) for w in found)
+    return run.diagnostics["space_error"][-1], warned, run
+
+
+def test_says_when_cells_are_too_few_for_the_drift():
+    """Runs that were 3% and 42% off in the value, without masses below zero, warn; finer do not."""
+    problems = (
+        (mf.games.oscillator(), Langevin(25.0),
+         Start(concentrated(1.1, 0.2), concentrated(0.0, 0.2)), 1.0, 256, 512),
+        (mf.games.benchmark("torus"), Langevin(4.0), Start(), 0.1, 9, 32),
+    )  # fmt: skip
+    for *problem, few, many in problems:
+        assert space_error(*problem, few)[:2] > (1e-3, True)
+        error, warned, _ = space_error(*problem, many)
+        assert error < 3e-4 and not warned
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("cells", [32, 64])
+def test_estimated_error_in_space_is_that_of_the_run(cells, order):
+    """Between 0.8 and 20 times what differs from the exact answer."""
+    problem = CIRCLE, Langevin(10.0), Start(wavy, wavy), 0.5
+    estimate, warned, run = space_error(*problem, cells, order=order)
+    exact = mf.solve(*problem, cells=256, save_every=0.5, tol=1e-11)
+    pairs = zip(run[-1], exact[-1], strict=True)
+    error = max(
+        np.abs(a.values - b.values[:: 256 // cells]).mean() * CIRCLE.X.period for a, b in pairs
+    )
+    assert 0.8 < estimate / error < 20 and warned == (estimate > 1e-3)
+
+
+def test_estimated_error_goes_on_in_a_resumed_run():
+    how = {"save_every": 0.25, "engine": "staggered", "cells": 64}
+    problem = CIRCLE, Langevin(10.0), Start(wavy, wavy)
+    whole, half = mf.solve(*problem, 0.5, **how), mf.solve(*problem, 0.25, **how)
+    again = mf.solve(*problem, 0.5, **how, resume=half)
+    assert np.array_equal(whole.diagnostics["space_error"], again.diagnostics["space_error"])
+
+
 def test_steep_costs_neither_overflow_in_silence_nor_run():
     steep = trigonometric([((1,), (0,), 3000.0, 0), ((0,), (1,), 1, 0)])
     with pytest.raises(ValueError, match="finite-volume"):

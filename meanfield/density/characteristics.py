@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real
+from meanfield.checks import Array, NotConverged, real
 from meanfield.density.coupling import both
 from meanfield.density.inputs import given_measure, refuse_temperature
 from meanfield.density.labels import TRUSTED_JUMP, Labels, jets, labels
@@ -63,6 +63,7 @@ class Characteristics(Stepper):
     name = "characteristics"
     usual_tol, smallest_tol = 1e-10, 1e-13
     saved = ("proposal",)
+    cure = "is the loss smooth there, and its size what it should be? A larger tol may do"
 
     def begin(self, refine: float = REFINE) -> None:
         """The labels of both players."""
@@ -90,7 +91,7 @@ class Characteristics(Stepper):
         return zip("xy", self.nodes, self._split(self._z), strict=True)
 
     def advance(self, until: float) -> None:
-        """Move to the time `until` exactly; raises ValueError where the loss is not smooth enough
+        """Move to the time `until` exactly; raises NotConverged where the loss is not smooth enough
         for any step.
         """
         self._solver = None
@@ -134,9 +135,8 @@ class Characteristics(Stepper):
     def _solve(self, solver: Any) -> None:
         problem = solver.step()
         if solver.status == "failed":
-            raise ValueError(
-                f"no step is small enough at t = {solver.t:g} ({problem}); is the loss smooth "
-                "there?"
+            raise NotConverged(
+                f"no step is small enough at t = {solver.t:g} ({problem}): {self.cure}"
             )
 
     def accept(self, trial: Array, dt: float) -> None:

@@ -24,6 +24,9 @@ CACHE = 8  # sets of coefficients kept, by step
 
 DONE, TAIL, STUCK, DIVERGED = range(4)
 RUNGS = 4  # steps of the ladder an octave
+# Steps have collapsed where two windows of so many each cover less than this part of the time that
+# is left, and the later one hardly more than the one before.
+WINDOW, HOPELESS, GROWS = 256, 1e-5, 1.2
 
 _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
 
@@ -292,9 +295,11 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
 
     Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
     so that coefficients are met again; the last one or two are fitted to end at `until`. counts
-    (2,) gathers steps taken and refused. Returns (status, time reached, rung).
+    (2,) gathers steps taken and refused. Returns (status, time reached, rung): STUCK where steps
+    are so short that `until` is out of reach.
     """
     begin, equal, taken = t, (until - t) / max(count, 1), 0
+    mark, before = t, 0.0
     _rhs(x, y, wx, wy, STATE, N1)
     s = np.int64(0)
     status = DONE
@@ -332,5 +337,11 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
             t = t + h if count == 0 else begin + taken * equal
         if not fitted:
             rung = ahead
+        if count == 0 and taken % WINDOW == 0:
+            gone = t - mark
+            if gone < HOPELESS * (until - t) and gone < GROWS * before:
+                status = STUCK
+                break
+            mark, before = t, gone
     _keep(wx, wy, s)
     return status, t, rung

@@ -63,7 +63,7 @@ class CommutatorFree(OnMeshes):
     """
 
     order = 4
-    saved = ("masses", "now", "before", "proposal", "watched")
+    saved: tuple[str, ...] = ("masses", "now", "before", "proposal", "watched")
     least = 0.0  # combined rates below it halve the step
 
     rates: tuple[Any, Any]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array, whole, within_memory
 from meanfield.density import spherical
 from meanfield.density.equation import diffusion, transport
 from meanfield.density.etd import Player
@@ -57,7 +57,14 @@ class Degrees:
     @classmethod
     def given(cls, basis: QuadraticBasis, cells: Any) -> Degrees:
         """The degree asked for, 2 or more."""
-        return cls(whole("cells (the degree of harmonics)", cells, 2))
+        L = whole("cells (the degree of harmonics)", cells, 2)
+        harmonics = (L + 1.0) ** 2
+        within_memory(
+            f"the harmonics up to degree {L} (cells={L}) at the nodes where densities are shown",
+            8.0 * harmonics * max(2562, 2 * harmonics),
+            'ask for a lower degree, or for cells of engine="finite-volume"',
+        )
+        return cls(L)
 
     @classmethod
     def ladder(cls, basis: QuadraticBasis) -> Iterator[Degrees]:

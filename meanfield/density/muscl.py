@@ -62,7 +62,7 @@ class Muscl(OnMeshes):
 
     name = "muscl"
     saved = ("masses", "proposal", "stable")
-    cure = "is the loss finite everywhere?"
+    cure = "is the loss finite everywhere, and its size what it should be?"
 
     def begin(self, limiter: str = "positive") -> None:
         """Masses, and the longest step that keeps them nonnegative."""

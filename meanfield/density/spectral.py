@@ -41,6 +41,7 @@ class Spectral(Stepper):
     serves = ""  # the games that it serves, in words
     usual_tol, smallest_tol = 1e-8, 1e-14
     saved = ("worst",)
+    cure = "raise `cells`, or tol"
 
     def begin(self) -> None:
         """The coefficients of both laws, in a basis that the game and the resolution ask for."""
@@ -117,10 +118,7 @@ class Spectral(Stepper):
                 "use a smaller step, or step=None for a controlled one"
             )
         if status == etd.STUCK:
-            raise ValueError(
-                f"no step is small enough for tol = {self.tol:g} at t = {time:g}; raise `cells`, "
-                "or tol"
-            )
+            raise self.collapsed(time, until)
         if status == etd.TAIL:
             self._refine(time, tails > limits, finer)
         return float(time)

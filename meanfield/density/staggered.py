@@ -5,6 +5,15 @@ For smooth losses of any kind. The time integrator is that of `finite_volumes`, 
 exponential's action by a Chebyshev sum. Mass and the discrete Gibbs state are exact; what is lost
 against finite volumes is the sign: masses can fall below zero where a density is not resolved,
 which is watched and said.
+
+So is the error in space. What the generator A_p of order p misses of dm/dt is seen from that of two
+orders more, and added up over the run:
+
+    E = int max over the players of |A_(p+2) m - A_p m|_1 dt.
+
+On cells that begin to resolve a density E is 1 to 7 times the largest L1 error of the run, for
+errors made early are forgotten (four problems, orders 4, 6 and 8); on cells that are far too few it
+falls behind, at worst to 0.003 where the error is 0.05.
 """
 
 from __future__ import annotations
@@ -13,14 +22,17 @@ import numpy as np
 
 from meanfield.checks import NotConverged
 from meanfield.density.coupling import both, probe
-from meanfield.density.finite_volumes import CommutatorFree
+from meanfield.density.finite_volumes import CommutatorFree, Trial
 from meanfield.density.inputs import only_langevin
-from meanfield.density.stencils import WEIGHTS, StencilRates
+from meanfield.density.stencils import StencilRates, apply
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, density_on
 from meanfield.meshes import Mesh, torus_mesh
 
+ORDERS = (4, 6, 8)
 HOPELESS = 0.5  # of a mass of one, below zero
+LOOKS = 16  # steps from one look at the error in space to the next: a look is a tenth of a step
+UNRESOLVED = 1e-3  # the estimated L1 error in space beyond which a run warns
 
 
 class Staggered(CommutatorFree):
@@ -33,18 +45,20 @@ class Staggered(CommutatorFree):
     4, 6 or 8.
 
     Raises ValueError for other manifolds, meshes and flows. Warns UnderResolved, once, when masses
-    below zero add up to more than max(1e-8, tol).
+    below zero add up to more than max(1e-8, tol), or the error in space E, which is the diagnostic
+    "space_error", to more than 1e-3.
     """
 
     name = "staggered"
     usual_tol = 1e-8
+    saved = (*CommutatorFree.saved, "looked")
     least = -np.inf  # a combined coefficient may have any sign
     cure = 'use more cells, a larger tol or engine="finite-volume"'
 
     def begin(self, order: int = 8) -> None:
         """Masses, and the differences of the order asked for."""
         only_langevin(self.flow, self.name, moves=False)
-        if order not in WEIGHTS:
+        if order not in ORDERS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
         for player, manifold in zip("xy", self.game.manifolds, strict=True):
             if not isinstance(manifold, Torus):
@@ -55,9 +69,36 @@ class Staggered(CommutatorFree):
         asked = self.asked_meshes()
         meshes = both(lambda p: _grid(asked[p], order))
         self.rates = both(lambda p: StencilRates(meshes[p], self.players[p], order))
+        self.finer = both(lambda p: StencilRates(meshes[p], self.players[p], order + 2))
         self.probes = both(lambda p: probe(self.game, meshes, p))
         self._negative_seen: set[str] = set()
         self.set_up(meshes)
+        self.watched["space_error"] = 0.0
+        self.looked = 0.0, 0.0  # what was missed a unit of time at the last look, its step
+
+    def accept(self, trial: Trial, dt: float) -> None:
+        """Take over masses and moments, and add up what is watched, the error in space too."""
+        super().accept(trial, dt)
+        rate, longest = self.looked
+        # Steps grow while a state comes to rest, where the error made in space ends.
+        if self.counts["steps"] % LOOKS == 0 or dt > 1.1 * longest:
+            rate = max(self._missed(p, trial) for p in (0, 1))
+            self.looked = rate, dt
+        self.watched["space_error"] += dt * rate
+        if not self.watched["space_error"] <= UNRESOLVED:
+            self.warn_once(
+                f"the cells' error adds up to about {self.watched['space_error']:.1e} in L1 at "
+                f"time {self.time + dt:g}: raise `cells` ({self.meshes[0].shape} for x, "
+                f"{self.meshes[1].shape} for y)"
+            )
+
+    def _missed(self, p: int, trial: Trial) -> float:
+        """|A_(p+2) m - A_p m| in L1 for one player; infinite where exponentials overflow."""
+        nodes, faces = self.coupling.costs(p, trial.knot.tables[1 - p][:, :1])
+        finer = self.finer[p]
+        found = apply(finer(nodes, faces)[0][0], finer.back, finer.shape, trial.masses[p])
+        missed = float(np.abs(found - trial.knot.flows[p]).sum())
+        return missed if missed < np.inf else np.inf
 
     def _check_cells(self, peclet: float) -> None:
         lost = max(-float(np.minimum(m, 0.0).sum()) for m in self.masses)

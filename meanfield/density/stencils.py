@@ -1,4 +1,4 @@
-"""Staggered differences of order p = 4, 6, 8 for (7) on tori, and exp(A) m for their generators.
+"""Staggered differences of order p = 4, 6, 8, 10 for (7) on tori, and exp(A) m for their generators.
 
 With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- =
 -(D+)^T back,
@@ -31,6 +31,7 @@ WEIGHTS = {
     4: (9 / 8, -1 / 24),
     6: (75 / 64, -25 / 384, 3 / 640),
     8: (1225 / 1024, -245 / 3072, 49 / 5120, -5 / 7168),
+    10: (19845 / 16384, -735 / 8192, 567 / 40960, -405 / 229376, 35 / 294912),
 }
 LARGEST = 1e8  # spectral bound beyond which a step is refused
 # The interval is widened at both ends by this part of it, at most by so much: combined generators

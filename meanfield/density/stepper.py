@@ -23,6 +23,9 @@ from meanfield.measures import Measure
 from meanfield.start import Law
 
 TRIES = 40  # attempts at one step before the run is given up
+# Steps have collapsed where two windows of so many in a row each cover less than this part of the
+# time that is left, and the later one hardly more than the one before.
+WINDOW, HOPELESS, GROWS = 32, 1e-6, 1.2
 
 
 class Stepper(ABC):
@@ -61,6 +64,7 @@ class Stepper(ABC):
         self.time, self.last, self.proposal = 0.0, 0.0, 0.0
         self.counts = {"steps": 0, "rejected": 0}
         self.warned = False
+        self._pace = Pace()
         self.begin(**options)
 
     # -- what an engine says of itself ----------------------------------------------------------
@@ -103,13 +107,22 @@ class Stepper(ABC):
         """Move to the time `until` exactly.
 
         Raises ValueError when it lies before the present time, NotConverged where no step is short
-        enough.
+        enough, or steps so short that the end would never be reached.
         """
         until = not_before(until, self.time)
         if self.time < until:
             while self.time < until:
                 self.time = self.move(until)
+                if self.step is None and self._pace.hopeless(self.time, until):
+                    raise self.collapsed(self.time, until)
             self.watch()
+
+    def collapsed(self, time: float, until: float) -> NotConverged:
+        """What is raised where steps are so short that they would not come to `until`."""
+        return NotConverged(
+            f"steps have collapsed at time {time:g}: they have become so short that {until:g} would "
+            f"not be reached; {self.cure}"
+        )
 
     def move(self, until: float) -> float:
         """Take one step, not beyond `until`; the time at its end."""
@@ -128,9 +141,8 @@ class Stepper(ABC):
                 return until if dt == left else self.time + dt
             dt, cut = following, False
         raise NotConverged(
-            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's "
-            "loss may not "
-            f"be smooth here: {self.cure}"
+            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's loss "
+            f"may not be smooth here: {self.cure}"
         )
 
     def propose(self, left: float) -> float:
@@ -173,6 +185,21 @@ class Stepper(ABC):
     @property
     def _names(self) -> tuple[str, ...]:
         return ("time", "last", "proposal", "counts", "warned", *self.saved)
+
+
+class Pace:
+    """How fast a run comes on, a window of steps after the other."""
+
+    def __init__(self) -> None:
+        self.steps, self.begin, self.gone = 0, math.nan, math.nan
+
+    def hopeless(self, time: float, until: float) -> bool:
+        """Whether one more step, that ended at `time`, shows that `until` is out of reach."""
+        self.steps += 1
+        if self.steps % WINDOW > 0:
+            return False
+        before, self.gone, self.begin = self.gone, time - self.begin, time
+        return self.gone < HOPELESS * (until - time) and self.gone < GROWS * before
 
 
 def _copied(value: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, real, whole, within_memory
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Sphere, Torus
@@ -134,8 +133,8 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     if abs(ratio - steps) > 1e-9 * max(1.0, ratio):
         raise ValueError(
             f"{name} must be a whole number of steps, but {number:.10g} is {ratio:.6g} steps of "
-            f"{dt:.10g}; "
-            f"the nearest is {name}={steps * dt:.10g}"
+            f"{dt:.10g}; the nearest is {name}={max(steps, 1) * dt:.10g}"
+            + (f"; or take step={number:.10g} or less" if ratio < 1 else "")
         )
     return steps
 
@@ -232,16 +231,8 @@ def check_memory(game: Game, plan: Plan, flow: Flow) -> float:
         for n, m in zip(plan.particles, game.manifolds, strict=True)
     )
     needed = 8.0 * saves * rows
-    held = (
-        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if hasattr(os, "sysconf")
-        else math.inf
-    )
-    if needed > 0.8 * held:
-        raise ValueError(
-            f"{saves} saved states of {plan.particles} particles need {needed / 1e9:.3g} GB, "
-            f"this machine has {held / 1e9:.3g} GB; raise save_every"
-        )
+    what = f"{saves} saved states of {plan.particles} particles"
+    within_memory(what, needed, "raise save_every")
     return needed
 
 
