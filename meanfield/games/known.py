@@ -59,9 +59,11 @@ _OSCILLATION = (
     "exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
     "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] "
     "and turns with period 4.0343 by the slope of its unwrapped angle, 4.03419 by the mean "
-    "interval between upward zero crossings of E sin x (spectral, unchanged from 256 to 384 nodes), while "
+    "interval between upward zero crossings of E sin x (spectral, unchanged from 256 to "
+    "384 nodes), while "
     "the Gibbs point (9) is linearly stable with leading eigenvalues -0.00489 +- 0.00941 i. "
-    "Whether (7) converges on tori for all games was asked by Wang & Chizat, Open problem: convergence of "
+    "Whether (7) converges on tori for all games was asked by Wang & Chizat, Open "
+    "problem: convergence of "
     "single-timescale mean-field Langevin descent-ascent, COLT 2024."
 )
 
@@ -266,9 +268,11 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
 
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, "
-        "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = alpha "
+        "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow "
+        "d_t mu = alpha "
         "(best response - mu) without entropy lets NI decay exactly like exp(-alpha t), as in "
-        "every zero-sum game (Harris, On the rate of convergence of continuous-time fictitious play, "
+        "every zero-sum game (Harris, On the rate of convergence of continuous-time "
+        "fictitious play, "
         "Games and Economic Behavior 22, 1998)."
     )
     answers = {"value": 0.0, "ni": partial(_mean_norms, A), "best_response_rate": float}
