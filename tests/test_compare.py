@@ -330,3 +330,70 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(wrong, says, tm
     with pytest.raises((TypeError, ValueError), match=says):
         mf.compare(**asked, checkpoint=tmp_path / "run.h5")
     assert not any(tmp_path.iterdir())
+
+
+AVERAGED = ("ni_average", "ni_average_low", "ni_average_high", "field_ni_average")
+
+
+def weighted(game=None, **options):
+    game = mf.games.benchmark("circle") if game is None else game
+    how = {"particles": (50, 200), "replicas": 4, "step": 0.02, "save_every": 0.1, **options}
+    return mf.compare(game, mf.WassersteinFisherRao(), mf.games.benchmark("circle").answers["start"],
+                      0.4, **how)  # fmt: skip
+
+
+@pytest.mark.parametrize("low_rank", [True, False])
+def test_errors_of_time_averages_are_those_of_the_averaged_measures(low_rank):
+    """Of the mean field and of one replica, by `Trajectory.average` and `nikaido_isoda`."""
+    game = mf.games.benchmark("circle")
+    if not low_rank:
+        game = mf.games.expression("exp(cos(x - y)) + 0.5*sin(2*x)*cos(y)")
+        assert game.bases is None
+    found = weighted(game, cells=40, average="auto" if low_rank else True)
+    run = mf.simulate(
+        game, found.field.flow, found.provenance["start"], 0.4, 0.02, 200, scheme="strang",
+        save_every=0.1, replica=1_000_001, refine=2,
+    )  # fmt: skip
+    for k in range(5):
+        exact = mf.nikaido_isoda(game, *found.field.average(last=k)).value
+        assert found.field_ni_average[k] == pytest.approx(exact, abs=1e-8)
+        mine = mf.nikaido_isoda(game, *run.average(last=k)).value
+        assert found.samples["ni_average"][1][1, k] == pytest.approx(mine, abs=1e-8)
+    assert found.field_ni_average[0] == found.field_ni[0]
+    assert abs(found.field_ni_average[-1] - found.field_ni[-1]) > 0.04
+
+
+def test_errors_of_time_averages_have_bands_exponents_and_files(tmp_path):
+    found = weighted()
+    gaps = [np.abs(s - found.field_ni_average) for s in found.samples["ni_average"]]
+    assert found.ni_average_sup[1].value == gaps[1].mean(axis=0).max()
+    assert found.ni_average_exponent == exponent((50, 200), gaps)
+    assert np.all(found.ni_average_low <= found.ni_average_high)
+    assert "of time averages: sup E|NI - NI*|" in repr(found)
+    assert len(found.plot().axes) == 4
+    held = mf.load(found.save(tmp_path / "found.h5"))
+    for name in AVERAGED:
+        np.testing.assert_array_equal(getattr(held, name), getattr(found, name))
+    assert held.ni_average_exponent == found.ni_average_exponent
+    head = found.to_csv(tmp_path / "found.csv").read_text().splitlines()[0]
+    assert head.endswith("ni_average,ni_average_low,ni_average_high,field_ni,field_ni_average")
+
+
+def test_errors_of_time_averages_are_left_out_where_nobody_asks(compared):
+    assert compared.ni_average is None and "average" not in repr(compared)
+    assert weighted(average=False).ni_average is None
+    with pytest.raises(ValueError, match='average must be "auto", True or False'):
+        weighted(average="yes")
+
+
+def test_errors_of_time_averages_beside_a_control():
+    """Energies stay the control, and not the averages that are measured beside them."""
+    game = mf.games.benchmark("circle")
+    how = {"particles": (40,), "replicas": 8, "step": 0.02, "save_every": 0.1, "cells": 32}
+    with_both, plain = (
+        mf.compare(game, mf.Langevin(5.0), None, 0.2, average=average, **how)
+        for average in (True, False)
+    )
+    assert with_both.samples["ni_average"][0].shape == (8, 3)
+    np.testing.assert_array_equal(*(c.samples["energies"] for c in (with_both, plain)))
+    assert repr(with_both.sup) == repr(plain.sup)

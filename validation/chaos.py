@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.integrate import cumulative_trapezoid
 
 import meanfield as mf
 from meanfield.metrics import prepare, w2_squared
 from meanfield.metrics.mode_energy import ModeEnergy
+from meanfield.studies.averages import average_moments
+from validation.averages import averaged
 
 BETA = 10.0
 # game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the
@@ -64,23 +65,28 @@ def thinned(run: mf.Trajectory, count: int) -> mf.Trajectory:
     )
 
 
-def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> list[float]:
-    """NI at `count` times after the start; where weights move, of the averages over all saved times
-    until then.
-
-    The game is linear in each player's feature means, so that those of the averages are averages of
-    means.
+def errors(run: mf.Trajectory, ni: mf.NikaidoIsoda, count: int) -> dict[str, list[float]]:
+    """NI of the states at `count` times after the start and, where weights move, of the time
+    averages over all saved times until then.
     """
-    if not run.flow.reacts:
-        return [ni(*pair).value for pair in list(thinned(run, count))[1:]]
-    means = [
-        [run.game.moments(p, mu.points, mu.masses) for mu in side]
-        for p, side in enumerate((run.x, run.y))
-    ]
-    t = run.times
-    x, y = (cumulative_trapezoid(m, t, axis=0) / (t[1:] - t[0])[:, None] for m in means)
-    at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)[1:] - 1
-    return [ni(x[k], y[k]).value for k in at]
+    found = {"ni": [ni(*pair).value for pair in list(thinned(run, count))[1:]]}
+    if run.flow.reacts:
+        x, y = average_moments(run.game, run)
+        at = np.linspace(0, len(run) - 1, count + 1).round().astype(int)[1:]
+        found["ni_average"] = [ni(x[k], y[k]).value for k in at]
+    return found
+
+
+def levels(name: str) -> dict[str, Any]:
+    """NI of the mean field's state at T, and of its time average, by another quadrature in time:
+    Gauss nodes, each reached by the engine itself, instead of saved states.
+    """
+    which, _, T, *_ = PROBLEMS[name]
+    game = mf.games.benchmark(which)
+    pair = (game.answers["start"].x, game.answers["start"].y)
+    ni, flow = mf.NikaidoIsoda(game), mf.WassersteinFisherRao()
+    ((mean, now),) = averaged(game, flow, pair, [T], T / 2, tol=1e-7)
+    return {"ni": ni(*now).value, "ni_average": ni(*mean).value}
 
 
 def replicas(
@@ -93,9 +99,11 @@ def replicas(
     coarser: float,
     beta: float,
     seed: int,
+    swapped: bool = False,
 ) -> dict[str, Any]:
     """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the
-    players), mean |x - copy|^2 and NI (after the start); W2^2 of those numbered below `distances`,
+    players), mean |x - copy|^2 and NI (after the start; `swapped` puts that of the states in the
+    place of that of the averages, and the other way round); W2^2 of those numbered below `distances`,
     and on the circle that of their copies at the end.
     """
     h, T, saves = PROBLEMS[name][3] * coarser, PROBLEMS[name][2], PROBLEMS[name][4]
@@ -103,7 +111,8 @@ def replicas(
     labels = [mu.masses if flow.reacts else None for mu in field[0]]
     gauges = [[ModeEnergy(mu, on) for mu, on in zip(field[k], labels, strict=True)] for k in at]
     drive, ni = mf.Drive(game, field), mf.NikaidoIsoda(game)
-    rows: dict[str, list[Any]] = {key: [] for key in ("squared", "energy", "copies", "chaos", "ni")}
+    rows: dict[str, list[Any]] = {key: [] for key in ("squared", "energy", "copies", "chaos")}
+    errors_of = []
     for r in range(first, first + count):
         how = {"step": h, "scheme": scheme, "particles": n, "replica": r}
         # Time averages are over all steps; only the rest makes do with the comparisons.
@@ -117,7 +126,7 @@ def replicas(
             save_every=h if flow.reacts else T / saves,
             **how,
         )
-        rows["ni"].append(errors(every, ni, saves))
+        errors_of.append(errors(every, ni, saves))
         run = thinned(every, saves)
         copies = mf.copies(game, flow, start, drive, T, seed=seed, save_every=T / saves, **how)
         mass = copies.diagnostics.get("mass", np.ones((len(at), 2)))
@@ -141,10 +150,13 @@ def replicas(
                 )
     exact = [sum(E.mean for E in pair) / n for pair in gauges]
     stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
+    of_field = errors(stepped, ni, saves)
+    names = dict(zip(of_field, reversed(of_field) if swapped else of_field, strict=True))
     return {
         **rows,
+        **{key: [row[held] for row in errors_of] for key, held in names.items()},
+        **{f"field_{key}": of_field[held] for key, held in names.items()},
         "exact": exact,
-        "field_ni": errors(stepped, ni, saves),
         "times": field.times[at],
     }
 

@@ -2,7 +2,9 @@
 
 (i) Langevin, (4) against (7), and (ii) Wasserstein-Fisher-Rao, (5) against (8): the mean of W2^2_x
 + W2^2_y between n particles and the mean field, and that of |NI - NI*| (in (ii) of time averages),
-vanish uniformly over [0, T]. The theorem gives no rate; what is known for n independent samples of
+vanish uniformly over [0, T]. Where weights move both errors are judged, that of the states and that
+of the time averages, and so is their place: either lies as far from the other as the mean field's
+own, computed apart. The theorem gives no rate; what is known for n independent samples of
 the mean field's law is
 - on the circle n E W2^2 -> int F(1 - F)/rho - [double int (min(F, F') - F F')/(rho rho')] / int
   1/rho (exponent -1);
@@ -32,7 +34,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.studies.statistics import band, means, sup_of_means
-from validation.chaos import BETA, PROBLEMS, halved, independent, replicas
+from validation.chaos import BETA, PROBLEMS, halved, independent, levels, replicas
 from validation.common import label
 from validation.store import Data
 from validation.suite import Part
@@ -46,6 +48,8 @@ class Settings:
 
     within: how far an exponent may be from its limit; controlled: the same by control variates;
     log_within: relative, of the slope in log n; energy_within: the same of the copies' energies.
+    placed_within: of the distance between NI of states and of averages. swapped: one in the place
+    of the other.
     """
 
     runs: tuple[tuple[str, int, int, int], ...]
@@ -58,6 +62,8 @@ class Settings:
     coarser: float = 1.0
     field_beta: float = BETA
     copies_seed: int = 0
+    swapped: bool = False
+    placed_within: float = 0.25
 
 
 def every(problems: str, *sizes: tuple[int, int, int]) -> tuple[tuple[str, int, int, int], ...]:
@@ -118,6 +124,15 @@ _BROKEN = {
 SABOTAGES = {
     "a mean field of another temperature": Settings(**_BROKEN, field_beta=3.0),
     "a step that biases the law": Settings(**_BROKEN, scheme="euler", coarser=10.0),
+    "errors of states and of time averages in each other's place": Settings(
+        (("S^1, WFR", 1000, 24, 12), ("S^1, WFR", 10_000, 8, 8)),
+        (("S^1, WFR", 10_000, 3),),
+        0.3,
+        0.1,
+        0.2,
+        0.3,
+        swapped=True,
+    ),
     "copies that follow other noise": Settings(**_BROKEN, copies_seed=1),  # type: ignore[arg-type]
 }
 
@@ -129,7 +144,7 @@ def parts(s: Settings) -> dict[str, Part]:
         for first in range(0, count, size):
             number, how = (
                 min(size, count - first),
-                (s.scheme, s.coarser, s.field_beta, s.copies_seed),
+                (s.scheme, s.coarser, s.field_beta, s.copies_seed, s.swapped),
             )
             found[label(name, n, first)] = partial(
                 replicas, name, n, first, number, distances, *how
@@ -138,6 +153,8 @@ def parts(s: Settings) -> dict[str, Part]:
         found[label("half", name, n)] = partial(
             halved, name, n, count, s.scheme, s.coarser, s.field_beta
         )
+    for name in dict.fromkeys(name for name, *_ in s.runs if "WFR" in name):
+        found[label("levels", name)] = partial(levels, name)
     return {"independent": partial(independent, s.field_beta), **found}
 
 
@@ -152,12 +169,14 @@ def gathered(s: Settings, data: dict[str, Data]) -> Iterator[tuple[str, list[int
             if name != problem:
                 continue
             held = [part for key, part in data.items() if key.startswith(label(name, n, ""))]
+            errors = [key for key in ("ni", "ni_average") if key in held[0]]
             one = {
                 key: np.concatenate([p[key] for p in held if len(p[key])] or [np.empty(0)])
-                for key in ("squared", "energy", "copies", "chaos", "ni")
+                for key in ("squared", "energy", "copies", "chaos", *errors)
             }
             sizes.append(n)
-            rows.append(one | {key: held[0][key] for key in ("exact", "field_ni", "times")})
+            shared = ("exact", "times", *(f"field_{key}" for key in errors))
+            rows.append(one | {key: held[0][key] for key in shared})
         yield problem, sizes, rows
 
 
@@ -247,17 +266,15 @@ def judged(
         value, half = slope(sizes, *scaled)
         claim = f"{name}: slope of n sup E W2^2 in log n, {span}, over |M|/(4 pi)"
         yield Verdict(claim, value / area, 1, s.log_within, half / area)
-    gaps = [np.abs(r["ni"] - r["field_ni"]) for r in rows]
-    of = "of time averages " if "WFR" in name else ""
-    yield power(
-        f"{name}: exponent of sup E |NI - NI*| {of}after the start, {span}",
-        sizes,
-        gaps,
-        -0.5,
-        s.within,
-    )
-    final = [g[:, -1:] for g in gaps]
-    yield power(f"{name}: exponent of E |NI - NI*| {of}at T, {span}", sizes, final, -0.5, s.within)
+    for key, of in (("ni", ""), ("ni_average", "of time averages ")):
+        if key in rows[0]:
+            yield from errors(s, f"{name}: {{}} |NI - NI*| {of}", key, sizes, rows)
+    if "ni_average" in rows[0]:
+        held = {key: float(data[label("levels", name)][key]) for key in ("ni", "ni_average")}
+        yield placed(s, name, "the states", rows[-1]["ni"], held["ni_average"], held["ni"])
+        yield placed(
+            s, name, "time averages", rows[-1]["ni_average"], held["ni"], held["ni_average"]
+        )
     chaos = [r["chaos"] for r in rows]
     yield power(f"{name}: exponent of sup E |x - copy|^2 in n, {span}", sizes, chaos, -1, s.within)
     ratio = np.concatenate([r["energy"][:, -1] / r["exact"][-1] for r in rows])
@@ -280,6 +297,28 @@ def judged(
             f"{name}: n E W2^2 of {sizes[-1]} copies at T over the limit for independent samples"
         )
         yield Verdict(claim, mean / exact, 1, s.log_within, (high - low) / 2 / exact)
+
+
+def errors(
+    s: Settings, claim: str, key: str, sizes: list[int], rows: list[Row]
+) -> Iterator[Verdict]:
+    """The exponents of |NI - NI*|, at worst and at the end."""
+    span = f"{sizes[0]} to {sizes[-1]}"
+    gaps = [np.abs(r[key] - r[f"field_{key}"]) for r in rows]
+    sup = claim.format("exponent of sup E")
+    yield power(f"{sup}after the start, {span}", sizes, gaps, -0.5, s.within)
+    final = [g[:, -1:] for g in gaps]
+    yield power(f"{claim.format('exponent of E')}at T, {span}", sizes, final, -0.5, s.within)
+
+
+def placed(s: Settings, name: str, of: str, found: Array, other: float, own: float) -> Verdict:
+    """Where the mean NI of the largest n is at T, between the mean field's `other` (0) and `own`
+    (1).
+    """
+    mean, low, high = (float(v) for v in band(found[:, -1]))
+    half = (high - low) / 2 / abs(own - other)
+    claim = f"{name}: place of E NI of {of} at T between the mean field's other error and its own"
+    return Verdict(claim, (mean - other) / (own - other), 1, s.placed_within, half)
 
 
 def bias(s: Settings, name: str, data: dict[str, Data], level: float, largest: int) -> Verdict:
@@ -311,14 +350,19 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
             sup_of_means(n * r["squared"], controls=n * centred(r))
             for n, r in zip(sizes, rows, strict=True)
         ]
-        gaps = [sup_of_means(np.abs(r["ni"] - r["field_ni"])) for r in rows]
+        key = "ni_average" if "ni_average" in rows[0] else "ni"
+        gaps = [sup_of_means(np.abs(r[key] - r[f"field_{key}"])) for r in rows]
         for ax, found in zip(
             panels, (tops, gaps, [sup_of_means(r["chaos"]) for r in rows]), strict=True
         ):
             at = np.array([v.value for v in found])
             reach = np.abs(np.array([[v.value - v.low, v.high - v.value] for v in found]).T)
             ax.errorbar(sizes, at, reach, fmt="o-", ms=4, capsize=3, label=name)
-    titles = "n sup E [W2^2_x + W2^2_y], with controls", "sup E |NI - NI*|", "sup E |x - copy|^2"
+    titles = (
+        "n sup E [W2^2_x + W2^2_y], with controls",
+        "sup E |NI - NI*| (WFR: of averages)",
+        "sup E |x - copy|^2",
+    )
     every_n = [r[1] for r in s.runs]
     n = np.array([np.min(every_n), np.max(every_n)], float)
     for ax, title, slope in zip(panels, titles, (0.0, -0.5, -1.0), strict=True):

@@ -11,15 +11,20 @@ from meanfield.plotting.style import GREY, ORANGE, logarithmic, new_figure, shad
 
 DISTANCE = r"$\mathbb{E}\,[W_2^2(\mu_x^n) + W_2^2(\mu_y^n)]$"
 ERROR = r"$\mathbb{E}\,\mathrm{NI}(\mu_x^n, \mu_y^n)$"
+AVERAGED = r"$\mathbb{E}\,\mathrm{NI}$ of $\frac{1}{t} \int_0^t \mu^n_s\,\mathrm{d}s$"
 DASHED: Any = (0, (4, 3))
 
 
 def plot_comparison(comparison: Any) -> Any:
-    """Draw a `Comparison`: distances over time, their rate in n and the Nikaido-Isoda errors."""
+    """Draw a `Comparison`: distances over time, their rate in n and the Nikaido-Isoda errors, those
+    of time averages in a panel of their own.
+    """
+    panels = [draw_distances, draw_rate, draw_errors]
+    if getattr(comparison, "ni_average", None) is not None:
+        panels.append(draw_average_errors)
     with styled():
-        figure = new_figure(10.4, 3.4)
-        panels = (draw_distances, draw_rate, draw_errors)
-        for ax, draw in zip(figure.subplots(1, 3), panels, strict=True):
+        figure = new_figure(10.4 / 3 * len(panels), 3.4)
+        for ax, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
             draw(ax, comparison)
     return figure
 
@@ -40,13 +45,24 @@ def draw_distances(ax: Any, comparison: Any) -> None:
 def draw_errors(ax: Any, comparison: Any) -> None:
     """Draw E NI over time with its confidence bands, and the mean field's NI."""
     c = comparison
+    _errors(ax, c, c.ni, c.ni_low, c.ni_high, c.field_ni)
+    _time_axis(ax, c.times, ERROR, "Nikaido-Isoda error")
+
+
+def draw_average_errors(ax: Any, comparison: Any) -> None:
+    """Draw the same of the time averages over [0, t]."""
+    c = comparison
+    _errors(ax, c, c.ni_average, c.ni_average_low, c.ni_average_high, c.field_ni_average)
+    _time_axis(ax, c.times, AVERAGED, "error of time averages")
+
+
+def _errors(ax: Any, c: Any, mean: Array, low: Array, high: Array, exact: Array) -> None:
     for k, color in enumerate(shades(len(c.particles))):
         label = f"$n = {number(c.particles[k])[1:]}"
-        _band(ax, c.times, c.ni[k], c.ni_low[k], c.ni_high[k], color, label)
-    ax.plot(c.times, c.field_ni, color="black", ls=DASHED, lw=1.1, label="mean field")
-    logarithmic(ax, np.concatenate([c.ni.ravel(), c.field_ni]))
+        _band(ax, c.times, mean[k], low[k], high[k], color, label)
+    ax.plot(c.times, exact, color="black", ls=DASHED, lw=1.1, label="mean field")
+    logarithmic(ax, np.concatenate([mean.ravel(), exact]))
     ax.legend(loc="best", ncols=2 if len(c.particles) > 3 else 1)
-    _time_axis(ax, c.times, ERROR, "Nikaido-Isoda error")
 
 
 def _band(

@@ -16,6 +16,14 @@ from meanfield.measures import Density, Measure
 from meanfield.storage.files import as_path, replace
 
 BANDS = ("w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high")
+AVERAGES = ("ni_average", "ni_average_low", "ni_average_high")
+
+
+def curves_of(comparison: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a comparison's curves: for each n, and of the mean field."""
+    if comparison.ni_average is None:
+        return BANDS, ("field_ni",)
+    return (*BANDS, *AVERAGES), ("field_ni", "field_ni_average")
 
 
 def _target(path: str | os.PathLike[str], suffix: str) -> Path:
@@ -114,17 +122,13 @@ def _table_rows(table: dict[str, Array]) -> Iterable[list[Any]]:
 def curve_rows(result: Any) -> Iterable[list[Any]]:
     """A row a time: diagnostics of a trajectory, or the bands of a comparison for each n."""
     if hasattr(result, "samples"):
-        yield ["particles", "replicas", "time", *BANDS, "field_ni"]
+        each, exact = curves_of(result)
+        yield ["particles", "replicas", "time", *each, *exact]
         for k, n in enumerate(result.particles):
             for i, t in enumerate(result.times):
-                bands = [repr(float(getattr(result, name)[k, i])) for name in BANDS]
-                yield [
-                    n,
-                    result.replicas[k],
-                    repr(float(t)),
-                    *bands,
-                    repr(float(result.field_ni[i])),
-                ]
+                bands = [repr(float(getattr(result, name)[k, i])) for name in each]
+                field = [repr(float(getattr(result, name)[i])) for name in exact]
+                yield [n, result.replicas[k], repr(float(t)), *bands, *field]
         return
     table = {"time": result.times}
     for name, values in result.diagnostics.items():
@@ -172,8 +176,10 @@ def to_xarray(result: Any) -> Any:
             "to_xarray needs xarray, which is not installed: pip install xarray"
         ) from None
     if hasattr(result, "samples"):
-        data = {name: (("particles", "time"), getattr(result, name)) for name in BANDS}
-        data["field_ni"] = (("time",), result.field_ni)  # type: ignore[assignment]
+        each, exact = curves_of(result)
+        data: dict[str, Any]
+        data = {name: (("particles", "time"), getattr(result, name)) for name in each}
+        data |= {name: (("time",), getattr(result, name)) for name in exact}
         return xarray.Dataset(data, {"particles": list(result.particles), "time": result.times})
     if (table := columns(result)) is not None:
         axis, *names = table

@@ -43,10 +43,14 @@ class Comparison(Result):
         For each n the sup over [0, T] of the mean W2^2, and its slope in n.
     ni_sup, ni_exponent
         The same of the mean |NI - field NI| (Theorem 3 (i) and (ii)).
+    ni_average, ni_average_low, ni_average_high, field_ni_average, ni_average_sup, ni_average_exponent
+        The same of the time averages (1/t) int_0^t mu ds of both players, of which Theorem 3 (ii)
+        speaks; None where they were not asked for.
     step_bias : Interval
         How far the time step itself moves the mean W2^2 at the largest n.
     samples : dict
-        For each n, arrays (replicas, T, 2) of W2^2 and (replicas, T) of NI; with a control also
+        For each n, arrays (replicas, T, 2) of W2^2 and (replicas, T) of NI, and of "ni_average";
+        with a control also
         "energies" (replicas, T) of the copies and their exact "energy_means" (T,).
     field : Trajectory
         The mean field.
@@ -72,6 +76,12 @@ class Comparison(Result):
     samples: dict[str, list[Array]] = hidden(repr=False)
     field: Trajectory = hidden(repr=False)
     provenance: dict[str, Any] = hidden(repr=False)
+    ni_average: Array | None = None
+    ni_average_low: Array | None = None
+    ni_average_high: Array | None = None
+    field_ni_average: Array | None = None
+    ni_average_sup: list[Interval] | None = None
+    ni_average_exponent: Interval | None = None
 
     @property
     def relative_bias(self) -> float:
@@ -97,6 +107,11 @@ class Comparison(Result):
         for n, R, w, v in zip(self.particles, self.replicas, self.sup, self.ni_sup, strict=True):
             sups = f"sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}"
             rows.append(f"  |-- n = {n:>8,} x {R:>5} replicas: {sups}")
+        if self.ni_average_sup is not None:
+            pairs = zip(self.particles, self.ni_average_sup, strict=True)
+            sups = ", ".join(f"{v!r} at n = {n:,}" for n, v in pairs)
+            rows.append(f"  |-- of time averages: sup E|NI - NI*| = {sups}")
+            rows.append(f"  |   exponent in n: {self.ni_average_exponent!r}")
         if self.energy is not None:
             energy = f"their energy over its mean: {self.energy!r}"
             rows.append(f"  |-- control: {of['control']}; {energy}")
@@ -129,6 +144,7 @@ def compare(
     threads: int | None = None,
     confidence: float = 0.95,
     control: str | bool = "auto",
+    average: str | bool = "auto",
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
@@ -159,6 +175,11 @@ def compare(
         of synchronously coupled copies (`copies`), whose means are known exactly. "auto": for flows
         without weights of low-rank games on the circle, T^2 and S^2, where the states kept take up
         to 256 MB. True: for any game. Numbers n with fewer than 8 replicas take none.
+    average : {"auto", True, False}
+        Whether the NI of the time averages over [0, t] (trapezoid rule over the times compared) is
+        recorded beside that of the states, for particles and mean field. "auto": for flows with
+        weights of low-rank games, where it costs as much as the other. True: for any; other games
+        then search against all points of all times.
     checkpoint, checkpoint_every : path and seconds, optional
         A file (.h5) for the mean field and the measurements of every finished replica, written
         every `checkpoint_every` seconds (default 30), and for the comparison at the end. After an
@@ -186,12 +207,14 @@ def compare(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol,
         control, seed, threads, confidence,
     )  # fmt: skip
+    if not (average == "auto" or isinstance(average, bool)):
+        raise ValueError(f'average must be "auto", True or False, got {average!r}')
     controlled, time = not p.without, float(time)
     options = {"time": time, "scheme": scheme, "save_every": p.every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
         asked = {**options, **p.field, "particles": p.sizes, "replicas": p.counts, "step": step}
-        asked |= {"confidence": confidence, "control": control}
+        asked |= {"confidence": confidence, "control": control, "average": average}
         job = {"call": "compare", "game": game, "flow": flow, "start": p.start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         found, finished = keeper.held(game)
@@ -205,7 +228,9 @@ def compare(
         how = {**p.field, "save_every": p.gap, "progress": progress}
         solved = mean_field(game, flow, p.start, time, how, done, keeper)
         field = at_times(solved, saved_times(time, p.every)) if controlled else solved
-        distances = Distances(game, field, p.start, solved if controlled else None)
+        driving = solved if controlled else None
+        averaged = flow.reacts and game.bases is not None if average == "auto" else bool(average)
+        distances = Distances(game, field, p.start, driving, averaged)
         work = sum(n * R for n, R in zip(p.sizes, p.counts, strict=True))
         with bar(
             work + 2 * p.sizes[-1] * p.counts[-1], f"{flow.name}: particles", progress
@@ -218,7 +243,8 @@ def compare(
             "seed": seed, "field": field.provenance, "confidence": confidence,
             "versions": versions(), "control": p.without,
         }  # fmt: skip
-        result = judge(p.sizes, field, distances.field_ni, samples, provenance)
+        errors = distances.field_ni, distances.field_ni_average
+        result = judge(p.sizes, field, errors[0], samples, provenance, errors[1])
         if keeper is not None:
             keeper.finish(result)
     if controlled and result.provenance["control"] != USED:
@@ -237,7 +263,7 @@ def _first_states(game: Game, flow: Flow, start: Start, how: dict[str, Any]) -> 
 
 def judge(
     sizes: Sequence[int], field: Trajectory, field_ni: Array, samples: dict[str, list[Array]],
-    provenance: dict[str, Any],
+    provenance: dict[str, Any], field_ni_average: Array | None = None,
 ) -> Comparison:  # fmt: skip
     """Bands, suprema, exponents and the step bias of stored samples: nothing is run again."""
     confidence = provenance["confidence"]
@@ -263,7 +289,23 @@ def judge(
         samples=samples,
         field=field,
         provenance={**provenance, "control": about},
+        **_averages(sizes, samples.get("ni_average"), field_ni_average, confidence),
     )
+
+
+def _averages(
+    sizes: Sequence[int], samples: list[Array] | None, exact: Array | None, confidence: float
+) -> dict[str, Any]:
+    """The fields of a comparison that are about time averages; none without samples."""
+    if samples is None or exact is None:
+        return {}
+    gaps, none = [np.abs(s - exact) for s in samples], [None] * len(samples)
+    return {
+        **_bands("ni_average", samples, confidence, none),  # type: ignore[arg-type]
+        "field_ni_average": exact,
+        "ni_average_sup": _sups(gaps, confidence, none),  # type: ignore[arg-type]
+        "ni_average_exponent": _slope(sizes, gaps, confidence, none),  # type: ignore[arg-type]
+    }
 
 
 def _bands(

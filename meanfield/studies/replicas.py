@@ -20,6 +20,7 @@ from meanfield.particles.copies import Drive, copies
 from meanfield.particles.ensemble import ensemble
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Part
+from meanfield.studies.averages import average_errors
 from meanfield.trajectory import Trajectory
 
 # What the copies of a run have in common with it.
@@ -40,35 +41,41 @@ class Partial:
 class Distances:
     """The distances of one run from the mean field, to which each replica is reduced.
 
-    driving: the mean field at every time that copies look at it, where they are used.
+    driving: the mean field at every time that copies look at it, where they are used. average:
+    whether the NI of time averages is taken too.
     """
 
     def __init__(
-        self, game: Game, field: Trajectory, start: Start, driving: Trajectory | None = None
-    ) -> None:
+        self, game: Game, field: Trajectory, start: Start, driving: Trajectory | None = None,
+        average: bool = False,
+    ) -> None:  # fmt: skip
         self.start = start
         self.drive = None if driving is None else Drive(game, driving)
         energies = [[ModeEnergy(m) for m in pair] for pair in field] if driving else []
         self.energies: list[list[ModeEnergy]] = energies
         self.ni = NikaidoIsoda(game)
         self.field_ni = np.array([self.ni(*pair).value for pair in field])
+        self.field_ni_average = average_errors(self.ni, field) if average else None
         self.laws = [[_prepared(m) for m in pair] for pair in field]
 
-    def __call__(self, run: Trajectory) -> tuple[Array, Array]:
-        """W2^2 of each player (T, 2) and NI (T,)."""
+    def __call__(self, run: Trajectory) -> tuple[Array, ...]:
+        """W2^2 of each player (T, 2), NI (T,) and, where asked for, NI of the averages (T,)."""
         squared = [
             [w2_squared(a, b) for a, b in zip(swarm, laws, strict=True)]
             for swarm, laws in zip(run, self.laws, strict=True)
         ]
-        return np.array(squared), np.array([self.ni(*pair).value for pair in run])
+        found = np.array(squared), np.array([self.ni(*pair).value for pair in run])
+        if self.field_ni_average is None:
+            return found
+        return *found, average_errors(self.ni, run)
 
     @property
     def energy_means(self) -> Array:
         """n times the exact means of both players' energies together, (T,)."""
         return np.array([sum(E.mean for E in pair) for pair in self.energies])
 
-    def controlled(self, run: Trajectory) -> tuple[Array, Array, Array]:
-        """W2^2 and NI as above, and the energies (T,) of the run's copies."""
+    def controlled(self, run: Trajectory) -> tuple[Array, ...]:
+        """What is measured as above and, last, the energies (T,) of the run's copies."""
         if self.drive is None:
             raise RuntimeError("no mean field was given to drive copies")
         how = {key: run.provenance[key] for key in SHARED}
@@ -136,15 +143,17 @@ class Replicas:
             "w2_squared": [rows[0] for rows in drawn], "ni": [rows[1] for rows in drawn],
             "w2_squared_half_step": [halved[0]], "ni_half_step": [halved[1]],
         }  # fmt: skip
+        if self.distances.field_ni_average is not None:
+            found["ni_average"] = [rows[2] for rows in drawn]
         if self.distances.drive is not None:
-            found["energies"] = [rows[2] for rows in drawn]
+            found["energies"] = [rows[-1] for rows in drawn]
             found["energy_means"] = [self.distances.energy_means / n for n in sizes]
         return found
 
     def __call__(
         self, n: int, replicas: int, level: int, step: float, refine: int = 1, control: bool = False
     ) -> list[Array]:
-        """Samples of W2^2 (R, T, 2), of NI (R, T) and, with a control, of energies (R, T).
+        """Samples of W2^2 (R, T, 2), of NI (R, T) and of what else `Distances` measures (R, T).
 
         Replicas that are done already are not run again.
         """
