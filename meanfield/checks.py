@@ -107,6 +107,13 @@ def precision(value: ArrayLike) -> float:
     return float(np.finfo(dtype).eps) if dtype in (np.float32, np.float16) else 2.0**-52
 
 
+def read_only(array: Array) -> Array:
+    """The same numbers as a user's function may see them: writing to them raises ValueError."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def real(name: str, value: Any, low: float | None = None, *, strict: bool = False) -> float:
     """`value` as a finite float, at least `low` (above it when `strict`).
 

@@ -123,7 +123,9 @@ def apart(_: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c in one rounding, wherever it is compiled into; single precision where all three are."""
+    """a b + c in one rounding, wherever it is compiled into; single precision where all three
+    are.
+    """
     if not all(isinstance(t, types.Float) for t in (a, b, c)):
         return None
     t = types.float32 if a == b == c == types.float32 else types.float64

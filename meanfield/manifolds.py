@@ -194,7 +194,9 @@ class Sphere:
         return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
 
     def difference(self, x: Array, y: Array) -> Array:
-        """The chord y - x projected on the tangent space at x: its length is the sine of the angle."""
+        """The chord y - x projected on the tangent space at x: its length is the sine of the
+        angle.
+        """
         return self.project(x, y - x)
 
     def distance(self, x: Array, y: Array) -> Array:

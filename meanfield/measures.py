@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, precision, warn, whole
+from meanfield.checks import Array, finite_array, precision, read_only, warn, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 
@@ -46,7 +46,7 @@ class Measure:
 
     def integrate(self, values: Callable[[Array], Array] | Array) -> Any:
         """int f dmu, for a function of the points (n, a) or for its values (n, ...) there."""
-        at = np.asarray(values(self.points) if callable(values) else values)
+        at = np.asarray(values(read_only(self.points)) if callable(values) else values)
         if at.ndim == 0 or len(at) != len(self):
             raise ValueError(
                 f"integrate needs a value for each of the {len(self)} points, or a function that "

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, read_only
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -33,7 +33,9 @@ Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
 
 
 class Moving(Protocol):
-    """A state of both players that can be moved, read, stored and restored: particles or an engine."""
+    """A state of both players that can be moved, read, stored and restored: particles or an
+    engine.
+    """
 
     @property
     def time(self) -> float:
@@ -44,7 +46,9 @@ class Moving(Protocol):
         """What the progress bar says."""
 
     def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
-        """Move to `until` exactly; call `pause` now and then at a state that a run can go on from."""
+        """Move to `until` exactly; call `pause` now and then at a state that a run can go on
+        from.
+        """
 
     def measures(self) -> Pair:
         """Both players' measures now."""
@@ -97,9 +101,7 @@ def shown(pair: Pair) -> Pair:
 def _read_only(mu: Measure) -> Measure:
     seen = copy(mu)
     for name in ("points", "masses"):
-        view = getattr(mu, name).view()
-        view.flags.writeable = False
-        object.__setattr__(seen, name, view)
+        object.__setattr__(seen, name, read_only(getattr(mu, name)))
     return seen
 
 
@@ -177,7 +179,9 @@ class Run:
             self.about["start"] = old.provenance["start"]
 
     def follow(self, times: Array, watch: Watch, keeper: Keeps | None) -> None:
-        """Through `times`, the first of which is now and was saved already by the run gone on with."""
+        """Through `times`, the first of which is now and was saved already by the run gone on
+        with.
+        """
         begun = bool(self.times)
         with bar(times[-1], self.moving.label, watch.progress, initial=times[0]) as shown:
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, real
+from meanfield.checks import Array, finite_array, read_only, real
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure, density_on
 from meanfield.meshes import Mesh, mesh
@@ -160,7 +160,7 @@ class _Function:
     name: str
 
     def density(self, points: Array) -> Array:
-        raw = np.asarray(self.f(points))
+        raw = np.asarray(self.f(read_only(points)))
         # The indicator of a set is a density, too.
         values = finite_array(
             f"{self.name} density", raw.astype(float) if raw.dtype == bool else raw

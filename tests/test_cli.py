@@ -19,7 +19,6 @@ import meanfield as mf
 from meanfield.cli import jobs, main
 from meanfield.cli.examples import shipped
 from meanfield.cli.schema import positions
-from meanfield.describe import describe, same
 from tests.stored_runs import equal
 
 SMALL = """\
@@ -109,8 +108,8 @@ def test_options_of_an_engine_reach_it(engine, flow, line, option, tmp_path, mon
     direct, usual = (
         mf.solve(mf.games.oscillator(2.0), moving, start, **how, **extra) for extra in (option, {})
     )
-    assert same(describe(held.x[-1]), describe(direct.x[-1]))
-    assert not same(describe(held.x[-1]), describe(usual.x[-1]))
+    assert equal(held.x[-1], direct.x[-1])
+    assert not equal(held.x[-1], usual.x[-1])
 
 
 def test_names_are_those_of_the_engines():
@@ -466,7 +465,7 @@ def test_a_signal_leaves_a_file_that_resume_finishes(number, code, file, capsys)
     )
     assert main(["run", file, *longer, "--quiet", "--out", "whole.h5"]) == 0
     a, b = mf.load("small.h5"), mf.load("whole.h5")
-    assert len(a) == 801 and same(describe(a), describe(b))
+    assert len(a) == 801 and equal(a, b)
     assert np.isfinite(a.diagnostics["value"]).all()
 
 

@@ -1,4 +1,6 @@
-"""Steps that become shorter and shorter end a run within seconds, in every engine, with what to do."""
+"""Steps that become shorter and shorter end a run within seconds, in every engine, with what
+to do.
+"""
 
 import numpy as np
 import pytest

@@ -13,9 +13,8 @@ import pytest
 import meanfield as mf
 from meanfield.describe import describe, same
 from meanfield.games.bases import QuadraticBasis, TrigBasis
-from meanfield.games.formulas.calculus import Graph
 from meanfield.games.formulas.domain import resolve
-from meanfield.games.formulas.expressions import Expression
+from meanfield.games.formulas.expressions import Expression, numbered
 from meanfield.games.formulas.grammar import parse
 from meanfield.games.lowrank import LowRank
 from validation.equilibria import matrices
@@ -58,11 +57,9 @@ CASES = LOWRANK + PAIRWISE
 
 def pairwise(text, X=None, Y=None, **constants):
     """The expression as a pairwise game, whatever it could be recognised as."""
-    tree = parse(text, constants)
-    X, Y = resolve(tree, text, X, Y)
-    graph = Graph()
-    numbers = {(p, k): k + p * X.ambient for p, m in enumerate((X, Y)) for k in range(m.ambient)}
-    return Expression(graph, graph.insert(tree, numbers), X, Y, text)
+    parsed = parse(text, constants)
+    X, Y = resolve(parsed, X, Y)
+    return Expression(*numbered(parsed, X), X, Y, text)
 
 
 def oracle(text, X, Y, x, y):
@@ -410,3 +407,37 @@ def test_random_formulas_mean_what_they_say():
             game.gradient(0, mu.points, nu), long.gradient(0, mu.points, nu), rtol=0, atol=scale
         )
     assert min(kinds.values()) > 15
+
+
+def test_functions_of_users_cannot_write_to_the_points():
+    points = np.array([[0.1], [0.2]])
+
+    def loss(x, y):
+        x -= y[:, :1]
+        return np.cos(x[..., 0] - y[..., 0])
+
+    def gradient(x, y):
+        y *= 2
+        return -np.sin(x - y)
+
+    def density(x):
+        x *= 180 / np.pi
+        return 1 + 0 * x[:, 0]
+
+    with pytest.raises(ValueError, match="read-only"):
+        mf.games.function(loss, T1, T1)
+    with pytest.raises(ValueError, match="read-only"):
+        mf.games.function(lambda x, y: np.cos(x - y)[..., 0], T1, T1, gradient_x=gradient)
+    mu = mf.Measure(points, None, T1)
+    with pytest.raises(ValueError, match="read-only"):
+        mu.integrate(density)
+    with pytest.raises(ValueError, match="read-only"):
+        mf.solve(mf.games.oscillator(), mf.Langevin(25.0), mf.Start(density, density), time=0.1)
+    assert (mu.points == [[0.1], [0.2]]).all() and (points == [[0.1], [0.2]]).all()
+
+
+def test_a_low_rank_game_keeps_a_matrix_of_its_own():
+    basis, C = TrigBasis(T1, np.ones((1, 1))), np.eye(2)
+    game = LowRank(basis, basis, C)
+    C[:] = 5
+    assert (np.eye(2) == game.C).all()

@@ -211,8 +211,8 @@ def test_caret_points_into_long_text():
     ],
 )
 def test_arithmetic_as_written_on_paper(text, value):
-    node = parse(text, {"a": 2, "b_2": 3} if "b_2" in text else {})
-    assert node.op == "number" and node.value == pytest.approx(value, abs=1e-14)
+    parsed = parse(text, {"a": 2, "b_2": 3} if "b_2" in text else {})
+    assert parsed.graph.number(parsed.root) == pytest.approx(value, abs=1e-14)
 
 
 @pytest.mark.parametrize(

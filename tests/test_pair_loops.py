@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.games.formulas import loops, modules
+from meanfield.games.formulas import kernels, loops
 from meanfield.games.formulas.loops import forces_source
 from meanfield.games.lowrank import LowRank
 from tests.vectors import arithmetic, needs_vectors
@@ -114,7 +114,7 @@ def test_pairs_are_asked_only_for_what_they_share(folder, text, left, steep, sin
     found = Counter(re.findall(r"math\.(\w+?)(?:32)?\(", "".join(inner[1:])))
     assert found == left
     (x, a), (y, b) = draw(game)
-    pairs = loops.pair_kernel(game, single)(x, y, a, b)
+    pairs = (loops.pair_kernel32 if single else loops.pair_kernel)(game)(x, y, a, b)
     for p, given in enumerate(((x, y, b), (y, x, a))):
         for have, want in zip(pairs[p], game._plain(p, game.jet(p), *given), strict=True):
             error = np.abs(have - want).max() / np.abs(want).max()
@@ -188,7 +188,7 @@ def test_loops_of_random_formulas_equal_numpy(seed):
             continue
         done += 1
         (x, a), (y, b) = draw(game, 5, 4, seed)
-        source = loops._source(game, 0, game.jet(0), game.jet(1))
+        source = loops.pair_source(game)
         with np.errstate(all="ignore"):
             pairs = interpreted(source)(x, y, a, b)
         for p, given in enumerate(((x, y, b), (y, x, a))):
@@ -214,19 +214,19 @@ def test_kernels_are_kept_in_a_private_folder_and_written_once(folder):
     game.forces(0, points, nodes, masses)
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     source = forces_source(game, 0)
-    name = modules.load(source, "forces").__module__
+    name = kernels.load(source, "forces").__module__
     path = folder / f"{name}.py"
     assert path.read_text() == source and not list(folder.glob("*.tmp"))
     before = os.stat(path).st_mtime_ns
-    assert modules._stored(name, source) == path and os.stat(path).st_mtime_ns == before
+    assert kernels._stored(name, source) == path and os.stat(path).st_mtime_ns == before
 
 
 def test_a_changed_file_is_rewritten_and_never_run(folder):
     source = 'marker = "generated"\n\n\ndef forces():\n    return marker\n'
     name = "meanfield_kernel_" + hashlib.sha256(source.encode()).hexdigest()[:32]
-    modules._private(folder)
+    kernels._private(folder)
     (folder / f"{name}.py").write_text(source.replace("generated", "tampered!"))
-    assert modules.load(source, "forces")() == "generated"
+    assert kernels.load(source, "forces")() == "generated"
     assert (folder / f"{name}.py").read_text() == source
 
 
@@ -236,7 +236,7 @@ def test_a_folder_open_to_others_is_not_used(tmp_path, monkeypatch):
     open_folder.mkdir()
     open_folder.chmod(0o777)
     monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path))
-    path = modules._stored("kernel_of_a_test", "a = 1\n")
+    path = kernels._stored("kernel_of_a_test", "a = 1\n")
     assert not list(open_folder.iterdir())
     assert path.parent != open_folder and stat.S_IMODE(os.stat(path.parent).st_mode) == 0o700
     elsewhere = tmp_path / "elsewhere"
@@ -244,7 +244,7 @@ def test_a_folder_open_to_others_is_not_used(tmp_path, monkeypatch):
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "kernels").symlink_to(elsewhere)
     monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path / "linked"))
-    assert modules._stored("kernel_of_a_test", "a = 1\n").parent != elsewhere and not list(
+    assert kernels._stored("kernel_of_a_test", "a = 1\n").parent != elsewhere and not list(
         elsewhere.iterdir()
     )
 
@@ -252,16 +252,16 @@ def test_a_folder_open_to_others_is_not_used(tmp_path, monkeypatch):
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("MEANFIELD_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert modules.cache_folder() == tmp_path / "meanfield" / "kernels"
+    assert kernels.cache_folder() == tmp_path / "meanfield" / "kernels"
     monkeypatch.setenv("MEANFIELD_CACHE", str(tmp_path / "own"))
-    assert modules.cache_folder() == tmp_path / "own" / "kernels"
+    assert kernels.cache_folder() == tmp_path / "own" / "kernels"
 
 
 def test_without_any_folder_numpy_serves(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("MEANFIELD_CACHE", str(blocked))
-    monkeypatch.setattr(modules, "_temporary", lambda: blocked)
+    monkeypatch.setattr(kernels, "_temporary", lambda: blocked)
     game = mf.games.expression("exp(cos(2*x - y))")
     (points, _), (nodes, masses) = draw(game)
     with pytest.warns(UserWarning, match="numpy is used instead"):

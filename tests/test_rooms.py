@@ -151,6 +151,31 @@ def test_the_checker_lets_honest_imports_pass(room: str, line: str) -> None:
     assert offences(room, line) == []
 
 
+def needs(room: str) -> dict[str, set[str]]:
+    """file -> files of the room that it imports anywhere, inside functions and for types too."""
+    files = {
+        ".".join(("meanfield", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in modules()
+        if room_of(path) == room
+    }
+    names = {
+        file: [name for name, _, _ in imported(ast.parse(path.read_text()))]
+        for file, path in files.items()
+    }
+    return {
+        file: {other for other in files for n in names[file] if f"{n}.".startswith(f"{other}.")}
+        for file in files
+    }
+
+
+@pytest.mark.parametrize("room", ["games"])
+def test_files_of_a_room_import_each_other_in_no_circle(room: str) -> None:
+    left = needs(room)
+    while free := {file for file, needed in left.items() if not needed & left.keys()}:
+        left = {file: needed for file, needed in left.items() if file not in free}
+    assert not left, f"these import each other: {sorted(left)}"
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST

@@ -7,6 +7,7 @@ from numba import njit
 import meanfield as mf
 from meanfield import fastmath
 from meanfield.games.bases import TrigBasis
+from meanfield.games.formulas.loops import pair_kernel32
 from meanfield.games.lowrank import LowRank
 from meanfield.particles.looks import choose
 from meanfield.particles.looks.single_modes import (
@@ -95,7 +96,7 @@ def test_forces_are_those_of_double_precision_to_single_rounding(text, space, si
     rng = np.random.default_rng(1)
     x, y = (space.sample(n, rng) for n in sizes)
     a, b = (w / w.sum() for w in map(rng.random, sizes))
-    single = game.pair_kernel(single=True)(x, y, a, b)
+    single = pair_kernel32(game)(x, y, a, b)
     for p, (own, other, w) in enumerate(((x, y, b), (y, x, a))):
         for have, want in zip(single[p], game._plain(p, game.jet(p), own, other, w), strict=True):
             error = np.abs(have - want).max() / np.abs(want).max()
@@ -104,7 +105,7 @@ def test_forces_are_those_of_double_precision_to_single_rounding(text, space, si
 
 @needs_vectors
 def test_pairs_in_single_precision_fill_whole_vectors():
-    forces = mf.games.expression(SADDLE).pair_kernel(single=True)
+    forces = pair_kernel32(mf.games.expression(SADDLE))
     x, w = np.zeros((9, 1)), np.full(9, 1 / 9)
     forces(x, x, w, w)
     assert arithmetic(forces.__globals__["fill"])[0] > 20

@@ -6,7 +6,19 @@ import pytest
 import meanfield as mf
 
 T1, T2, S2 = mf.Torus(1), mf.Torus(2, 3.0), mf.Sphere(2)
+CATALOGUE = {
+    name: getattr(mf.games, name)()
+    for name in (
+        "uniform_equilibrium",
+        "free",
+        "double_well",
+        "wang_chizat",
+        "bilinear",
+        "benchmark",
+    )
+}
 GAMES = {
+    **CATALOGUE,
     "trigonometric": mf.games.oscillator(),
     "torus": mf.games.trigonometric([((1, 0), (-1, 1), 1.0, 0.3), ((0, 2), (1, 0), 0.5, 0.0)]),
     "l_a": mf.games.polynomial("a"),
@@ -65,4 +77,4 @@ def test_what_is_not_asked_for_is_not_computed(name):
 
 def test_only_losses_of_finitely_many_features_have_bases():
     have = {name for name, game in GAMES.items() if game.bases is not None}
-    assert have == {"trigonometric", "torus", "l_a", "l_b"}
+    assert have == {"trigonometric", "torus", "l_a", "l_b", *CATALOGUE}

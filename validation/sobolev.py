@@ -3,7 +3,8 @@ variates.
 
 Near the uniform law W2^2 is, to leading order, the squared H^-1 norm
 
-    T^2 (period P): sum over k != 0 of |mu_k - nu_k|^2 (P / (2 pi |k|))^2,   mu_k = int exp(-2 pi i k.x/P) dmu,
+    T^2 (period P): sum over k != 0 of |mu_k - nu_k|^2 (P / (2 pi |k|))^2,
+    mu_k = int exp(-2 pi i k.x/P) dmu,
     S^2: 4 pi sum over l >= 1 and m of |mu_lm - nu_lm|^2 / (l (l + 1)),       mu_lm = int Y_lm dmu.
 
 For atoms that sum grows without bound, like log of the highest mode, where W2 stays: of n = 1000
@@ -176,7 +177,9 @@ def _pairs(a: Measure, b: Measure | None, count: int) -> list[tuple[Array, Array
 
 
 def _harmonics(measure: Measure, count: int) -> list[Array]:
-    """For each order m the coefficients of degrees max(m, 1), ..., count, in orthonormal harmonics."""
+    """For each order m the coefficients of degrees max(m, 1), ..., count, in orthonormal
+    harmonics.
+    """
     found: list[list[complex]] = [[] for _ in range(count + 1)]
     for m, l, values in solid_harmonics(measure.points, count, measure.masses):
         if l > 0:

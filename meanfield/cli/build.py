@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,7 @@ from meanfield.cli.schema import (
 )
 from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
-from meanfield.games.catalogue import CATALOGUE, CONSTRUCTORS
+from meanfield.games.catalogue import CONSTRUCTORS
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated, law
@@ -101,19 +102,28 @@ def constants(value: Any) -> dict[str, float]:
     return {key: number(item) for key, item in value.items()}
 
 
-# What the catalogue of games calls the values of its keys.
-CHECKS: dict[str, Check] = {
-    "number": number,
-    "whole number": whole,
-    "whole numbers": one_or_many(whole),
-    "text": text,
-    "constants": constants,
-    "manifold": manifold,
-    "waves": many(many(number)),
-    "matrix": many(many(number)),
-    "terms": many(anything),
-    "array": anything,
-}
+SPACES: dict[str, Check] = {"X": manifold, "Y": manifold}
+# How an argument of a game's constructor is checked, by its annotation.
+ARGUMENTS: dict[str, Check] = {
+    "float": number, "int": whole, "int | Sequence[int]": one_or_many(whole),
+    "Manifold | None": manifold, "Torus | None": manifold,
+    "ArrayLike": anything, "ArrayLike | None": many(many(number)), "Iterable[Term]": many(anything),
+    "Sequence[Wave]": many(many(number)), "Sequence[Wave] | None": many(many(number)),
+}  # fmt: skip
+
+
+def arguments(name: str) -> dict[str, Check]:
+    """The keys of a game of the catalogue."""
+    if name == "expression":
+        return {"expression": text, "constants": constants, **SPACES}
+    parameters = signature(getattr(games, name)).parameters.values()
+    return {p.name: _argument(p.annotation) for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+
+def _argument(annotation: str) -> Check:
+    if annotation.startswith("Literal"):
+        return one_of(*re.findall(r"\w+(?=')", annotation))
+    return ARGUMENTS[annotation]
 
 
 def _name(spec: Spec, what: str, default: str | None, known: Collection[str]) -> str:
@@ -127,12 +137,6 @@ def _name(spec: Spec, what: str, default: str | None, known: Collection[str]) ->
     return name
 
 
-def _keys(name: str) -> dict[str, Check]:
-    """The keys of a game's section, each with its check."""
-    keys = CATALOGUE[name].keys or {}
-    return {key: CHECKS.get(word) or one_of(*word.split("|")) for key, word in keys.items()}
-
-
 def game(spec: Spec) -> Game:
     """The [game] section: a name with its parameters, or an expression."""
     section = spec.content.get("game", {})
@@ -142,7 +146,7 @@ def game(spec: Spec) -> Game:
             'expression = "cos(x - y)"'
         )
     name = _name(spec, "game", "expression" if "expression" in section else None, CONSTRUCTORS)
-    given = spec.section("game", {"name": text, **_keys(name)})
+    given = spec.section("game", {"name": text, **arguments(name)})
     given.pop("name", None)
     try:
         return _made(name, dict(given))
@@ -158,7 +162,7 @@ def _made(name: str, given: dict[str, Any]) -> Game:
             raise BadInput('expression = "..." is missing')
         given = {"text": given.pop("expression"), **given.pop("constants", {}), **given}
     elif name == "polynomial_from":
-        given = {key: given.get(key, 0) for key in _keys(name)}
+        given = {key: given.get(key, 0) for key in arguments(name)}
     return getattr(games, name)(**given)  # type: ignore[no-any-return]
 
 

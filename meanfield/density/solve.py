@@ -172,7 +172,9 @@ def solve(
 
 
 def _start_of(run: Trajectory) -> Start:
-    """The start that a run began from; ValueError where it was a function, which a file only names."""
+    """The start that a run began from; ValueError where it was a function, which a file only
+    names.
+    """
     held = run.provenance.get("start")
     if not isinstance(held, Start) or missing(held):
         raise ValueError("resume began from a start that no file holds: give it as start=...")

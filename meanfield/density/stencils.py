@@ -1,4 +1,4 @@
-"""Staggered differences of order p = 4, 6, 8, 10 for (7) on tori, and exp(A) m for their generators.
+"""Staggered differences of order p = 4, 6, 8, 10 for (7) on tori; exp(A) m for their generators.
 
 With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- =
 -(D+)^T back,

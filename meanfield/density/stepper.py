@@ -120,7 +120,8 @@ class Stepper(ABC):
     def collapsed(self, time: float, until: float) -> NotConverged:
         """What is raised where steps are so short that they would not come to `until`."""
         return NotConverged(
-            f"steps have collapsed at time {time:g}: they have become so short that {until:g} would "
+            f"steps have collapsed at time {time:g}: they have become so short that "
+            f"{until:g} would "
             f"not be reached; {self.cure}"
         )
 
@@ -141,7 +142,8 @@ class Stepper(ABC):
                 return until if dt == left else self.time + dt
             dt, cut = following, False
         raise NotConverged(
-            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's loss "
+            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the "
+            "game's loss "
             f"may not be smooth here: {self.cure}"
         )
 

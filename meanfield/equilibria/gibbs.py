@@ -171,7 +171,9 @@ def _moments(players: Players, masses: Moments) -> Moments:
 
 
 def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Moments, list[Row]]:
-    """Follow z from small beta to the full one, in steps of log beta that grow, halved on failure."""
+    """Follow z from small beta to the full one, in steps of log beta that grow, halved on
+    failure.
+    """
     path: list[Row] = []
     if z is not None:
         solved, steps, residual = _newton(players, z, 1.0, tol)

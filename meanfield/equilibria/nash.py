@@ -126,7 +126,9 @@ def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list
 
 
 def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
-    """The equilibrium merged and solved for on its support, where its certificate is better for it."""
+    """The equilibrium merged and solved for on its support, where its certificate is better
+    for it.
+    """
     polished = refine(game, clustered(found.x), clustered(found.y))
     if polished is None:
         return found

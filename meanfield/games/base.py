@@ -12,14 +12,15 @@ feature means for a low-rank game, the masses themselves for any other. `moment_
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.bases import Basis
-from meanfield.games.view import PairView, View
+from meanfield.games.view import Jet, View
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 
@@ -30,8 +31,12 @@ CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the ca
 class Game(ABC):
     """A two-player zero-sum game: loss l(x, y) on X x Y; x minimises, y maximises.
 
-    `bases`: the features of x and of y where l is a finite sum phi(x)' C psi(y), None for any other
-    loss. `statement` says what is known exactly about the game, `answers` holds those numbers.
+    Attributes
+    ----------
+    X, Y : the players' manifolds.
+    bases : the features of x and of y where l is a finite sum phi(x)' C psi(y), None for others.
+    name, statement : what it is called, and what is known exactly about it, in words.
+    answers : the numbers and functions of the statement.
     """
 
     bases: tuple[Basis, Basis] | None = None
@@ -84,8 +89,8 @@ class Game(ABC):
 
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""
-        gradient = partial(self.gradient, p, opponent=opponent)
-        return _difference_hessian(self.manifolds[p], gradient, points)
+        M = self.manifolds[p]
+        return _difference_hessian(M, lambda x: self.gradient(p, x, opponent), points)
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Laplace-Beltrami of U_p at points (n, a), shape (n,)."""
@@ -115,6 +120,30 @@ class Game(ABC):
         return f"{self.name} on {self.X} x {self.Y}"
 
 
+@dataclass(frozen=True, eq=False)
+class PairView:
+    """The view in any game: sums over the opponent's points, which are fixed as well."""
+
+    game: Game
+    p: int
+    points: Array
+    opponent_points: Array
+
+    def moments(self, masses: Array) -> Array:
+        return masses.copy()
+
+    def _opponent(self, masses: Array) -> Measure:
+        return Measure(self.opponent_points, masses, self.game.manifolds[1 - self.p])
+
+    def costs(self, moments: Array) -> Array:
+        return self.game.cost(self.p, self.points, self._opponent(moments))
+
+    def jet(self, moments: Array, gradient: bool = True, laplacian: bool = False) -> Jet:
+        game, given = self.game, (self.p, self.points, self._opponent(moments))
+        slope = game.gradient(*given) if gradient else None
+        return game.cost(*given), slope, game.laplacian(*given) if laplacian else None
+
+
 def a_game(value: Any) -> Game:
     """`value` itself; TypeError when it is no game."""
     if not isinstance(value, Game):
@@ -132,13 +161,14 @@ def _on(mu: Measure, manifold: Manifold, name: str) -> Measure:
     return mu
 
 
-def _difference_hessian(manifold: Manifold, gradient: Any, points: Array, h: float = 1e-4) -> Array:
+def _difference_hessian(
+    manifold: Manifold, gradient: Callable[[Array], Array], points: Array, h: float = 1e-4
+) -> Array:
     """Central differences of the gradient along the frame; error O(h^2)."""
     frame = manifold.basis(points)
     rows = []
     for k in range(manifold.dim):
-        ahead = gradient(manifold.retract(points, h * frame[:, k]))
-        behind = gradient(manifold.retract(points, -h * frame[:, k]))
+        ahead, behind = (gradient(manifold.retract(points, s * h * frame[:, k])) for s in (1, -1))
         rows.append(np.einsum("nia,na->ni", frame, (ahead - behind) / (2 * h)))
     rough = np.stack(rows, 1)
     return 0.5 * (rough + rough.transpose(0, 2, 1))

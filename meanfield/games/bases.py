@@ -1,7 +1,7 @@
-"""Feature bases of low-rank games: trigonometric on tori, quadratic on spheres.
+"""Features of low-rank games: trigonometric on tori, quadratic on spheres.
 
 A basis gives K features f_k on a manifold and, for coefficients c (K,), the function
-U = sum_k c_k f_k with its derivatives. The particle kernels know the same two by their arrays.
+U = sum_k c_k f_k with its derivatives. Compiled particle steps know the same two by their arrays.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Basis(Protocol):
         """Riemannian gradient of sum c_k f_k, tangent vectors (n, a)."""
 
     def hessian(self, points: Array, c: Array) -> Array:
-        """Riemannian Hessian of sum c_k f_k in frames `manifold.basis(points)`, (n, dim, dim)."""
+        """Riemannian Hessian of sum c_k f_k in `manifold.basis(points)`, (n, dim, dim)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,23 @@ class TrigBasis:
         return (b * np.cos(phase) - a * np.sin(phase)) @ self.waves
 
     def hessian(self, points: Array, c: Array) -> Array:
-        a, b = np.split(c, 2)
-        phase = points @ self.waves.T
-        return -np.einsum(
-            "nj,jp,jq->npq", a * np.cos(phase) + b * np.sin(phase), self.waves, self.waves
-        )
+        (a, b), k = np.split(c, 2), self.waves
+        phase = points @ k.T
+        return -np.einsum("nj,jp,jq->npq", a * np.cos(phase) + b * np.sin(phase), k, k)
+
+    def jet(self, features: Array, c: Array) -> tuple[Array, Array, Array]:
+        """The function, its gradient and its Laplacian by one product with the features (n, K).
+
+        Derivatives of a cos + b sin are in the span of the features.
+        """
+        k, J = self.waves, len(self.modes)
+        squares = (k * k).sum(1)
+        wanted = np.empty((2 * J, self.manifold.dim + 2))
+        wanted[:, 0] = c
+        wanted[:J, 1:-1], wanted[J:, 1:-1] = c[J:, None] * k, -c[:J, None] * k
+        wanted[:J, -1], wanted[J:, -1] = -c[:J] * squares, -c[J:] * squares
+        found = features @ wanted
+        return found[:, 0], found[:, 1:-1], found[:, -1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +117,8 @@ class QuadraticBasis:
 
     def hessian(self, points: Array, c: Array) -> Array:
         _, squares, form = self.split(c)
-        H = 2 * np.diag(squares) + 2 * form * self.S
-        return sphere_hessian(self.manifold, points, self._ambient(points, c), H)
-
-
-def sphere_hessian(sphere: Sphere, points: Array, gradient: Array, hessian: Array) -> Array:
-    """The Riemannian Hessian in the frames `sphere.basis(points)`, shape (n, dim, dim).
-
-    From gradient (n, a) and Hessian (n, a, a) in the space around; the second fundamental form of
-    the unit sphere takes off the normal derivative.
-    """
-    frame = sphere.basis(points)
-    flat = frame @ hessian @ frame.transpose(0, 2, 1)
-    normal = np.sum(points * gradient, axis=1)
-    return flat - normal[:, None, None] * np.eye(sphere.dim)
+        frame = self.manifold.basis(points)
+        flat = frame @ (2 * np.diag(squares) + 2 * form * self.S) @ frame.transpose(0, 2, 1)
+        # The second fundamental form of the unit sphere takes off the normal derivative.
+        normal = np.sum(points * self._ambient(points, c), axis=1)
+        return flat - normal[:, None, None] * np.eye(self.manifold.dim)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, reals
+from meanfield.checks import Array, read_only, reals
 from meanfield.games.pairwise import Pairwise
-from meanfield.manifolds import Manifold, Torus, unit
+from meanfield.manifolds import Manifold, Torus
 
 Loss = Callable[[Array, Array], Array]
-# Steps of the first and second differences, in units of the period over 2 pi.
-FIRST, SECOND = 1e-3, 2e-3
+FIRST, SECOND = 1e-3, 2e-3  # steps of first and second differences, in periods over 2 pi
 
 
 def function(
@@ -27,28 +25,33 @@ def function(
 ) -> Function:
     """The game of a numpy function loss(x, y) of points x (n, 1, a) and y (1, m, b) -> (n, m).
 
-    gradient_x, gradient_y: loss's derivatives in the coordinates of x (n, m, a) and of y (n, m, b);
-    they are projected on the tangent spaces. Without them central differences of fourth order along
-    the manifold are taken, whose error is about 1e-12 max|l| + 3e-14 max|d^5 l| (of Laplacians:
-    3e-10 max|l| + 2e-13 max|d^6 l|), derivatives along unit vectors, angles in units of
-    period/2 pi.
+    Parameters
+    ----------
+    gradient_x, gradient_y : the derivatives in the coordinates of x (n, m, a) and of y (n, m, b);
+        they are projected on the tangent spaces. Without them central differences of fourth order
+        along the manifold are taken.
+    name : what the game is called, the function's own name unless given.
 
-    Raises ValueError when outputs have a wrong shape or are not finite, when the loss is not
-    periodic on a torus, and when a given gradient disagrees with differences of the loss.
+    The points that the functions are given cannot be written to. Raises ValueError when
+    outputs have a wrong shape or are not finite, when the loss is not periodic on a torus, and when
+    a given gradient disagrees with differences of the loss.
+
+    Errors of differences are about 1e-12 max|l| + 3e-14 max|d^5 l|, for Laplacians
+    3e-10 max|l| + 2e-13 max|d^6 l|: derivatives along unit vectors, angles in periods over 2 pi.
     """
     if not callable(loss):
         raise TypeError(f"loss must be a function of points x and y, got {type(loss).__name__}")
     for which, manifold in (("X", X), ("Y", Y)):
         if not hasattr(manifold, "retract"):
             raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
-    called = str(name or getattr(loss, "__name__", "function"))
-    game = Function(loss, X, Y, (gradient_x, gradient_y), called)
-    _check_at_few_points(game)
+    name = str(name or getattr(loss, "__name__", "function"))
+    game = Function(loss, X, Y, (gradient_x, gradient_y), name)
+    _probe(game)
     return game
 
 
 class Function(Pairwise):
-    """A game known by a function whose every output is checked."""
+    """A game known by a function; every look at it is checked."""
 
     def __init__(
         self,
@@ -62,14 +65,11 @@ class Function(Pairwise):
         self.name, self.statement, self.answers = name, "", {}
 
     def loss(self, x: Array, y: Array) -> Array:
-        return self._losses(*self._pairs(x, y))
+        return self._values("loss", self.given, *self._pairs(x, y))
 
-    def _losses(self, x: Array, y: Array) -> Array:
-        return self._checked("loss", self.given(x[:, None, :], y[None, :, :]), x, y, ())
-
-    def _checked(self, what: str, output: Any, x: Array, y: Array, tail: tuple[int, ...]) -> Array:
-        """The output as floats; ValueError when its shape or an entry of it is wrong."""
-        wanted = (len(x), len(y), *tail)
+    def _values(self, what: str, given: Loss, x: Array, y: Array, *tail: int) -> Array:
+        """The user's function as floats (n, m, *tail), named where shape or entries are wrong."""
+        output, wanted = given(read_only(x[:, None]), read_only(y[None])), (len(x), len(y), *tail)
         try:
             values = np.asarray(reals(output), dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -78,8 +78,8 @@ class Function(Pairwise):
         if values.shape != wanted:
             raise ValueError(
                 f"{what} of {self.name!r} returned shape {values.shape} for x "
-                f"{(len(x), 1, x.shape[1])} and y {(1, len(y), y.shape[1])}; it must return "
-                f"{wanted}"
+                f"{(len(x), 1, x.shape[1])} and y {(1, len(y), y.shape[1])}; "
+                f"it must return {wanted}"
             )
         if not np.isfinite(values).all():
             i, j, *_ = np.argwhere(~np.isfinite(values))[0]
@@ -91,30 +91,27 @@ class Function(Pairwise):
 
     def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
         own, manifold, given = (x, y)[p], self.manifolds[p], self.gradients[p]
-        if given is not None:
-            raw = self._checked(
-                f"gradient_{'xy'[p]}", given(x[:, None, :], y[None, :, :]), x, y, (own.shape[1],)
-            )
-            base = own[:, None, :] if p == 0 else own[None, :, :]
-            return manifold.project(np.broadcast_to(base, raw.shape), raw)
-        return self._differences(p, x, y)
+        if given is None:
+            return self._differences(p, x, y)
+        raw = self._values(f"gradient_{'xy'[p]}", given, x, y, own.shape[1])
+        return manifold.project(np.broadcast_to(np.expand_dims(own, 1 - p), raw.shape), raw)
 
     def _differences(self, p: int, x: Array, y: Array) -> Array:
         """[l(-2h) - 8 l(-h) + 8 l(h) - l(2h)]/12h along each vector of the tangent frame."""
-        frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * unit(self.manifolds[p])
+        frame, h = self.manifolds[p].basis((x, y)[p]), FIRST * self._scale(p)
         total = np.zeros((len(x), len(y), (x, y)[p].shape[1]))
         for k in range(frame.shape[1]):
             far, near = (
                 self._moved(p, x, y, s * h, k) - self._moved(p, x, y, -s * h, k) for s in (2, 1)
             )
             slope = (8 * near - far) / (12 * h)
-            total += slope[..., None] * (frame[:, None, k] if p == 0 else frame[None, :, k])
+            total += slope[..., None] * np.expand_dims(frame[:, k], 1 - p)
         return total
 
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
-        h, dim = SECOND * unit(self.manifolds[p]), self.manifolds[p].dim
-        total = -30 * dim * self._losses(x, y)
+        h, dim = SECOND * self._scale(p), self.manifolds[p].dim
+        total = -30 * dim * self._values("loss", self.given, x, y)
         for k in range(dim):
             for s, c in ((2, -1), (1, 16)):
                 total += c * (self._moved(p, x, y, s * h, k) + self._moved(p, x, y, -s * h, k))
@@ -122,23 +119,30 @@ class Function(Pairwise):
 
     def _moved(self, p: int, x: Array, y: Array, t: float, k: int) -> Array:
         """The loss with player p's points moved by t along the k-th vector of the frame."""
-        own, manifold = (x, y)[p], self.manifolds[p]
-        there = manifold.retract(own, t * manifold.basis(own)[:, k])
-        return self._losses(there, y) if p == 0 else self._losses(x, there)
+        own, M = (x, y)[p], self.manifolds[p]
+        there = M.retract(own, t * M.basis(own)[:, k])
+        return self._values("loss", self.given, *((there, y) if p == 0 else (x, there)))
+
+    def _scale(self, p: int) -> float:
+        manifold = self.manifolds[p]
+        return manifold.period / (2 * np.pi) if isinstance(manifold, Torus) else 1.0
 
     def swapped(self) -> Function:
-        of_y, of_x = (g and partial(_swapped, g) for g in self.gradients[::-1])
-        name = f"{self.name}, swapped"
-        return Function(partial(_swapped, self.given), self.Y, self.X, (of_y, of_x), name)
+        gx, gy = (None if g is None else partial(_turned, g) for g in self.gradients)
+        loss = partial(_turned, self.given)
+        return Function(loss, self.Y, self.X, (gy, gx), f"{self.name}, swapped")
 
 
-def _swapped(f: Loss, y: Array, x: Array) -> Array:
-    """-f(x, y) with the axes of x and y exchanged."""
+def _turned(f: Loss, y: Array, x: Array) -> Array:
+    """-f(x, y) at y (m, 1, b) and x (1, n, a)."""
     return -np.swapaxes(f(np.swapaxes(x, 0, 1), np.swapaxes(y, 0, 1)), 0, 1)
 
 
-def _check_at_few_points(game: Function) -> None:
-    """Shapes, finiteness, periods, gradients; 5 against 3, so that no shape is right by chance."""
+def _probe(game: Function) -> None:
+    """Checks shapes, finiteness, periods and gradients at a few points.
+
+    There are 5 of x and 3 of y, so that no shape is right by chance.
+    """
     rng = np.random.default_rng(0)
     x, y = game.X.sample(5, rng), game.Y.sample(3, rng)
     values = game.loss(x, y)

@@ -1,4 +1,4 @@
-"""Games whose answers are known exactly: what every engine is compared with.
+"""Games whose answers are known exactly: what every engine is held against.
 
 Each function returns a game with `.statement`, the facts in words and formulas with their source,
 and `.answers`, the numbers and functions that state them. Angles have period 2 pi unless said
@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
-from meanfield.games.formulas.densities import density
+from meanfield.games.catalogue import recorded
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
-from meanfield.games.recipes import recorded
 from meanfield.games.wells import Wells
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
@@ -37,10 +36,7 @@ def oscillator(coupling: float = 3.0) -> LowRank:
         ((0,), (1,), 2 / 3, 0.0), ((0,), (2,), -5 / 12, 0.0),
         ((1,), (-1,), a / 2, 0.0), ((1,), (1,), -a / 2, 0.0),
     ]  # fmt: skip
-    statement = (
-        f"l = V(x) - V(y) + {a:g} sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x; "
-        "the cycle is stated at a = 3."
-    )
+    statement = f"l = V(x) - V(y) + {a:g} sin x sin y, {_WELLS}; the cycle is stated at a = 3."
     answers: dict[str, Any] = {}
     if a == 3.0:
         statement = _OSCILLATION
@@ -53,21 +49,22 @@ def oscillator(coupling: float = 3.0) -> LowRank:
             "period_by_crossings": 4.03419,
             "gibbs_eigenvalues": (-0.00489 + 0.00941j, -0.00489 - 0.00941j),
         }
-    return trigonometric(
-        terms, name=f"oscillator (coupling {a:g})", statement=statement, answers=answers
-    )
+    name = f"oscillator (coupling {a:g})"
+    return trigonometric(terms, name=name, statement=statement, answers=answers)
 
 
+_WELLS = "V(x) = -(2/3) cos x + (5/12) cos 2x"
 _OSCILLATION = (
-    "l = V(x) - V(y) + 3 sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x. At beta = 25, from "
-    "densities proportional to exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the "
-    "mean field (7) does not converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its "
-    "norm in [0.8737, 1.0136] and turns with period 4.0343 by the slope of its unwrapped angle, "
-    "4.03419 by the mean interval between upward zero crossings of E sin x (spectral, unchanged "
-    "from 256 to 384 nodes), while the Gibbs point (9) is linearly stable with leading "
-    "eigenvalues -0.00489 +- 0.00941 i. Whether (7) converges on tori for all games was asked by "
-    "Wang & Chizat, Open problem: convergence of single-timescale mean-field Langevin "
-    "descent-ascent, COLT 2024."
+    f"l = V(x) - V(y) + 3 sin x sin y, {_WELLS}. At beta = 25, from densities proportional to "
+    "exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
+    "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] "
+    "and turns with period 4.0343 by the slope of its unwrapped angle, 4.03419 by the mean "
+    "interval between upward zero crossings of E sin x (spectral, unchanged from 256 to "
+    "384 nodes), while "
+    "the Gibbs point (9) is linearly stable with leading eigenvalues -0.00489 +- 0.00941 i. "
+    "Whether (7) converges on tori for all games was asked by Wang & Chizat, Open "
+    "problem: convergence of "
+    "single-timescale mean-field Langevin descent-ascent, COLT 2024."
 )
 
 
@@ -86,21 +83,18 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
     statement = (
         f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every "
         "beta and a Nash equilibrium of value 0; under (7) a small perturbation in mode k evolves "
-        "with the eigenvalues -|k|^2/beta +- i |k|^2 A/2, any other mode m decays like exp(-|m|^2 "
-        "t/beta)."
+        "with the eigenvalues -|k|^2/beta +- i |k|^2 A/2, any other mode m decays like "
+        "exp(-|m|^2 t/beta)."
     )
-    opposite = tuple(-v for v in mode)
     return trigonometric(
-        [(mode, opposite, A, 0.0)],
+        [(mode, tuple(-v for v in mode), A, 0.0)],
         name=f"A cos(k.(x - y)), A = {A:g}, k = {mode}",
         statement=statement,
-        answers={"value": 0.0, "eigenvalues": partial(_mode_eigenvalues, square, A)},
+        answers={"value": 0.0, "eigenvalues": partial(_eigenvalues, A, square)},
     )
 
 
-def _mode_eigenvalues(
-    square: float, A: float, beta: float, gamma: float = 1.0
-) -> tuple[complex, complex]:
+def _eigenvalues(A: float, square: float, beta: float, gamma: float = 1.0) -> tuple[complex, ...]:
     decay, turn = -gamma * square / beta, gamma * square * A / 2
     return complex(decay, turn), complex(decay, -turn)
 
@@ -114,24 +108,22 @@ def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
     """
     X = Torus(1) if X is None else X
     manifolds = (X, X if Y is None else Y)
-    basis_x, basis_y = (_constants(m) for m in manifolds)
+    phi, psi = (_constants(m) for m in manifolds)
     statement = (
         "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On "
-        "the circle mode k decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = exp(-(d-1) "
-        "t/beta), harmonics of degree q like exp(-q (q + d - 2) t/beta). Particles stay "
+        "the circle mode k decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = "
+        "exp(-(d-1) t/beta), harmonics of degree q like exp(-q (q + d - 2) t/beta). Particles stay "
         "independent; every pair of measures is an equilibrium."
     )
-    C = np.zeros((basis_x.size, basis_y.size))
     answers = {"value": 0.0, "decay": partial(_decay, manifolds)}
-    return LowRank(basis_x, basis_y, C, "free motion", statement, answers)
+    return LowRank(phi, psi, np.zeros((phi.size, psi.size)), "free motion", statement, answers)
 
 
 def _decay(
     manifolds: tuple[Manifold, Manifold], p: int, degree: float, beta: float, t: float
 ) -> float:
-    d = manifolds[p].dim
-    rate = degree * (degree + d - 1) if isinstance(manifolds[p], Sphere) else degree**2
-    return float(np.exp(-rate * t / beta))
+    turned = degree + manifolds[p].dim - 1 if isinstance(manifolds[p], Sphere) else degree
+    return float(np.exp(-degree * turned * t / beta))
 
 
 def _constants(manifold: Manifold) -> Basis:
@@ -154,26 +146,31 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     minimum to rounding, the Gibbs density and the spectral gap at any beta, and
     "plain_ni"(x0, y0), the NI error that the plain flow (6) ends with from atoms at x0, y0.
     """
-    wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
+    wells = tuple(Wells.of(name, waves) for name, waves in (("f", f), ("g", f if g is None else g)))
+
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
     terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
     about.setdefault("name", "separable game f(x) - g(y)")
     about.setdefault(
         "statement",
         "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under "
-        "(7), with the Gibbs limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min "
-        "g. The plain flow (6) from inside the basin of a local minimum ends with NI = (f_loc - "
-        "f_min) + (g_loc - g_min).",
+        "(7), with the Gibbs limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. "
+        "The plain flow (6) from inside the basin of a local minimum ends with "
+        "NI = (f_loc - f_min) + (g_loc - g_min).",
     )
-    value = float(wells[0].values[0] - wells[1].values[0])
-    answers: dict[str, Any] = {"f": wells[0], "g": wells[1], "value": value}
-    answers["plain_ni"] = partial(_plain_ni, wells)
-    about["answers"] = {**answers, **about.get("answers", {})}
+    about["answers"] = {
+        "f": wells[0],
+        "g": wells[1],
+        "value": float(wells[0].values[0] - wells[1].values[0]),
+        "plain_ni": partial(_plain_ni, wells),
+        **about.get("answers", {}),
+    }
     return trigonometric(terms, **about)
 
 
 def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
-    return sum(float(w.reached(x) - w.values[0]) for w, x in zip(wells, (x0, y0), strict=True))
+    starts = zip(wells, (x0, y0), strict=True)
+    return sum(float(w.reached(start) - w.values[0]) for w, start in starts)
 
 
 @recorded
@@ -190,65 +187,62 @@ def double_well(tilt: float = 0.3) -> LowRank:
     statement = (
         f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and "
         "another local minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - "
-        "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends "
-        "with NI = 4 tilt: the failure of IWGF."
+        "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends with "
+        "NI = 4 tilt: the failure of IWGF."
     )
     answers = {
         "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
         "basin": (edge, np.pi - edge), "trapped_ni": 4 * t,
     }  # fmt: skip
-    return separable(
-        [(2, 1.0, 0.0), (1, 0.0, -t)],
-        name=f"double well (tilt {t:g})",
-        statement=statement,
-        answers=answers,
-    )
+    name = f"double well (tilt {t:g})"
+    waves = [(2, 1.0, 0.0), (1, 0.0, -t)]
+    return separable(waves, name=name, statement=statement, answers=answers)
 
 
 @recorded
 def wang_chizat() -> LowRank:
-    """Example 4.1 of Wang & Chizat: a circle game whose reacting particles turn for ever.
+    """l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle (Wang & Chizat, 4.1).
 
-    l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle.
     answers: "equilibrium" (two measures), "value", "measures"(a, b): its atoms with weights
     1/2 +- a, 1/2 +- b; "velocity"(a, b, alpha) of the WFR flow (8) there, "conserved"(a, b),
     "period"(alpha) of small orbits.
     """
-    circle = Torus(1, period=1.0)
     return trigonometric(
         [((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)],
-        circle,
-        circle,
+        _UNIT_CIRCLE,
+        _UNIT_CIRCLE,
         name="Wang-Chizat example 4.1",
         statement=_WANG_CHIZAT,
         answers={
-            "equilibrium": _wang_chizat_measures(0.0, 0.0),
+            "equilibrium": _two_atoms(0.0, 0.0),
             "value": 0.0,
-            "measures": _wang_chizat_measures,
-            "velocity": _wang_chizat_velocity,
-            "conserved": _wang_chizat_conserved,
-            "period": _wang_chizat_period,
+            "measures": _two_atoms,
+            "velocity": _velocity,
+            "conserved": _conserved,
+            "period": _period,
         },
     )
 
 
-def _wang_chizat_measures(a: float, b: float) -> tuple[Measure, Measure]:
-    circle = Torus(1, period=1.0)
+_UNIT_CIRCLE = Torus(1, period=1.0)
+
+
+def _two_atoms(a: float, b: float) -> tuple[Measure, Measure]:
     return (
-        Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], circle),
-        Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], circle),
+        Measure([[3 / 8], [7 / 8]], [0.5 + a, 0.5 - a], _UNIT_CIRCLE),
+        Measure([[1 / 8], [5 / 8]], [0.5 + b, 0.5 - b], _UNIT_CIRCLE),
     )
 
 
-def _wang_chizat_velocity(a: float, b: float, alpha: float = 1.0) -> tuple[float, float]:
+def _velocity(a: float, b: float, alpha: float = 1.0) -> tuple[float, float]:
     return 8 * alpha * b * (0.25 - a * a), -8 * alpha * a * (0.25 - b * b)
 
 
-def _wang_chizat_conserved(a: float, b: float) -> float:
+def _conserved(a: float, b: float) -> float:
     return (0.25 - a * a) * (0.25 - b * b)
 
 
-def _wang_chizat_period(alpha: float) -> float:
+def _period(alpha: float) -> float:
     return np.pi / alpha
 
 
@@ -259,50 +253,52 @@ _WANG_CHIZAT = (
     "value 0. From those atoms with weights 1/2 +- a, 1/2 +- b the flow (8) has da/dt = 8 alpha b "
     "(1/4 - a^2), db/dt = -8 alpha a (1/4 - b^2), so (1/4 - a^2)(1/4 - b^2) is conserved; small "
     "orbits have period pi/alpha. Time averages converge, the last iterate never does. Explicit "
-    "simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox spirals "
-    "in like exp(-2 eta'^2 k)."
+    "simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox spirals in "
+    "like exp(-2 eta'^2 k)."
 )
 
 
 @recorded
 def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
-    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e), by default the identity of size `dim`.
+    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e), by default the identity of size dim.
 
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
     """
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
+
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, "
-        "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow d_t mu = "
-        "alpha (best response - mu) without entropy lets NI decay exactly like exp(-alpha t), as "
-        "in every zero-sum game (Harris, On the rate of convergence of continuous-time fictitious "
-        "play, Games and Economic Behavior 22, 1998)."
+        "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow "
+        "d_t mu = alpha "
+        "(best response - mu) without entropy lets NI decay exactly like exp(-alpha t), as in "
+        "every zero-sum game (Harris, On the rate of convergence of continuous-time "
+        "fictitious play, "
+        "Games and Economic Behavior 22, 1998)."
     )
-    answers = {"value": 0.0, "ni": partial(_bilinear_ni, A), "best_response_rate": _bilinear_rate}
+    answers = {"value": 0.0, "ni": partial(_mean_norms, A), "best_response_rate": float}
     return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)
 
 
-def _bilinear_ni(A: Array, mu_x: Measure, mu_y: Measure) -> float:
+def _mean_norms(A: Array, mu_x: Measure, mu_y: Measure) -> float:
+    """|A'E x| + |A E y|."""
     x, y = (mu.integrate(mu.points) for mu in (mu_x, mu_y))
     return float(np.linalg.norm(x @ A) + np.linalg.norm(A @ y))
 
 
-def _bilinear_rate(alpha: float) -> float:
-    return alpha
-
-
 @recorded
-def benchmark(which: str = "circle") -> LowRank:
-    """A problem that mean-field schemes are timed on: "circle", "torus" (T^2) or "sphere" (S^2).
+def benchmark(which: Literal["circle", "torus", "sphere"] = "circle") -> LowRank:
+    """The three problems that mean-field schemes are timed on, on the circle, T^2 and S^2.
 
     answers: "beta" 10, "time" 5, "start".
     """
+    from meanfield.games.formulas.densities import density
+
     if which not in _BENCHMARKS:
         raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
-    build, densities, statement = _BENCHMARKS[which]
-    game = build()
+    build, x, y, statement = _BENCHMARKS[which]
+    game: LowRank = build()
     game.name, game.statement = f"{which} benchmark", statement
-    game.answers = {"beta": 10.0, "time": 5.0, "start": Start(*map(density, densities))}
+    game.answers = {"beta": 10.0, "time": 5.0, "start": Start(x=density(x), y=density(y))}
     return game
 
 
@@ -329,25 +325,26 @@ def _sphere_problem() -> LowRank:
     return polynomial_from(B, A, 0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1])
 
 
-# Problem, densities of the two starts, statement.
-_BENCHMARKS: dict[str, tuple[Any, tuple[str, str], str]] = {
+# How the game is built, the densities that x and y start from, and the statement.
+_BENCHMARKS: dict[str, tuple[Any, str, str, str]] = {
     "circle": (
         _circle_problem,
-        ("1 + 0.5*cos(x)", "1 + 0.5*cos(y)"),
+        "1 + 0.5*cos(x)",
+        "1 + 0.5*cos(y)",
         "l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/(2 pi).",
     ),
     "torus": (
         _torus_problem,
-        (
-            "(1 + 0.5*cos(x1)) * (1 + 0.5*cos(x2))",
-            "(1 + 0.5*cos(y1)) * (1 + 0.5*cos(y2))",
-        ),
-        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + 0.4 "
-        "cos(x1 - x2) sin(y1 + y2), both players from (1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
+        "(1 + 0.5*cos(x1))*(1 + 0.5*cos(x2))",
+        "(1 + 0.5*cos(y1))*(1 + 0.5*cos(y2))",
+        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + "
+        "0.4 cos(x1 - x2) sin(y1 + y2), both players from "
+        "(1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
     ),
     "sphere": (
         _sphere_problem,
-        ("1 + 0.5*x3", "1 + 0.5*y1"),
+        "1 + 0.5*x3",
+        "1 + 0.5*y1",
         "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and "
         "(1 + 0.5 y_1)/(4 pi).",
     ),

@@ -6,7 +6,7 @@ Costs at N points from M atoms take O((N + M) K) operations, not O(N M).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
-from meanfield.games.recipes import recorded
+from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
@@ -35,7 +35,7 @@ class LowRank(Game):
         answers: dict[str, Any] | None = None,
     ) -> None:
         self.bases = (basis_x, basis_y)
-        self.C = finite_array("C", C, (basis_x.size, basis_y.size))
+        self.C = finite_array("C", C, (basis_x.size, basis_y.size)).copy("K")
         self.X, self.Y = basis_x.manifold, basis_y.manifold
         self.name, self.statement, self.answers = name, statement, dict(answers or {})
         self._maps = (self.C, -self.C.T)
@@ -60,7 +60,7 @@ class LowRank(Game):
         return self._maps[p] @ opponent_moments
 
     def view(self, p: int, points: Array, opponent_points: Array) -> FeatureView:
-        return FeatureView(self, p, points)
+        return FeatureView(self.bases[p], self._maps[p], points)
 
     def moment_matrix(self, p: int, nodes: Array) -> Array:
         return np.ascontiguousarray(self.bases[p].values(nodes).T)
@@ -87,13 +87,14 @@ def _chunks(points: Array) -> list[Array]:
     return [points[i : i + CHUNK] for i in range(0, max(len(points), 1), CHUNK)]
 
 
-Term = tuple[tuple[int, ...], tuple[int, ...], float, float]
+Mode = tuple[int, ...]
+Term = tuple[Mode, Mode, float, float]
 
 
 def trigonometric(
     terms: Iterable[Term], X: Torus | None = None, Y: Torus | None = None, **about: Any
 ) -> LowRank:
-    """sum of re cos(k.x + l.y) - im sin(k.x + l.y) over terms ((k...), (l...), re, im).
+    """The sum of re cos(k.x + l.y) - im sin(k.x + l.y) over terms ((k...), (l...), re, im).
 
     That is the real part of (re + i im) exp(i (k.x + l.y)). X and Y default to tori of period 2 pi
     with as many angles as k and l have entries; on `Torus(d, period=P)` angles are 2 pi x / P.
@@ -106,86 +107,86 @@ def trigonometric(
     for name, manifold in (("X", X), ("Y", Y)):
         if not isinstance(manifold, Torus):
             raise TypeError(f"{name} must be a Torus for a trigonometric game, got {manifold!r}")
-    for i, (k, m, _, _) in enumerate(rows):
-        if len(k) != X.d or len(m) != Y.d:
+    for i, (k, l, _, _) in enumerate(rows):
+        if len(k) != X.d or len(l) != Y.d:
             raise ValueError(
-                f"terms[{i}] has modes {k} and {m}; {X} and {Y} need {X.d} and {Y.d} entries"
+                f"terms[{i}] has modes {k} and {l}; {X} and {Y} need {X.d} and {Y.d} entries"
             )
-    of_x = sorted({positive(k) for k, _, _, _ in rows})
-    of_y = sorted({positive(m) for _, m, _, _ in rows})
-    J, M = len(of_x), len(of_y)
-    C = np.zeros((2 * J, 2 * M))
-    for k, m, re, im in rows:
-        up, vp = positive(k), positive(m)
-        s, t = (1.0 if up == k else -1.0), (1.0 if vp == m else -1.0)
-        j, q = of_x.index(up), of_y.index(vp)
-        # cos(s a + t b) = cos a cos b - s t sin a sin b,
-        # sin(s a + t b) = s sin a cos b + t cos a sin b.
-        C[j, q] += re
-        C[J + j, M + q] -= s * t * re
-        C[J + j, q] -= s * im
-        C[j, M + q] -= t * im
+    of_x = sorted({_upper(k)[0] for k, _, _, _ in rows})
+    of_y = sorted({_upper(l)[0] for _, l, _, _ in rows})
+    J, L = len(of_x), len(of_y)
+    C = np.zeros((2 * J, 2 * L))
+    for k, l, re, im in rows:
+        (k, s), (l, t) = _upper(k), _upper(l)
+        i, j = of_x.index(k), of_y.index(l)
+        # cos(s a + t b) = cos a cos b - s t sin a sin b
+        C[i, j] += re
+        C[J + i, L + j] -= s * t * re
+        # sin(s a + t b) = s sin a cos b + t cos a sin b
+        C[J + i, j] -= s * im
+        C[i, L + j] -= t * im
     about.setdefault("name", "trigonometric game")
     bases = TrigBasis(X, np.array(of_x, float)), TrigBasis(Y, np.array(of_y, float))
     return LowRank(*bases, C, **about)
 
 
-def positive(k: tuple[int, ...]) -> tuple[int, ...]:
-    """Of k and -k, which share cosine and sine, the one whose first non-zero entry is positive."""
-    return max(k, tuple(-c for c in k))
+def _upper(k: Mode) -> tuple[Mode, float]:
+    """k or -k, which share a cosine and a sine: the one whose first entry is positive; its sign."""
+    opposite = tuple(-v for v in k)
+    return (k, 1.0) if k >= opposite else (opposite, -1.0)
 
 
 def _term(i: int, term: Any) -> Term:
+    def mode(entries: Any) -> Mode:
+        return tuple(
+            whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(entries).tolist()
+        )
+
     try:
-        k, m, re, im = term
-        ks = tuple(whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(k).tolist())
-        ms = tuple(whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(m).tolist())
+        k, l, re, im = term
+        modes = mode(k), mode(l)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"terms[{i}] must be ((k, ...), (l, ...), re, im), got {term!r}: {error}"
         ) from None
-    return ks, ms, real(f"terms[{i}] re", re), real(f"terms[{i}] im", im)
+    return *modes, real(f"terms[{i}] re", re), real(f"terms[{i}] im", im)
 
 
 def polynomial_from(
-    A0: ArrayLike,
-    A1: ArrayLike,
-    A2: ArrayLike,
-    A3: ArrayLike,
-    a0: ArrayLike,
-    a1: ArrayLike,
-    **about: Any,
-) -> LowRank:
+    A0: ArrayLike, A1: ArrayLike, A2: ArrayLike, A3: ArrayLike,
+    a0: ArrayLike, a1: ArrayLike, **about: Any,
+) -> LowRank:  # fmt: skip
     """l_a = x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y on the unit spheres of R^d and R^e.
 
     A0 (d, d), A1 (d, e), A2 (e, e), A3 (e, d), a0 (d,), a1 (e,); 0 stands for a zero array.
     """
     A1 = finite_array("A1", A1, (None, None))
     d, e = A1.shape
-
-    def sized(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
-        zero = np.ndim(value) == 0 and value == 0
-        return np.zeros(shape) if zero else finite_array(name, value, shape)
-
     if min(d, e) < 2:
         raise ValueError(
             f"A1 has shape {A1.shape}; the unit sphere needs dimension 2 or more on each side"
         )
-    of_x = QuadraticBasis(Sphere(d - 1), sized("A0", A0, (d, d)))
-    of_y = QuadraticBasis(Sphere(e - 1), sized("A2", A2, (e, e)))
+
+    def sized(name: str, value: ArrayLike, *shape: int) -> Array:
+        zero = np.ndim(value) == 0 and value == 0
+        return np.zeros(shape) if zero else finite_array(name, value, shape)
+
+    bases = (
+        QuadraticBasis(Sphere(d - 1), sized("A0", A0, d, d)),
+        QuadraticBasis(Sphere(e - 1), sized("A2", A2, e, e)),
+    )
     C = np.zeros((2 * d + 2, 2 * e + 2))
-    C[0, 1 : e + 1] = sized("a1", a1, (e,))
-    C[0, -1] = 1.0
-    C[1 : d + 1, 0] = sized("a0", a0, (d,))
+    C[0, 1 : e + 1] = sized("a1", a1, e)
+    C[1 : d + 1, 0] = sized("a0", a0, d)
     C[1 : d + 1, 1 : e + 1] = A1
-    C[d + 1 : -1, 1 : e + 1] = sized("A3", A3, (e, d)).T
-    C[-1, 0] = 1.0
+    C[d + 1 : -1, 1 : e + 1] = sized("A3", A3, e, d).T
+    C[0, -1] = C[-1, 0] = 1.0
     about.setdefault("name", f"polynomial game on the unit spheres of R^{d} and R^{e}")
-    return LowRank(of_x, of_y, C, **about)
+    return LowRank(*bases, C, **about)
 
 
 @recorded
-def polynomial(kind: str = "a", dim: int = 3, seed: int = 0) -> LowRank:
+def polynomial(kind: Literal["a", "b"] = "a", dim: int = 3, seed: int = 0) -> LowRank:
     """The paper's random games on S^{dim-1} x S^{dim-1}, entries N(0, 1) from the seed.
 
     "a": x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y;

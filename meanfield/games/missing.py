@@ -38,6 +38,6 @@ class MissingFunction:
 
     def __call__(self, *_: Any) -> NoReturn:
         raise ValueError(
-            f"the function {self.__name__!r} of the start is not in the file; "
-            "give the start again: meanfield.load(path, start=...)"
+            f"the function {self.__name__!r} of the start is not in the file; give the start "
+            "again: meanfield.load(path, start=...)"
         )

@@ -1,8 +1,9 @@
-"""Games known only through their loss at pairs of points: costs take O(n m) operations."""
+"""Games known only through their loss at pairs of points: sums over them take O(n m)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -24,52 +25,56 @@ class Pairwise(Game):
         """Laplace-Beltrami of l in player p's variable at all pairs, shape (n, m)."""
         raise TypeError(f"{self.name} gives no Laplacian")
 
+    def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
+        """Cost (n,) of player p at points (n, a), and its gradient (n, a), against atoms."""
+        given, gradient = (points, nodes, masses), partial(self.pair_gradient, p)
+        ambient = self.manifolds[p].ambient
+        return self._averages(p, self.loss, *given), self._averages(p, gradient, *given, ambient)
+
     def moment_matrix(self, p: int, nodes: Array) -> None:
         return None
 
     def cost_matrix(self, p: int, points: Array, opponent_nodes: Array) -> Array:
-        return SIGNS[p] * _with_rows(p, self.loss, points, opponent_nodes)
+        return SIGNS[p] * _oriented(p, self.loss, points, opponent_nodes)
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
-        nodes, masses = opponent.points, opponent.masses
-        return _in_blocks(points, len(nodes), lambda q: self.cost_matrix(p, q, nodes) @ masses)
+        return self._averages(p, self.loss, points, opponent.points, opponent.masses)
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
-        return self._gradient(p, points, opponent.points, opponent.masses)
+        given = points, opponent.points, opponent.masses
+        return self._averages(p, partial(self.pair_gradient, p), *given, self.manifolds[p].ambient)
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         if type(self).pair_laplacian is Pairwise.pair_laplacian:
             return super().laplacian(p, points, opponent)
+        given = points, opponent.points, opponent.masses
+        return self._averages(p, partial(self.pair_laplacian, p), *given)
 
-        def block(q: Array) -> Array:
-            pairs = _with_rows(p, lambda x, y: self.pair_laplacian(p, x, y), q, opponent.points)
-            return SIGNS[p] * (pairs @ opponent.masses)
+    def _averages(
+        self,
+        p: int,
+        pairs: Callable[[Array, Array], Array],
+        points: Array,
+        nodes: Array,
+        masses: Array,
+        width: int = 1,
+    ) -> Array:
+        """A function of all pairs averaged over the opponent's atoms, with player p's sign.
 
-        return _in_blocks(points, len(opponent), block)
+        `width` is the number of values that the function has at a pair.
+        """
 
-    def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
-        """Cost (n,) of player p at points (n, a) and its gradient (n, a) against given atoms."""
+        def block(own: Array) -> Array:
+            values = _oriented(p, pairs, own, nodes)
+            if values.ndim == 2:
+                return SIGNS[p] * (values @ masses)
+            return SIGNS[p] * np.einsum("nma,m->na", values, masses)
 
-        def block(q: Array) -> Array:
-            return SIGNS[p] * (_with_rows(p, self.loss, q, nodes) @ masses)
-
-        cost = _in_blocks(points, len(nodes), block)
-        return cost, self._gradient(p, points, nodes, masses)
-
-    def _gradient(self, p: int, points: Array, nodes: Array, masses: Array) -> Array:
-        def block(q: Array) -> Array:
-            pairs = _with_rows(p, lambda x, y: self.pair_gradient(p, x, y), q, nodes)
-            return SIGNS[p] * np.einsum("nma,m->na", pairs, masses)
-
-        return _in_blocks(points, len(nodes) * self.manifolds[p].ambient, block)
-
-
-def _with_rows(p: int, f: Callable[[Array, Array], Array], own: Array, other: Array) -> Array:
-    """f(x, y) at all pairs with player p's points along the first axis."""
-    return f(own, other) if p == 0 else f(other, own).swapaxes(0, 1)
+        step = max(1, PAIRS // max(len(nodes) * width, 1))
+        rows = range(0, max(len(points), 1), step)
+        return np.concatenate([block(points[i : i + step]) for i in rows])
 
 
-def _in_blocks(points: Array, width: int, block: Callable[[Array], Array]) -> Array:
-    step = max(1, PAIRS // max(width, 1))
-    starts = range(0, max(len(points), 1), step)
-    return np.concatenate([block(points[i : i + step]) for i in starts])
+def _oriented(p: int, pairs: Callable[[Array, Array], Array], own: Array, other: Array) -> Array:
+    """The values at all pairs with player p's points along the rows."""
+    return pairs(own, other) if p == 0 else pairs(other, own).swapaxes(0, 1)

@@ -26,19 +26,7 @@ class Wells:
     @classmethod
     def of(cls, name: str, waves: Sequence[Any]) -> Wells:
         """From (k, re, im) triples; raises for others and for a function without minima."""
-        checked = []
-        for i, wave in enumerate(waves):
-            try:
-                k, re, im = wave
-            except (TypeError, ValueError):
-                raise ValueError(f"{name}[{i}] must be (k, re, im), got {wave!r}") from None
-            checked.append(
-                (
-                    whole(f"{name}[{i}] k", k, 0),
-                    real(f"{name}[{i}] re", re),
-                    real(f"{name}[{i}] im", im),
-                )
-            )
+        checked = tuple(_wave(f"{name}[{i}]", wave) for i, wave in enumerate(waves))
         c = _coefficients(checked)
         if not np.abs(c[1:]).any():
             raise ValueError(
@@ -48,7 +36,7 @@ class Wells:
         bent = _evaluate(c, points, 2)
         lows, highs = points[bent > 0], points[bent < 0]
         order = np.argsort(_evaluate(c, lows), kind="stable")
-        return cls(tuple(checked), lows[order], _evaluate(c, lows[order]), highs)
+        return cls(checked, lows[order], _evaluate(c, lows[order]), highs)
 
     def __call__(self, x: Any, order: int = 0) -> Array:
         """f or its derivative of that order, at angles of any shape."""
@@ -75,17 +63,16 @@ class Wells:
         Raises ValueError where the gap is lost in the matrix's rounding: beta is too large.
         """
         c = _coefficients(self.waves)
-        k = np.arange(-modes, modes + 1)
-        slope = _two_sided(c) * (1j * np.arange(-(len(c) - 1), len(c)))
+        K = len(c) - 1
+        k, modes_of_f = np.arange(-modes, modes + 1), np.arange(-K, K + 1)
+        slope = _two_sided(c) * (1j * modes_of_f)
         square = np.convolve(slope, slope)
         bend = np.zeros_like(square)
-        K = len(c) - 1
-        bend[K : 3 * K + 1] = _two_sided(c) * -(np.arange(-K, K + 1) ** 2)
-        band = np.concatenate([beta / 4 * square - bend / 2, np.zeros(1)])
+        bend[K : 3 * K + 1] = _two_sided(c) * -(modes_of_f**2)
+        band = np.append(beta / 4 * square - bend / 2, 0.0)
         gaps = k[:, None] - k[None, :] + 2 * K
-        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0) + np.diag(
-            k**2 / beta
-        )
+        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0)
+        H += np.diag(k**2 / beta)
         levels = np.linalg.eigvalsh(H)
         gap, lost = float(levels[1]), 1e-15 * float(np.abs(levels).max())
         if gap < 100 * lost:
@@ -94,6 +81,14 @@ class Wells:
                 "hides it; meanfield.stability keeps the digits of exponentially small rates"
             )
         return gap
+
+
+def _wave(name: str, wave: Any) -> tuple[int, float, float]:
+    try:
+        k, re, im = wave
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be (k, re, im), got {wave!r}") from None
+    return whole(f"{name} k", k, 0), real(f"{name} re", re), real(f"{name} im", im)
 
 
 def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:
@@ -117,7 +112,7 @@ def _evaluate(c: Array, x: Array, order: int = 0) -> Array:
 
 
 def _critical(c: Array) -> Array:
-    """Zeros of f' in [0, 2 pi): roots exp(ix) of its polynomial, polished by Newton's method."""
+    """Zeros of f' in [0, 2 pi): its polynomial's roots in exp(ix) on the circle, then Newton."""
     k = np.arange(-(len(c) - 1), len(c))
     roots = np.roots((_two_sided(c) * 1j * k)[::-1])
     x = np.angle(roots[np.abs(np.abs(roots) - 1) < 1e-5])

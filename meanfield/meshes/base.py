@@ -80,7 +80,9 @@ class Mesh:
 
     @cached_property
     def _tree(self):  # type: ignore[no-untyped-def]
-        """Nearest node = own cell, on Voronoi meshes of manifolds isometric in their ambient balls."""
+        """Nearest node = own cell, on Voronoi meshes of manifolds isometric in their ambient
+        balls.
+        """
         from scipy.spatial import cKDTree
 
         return cKDTree(self.nodes)

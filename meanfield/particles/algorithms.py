@@ -10,7 +10,7 @@ reaction and temperature,
 What differs between games is how a player sees the other one. That is the business of its *look*
 (`meanfield.particles.looks`), which knows these numbers of its player and offers
 
-    see(look, s)            read off the particles of state s what the opponent's cost needs of them;
+    see(look, s)            read off the particles of state s what the opponent's cost needs;
     aim(look, opponent)     make the cost U, from what the opponent's look has seen;
     push(look, at, to, part, noise, k)
                             move `to` along grad U at the particles of `at`, as written at `euler`,
@@ -36,7 +36,9 @@ from meanfield.particles.primitives import add_weights, copy
 
 @shared
 def both(one: Any, two: Any, at: Any, to: Any, part: float, noise: float, k: int) -> None:
-    """Both players at once: y moves against the particles and weights that x had before it moved."""
+    """Both players at once: y moves against the particles and weights that x had before it
+    moved.
+    """
     see(one, at[0])
     see(two, at[1])
     aim(one, two)

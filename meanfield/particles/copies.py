@@ -3,7 +3,8 @@
 The copies of n interacting particles have their starts and their noise, but move in the costs of a
 mean field:
 
-    dX_i = -gamma grad U[mu_t](X_i) dt + sqrt(2 gamma T) dB_i,   d log W_i = -alpha (U[mu_t](X_i) - mean under mu_t) dt.
+    dX_i = -gamma grad U[mu_t](X_i) dt + sqrt(2 gamma T) dB_i,
+    d log W_i = -alpha (U[mu_t](X_i) - mean under mu_t) dt.
 
 Where mu_t solves the mean-field equation of the same game, flow and start they are i.i.d. of law
 mu_t, up to the time step's bias (the McKean-Vlasov process), and E |x_i - X_i|^2 = O(1/n) is the
@@ -148,7 +149,8 @@ def copies(
     )  # fmt: skip
     if beyond_paper(flow, scheme):
         raise ValueError(
-            f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} with {scheme!r}'
+            f'copies follow the paper\'s flows with "euler" or "strang" steps, not {flow} '
+            f"with {scheme!r}"
         )
     check_scheme(game, flow, scheme)
     drive = field if isinstance(field, Drive) else Drive(game, field)

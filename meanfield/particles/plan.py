@@ -37,7 +37,9 @@ _ORDER = ("scheme", "step", "particles", "seed", "replica", "refine", "placement
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers of a run; `every` counts steps between saves, `steps` all steps from time zero."""
+    """The numbers of a run; `every` counts steps between saves, `steps` all steps from time
+    zero.
+    """
 
     scheme: str
     step: float
@@ -185,7 +187,9 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
 
 
 def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
-    """Refuse flows with memory or responses, and schemes, that do not go together, with the reason."""
+    """Refuse flows with memory or responses, and schemes, that do not go together, with the
+    reason.
+    """
     if flow.memory is not None and game.bases is None:
         raise ValueError(
             f"{game.name} is not low-rank: its averaged gradient needs the particles of all past "
@@ -219,7 +223,8 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
             and not isinstance(manifold, Torus | Sphere)
         ):
             raise ValueError(
-                f'scheme "strang" knows the noise of tori and spheres; player {name} lives on {manifold}: use "euler"'
+                f'scheme "strang" knows the noise of tori and spheres; player {name} '
+                f'lives on {manifold}: use "euler"'
             )
 
 

@@ -29,12 +29,15 @@ Flag = tuple[()] | tuple[bool]
 
 
 class Player(NamedTuple):
-    """What does not change for a player: manifold, features, the game's map, rates times dt, noise."""
+    """What does not change for a player: manifold, features, the game's map, rates times dt,
+    noise.
+    """
 
     number: int
     sphere: Flag
     period: float
-    matrix: Array  # wave vectors (J, d) on a torus, the form S (d, d) on a sphere, (1, d) where it is diagonal
+    # Wave vectors (J, d) on a torus, the form S (d, d) on a sphere, (1, d) where it is diagonal.
+    matrix: Array
     modes: Array  # (J, d) whole numbers, the wave vectors over 2 pi / period; empty on a sphere
     top: Array  # (d,) the highest power of each angle that is tabulated, -1 for none
     squares: bool  # whether the opponent asks for the means of the squared coordinates of a sphere
@@ -228,7 +231,9 @@ def geodesic(sphere: Flag, x: Array, scale: float, v: Array, t: Array, u: Array)
 
 @kernel
 def reweigh(me: Player, s: State) -> float:
-    """Weights that sum to one: log w <- log w - log(sum of w), which is returned; w = exp(log w)."""
+    """Weights that sum to one: log w <- log w - log(sum of w), which is returned; w = exp(log
+    w).
+    """
     if me.reaction <= 0.0:
         return 0.0
     top = largest(s.logw)

@@ -52,7 +52,8 @@ def simulate(
     Each player has n weighted particles. With U the cost of a player against the other's particles,
     w their weights and dt the step, the scheme "euler" is
 
-        x <- R(x - gamma dt grad U + sqrt(2 gamma T dt) xi),   log w <- log w - alpha dt U - log of the sum,
+        x <- R(x - gamma dt grad U + sqrt(2 gamma T dt) xi),
+        log w <- log w - alpha dt U - log of the sum,
 
     for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
     "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for

@@ -24,7 +24,9 @@ PLACEMENTS = ("iid", "quantile", "atoms")
 
 
 def shape(n: int) -> tuple[int, int]:
-    """(blocks, lanes) for n particles: as few blocks as LANES allows, of equal size, whole tiles."""
+    """(blocks, lanes) for n particles: as few blocks as LANES allows, of equal size, whole
+    tiles.
+    """
     blocks = -(-n // LANES)
     return blocks, -(-n // (blocks * TILE)) * TILE
 
@@ -159,7 +161,8 @@ def quantiles(law: Law, manifold: Manifold, n: int, given: Any, name: str) -> Ar
         )
     if isinstance(given, Measure) and not isinstance(given, Density):
         raise ValueError(
-            f'{name} is made of atoms, which have no quantile density; use placement "atoms" or "iid"'
+            f"{name} is made of atoms, which have no quantile density; use placement "
+            '"atoms" or "iid"'
         )
     density = given if isinstance(given, Density) else law.on(mesh(manifold, max(8192, 4 * n)))
     h = manifold.period / len(density)
@@ -176,6 +179,7 @@ def atoms(given: Any, n: int, name: str) -> tuple[Array, Array]:
         )
     if len(given) != n:
         raise ValueError(
-            f'placement "atoms": {name} has {len(given)} atoms; ask for particles={len(given)}, not {n}'
+            f'placement "atoms": {name} has {len(given)} atoms; ask for '
+            f"particles={len(given)}, not {n}"
         )
     return given.points, given.masses / given.masses.sum()

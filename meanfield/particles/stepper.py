@@ -299,7 +299,9 @@ class Stepper:
 
 
 def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:
-    """Raise when a step moves particles farther than half the reach; its size grows as dt^(1/root)."""
+    """Raise when a step moves particles farther than half the reach; its size grows as
+    dt^(1/root).
+    """
     if size > half:
         good = dt * (half / size) ** root
         raise ValueError(

@@ -39,7 +39,9 @@ def branch_and_bound(
     With amplitudes A_j, wave vectors w_j and B_k = sum_j A_j |w_j|_1^k, on the cell of half width r
     around x
 
-        U >= U(x) - r B_1,    U >= U(x) - r |grad U(x)|_1 - r^2/2 B_2,    U >= min of the parabola - r^3/6 B_3;
+        U >= U(x) - r B_1,
+        U >= U(x) - r |grad U(x)|_1 - r^2/2 B_2,
+        U >= min of the parabola - r^3/6 B_3;
 
     the last one keeps the cells along a valley few. Cells that cannot lie below best - 1e-10 sum A,
     over the waves that are not constant, are dropped, the others cut in 2^d.

@@ -3,7 +3,8 @@
 Every operation of the formula's second derivatives is bounded over a box by interval arithmetic
 (Moore 1966). With g the gradient at the box's centre and H the Hessian's interval,
 
-    U >= U(centre) + sum_i min over |s| <= r of (g_i s + l_i s^2/2),   l_i = min H_ii - sum_{j != i} max |H_ij|,
+    U >= U(centre) + sum_i min over |s| <= r of (g_i s + l_i s^2/2),
+    l_i = min H_ii - sum_{j != i} max |H_ij|,
 
 boxes that cannot lie below the target are dropped, the others cut in 2^d. Bounds are widened by
 1e-12 of their size in place of directed rounding.

@@ -94,7 +94,9 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None) -> None:
-    """A described result into a file, durably: on return a crash of the machine does not lose it."""
+    """A described result into a file, durably: on return a crash of the machine does not lose
+    it.
+    """
     if not isinstance(plain, Described):
         raise TypeError(
             f"only results are saved as files, got {type(plain).__name__}; numpy.savez keeps arrays"
@@ -164,7 +166,9 @@ class Written:
         """What is in Python's buffer is written at the end, once."""
 
     def _try(self, call: Callable[..., Any], *given: Any, done: int) -> int:
-        """What the call returns, `done` once any has failed: Ctrl-C, too, must not end up in HDF5."""
+        """What the call returns, `done` once any has failed: Ctrl-C, too, must not end up in
+        HDF5.
+        """
         if self.error is None:
             try:
                 return int(call(*given))
@@ -224,7 +228,9 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
 
 
 def _keep_owner_and_mode(old: Path, new: Path) -> None:
-    """Give the new file the owner, as far as this process may, and the mode of the one it replaces."""
+    """Give the new file the owner, as far as this process may, and the mode of the one it
+    replaces.
+    """
     before, now = old.stat(), new.stat()
     if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
         with suppress(PermissionError):
@@ -271,7 +277,9 @@ def _flush(path: Path) -> None:
 
 
 def sweep(target: Path) -> None:
-    """Remove what writers of this file that were killed have left beside it, those of this machine."""
+    """Remove what writers of this file that were killed have left beside it, those of this
+    machine.
+    """
     begin = f".{short(target.name)}.{_here()}."
     for left in target.parent.glob(f"{escape(begin)}*.partial"):
         owner = left.name.removeprefix(begin).split(".")[0]

@@ -29,7 +29,9 @@ def write(group: Any, plain: Any, kind: str | None = None) -> None:
 
 
 def _items(sequence: Any) -> tuple[list[tuple[str, Any]], str]:
-    """A list or tuple as named items: stacked where it holds equal arrays or numbers of one type."""
+    """A list or tuple as named items: stacked where it holds equal arrays or numbers of one
+    type.
+    """
     kind = type(sequence).__name__
     first = sequence[0] if sequence else None
     if (

@@ -12,23 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.games.formulas.grammar import Node
-
 LIMIT = 50_000  # operations, derivatives included
 
 # Entry: (op, arguments, value). "const" and "var" have a value, "pow" its constant exponent.
 Entry = tuple[str, tuple[int, ...], Any]
 
 NUMPY: dict[str, Any] = {
-    "add": np.add, "mul": np.multiply, "div": np.divide, "neg": np.negative,
-    "sin": np.sin, "cos": np.cos, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
-    "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "abs": np.abs, "sign": np.sign,
+    "add": np.add, "mul": np.multiply, "div": np.divide, "neg": np.negative, "sin": np.sin,
+    "cos": np.cos, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "sinh": np.sinh,
+    "cosh": np.cosh, "tanh": np.tanh, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "abs": np.abs, "sign": np.sign,
 }  # fmt: skip
 
 
 class Graph:
-    """Operations `entries`, and constructors that add to them; variables are numbered from 0."""
+    """Operations `entries`, and constructors that add to them; variables have names or numbers."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -39,10 +37,8 @@ class Graph:
         entry = (op, args, value)
         if entry not in self._known:
             if len(self.entries) >= LIMIT:
-                raise ValueError(
-                    f"the loss and its derivatives take more than {LIMIT} operations; use "
-                    "function()"
-                )
+                what = f"the loss and its derivatives take more than {LIMIT} operations"
+                raise ValueError(f"{what}; use function()")
             self._known[entry] = len(self.entries)
             self.entries.append(entry)
         return self._known[entry]
@@ -50,15 +46,16 @@ class Graph:
     def constant(self, value: float) -> int:
         return self._add("const", (), float(value) + 0.0)
 
-    def variable(self, number: int) -> int:
-        return self._add("var", (), number)
+    def variable(self, name: Any) -> int:
+        return self._add("var", (), name)
 
-    def _number(self, i: int) -> float | None:
+    def number(self, i: int) -> float | None:
+        """The value of a constant, None for any other operation."""
         op, _, value = self.entries[i]
         return value if op == "const" else None
 
     def add(self, a: int, b: int) -> int:
-        u, v = self._number(a), self._number(b)
+        u, v = self.number(a), self.number(b)
         if u is not None and v is not None:
             return self.constant(u + v)
         if u == 0:
@@ -68,7 +65,7 @@ class Graph:
         return self._add("add", (min(a, b), max(a, b)))
 
     def mul(self, a: int, b: int) -> int:
-        u, v = self._number(a), self._number(b)
+        u, v = self.number(a), self.number(b)
         if u is not None and v is not None:
             return self.constant(u * v)
         if u is None and v is not None:
@@ -82,7 +79,7 @@ class Graph:
         op, args, _ = self.entries[b]
         if u is not None and op == "neg":
             return self.mul(self.constant(-u), args[0])
-        if u is not None and op == "mul" and (w := self._number(args[0])) is not None:
+        if u is not None and op == "mul" and (w := self.number(args[0])) is not None:
             return self.mul(self.constant(u * w), args[1])
         return self._add("mul", (a, b) if u is not None else (min(a, b), max(a, b)))
 
@@ -92,13 +89,13 @@ class Graph:
             return self.constant(-value)
         if op == "neg":
             return args[0]
-        if op == "mul" and (w := self._number(args[0])) is not None:
+        if op == "mul" and (w := self.number(args[0])) is not None:
             return self.mul(self.constant(-w), args[1])
         return self._add("neg", (a,))
 
     def div(self, a: int, b: int) -> int:
-        u, v = self._number(a), self._number(b)
-        if v and math.frexp(v)[0] in (0.5, -0.5):  # dividing by a power of two is exact
+        u, v = self.number(a), self.number(b)
+        if v and math.frexp(v)[0] in (0.5, -0.5):  # the inverse is exact
             return self.mul(self.constant(1 / v), a)
         if u is not None and v:
             return self.constant(u / v)
@@ -126,34 +123,6 @@ class Graph:
             total = self.add(total, part)
         return total
 
-    def insert(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
-        """The operations of a checked tree; `number` maps (player, index) to variables."""
-        if node.op == "number":
-            return self.constant(node.value)
-        if node.op == "variable":
-            return self.variable(number[node.value])
-        if node.op == "product":
-            return self._product(node, number)
-        args = [self.insert(arg, number) for arg in node.args]
-        if node.op == "sum":
-            return self.sum(args)
-        if node.op == "negative":
-            return self.neg(args[0])
-        if node.op == "inverse":
-            return self.div(self.constant(1.0), args[0])
-        if node.op == "power":
-            return self.power(args[0], node.value)
-        return self.call(node.value, args[0])
-
-    def _product(self, node: Node, number: Mapping[tuple[int, int], int]) -> int:
-        total = self.constant(1.0)
-        for arg in node.args:
-            if arg.op == "inverse":
-                total = self.div(total, self.insert(arg.args[0], number))
-            else:
-                total = self.mul(total, self.insert(arg, number))
-        return total
-
     def slope(self, root: int, var: int) -> int:
         """The derivative of an operation with respect to a variable."""
         for i in self.needed([root]):
@@ -175,7 +144,7 @@ class Graph:
         if op == "div":
             # (a/b)' = (a' - (a/b) b')/b uses the quotient again.
             return self.div(self.add(d[0], self.neg(self.mul(i, d[1]))), args[1])
-        if self._number(d[0]) == 0:
+        if self.number(d[0]) == 0:
             return d[0]
         return self.mul(self._outer(i), d[0])
 
@@ -202,8 +171,8 @@ class Graph:
             return self.neg(self.call("sin", u))
         if op == "sign":
             return self.constant(0.0)
-        slopes = {"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}
-        return self.call(slopes[op], u)
+        derivative = {"sin": "cos", "exp": "exp", "sinh": "cosh", "cosh": "sinh", "abs": "sign"}
+        return self.call(derivative[op], u)
 
     def needed(self, roots: Sequence[int]) -> list[int]:
         """The operations that the roots are made of, arguments first."""
@@ -215,7 +184,7 @@ class Graph:
                 stack.extend(self.entries[i][1])
         return sorted(seen)
 
-    def evaluate(self, roots: Sequence[int], variables: Sequence[Any]) -> list[Any]:
+    def evaluate(self, roots: Sequence[int], variables: Any) -> list[Any]:
         """Values of the roots where variable k is the array variables[k]; arrays broadcast.
 
         Each intermediate value is dropped after its last use.
@@ -231,30 +200,30 @@ class Graph:
                     del values[a]
         return [values[r] for r in roots]
 
-    def copy_into(self, other: Graph, roots: Sequence[int], number: Mapping[int, int]) -> list[int]:
-        """The roots rebuilt in another graph with variables renumbered."""
+    def copy_into(self, other: Graph, roots: Sequence[int], names: Mapping[Any, Any]) -> list[int]:
+        """The roots rebuilt in another graph with variables renamed."""
         made: dict[int, int] = {}
         for i in self.needed(roots):
             op, args, value = self.entries[i]
-            new = tuple(made[a] for a in args)
-            made[i] = other._rebuild(op, new, number[value] if op == "var" else value)
+            new = [made[a] for a in args]
+            made[i] = other.rebuilt(op, new, names[value] if op == "var" else value)
         return [made[r] for r in roots]
 
-    def _rebuild(self, op: str, args: tuple[int, ...], value: Any) -> int:
-        if op in ("add", "mul"):
-            args = (min(args), max(args)) if self._number(args[0]) is None else args
-        return self._add(op, args, value)
+    def rebuilt(self, op: str, args: Sequence[int], value: Any = None) -> int:
+        """An operation on arguments of this graph, without simplification."""
+        if op in ("add", "mul") and self.number(args[0]) is None:
+            args = sorted(args)
+        return self._add(op, tuple(args), value)
 
 
-def applied(op: str, args: Sequence[Any], value: Any, variables: Sequence[Any]) -> Any:
+def applied(op: str, args: Sequence[Any], value: Any, variables: Any) -> Any:
     """The value of an operation; its arguments are numbers or arrays."""
     if op == "const":
         return value
     if op == "var":
         return variables[value]
     if op == "pow":
-        power = _integer_power if isinstance(value, int) else np.power
-        return power(args[0], value)
+        return (_integer_power if isinstance(value, int) else np.power)(args[0], value)
     return NUMPY[op](*args)
 
 
@@ -268,3 +237,17 @@ def _integer_power(u: Any, n: int) -> Any:
         if n:
             u = u * u
     return total
+
+
+def tangent(graph: Graph, slopes: Sequence[int], variables: Sequence[int]) -> list[int]:
+    """The part of an ambient vector tangent to the unit sphere: g - (x.g) x."""
+    along = dot(graph, slopes, variables)
+    return [
+        graph.add(g, graph.neg(graph.mul(along, graph.variable(v))))
+        for v, g in zip(variables, slopes, strict=True)
+    ]
+
+
+def dot(graph: Graph, parts: Sequence[int], variables: Sequence[int]) -> int:
+    """sum_k x_k g_k for the variables x_k and operations g_k."""
+    return graph.sum(graph.mul(graph.variable(v), g) for v, g in zip(variables, parts, strict=True))

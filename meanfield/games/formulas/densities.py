@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.formulas.calculus import Graph
-from meanfield.games.formulas.grammar import ExpressionError, Node, parse
+from meanfield.games.formulas.grammar import ExpressionError, Parsed, parse
 
 
 def density(text: str, **constants: float) -> TextDensity:
@@ -31,7 +29,7 @@ class TextDensity:
     constants: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if len({player for player, _ in self._used}) > 1:
+        if len({player for (player, _), _ in self._parsed.names}) > 1:
             raise ExpressionError(
                 f"the density {self.text!r} mixes x and y; it is a function of one point"
             )
@@ -41,34 +39,18 @@ class TextDensity:
         return self.text
 
     @cached_property
-    def _tree(self) -> Node:
+    def _parsed(self) -> Parsed:
         return parse(self.text, dict(self.constants))
-
-    @cached_property
-    def _used(self) -> set[tuple[int, int]]:
-        return set(_variables(self._tree))
-
-    @cached_property
-    def _formula(self) -> tuple[Graph, int]:
-        graph = Graph()
-        return graph, graph.insert(self._tree, {variable: variable[1] for variable in self._used})
 
     def __call__(self, points: Array) -> Array:
         a = points.shape[1]
-        for player, k in self._used:
+        for (player, k), _ in self._parsed.names:
             if k >= a:
                 raise ExpressionError(
-                    f"the density {self.text!r} uses {'xy'[player]}{k + 1}, but points there have "
-                    f"{a} coordinates"
+                    f"the density {self.text!r} uses {'xy'[player]}{k + 1}, "
+                    f"but points there have {a} coordinates"
                 )
-        graph, root = self._formula
+        variables = {(p, k): column for p in (0, 1) for k, column in enumerate(points.T)}
         with np.errstate(all="ignore"):  # what is not finite is refused where the values are used
-            (values,) = graph.evaluate([root], list(points.T))
+            (values,) = self._parsed.graph.evaluate([self._parsed.root], variables)
         return np.array(np.broadcast_to(values, (len(points),)))
-
-
-def _variables(node: Node) -> Any:
-    if node.op == "variable":
-        yield node.value
-    for arg in node.args:
-        yield from _variables(arg)

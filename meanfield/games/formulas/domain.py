@@ -1,77 +1,68 @@
-"""Whether a formula is a smooth finite function on X x Y: checked at probe points."""
+"""Is a formula a smooth finite function on X x Y? Checked at probe points."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.formulas.calculus import NUMPY
-from meanfield.games.formulas.grammar import ExpressionError, Node
+from meanfield.games.formulas.calculus import applied
+from meanfield.games.formulas.grammar import ExpressionError, Parsed, Place, Variable
 from meanfield.manifolds import Manifold, Sphere, Torus
 
 LARGE, EPS = 1e100, 4 * np.finfo(float).eps
 
+Probes = Mapping[Variable, Array]  # the values of every coordinate, shape (N,)
 
-def resolve(
-    tree: Node, text: str, X: Manifold | None, Y: Manifold | None
-) -> tuple[Manifold, Manifold]:
+
+def resolve(parsed: Parsed, X: Manifold | None, Y: Manifold | None) -> tuple[Manifold, Manifold]:
     """The players' manifolds: those given, or tori with as many angles as the formula uses.
 
     Raises ExpressionError at a coordinate that the manifold does not have.
     """
     found = []
     for p, given in enumerate((X, Y)):
-        used = [node for node in _nodes(tree) if node.op == "variable" and node.value[0] == p]
-        manifold = Torus(1 + max((n.value[1] for n in used), default=0)) if given is None else given
+        used = [(k, at) for (player, k), at in parsed.names if player == p]
+        manifold = Torus(1 + max((k for k, _ in used), default=0)) if given is None else given
         if not isinstance(manifold, (Torus, Sphere)):
             raise TypeError(
                 f"{'XY'[p]} must be a Torus or a Sphere for an expression, got {manifold!r}; "
                 "use function()"
             )
-        for node in used:
-            _fits(node, text, manifold)
+        letter, a = "xy"[p], manifold.ambient
+        names = f"{letter}1" if a == 1 else f"{letter}1 to {letter}{a}"
+        for k, at in used:
+            what = ""
+            if k >= a:
+                what = f"points of {manifold} have the coordinates {names} only"
+            elif a > 1 and parsed.text[slice(*at)] == letter:
+                what = f"{letter} has {a} coordinates on {manifold}: write {names}"
+            if what:
+                raise ExpressionError(what, parsed.text, at)
         found.append(manifold)
     return found[0], found[1]
 
 
-def _fits(node: Node, text: str, manifold: Manifold) -> None:
-    letter, a = "xy"[node.value[0]], manifold.ambient
-    names = f"{letter}1" if a == 1 else f"{letter}1 to {letter}{a}"
-    if node.value[1] >= a:
-        raise ExpressionError(
-            f"points of {manifold} have the coordinates {names} only", text, node.at
-        )
-    if a > 1 and text[slice(*node.at)].strip("() \t\r\n") == letter:
-        raise ExpressionError(
-            f"{letter} has {a} coordinates on {manifold}: write {names}", text, node.at
-        )
-
-
-def _nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for arg in node.args:
-        yield from _nodes(arg)
-
-
-def check_domain(tree: Node, text: str, X: Manifold, Y: Manifold) -> None:
-    """Raises ExpressionError for a loss infinite, undefined, kinked or not periodic somewhere."""
-    points = _probes(X, Y)
+def check_domain(parsed: Parsed, X: Manifold, Y: Manifold) -> None:
+    """Raises ExpressionError where the loss is infinite, undefined, kinked or not periodic."""
+    probes = _probes(X, Y)
     with np.errstate(all="ignore"):
-        _Walk(text, points, X.ambient).values(tree)
-        _check_periods(tree, text, points, X, Y)
+        _check_values(parsed, probes)
+        _check_periods(parsed, probes, X, Y)
 
 
-def _probes(X: Manifold, Y: Manifold) -> Array:
-    """Pairs (x, y) as rows: random ones, ones from the corners of the formula world, and x = y."""
+def _probes(X: Manifold, Y: Manifold) -> Probes:
+    """Pairs (x, y): random ones, ones from the corners of the formula world, and x = y."""
     rng = np.random.default_rng(0)
     parts = [[m.sample(2048, rng) for m in (X, Y)], [_special(m, 1024, rng) for m in (X, Y)]]
     if X == Y:
         both = np.concatenate([X.sample(256, rng), _special(X, 256, rng)])
         parts.append([both, both])
-    return np.concatenate([np.concatenate(pair, axis=1) for pair in parts])
+    points = [np.concatenate(own) for own in zip(*parts, strict=True)]
+    return {(p, k): points[p][:, k] for p in (0, 1) for k in range(points[p].shape[1])}
 
 
 def _special(manifold: Manifold, n: int, rng: np.random.Generator) -> Array:
@@ -84,135 +75,118 @@ def _special(manifold: Manifold, n: int, rng: np.random.Generator) -> Array:
     return np.asarray(v / np.linalg.norm(v, axis=1, keepdims=True), float)
 
 
-class _Walk:
-    """Values of a tree's operations at the probes, refusing the first that misbehaves.
+def _check_values(parsed: Parsed, probes: Probes) -> None:
+    """Refuses the first operation that misbehaves at the probes.
 
-    A bound of the rounding error goes along, which tells a zero from a small number.
+    Bounds of the rounding errors go along, which tell a zero from a small number.
     """
-
-    def __init__(self, text: str, points: Array, split: int) -> None:
-        self.text, self.points, self.split = text, points, split
-
-    def values(self, node: Node) -> tuple[Array, Array]:
-        """Values (N,) and the bounds of their rounding errors."""
-        found = [self.values(arg) for arg in node.args]
-        args, errors = [v for v, _ in found], [e for _, e in found]
-        if (fault := _fault(node, args, errors)) is not None:
-            self.refuse(node, *fault)
-        value = np.broadcast_to(apply(node, args, self.points, self.split), len(self.points))
-        bad = ~(np.abs(value) <= LARGE)
-        if bad.any():
-            self.refuse(node, f"this is {value[bad][0]:g}", int(np.argmax(bad)))
-        return value, _error(node, args, errors) + EPS * np.abs(value)
-
-    def refuse(self, node: Node, what: str, i: int) -> None:
-        x, y = (np.array2string(v, precision=4) for v in np.split(self.points[i], [self.split]))
-        raise ExpressionError(
-            f"{what} near x = {x}, y = {y}; the loss must be finite and smooth", self.text, node.at
-        )
+    entries, N = parsed.graph.entries, len(probes[0, 0])
+    last = {a: i for i, entry in enumerate(entries) for a in entry[1]}
+    values, errors = dict[int, Array](), dict[int, Any]()
+    for i, (op, args, value) in enumerate(entries):
+        u, e = [values[a] for a in args], [errors[a] for a in args]
+        fault = _fault(op, value, u, e)
+        if op == "div" and [entries[a][0] for a in args] == ["sin", "cos"] and fault:
+            fault = "tan is infinite", fault[1]
+        values[i] = np.broadcast_to(applied(op, u, value, probes), N)
+        errors[i] = _error(op, value, u, e) + EPS * np.abs(values[i])
+        if fault is None and not (fine := np.abs(values[i]) <= LARGE).all():
+            fault = f"this is {values[i][np.argmin(fine)]:g}", int(np.argmin(fine))
+        if fault is not None:
+            raise _refused(parsed, i, *fault, probes)
+        for a in set(args):
+            if last[a] == i:
+                del values[a], errors[a]
 
 
-def apply(node: Node, args: list[Array], points: Array, split: int) -> Any:
-    """The operation of a node on arrays; points (N, a + b) hold the coordinates of x, then of y."""
-    if node.op == "number":
-        return node.value
-    if node.op == "variable":
-        return points[:, node.value[1] + (split if node.value[0] else 0)]
-    if node.op == "sum":
-        return np.sum(args, axis=0)
-    if node.op == "product":
-        return np.prod(args, axis=0)
-    if node.op == "negative":
-        return -args[0]
-    if node.op == "inverse":
-        return 1 / args[0]
-    if node.op == "power":
-        return np.power(args[0], node.value)
-    return np.tan(args[0]) if node.value == "tan" else NUMPY[node.value](args[0])
+def _refused(parsed: Parsed, i: int, what: str, row: int, probes: Probes) -> ExpressionError:
+    x, y = (
+        np.array2string(np.array([v[row] for (q, _), v in probes.items() if q == p]), precision=4)
+        for p in (0, 1)
+    )
+    what = f"{what} near x = {x}, y = {y}; the loss must be finite and smooth"
+    return ExpressionError(what, parsed.text, parsed.places[i])
 
 
-def _error(node: Node, args: list[Array], errors: list[Array]) -> Any:
+def _error(op: str, value: Any, args: Sequence[Array], errors: Sequence[Any]) -> Any:
     """How far errors in the arguments can move an operation."""
     if not args:
         return 0.0
-    if node.op in ("sum", "negative"):
-        return np.sum(errors, axis=0)
+    if op in ("add", "neg"):
+        return sum(errors)
     sizes = [np.abs(a) for a in args]
-    if node.op == "product":
-        largest = [s + e for s, e in zip(sizes, errors, strict=True)]
-        return np.prod(largest, axis=0) - np.prod(sizes, axis=0)
-    if node.op == "inverse":
-        return errors[0] / sizes[0] ** 2
-    if node.op == "power" and node.value > 0:
-        return (sizes[0] + errors[0]) ** node.value - sizes[0] ** node.value
-    ends = [apply(node, [args[0] + sign * errors[0]], args[0][:, None], 0) for sign in (-1, 1)]
-    return np.nan_to_num(np.abs(ends[1] - ends[0]))
+    if op == "div":
+        return (errors[0] + sizes[0] / sizes[1] * errors[1]) / sizes[1]
+    if op in ("mul", "pow"):
+        moved = [s + e for s, e in zip(sizes, errors, strict=True)]
+        return applied(op, moved, value, ()) - applied(op, sizes, value, ())
+    low, high = (applied(op, [args[0] + s * errors[0]], value, ()) for s in (-1, 1))
+    return np.nan_to_num(np.abs(high - low))
 
 
-def _fault(node: Node, args: list[Array], errors: list[Array]) -> tuple[str, int] | None:
-    """What is wrong with the argument of an operation that is not smooth everywhere, and where."""
-    if node.op not in ("inverse", "power", "call"):
-        return None
-    u, e = args[0], errors[0]
-    if node.op == "inverse" or (node.op == "power" and node.value < 0):
-        return _vanishing(u, e, "this divides by something that vanishes")
-    if node.op == "power":
-        if float(node.value).is_integer() or node.value >= 2:
-            return None
-        return _vanishing(u, e, "this power has no gradient where its base vanishes")
-    if node.value == "tan":
-        return _vanishing(np.cos(u), e, "tan is infinite")
-    if node.value in ("asin", "acos"):
-        what = f"{node.value} has no gradient where its argument reaches 1 in size"
-        return _vanishing(1 - u * u, 2 * e, what)
-    return _vanishing(u, e, _AT_ZERO[node.value]) if node.value in _AT_ZERO else None
-
-
-_AT_ZERO = {
+_WHATS = {
+    "div": "this divides by something that vanishes",
+    "pow": "this power has no gradient where its base vanishes",
     "log": "log takes something that vanishes",
     "sqrt": "sqrt has no gradient where its argument vanishes; add a small positive number inside",
     "abs": "abs has a kink where its argument vanishes; sqrt(u**2 + 0.01) is smooth",
 }
 
 
+def _fault(
+    op: str, value: Any, args: Sequence[Array], errors: Sequence[Any]
+) -> tuple[str, int] | None:
+    """What is wrong with the argument of an operation that is not smooth everywhere, and where."""
+    if op in ("asin", "acos"):
+        what = f"{op} has no gradient where its argument reaches 1 in size"
+        return _vanishing(1 - args[0] * args[0], 2 * errors[0], what)
+    if op not in _WHATS or (op == "pow" and (isinstance(value, int) or value >= 2)):
+        return None
+    return _vanishing(args[-1], errors[-1], _WHATS["div" if op == "pow" and value < 0 else op])
+
+
 def _vanishing(u: Array, error: Array, what: str) -> tuple[str, int] | None:
-    """Where u has a zero: a continuous function that changes sign on a connected space has one."""
+    """What is wrong, and where, with a function that has a zero.
+
+    A continuous one on a connected space has a zero where it changes sign.
+    """
     i = int(np.argmin(np.abs(u) - error))
-    zero = np.abs(u[i]) <= error[i]
+    zero = np.abs(u[i]) <= np.broadcast_to(error, u.shape)[i]
     return (what, i) if zero or (u.min() < 0 < u.max()) else None
 
 
-def _check_periods(tree: Node, text: str, points: Array, X: Manifold, Y: Manifold) -> None:
-    columns = [m for m in (X, Y) for _ in range(m.ambient)]
-    for k, manifold in enumerate(columns):
+def _check_periods(parsed: Parsed, probes: Probes, X: Manifold, Y: Manifold) -> None:
+    for place, values in probes.items():
+        manifold, letter = (X, Y)[place[0]], "xy"[place[0]]
         if isinstance(manifold, Torus):
-            moved = points.copy()
-            moved[:, k] += manifold.period
-            if (culprit := _aperiodic(tree, points, moved, X.ambient)) is not None:
+            moved = {**probes, place: values + manifold.period}
+            if (at := _aperiodic(parsed, probes, moved)) is not None:
                 what = (
-                    f"not a function on {manifold}: moving {'xy'[k >= X.ambient]} by the period "
+                    f"not a function on {manifold}: moving {letter} by the period "
                     f"{manifold.period:.6g} changes this; angles enter through sin, cos and the "
                     "like of whole multiples of 2 pi / period"
                 )
-                raise ExpressionError(what, text, culprit.at)
+                raise ExpressionError(what, parsed.text, at)
 
 
-def _aperiodic(node: Node, points: Array, moved: Array, split: int) -> Node | None:
-    """The innermost operation that alone changes the formula between the points, if it does."""
-    if _same(node, points, moved, split):
+def _aperiodic(parsed: Parsed, probes: Probes, moved: Probes) -> Place | None:
+    """Where the innermost operation stands that alone changes the formula; None if none does."""
+    graph = parsed.graph
+
+    def changed(*operations: int) -> list[int]:
+        pairs = (graph.evaluate(operations, points) for points in (probes, moved))
+        return [
+            i
+            for i, before, after in zip(operations, *pairs, strict=True)
+            if np.any(np.abs(after - before) > 1e-9 * (np.max(np.abs(before)) + 1e-300))
+        ]
+
+    guilty, i = changed(parsed.root), parsed.root
+    if not guilty:
         return None
-    if node.op in ("sum", "product", "negative"):
-        guilty = [arg for arg in node.args if not _same(arg, points, moved, split)]
-        if len(guilty) == 1:
-            return _aperiodic(guilty[0], points, moved, split)
-    return node
-
-
-def _same(node: Node, points: Array, moved: Array, split: int) -> bool:
-    before, after = _plain(node, points, split), _plain(node, moved, split)
-    return bool(np.all(np.abs(after - before) <= 1e-9 * (np.max(np.abs(before)) + 1e-300)))
-
-
-def _plain(node: Node, points: Array, split: int) -> Array:
-    args = [_plain(arg, points, split) for arg in node.args]
-    return np.broadcast_to(apply(node, args, points, split), len(points))
+    often = {name for name, count in Counter(name for name, _ in parsed.names).items() if count > 1}
+    while len(guilty) == 1 and graph.entries[guilty[0]][2] not in often:
+        (i,) = guilty
+        op, args, _ = graph.entries[i]
+        guilty = changed(*args) if op in ("add", "mul", "div", "neg") else []
+    return parsed.places[i]

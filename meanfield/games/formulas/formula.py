@@ -1,91 +1,89 @@
-"""A loss as operations of a graph, with its first and second derivatives on the manifolds."""
+"""A loss as a graph of operations on the coordinates, and its derivatives as operations."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
-from meanfield.games.formulas.calculus import Graph
+from meanfield.games.formulas.calculus import Graph, dot, tangent
 from meanfield.games.formulas.grammar import ExpressionError
 from meanfield.manifolds import Manifold, Sphere, Torus
 
-# Replicas run in threads, and the graph grows when a derivative is first asked for.
-_GROWING = threading.RLock()
+# Replicas run in threads, and graphs grow when a derivative is first asked for.
+_BUILDING = threading.RLock()
 
 
 class Formula:
-    """l(x, y) as the operation `root` of a graph; its variables are coordinates of x, then of y."""
+    """The operation `root` of `graph`; variables are the coordinates of x, then those of y.
 
-    X: Manifold
-    Y: Manifold
+    Raises ExpressionError where the derivatives take too many operations, and TypeError on
+    manifolds other than tori and spheres.
+    """
 
     def __init__(self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str) -> None:
-        self.graph, self.root, self.X, self.Y, self.name = graph, root, X, Y, name
         for M in (X, Y):
             if not isinstance(M, (Torus, Sphere)):
                 raise TypeError(
                     f"expressions live on tori and spheres, got {M!r}; use function() there"
                 )
+        self.graph, self.root, self.X, self.Y, self.name = graph, root, X, Y, name
+        self._kernels: dict[Any, Any] = {}
         try:
-            self._gradients = tuple(self._gradient_of(p) for p in (0, 1))
+            self.slopes = self._slopes(0), self._slopes(1)
         except ValueError as error:
             raise ExpressionError(f"{name[:60]}: {error}") from None
 
     def variables(self, p: int) -> range:
         """The numbers of player p's coordinates in the graph."""
-        a, b = self.X.ambient, self.Y.ambient
-        return range(a, a + b) if p else range(a)
+        a = self.X.ambient
+        return range(a) if p == 0 else range(a, a + self.Y.ambient)
 
-    def jet(self, p: int) -> list[int]:
-        """The loss and its Riemannian gradient in player p's coordinates, as operations."""
-        return [self.root, *self._gradients[p]]
-
-    def slopes(self, p: int) -> list[int]:
-        """The partial derivatives in p's coordinates, those of the space around a sphere."""
-        return [self.graph.slope(self.root, v) for v in self.variables(p)]
-
-    def curvatures(self, p: int) -> dict[tuple[int, int], int]:
-        """The second partial derivatives in p's coordinates, (i, j) with i <= j."""
-        with _GROWING:
-            slopes, own = self.slopes(p), self.variables(p)
-            return {
-                (i, j): self.graph.slope(slopes[i], own[j])
-                for i in range(len(own))
-                for j in range(i, len(own))
-            }
-
-    def _curved(self, p: int) -> bool:
+    def curved(self, p: int) -> bool:
+        """Whether player p lives on a sphere."""
         return isinstance((self.X, self.Y)[p], Sphere)
 
-    def _gradient_of(self, p: int) -> list[int]:
-        """On a sphere the tangent part g - (x.g) x of the gradient g in the space around."""
-        graph, own, slopes = self.graph, self.variables(p), self.slopes(p)
-        if not self._curved(p):
-            return slopes
-        along = self._dot(slopes, own)
-        return [
-            graph.add(g, graph.neg(graph.mul(along, graph.variable(v))))
-            for v, g in zip(own, slopes, strict=True)
-        ]
+    def ambient_slopes(self, p: int) -> list[int]:
+        """The derivatives in player p's coordinates."""
+        return [self.graph.slope(self.root, v) for v in self.variables(p)]
 
-    def laplacian_of(self, p: int) -> int:
-        """Lap l in p's coordinates: tr H, on the unit sphere of R^a tr H - x'Hx - (a - 1) x.g.
+    def _slopes(self, p: int) -> list[int]:
+        """The Riemannian gradient in player p's coordinates."""
+        slopes = self.ambient_slopes(p)
+        return tangent(self.graph, slopes, self.variables(p)) if self.curved(p) else slopes
 
-        g and H are the gradient and the Hessian in the space around.
+    def jet(self, p: int) -> list[int]:
+        """The loss and its Riemannian gradient in player p's coordinates."""
+        return [self.root, *self.slopes[p]]
+
+    def curvatures(self, p: int) -> dict[tuple[int, int], int]:
+        """The ambient second derivatives in p's coordinates, (i, j) with i <= j."""
+        with _BUILDING:
+            slopes, own = self.ambient_slopes(p), self.variables(p)
+            pairs = ((i, j) for i in range(len(own)) for j in range(i, len(own)))
+            return {(i, j): self.graph.slope(slopes[i], own[j]) for i, j in pairs}
+
+    def curvature(self, p: int) -> int:
+        """Laplace-Beltrami in player p's coordinates.
+
+        Lap = tr H, on the unit sphere of R^a tr H - x'Hx - (a - 1) x.g (H, g in the space around).
         """
-        with _GROWING:
+        with _BUILDING:
             graph, own, H = self.graph, self.variables(p), self.curvatures(p)
-            trace = graph.sum(H[i, i] for i in range(len(own)))
-            if not self._curved(p):
+            places = range(len(own))
+            trace = graph.sum(H[i, i] for i in places)
+            if not self.curved(p):
                 return trace
-            a = len(own)
-            rows = [self._dot([H[min(i, j), max(i, j)] for j in range(a)], own) for i in range(a)]
-            slope = graph.mul(graph.constant(a - 1.0), self._dot(self.slopes(p), own))
-            return graph.add(trace, graph.neg(graph.add(self._dot(rows, own), slope)))
+            rows = [dot(graph, [H[min(i, j), max(i, j)] for j in places], own) for i in places]
+            radial = dot(graph, self.ambient_slopes(p), own)
+            bend = graph.mul(graph.constant(len(own) - 1.0), radial)
+            return graph.add(trace, graph.neg(graph.add(dot(graph, rows, own), bend)))
 
-    def _dot(self, parts: Sequence[int], variables: Sequence[int]) -> int:
-        """sum_k x_k g_k for the variables x_k and operations g_k."""
-        graph = self.graph
-        return graph.sum(
-            graph.mul(graph.variable(v), g) for v, g in zip(variables, parts, strict=True)
-        )
+    def kernel(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` returned when this kernel was first asked for."""
+        if key not in self._kernels:
+            self._kernels[key] = make()
+        return self._kernels[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kernels": {}}

@@ -1,13 +1,11 @@
-"""The grammar of losses given as text: a checked tree, or an error that points at the place.
+"""The grammar of losses given as text: checked operations, or an error that points at the place.
 
-    sum    = term {("+" | "-") term}
-    term   = unary {("*" | "/") unary}
-    unary  = ("+" | "-") unary | power
-    power  = atom ["**" unary]
-    atom   = number | name | function "(" sum ")" | "(" sum ")"
+    sum   = term {("+" | "-") term}       power = atom ["**" unary]
+    term  = unary {("*" | "/") unary}     atom  = number | name | [function] "(" sum ")"
+    unary = ("+" | "-") unary | power
 
 Nothing outside it is ever looked at: text is never evaluated, and what leaves this module is a
-tree of whitelisted operations with every constant folded, finite and of bounded size.
+graph of whitelisted operations with every constant folded, finite and of bounded size.
 """
 
 from __future__ import annotations
@@ -20,13 +18,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from meanfield.checks import real
+from meanfield.games.formulas.calculus import Graph
+
 LENGTH, DEPTH, DIGITS, EXPONENT, LARGEST = 10_000, 40, 40, 64, 1e100
 
 # name -> the same function in `math`, which folds constants and stands in generated code.
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[[float], float]] = {
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "exp": math.exp, "log": math.log,
-    "sqrt": math.sqrt, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
-    "asin": math.asin, "acos": math.acos, "atan": math.atan, "abs": math.fabs,
+    "sqrt": math.sqrt, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh, "asin": math.asin,
+    "acos": math.acos, "atan": math.atan, "abs": math.fabs,
 }  # fmt: skip
 _ALIASES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "ln": "log"}
 _KINKED = ("max", "min", "sign", "floor", "ceil", "round", "mod", "heaviside", "relu", "fabs")
@@ -56,44 +57,44 @@ def _marked(text: str, start: int, end: int) -> str:
     """A window of the text with carets under [start, end)."""
     end = max(start + 1, min(end, start + 60))
     low, high = max(0, start - 60), min(len(text), end + 60)
-    shown = "".join(
-        c if " " <= c <= "~" else (" " if c in "\t\r\n" else "?") for c in text[low:high]
-    )
+    shown = "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in text[low:high])
     lead, tail = ("..." if low else ""), ("..." if high < len(text) else "")
     return f"    {lead}{shown}{tail}\n    {' ' * (len(lead) + start - low)}{'^' * (end - start)}"
 
 
-@dataclass(frozen=True)
-class Node:
-    """A checked operation on its args, standing at text[at[0]:at[1]].
-
-    op, value: "number" its float; "variable" (player, index); "power" its constant exponent;
-    "call" the function's name; "sum", "product", "negative", "inverse" none.
-    """
-
-    op: str
-    at: tuple[int, int]
-    args: tuple[Node, ...] = ()
-    value: Any = None
-
-
+Place = tuple[int, int]
+Variable = tuple[int, int]  # player, index from 0
 Token = tuple[str, str, int]
 
 
-def variable(name: str) -> tuple[int, int] | None:
-    """x, y, x3, ... -> (player, index from 0), x and y the first; None for another name."""
+@dataclass(frozen=True)
+class Parsed:
+    """A formula as the operation `root` of a graph whose variables are (player, index).
+
+    Operation i stands at text[slice(*places[i])]; `names` are the variables as they occur.
+    """
+
+    text: str
+    graph: Graph
+    root: int
+    places: list[Place]
+    names: list[tuple[Variable, Place]]
+
+
+def variable(name: str) -> Variable | None:
+    """x, y, x3, ... -> (player, index from 0); x is x1, y is y1. None for another name."""
     found = _VARIABLE.match(name)
     return (int(found[1] == "y"), int(found[2] or 1) - 1) if found else None
 
 
 def parse(
     text: str, constants: Mapping[str, float] | None = None, options: Sequence[str] = ()
-) -> Node:
-    """The checked tree of a loss; `constants` are named numbers besides pi.
+) -> Parsed:
+    """The checked operations of a loss; `constants` are named numbers besides pi.
 
     Raises TypeError when `text` is no string and ExpressionError, a ValueError, for anything that
-    the grammar above does not have and for constants that the text does not use. options: other
-    names of the caller's, one of which may have been meant by such a constant.
+    the grammar above does not have and for constants that the text does not use. `options` are
+    other names of the caller's, one of which may have been meant by such a constant.
     """
     if not isinstance(text, str):
         raise TypeError(f"an expression must be a string, got {type(text).__name__}")
@@ -103,20 +104,16 @@ def parse(
         )
     given = _constants(constants or {})
     parser = _Parser(text, {"pi": math.pi, **given})
-    tree = parser.whole()
+    parsed = parser.whole()
     for name in given:
         if name not in parser.used:
             near = difflib.get_close_matches(name, options, 1)
-            raise ExpressionError(
-                f"{name!r} does not occur in the formula; "
-                f"{f'did you mean {near[0]}?' if near else 'leave it out'}"
-            )
-    return tree
+            hint = f"did you mean {near[0]}?" if near else "leave it out"
+            raise ExpressionError(f"{name!r} does not occur in the formula; {hint}")
+    return parsed
 
 
 def _constants(given: Mapping[str, Any]) -> dict[str, float]:
-    from meanfield.checks import real
-
     for name in given:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
             raise ExpressionError(
@@ -129,23 +126,29 @@ def _constants(given: Mapping[str, Any]) -> dict[str, float]:
     return {name: real(f"constant {name}", value) for name, value in given.items()}
 
 
+# An operation and where it stands.
+Piece = tuple[int, Place]
+
+
 class _Parser:
-    """Recursive descent over the tokens; `depth` bounds the recursion of parser and tree alike."""
+    """Recursive descent over the tokens; `depth` bounds the recursion."""
 
     def __init__(self, text: str, constants: Mapping[str, float]) -> None:
         self.text, self.constants = text, constants
         self.tokens, self.i, self.depth = _tokens(text), 0, 0
         self.used: set[str] = set()
+        self.graph, self.places = Graph(), list[Place]()
+        self.names: list[tuple[Variable, Place]] = []
 
-    def whole(self) -> Node:
-        node = self.sum()
+    def whole(self) -> Parsed:
+        root, _ = self.sum()
         kind, lexeme, at = self.peek()
         if kind != "end":
-            raise self.error(_misplaced(lexeme), at, at + len(lexeme))
-        return node
+            raise self.error(_misplaced(lexeme), (at, at + len(lexeme)))
+        return Parsed(self.text, self.graph, root, self.places, self.names)
 
-    def error(self, message: str, start: int, end: int) -> ExpressionError:
-        return ExpressionError(message, self.text, (start, end))
+    def error(self, message: str, at: Place) -> ExpressionError:
+        return ExpressionError(message, self.text, at)
 
     def peek(self) -> Token:
         return self.tokens[self.i]
@@ -157,141 +160,126 @@ class _Parser:
     def accept(self, *ops: str) -> Token | None:
         return self.next() if self.peek()[0] == "op" and self.peek()[1] in ops else None
 
-    def deeper(self, part: Callable[[], Node]) -> Node:
+    def deeper(self, part: Callable[[], Piece]) -> Piece:
         self.depth += 1
         if self.depth > DEPTH:
             at = self.peek()[2]
-            raise self.error(f"the expression is nested more than {DEPTH} deep here", at, at + 1)
-        node = part()
+            raise self.error(f"the expression is nested more than {DEPTH} deep here", (at, at + 1))
+        piece = part()
         self.depth -= 1
-        return node
+        return piece
 
-    def sum(self) -> Node:
-        parts = [self.term()]
+    def number(self, i: int) -> float | None:
+        return self.graph.number(i)
+
+    def placed(self, i: int, at: Place) -> Piece:
+        """An operation just added to the graph; a constant must be finite and of bounded size."""
+        self.places += [at] * (len(self.graph.entries) - len(self.places))
+        value = self.number(i)
+        if value is not None and not abs(value) <= LARGEST:
+            what = f"this is {value:g}; numbers must be finite and at most {LARGEST:g} in size"
+            raise self.error(what, at)
+        return i, at
+
+    def folded(self, at: Place, f: Callable[..., float], *args: float) -> Piece:
+        """f of constants."""
+        try:
+            value = f(*args)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            what = f"this constant has no finite real value ({error})"
+            raise self.error(what, at) from None
+        return self.placed(self.graph.constant(value), at)
+
+    def sum(self) -> Piece:
+        first, at = self.term()
+        parts = [first]
         while op := self.accept("+", "-"):
-            part = self.term()
-            parts.append(part if op[1] == "+" else self.fold(Node("negative", part.at, (part,))))
-        return self.join("sum", parts)
+            part, (_, end) = self.term()
+            parts.append(part if op[1] == "+" else self.graph.neg(part))
+            at = at[0], end
+        return self.placed(self.graph.sum(parts) if len(parts) > 1 else first, at)
 
-    def term(self) -> Node:
-        parts = [self.unary()]
+    def term(self) -> Piece:
+        total, at = self.unary()
         while op := self.accept("*", "/"):
-            part = self.unary()
-            parts.append(part if op[1] == "*" else self.fold(Node("inverse", part.at, (part,))))
-        return self.join("product", parts)
+            part, there = self.unary()
+            at = at[0], there[1]
+            if op[1] == "/" and (value := self.number(part)) is not None:
+                part, _ = self.folded(there, lambda v=value: 1.0 / v)
+            elif op[1] == "/":
+                total, _ = self.placed(self.graph.div(total, part), there)
+                continue
+            total = self.graph.mul(total, part)
+        return self.placed(total, at)
 
-    def join(self, op: str, parts: list[Node]) -> Node:
-        if len(parts) == 1:
-            return parts[0]
-        return self.fold(Node(op, (parts[0].at[0], parts[-1].at[1]), tuple(parts)))
-
-    def unary(self) -> Node:
+    def unary(self) -> Piece:
         op = self.accept("+", "-")
         if not op:
             return self.power()
-        node = self.deeper(self.unary)
+        part, at = self.deeper(self.unary)
         if op[1] == "+":
-            return node
-        return self.fold(Node("negative", (op[2], node.at[1]), (node,)))
+            return part, at
+        return self.placed(self.graph.neg(part), (op[2], at[1]))
 
-    def power(self) -> Node:
-        base = self.atom()
+    def power(self) -> Piece:
+        base, at = self.atom()
         if not self.accept("**"):
-            return base
-        exponent = self.deeper(self.unary)
-        at = (base.at[0], exponent.at[1])
-        if exponent.op != "number":
-            return self._exponential(base, exponent, at)
-        if abs(exponent.value) > EXPONENT:
-            raise self.error(
-                f"the exponent must lie between -{EXPONENT} and {EXPONENT}", *exponent.at
-            )
-        return self.fold(Node("power", at, (base,), exponent.value))
+            return base, at
+        exponent, there = self.deeper(self.unary)
+        at, a, n = (at[0], there[1]), self.number(base), self.number(exponent)
+        if n is None:
+            if a is None or a <= 0:
+                what = "the exponent must be a constant, or the base a positive one; exp(b*log(a))"
+                raise self.error(what, there)
+            product = self.graph.mul(self.graph.constant(math.log(a)), exponent)
+            return self.placed(self.graph.call("exp", product), at)
+        if abs(n) > EXPONENT:
+            what = f"the exponent must lie between -{EXPONENT} and {EXPONENT}"
+            raise self.error(what, there)
+        if a is not None:
+            return self.folded(at, math.pow, a, n)
+        return self.placed(self.graph.power(base, n), at)
 
-    def _exponential(self, base: Node, exponent: Node, at: tuple[int, int]) -> Node:
-        if base.op != "number" or base.value <= 0:
-            raise self.error(
-                "the exponent must be a constant, or the base a positive one; exp(b*log(a))",
-                *exponent.at,
-            )
-        log = Node("number", base.at, value=math.log(base.value))
-        return Node("call", at, (Node("product", at, (log, exponent)),), "exp")
-
-    def atom(self) -> Node:
+    def atom(self) -> Piece:
         kind, lexeme, start = self.next()
-        end = start + len(lexeme)
+        at = start, start + len(lexeme)
         if kind == "number":
-            return self._number(lexeme, start, end)
+            if len(lexeme) > DIGITS:
+                raise self.error(f"numbers have at most {DIGITS} characters", at)
+            return self.placed(self.graph.constant(float(lexeme)), at)
         if kind == "name":
-            return self._name(lexeme, start, end)
+            return self.name(lexeme, at)
         if lexeme == "(":
-            node = self.deeper(self.sum)
-            return Node(node.op, (start, self.close(start)), node.args, node.value)
+            return self.deeper(self.sum)[0], (start, self.close(start))
         what = "the expression ends" if kind == "end" else f"there is {lexeme!r}"
-        raise self.error(f"{what} where a number, a name or '(' is needed", start, end)
+        raise self.error(f"{what} where a number, a name or '(' is needed", at)
 
     def close(self, opened: int) -> int:
         kind, lexeme, at = self.peek()
         if not self.accept(")"):
             if kind == "end":
-                raise self.error("this '(' is never closed", opened, opened + 1)
-            raise self.error(_misplaced(lexeme), at, at + len(lexeme))
+                raise self.error("this '(' is never closed", (opened, opened + 1))
+            raise self.error(_misplaced(lexeme), (at, at + len(lexeme)))
         return at + 1
 
-    def _number(self, lexeme: str, start: int, end: int) -> Node:
-        if len(lexeme) > DIGITS:
-            raise self.error(f"numbers have at most {DIGITS} characters", start, end)
-        return self.bounded(float(lexeme), (start, end))
-
-    def _name(self, name: str, start: int, end: int) -> Node:
+    def name(self, name: str, at: Place) -> Piece:
         known = _ALIASES.get(name, name)
         if known in FUNCTIONS:
             opened = self.accept("(")
             if not opened:
-                raise self.error(f"{name} is a function: write {name}(...)", start, end)
-            argument = self.deeper(self.sum)
-            return self.fold(Node("call", (start, self.close(opened[2])), (argument,), known))
+                raise self.error(f"{name} is a function: write {name}(...)", at)
+            part, _ = self.deeper(self.sum)
+            at, value = (at[0], self.close(opened[2])), self.number(part)
+            if value is not None:
+                return self.folded(at, FUNCTIONS[known], value)
+            return self.placed(self.graph.call(known, part), at)
         if name in self.constants:
             self.used.add(name)
-            return self.bounded(self.constants[name], (start, end))
-        if (which := variable(name)) is not None:
-            return Node("variable", (start, end), value=which)
-        raise self.error(_unknown(name, self.constants), start, end)
-
-    def bounded(self, value: float, at: tuple[int, int]) -> Node:
-        if not abs(value) <= LARGEST:
-            raise self.error(
-                f"this is {value:g}; numbers must be finite and at most {LARGEST:g} in size", *at
-            )
-        return Node("number", at, value=value)
-
-    def fold(self, node: Node) -> Node:
-        """A node of constants becomes its number."""
-        if any(arg.op != "number" for arg in node.args):
-            return node
-        values = [arg.value for arg in node.args]
-        try:
-            value = constant(node, values)
-        except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise self.error(
-                f"this constant has no finite real value ({error})", *node.at
-            ) from None
-        return self.bounded(value, node.at)
-
-
-def constant(node: Node, values: list[float]) -> float:
-    """The operation of a node on floats."""
-    if node.op == "sum":
-        return sum(values)
-    if node.op == "product":
-        return math.prod(values)
-    if node.op == "negative":
-        return -values[0]
-    if node.op == "inverse":
-        return 1.0 / values[0]
-    if node.op == "power":
-        return math.pow(values[0], node.value)
-    return FUNCTIONS[node.value](values[0])
+            return self.placed(self.graph.constant(self.constants[name]), at)
+        if (which := variable(name)) is None:
+            raise self.error(_unknown(name, self.constants), at)
+        self.names.append((which, at))
+        return self.placed(self.graph.variable(which), at)
 
 
 def _misplaced(lexeme: str) -> str:
@@ -325,13 +313,15 @@ def _stray(c: str) -> str:
 def _unknown(name: str, constants: Mapping[str, float]) -> str:
     shown = name if len(name) <= 30 else name[:30] + "..."
     if name in _KINKED:
-        smooth = "use a smooth form such as sqrt(u**2 + 0.01)"
-        return f"{shown} is not smooth, so it has no gradient everywhere; {smooth}"
+        return (
+            f"{shown} is not smooth, so it has no gradient everywhere; "
+            "use a smooth form such as sqrt(u**2 + 0.01)"
+        )
     pool = [*FUNCTIONS, *_ALIASES, *constants, "x", "y", "x1", "x2", "y1", "y2"]
     near = difflib.get_close_matches(name[:30], pool, 1, 0.5)
     guess = f"did you mean {near[0]}? Names" if near else "names"
+    own = ", ".join(sorted(set(constants) - {"pi"})) or "none here"
     return (
         f"{shown!r} is not known; {guess} are x, y or x1, x2, ..., y1, y2, ..., pi, constants "
-        f"given as keywords ({', '.join(sorted(set(constants) - {'pi'})) or 'none here'}) and the "
-        f"functions {', '.join(FUNCTIONS)}"
+        f"given as keywords ({own}) and the functions {', '.join(FUNCTIONS)}"
     )

@@ -1,4 +1,4 @@
-"""A smooth loss on tori as a trigonometric game, its Fourier series cut off at a tolerance.
+"""A smooth loss on tori as a trigonometric game, cut off where its Fourier coefficients are small.
 
 Costs of n particles then take O(n K) operations instead of O(n^2).
 """
@@ -24,8 +24,10 @@ def truncated(game: Game, bound: float) -> LowRank:
     sums to less than a tenth of the bound; then the smallest coefficients go, as many as sum to the
     rest. `answers["truncation"]` states the bound: what was left out, and twice the outer half for
     what the grid cannot tell (coefficients of analytic losses fall geometrically; those below the
-    transform's rounding count as zero). Raises ValueError where a loss lives on spheres, or is too
-    rough for a grid of 2^22 points or 400 modes a player.
+    transform's rounding count as zero).
+
+    Raises ValueError where a loss lives on spheres, or is too rough for a grid of 2^22 points or
+    400 modes a player.
     """
     X, Y = game.X, game.Y
     if not (isinstance(X, Torus) and isinstance(Y, Torus)):
@@ -40,21 +42,22 @@ def truncated(game: Game, bound: float) -> LowRank:
     least = flat[order[count]] * (1 - 1e-9) if count < len(order) else np.inf
     keep = np.abs(c) >= least
     error = float(np.abs(c[~keep]).sum() + 2 * shell)
-    terms = _terms(c, keep, X.d)
-    about = f"{game.statement}, as a trigonometric polynomial within {error:.1e}"
-    short = trigonometric(
-        terms, X, Y, name=game.name, statement=about, answers={"truncation": error}
-    )
-    if max(len(b.modes) for b in short.bases) > MODES:  # type: ignore[attr-defined]
+    about = {
+        "name": game.name,
+        "statement": f"{game.statement}, as a trigonometric polynomial within {error:.1e}",
+        "answers": {"truncation": error},
+    }
+    short = trigonometric(_terms(c, keep, X.d), X, Y, **about)
+    if max(basis.size for basis in short.bases) > 2 * MODES:
         raise ValueError(
-            f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; leave it "
-            "out"
+            f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; "
+            "leave it out"
         )
     return short
 
 
 def _coefficients(game: Game, X: Torus, Y: Torus, bound: float) -> tuple[Any, float]:
-    """Fourier coefficients on the first grid that is fine enough, and the largest |l| there."""
+    """Fourier coefficients on the first grid that is fine enough; the loss's largest size."""
     D, n = X.d + Y.d, 16
     while n**D <= NODES:
         values = game.loss(_grid(X, n), _grid(Y, n)).reshape((n,) * D)
@@ -65,8 +68,8 @@ def _coefficients(game: Game, X: Torus, Y: Torus, bound: float) -> tuple[Any, fl
             return c, size
         n *= 2
     raise ValueError(
-        f"{game.name} is not resolved to truncate={bound:g} by {n // 2} points an axis; raise "
-        "truncate or leave it out"
+        f"{game.name} is not resolved to truncate={bound:g} by {n // 2} points an axis; "
+        "raise truncate or leave it out"
     )
 
 
@@ -75,18 +78,12 @@ def _grid(torus: Torus, n: int) -> Any:
     return np.stack(np.meshgrid(*[axis] * torus.d, indexing="ij"), -1).reshape(-1, torus.d)
 
 
-def _numbers(c: Any) -> list[Any]:
-    """Wave numbers along each axis, broadcasting to the shape of c."""
-    n, D = c.shape[0], c.ndim
-    k = np.fft.fftfreq(n, 1 / n).astype(int)
-    return [k.reshape((1,) * a + (n,) + (1,) * (D - a - 1)) for a in range(D)]
-
-
 def _outer(c: Any) -> float:
     """The sum of the coefficients in the outer half of the modes."""
-    far = np.zeros(c.shape, dtype=bool)
-    for k in _numbers(c):
-        far |= np.abs(k) >= c.shape[0] // 4
+    n = len(c)
+    inner = np.abs(np.fft.fftfreq(n, 1 / n).astype(int)) < n // 4
+    far = np.ones(c.shape, dtype=bool)
+    far[np.ix_(*[inner] * c.ndim)] = False
     return float(np.abs(c[far]).sum())
 
 

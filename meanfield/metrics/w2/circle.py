@@ -63,7 +63,9 @@ def prepare(measure: Measure | Prepared) -> Prepared:
 
 
 def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
-    """Starts, lengths and masses in order, in units of the period; masses None when all are equal."""
+    """Starts, lengths and masses in order, in units of the period; masses None when all are
+    equal.
+    """
     period, masses = measure.manifold.period, measure.masses  # type: ignore[attr-defined]
     x = measure.points[:, 0] / period
     equal = bool(masses[0] == masses[-1]) and bool(masses.min() == masses.max())

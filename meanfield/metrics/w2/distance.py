@@ -43,16 +43,16 @@ def w2_details(
 
     - on the circle shifted quantile functions, exact for atoms and densities alike;
     - between atoms a network simplex, exact;
-    - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2. On S^2 they
-      give d^2 on the optimal plan for the cost -2 log cos d, an upper bound. Duality shows that for
-      n = 42 / 150 / 1000 uniform points against the uniform law it is at most 1.5e-2 / 5e-4 / 2e-5
-      above W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2: the farther
-      mass travels, the looser. Where Laguerre cells do not converge, exact transport from small
-      elements of the density bounds W2^2 from both sides, `squared` lies midway, and bounds more
-      than 1% apart warn UnderResolved;
-    - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms at their
-      nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2 against
-      64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
+    - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2. On
+      S^2 they give d^2 on the optimal plan for the cost -2 log cos d, an upper bound. Duality shows
+      that for n = 42 / 150 / 1000 uniform points against the uniform law it is at most 1.5e-2 /
+      5e-4 / 2e-5 above W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2:
+      the farther mass travels, the looser. Where Laguerre cells do not converge, exact transport
+      from small elements of the density bounds W2^2 from both sides, `squared` lies midway, and
+      bounds more than 1% apart warn UnderResolved;
+    - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms at
+      their nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2
+      against 64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
 
     "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex, whatever a and b
     are.

@@ -5,7 +5,8 @@ With p_i = exp(psi_i / 2) y_i the cell of atom i, where -2 log(x . y_i) - psi_i 
 d^2 on its optimal plan is an upper bound of W2^2. Integrals over cells are sums over arcs of fans
 around y_i: with R the distance from y_i along an arc of unit normal N,
 
-    int_cell f(d(x, y_i)) dx = sum over arcs of (y_i . N) int F(R) / sin^2 R ds,   F(R) = int_0^R f(r) sin r dr.
+    int_cell f(d(x, y_i)) dx = sum over arcs of (y_i . N) int F(R) / sin^2 R ds,
+    F(R) = int_0^R f(r) sin r dr.
 
 A density constant on the Voronoi cells of a mesh adds the mesh's arcs within the cell, times the
 jump of the density across them.
@@ -112,7 +113,9 @@ NO_MESH = Diagram(
 
 @kernel
 def fan(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float) -> tuple[float, float]:
-    """Area and int d^2 over the fan around y_k to the arc e of a diagram, low <= s <= high, signed."""
+    """Area and int d^2 over the fan around y_k to the arc e of a diagram, low <= s <= high,
+    signed.
+    """
     a, t = arcs.a, arcs.t
     q = (
         y[k, 0] * (a[e, 1] * t[e, 2] - a[e, 2] * t[e, 1])
@@ -134,7 +137,9 @@ def fan(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float) -> tup
 
 @kernel
 def second_moment(half: float) -> float:
-    """F(R) / sin^2 R for f = d^2, with half = sin^2 (R/2); a series where the closed form cancels."""
+    """F(R) / sin^2 R for f = d^2, with half = sin^2 (R/2); a series where the closed form
+    cancels.
+    """
     R = 2 * np.arcsin(min(np.sqrt(half), 1.0))
     sine = np.sin(R)
     if R > 1.0:

@@ -40,7 +40,9 @@ def clip(
 
 @kernel
 def moments(P: Array, m: int) -> tuple[float, float]:
-    """Area and int |v|^2 dv of a convex polygon: triangles from its first corner, nothing cancels."""
+    """Area and int |v|^2 dv of a convex polygon: triangles from its first corner, nothing
+    cancels.
+    """
     area = second = 0.0
     for k in range(1, m - 1):
         ax, ay = P[k, 0] - P[0, 0], P[k, 1] - P[0, 1]

@@ -53,7 +53,9 @@ class Plan:
 
 
 class Atoms:
-    """Points x (n, a) in the order of Morton's curve, with masses as whole numbers of total TOTAL."""
+    """Points x (n, a) in the order of Morton's curve, with masses as whole numbers of total
+    TOTAL.
+    """
 
     def __init__(self, x: Array, counted: Index) -> None:
         self.x, self.counted = x, counted
@@ -193,7 +195,9 @@ def _receivers_prices(basis: Basis, problem: Problem) -> tuple[Array, Array]:
 
 
 def _partners(basis: Basis) -> Index:
-    """For each node one that it shares an arc of the tree with: its parent, the root's first child."""
+    """For each node one that it shares an arc of the tree with: its parent, the root's first
+    child.
+    """
     found = basis.tree.parent.copy()
     found[-1] = basis.tree.first[-1]
     return found

@@ -33,7 +33,8 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
         _check_game(game, asked)
     if beyond_paper(flow, plan.scheme):
         raise ValueError(
-            f'{asked} takes "euler" and "strang" steps of the paper\'s flows, not {flow} by "{plan.scheme}"'
+            f'{asked} takes "euler" and "strang" steps of the paper\'s flows, not {flow} '
+            f'by "{plan.scheme}"'
         )
     if plan.precision == "float32":
         _check_noise(flow)
@@ -74,10 +75,12 @@ def _check_noise(flow: Flow) -> None:
         if rates.alpha > 0 or rates.gamma * rates.temperature == 0:
             kind = f"a reaction (alpha = {rates.alpha:g})" if rates.alpha > 0 else "no noise"
             raise ValueError(
-                f'precision="float32" is for Langevin flows, whose noise covers rounding; player {name} has {kind}, '
+                'precision="float32" is for Langevin flows, whose noise covers rounding; '
+                f"player {name} has {kind}, "
                 "and converges to where rounding counts: its Nikaido-Isoda error would be 80% too "
                 "large at 3e-8 and "
-                'stay at 2e-8, where double precision goes on to 4e-15; leave precision at "float64"'
+                "stay at 2e-8, where double precision goes on to 4e-15; leave precision "
+                'at "float64"'
             )
 
 
@@ -85,7 +88,9 @@ class Single:
     """In place of a game: its forces between atoms with each pair in single precision."""
 
     def __init__(self, game: Any) -> None:
-        self.game, self.run = game, game.pair_kernel(single=True) or game.both_forces
+        from meanfield.games.formulas.loops import pair_kernel32
+
+        self.game, self.run = game, pair_kernel32(game) or game.both_forces
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""

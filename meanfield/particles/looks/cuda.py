@@ -14,7 +14,8 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.measures import Measure
 
-BLOCKS = 1024  # blocks of threads that keep any device busy: with few own points the opponent's are shared out
+# Blocks of threads that keep any device busy: with few own points the opponent's are shared out.
+BLOCKS = 1024
 
 
 def target() -> Any:
@@ -28,7 +29,8 @@ def target() -> Any:
         ) from None
     if not cuda.is_available():
         raise RuntimeError(
-            'device="cuda" needs an NVIDIA graphics processor with its driver and the CUDA compiler, and numba finds '
+            'device="cuda" needs an NVIDIA graphics processor with its driver and the '
+            "CUDA compiler, and numba finds "
             "them not to be usable here: pip install 'meanfield-zerosum[cuda]' brings the "
             "compiler, the driver comes "
             'with the system; leave device at "cpu" otherwise'
@@ -59,7 +61,9 @@ class Cuda:
         return tuple(_fetched(s) for s in sums)
 
     def value(self, mu: Measure, nu: Measure) -> float:
-        """L(mu, nu), in double precision: what tells a run to be resumed from that of another game."""
+        """L(mu, nu), in double precision: what tells a run to be resumed from that of another
+        game.
+        """
         if self.single:
             return self.game.value(mu, nu)  # type: ignore[no-any-return]
         cost, _ = _fetched(

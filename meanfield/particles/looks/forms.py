@@ -89,7 +89,8 @@ class Form(NamedTuple):
     B: Array  # (d or 2 d, columns): a and s from the opponent's means, columns a multiple of TILE
     constant: Array  # (d or 2 d,): what a and s are without them
     q: float
-    m: Array  # means of x, then of x^2 where asked for, then zeros up to the opponent's columns; empty if not needed
+    # Means of x, then of x^2 where asked for, then zeros up to the opponent's columns; or empty.
+    m: Array
     cost: Array  # a, then s
     c: Array  # (d,): sigma a
     h: Array  # (d,): 2 sigma (s + q S), S where it is diagonal

@@ -54,7 +54,8 @@ class Plain(Pairs):
             x, z = np.cos(length) * x, np.sinc(length / np.pi) * z
         elif not isinstance(self.manifold, Torus):
             raise ValueError(
-                f'scheme "strang" knows the noise of tori and spheres, not of {self.manifold}; use "euler"'
+                'scheme "strang" knows the noise of tori and spheres, not of '
+                f'{self.manifold}; use "euler"'
             )
         s.x[:] = blocked(self.manifold.retract(x, z))
 

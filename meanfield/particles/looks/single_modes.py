@@ -190,7 +190,8 @@ def check(game: Any) -> None:
     )
     if not circles:
         raise ValueError(
-            'precision="float32" is for formulas that are not low-rank and for trigonometric games on circles, not '
+            'precision="float32" is for formulas that are not low-rank and for '
+            "trigonometric games on circles, not "
             f'for {game.name}; leave precision at "float64"'
         )
     for basis in game.bases:
@@ -198,7 +199,8 @@ def check(game: Any) -> None:
         found, times = np.unique(modes, return_counts=True)
         if (wrong := found[(found < 0) | (times > 1)]).size:
             raise ValueError(
-                f'precision="float32" takes every mode of a circle once, from 0 on, but {game.name} has mode '
+                'precision="float32" takes every mode of a circle once, from 0 on, but '
+                f"{game.name} has mode "
                 f"{wrong[0]:g} {times[found == wrong[0]][0]} times: give modes k and -k as one, "
                 "k, with the sum of the "
                 "cosines' and the difference of the sines' coefficients; or leave precision at "
@@ -207,7 +209,8 @@ def check(game: Any) -> None:
         top = modes.max(initial=0)
         if len(modes) < FEWEST or top > 2 * len(modes):
             raise ValueError(
-                f'precision="float32" gains nothing for {game.name}: it has {len(modes)} modes up to {top:g} on a '
+                f'precision="float32" gains nothing for {game.name}: it has {len(modes)} '
+                f"modes up to {top:g} on a "
                 f"circle, and needs {FEWEST} and half of those up to the highest (measured: 0.9 "
                 "times as fast with one "
                 'mode, 1.15 times with 4, 1.8 times with 16); leave precision at "float64"'

@@ -46,7 +46,7 @@ def load(source: str, function: str) -> Callable[..., Any] | None:
         if name not in sys.modules:
             try:
                 sys.modules[name] = _imported(name, _stored(name, source), source)
-            except (OSError, RuntimeError) as error:  # RuntimeError: numba cannot write
+            except (OSError, RuntimeError) as error:  # numba says RuntimeError for no access
                 what = f"no folder for compiled kernels ({error}); numpy is used instead"
                 warn(what, UserWarning)
                 return None
@@ -63,7 +63,7 @@ def _imported(name: str, path: Path, source: str) -> ModuleType:
 
 
 def _stored(name: str, source: str) -> Path:
-    """The module's file, which holds the source: in the user's folder, else in a private one."""
+    """The module's file, its content equal to the source, in the user's folder or a private one."""
     try:
         return _written(_private(cache_folder()), name, source)
     except (OSError, RuntimeError):  # RuntimeError: a user without a home
@@ -86,7 +86,7 @@ def _temporary() -> Path:
 
 
 def _private(folder: Path) -> Path:
-    """The folder, made if missing; PermissionError where anybody else may write to it."""
+    """The folder, made if missing; PermissionError unless we alone own it and may write to it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode):
