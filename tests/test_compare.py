@@ -338,7 +338,8 @@ AVERAGED = ("ni_average", "ni_average_low", "ni_average_high", "field_ni_average
 def weighted(game=None, **options):
     game = mf.games.benchmark("circle") if game is None else game
     how = {"particles": (50, 200), "replicas": 4, "step": 0.02, "save_every": 0.1, **options}
-    return mf.compare(game, mf.WassersteinFisherRao(), mf.games.benchmark("circle").answers["start"],
+    start = mf.games.benchmark("circle").answers["start"]
+    return mf.compare(game, mf.WassersteinFisherRao(), start,
                       0.4, **how)  # fmt: skip
 
 

@@ -103,7 +103,8 @@ def replicas(
 ) -> dict[str, Any]:
     """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the
     players), mean |x - copy|^2 and NI (after the start; `swapped` puts that of the states in the
-    place of that of the averages, and the other way round); W2^2 of those numbered below `distances`,
+    place of that of the averages, and the other way round); W2^2 of those numbered below
+    `distances`,
     and on the circle that of their copies at the end.
     """
     h, T, saves = PROBLEMS[name][3] * coarser, PROBLEMS[name][2], PROBLEMS[name][4]

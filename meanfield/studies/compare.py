@@ -43,7 +43,8 @@ class Comparison(Result):
         For each n the sup over [0, T] of the mean W2^2, and its slope in n.
     ni_sup, ni_exponent
         The same of the mean |NI - field NI| (Theorem 3 (i) and (ii)).
-    ni_average, ni_average_low, ni_average_high, field_ni_average, ni_average_sup, ni_average_exponent
+    ni_average, ni_average_low, ni_average_high, field_ni_average,
+    ni_average_sup, ni_average_exponent
         The same of the time averages (1/t) int_0^t mu ds of both players, of which Theorem 3 (ii)
         speaks; None where they were not asked for.
     step_bias : Interval
