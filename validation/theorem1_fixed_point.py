@@ -179,7 +179,7 @@ def followed(
     game: Game, beta: float, cells: int, start: mf.Start, times: Array
 ) -> Iterator[list[Array]]:
     """Nodal masses of (7) at the times, on `meshes(game, cells)`."""
-    on, trigonometric = meshes(game, cells), hasattr(game, "bases")
+    on, trigonometric = meshes(game, cells), game.bases is not None
     engine = None if trigonometric else "staggered"
     options = {"order": 8} if engine else {}
     moving = build(
