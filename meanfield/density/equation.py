@@ -17,10 +17,11 @@ The paper's equations are
 and mirror descent is (8) with gamma = 0. Players are coupled by U alone, which is linear in the
 opponent.
 
-Engines differ in how they hold mu. Each takes its terms from here: `diffusion` and `transport` are
-linear in what stands for Lap mu and div(mu grad U), be it an eigenvalue of the Laplacian
-(`spectral`), a transmissibility between two cells (`finite_volumes`, `staggered`, `muscl`), or the
-gradient of U at a moving point (`characteristics`). Where both act, they are one term,
+Engines differ in how they hold mu. Each takes its terms from here, called where it forms them: with
+an eigenvalue of the Laplacian in place of Lap (the spectral bases, `fourier` and `harmonics`), a
+transmissibility between two cells (`rates` for finite volumes, `stencils` for staggered differences,
+`muscl`), or grad U at a moving point (`labels`, for characteristics). Where both act, they are one
+term,
 
     gamma div(mu grad U) + gamma T Lap mu = gamma T div( g grad(mu / g) ),    g = exp(-U/T),
 

@@ -14,8 +14,8 @@ What differs between games is how a player sees the other one. That is the busin
     aim(look, opponent)     make the cost U, from what the opponent's look has seen;
     push(look, at, to, part, noise, k)
                             move `to` along grad U at the particles of `at`, as written at `euler`,
-                            by `part` of a step; with part = 0 write U and grad U into the places of
-                            log w and x in `to`;
+                            by `part` of a step, and divide the weights by their sum; part = 0 moves
+                            nothing: `to.logw` receives U and `to.x` receives grad U;
     follow(look, forces, s, k)
                             move s by a whole step along U and grad U that were written so;
     diffuse(look, s, tick)  Brownian motion over dt/2.
@@ -62,7 +62,8 @@ def euler(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
 
     alpha = 0 is Algorithm 1 with the weights 1/n, gamma = 0 is mirror descent: the weights of
     Algorithm 2 alone. `add_weights` sums the weights that the steps begin with: Algorithm 2 returns
-    averages over t.
+    averages over t. In numpy these lines stand in `looks/plain.py`; compiled, in `primitives.move`,
+    and for quadratic forms on spheres in `simd/tiles.py`.
     """
     add_weights(one.me, s)
     add_weights(two.me, t)

@@ -1,7 +1,8 @@
 """Exact W2 on the circle, between atoms, densities, or one of each.
 
 W2^2 is the least L2 distance of the two quantile functions over all shifts of one of them
-(`circle_shift`). Between two sets of n equal atoms only n shifts matter (`circle_equal`).
+(`circle_shift`). Between two sets of n equal atoms only 2n + 1 cyclic shifts matter
+(`circle_equal`).
 """
 
 from __future__ import annotations
