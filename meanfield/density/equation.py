@@ -19,9 +19,9 @@ opponent.
 
 Engines differ in how they hold mu. Each takes its terms from here, called where it forms them: with
 an eigenvalue of the Laplacian in place of Lap (the spectral bases, `fourier` and `harmonics`), a
-transmissibility between two cells (`rates` for finite volumes, `stencils` for staggered differences,
-`muscl`), or grad U at a moving point (`labels`, for characteristics). Where both act, they are one
-term,
+transmissibility between two cells (`rates` for finite volumes, `stencils` for staggered
+differences, `muscl`), or grad U at a moving point (`labels`, for characteristics). Where both act,
+they are one term,
 
     gamma div(mu grad U) + gamma T Lap mu = gamma T div( g grad(mu / g) ),    g = exp(-U/T),
 
