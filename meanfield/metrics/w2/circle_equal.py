@@ -1,9 +1,9 @@
 """Exact W2 on the circle between two sets of n equal atoms: the best of 2n + 1 cyclic shifts.
 
 With both sets in order, C(j) = (1/n) sum_i (x_i - y_{i+j})^2 with y_{i+n} = y_i + 1 is what
-`circle_shift.cost_at` finds at theta = j/n, where alone that piecewise linear convex function has kinks
-(Delon, Salomon, Sobolevski 2010). A sum over shifted arrays runs on vectors, some twenty times
-faster than the walk along two cumulative masses.
+`circle_shift.cost_at` finds at theta = j/n, where alone that piecewise linear convex function has
+kinks (Delon, Salomon, Sobolevski 2010). A sum over shifted arrays runs on vectors, some twenty
+times faster than the walk along two cumulative masses.
 """
 
 from __future__ import annotations
