@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, read_only, real
 from meanfield.manifolds import Manifold, Sphere, Torus
-from meanfield.measures import Density, Measure, density_on
+from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
 
 NARROWEST = 1e-30  # width; narrower bumps are points to rounding
@@ -132,23 +132,10 @@ class _Given:
     def on(self, onto: Mesh) -> Density:
         if not isinstance(self.measure, Density):
             return self.measure.deposit(onto)
-        if self.measure.mesh.same(onto):
-            return self.measure
-        return density_on(_resampled(self.measure, onto) * onto.volumes, onto, "the start's masses")
+        return self.measure.on(onto)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         return self.measure.draw(n, rng)
-
-
-def _resampled(density: Density, onto: Mesh) -> Array:
-    """Nodal values by multilinear interpolation (tensor grids) or of the nearest node."""
-    shape = density.mesh.shape
-    if shape is None or not isinstance(density.manifold, Torus):
-        return density(onto.nodes)
-    from scipy.ndimage import map_coordinates
-
-    index = onto.nodes * (np.array(shape) / density.manifold.period)
-    return map_coordinates(density.values.reshape(shape), index.T, order=1, mode="grid-wrap")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ from scipy.optimize import root
 
 import meanfield as mf
 from meanfield.checks import NotConverged
+from meanfield.density import spherical
 from meanfield.equilibria import GibbsPoint  # noqa: F401
-from meanfield.games.lowrank import trigonometric
+from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
 from tests.flat_problems import Pairs
 
 module = import_module("meanfield.equilibria.gibbs")  # the name gibbs itself is the function
@@ -250,3 +251,47 @@ def test_giving_up_says_how_far_it_came(monkeypatch):
     monkeypatch.setattr(module, "ROUNDS", 0)
     with pytest.raises(NotConverged, match="was followed up to"):
         mf.gibbs(trigonometric(CIRCULAR), 25.0)
+
+
+# -- S^2 ---------------------------------------------------------------------------------------
+
+
+def gibbs_moments(game, p, opponent, beta, n=220):
+    """E x and E x x' of p's Gibbs density by quadrature along axes turned at random."""
+    points, weights = spherical.quadrature(n)
+    points = points @ np.linalg.qr(np.random.default_rng(p).standard_normal((3, 3)))[0]
+    masses = weights * np.exp(-beta * game.cost(p, points, opponent))
+    masses /= masses.sum()
+    return masses @ points, np.einsum("n,ni,nj->ij", masses, points, points)
+
+
+@pytest.mark.parametrize("beta", [2.0, (5.0, 25.0), 200.0])
+@pytest.mark.parametrize("which", ["a", "b", "benchmark"])
+def test_moments_on_the_sphere_are_those_of_the_exact_density(which, beta):
+    game = mf.games.benchmark("sphere") if which == "benchmark" else polynomial(which, seed=1)
+    beta = beta if which == "benchmark" or beta != 200.0 else 40.0
+    point = mf.gibbs(game, beta)
+    cold = beta if isinstance(beta, tuple) else (beta, beta)
+    for p, (mu, nu) in enumerate(((point.x, point.y), (point.y, point.x))):
+        mean, square = gibbs_moments(game, p, nu, cold[p])
+        assert np.abs(mu.integrate(lambda x: x) - mean).max() < 1e-12
+        assert (
+            np.abs(np.einsum("n,ni,nj->ij", mu.masses, mu.points, mu.points) - square).max() < 1e-12
+        )
+    assert point.residual < 1e-12
+
+
+def test_a_linear_cost_on_the_sphere_has_langevins_mean():
+    """l = 3 x_3: E x_3 = 1/k - coth k for k = 3 beta (Langevin 1905)."""
+    game, k = polynomial_from(0, np.zeros((3, 3)), 0, 0, [0, 0, 3.0], 0), 15.0
+    mean = mf.gibbs(game, 5.0).x.integrate(lambda x: x)
+    assert np.abs(mean - [0, 0, 1 / k - 1 / np.tanh(k)]).max() < 1e-13
+
+
+def test_cells_of_the_sphere_are_about_as_many_as_asked_and_coarse_ones_are_said():
+    game = mf.games.benchmark("sphere")
+    point = mf.gibbs(game, 5.0, cells=(642, mf.mesh(mf.Sphere(2), 642)))
+    assert len(point.x) == 648 and not point.y.mesh.by_parallels
+    with pytest.warns(mf.UnderResolved, match="player x: the outer third"):
+        mf.gibbs(game, 100.0, cells=2592)
+    assert len(mf.gibbs(game, 100.0).x) > 2592

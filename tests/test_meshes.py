@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from meanfield.manifolds import Sphere, Torus
-from meanfield.meshes import Mesh, mesh
+from meanfield.meshes import Mesh, mesh, quadrature_mesh
 from tests.convergence import fitted_order
 
 TORI = [
@@ -124,6 +124,44 @@ def test_locate_without_a_grid_finds_the_nearest_node() -> None:
     nearest = np.argmin(sphere.distance(points[:, None], nodes[None]), axis=1)
     assert np.array_equal(on.locate(points), nearest)
     assert np.array_equal(on.locate(nodes), np.arange(50))
+
+
+@pytest.mark.parametrize("n", [2, 7, 36])
+def test_a_quadrature_of_the_sphere_is_exact_and_its_cells_hold_its_nodes(n: int) -> None:
+    on = quadrature_mesh(n)
+    assert on.by_parallels and on.shape == (n, 2 * n) and not mesh(Sphere(2), 42).by_parallels
+    assert np.array_equal(on.locate(on.nodes), np.arange(len(on)))
+    # int (x.a)^k = 4 pi/(k + 1) for even k, in any direction a, up to degree 2n - 1.
+    for a in np.eye(3)[0], np.eye(3)[2], np.array([0.48, -0.6, 0.64]):
+        for k in range(2 * n):
+            exact = 0.0 if k % 2 else 4 * np.pi / (k + 1)
+            assert abs(on.volumes @ (on.nodes @ a) ** k - exact) < 1e-13 * 4 * np.pi
+    # A cell's share of the sphere is that of the uniform points located in it.
+    points = Sphere(2).sample(4000, np.random.default_rng(0))
+    rows = np.bincount(on.locate(points) // (2 * n), minlength=n) / 4000
+    share = on.volumes.reshape(n, 2 * n).sum(axis=1) / (4 * np.pi)
+    assert np.abs(rows - share).max() < 0.03
+    assert (
+        len(on.pairs) == len(on.faces) == 2 * n * (2 * n - 1) and (on.transmissibilities > 0).all()
+    )
+    assert np.abs(np.linalg.norm(on.faces, axis=1) - 1).max() < 1e-15
+    # Each face point lies on its face: just off it towards either node is in that node's cell.
+    for side in (0, 1):
+        near = on.faces + 1e-6 * (on.nodes[on.pairs[:, side]] - on.faces)
+        near /= np.linalg.norm(near, axis=1, keepdims=True)
+        assert np.array_equal(on.locate(near), on.pairs[:, side])
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_two_point_fluxes_on_a_quadrature_of_the_sphere_are_of_second_order(degree: int) -> None:
+    """The Dirichlet form of a harmonic is l(l + 1) times its square's integral."""
+    sizes, errors = (9, 18, 36), []
+    for n in sizes:
+        on = quadrature_mesh(n)
+        u = on.nodes[:, :degree].prod(axis=1)
+        form = on.transmissibilities @ np.diff(u[on.pairs], axis=1)[:, 0] ** 2
+        errors.append(abs(form / (on.volumes @ u**2) - degree * (degree + 1)))
+    assert fitted_order(sizes, errors) == pytest.approx(-2.0, abs=0.15)
 
 
 def test_same_compares_nodes_and_manifold() -> None:

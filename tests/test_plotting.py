@@ -16,6 +16,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.manifolds import Manifold
+from meanfield.meshes import quadrature_mesh
 from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_path, plot_trajectory
 from meanfield.plotting.comparison import number
 from meanfield.plotting.measures import angles, profile
@@ -44,6 +45,10 @@ MEASURES = {
     "density on T^2": density(TORUS, (1.0, 2.0), 12),
     "atoms on T^2": atoms(TORUS, 50),
     "atoms on T^3": atoms(mf.Torus(3), 50),
+    "density on S^2": density(SPHERE, (0.0, 0.6, 0.8), 42),
+    "density on a quadrature of S^2": law(mf.concentrated((0.0, 0.6, 0.8), 0.3), SPHERE).on(
+        quadrature_mesh(8)
+    ),
     "atoms on S^2": atoms(SPHERE, 50),
     "atoms on S^5": atoms(mf.Sphere(5), 50),
 }

@@ -7,6 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import NotConverged
+from meanfield.meshes import quadrature_mesh
 from meanfield.metrics import w2_details, w2_squared
 from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound
 from meanfield.metrics.w2.laguerre_sphere import rows, sphere_transport
@@ -235,6 +236,22 @@ def test_prices_of_the_other_cost_bound_from_below():
         other = best.prices + 0.02 * rng.standard_normal(20)
         assert dual_bound(mu, elements, other, "geodesic") < best.lower
     assert best.lower > 0.98 * best.upper
+
+
+def test_a_density_on_a_quadrature_of_the_sphere_is_spread_over_voronoi_cells():
+    mu, tilt, on = (
+        atoms(S2, 60, np.random.default_rng(8), 0.5),
+        (0.4, 0.1, 0.3),
+        quadrature_mesh(18),
+    )
+    masses = (1 + on.nodes @ tilt) * on.volumes
+    density, cells = mf.Density(masses / masses.sum(), on), sphere_density(tilt, 642)
+    assert w2_squared(mu, density) == pytest.approx(w2_squared(mu, cells), rel=1e-12)
+    chords = [w2_squared(mu, m, metric="extrinsic") for m in (density, cells)]
+    assert chords[0] == pytest.approx(chords[1], rel=1e-9)
+    found = w2_details(mu, density)
+    assert found.method == "semidiscrete" and 0 < found.lower <= found.squared
+    assert mf.w2(density, density) < 1e-7 and mf.w2(density, cells) < 0.1
 
 
 def test_sphere_symmetries_and_the_mesh_route():

@@ -18,7 +18,7 @@ from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure, total_variation
-from meanfield.meshes import circle_mesh, frequency, hopf_mesh, mesh, sphere_mesh
+from meanfield.meshes import circle_mesh, frequency, hopf_mesh, mesh, quadrature_mesh, sphere_mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order
 
@@ -141,6 +141,46 @@ def test_draws_stay_in_their_cells_and_follow_the_masses():
     assert stats.chisquare(counts, 20_000 * masses / masses.sum()).pvalue > LEVEL
     one = Density(np.eye(len(on))[7], on).draw(500, np.random.default_rng(3))
     assert (on.locate(one) == 7).all() and S2.distance(one, on.nodes[7]).max() > 0.8 * on.radius
+
+
+def test_draws_between_parallels_are_uniform_within_cells():
+    """Six parallels would show in the heights and angles, which are uniform."""
+    on = quadrature_mesh(6)
+    drawn = Density(on.volumes / on.volumes.sum(), on).draw(20_000, np.random.default_rng(0))
+    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-14
+    for a in (*np.eye(3), np.array([0.48, 0.6, 0.64])):
+        assert stats.kstest((drawn @ a + 1) / 2, "uniform").pvalue > LEVEL
+    masses = np.random.default_rng(1).random(len(on))
+    drawn = Density(masses / masses.sum(), on).draw(20_000, np.random.default_rng(2))
+    counts = np.bincount(on.locate(drawn), minlength=len(on))
+    assert stats.chisquare(counts, 20_000 * masses / masses.sum()).pvalue > LEVEL
+
+
+def test_a_density_of_few_degrees_is_the_same_on_every_mesh():
+    """1 + x.a + x'Bx through its values on a quadrature, anywhere and on Voronoi cells."""
+    f = lambda p: (1 + 0.3 * p[:, 2] + 0.5 * p[:, 0] * p[:, 1]) / (4 * np.pi)  # noqa: E731
+    on = quadrature_mesh(5)
+    mu, points = Density(f(on.nodes) * on.volumes, on), S2.sample(100, np.random.default_rng(3))
+    np.testing.assert_allclose(mu.interpolated(points), f(points), rtol=1e-13)
+    cells = sphere_mesh(8)
+    masses = f(cells.nodes) * cells.volumes
+    np.testing.assert_allclose(mu.on(cells).masses, masses / masses.sum(), rtol=1e-13)
+    assert mu.on(quadrature_mesh(5)) is mu
+    rough = Density(np.eye(len(on))[7], on)
+    with pytest.warns(mf.UnderResolved, match="negative mass"):
+        assert rough.on(cells).masses.min() == 0
+
+
+def test_finite_volumes_take_icosahedral_cells_after_harmonics():
+    """They start from what harmonics handed out, not on cells that shrink at the poles."""
+    first = mf.solve(GAME, mf.Langevin(5.0), START, time=0.2, save_every=0.2)
+    second = mf.solve(
+        GAME, mf.Langevin(5.0), mf.Start(*first[-1]), time=0.1, save_every=0.1,
+        engine="finite-volume", tol=1e-3,
+    )  # fmt: skip
+    assert second.x[0].mesh.same(mf.mesh(S2)) and first.x[-1].mesh.by_parallels
+    for mu, nu in zip(first[-1], second[0], strict=True):
+        assert np.abs(mu.integrate(lambda x: x) - nu.integrate(lambda x: x)).max() < 1e-4
 
 
 def test_draws_on_the_circle_fill_the_arcs():

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import meanfield as mf
 from meanfield.describe import Described, describe, rebuild, same
+from meanfield.meshes import quadrature_mesh
 from meanfield.storage import files, tree
 from meanfield.trajectory import Trajectory
 from tests.stored_runs import CIRCLE, MAKERS, Killed, edited, field, finite_volumes, study, swarm
@@ -83,9 +84,9 @@ def measures(draw, manifold=None, n=None):
 
 @st.composite
 def densities(draw):
-    on = mf.mesh(
-        mf.Torus(draw(st.integers(1, 2)), draw(st.floats(0.5, 7.0))), draw(st.integers(3, 6))
-    )
+    torus = mf.Torus(draw(st.integers(1, 2)), draw(st.floats(0.5, 7.0)))
+    grid = st.builds(mf.mesh, st.just(torus), st.integers(3, 6))
+    on = draw(grid | st.builds(quadrature_mesh, st.integers(2, 4)))
     masses = np.random.default_rng(draw(st.integers(0, 1000))).random(len(on))
     return mf.Density(masses / masses.sum(), on)
 
@@ -223,6 +224,7 @@ def test_results_come_back_equal(make, tmp_path):
 def test_equilibria_and_gibbs_points_come_back_equal(tmp_path):
     for name, result in (
         ("g", mf.gibbs(CIRCLE, 5.0, cells=48)),
+        ("s", mf.gibbs(mf.games.benchmark("sphere"), 5.0, cells=200)),
         ("n", mf.nash(mf.games.polynomial("a", 3))),
     ):
         result.save(tmp_path / f"{name}.h5")

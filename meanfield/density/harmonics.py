@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,13 @@ from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import QuadraticBasis
-from meanfield.manifolds import Sphere
 from meanfield.measures import Density
-from meanfield.meshes import Index, Mesh, mesh
+from meanfield.meshes import Index, Mesh, quadrature_mesh
 from meanfield.start import Law
 
 _LADDER = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192)
 _USUAL = 64  # degree up to which a start is looked at when degrees are free
+_FEWEST = 36  # parallels that measures are shown on at least
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Degrees:
 
     def finer(self, law: Law) -> Degrees | None:
         """The next degree of the ladder; None at its end, which for measures is the usual one."""
-        most = _LADDER[-1] if given_measure(law) is None else _USUAL
+        most = _USUAL if self.rough(law) else _LADDER[-1]
         return next((Degrees(L) for L in _LADDER if self.L < L <= most), None)
 
     @classmethod
     def rough(cls, law: Law) -> bool:
         """Whether the coefficients of a law do not decay: those of measures, taken as atoms."""
-        return given_measure(law) is not None
+        return given_measure(law) is not None and _on_quadrature(law) is None
 
     def __str__(self) -> str:
         return f"degree {self.L}"
@@ -123,11 +123,15 @@ class Degrees:
     def project(self, law: Law, free: bool) -> Array:
         """Coefficients of a law, of mass one: by Gauss-Legendre quadrature, those of atoms exactly.
 
-        A density on a mesh is taken as atoms at its N nodes, up to degree sqrt(N)/2: beyond, sums
-        over nodes mean nothing.
+        A density on a quadrature of n parallels is taken as the sum of harmonics of degree below n
+        that it is; one on another mesh as atoms at its N nodes, up to degree sqrt(N)/2: beyond,
+        sums over nodes mean nothing.
         """
-        measure = given_measure(law)
-        if measure is None:
+        measure, shown = given_measure(law), _on_quadrature(law)
+        if shown is not None:
+            low = min(self.L, shown.mesh.shape[0] - 1)  # type: ignore[index]
+            c = Degrees(low).extended(spherical.of_values(shown.values, low), self)
+        elif measure is None:
             points, _ = spherical.quadrature(max(128, 2 * self.L))
             c = spherical.of_values(law.density(points), self.L)
         else:
@@ -145,12 +149,12 @@ class Degrees:
         return c
 
     def grid(self, free: bool) -> Mesh:
-        """The icosahedral mesh on which a density is shown."""
-        return _mesh(self.L)
+        """The quadrature on which a density is shown: sums over it are integrals, to rounding."""
+        return quadrature_mesh(max(_FEWEST, self.L + 1))
 
     def masses(self, c: Array, grid: Mesh) -> Array:
-        """Density at the mesh's nodes times cell area: of sum one up to the quadrature's error."""
-        return _nodes(self.L) @ c * grid.volumes
+        """Density at the mesh's nodes times cell area, of sum one to rounding."""
+        return spherical.on_quadrature(c, grid.shape[0]) * grid.volumes  # type: ignore[index]
 
     # -- the equation ---------------------------------------------------------------------------
 
@@ -188,15 +192,10 @@ class Harmonics(Spectral):
         return spherical.evaluate(self.coefficients(p), points)
 
 
-@lru_cache(maxsize=4)
-def _mesh(L: int) -> Mesh:
-    return mesh(Sphere(2), max(2562, 2 * (L + 1) ** 2))
-
-
-@lru_cache(maxsize=2)
-def _nodes(L: int) -> Array:
-    """Y_lm at the mesh's nodes, (N, (L + 1)^2)."""
-    return spherical.values(_mesh(L).nodes, L)
+def _on_quadrature(law: Law) -> Density | None:
+    """The density on a quadrature mesh that a law was given as, or None."""
+    found = given_measure(law)
+    return found if isinstance(found, Density) and found.mesh.by_parallels else None
 
 
 def _features(basis: QuadraticBasis) -> Array:

@@ -82,6 +82,8 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
     """The mesh that `cells` asks for; by default that of a density to start from, else the
     manifold's.
 
+    The quadratures of S^2 are not taken over from a density: their cells shrink at the poles.
+
     Raises ValueError when a Mesh is given that covers another manifold.
     """
     if isinstance(cells, Mesh):
@@ -91,6 +93,6 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
             )
         return cells
     found = given_measure(law)
-    if cells is None and isinstance(found, Density):
+    if cells is None and isinstance(found, Density) and not found.mesh.by_parallels:
         return found.mesh
     return mesh(manifold, cells)

@@ -1,9 +1,7 @@
-"""Real spherical harmonics on S^2: values, projections, and multiplication by polynomials of degree
-2.
+"""Multiplication by polynomials of degree 2 and drifts, on real spherical harmonics of S^2.
 
-Y_lm is orthonormal, number l^2 + l + m of its degree's list; for m > 0 it goes as cos(m phi), for m
-< 0 as sin(|m| phi), all without the phase (-1)^m: Y_1,1 = sqrt(3/4 pi) x_1, Y_1,-1 the same of x_2.
-A probability measure has the coefficients c_lm = int Y_lm dmu, c_00 = 1/sqrt(4 pi).
+The harmonics themselves, their values and projections are those of `meanfield.meshes.harmonics`,
+and are found here too.
 """
 
 from __future__ import annotations
@@ -16,116 +14,23 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.meshes import Index
+from meanfield.meshes.harmonics import (
+    degrees,
+    evaluate,
+    factors,
+    of_atoms,
+    of_values,
+    on_quadrature,
+    quadrature,
+    values,
+)
+
+__all__ = [
+    "Drifts", "coordinates", "degrees", "drifts", "evaluate", "multiplications", "of_atoms",
+    "of_values", "on_quadrature", "quadrature", "values",
+]  # fmt: skip
 
 GAP = 4
-ROWS = 1 << 11  # points at a time
-
-
-def degrees(L: int) -> Array:
-    """The degree l of each of the (L + 1)^2 harmonics."""
-    return np.repeat(np.arange(L + 1), 2 * np.arange(L + 1) + 1)
-
-
-def _ladder(L: int) -> Array:
-    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L: x_3 Y_lm = a_(l+1)m Y_(l+1)m +
-    a_lm Y_(l-1)m.
-    """
-    l, m = np.arange(L + 1.0)[:, None], np.arange(L + 1.0)[None, :]
-    return np.sqrt(np.maximum(l**2 - m**2, 0.0) / np.abs(4 * l**2 - 1))
-
-
-def values(points: Array, L: int) -> Array:
-    """Y_lm at points (n, 3), shape (n, (L + 1)^2).
-
-    Y_lm = Q_lm(x_3) Re or Im (x_1 + i x_2)^m by the normalised three-term recurrence in l, which is
-    stable upwards; no division by sin(theta), so that poles are points like any other.
-    """
-    out = np.empty((len(points), (L + 1) ** 2))
-    for i in range(0, len(points), ROWS):
-        _fill(points[i : i + ROWS], L, out[i : i + ROWS])
-    return out
-
-
-def _fill(points: Array, L: int, out: Array) -> None:
-    z = points[:, 2:]
-    power = np.ones((len(points), L + 1), dtype=complex)
-    np.cumprod(
-        np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L)),
-        axis=1,
-        out=power[:, 1:],
-    )
-    power[:, 1:] *= 2**0.5
-    a, top = _ladder(L), (4 * np.pi) ** -0.5
-    old, now = np.zeros((len(points), 0)), np.zeros((len(points), 0))
-    for l in range(L + 1):
-        new = np.empty((len(points), l + 1))
-        new[:, :l] = z * now
-        new[:, : l - 1] -= a[l - 1, : l - 1] * old if l > 1 else 0.0
-        new[:, :l] /= a[l, :l]
-        new[:, l] = top
-        top *= np.sqrt((2 * l + 3) / (2 * l + 2))
-        out[:, l * l + l : l * l + 2 * l + 1] = new * power[:, : l + 1].real
-        out[:, l * l : l * l + l] = (new[:, 1:] * power[:, 1 : l + 1].imag)[:, ::-1]
-        old, now = now, new
-
-
-def evaluate(c: Array, points: Array) -> Array:
-    """sum c_lm Y_lm at points (n, 3), shape (n,)."""
-    L = round(len(c) ** 0.5) - 1
-    return np.concatenate(
-        [values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)]
-    )
-
-
-def of_atoms(points: Array, masses: Array, L: int) -> Array:
-    """sum_i masses_i Y_lm(points_i), shape ((L + 1)^2,)."""
-    parts = (
-        masses[i : i + ROWS] @ values(points[i : i + ROWS], L) for i in range(0, len(points), ROWS)
-    )
-    return np.sum(list(parts), axis=0)
-
-
-@lru_cache(maxsize=8)
-def _gauss(n: int) -> tuple[Array, Array]:
-    z, w = np.polynomial.legendre.leggauss(n)
-    return z, w
-
-
-@lru_cache(maxsize=4)
-def _meridian(n: int, L: int) -> Array:
-    """Y_lm at phi = 0 and the n Gauss points: for m > 0 the factor of cos(m phi), and of sin for
-    -m.
-    """
-    z, _ = _gauss(n)
-    return values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
-
-
-@lru_cache(maxsize=4)
-def quadrature(n: int) -> tuple[Array, Array]:
-    """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to
-    degree 2n - 1.
-    """
-    z, w = _gauss(n)
-    phi = np.arange(2 * n) * (np.pi / n)
-    s = np.sqrt((1 - z) * (1 + z))
-    points = np.stack(
-        [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1
-    )
-    return points.reshape(-1, 3), np.repeat(w * (np.pi / n), 2 * n)
-
-
-def of_values(f: Array, L: int) -> Array:
-    """Coefficients ((L + 1)^2,) of a function by its values (2 n^2,) at `quadrature(n)`, n > L."""
-    n = round((len(f) / 2) ** 0.5)
-    _, w = _gauss(n)
-    waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1) * (w * (np.pi / n))[:, None]
-    meridian = _meridian(n, L)
-    c = np.empty((L + 1) ** 2)
-    for l in range(L + 1):
-        found = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
-        c[l * l + l : (l + 1) ** 2] = found.real
-        c[l * l : l * l + l] = -found.imag[:0:-1]
-    return c
 
 
 def coordinates(L: int) -> list[Any]:
@@ -145,7 +50,7 @@ def coordinates(L: int) -> list[Any]:
         to = (l + by) * (l + by + 1) + m + turn
         return csr_matrix((size[fits], (to[fits], np.flatnonzero(fits))), shape=(n, n))
 
-    a = _ladder(L + 2)
+    a = factors(L + 2)
     P = raised(-np.sqrt((l + m + 1) * (l + m + 2) / ((2 * l + 1) * (2 * l + 3))), 1, 1)
     P = P + raised(np.sqrt((l - m) * (l - m - 1) / np.abs((2 * l - 1) * (2 * l + 1))), -1, 1)
     Z = raised(a[l + 1, abs(m)], 1, 0) + raised(a[l, abs(m)], -1, 0)

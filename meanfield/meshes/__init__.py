@@ -8,10 +8,20 @@ from meanfield.checks import whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes.base import Index, Mesh
 from meanfield.meshes.hopf import hopf_mesh
+from meanfield.meshes.quadrature import quadrature_mesh
 from meanfield.meshes.sphere import circle_mesh, frequency, sphere_mesh
 from meanfield.meshes.torus import torus_mesh
 
-__all__ = ["Index", "Mesh", "circle_mesh", "hopf_mesh", "mesh", "sphere_mesh", "torus_mesh"]
+__all__ = [
+    "Index",
+    "Mesh",
+    "circle_mesh",
+    "hopf_mesh",
+    "mesh",
+    "quadrature_mesh",
+    "sphere_mesh",
+    "torus_mesh",
+]
 
 USUAL = {1: 256, 2: 64, 3: 24}  # cells per axis of a torus
 USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fewest

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold, Sphere, Torus
 
 Index = NDArray[np.int64]
 
@@ -21,7 +21,7 @@ class Mesh:
     nodes (N, a) and volumes (N,) of the cells. For each face pairs (F, 2): the two cells that share
     it; transmissibilities (F,): its area over the distance of their nodes; faces (F, a): the point
     where the segment from node to node crosses it. shape: that of a tensor grid, whose nodes run in
-    C order, else None.
+    C order (along axes of a torus; by parallels and meridians of S^2), else None.
     radius: for Voronoi cells (of the points nearest to their node) a bound on the distance of a
     cell's points from its node; None for other cells.
     """
@@ -50,6 +50,17 @@ class Mesh:
             and np.array_equal(self.volumes, other.volumes)
         )
 
+    @property
+    def by_parallels(self) -> bool:
+        """Whether this is a product quadrature of S^2, see `quadrature_mesh`."""
+        return self.shape is not None and self.manifold == Sphere(2)
+
+    @cached_property
+    def parallels(self) -> Array:
+        """The heights x_3 of the parallels that bound the n rows of its cells, (n + 1,)."""
+        up = np.concatenate([[0.0], np.cumsum(self.volumes.reshape(self.shape or ()).sum(axis=1))])
+        return 2 * up / up[-1] - 1
+
     @cached_property
     def neighbours(self) -> tuple[Index, Index]:
         """For each cell its neighbours and the faces to them, (N, k) each, padded with -1.
@@ -76,6 +87,11 @@ class Mesh:
             size = np.array(self.shape)
             cell = np.rint(points * (size / self.manifold.period)).astype(np.int64) % size
             return np.ravel_multi_index(tuple(cell.T), self.shape)
+        if self.by_parallels:
+            columns = self.shape[1]  # type: ignore[index]
+            row = np.searchsorted(self.parallels[1:-1], points[:, 2])
+            turn = np.arctan2(points[:, 1], points[:, 0]) * (columns / (2 * np.pi))
+            return row * columns + np.rint(turn).astype(np.int64) % columns
         return np.asarray(self._tree.query(points)[1], dtype=np.int64)
 
     @cached_property

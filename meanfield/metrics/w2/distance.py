@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from meanfield.checks import NotConverged
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
+from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.w2.circle import circle_transport, is_circle
 from meanfield.metrics.w2.discrete import discrete_transport
 from meanfield.metrics.w2.elements import transport_by_elements
@@ -49,7 +52,8 @@ def w2_details(
       5e-4 / 2e-5 above W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2:
       the farther mass travels, the looser. Where Laguerre cells do not converge, exact transport
       from small elements of the density bounds W2^2 from both sides, `squared` lies midway, and
-      bounds more than 1% apart warn UnderResolved;
+      bounds more than 1% apart warn UnderResolved. A density on a quadrature of S^2 is spread
+      over as many Voronoi cells, by its values at their nodes (`Density.on`);
     - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms at
       their nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2
       against 64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
@@ -83,6 +87,8 @@ def _solved(
         return circle_transport(a, b)
     if method == "discrete" or densities == 0:
         return discrete_transport(a, b, metric)
+    if densities == 1:
+        a, b = _in_voronoi_cells(a), _in_voronoi_cells(b)
     if metric == "extrinsic":
         return transport_by_elements(a, b, metric)
     if densities == 1 and _has_laguerre_cells(M):
@@ -121,6 +127,18 @@ def _check(a: Measure | Prepared, b: Measure | Prepared, method: str, metric: st
             "metric='geodesic'; "
             "use method='auto'"
         )
+
+
+def _in_voronoi_cells(measure: Measure) -> Measure:
+    """A density on a quadrature of S^2 on about as many Voronoi cells, anything else as it is."""
+    if isinstance(measure, Density) and measure.mesh.by_parallels:
+        return measure.on(_voronoi(len(measure)))
+    return measure
+
+
+@lru_cache(maxsize=2)
+def _voronoi(cells: int) -> Mesh:
+    return mesh(Sphere(2), cells)
 
 
 def _has_laguerre_cells(manifold: object) -> bool:
