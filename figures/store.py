@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from validation.store import held, keep, key
+from meanfield.studies.stored import held, keep, key
 
 CURVES = (
     "times",

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from meanfield.studies.stored import held, keep, key
+from meanfield.studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, Verdict, above, below, overall
 from validation import suite
 from validation.__main__ import main
 from validation.report import table, write
-from validation.store import held, keep, key
 from validation.suite import CLAIMS, Outcome, run
-from validation.verdicts import FAILS, HOLDS, INCONCLUSIVE, Verdict, above, below, overall
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+from meanfield.studies.verdicts import HOLDS
 from validation import suite
 from validation.report import table, write
-from validation.verdicts import HOLDS
 
 
 def main(arguments: list[str] | None = None) -> int:

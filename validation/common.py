@@ -13,7 +13,7 @@ from meanfield.density import spherical
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 from meanfield.studies.statistics import band
-from validation.verdicts import Verdict
+from meanfield.studies.verdicts import Verdict
 
 
 def random_trigonometric(seed: int) -> Game:

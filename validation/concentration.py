@@ -26,9 +26,9 @@ from meanfield.checks import Array, UnderResolved
 from meanfield.density.muscl import slopes, stencil
 from meanfield.density.solve import build
 from meanfield.metrics import NikaidoIsoda
-from validation.store import Data
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 TIMES = (0.4, 1.0, 2.0, 4.0)
 PEAKED = {"torus": 1, "sphere": 0}  # the player whose density rises most

@@ -30,11 +30,11 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.density.solve import build
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.common import label
 from validation.linearised import Linear
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 BETA, HOT = 25.0, 2.0
 SETTLED = 0.025  # total variation of both players below which a run has settled

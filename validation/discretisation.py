@@ -28,11 +28,11 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.metrics import w2_squared
 from meanfield.studies.statistics import band, exponent
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.algorithms import BETA, COUPLING, MODES, Swarm, density, law, moments
 from validation.common import known
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 SPIRALS, TURNED = (
     {"euler": 1.0, "mirror-prox": -1.0},

@@ -28,10 +28,10 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.metrics import NikaidoIsoda, w2_squared
 from meanfield.studies.statistics import band, exponent
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.chords import GAMES, METRICS, SPACES, TIME, circle, curve, programs, samples
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 
 @dataclass(frozen=True)

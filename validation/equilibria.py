@@ -21,10 +21,10 @@ import numpy as np
 import meanfield as mf
 from meanfield.checks import Array
 from meanfield.games.base import Game
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.common import label
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 WHERE = ("random", "mirror descent", "WFR")
 EASY = 20  # dimension up to which 1000 steps reach the best response to random measures

@@ -29,10 +29,10 @@ from meanfield.checks import Array
 from meanfield.metrics import kl, regularised_nikaido_isoda, w2_squared
 from meanfield.metrics.energy import gibbs_measures
 from meanfield.particles.ensemble import ensemble
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.common import known
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 A, K, BETA, TURN = 1.5, 2, 8.0, 1.0  # of item 1, and its time
 FREE_BETA, FREE_TIME, FREE_MODE, FREE_N = 2.0, 0.8, 3, 50

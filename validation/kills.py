@@ -24,9 +24,9 @@ import numpy as np
 import meanfield as mf
 from meanfield.describe import Described, describe, same
 from meanfield.storage import read_header
-from validation.store import Data
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 CIRCLE = (
     '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\n'

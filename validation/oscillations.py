@@ -12,7 +12,7 @@ import numpy as np
 import meanfield as mf
 from meanfield.checks import Array, UnderResolved
 from meanfield.games.wells import Wells
-from validation.store import Data
+from meanfield.studies.stored import Data
 
 START = mf.games.oscillator().answers["start"]
 WELLS = ((1, -2 / 3, 0.0), (2, 5 / 12, 0.0))  # V

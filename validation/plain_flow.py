@@ -43,8 +43,9 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.wells import Wells
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.common import known, label
-from validation.store import Data
 from validation.suite import Part
 from validation.trapped import (
     STARTS,
@@ -60,7 +61,6 @@ from validation.trapped import (
     separable,
     swarms,
 )
-from validation.verdicts import Verdict, above, below
 
 TRAPPED = 1.9  # NI for nine tenths above
 MINORITIES = ((1 - T / C) / 2, (1 - S / C) / 2)  # the equilibrium's smaller shares

@@ -4,33 +4,20 @@ settings, times.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import os
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from meanfield.studies.html import grid, page, picture, rows, word
+from meanfield.studies.verdicts import FAILS
 from meanfield.trajectory import versions
 from validation.suite import Outcome, module
-from validation.verdicts import FAILS
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em;
-  color: #222 }
-table { border-collapse: collapse; margin: .7em 0; font-variant-numeric: tabular-nums }
-td, th { padding: .15em .8em .15em 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid #e4e4e4 }
-pre { background: #f6f6f4; padding: .8em; overflow-x: auto; font-size: 13px }
-img { max-width: 100% }
-.holds { color: #1a7f37 } .fails { color: #b42318; font-weight: 600 }
-.inconclusive, .not { color: #9a6700 }
-h2 { margin-top: 2.2em; border-top: 2px solid #ddd; padding-top: .6em } small { color: #666 }
-"""
 
 
 def _paragraphs(name: str) -> list[str]:
@@ -101,13 +88,9 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
         grid(["claim", "verdict", "checks", "seconds"], summary),
         *(section(o) for o in outcomes),
     ]
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Validation</title>'
-        f"<style>{STYLE}</style>"
-    )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(page + "\n".join(body) + "</html>\n", encoding="utf-8")
+    partial.write_text(page("Validation", body), encoding="utf-8")
     os.replace(partial, path)
 
 
@@ -128,7 +111,7 @@ def section(o: Outcome) -> str:
         f"<p>Not computed: {escape(', '.join(o.missing))}</p>" if o.missing else "",
         grid(["check", "measured", "expected", "verdict"], checks),
         *(f"<p>{escape(text)}</p>" for text in remarks(o)),
-        *(picture(path) for path in o.pictures),
+        *(picture(path.read_bytes(), path.stem) for path in o.pictures),
         broken(o),
         f"<details><summary>settings and times</summary>{rows(plain(o.settings).items())}"
         f"<p>{escape(', '.join(parts))}</p></details>",
@@ -156,31 +139,9 @@ def broken(o: Outcome) -> str:
     )
 
 
-def picture(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<p><img alt="{escape(path.stem)}" src="data:image/png;base64,{data}"></p>'
-
-
 def link(o: Outcome) -> str:
     return f'<a href="#{o.name}">{escape(title(o.name))}</a>'
 
 
 def plain(settings: Any) -> dict[str, Any]:
     return dataclasses.asdict(settings)
-
-
-def word(outcome: str) -> str:
-    return f'<span class="{outcome.split()[0]}">{outcome}</span>'
-
-
-def rows(pairs: Iterable[tuple[str, Any]]) -> str:
-    return grid([], [[escape(str(name)), escape(str(value))] for name, value in pairs])
-
-
-def grid(head: list[str], lines: list[list[str]]) -> str:
-    """An HTML table of cells that are escaped already."""
-    top = "<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>" if head else ""
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines
-    )
-    return f"<table>{top}{body}</table>"

@@ -19,9 +19,9 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array
-from validation.store import Data
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 FINEST = 768
 GAME = mf.games.benchmark("circle")

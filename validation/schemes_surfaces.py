@@ -20,10 +20,10 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.density.solve import build
 from meanfield.density.stepper import Stepper
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.schemes import slope
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 TIME, BETA = 1.0, 10.0
 FINEST = {"torus": (80, 96), "sphere": (32, 38)}

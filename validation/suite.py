@@ -39,8 +39,8 @@ from zlib import crc32
 import numpy as np
 
 from meanfield.progress import bar
-from validation.store import Data, held, keep, key, package, package_of
-from validation.verdicts import FAILS, Verdict, overall
+from meanfield.studies.stored import Data, held, keep, key, package, package_of
+from meanfield.studies.verdicts import FAILS, Verdict, overall
 
 CLAIMS = (
     "theorem1_fixed_point",
@@ -65,7 +65,7 @@ CLAIMS = (
     "kills",
 )
 
-FRAME = {f"validation.{name}" for name in ("store", "suite", "verdicts")}
+FRAME = "validation.suite"
 Part = Callable[[], Mapping[str, Any]]
 
 
@@ -133,7 +133,7 @@ def source(name: str) -> str:
         for n in kept
         if isinstance(n, ast.ImportFrom) and str(n.module).startswith("validation.")
     ]
-    used = [source(helper) for helper in helpers if helper not in FRAME]
+    used = [source(helper) for helper in helpers if helper != FRAME]
     return f"{crc32(''.join([*map(ast.dump, kept), *used]).encode()):08x}"
 
 

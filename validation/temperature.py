@@ -23,11 +23,11 @@ import numpy as np
 import meanfield as mf
 from meanfield.checks import Array
 from meanfield.studies.statistics import band
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.common import label
 from validation.perturbed import GAMES, TILT, coupled, densities, in_wells
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.common import label, quadrature_mesh, random_trigonometric
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 LINEAR = partial(
     mf.games.polynomial_from, 0, np.zeros((3, 3)), 0, 0, [1.0, 0.0, 0.0], [0.0, 2.0, 0.0]

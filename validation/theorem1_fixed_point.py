@@ -30,10 +30,10 @@ from meanfield.density import spherical
 from meanfield.density.solve import build
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.common import label, quadrature_mesh, random_trigonometric
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 GAMES = {
     "circle benchmark": partial(mf.games.benchmark, "circle"),

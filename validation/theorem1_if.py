@@ -32,6 +32,8 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.studies.statistics import band
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.oscillations import (
     CENTRE,
     LONGER,
@@ -47,9 +49,7 @@ from validation.oscillations import (
     swarm,
     unstable,
 )
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 # By two independent spectral solvers.
 NAMES = ("least norm", "greatest norm", "period by slope", "period by crossings")

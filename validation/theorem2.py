@@ -39,10 +39,10 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.metrics import NikaidoIsoda
 from meanfield.studies.statistics import band
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.averages import FIRST, GAMES, MIXED, at_t0, in_time, means, problem
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 MIRROR = (1.0, 10**0.5, 10.0, 10**1.5)  # alpha t at which the identity is looked at
 

@@ -34,11 +34,11 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.studies.statistics import band, means, sup_of_means
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.chaos import BETA, PROBLEMS, halved, independent, levels, replicas
 from validation.common import label
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 
 @dataclass(frozen=True)

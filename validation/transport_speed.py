@@ -29,10 +29,10 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.metrics import NikaidoIsoda
 from meanfield.studies.statistics import band
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, above, below
 from validation.averages import means
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict, above, below
 
 KINDS = ("a", "b")
 READ = ("averages", "averaged weights", "last iterate")

@@ -19,9 +19,9 @@ import meanfield as mf
 from meanfield.checks import Array
 from meanfield.metrics import prepare, w2_squared
 from meanfield.studies.statistics import band
-from validation.store import Data
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict, below
 from validation.suite import Part
-from validation.verdicts import Verdict, below
 
 PERIOD = 3.0
 SIZES = (1, 3, 10, 100, 10_000)

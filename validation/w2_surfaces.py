@@ -16,10 +16,10 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.metrics import w2_squared
+from meanfield.studies.stored import Data
+from meanfield.studies.verdicts import Verdict
 from validation.sobolev import bands, controlled_mean, shell_energies, shell_means
-from validation.store import Data
 from validation.suite import Part
-from validation.verdicts import Verdict
 
 SURFACES = {"T^2": mf.Torus(2, 1.0), "S^2": mf.Sphere(2)}
 # Per surface and n: the constant, how far we may be from it, shells of modes for the controls.

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-import meanfield as mf
+from meanfield import __version__
 
 Data = dict[str, np.ndarray]
 ABOUT = ("key", "seconds", "package")
@@ -22,15 +22,13 @@ ABOUT = ("key", "seconds", "package")
 
 def key(settings: Any) -> str:
     """The name of the settings that data were made with; the package's version belongs to it."""
-    return json.dumps(
-        {"settings": settings, "version": mf.__version__}, sort_keys=True, default=str
-    )
+    return json.dumps({"settings": settings, "version": __version__}, sort_keys=True, default=str)
 
 
 @cache
 def package() -> str:
     """A stamp of the package's source."""
-    root = Path(mf.__file__).parent
+    root = Path(__file__).parent.parent
     return f"{crc32(b''.join(path.read_bytes() for path in sorted(root.rglob('*.py')))):08x}"
 
 
@@ -49,7 +47,7 @@ def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) ->
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         about = {"key": np.array(key), "seconds": np.array(seconds), "package": np.array(package())}
-        np.savez_compressed(file, **about, **arrays)
+        np.savez_compressed(file, **about, **arrays)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
