@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -44,6 +46,51 @@ def allow_underflow(function: Callable[Given, Made]) -> Callable[Given, Made]:
             return function(*args, **options)
 
     return call
+
+
+# What is often written for the package's words: symbols of the paper, and words of other packages.
+_SYNONYMS = {
+    "T": "time", "t": "time", "t_end": "time", "horizon": "time", "dt": "step", "h": "step",
+    "n": "particles", "N": "particles", "width": "std", "sigma": "std", "variance": "std",
+    "nodes": "cells", "grid": "cells", "modes": "cells", "method": "engine", "solver": "engine",
+    "rng": "seed", "random_state": "seed", "rtol": "tol", "initial": "start", "workers": "threads",
+}  # fmt: skip
+
+
+def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str:
+    """The known name that was most likely meant; empty where none is like it."""
+    names = list(known)
+    if (meant := _SYNONYMS.get(name)) in names:
+        return str(meant)
+    lower = {other.lower(): other for other in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), list(lower), 1, alike)
+    return lower[near[0]] if near else ""
+
+
+def known_keywords(
+    options: Iterable[str] = (),
+) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:
+    """The function, which tells a mistyped keyword itself, with the name that was meant.
+
+    options: the names that it takes as **options. Calls raise TypeError.
+    """
+
+    def checked(function: Callable[Given, Made]) -> Callable[Given, Made]:
+        parameters = signature(function).parameters
+        known = [*(n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD), *options]
+
+        @wraps(function)
+        def call(*args: Given.args, **given: Given.kwargs) -> Made:
+            for name in given:
+                if name not in known:
+                    near = nearest(name, known, 0.6)
+                    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
+                    raise TypeError(f"{function.__name__}() has no argument {name!r}; {hint}")
+            return function(*args, **given)
+
+        return call
+
+    return checked
 
 
 def reals(value: Any) -> NDArray[Any]:

@@ -295,7 +295,7 @@ BAD = [
     (lambda g: g.trigonometric([((1,), (1,), np.nan, 0.0)]), r"terms\[0\] re must be finite"),
     (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0), ((1, 2), (1,), 1.0, 0.0)]),
      r"terms\[1\] has modes"),
-    (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0)], X=T2), r"terms\[0\] has modes"),
+    (lambda g: g.trigonometric([((1,), (1,), 1.0, 0.0)], X=T2, Y=T2), r"terms\[0\] has modes"),
     (lambda g: g.polynomial("c"), 'kind must be "a" or "b"'),
     (lambda g: g.polynomial("a", dim=1), "dim must be at least 2"),
     (lambda g: g.polynomial("a", seed=-1), "seed must be at least 0"),
@@ -319,8 +319,9 @@ def test_bad_coefficients_are_refused(build, message):
 def test_trigonometric_games_live_on_tori():
     for name in ("X", "Y"):
         for manifold in (0, S2):
+            spaces = {"X": T2, "Y": T2, name: manifold}
             with pytest.raises(TypeError, match=f"{name} must be a Torus"):
-                mf.games.trigonometric([((1,), (1,), 1.0, 0.0)], **{name: manifold})
+                mf.games.trigonometric([((1, 0), (1, 0), 1.0, 0.0)], **spaces)
 
 
 @pytest.mark.parametrize(

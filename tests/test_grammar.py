@@ -11,6 +11,8 @@ from meanfield.games.formulas.grammar import DEPTH, LENGTH, ExpressionError, par
 
 expression = mf.games.expression
 
+CIRCLES = mf.Torus(1), mf.Torus(1)
+
 HOSTILE = {
     "__import__('os').system('true')": "strings",
     "().__class__.__bases__": "attributes",
@@ -235,12 +237,12 @@ def test_arithmetic_as_written_on_paper(text, value):
         ("asin(cos(x))", "asin(cos(x))", "no gradient"),
         ("exp(400*cos(x))", "exp(400*cos(x))", "finite"),
         ("1e90*sin(x)*1e90", "1e90*sin(x)*1e90", "finite"),
-        ("x + cos(x2)", "x", "2 coordinates"),
+        ("x + cos(x2 - y)", "x", "2 coordinates"),
     ],
 )
 def test_what_is_no_smooth_function_is_refused_at_its_place(text, where, what):
     with pytest.raises(ExpressionError, match=what) as caught:
-        expression(text)
+        expression(text, *(() if "x2" in text else CIRCLES))
     _, shown, carets = str(caught.value).split("\n")
     at = carets.index("^")
     assert shown[at : at + len(where)] == where and carets.strip() == "^" * len(where)
@@ -257,7 +259,7 @@ def test_what_is_no_smooth_function_is_refused_at_its_place(text, where, what):
     ],
 )
 def test_small_is_not_zero(text):
-    assert np.isfinite(expression(text).loss(np.array([[0.3]]), np.array([[0.1]]))).all()
+    assert np.isfinite(expression(text, *CIRCLES).loss(np.array([[0.3]]), np.array([[0.1]]))).all()
 
 
 def test_coordinates_and_constants_are_those_of_the_manifolds():
@@ -269,7 +271,7 @@ def test_coordinates_and_constants_are_those_of_the_manifolds():
     with pytest.raises(ExpressionError, match="vanishes"):
         expression("y1/x1", S, S)
     with pytest.raises(TypeError, match="Torus or a Sphere"):
-        expression("x", X="circle")
+        expression("x", X="circle", Y=S)
     with pytest.raises(TypeError, match="string"):
         expression(3)
     with pytest.raises(ExpressionError, match="already has a meaning"):
@@ -298,7 +300,7 @@ def test_coordinates_and_constants_are_those_of_the_manifolds():
             "'eps' does not occur in the formula; leave it out",
         ),
         (lambda: mf.games.density("1 + cos(x)/2", b=3), "'b' does not occur"),
-        (lambda: expression("q*cos(x)"), "'q' is not known; names are"),
+        (lambda: expression("q*cos(x)"), "'q' is not known; give q=... if it is a constant"),
         (lambda: expression("coss(x)"), "did you mean cos[?] Names are"),
     ],
 )

@@ -66,7 +66,7 @@ def mixed():
 
 
 GAMES = {
-    "torus": lambda: trigonometric(TORUS_TERMS, X=Torus(2, period=2.5)),
+    "torus": lambda: trigonometric(TORUS_TERMS, X=Torus(2, period=2.5), Y=Torus(1)),
     "sphere": lambda: polynomial("a", 4, seed=2),
     "mixed": mixed,
     "pairwise": Hills,
@@ -360,7 +360,7 @@ def test_infinite_forces_are_refused():
 @pytest.mark.parametrize("scheme", ["euler", "strang"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_both_kinds_of_game_run_one_scheme(flow, scheme):
-    game = trigonometric(TORUS_TERMS, X=Torus(2, period=2.5))
+    game = trigonometric(TORUS_TERMS, X=Torus(2, period=2.5), Y=Torus(1))
     one, two = (short(g, FLOWS[flow], scheme, refine=2) for g in (game, Pairs(game)))
     for a, b in zip([one.x[-1], one.y[-1]], [two.x[-1], two.y[-1]], strict=True):
         assert a.manifold.distance(a.points, b.points).max() < 1e-12

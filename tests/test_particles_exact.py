@@ -227,7 +227,7 @@ def test_free_motion_on_the_circle(scheme):
     alike.
     """
     n, beta, t = 100_000, 2.0, 1.0
-    free = trigonometric([((0, 0), (0,), 1.0, 0.0)], X=Torus(2, period=3.0))
+    free = trigonometric([((0, 0), (0,), 1.0, 0.0)], X=Torus(2, period=3.0), Y=Torus(1))
     tr = simulate(
         free, mf.Langevin(beta), mf.Start(), t, step=0.1, particles=n, scheme=scheme, save_every=t
     )

@@ -51,7 +51,7 @@ def test_bad_objects():
     with pytest.raises(TypeError, match="flow must be"):
         short(game, "Langevin")
     with pytest.raises(TypeError, match=r"start must be a meanfield\.Start"):
-        simulate(game, flow, None, 0.1)
+        simulate(game, flow, "uniform", 0.1)
     atoms = mf.Start(
         *(Measure(m.sample(3, np.random.default_rng(0)), None, m) for m in game.manifolds)
     )
@@ -70,7 +70,10 @@ def test_bad_resume():
         ({"particles": 7}, "made with particles="),
         ({"flow": mf.Langevin(3.0)}, "give the flow"),
         ({"game": GAMES["mixed"]()}, "give the game"),
-        ({"game": trigonometric(TORUS_TERMS[:3], X=Torus(2, period=2.5))}, "give the game"),
+        (
+            {"game": trigonometric(TORUS_TERMS[:3], X=Torus(2, period=2.5), Y=Torus(1))},
+            "give the game",
+        ),
         ({"diagnostics": {"one": lambda x, y: 1.0}}, "give the same"),
     ):
         with pytest.raises(ValueError, match=message):

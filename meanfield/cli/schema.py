@@ -5,7 +5,6 @@ An error names the file, the line, the key and what to do, in one line.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from meanfield import checks
 from meanfield.density.solve import ENGINES
 
 Check = Callable[[Any], Any]
@@ -150,8 +150,8 @@ SECTIONS: dict[str, Mapping[str, Check]] = {
 
 def nearest(name: str, known: Any) -> str:
     """The end of an error's message that asks for the most similar known name, if there is one."""
-    found = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    found = checks.nearest(name, known)
+    return f"; did you mean {found!r}?" if found else ""
 
 
 @dataclass

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from inspect import signature
+from typing import Any, TypedDict, Unpack
 
-from meanfield.checks import Array, allow_underflow, real
+from meanfield.checks import Array, allow_underflow, known_keywords, real
 from meanfield.density.inputs import fits, per_player
 from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
@@ -32,6 +33,16 @@ ENGINES = {
     "best-response": ("best_response", "FictitiousPlay"),
     "splitting": ("splitting", "Splitting"),
 }
+
+
+class Options(TypedDict, total=False):
+    """What single engines take besides: finite volumes, staggered, characteristics and muscl."""
+
+    weights: str
+    order: int
+    refine: float
+    limiter: str
+
 
 MOST_STEPS = 1e12
 Diagnostic = Callable[[Measure, Measure], Any]
@@ -91,10 +102,13 @@ def build(
     module, kind = ENGINES[name]
     laws = start.laws(game.X, game.Y)
     engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
+    if foreign := set(options) - set(signature(engine_class.begin).parameters):
+        raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
     made: Stepper = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
     return made
 
 
+@known_keywords(Options.__annotations__)
 @allow_underflow
 def solve(
     game: Game,
@@ -113,62 +127,125 @@ def solve(
     resume: Trajectory | None = None,
     checkpoint: str | os.PathLike[str] | Part | None = None,
     checkpoint_every: float | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Trajectory:
     """Solve the mean-field equation of a flow: (7), (8), (6) or mirror descent, by its numbers.
 
-    cells: nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for
-    harmonics, the number of cells on S^2), one number or a pair (for x, for y), each a number, a
-    tuple per axis or a Mesh. engine: "galerkin", "harmonics", "staggered", "finite-volume",
-    "characteristics", "muscl", "best-response" or "splitting"; by default from the game and the
-    flow. step: a given time step; by default it is controlled to `tol`. save_every: time between
-    saved states (default time / 100, or as the resumed run has it); no step is longer. diagnostics:
-    name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the engine
-    watches. stop(t, mu_x, mu_y) ends the run when true; callback sees the same. resume: a
-    trajectory of an earlier call with the same settings, continued to the same bits up to `time`;
-    the result holds its saved states too. checkpoint: a file (.h5) kept up to date every
-    `checkpoint_every` seconds (default 30) and holding the result at the end. Killed or
-    interrupted, the same call goes on from the last state saved in it to the same bits, as does
-    `meanfield.resume`; a file of another run is refused. options: what an engine takes besides,
-    such as weights="sg" of finite volumes, limiter="van Leer" of muscl, order=8 of staggered,
-    refine=1e-4 of characteristics.
+    With U_x the cost of the minimiser against the other player's measure (V_x in the paper, and
+    -V_y for the maximiser), gamma, alpha and T = 1/beta the flow's numbers,
 
+        d_t mu = gamma div(mu grad U + T grad mu) - alpha mu (U - int U dmu)
+
+    for both players at once: (7) with alpha = 0, (8) with T = 0, (6) with both zero.
+
+    Parameters
+    ----------
+    start : Start, optional
+        Uniform for both players by default.
+    time : float
+        The final time.
+    cells : int, tuple, Mesh or a pair of these, optional
+        Nodes per axis (Fourier modes |k| <= (cells - 1) // 2 for Galerkin, the degree for
+        harmonics, the number of cells on S^2), for both players or (for x, for y).
+    engine : str, optional
+        "galerkin", "harmonics", "staggered", "finite-volume", "characteristics", "muscl",
+        "best-response" or "splitting"; by default from the game and the flow.
+    step : float, optional
+        A given time step; by default it is controlled to `tol`.
+    tol : float, optional
+    save_every : float, optional
+        Time between saved states (default time / 100, or as the resumed run has it); no step is
+        longer.
+    diagnostics : mapping, optional
+        name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the engine
+        watches.
+    stop, callback : function of (t, mu_x, mu_y), optional
+        Called at saves; the run ends early when `stop` returns true.
+    progress : bool, optional
+        Whether to show a bar; by default when standard error is a terminal.
+    resume : Trajectory, optional
+        A run of an earlier call, continued to the same bits up to `time`. It keeps its settings
+        (cells, engine, step, tol, options), and the result holds its saved states too.
+    checkpoint, checkpoint_every : path and seconds, optional
+        A file (.h5) kept up to date every `checkpoint_every` seconds (default 30) and holding the
+        result at the end. Killed or interrupted, the same call goes on from the last state saved in
+        it to the same bits, as does `meanfield.resume`; a file of another run is refused.
+    **options
+        What an engine takes besides, such as weights="sg" of finite volumes, limiter="van Leer" of
+        muscl, order=8 of staggered, refine=1e-4 of characteristics.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    TypeError, ValueError
+        For input that makes no sense or that the engine cannot do (and says which can).
+
+    Warns
+    -----
+    UnderResolved
+        When mesh, modes or step are too coarse.
+
+    Notes
+    -----
     Without diffusion solutions concentrate. "characteristics" with `cells` left out (labels refined
     where paths part) gives moments, NI and W2 at all times, to about ten times `refine`; "muscl"
     gives densities on cells, and a second opinion on moments, while peaks are wider than cells (its
     diagnostic "held_cells" tells). Where refining the cells does not bring the two together at
     order 2, believe the labels, and no L1.
 
-    Raises TypeError and ValueError for input that makes no sense or that the engine cannot do (and
-    says which can); warns UnderResolved when mesh, modes or step are too coarse.
+    Examples
+    --------
+    Without a game the density of Brownian motion on the circle: mode k falls as exp(-k^2 t/beta).
+
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> start = mf.Start(x=mf.games.density("1 + cos(x)"))
+    >>> run = mf.solve(mf.games.free(), mf.Langevin(beta=2.0), start, time=2.0, cells=32)
+    >>> mode = run.x[-1].integrate(lambda x: 2 * np.cos(x[:, 0]))
+    >>> print(f"{mode:.6f}, exactly {np.exp(-1.0):.6f}")
+    0.367879, exactly 0.367879
     """
+    asked: dict[str, Any] = {"engine": engine, "cells": cells, "step": step, "tol": tol, **options}
     if resume is not None:
         check_goes_on(resume, game, flow)
+        asked = _kept(resume, asked)
     given = start
     if start is None:
         start = Start() if resume is None else _start_of(resume)
-    moving = build(game, flow, start, cells, engine, step, tol, **options)
-    settings = {"engine": moving.name, "cells": cells, "step": step, "tol": tol, **options}
+    moving = build(game, flow, start, **asked)
+    settings = {**asked, "engine": moving.name}
+    dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}
     same_start = resume is not None and given is not None
     run = Run(game, flow, _Moving(game, flow, moving, settings, same_start), about, diagnostics)
     names = sorted(run.observables)
-    asked = {**settings, "diagnostics": names, "time": real("time", time), "save_every": save_every}
-    job = {"call": "solve", "game": game, "flow": flow, "start": start, "options": asked}
+    clock = {"time": real("time", time), "save_every": save_every}
+    job = {"call": "solve", "game": game, "flow": flow, "start": start}
+    job["options"] = {**settings, "diagnostics": names, **clock}
     if resume is not None and save_every is None and len(resume) > 1:
         save_every = float(resume.times[1] - resume.times[0])
 
     def saves(now: float) -> Array:
         times = saved_times(time, save_every, now)
-        if step is not None and not times[-1] / step < MOST_STEPS:
+        if dt is not None and not times[-1] / dt < MOST_STEPS:
             raise ValueError(
-                f"step = {step:g} is {times[-1] / step:.3g} steps to time {time:g}; choose a "
+                f"step = {dt:g} is {times[-1] / dt:.3g} steps to time {time:g}; choose a "
                 "longer step"
             )
         return times
 
     watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
     return run.complete(saves, watch, job, start, resume)
+
+
+def _kept(run: Trajectory, asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings asked for, those left at their defaults as the run has them."""
+    names = [*asked, *(key for key in Options.__annotations__ if key not in asked)]
+    held = {key: run.provenance[key] for key in names if key in run.provenance}
+    return {**held, **{key: value for key, value in asked.items() if value is not None}}
 
 
 def _start_of(run: Trajectory) -> Start:

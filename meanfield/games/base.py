@@ -144,6 +144,13 @@ class PairView:
         return game.cost(*given), slope, game.laplacian(*given) if laplacian else None
 
 
+def both_or_neither(X: Manifold | None, Y: Manifold | None) -> None:
+    """ValueError where one player's manifold is given and the other's would be guessed."""
+    if (X is None) != (Y is None):
+        held, missing = ("X", "Y") if Y is None else ("Y", "X")
+        raise ValueError(f"{missing} is missing: {held} is given, so give {missing}=... too")
+
+
 def a_game(value: Any) -> Game:
     """`value` itself; TypeError when it is no game."""
     if not isinstance(value, Game):

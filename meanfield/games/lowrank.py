@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
-from meanfield.games.base import CHUNK, Game
+from meanfield.games.base import CHUNK, Game, both_or_neither
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
@@ -96,12 +96,14 @@ def trigonometric(
 ) -> LowRank:
     """The sum of re cos(k.x + l.y) - im sin(k.x + l.y) over terms ((k...), (l...), re, im).
 
-    That is the real part of (re + i im) exp(i (k.x + l.y)). X and Y default to tori of period 2 pi
-    with as many angles as k and l have entries; on `Torus(d, period=P)` angles are 2 pi x / P.
+    That is the real part of (re + i im) exp(i (k.x + l.y)). X and Y, both or neither, default to
+    tori of period 2 pi with as many angles as k and l have entries; on `Torus(d, period=P)` angles
+    are 2 pi x / P.
     """
     rows = [_term(i, t) for i, t in enumerate(terms)]
     if not rows:
         raise ValueError("terms are empty; a trigonometric game needs at least one")
+    both_or_neither(X, Y)
     X = Torus(len(rows[0][0])) if X is None else X
     Y = Torus(len(rows[0][1])) if Y is None else Y
     for name, manifold in (("X", X), ("Y", Y)):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from meanfield.checks import allow_underflow
+from meanfield.checks import allow_underflow, known_keywords
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -23,12 +23,13 @@ from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
 
 
+@known_keywords()
 @allow_underflow
 def simulate(
     game: Game,
     flow: Flow,
-    start: Start | None,
-    time: float,
+    start: Start | None = None,
+    time: float = 1.0,
     step: float = 1e-3,
     particles: int | tuple[int, int] = 1000,
     seed: int = 0,
@@ -66,6 +67,8 @@ def simulate(
 
     Parameters
     ----------
+    start : Start, optional
+        Uniform for both players by default.
     time, step : float
         The final time and dt, which divides it and `save_every`.
     particles : int or (int, int)
@@ -121,14 +124,27 @@ def simulate(
         an unstable
         step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the manifold's reach,
         looked at before the first step and at each save.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> game, flow = mf.games.oscillator(), mf.Langevin(beta=25.0)
+    >>> run = mf.simulate(game, flow, time=0.5, step=0.01, particles=100, seed=3)
+    >>> len(run.x[-1]), float(run.times[-1])
+    (100, 0.5)
+    >>> again = mf.simulate(game, flow, time=0.5, step=0.01, particles=100, seed=3)
+    >>> bool((again.x[-1].points == run.x[-1].points).all())
+    True
     """
     given = {key: value for key, value in locals().items() if key in DEFAULTS}
     check_flow(game, flow, scheme)
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)
-    elif not isinstance(start, Start):
-        raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
+    else:
+        start = Start() if start is None else start
+        if not isinstance(start, Start):
+            raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     plan = make_plan(time=time, **given)
     check_scheme(game, flow, plan.scheme)
     stepper = Stepper(game, flow, plan, start)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.games.base import both_or_neither
 from meanfield.games.formulas.calculus import applied
 from meanfield.games.formulas.grammar import ExpressionError, Parsed, Place, Variable
 from meanfield.manifolds import Manifold, Sphere, Torus
@@ -21,12 +22,19 @@ Probes = Mapping[Variable, Array]  # the values of every coordinate, shape (N,)
 def resolve(parsed: Parsed, X: Manifold | None, Y: Manifold | None) -> tuple[Manifold, Manifold]:
     """The players' manifolds: those given, or tori with as many angles as the formula uses.
 
-    Raises ExpressionError at a coordinate that the manifold does not have.
+    Raises ExpressionError at a coordinate that the manifold does not have, and ValueError where one
+    manifold is given without the other, or none for a player whom the formula does not name.
     """
+    both_or_neither(X, Y)
     found = []
     for p, given in enumerate((X, Y)):
         used = [(k, at) for (player, k), at in parsed.names if player == p]
-        manifold = Torus(1 + max((k for k, _ in used), default=0)) if given is None else given
+        if given is None and not used:
+            raise ExpressionError(
+                f"the formula has no {'xy'[p]}, so that {'XY'[p]} is not known; give X and Y, for "
+                "example X=Torus(1), Y=Torus(1)"
+            )
+        manifold = Torus(1 + max(k for k, _ in used)) if given is None else given
         if not isinstance(manifold, (Torus, Sphere)):
             raise TypeError(
                 f"{'XY'[p]} must be a Torus or a Sphere for an expression, got {manifold!r}; "

@@ -44,7 +44,7 @@ def expression(
 
     Parameters
     ----------
-    X, Y : tori of period 2 pi with as many angles as the formula uses, unless given.
+    X, Y : both or neither; by default tori of period 2 pi with as many angles as the formula uses.
     truncate : on tori, replaces any other loss by a trigonometric polynomial within this fraction
         of its largest absolute value, say 1e-12; `answers["truncation"]` then states the error.
     constants : named numbers: expression("a*cos(x - y)", a=2) is the game "a*cos(x - y), a=2".

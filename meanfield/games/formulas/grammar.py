@@ -277,7 +277,7 @@ class _Parser:
             self.used.add(name)
             return self.placed(self.graph.constant(self.constants[name]), at)
         if (which := variable(name)) is None:
-            raise self.error(_unknown(name, self.constants), at)
+            raise self.error(_unknown(name, self.constants, self.peek()[1] == "("), at)
         self.names.append((which, at))
         return self.placed(self.graph.variable(which), at)
 
@@ -310,15 +310,22 @@ def _stray(c: str) -> str:
     return f"character U+{ord(c):04X} ({name}) is not allowed; only ASCII text is read"
 
 
-def _unknown(name: str, constants: Mapping[str, float]) -> str:
+def _unknown(name: str, constants: Mapping[str, float], called: bool) -> str:
+    """What is wrong with a name that stands for nothing; called: whether "(" follows it."""
     shown = name if len(name) <= 30 else name[:30] + "..."
     if name in _KINKED:
         return (
             f"{shown} is not smooth, so it has no gradient everywhere; "
             "use a smooth form such as sqrt(u**2 + 0.01)"
         )
-    pool = [*FUNCTIONS, *_ALIASES, *constants, "x", "y", "x1", "x2", "y1", "y2"]
-    near = difflib.get_close_matches(name[:30], pool, 1, 0.5)
+    if not called and len(name) <= 30:
+        near = difflib.get_close_matches(name, [*FUNCTIONS, *_ALIASES, *constants], 1, 0.6)
+        guess = f", or did you mean {near[0]}?" if near and len(name) > 2 else ""
+        return (
+            f"{name!r} is not known; give {name}=... if it is a constant{guess} "
+            "(variables are x, y or x1, x2, ..., y1, y2, ...)"
+        )
+    near = difflib.get_close_matches(name[:30], [*FUNCTIONS, *_ALIASES], 1, 0.5)
     guess = f"did you mean {near[0]}? Names" if near else "names"
     own = ", ".join(sorted(set(constants) - {"pi"})) or "none here"
     return (
