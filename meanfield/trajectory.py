@@ -56,16 +56,34 @@ def check_held(
 
 def check_same_start(run: Any, first: Pair, name: str) -> None:
     """ValueError unless the run began with these measures."""
-    for held, now in zip(run[0], first, strict=True):
-        if len(held) != len(now) or not (
-            np.allclose(held.points, now.points, 1e-9, 1e-9)
-            and np.allclose(held.masses, now.masses, 1e-9, 1e-12)
-        ):
-            raise ValueError(
-                f"{name} began from another start; give that one, or leave it out, or begin a run "
-                "of "
-                "another name"
-            )
+    if not same_measures(run[0], first):
+        raise ValueError(
+            f"{name} began from another start; give that one, or leave it out, or begin a run of "
+            "another name"
+        )
+
+
+def check_same_state(run: Any, time: float, now: Pair) -> None:
+    """ValueError unless a state restored from a run is one that its saved times lead to."""
+    last = float(run.times[-1])
+    if time < last - 1e-9 * max(1.0, abs(last)):
+        raise ValueError(
+            f"resume has a state that stands at t={time:g}, before its last saved time t={last:g}"
+        )
+    if time == last and not same_measures(run[-1], now):
+        raise ValueError(
+            f"resume has a state of another run: its measures at t={time:g} are not those saved"
+        )
+
+
+def same_measures(a: Pair, b: Pair) -> bool:
+    """Whether both players' atoms or cells agree, in this order, to nine digits."""
+    return all(
+        len(mu) == len(nu)
+        and np.allclose(mu.points, nu.points, 1e-9, 1e-9)
+        and np.allclose(mu.masses, nu.masses, 1e-9, 1e-12)
+        for mu, nu in zip(a, b, strict=True)
+    )
 
 
 def recorded(name: str, value: Any, before: list[Any]) -> Any:
@@ -112,6 +130,16 @@ class Trajectory(Result):
     diagnostics: dict[str, Array] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """ValueError where what was recorded does not go together."""
+        times, S = np.asarray(self.times), len(self.times)
+        if not S or times.ndim != 1 or not np.all(np.diff(times) > 0):
+            raise ValueError(f"a trajectory needs saved times that increase, got {times}")
+        lengths = {"x": len(self.x), "y": len(self.y)}
+        lengths |= {name: len(rows) for name, rows in self.diagnostics.items()}
+        if wrong := [f"{n} of {name}" for name, n in lengths.items() if n != S]:
+            raise ValueError(f"a trajectory has {S} saved times, but {', '.join(wrong)}")
 
     def __len__(self) -> int:
         return len(self.times)

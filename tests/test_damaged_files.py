@@ -9,6 +9,7 @@ import io
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from threading import get_ident
 
@@ -17,9 +18,12 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.storage import files
+from meanfield.cli import main
+from meanfield.storage import atomic
 from meanfield.storage.keeper import Keeper
-from tests.stored_runs import edited, equal, field, swarm
+from meanfield.storage.salvage import salvage
+from meanfield.storage.seal import BLOCK, MARK
+from tests.stored_runs import carried, edited, equal, field, swarm
 
 
 def saved(tmp_path):
@@ -33,7 +37,7 @@ def test_no_flipped_bit_is_silent(tmp_path):
     path = saved(tmp_path)
     data = path.read_bytes()
     rng = np.random.default_rng(0)
-    places = {0, len(data) - 1, len(data) - files.SEAL, data.find(b"scheme\0")}
+    places = {0, len(data) - 1, data.find(b"scheme\0"), data.rfind(MARK), data.rfind(MARK) - 1}
     for place in sorted(places | set(rng.integers(0, len(data), 200).tolist())):
         broken = bytearray(data)
         broken[place] ^= 1 << int(rng.integers(8))
@@ -140,7 +144,7 @@ def test_the_matrix_of_a_bilinear_game_is_its_own():
 
 def test_what_a_killed_writer_of_the_same_number_left_is_overwritten(tmp_path):
     """Process numbers come back, in containers at once."""
-    left = tmp_path / f".run.h5.{files._here()}.{os.getpid()}.{get_ident()}.partial"
+    left = tmp_path / f".run.h5.{atomic._here()}.{os.getpid()}.{get_ident()}.partial"
     left.write_bytes(b"half")
     saved(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
@@ -195,7 +199,7 @@ def test_partial_files_of_other_machines_are_left_alone(tmp_path):
     """Process numbers mean something on one machine, since its start, in one container."""
     theirs = tmp_path / ".run.h5.0123456789ab.4194305.7.partial"
     theirs.touch()
-    files.sweep(tmp_path / "run.h5")
+    atomic.sweep(tmp_path / "run.h5")
     assert theirs.exists()
 
 
@@ -248,3 +252,74 @@ def test_a_run_asked_to_end_writes_what_it_has(name, tmp_path, monkeypatch):
         swarm(checkpoint=path, callback=ask)
     assert ended.value.code == 128 + number
     assert 1 < len(mf.load(path)) < len(swarm())
+
+
+def test_what_still_reads_of_a_damaged_file_is_offered(tmp_path):
+    """Arrays untouched by the damage are vouched for, and none is where the structure is hit."""
+    path, kept = tmp_path / "run.h5", tmp_path / "kept.npz"
+    mf.simulate(
+        mf.games.oscillator(), mf.Langevin(25.0), mf.Start(), 0.1, step=0.01, particles=4000,
+        save_every=0.05,
+    ).save(path)  # fmt: skip
+    assert "every byte is as it was written" in str(salvage(path))
+    with h5py.File(path) as file:
+        points = {name: file[f"result/{name}/points"] for name in "xy"}
+        at = {name: dataset.id.get_offset() for name, dataset in points.items()}
+        y = points["y"][()]
+    data = bytearray(path.read_bytes())
+    data[at["x"] + 2 * BLOCK] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"between .* and .*show --damaged"):
+        mf.load(path)
+    trust = {row["name"]: row["trust"] for row in salvage(path, kept).arrays}
+    assert trust["result/x/points"] == "damaged"
+    assert trust["result/y/points"] == trust["result/times"] == "as written"
+    with np.load(kept) as arrays:
+        assert "result/x/points" not in arrays and np.array_equal(arrays["result/y/points"], y)
+    data[100] ^= 1  # in the structure
+    path.write_bytes(data)
+    assert {row["trust"] for row in salvage(path, tmp_path / "unsure.npz").arrays} <= {
+        "not vouched for"
+    }
+    path.write_bytes(data[: len(data) // 2])
+    assert "cut short" in str(salvage(path))
+
+
+def test_show_damaged_lists_and_keeps(tmp_path, capsys):
+    path = saved(tmp_path)
+    path.write_bytes(path.read_bytes()[:-3])
+    out = str(tmp_path / "kept.npz")
+    assert main(["show", str(path), "--damaged", "--export", out]) == 0
+    said = capsys.readouterr().out
+    assert "cut short" in said and "not vouched for  result/times" in said
+    with np.load(out) as arrays:
+        assert np.array_equal(arrays["unsure/result/times"], swarm().times)
+    assert main(["show", str(path), "--damaged", "--export", out]) == 2
+
+
+@pytest.mark.parametrize("make", [swarm, field, carried])
+def test_a_state_of_another_run_is_refused(make):
+    """A state that stands before the last saved time, or elsewhere at it, is not gone on from."""
+    run, elsewhere = make(), mf.Start()
+    for other, why in (
+        (make(time=0.3), r"stands at t=0\.3, before"),
+        (make(start=elsewhere), "another run|another start"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            make(time=0.7, resume=replace(run, state=other.state))
+
+
+@pytest.mark.parametrize("names", [["times"], ["x"], ["times", "x", "y"]])
+def test_a_run_without_its_times_or_measures_is_refused(names, tmp_path, capsys):
+    path = saved(tmp_path)
+    with edited(path) as file:
+        for name in names:
+            if name == "times":
+                del file["result/times"]
+                file["result/times"] = np.zeros(0)
+            else:
+                del file[f"result/{name}"]
+    with pytest.raises(ValueError, match="damaged"):
+        mf.load(path)
+    assert main(["show", str(path), "--no-plot"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 import meanfield as mf
 from meanfield.describe import Described, describe, rebuild, same
 from meanfield.meshes import quadrature_mesh
-from meanfield.storage import files, tree
+from meanfield.storage import atomic, files, tree
 from meanfield.trajectory import Trajectory
 from tests.stored_runs import CIRCLE, MAKERS, Killed, edited, field, finite_volumes, study, swarm
 
@@ -300,18 +300,18 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         raise Killed
 
     with pytest.raises(Killed):
-        files.replace(path, fill)
+        atomic.replace(path, fill)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.h5"]
 
 
 def test_what_killed_writers_leave_is_swept(tmp_path):
-    path, here = saved(tmp_path), files._here()
+    path, here = saved(tmp_path), atomic._here()
     dead, alive = (
         tmp_path / f".run.h5.{here}.4194305.partial",
         tmp_path / f".run.h5.{here}.{os.getpid()}.partial",
     )
     dead.touch(), alive.touch()
-    files.sweep(path)
+    atomic.sweep(path)
     assert not dead.exists() and alive.exists()
 
 
@@ -425,9 +425,9 @@ def test_links_stay_links(tmp_path):
 
 
 def test_names_with_brackets_are_swept(tmp_path):
-    left = tmp_path / f".run[1].h5.{files._here()}.4194305.7.partial"
+    left = tmp_path / f".run[1].h5.{atomic._here()}.4194305.7.partial"
     left.touch()
-    files.sweep(tmp_path / "run[1].h5")
+    atomic.sweep(tmp_path / "run[1].h5")
     assert not left.exists()
 
 

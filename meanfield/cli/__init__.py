@@ -108,6 +108,11 @@ def parser() -> argparse.ArgumentParser:
         "--export", metavar="FILE", action="append",
         help="write a .csv of the curves or a .npz of all arrays",
     )  # fmt: skip
+    add(
+        "--damaged", action="store_true",
+        help="list what still reads of a damaged file, and what of it is as written; with "
+        "--export FILE.npz keep it",
+    )  # fmt: skip
     add("--cite", action="store_true", help="print what to cite for the paper and the methods used")
     add = command("examples", "list the example files, or copy some here")
     add("names", metavar="NAME", nargs="*")

@@ -11,14 +11,18 @@ import numpy as np
 
 from meanfield.cli.jobs import bytes_of
 from meanfield.cli.schema import BadInput
-from meanfield.storage.files import load, read_header, replace
+from meanfield.storage.atomic import replace
+from meanfield.storage.files import load, read_header
 from meanfield.storage.results import Result
+from meanfield.storage.salvage import salvage
 from meanfield.trajectory import Trajectory
 
 
 def show(options: Any) -> int:
     """Print what a file holds, draw it, and film, export and cite it where asked."""
     path = Path(options.file)
+    if options.damaged:
+        return show_damaged(path, options.export or [])
     header = read_header(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a game that was a function is named in the tree
@@ -37,6 +41,20 @@ def show(options: Any) -> int:
         print(f"drew {picture(result, path, options.out, options.view)}")
     if options.movie:
         print(f"filmed {movie(result, path, options.movie, options.view)}")
+    return 0
+
+
+def show_damaged(path: Path, targets: list[str]) -> int:
+    """List the arrays of a damaged file that still read; keep them in .npz files where asked."""
+    for target in targets:
+        if Path(target).suffix != ".npz" or Path(target).exists():
+            raise BadInput(
+                f"--export {target} must be a new .npz file: arrays are all that is kept"
+            )
+    print(salvage(path))
+    for target in targets:
+        salvage(path, Path(target))
+        print(f"wrote {target}")
     return 0
 
 

@@ -20,7 +20,7 @@ from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.files import missing
 from meanfield.storage.keeper import Part
-from meanfield.trajectory import Trajectory, check_goes_on, check_same_start
+from meanfield.trajectory import Trajectory, check_goes_on, check_same_start, check_same_state
 
 # Where each engine is.
 ENGINES = {
@@ -299,3 +299,4 @@ class _Moving:
         if self.same_start:
             check_same_start(old, self.engine.measures(), "resume")
         self.engine.restore({key: value for key, value in old.state.items() if key != "engine"})
+        check_same_state(old, self.time, self.engine.measures())

@@ -29,7 +29,7 @@ from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import Response
 from meanfield.particles.state import compiled, flat, known_to_kernels, place, player, state
 from meanfield.start import Start
-from meanfield.trajectory import Trajectory
+from meanfield.trajectory import Trajectory, check_same_state
 
 Players = tuple[Player, Player]
 Pair = tuple[Array, Array]
@@ -82,7 +82,7 @@ class Stepper:
             placed = self.begin()
             pair = self._pair([s.x for s in placed])
         else:
-            pair = self._pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)])
+            pair = self._here()
         self.saved = self.saved[1] or pair, pair
         if self.flow.reacts:
             self.mean_weights[self.done] = self._mean_weights()
@@ -96,6 +96,9 @@ class Stepper:
         self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
         self.check_step()
         return placed
+
+    def _here(self) -> tuple[Measure, Measure]:
+        return self._pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)])
 
     def _pair(self, blocks: list[Array]) -> tuple[Measure, Measure]:
         rows = zip(blocks, self.states, self.plan.particles, self.game.manifolds, strict=True)
@@ -156,6 +159,7 @@ class Stepper:
             self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
         self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
         self.saved = old[-1], old[-1]
+        check_same_state(old, self.time, self._here())
         self.check_step()
 
     def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:

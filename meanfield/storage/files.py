@@ -1,28 +1,18 @@
 """One result, one HDF5 file: it appears whole, and is read with suspicion.
 
-A file is written under a name of its own, flushed to the disk and renamed: a process killed at any
-instant leaves the file that was there before or the new one, never a part of one. HDF5 writes
-through Python (`Written`), since it does not always tell that a write has failed. Behind HDF5's
-last byte, where HDF5 does not look, stand a mark and the SHA-256 digest of all bytes before: a
-reader compares it before HDF5 sees the file, so that a changed byte is told and never becomes
-another number.
+A file is written under another name and renamed (`storage.atomic`), and ends with digests of its
+bytes that are compared before it is read (`storage.seal`).
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from glob import escape
 from pathlib import Path
-from socket import gethostname
-from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -33,12 +23,11 @@ from meanfield.games.base import Game, a_game
 from meanfield.games.missing import MissingFunction, MissingGame
 from meanfield.start import Start
 from meanfield.storage import tree
+from meanfield.storage.atomic import replace
+from meanfield.storage.seal import Written, check_seal, seal
 
 FORMAT, VERSION = "meanfield", 1
 SUFFIXES = (".h5", ".hdf5")
-SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every HDF5 file
-MARK = b"meanfield sha256"  # the digest follows it and ends the file
-SEAL = len(MARK) + hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -110,11 +99,7 @@ def write_file(target: Path, plain: Any, finished: bool = True, job: Any = None)
             _fill_hdf5(into, plain, finished, job)
             if into.error is not None:
                 raise into.error
-            length = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            digest = _digest(file, length)
-            file.seek(length)
-            file.write(MARK + digest)
+            seal(file)
             file.flush()
             os.fsync(file.fileno())
 
@@ -133,48 +118,6 @@ def _fill_hdf5(into: Written, plain: Described, finished: bool, job: Any) -> Non
         _axes(file["result"])
         if job is not None:
             tree.write(file.create_group("job"), job)
-
-
-class Written:
-    """The file that HDF5 writes to, through Python: it never fails, and keeps the first error for
-    us.
-
-    HDF5 does not always tell that a write has failed, and may crash when it closes a file after
-    one.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self.error: BaseException | None = None
-        self._file = file
-
-    def write(self, data: Any) -> int:
-        return self._try(self._file.write, data, done=len(data))
-
-    def readinto(self, buffer: Any) -> int:
-        return self._try(self._file.readinto, buffer, done=len(buffer))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._try(self._file.seek, offset, whence, done=offset)
-
-    def tell(self) -> int:
-        return self._try(self._file.tell, done=0)
-
-    def truncate(self, size: int) -> int:
-        return self._try(self._file.truncate, size, done=size)
-
-    def flush(self) -> None:
-        """What is in Python's buffer is written at the end, once."""
-
-    def _try(self, call: Callable[..., Any], *given: Any, done: int) -> int:
-        """What the call returns, `done` once any has failed: Ctrl-C, too, must not end up in
-        HDF5.
-        """
-        if self.error is None:
-            try:
-                return int(call(*given))
-            except BaseException as error:
-                self.error = error
-        return done
 
 
 def _check_room(target: Path, plain: Any) -> None:
@@ -211,92 +154,6 @@ def _axes(group: Any) -> None:
             dataset.dims[0].attach_scale(times)
 
 
-def replace(target: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
-    target = target.resolve()  # what a link points to, so that the link stays
-    name = f".{short(target.name)}.{_here()}.{os.getpid()}.{get_ident()}.partial"
-    partial = target.with_name(name)
-    try:
-        fill(partial)
-        _flush(partial)
-        if target.exists():
-            _keep_owner_and_mode(target, partial)
-        os.replace(partial, target)
-        _flush(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _keep_owner_and_mode(old: Path, new: Path) -> None:
-    """Give the new file the owner, as far as this process may, and the mode of the one it
-    replaces.
-    """
-    before, now = old.stat(), new.stat()
-    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
-        with suppress(PermissionError):
-            os.chown(new, before.st_uid, before.st_gid)
-    os.chmod(new, stat.S_IMODE(before.st_mode))
-
-
-@cache
-def _here() -> str:
-    """A name for where process numbers are unique: this machine, since it started, in this
-    container.
-    """
-    parts = [gethostname()]
-    for source in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
-        with suppress(OSError):
-            parts.append(os.readlink(source) if source.is_symlink() else source.read_text())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
-def stamp(target: Path) -> tuple[int, ...]:
-    """What changes whenever a file is written; () where there is none."""
-    try:
-        found = target.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def short(name: str) -> str:
-    """A file's name, or its digest where what stands around it would make it longer than systems
-    allow (255 bytes).
-    """
-    return name if len(os.fsencode(name)) <= 190 else hashlib.sha256(os.fsencode(name)).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sweep(target: Path) -> None:
-    """Remove what writers of this file that were killed have left beside it, those of this
-    machine.
-    """
-    begin = f".{short(target.name)}.{_here()}."
-    for left in target.parent.glob(f"{escape(begin)}*.partial"):
-        owner = left.name.removeprefix(begin).split(".")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            left.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     """The HDF5 file of a result, open for reading; ValueError says why a file is none."""
@@ -305,51 +162,13 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     file = as_path(path)
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
-    _check_seal(file)
+    check_seal(file)
     try:
         with h5py.File(file, "r") as held:
             _check_format(held, file)
             yield held
     except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
-
-
-def _check_seal(file: Path) -> None:
-    """ValueError unless the file ends with the digest of the bytes before it."""
-    try:
-        with file.open("rb") as stream:
-            length = os.fstat(stream.fileno()).st_size - SEAL
-            begin = stream.read(len(SIGNATURE))
-            stream.seek(max(length, 0))
-            end = stream.read()
-            stream.seek(0)
-            digest = _digest(stream, length)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    if begin != SIGNATURE:
-        raise ValueError(
-            f"{file} cannot be read as HDF5: it is a file of another kind, or its beginning is "
-            "damaged"
-        )
-    if not end.startswith(MARK):
-        raise ValueError(
-            f"{file} does not end with the digest that meanfield writes: it was cut short, "
-            "changed by another program, "
-            "or is not one of meanfield's"
-        )
-    if end != MARK + digest:
-        raise ValueError(
-            f"{file} is damaged: its bytes are not those that were written (their digest differs)"
-        )
-
-
-def _digest(stream: Any, length: int) -> bytes:
-    """SHA-256 of the first `length` bytes."""
-    found = hashlib.sha256()
-    while length > 0 and (block := stream.read(min(length, 1 << 20))):
-        found.update(block)
-        length -= len(block)
-    return found.digest()
 
 
 def _check_format(held: Any, file: Path) -> None:
@@ -390,9 +209,18 @@ def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | 
         a_game(game)
     if start is not None and not isinstance(start, Start):
         raise TypeError(f"start must be a meanfield.Start(x=..., y=...), got {start!r}")
-    found = rebuild(load_plain(path))
-    fill_in(found, game, start, str(path))
-    return found
+    result = load_object(path)
+    fill_in(result, game, start, str(path))
+    return result
+
+
+def load_object(path: str | os.PathLike[str]) -> Any:
+    """What a file holds, as objects; ValueError where its parts do not make one."""
+    plain = load_plain(path)
+    try:
+        return rebuild(plain)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> None:

@@ -12,9 +12,10 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from meanfield.checks import real
-from meanfield.describe import describe, rebuild, same
+from meanfield.describe import describe, same
 from meanfield.games.base import Game
 from meanfield.storage import files
+from meanfield.storage.atomic import stamp, sweep
 from meanfield.storage.lock import Lock
 
 EVERY = 30.0  # seconds between checkpoints
@@ -52,8 +53,8 @@ class Keeper:
         self.written, self.cost, self.caught = -float("inf"), 0.0, 0
         self._before: dict[int, Any] = {}
         self._lock = Lock(self.path)
-        self._seen = files.stamp(self.path)
-        files.sweep(self.path)
+        self._seen = stamp(self.path)
+        sweep(self.path)
 
     def held(self, game: Game | None = None) -> tuple[Any, bool]:
         """What the file holds of this job and whether it is finished; (None, False) without a file.
@@ -70,7 +71,7 @@ class Keeper:
                 f"{self.path} holds another run{_difference(header.job, self.job)}; give another "
                 "file name, or move it"
             )
-        found = rebuild(files.load_plain(self.path))
+        found = files.load_object(self.path)
         files.fill_in(found, game, None, str(self.path))
         return found, header.finished
 
@@ -101,7 +102,7 @@ class Keeper:
 
     def __enter__(self) -> Keeper:
         self._lock.take()
-        if files.stamp(self.path) != self._seen:
+        if stamp(self.path) != self._seen:
             self._lock.release()
             raise ValueError(
                 f"{self.path} was written by another run just now; start this one again, or give "

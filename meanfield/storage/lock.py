@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+from meanfield.storage.atomic import short
+
 try:
     import fcntl
 except ImportError:  # no POSIX system
@@ -21,8 +23,6 @@ class Lock:
     """
 
     def __init__(self, target: Path) -> None:
-        from meanfield.storage.files import short
-
         self.target, self.path = target, target.with_name(f".{short(target.name)}.lock")
         self._handle: int | None = None
 
