@@ -18,10 +18,10 @@ from benchmarks.problems import BETA, TIME, Problem
 from benchmarks.references import gauss
 from meanfield.checks import Array
 from meanfield.density import spherical
+from meanfield.density.engine import Engine
 from meanfield.density.finite_volumes import FiniteVolumes
 from meanfield.density.fourier import Galerkin
 from meanfield.density.harmonics import Harmonics
-from meanfield.density.stepper import Stepper
 from meanfield.flows import Langevin
 
 
@@ -46,7 +46,7 @@ def _harmonics(L: int) -> Array:
     return spherical.values(gauss(2 * (L + 1) ** 2)[0], L)
 
 
-def _densities(e: Stepper) -> tuple[Array, Array]:
+def _densities(e: Engine) -> tuple[Array, Array]:
     if isinstance(e, Harmonics):
         c = e.coefficients(0), e.coefficients(1)
         x, y = (_harmonics(round(len(v) ** 0.5) - 1) @ v for v in c)
@@ -61,7 +61,7 @@ def _engine(kind: Any, whole: bool = True) -> Callable[[Problem, Setting], Run]:
     def prepare(problem: Problem, setting: Setting) -> Run:
         game, laws = problem.game, problem.start.laws(problem.manifold, problem.manifold)
 
-        def make() -> Stepper:
+        def make() -> Engine:
             return kind(game, Langevin(BETA), laws, (setting["n"],) * 2, tol=setting["tol"])
 
         held = make()

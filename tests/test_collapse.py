@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.density.engine import GROWS, HOPELESS, WINDOW, Pace
 from meanfield.density.solve import build
-from meanfield.density.stepper import GROWS, HOPELESS, WINDOW, Pace
 from meanfield.flows import Langevin, Wasserstein, WassersteinFisherRao
 
 LARGE = 1e10  # the size of a loss whose flow takes 1e10 steps or more a unit of time

@@ -5,7 +5,8 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import poisson as poisson_law
 
-from meanfield.density.rates import WEIGHTS, FaceRates, gauss_mixed, generate
+from meanfield.density.commutator_free import gauss_mixed
+from meanfield.density.rates import WEIGHTS, FaceRates, generate
 from meanfield.density.uniformisation import Exponential, mass, poisson
 from meanfield.flows import Rates
 from meanfield.manifolds import Torus

@@ -124,7 +124,7 @@ def test_the_package_itself_imports_no_room() -> None:
         ("measures", "import meanfield.games"),
         ("measures", "from meanfield.games import base"),
         ("measures", "from meanfield import games"),
-        ("particles", "from meanfield.density.stepper import Stepper"),
+        ("particles", "from meanfield.density.engine import Engine"),
         ("density", "import meanfield.particles.simulate as s"),
         ("density", "def f():\n    from meanfield.particles import simulate"),
         ("trajectory", "from meanfield.plotting import plot_trajectory"),

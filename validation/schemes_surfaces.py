@@ -18,8 +18,8 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array
+from meanfield.density.engine import Engine
 from meanfield.density.solve import build
-from meanfield.density.stepper import Stepper
 from meanfield.studies.stored import Data
 from meanfield.studies.verdicts import Verdict, above, below
 from validation.schemes import slope
@@ -83,7 +83,7 @@ def run(problem: str, engine: str, cells: int, heated: float = 1.0, **how: Any) 
     game = mf.games.benchmark(problem)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mf.UnderResolved)  # coarse meshes are the point here
-        moving: Stepper = build(
+        moving: Engine = build(
             game,
             mf.Langevin(BETA / heated),
             game.answers["start"],

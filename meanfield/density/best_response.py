@@ -5,23 +5,23 @@ time.
 from __future__ import annotations
 
 from meanfield.checks import Array
-from meanfield.density.coupling import OnMeshes, both
+from meanfield.density.coupling import both
+from meanfield.density.engine import parts
 from meanfield.density.equation import unanswered
+from meanfield.density.on_meshes import OnMeshes
 from meanfield.measures import Density
 
 
 class FictitiousPlay(OnMeshes):
-    """Both players move towards the node of least cost, at rate rho, by exact relaxation over
-    steps.
+    """Both players move towards the node of least cost, at rate rho, by exact relaxation.
 
-    m <- exp(-rho dt) m + (1 - exp(-rho dt)) delta_best, `best` taken at the step's beginning: first
-    order in dt, positive and conservative for every dt. Without a given step, dt = tol / rho.
-    Best responses and errors are those of the game restricted to the mesh's nodes.
+    A step takes m to exp(-rho dt) m + (1 - exp(-rho dt)) delta_best, with the best response of its
+    beginning: first order in dt, positive and conservative for every dt. Without a given step, dt =
+    tol / rho. Best responses and errors are those of the game restricted to the mesh's nodes.
     """
 
     name = "best-response"
     usual_tol = 1e-3
-    saved = ("masses",)
 
     def begin(self) -> None:
         """Both players' masses; ValueError for flows that do more than respond."""
@@ -37,19 +37,19 @@ class FictitiousPlay(OnMeshes):
         return self.coupling.cost(p, self.masses[1 - p])
 
     def move(self, until: float) -> float:
-        """All equal steps up to `until`: `responded` towards point masses, which changes one entry.
+        """All equal steps up to `until`: `responded` towards point masses changes one entry only.
 
-        Steps cost a few microseconds, less than what is done around those of other engines.
+        A step costs a few microseconds, less than what the other engines do around theirs.
         """
         left = until - self.time
-        count = round(left / self.propose(left))
+        count = parts(left, self.step)  # type: ignore[arg-type]
         remain = both(lambda p: unanswered(self.players[p], left / count))
         x, y = self.masses
         for _ in range(count):
             best_x, best_y = self.costs(0).argmin(), self.costs(1).argmin()
-            for m, best, kept in ((x, best_x, remain[0]), (y, best_y, remain[1])):
-                m *= kept
-                m[best] += 1 - kept
+            for m, best, remains in ((x, best_x, remain[0]), (y, best_y, remain[1])):
+                m *= remains
+                m[best] += 1 - remains
         self.counts["steps"] += count
         return until
 

@@ -5,11 +5,11 @@ A player's nodes move and gain weight with their cost U (V_x for x, -V_y for y):
     dx/dt = -gamma grad U,   d log w/dt = -alpha (U - mean),   d log J/dt = -gamma Lap U
 
 (`equation.velocity` and `equation.reaction`), J the volume of a small piece of the manifold carried
-along, over its first volume. The log-density follows: log p = log p_0 + log(w / w_0) - log J, so
-that d log p/dt = gamma Lap U - alpha (U - mean) along a path. A mean is a sum over labels of a
-function as smooth as the flow, which on tensor grids is the trapezoid rule of a periodic function:
-spectrally accurate while the flow is resolved. Where paths part (exponentially fast, along the
-ridges of U) it soon is not; `panels` then puts new labels there.
+along, over its first volume. The log-density is log p = log p_0 + log(w / w_0) - log J.
+
+A mean is a sum over labels of a function as smooth as the flow, which on tensor grids is the
+trapezoid rule of a periodic function: spectrally accurate while the flow is resolved. Where paths
+part, exponentially fast along the ridges of U, it soon is not; `panels` then puts new labels there.
 """
 
 from __future__ import annotations
@@ -21,48 +21,35 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged, real
 from meanfield.density.coupling import both
+from meanfield.density.engine import Controlled
 from meanfield.density.inputs import given_measure, refuse_temperature
 from meanfield.density.labels import TRUSTED_JUMP, Labels, jets, labels
 from meanfield.density.panels import has_panels, panel_labels
-from meanfield.density.stepper import Stepper
-from meanfield.flows import Rates
-from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
-from meanfield.start import Law
 
-# The largest error (relative and absolute, of positions and log-weights) that a given step may
-# make.
+# The largest error, relative and absolute, of positions and log-weights in one given step.
 GIVEN_STEP_ERROR = 1e-3
 REFINE = 1e-5
 
 
-def refinable(manifold: Manifold, law: Law, rates: Rates, cells: Any) -> bool:
-    """Whether labels are to be refined: a density to start from, a player who moves, and no cells
-    asked for.
-    """
-    return cells is None and given_measure(law) is None and rates.gamma > 0 and has_panels(manifold)
-
-
-class Characteristics(Stepper):
+class Characteristics(Controlled):
     """Quadrature nodes of the two starts, carried by the flow.
 
     cells: nodes per axis (a number, a tuple per axis or a Mesh), one for each player; a start from
     atoms has its atoms for nodes. Left out, a player on T^1, T^2, S^1 or S^2 who starts from a
-    density and moves gets Gauss nodes on panels that are halved, down to `refine` (mass in the last
-    Legendre coefficients, 1e-5 by default), where paths part; others get the manifold's usual mesh.
+    density and moves gets Gauss nodes on panels that are halved where paths part, down to `refine`
+    (mass in the last Legendre coefficients, 1e-5 by default); others get the manifold's usual mesh.
     step: None for DOP853 (order 8) with steps controlled to `tol`, or a step. Raises ValueError for
     temperatures above 0, a mesh of another manifold, tol below 1e-13, and for a given step whose
     error exceeds 1e-3.
 
-    To be trusted for moments, NI and W2 at all times, `refine` telling how far; for densities,
-    point by point along the paths (`log_densities`), as long as they are finite. `Muscl` on fixed
-    cells is the second opinion, and the density as a picture, while every peak stands on a few
-    cells.
+    To be trusted for moments, NI and W2 at all times, `refine` telling how far; for densities point
+    by point along the paths (`log_densities`), as long as they are finite. `Muscl` on fixed cells
+    is the second opinion, and the density as a picture, while every peak stands on a few cells.
     """
 
     name = "characteristics"
     usual_tol, smallest_tol = 1e-10, 1e-13
-    saved = ("proposal",)
     cure = "is the loss smooth there, and its size what it should be? A larger tol may do"
 
     def begin(self, refine: float = REFINE) -> None:
@@ -76,10 +63,12 @@ class Characteristics(Stepper):
         self._solver: Any = None
 
     def _labels(self, p: int, limit: float) -> Labels:
-        given = self.game.manifolds[p], self.laws[p], self.players[p]
-        if refinable(*given, self.cells[p]):
-            return panel_labels(*given, limit)
-        return labels(*given, self.cells[p])
+        """Labels that are refined where player p starts from a density and moves, without cells."""
+        manifold, law, player = self.game.manifolds[p], self.laws[p], self.players[p]
+        free = self.cells[p] is None and given_measure(law) is None and has_panels(manifold)
+        if free and player.gamma > 0:
+            return panel_labels(manifold, law, player, limit)
+        return labels(manifold, law, player, self.cells[p])
 
     def _split(self, z: Array) -> tuple[Array, Array]:
         """Either player's part of the state."""
@@ -91,14 +80,12 @@ class Characteristics(Stepper):
         return zip("xy", self.nodes, self._split(self._z), strict=True)
 
     def advance(self, until: float) -> None:
-        """Move to the time `until` exactly; raises NotConverged where the loss is not smooth enough
-        for any step.
-        """
+        """Move to the time `until` exactly; see `Engine.advance`."""
         self._solver = None
         super().advance(until)
 
     def move(self, until: float) -> float:
-        """One step: a given one by the stepper, or a controlled one by scipy's DOP853."""
+        """One step: a given one by `attempt`, or a controlled one of scipy's DOP853."""
         if self.step is not None:
             return super().move(until)
         if self._solver is None:
@@ -122,8 +109,7 @@ class Characteristics(Stepper):
         if solver.status == "running":
             raise ValueError(
                 f"step = {self.step:g} makes an error above {GIVEN_STEP_ERROR:g} at t = "
-                f"{self.time:g}; "
-                f"a step of {solver.step_size:.2g} would do, or leave it out"
+                f"{self.time:g}; a step of {solver.step_size:.2g} would do, or leave it out"
             )
         return solver.y  # type: ignore[no-any-return]
 
@@ -140,7 +126,7 @@ class Characteristics(Stepper):
             )
 
     def accept(self, trial: Array, dt: float) -> None:
-        """Take over the state, with new labels where panels ask for them."""
+        """Make the trial the present state, with new labels where panels ask for them."""
         self._z = trial
         x, y = (nodes.refined(z) for _, nodes, z in self._each())
         if (x[0], y[0]) != self.nodes:
@@ -149,10 +135,11 @@ class Characteristics(Stepper):
 
     def _rates(self, time: float, z: Array) -> Array:
         """The right-hand side; both players' moments are formed once."""
-        x, y = self.nodes
-        clouds = [nodes.cloud(part) for nodes, part in zip(self.nodes, self._split(z), strict=True)]
-        found = jets(self.game, self.nodes, clouds)
-        return np.concatenate([*x.velocity(clouds[0], found[0]), *y.velocity(clouds[1], found[1])])
+        states = self._split(z)
+        clouds = both(lambda p: self.nodes[p].cloud(states[p]))
+        jet = jets(self.game, self.nodes, clouds)
+        x, y = both(lambda p: self.nodes[p].velocity(clouds[p], jet[p]))
+        return np.concatenate([*x, *y])
 
     def measures(self) -> tuple[Measure, Measure]:
         """Weighted points; a Density for a player who starts from one and has gamma = 0."""
@@ -170,11 +157,10 @@ class Characteristics(Stepper):
         panels) and the quadrature's jump (see `Labels.jump`). NaN where atoms have no density and
         no neighbours.
         """
-        found: dict[str, float] = {"steps": self.counts["steps"]}
+        recorded: dict[str, float] = {"steps": self.counts["steps"]}
         for player, nodes, z in self._each():
-            for key, value in nodes.watch(z).items():
-                found[f"{key}_{player}"] = value
-        return found
+            recorded |= {f"{key}_{player}": value for key, value in nodes.watch(z).items()}
+        return recorded
 
     def watch(self) -> None:
         """Warns, once, where the nodes no longer carry the moments."""
@@ -198,8 +184,7 @@ class Characteristics(Stepper):
         if not fits or len(z) != size:
             raise ValueError(
                 f"the state holds {z.size} numbers, these nodes need {size}; resume with the "
-                "cells, "
-                "flow and start of the first run"
+                "cells, flow and start of the first run"
             )
         self.nodes = nodes
         super().restore(state)

@@ -1,11 +1,10 @@
-"""Time stepping of two coupled sets of coefficients: exponential Runge-Kutta of order 4, with
-controlled steps.
+"""Time steps of two coupled sets of coefficients: exponential Runge-Kutta of order 4, controlled.
 
-The coefficients are Fourier modes on tori or spherical harmonics, which differ in the drift alone:
-see `Player`. The work arrays (ROWS, parts, total) of a player hold the real and imaginary parts of
-its modes, or the real coefficients of its harmonics. Number j of n stands at centre + j; for modes,
-what lies before the centre is their mirror image, and what lies between and behind them is zero: a
-shifted coefficient is a shifted index.
+The coefficients are Fourier modes on tori or spherical harmonics, which differ in the drift alone.
+The work arrays (ROWS, parts, total) of a player hold the real and imaginary parts of its modes, or
+the real coefficients of its harmonics. Number j of n stands at centre + j; for modes, what lies
+before the centre is their mirror image, and what lies between and behind them is zero: a shifted
+coefficient is a shifted index.
 """
 
 from __future__ import annotations
@@ -20,21 +19,18 @@ from meanfield.jit import kernel
 # first two change places with the last two after every step taken, so that nothing is copied.
 STATE, N1, STAGE_A, STAGE_B, N2, N3, N4, NEXT, N5, COST = range(10)
 ROWS = 10
-CACHE = 8  # sets of coefficients kept, by step
+CACHE = 8  # steps whose coefficients are stored
 
 DONE, TAIL, STUCK, DIVERGED = range(4)
 RUNGS = 4  # steps of the ladder an octave
-# Steps have collapsed where two windows of so many each cover less than this part of the time that
-# is left, and the later one hardly more than the one before.
+# As in `engine`, for steps that cost less.
 WINDOW, HOPELESS, GROWS = 256, 1e-5, 1.2
 
 _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
 
 
-class Player(NamedTuple):
-    """The constant arrays of one player, made by `fourier` (centre > 0) or by `harmonics` (centre =
-    0).
-    """
+class SpectralPlayer(NamedTuple):
+    """The constant arrays of one player, in Fourier modes (centre > 0) or harmonics (0)."""
 
     lam: Any  # (n,) eigenvalues of the diffusion
     tail: Any  # (n,) mask of the outer coefficients
@@ -65,19 +61,16 @@ def _phi(z):
 
 @kernel
 def coefficients(lam, h, out):
-    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4 (Cox & Matthews 2002, eq.
-    26-29).
+    """Rows of out (6, n): E(h/2), Q, E(h) and the three weights of ETDRK4.
 
-    Evaluated stably, as Kassam & Trefethen (2005) ask: by series near 0, then by doubling, whose
-    terms are all positive.
+    Cox & Matthews (2002), eq. 26-29. Evaluated stably, as Kassam & Trefethen (2005) ask: by series
+    near 0, then by doubling, whose terms are all positive.
     """
     for j in range(len(lam)):
         e, a, b, c = _phi(0.5 * h * lam[j])
-        phi1, phi2, phi3 = (
-            0.5 * a * (e + 1.0),
-            0.25 * (a * a + 2.0 * b),
-            0.125 * (a * b + b + 2.0 * c),
-        )
+        phi1 = 0.5 * a * (e + 1.0)
+        phi2 = 0.25 * (a * a + 2.0 * b)
+        phi3 = 0.125 * (a * b + b + 2.0 * c)
         out[0, j] = e
         out[1, j] = 0.5 * h * a
         out[2, j] = e * e
@@ -141,7 +134,7 @@ def _drift(k, offsets, U, v, centre, out):
 
 
 @kernel(fastmath={"contract"})
-def _turn(B, low, seen, runs, values, U, v, out):
+def _harmonic_drift(B, low, seen, runs, values, U, v, out):
     """The drift gamma div(mu grad U) of harmonics v, against an opponent's harmonics `seen`."""
     for k in range(8):
         U[k] = 0.0
@@ -161,8 +154,8 @@ def _rhs(x, y, wx, wy, row, to):
     """Drift of both players at the coefficients in `row`, into row `to`."""
     if x.centre == 0:
         v, u = wx[row, 0], wy[row, 0]
-        _turn(x.cost, y.seen, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
-        _turn(y.cost, x.seen, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
+        _harmonic_drift(x.cost, y.seen, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
+        _harmonic_drift(y.cost, x.seen, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
     else:
         _mirror(wx[row], x.centre)
         _mirror(wy[row], y.centre)
@@ -195,7 +188,7 @@ def _combine(w, c, s, n, centre):
 
 
 @kernel
-def _half(w, c, s, n, o, stage):
+def _staged(w, c, s, n, o, stage):
     """The stages a, b and c of one player: from u and N(u), u and N(a), a and 2 N(b) - N(u)."""
     u, n1 = w[STATE + s], w[N1 + s]
     if stage == 0:
@@ -213,8 +206,8 @@ def _step(x, y, wx, wy, cx, cy, s):
     s = 0: from STATE (drift in N1) to NEXT (drift in N5); s = 7: from NEXT and N5 to STATE and N1.
     """
     for stage in range(3):
-        _half(wx, cx, s, x.size, x.centre, stage)
-        _half(wy, cy, s, y.size, y.centre, stage)
+        _staged(wx, cx, s, x.size, x.centre, stage)
+        _staged(wy, cy, s, y.size, y.centre, stage)
         _rhs(x, y, wx, wy, STAGE_A if stage == 0 else STAGE_B, N2 + stage)
     _combine(wx, cx, s, x.size, x.centre)
     _combine(wy, cy, s, y.size, y.centre)
@@ -256,7 +249,7 @@ def _tails(x, y, wx, wy, row, tails):
 
 
 @kernel
-def _keep(wx, wy, s):
+def _settle(wx, wy, s):
     """Bring the state to its row, if an odd number of steps left it in the other."""
     if s == NEXT:
         for w in (wx, wy):
@@ -343,5 +336,5 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
                 status = STUCK
                 break
             mark, before = t, gone
-    _keep(wx, wy, s)
+    _settle(wx, wy, s)
     return status, t, rung

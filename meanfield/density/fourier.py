@@ -1,5 +1,4 @@
-"""Fourier modes on tori: the basis in which trigonometric games make equation (7) exact, mode by
-mode.
+"""Fourier modes on tori: the basis in which trigonometric games make equation (7) exact.
 
 Coefficients are mu_k = int exp(-i w k.x) dmu, w = 2 pi / period, so that mu_0 = 1. With U the
 player's cost,
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from meanfield.checks import Array, whole
 from meanfield.density.equation import diffusion, velocity
-from meanfield.density.etd import Player
+from meanfield.density.etd import SpectralPlayer
 from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
@@ -35,8 +34,8 @@ from meanfield.start import Law
 
 Complex = NDArray[np.complex128]
 
-# Nodes per axis that free modes may have: 16, 24, 32, 48, ...; the most of them, by dimension; and
-# how many the measures are shown on at least.
+# Nodes per axis that free modes may have, 16, 24, 32, 48, ...; the most of them, by dimension; and
+# how many a density is shown on at least.
 _LADDER = tuple(s * 2**e for e in range(3, 12) for s in (2, 3))
 _MOST = {1: 16384, 2: 1024, 3: 128}
 _NODES = {1: 256, 2: 64, 3: 24}
@@ -44,9 +43,8 @@ _LARGEST = 1.5  # coefficients of a probability measure have |re| + |im| <= sqrt
 
 
 @dataclass(frozen=True, eq=False)
-class Modes:
-    """Modes |k_a| <= reach_a, reach = (nodes - 1) // 2, of a torus, for games of modes |m_a| <=
-    margin_a.
+class FourierModes:
+    """The modes |k| <= reach = (nodes - 1) // 2 of a torus, for games of modes |m| <= margin.
 
     The flat offset of k is k.strides; rows are `margin` apart, so that k + m outside falls on
     zeros.
@@ -66,10 +64,8 @@ class Modes:
         return isinstance(basis, TrigBasis) and basis.manifold.dim <= 3
 
     @classmethod
-    def given(cls, basis: TrigBasis, cells: Any) -> Modes:
-        """The modes asked for by nodes per axis or a grid's Mesh; ValueError where they are too
-        few.
-        """
+    def given(cls, basis: TrigBasis, cells: Any) -> FourierModes:
+        """The modes asked for by nodes per axis or a grid's Mesh; ValueError for too few."""
         torus, margin = basis.manifold, _margin(basis)
         if isinstance(cells, Mesh):
             if cells.shape is None or cells.manifold != torus:
@@ -91,7 +87,7 @@ class Modes:
         return _modes(torus, nodes, margin)
 
     @classmethod
-    def ladder(cls, basis: TrigBasis) -> Iterator[Modes]:
+    def ladder(cls, basis: TrigBasis) -> Iterator[FourierModes]:
         """The modes tried for a start, ever more, up to those of the usual mesh."""
         torus, margin = basis.manifold, _margin(basis)
         rungs = [n for n in _LADDER if n >= 4 * max(margin) + 3]
@@ -102,7 +98,7 @@ class Modes:
         usual = max(_NODES[torus.d], rungs[0])
         return (_modes(torus, (n,) * torus.d, margin) for n in rungs if n <= usual)
 
-    def finer(self, law: Law) -> Modes | None:
+    def finer(self, law: Law) -> FourierModes | None:
         """The next rung of nodes; None where there is none."""
         n = self.nodes[0]
         bigger = next((c for c in _LADDER if c > n), 2 * n)
@@ -129,7 +125,7 @@ class Modes:
         """The largest number of nodes along an axis."""
         return max(self.nodes)
 
-    # -- where modes lie in memory --------------------------------------------------------------
+    # -- where modes lie in memory ----------------------------------------------------------------
 
     @cached_property
     def reach(self) -> Index:
@@ -176,22 +172,20 @@ class Modes:
         size = np.abs(z.real) + np.abs(z.imag)
         return float(size[self.outer].sum() / size.sum())
 
-    def extended(self, z: Complex, finer: Modes) -> Complex:
+    def extended(self, z: Complex, finer: FourierModes) -> Complex:
         """The same coefficients among more modes."""
         row = np.zeros(finer.span, dtype=complex)
         row[self.k @ finer.strides] = z
         return row[finer.offsets]
 
-    def restricted(self, z: Complex, coarser: Modes) -> Complex:
+    def restricted(self, z: Complex, coarser: FourierModes) -> Complex:
         """The coefficients of fewer modes."""
         return z[(np.abs(self.k) <= coarser.reach).all(axis=1)]
 
-    # -- measures in and out --------------------------------------------------------------------
+    # -- measures in and out ----------------------------------------------------------------------
 
     def project(self, law: Law, free: bool) -> Complex:
-        """Coefficients (J,) of a law, of mass one: of a measure given as such, or of its nodal
-        masses.
-        """
+        """Coefficients (J,) of a law, of mass one: of its measure, or of its nodal masses."""
         measure = given_measure(law)
         z = self.of(law.on(self.grid(free)) if measure is None else measure)
         z[self.offsets == 0] = 1.0
@@ -217,9 +211,7 @@ class Modes:
         return full[tuple((self.k + self.reach).T)]
 
     def grid(self, free: bool) -> Mesh:
-        """The mesh on which a density is shown; where the number of modes is free, the usual one at
-        least.
-        """
+        """The mesh on which a density is shown: at least the usual one where modes are free."""
         n, d = self.nodes, self.torus.d
         return _mesh(self.torus, (max(n[0], _NODES[d]),) * d if free else n)
 
@@ -233,9 +225,7 @@ class Modes:
         half = full[..., : shape[-1] // 2 + 1]
         return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
 
-    # -- the equation ---------------------------------------------------------------------------
-
-    def player(self, game: Any, p: int, rates: Rates) -> Player:
+    def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
         basis, w = game.bases[p], 2 * np.pi / self.torus.period
         assert isinstance(basis, TrigBasis)
@@ -249,29 +239,26 @@ class Modes:
         k[:, self.offsets] = velocity(turning, m[acts] @ self.k.T)
         tail[self.offsets] = self.outer
         rows = np.concatenate([A[: len(m)][acts], A[len(m) :][acts]])
-        return Player(
+        return SpectralPlayer(
             lam, tail, np.full(self.span, _LARGEST), self.span, self.centre, 2.0,
             m @ self.strides, np.ascontiguousarray(rows), (m[acts] @ self.strides)[:, None], k,
         )  # fmt: skip
 
 
 class Galerkin(Spectral):
-    """Equation (7) in Fourier modes, for trigonometric games on tori of dimension 1 to 3, not
-    necessarily alike.
+    """Equation (7) in Fourier modes, for trigonometric games on tori of dimension 1 to 3.
 
-    cells: for each player the nodes per axis N (a number, one an axis, or a grid's Mesh), which
-    keep the modes |k| <= (N - 1) // 2 along each axis; None adapts them to the solution. Atoms
-    enter by their exact coefficients. The rest is as in `Spectral`.
+    The players' tori may differ. cells: for each player the nodes per axis N (a number, one an
+    axis, or a grid's Mesh), which keep the modes |k| <= (N - 1) // 2 along each axis; None adapts
+    them to the solution. Atoms enter by their exact coefficients. The rest is as in `Spectral`.
     """
 
     name = "galerkin"
-    kind = Modes
+    kind = FourierModes
     serves = "a trigonometric game on tori of dimension 1 to 3"
 
     def modes(self, p: int) -> Complex:
-        """Coefficients int exp(-i w k.x) dmu of player p at the modes `wave_numbers(p)`, shape
-        (J,).
-        """
+        """Coefficients int exp(-i w k.x) dmu (J,) of player p at the modes `wave_numbers(p)`."""
         return self.coefficients(p)  # type: ignore[return-value]
 
     def wave_numbers(self, p: int) -> Index:
@@ -290,16 +277,17 @@ def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
 
 @lru_cache(maxsize=16)
 def _places(
-    modes: Modes, shape: tuple[int, ...]
+    modes: FourierModes, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
-    """Which modes a grid of this shape holds, and where they and their mirror images stand in its
+    """Which modes a grid of this shape has, and where they and their mirror images stand in its
     transform.
     """
-    inside = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
-    return inside, tuple((modes.k % np.array(shape)).T), tuple((-modes.k % np.array(shape)).T)
+    sizes = np.array(shape)
+    inside = np.all(2 * np.abs(modes.k) < sizes, axis=1)
+    return inside, tuple((modes.k % sizes).T), tuple((-modes.k % sizes).T)
 
 
 @lru_cache(maxsize=32)
-def _modes(torus: Torus, nodes: tuple[int, ...], margin: tuple[int, ...]) -> Modes:
+def _modes(torus: Torus, nodes: tuple[int, ...], margin: tuple[int, ...]) -> FourierModes:
     """The modes for these numbers, with index tables worth keeping from one run to the next."""
-    return Modes(torus, nodes, margin)
+    return FourierModes(torus, nodes, margin)

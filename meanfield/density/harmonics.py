@@ -1,12 +1,11 @@
-"""Spherical harmonics on S^2: the basis in which quadratic games make equation (7) exact, degree by
-degree.
+"""Spherical harmonics on S^2: the basis in which quadratic games make equation (7) exact.
 
 With U the player's cost and c the coefficients of its measure,
 
-    d c / dt = gamma T lam c + gamma sum_k U_k D_k c,      D_k c = (Lap(mu Y_k) + mu Lap Y_k - Y_k
-    Lap mu)/2,
+    dc/dt = gamma T lam c + gamma sum_k U_k D_k c,
+    D_k c = (Lap(mu Y_k) + mu Lap Y_k - Y_k Lap mu)/2,
 
-k over the eight harmonics of degrees 1 and 2 that a quadratic cost has, lam = -l(l + 1), and D_k c
+lam = -l(l + 1), k over the eight harmonics of degrees 1 and 2 that a quadratic cost has, and D_k c
 the coefficients of div(mu grad Y_k). Multiplication by coordinates is sparse; products are formed
 exactly and cut at the degree kept.
 """
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from meanfield.checks import Array, whole, within_memory
 from meanfield.density import spherical
 from meanfield.density.equation import diffusion, transport
-from meanfield.density.etd import Player
+from meanfield.density.etd import SpectralPlayer
 from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
@@ -118,14 +117,14 @@ class Degrees:
         """The coefficients up to a lower degree."""
         return c[: coarser.span]
 
-    # -- measures in and out --------------------------------------------------------------------
+    # -- measures in and out ----------------------------------------------------------------------
 
     def project(self, law: Law, free: bool) -> Array:
         """Coefficients of a law, of mass one: by Gauss-Legendre quadrature, those of atoms exactly.
 
-        A density on a quadrature of n parallels is taken as the sum of harmonics of degree below n
-        that it is; one on another mesh as atoms at its N nodes, up to degree sqrt(N)/2: beyond,
-        sums over nodes mean nothing.
+        A density on a quadrature of n parallels is the sum of harmonics of degree below n through
+        its values. One on another mesh is taken as atoms at its N nodes, up to degree sqrt(N)/2,
+        beyond which sums over nodes mean nothing.
         """
         measure, shown = given_measure(law), _on_quadrature(law)
         if shown is not None:
@@ -156,31 +155,28 @@ class Degrees:
         """Density at the mesh's nodes times cell area, of sum one to rounding."""
         return spherical.on_quadrature(c, grid.shape[0]) * grid.volumes  # type: ignore[index]
 
-    # -- the equation ---------------------------------------------------------------------------
-
-    def player(self, game: Any, p: int, rates: Rates) -> Player:
+    def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
         drift, l = spherical.drifts(self.L), spherical.degrees(self.L)
         own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
         U = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
-        # Harmonics of one degree have squares that sum to (2l + 1)/4 pi: so have a probability's
-        # coefficients at most.
+        # Harmonics of one degree have squares that sum to (2l + 1)/4 pi, which bounds a
+        # probability's coefficients.
         largest = 1.1 * np.sqrt((2 * l + 1) / (4 * np.pi))
         lam = diffusion(rates, -l) * (l + 1.0)
         lam, tail, largest = (v[drift.order] for v in (lam, self.outer.astype(float), largest))
         cost = np.ascontiguousarray(transport(rates, own[1:]) @ U @ other.T)
-        return Player(
+        return SpectralPlayer(
             lam, tail, largest, self.span, 0, 4 * np.pi,
             self.places[:9], cost, drift.runs, drift.values[None],
         )  # fmt: skip
 
 
 class Harmonics(Spectral):
-    """Equation (7) in real spherical harmonics, for quadratic games on S^2 and S^2 (`polynomial`,
-    `polynomial_from`).
+    """Equation (7) in real spherical harmonics, for quadratic games on S^2 and S^2.
 
-    cells: for each player the degree L (2 or more); None adapts it to the solution. The rest is as
-    in `Spectral`.
+    These are `polynomial` and `polynomial_from`. cells: for each player the degree L (2 or more);
+    None adapts it to the solution. The rest is as in `Spectral`.
     """
 
     name = "harmonics"
@@ -194,13 +190,11 @@ class Harmonics(Spectral):
 
 def _on_quadrature(law: Law) -> Density | None:
     """The density on a quadrature mesh that a law was given as, or None."""
-    found = given_measure(law)
-    return found if isinstance(found, Density) and found.mesh.by_parallels else None
+    given = given_measure(law)
+    return given if isinstance(given, Density) and given.mesh.by_parallels else None
 
 
 def _features(basis: QuadraticBasis) -> Array:
-    """Features in harmonics of degree 0, 1 and 2, shape (9, K): exact, they are polynomials of
-    degree 2.
-    """
+    """Features in harmonics of degree 0, 1 and 2, shape (9, K), as polynomials of degree 2 are."""
     points, weights = spherical.quadrature(4)
     return (weights[:, None] * spherical.values(points, 2)).T @ basis.values(points)

@@ -1,11 +1,10 @@
-"""What engines ask of their input, those without diffusion above all."""
+"""What engines ask of their input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from meanfield.checks import real
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold
@@ -27,22 +26,19 @@ def fits(game: Game, kind: Callable[[Any], bool]) -> bool:
 
 
 def only_langevin(flow: Flow, engine: str, moves: bool = True) -> None:
-    """Raises ValueError for flows that are not (7): with reaction, response, no temperature or, for
-    `moves`, gamma = 0.
-    """
+    """Raises ValueError for flows that are not (7), and for gamma = 0 where the engine `moves`."""
     for player, rates in zip("xy", flow.players, strict=True):
         for name, rate in (("alpha", rates.alpha), ("response", rates.response)):
             if rate > 0:
                 raise ValueError(
                     f'engine "{engine}" solves (7), without reaction or response, but {name} is '
-                    f"{rate:g} for {player}; "
-                    'use engine="splitting", at temperature 0 "characteristics" or "best-response"'
+                    f'{rate:g} for {player}; use engine="splitting", at temperature 0 '
+                    '"characteristics" or "best-response"'
                 )
         if rates.temperature == 0:
             raise ValueError(
                 f'engine "{engine}" needs a temperature above 0, but that of {player} is 0: use '
-                "Langevin(beta), or "
-                'engine="characteristics" for flows without temperature'
+                'Langevin(beta), or engine="characteristics" for flows without temperature'
             )
         if moves and rates.gamma == 0:
             raise ValueError(
@@ -51,39 +47,26 @@ def only_langevin(flow: Flow, engine: str, moves: bool = True) -> None:
             )
 
 
-def refuse_temperature(flow: Flow, name: str) -> None:
+def refuse_temperature(flow: Flow, engine: str) -> None:
     """Raises ValueError for a flow with 1/beta > 0, naming the engine that can."""
     for player, rates in zip("xy", flow.players, strict=True):
         if rates.temperature > 0:
             raise ValueError(
-                f'engine "{name}" solves flows at temperature 0, but that of {player} is '
-                f"{rates.temperature:g}; "
-                'use engine="finite-volume"'
+                f'engine "{engine}" solves flows at temperature 0, but that of {player} is '
+                f'{rates.temperature:g}; use engine="finite-volume"'
             )
-
-
-def not_before(until: float, now: float) -> float:
-    """`until` as a finite number; raises ValueError when it lies before `now`."""
-    t = real("until", until)
-    if t < now:
-        raise ValueError(
-            f"until is {t:g}, before the present time {now:g}; restore an earlier state to go back"
-        )
-    return t
 
 
 def given_measure(law: Law) -> Measure | None:
     """The measure that a law was given as, or None for a law given by a density function."""
-    found = getattr(law, "measure", None)
-    return found if isinstance(found, Measure) else None
+    measure = getattr(law, "measure", None)
+    return measure if isinstance(measure, Measure) else None
 
 
 def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
-    """The mesh that `cells` asks for; by default that of a density to start from, else the
-    manifold's.
+    """The mesh that `cells` asks for; by default that of a density to start from, else the usual.
 
     The quadratures of S^2 are not taken over from a density: their cells shrink at the poles.
-
     Raises ValueError when a Mesh is given that covers another manifold.
     """
     if isinstance(cells, Mesh):
@@ -92,7 +75,7 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
                 f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
             )
         return cells
-    found = given_measure(law)
-    if cells is None and isinstance(found, Density) and not found.mesh.by_parallels:
-        return found.mesh
+    given = given_measure(law)
+    if cells is None and isinstance(given, Density) and not given.mesh.by_parallels:
+        return given.mesh
     return mesh(manifold, cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +22,14 @@ from meanfield.meshes import Index, Mesh
 from meanfield.start import Law
 
 # Where labels part, a mean errs by about the mass that stands at the edge of the gap times the gap.
-# Measured on five games, 64 to 1024 nodes, up to t = 8: below a gap of an eighth of the manifold's
-# reach errors are under 1e-6; beyond, mass * gap / reach = 5e-4 goes with errors of moments from
-# 2e-4 to 5e-3, one in the middle, in proportion. Where weights peak at fixed nodes, neighbouring
-# masses that differ by 0.2 go with 1e-3 (0.1 with 2e-5).
-PARTED = 1 / 8
+# The thresholds are measured in docs/explanation/engines.md.
+PARTED = 1 / 8  # a gap over the manifold's reach
 TRUSTED_GAP_MASS = 5e-4
 TRUSTED_MASS_STEP = 0.2
 TRUSTED_JUMP = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Cloud:
+class Cloud(NamedTuple):
     """A player's nodes as they stand: points (n, a) and masses (n,)."""
 
     points: Array
@@ -44,9 +40,10 @@ class Cloud:
 class Labels:
     """One player's labels: what stays fixed while the nodes move.
 
-    points (n, a), log_masses (n,) at the start; log_density (n,) there, mesh and occupied (the
-    cells of the mesh with mass; others are carried by nobody) for a start from a density, None for
-    one from atoms.
+    points (n, a) and log_masses (n,) are those of the start. A start from a density has
+    log_density0 (n,) as well, its mesh, and `occupied`: the cells of the mesh with mass, as no node
+    stands for others. The state z holds, one after the other, positions (if they move), log(w/w_0)
+    (if they react) and log J (if they move a density).
     """
 
     manifold: Manifold
@@ -57,35 +54,22 @@ class Labels:
     mesh: Mesh | None
     occupied: NDArray[np.bool_]
 
+    @property
+    def stretches(self) -> bool:
+        """Whether log J is part of the state."""
+        return self.rates.gamma > 0 and self.log_density0 is not None
+
     def start(self) -> list[Array]:
-        """Positions (if they move), log(w/w_0) (if they react), log J (if they move a density)."""
-        n = len(self.points)
-        moves, reacts = self.rates.gamma > 0, self.rates.alpha > 0
-        parts = [self.points.ravel()] if moves else []
-        parts += [np.zeros(n)] if reacts else []
-        return parts + ([np.zeros(n)] if self.stretches else [])
+        """The parts of the state at time 0."""
+        zeros = np.zeros(len(self.points))
+        parts = [self.points.ravel()] if self.rates.gamma > 0 else []
+        parts += [zeros] if self.rates.alpha > 0 else []
+        return parts + ([zeros] if self.stretches else [])
 
     @cached_property
     def size(self) -> int:
         """The length of the state."""
         return sum(part.size for part in self.start())
-
-    def refined(self, z: Array) -> tuple[Labels, Array]:
-        """These labels, or more of them where the flow needs more, and the state z on them."""
-        return self, z
-
-    def refinement(self) -> dict[str, Any] | None:
-        """What `restored` makes the present labels of; None where they stay as they begin."""
-        return None
-
-    def restored(self, refinement: Any) -> Labels:
-        """The labels of the same start with a saved refinement."""
-        return self
-
-    @property
-    def stretches(self) -> bool:
-        """Whether log J is part of the state."""
-        return self.rates.gamma > 0 and self.log_density0 is not None
 
     def split(self, z: Array) -> tuple[Array, Array | float, Array | float]:
         """Positions as integrated (angles unwrapped), log(w/w_0), log J."""
@@ -136,36 +120,48 @@ class Labels:
         log_w = self.log_masses + gain
         return float(log_w.max() + np.log(np.exp(log_w - log_w.max()).sum()))
 
+    # -- labels that are refined, see `panels` ----------------------------------------------------
+
+    def refined(self, z: Array) -> tuple[Labels, Array]:
+        """These labels, or more of them where the flow needs more, and the state z on them."""
+        return self, z
+
+    def refinement(self) -> dict[str, Any] | None:
+        """What `restored` makes the present labels of; None where they stay as they begin."""
+        return None
+
+    def restored(self, refinement: Any) -> Labels:
+        """The labels of the same start with a saved refinement."""
+        return self
+
+    # -- how far sums over labels can be trusted --------------------------------------------------
+
     def watch(self, z: Array) -> dict[str, float]:
         """The numbers of `diagnostics`."""
         _, gain, _ = self.split(z)
         p = self.log_density(z)
-        finite = np.isfinite(self.log_masses)
         with np.errstate(over="ignore"):  # a Dirac mass in the making soon has no finite density
             peak = float("nan") if p is None else float(np.exp(p.max()))
+        finite = np.isfinite(self.log_masses)
+        lightest = np.min(self.log_masses + gain, where=finite, initial=np.inf)
         return {
             "peak": peak,
-            "log_weight": float(
-                np.min(self.log_masses + gain, where=finite, initial=np.inf) - self._excess(gain)
-            ),
+            "log_weight": float(lightest - self._excess(gain)),
             "labels": len(self.points),
             "separation": self.separation(z),
             "jump": self.jump(z),
         }
 
     def distrust(self, jump: float) -> str:
-        """What to say where `jump` exceeds TRUSTED_JUMP."""
+        """What to say of the nodes where `jump` exceeds TRUSTED_JUMP."""
         return (
             "stand so far apart, or differ so much in weight, that means over them are no longer "
-            "trusted "
-            f"(jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for labels "
-            "that are refined"
+            f"trusted (jump {jump:.2g} > {TRUSTED_JUMP:g}); raise `cells`, or leave it out for "
+            "labels that are refined"
         )
 
     def separation(self, z: Array) -> float:
-        """Largest gap of nodes that were neighbours on the mesh, over its first value; NaN without
-        a mesh.
-        """
+        """Largest gap of neighbours on the mesh, over its first value; NaN without a mesh."""
         if self.mesh is None or not len(self._first_gaps):
             return float("nan")
         return float((self._gaps(self.split(z)[0]) / self._first_gaps).max())
@@ -189,12 +185,8 @@ class Labels:
 
     @cached_property
     def _turns(self) -> Array:
-        i, j = self._pairs
-        return (
-            self.points[j]
-            - self.points[i]
-            - self.manifold.difference(self.points[i], self.points[j])
-        )
+        here, there = (self.points[side] for side in self._pairs)
+        return there - here - self.manifold.difference(here, there)
 
     @cached_property
     def _first_gaps(self) -> Array:
@@ -234,11 +226,10 @@ def labels(manifold: Manifold, law: Law, rates: Rates, cells: Any) -> Labels:
 
 
 def jets(game: Game, players: Sequence[Labels], clouds: Sequence[Cloud]) -> list[Jet]:
-    """Each player's cost with gradient (if the player moves) and Laplacian (if log J is wanted) at
-    the nodes.
+    """Each player's cost at its nodes, with gradient where it moves and Laplacian where log J is
+    wanted.
     """
-    points = [cloud.points for cloud in clouds]
-    views = [game.view(p, points[p], points[1 - p]) for p in (0, 1)]
+    views = [game.view(p, clouds[p].points, clouds[1 - p].points) for p in (0, 1)]
     moments = [view.moments(cloud.masses) for view, cloud in zip(views, clouds, strict=True)]
     return [
         views[p].jet(moments[1 - p], players[p].rates.gamma > 0, players[p].stretches)

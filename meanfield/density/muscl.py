@@ -1,11 +1,11 @@
-"""Flows without diffusion, (8), (6) and mirror descent, on fixed cells: a second opinion.
+"""Flows without diffusion, (8), (6) and mirror descent, on fixed cells.
 
-Masses m of cells under d_t mu = gamma div(mu grad U) - alpha mu (U - mean), U the player's cost:
-transport by upwind fluxes with limited slopes (MUSCL, van Leer 1979), Runge-Kutta of order 3 that
-keeps positivity (Shu & Osher 1988), between two half steps of the reaction (Strang), which is exact
-in log space for a given cost, log m <- log m - alpha dt (U - mean), at the cost of the middle of
-its step. Nonnegative under the step that `transport` states; mass is kept to
-rounding.
+The masses of cells follow d_t mu = gamma div(mu grad U) - alpha mu (U - mean), U the player's cost.
+A step is half the reaction, transport, half the reaction (Strang). Transport goes by upwind fluxes
+with limited slopes (MUSCL, van Leer 1979) and Runge-Kutta of order 3 that keeps positivity (Shu &
+Osher 1988). The reaction is exact in log space for a given cost, log m <- log m - alpha dt (U -
+mean), and takes the cost of the middle of its step. Masses stay nonnegative under the step that
+`transport` returns, and are kept to rounding.
 """
 
 from __future__ import annotations
@@ -16,21 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import OnMeshes, Pair, both
+from meanfield.density.coupling import Pair, both
+from meanfield.density.engine import Controlled
 from meanfield.density.equation import reacted, velocity
 from meanfield.density.inputs import refuse_temperature
+from meanfield.density.on_meshes import OnMeshes
 from meanfield.jit import kernel
 from meanfield.measures import Density
 from meanfield.meshes import Index, Mesh
 
-# For l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, gamma = alpha = 1 and 1024 cells, moments at t
-# = 1 and t = 4 err by 3.8e-5 and 1.3e-3 (positive), 4.1e-5 and 2.0e-3 (van Leer), 3.8e-5 and 1.9e-3
-# (monotonized central).
 LIMITERS = {"positive": 0, "van Leer": 1, "monotonized central": 2}
 SAFETY = 0.8
-# Errors of moments on the circle game above pass 1e-3 to 5e-3 where 1/sum m^2 falls
-# below 8.
-RESOLVED_CELLS = 8
+RESOLVED_CELLS = 8  # cells along an axis that hold a density, below which moments err by 1e-3
 COARSE_REACTION = 1e-2
 
 
@@ -42,26 +39,22 @@ class Trial(NamedTuple):
     error: float
 
 
-class Muscl(OnMeshes):
-    """Cell masses of both players.
+class Muscl(OnMeshes, Controlled):
+    """The mean field of (8), (6) or mirror descent in the masses of fixed cells.
 
     cells: cells per axis (a number, a tuple per axis or a Mesh), one for each player. step: None
-    for the longest steps that keep masses nonnegative, and the reaction's error per step below
+    for the longest steps that keep masses nonnegative and the reaction's error per step below
     `tol`; or a step, refused with ValueError when it does not keep them nonnegative. limiter:
     "positive" (smallest errors), "van Leer" or "monotonized central" (no new extrema). Raises
     ValueError for temperatures above 0, a mesh of another manifold, an unknown limiter.
 
     To be trusted for densities, L1 and moments, at order 2, while every peak stands on several
-    cells a side (`held_cells`). Once peaks are narrower, moments and NI are still right at order
-    about 1 in the cells' width h: on the problems of T^2 and S^2, gamma = alpha = 1, at t = 4, to
-    1.3e-2 at 80x80 and 5e-3 at 5762 cells, where labels (`Characteristics`, refine=1e-4) have 7e-4
-    and 3e-5; on one thread in 0.5 and 1.8 s against 1.9 and 2.4 s. W2 then goes like h where peaks
-    are only as wide as cells (S^2), and like h^(1/2) where cells let mass over a ridge to another
-    peak (T^2). L1 says nothing.
+    cells a side (`held_cells`). Once peaks are narrower, moments and NI are right at order about 1,
+    W2 at order 1 or 1/2, and L1 says nothing: see docs/explanation/engines.md.
     """
 
     name = "muscl"
-    saved = ("masses", "proposal", "stable")
+    saved = ("masses", "stable")
     cure = "is the loss finite everywhere, and its size what it should be?"
 
     def begin(self, limiter: str = "positive") -> None:
@@ -82,9 +75,7 @@ class Muscl(OnMeshes):
         return min(left, self.proposal or np.inf, SAFETY * self.stable)
 
     def judge(self, trial: Trial, dt: float) -> tuple[bool, float]:
-        """Refuses steps beyond the bound for nonnegative masses, and a reaction's error above
-        `tol`.
-        """
+        """Refuses steps that may turn masses negative, and a reaction's error above `tol`."""
         fits = dt <= trial.bound
         if self.step is not None:
             if not fits:
@@ -101,17 +92,16 @@ class Muscl(OnMeshes):
         return True, dt * min(2.0, 0.9 * (self.tol / max(trial.error, 1e-300)) ** (1 / 3))
 
     def accept(self, trial: Trial, dt: float) -> None:
-        """Take over the masses and the bound of the next step."""
+        """Make the trial's masses the present ones, and keep its bound for the next step."""
         self.masses, self.stable = trial.masses, trial.bound
         if self.step is not None and trial.error > COARSE_REACTION:
             self.warn_once(
                 f"at t = {self.time + dt:g} step = {self.step:g} errs by about {trial.error:.1g} "
-                "in log-masses; "
-                "shorten it"
+                "in log-masses; shorten it"
             )
 
     def attempt(self, dt: float) -> Trial:
-        """Half the reaction, transport, half the reaction (Strang)."""
+        """Half the reaction, transport, half the reaction."""
         m, first = self._react(self.masses, 0.5 * dt)
         m, bound = self._shu_osher(m, dt)
         m, second = self._react(m, 0.5 * dt)
@@ -129,12 +119,12 @@ class Muscl(OnMeshes):
         if not self.flow.reacts:
             return m, 0.0
         now = self._costs(m)
-        mid = self._costs(self._weigh(m, now, 0.5 * dt))
+        middle = self._costs(self._weigh(m, now, 0.5 * dt))
         change = max(
             rates.alpha * dt * float(np.abs(b - a).max())
-            for rates, a, b in zip(self.players, now, mid, strict=True)
+            for rates, a, b in zip(self.players, now, middle, strict=True)
         )
-        return self._weigh(m, mid, dt), change**1.5
+        return self._weigh(m, middle, dt), change**1.5
 
     def _weigh(self, m: Pair, U: Pair, dt: float) -> Pair:
         """Masses after the reaction at frozen costs, normalised."""
@@ -148,7 +138,7 @@ class Muscl(OnMeshes):
         return both(weighed)
 
     def _flow_rates(self, m: Pair) -> tuple[Pair, float]:
-        """Both players' d m/dt by transport and the longest nonnegative Euler step."""
+        """Both players' dm/dt by transport, and the longest nonnegative Euler step."""
         bound, rates = np.inf, []
         for p, player in enumerate(self.players):
             rate, grid, s = np.zeros(len(m[p])), self.meshes[p], self.stencils[p]
@@ -165,8 +155,7 @@ class Muscl(OnMeshes):
         """Three Euler steps, averaged: what keeps the sign in one keeps it in all."""
         if not self.flow.transports:
             return m, np.inf
-        bound = np.inf
-        stage = m
+        bound, stage = np.inf, m
         for share in (0.0, 0.75, 1 / 3):
             rates, reached = self._flow_rates(stage)
             bound = min(bound, reached)
@@ -183,14 +172,11 @@ class Muscl(OnMeshes):
         """Steps; the smallest mass of a cell; for each player the peak density and the number of
         cells that would hold everything if they held equal masses, 1 / sum m^2.
         """
-        found: dict[str, float] = {
-            "steps": self.counts["steps"],
-            "min_mass": float(min(m.min() for m in self.masses)),
-        }
+        recorded = {"steps": self.counts["steps"], "min_mass": self.smallest_mass()}
         for player, m, grid in zip("xy", self.masses, self.meshes, strict=True):
-            found[f"peak_{player}"] = float((m / grid.volumes).max())
-            found[f"held_cells_{player}"] = float(1 / np.sum(m**2))
-        return found
+            recorded[f"peak_{player}"] = float((m / grid.volumes).max())
+            recorded[f"held_cells_{player}"] = float(1 / np.sum(m**2))
+        return recorded
 
     def watch(self) -> None:
         """Warns, once, where a few cells hold everything."""
@@ -199,10 +185,8 @@ class Muscl(OnMeshes):
             if filled < trusted:
                 self.warn_once(
                     f"at t = {self.time:g} the density of {player} stands on {filled:.1f} cells, "
-                    f"fewer than {trusted:g}: "
-                    "its shape is the mesh's, and means may err by 1e-3 and more; raise `cells` "
-                    "or use "
-                    'engine="characteristics"'
+                    f"fewer than {trusted:g}: its shape is the mesh's, and means may err by 1e-3 "
+                    'and more; raise `cells` or use engine="characteristics"'
                 )
 
 
@@ -214,11 +198,10 @@ def _normalised(m: Array) -> Array:
 class Stencil:
     """A mesh as the kernels want it.
 
-    others (N, k): neighbours, -1 where there are fewer; weights (N, k, dim): the gradient in the
+    others (N, k): neighbours, -1 where there are fewer. weights (N, k, dim): the gradient in the
     tangent frame of a cell is sum_k weights_k (rho_k - rho_i), least squares with weights
     1/distance^2 over the neighbours. ahead, back (F, dim): the step from the first node of a pair
-    to the second in the frame of the first, and from the second to the first in the frame of the
-    second.
+    to the second, and from the second to the first, each in the frame where it begins.
     """
 
     others: Index
@@ -253,7 +236,7 @@ def stencil(mesh: Mesh) -> Stencil:
 
 @kernel
 def slopes(rho, others, weights, out):
-    """out (N, dim): least-squares gradients of rho (N,)."""
+    """Least-squares gradients of rho (N,), into out (N, dim)."""
     for i in range(len(rho)):
         for d in range(out.shape[1]):
             out[i, d] = 0.0
@@ -287,12 +270,12 @@ def face_value(behind, here, beyond, limiter):
 
 @kernel(counted=True)
 def transport(m, U, speeds, volumes, pairs, others, weights, ahead, back, limiter, rate):
-    """rate (N,): d/dt of the masses m (N,) under d_t mu = gamma div(mu grad U); returns the longest
-    Euler step that leaves every mass nonnegative. speeds (F,): -gamma T_ij, by `equation.velocity`.
+    """dm/dt under d_t mu = gamma div(mu grad U), into rate (N,); returns the longest Euler step
+    that leaves every mass nonnegative.
 
-    Flux from i to j: -gamma T_ij (U_j - U_i) times the density at the face, which is at most twice
-    the upwind one: a cell loses at most 2 m_i/vol_i times its outflow, whence the bound vol_i/(2
-    outflow).
+    speeds (F,) are -gamma T_ij, by `equation.velocity`. The flux from i to j is -gamma T_ij (U_j -
+    U_i) times the density at the face, at most twice the upwind one. A cell loses at most 2 m_i /
+    vol_i times its outflow, whence the bound vol_i / (2 outflow).
     """
     rho = m / volumes
     slope = np.empty((len(m), ahead.shape[1]))

@@ -1,11 +1,10 @@
-"""Panels: boxes of Gauss nodes that cover a manifold and can be halved where a flow needs more
-labels.
+"""Labels that are refined: panels of Gauss nodes cover a manifold and are halved where paths part.
 
 On a panel the flow map a -> (X(a), log w, log J) is smooth long after neighbouring nodes have
-parted, so that halving a panel and interpolating there (order q in the panel's size, q nodes an
-axis) gives new labels, and a sum over Gauss nodes has order 2q. A panel is halved along an axis
-when the mass in the last Legendre coefficients of the density and of its first moments exceeds a
-limit, so that labels go where paths part with mass on them and nowhere else.
+parted. Halving a panel and interpolating there (order q in the panel's size, q nodes an axis) gives
+new labels, and a sum over Gauss nodes has order 2q. A panel is halved along an axis when the mass
+in the last Legendre coefficients of the density and of its first moments exceeds a limit, so that
+labels go where paths part with mass on them and nowhere else.
 """
 
 from __future__ import annotations
@@ -24,16 +23,14 @@ from meanfield.meshes import Index
 from meanfield.start import Law
 
 NODES = {1: 8, 2: 6}  # Gauss nodes per axis of a panel, by dimension
-ROOTS = {
-    Torus: {1: 32, 2: 10},
-    Sphere: {1: 32, 2: 4},
-}  # panels per axis of a chart before any is halved
+# Panels per axis of a chart before any is halved.
+ROOTS = {Torus: {1: 32, 2: 10}, Sphere: {1: 32, 2: 4}}
 MOST = 1 << 16  # labels a player
 
 
 def has_panels(manifold: Manifold) -> bool:
-    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2 (on T^3 labels soon run
-    out).
+    """Whether labels of this manifold can be refined: T^1, T^2, S^1 and S^2, as on T^3 labels soon
+    run out.
     """
     return manifold.dim in ROOTS.get(type(manifold), ())
 
@@ -64,11 +61,10 @@ def to_halves(q: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Panels:
-    """P boxes of charts: face (P,), the chart; low, size (P, d), its corner and its sides in [0,
-    1]^d.
+    """P boxes of charts: chart `face` (P,), lower corner `low` and sides `size` (P, d) in [0, 1].
 
-    Charts: a torus is one, by its angles over the period; S^1 likewise; S^2 has the six faces of a
-    cube, by equal angles (the cubed sphere of Ronchi, Iacono & Paolucci 1996).
+    A torus is one chart, by its angles over the period, and S^1 likewise. S^2 has the six faces of
+    a cube, by equal angles (the cubed sphere of Ronchi, Iacono & Paolucci 1996).
     """
 
     manifold: Manifold
@@ -80,14 +76,11 @@ class Panels:
     def roots(cls, manifold: Manifold) -> Panels:
         """The coarsest panels, equal in their charts."""
         d, count = manifold.dim, ROOTS[type(manifold)][manifold.dim]
-        corner = (
-            np.stack(np.meshgrid(*d * [np.arange(count)], indexing="ij"), -1).reshape(-1, d) / count
-        )
+        corner = _grid(np.arange(count), d) / count
         faces = 6 if isinstance(manifold, Sphere) and d == 2 else 1
-        return cls(
-            manifold, np.repeat(np.arange(faces), len(corner)), np.tile(corner, (faces, 1)),
-            np.full((faces * len(corner), d), 1 / count),
-        )  # fmt: skip
+        low = np.tile(corner, (faces, 1))
+        face = np.repeat(np.arange(faces), len(corner))
+        return cls(manifold, face, low, np.full(low.shape, 1 / count))
 
     def __len__(self) -> int:
         return len(self.face)
@@ -105,16 +98,14 @@ class Panels:
     @cached_property
     def quadrature(self) -> tuple[Array, Array]:
         """Points (n, a) and their volumes (n,), panel by panel: n = P q^d."""
-        t, d = gauss(self.q)[0], self.manifold.dim
-        inner = np.stack(np.meshgrid(*d * [t], indexing="ij"), -1).reshape(-1, d)
+        d = self.manifold.dim
+        inner = _grid(gauss(self.q)[0], d)
         u = (self.low[:, None] + self.size[:, None] * inner).reshape(-1, d)
         points, jacobian = _chart(self.manifold, np.repeat(self.face, len(inner)), u)
         return points, jacobian * np.outer(self.size.prod(axis=1), self.weights).ravel()
 
     def halved(self, chosen: Any, axis: int) -> Panels:
-        """The chosen panels (P,) replaced by their lower and upper halves, which come last, in
-        turn.
-        """
+        """The chosen panels (P,) replaced by their lower and their upper halves, at the end."""
         size = self.size[chosen].copy()
         size[:, axis] /= 2
         upper = self.low[chosen].copy()
@@ -126,9 +117,7 @@ class Panels:
         )  # fmt: skip
 
     def carried(self, values: Array, chosen: Any, axis: int) -> Array:
-        """Values at the nodes (n, ...) -> values at the nodes of `halved(chosen, axis)`, by
-        interpolation.
-        """
+        """Values at the nodes (n, ...), interpolated to the nodes of `halved(chosen, axis)`."""
         shape = (len(self), *self.manifold.dim * (self.q,), *values.shape[1:])
         by_panel = values.reshape(shape)
         split = np.moveaxis(by_panel[chosen], axis + 1, 1)
@@ -137,25 +126,30 @@ class Panels:
         return np.concatenate(parts).reshape(-1, *values.shape[1:])
 
     def tails(self, masses: Array, points: Array) -> Array:
-        """(P, d): what of a panel's mass, and of its first moments, is in the last coefficients
-        along an axis.
+        """The mass in the last coefficients of a panel along an axis, (P, d).
+
+        The largest of those of the density and of its first moments.
         """
         d, q = self.manifold.dim, self.q
-        turn = 2 * np.pi / self.manifold.period if isinstance(self.manifold, Torus) else 0.0
-        seen = np.concatenate([np.cos(turn * points), np.sin(turn * points)], 1) if turn else points
+        if isinstance(self.manifold, Torus):
+            angles = 2 * np.pi / self.manifold.period * points
+            points = np.concatenate([np.cos(angles), np.sin(angles)], 1)
+        functions = np.concatenate([np.ones((len(masses), 1)), points], 1)
         density = masses.reshape(len(self), -1) / self.weights
-        values = (
-            np.concatenate([np.ones((len(masses), 1)), seen], 1).reshape(len(self), q**d, -1)
-            * density[..., None]
-        )
+        values = functions.reshape(len(self), q**d, -1) * density[..., None]
         grid = values.reshape(len(self), *d * (q,), -1)
-        w = gauss(q)[1]
-        found = np.empty((len(self), d))
+        tails = np.empty((len(self), d))
         for axis in range(d):
             last = np.abs(np.tensordot(grid, last_coefficients(q), (axis + 1, 1))).max(axis=-1)
-            # (P, [nodes of the other axis,] functions)
-            found[:, axis] = (np.tensordot(last, w, (1, 0)) if d == 2 else last).max(axis=-1)
-        return found
+            if d == 2:  # the nodes of the other axis are summed over
+                last = np.tensordot(last, gauss(q)[1], (1, 0))
+            tails[:, axis] = last.max(axis=-1)
+        return tails
+
+
+def _grid(along: Any, d: int) -> Array:
+    """Points (n^d, d) with each coordinate among those along one axis (n,), in C order."""
+    return np.stack(np.meshgrid(*d * [along], indexing="ij"), -1).reshape(-1, d)
 
 
 def _chart(manifold: Manifold, face: Index, u: Array) -> tuple[Array, Array]:
@@ -163,9 +157,8 @@ def _chart(manifold: Manifold, face: Index, u: Array) -> tuple[Array, Array]:
     if isinstance(manifold, Torus):
         return manifold.period * u, np.full(len(u), manifold.volume)
     if manifold.dim == 1:
-        return np.concatenate([np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)], 1), np.full(
-            len(u), 2 * np.pi
-        )
+        points = np.concatenate([np.cos(2 * np.pi * u), np.sin(2 * np.pi * u)], 1)
+        return points, np.full(len(u), 2 * np.pi)
     t = np.tan((u - 0.5) * np.pi / 2)
     r2 = 1 + (t * t).sum(axis=1)
     area = (np.pi / 2) ** 2 * (1 + t * t).prod(axis=1) / r2**1.5
@@ -179,10 +172,8 @@ def _chart(manifold: Manifold, face: Index, u: Array) -> tuple[Array, Array]:
 class PanelLabels(Labels):
     """Labels on the Gauss nodes of panels.
 
-    limit: the largest tail that a panel may have, in mass. Errors of moments follow it in
-    proportion: with gamma = alpha = 1 and limits of 1e-3, 1e-4, 1e-5 they are, at t = 4, 1.2e-4,
-    5e-5, 7e-6 on the circle problem, 2e-3, 7e-4, 4e-5 on that of T^2, 8e-5, 3e-5, 3e-6 on that of
-    S^2. norm: the integral of the law's density.
+    limit: the largest tail that a panel may have, in mass; errors of moments follow it in
+    proportion. norm: the integral of the law's density.
     """
 
     panels: Panels
@@ -198,21 +189,18 @@ class PanelLabels(Labels):
     def distrust(self, jump: float) -> str:
         return (
             f"have run out of new labels ({len(self.points)}): means over them may err by "
-            f"{jump * self.limit:.1g}; "
-            "ask for less with `refine`"
+            f"{jump * self.limit:.1g}; ask for less with `refine`"
         )
 
     def refined(self, z: Array) -> tuple[PanelLabels, Array]:
-        """These labels, or more of them, with every tail below the limit (or all labels used up),
-        and the state.
-        """
+        """These labels, or more of them, with every tail below the limit or all labels used up."""
         now = self
         while True:
             cloud = now.cloud(z)
             over = now.panels.tails(cloud.masses, cloud.points) > now.limit
-            room = MOST - len(now.points)
+            left = MOST - len(now.points)
             for axis in range(self.manifold.dim):
-                if over[:, axis].any() and over[:, axis].sum() * len(now.panels.weights) <= room:
+                if over[:, axis].any() and over[:, axis].sum() * len(now.panels.weights) <= left:
                     # One axis at a time: the other's tails are looked at anew.
                     now, z = now._halved(z, over[:, axis], axis)
                     break
@@ -224,11 +212,11 @@ class PanelLabels(Labels):
         parts = [x] if self.rates.gamma > 0 else []
         parts += [np.asarray(v) for v in (gain, stretch) if np.ndim(v)]
         carried = [self.panels.carried(part, chosen, axis).ravel() for part in parts]
-        return self.on(self.panels.halved(chosen, axis)), np.concatenate(carried)
+        return self._moved(self.panels.halved(chosen, axis)), np.concatenate(carried)
 
-    def on(self, panels: Panels) -> PanelLabels:
+    def _moved(self, panels: Panels) -> PanelLabels:
         """The labels of the same start on other panels."""
-        return _on(self.manifold, self.law, self.rates, panels, self.limit, self.norm)
+        return _on(self.law, self.rates, panels, self.limit, self.norm)
 
     def refinement(self) -> dict[str, Any]:
         """What `restored` needs."""
@@ -236,7 +224,7 @@ class PanelLabels(Labels):
 
     def restored(self, refinement: Any) -> PanelLabels:
         face, low, size = (np.array(refinement[key]) for key in ("face", "low", "size"))
-        return self.on(Panels(self.manifold, face.astype(np.int64), low, size))
+        return self._moved(Panels(self.manifold, face.astype(np.int64), low, size))
 
 
 def panel_labels(manifold: Manifold, law: Law, rates: Rates, limit: float) -> PanelLabels:
@@ -253,27 +241,16 @@ def panel_labels(manifold: Manifold, law: Law, rates: Rates, limit: float) -> Pa
         over = panels.tails(masses / norm, points) > limit
         worst = over.sum(axis=0).argmax()
         if not over.any() or len(points) + over[:, worst].sum() * len(panels.weights) > MOST:
-            return _on(manifold, law, rates, panels, limit, norm)
+            return _on(law, rates, panels, limit, norm)
         panels = panels.halved(over[:, worst], int(worst))
 
 
-def _on(
-    manifold: Manifold, law: Law, rates: Rates, panels: Panels, limit: float, norm: float
-) -> PanelLabels:
+def _on(law: Law, rates: Rates, panels: Panels, limit: float, norm: float) -> PanelLabels:
     points, volumes = panels.quadrature
     p = law.density(points) / norm
     with np.errstate(divide="ignore"):
         log_p, log_w = np.log(p), np.log(p * volumes)
+    everywhere = np.ones(len(points), dtype=bool)
     return PanelLabels(
-        manifold,
-        rates,
-        points,
-        log_w,
-        log_p,
-        None,
-        np.ones(len(points), dtype=bool),
-        panels,
-        law,
-        limit,
-        norm,
+        panels.manifold, rates, points, log_w, log_p, None, everywhere, panels, law, limit, norm
     )

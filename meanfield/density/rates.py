@@ -1,32 +1,31 @@
-"""Rates of the two-point-flux scheme for (7): jumps between cells in detailed balance with Gibbs.
+"""Rates of jumps between cells for (7), in detailed balance with the Gibbs measure.
 
-On masses m the scheme is dm_i/dt = sum_j (k_ji m_j - k_ij m_i) over the cells j that share a face
-with i, with
+On masses m the two-point-flux scheme is dm_i/dt = sum_j (k_ji m_j - k_ij m_i) over the cells j that
+share a face with i, with
 
-    k_ij = gamma T T_ij / vol_i * w_ij,     T = 1/beta the temperature, T_ij the transmissibility.
+    k_ij = gamma T T_ij / vol_i * w_ij,     T = 1/beta the temperature, T_ij the transmissibility,
+
+and at the player's cost U one of the weights
 
     "sg"    w_ij = B(beta (U_j - U_i)), B(z) = z / (e^z - 1)    Scharfetter and Gummel (1969)
     "face"  w_ij = exp(beta (U_i - U_face))
     "sqrt"  w_ij = exp(beta (U_i - U_j) / 2)
 
-"sg" is tame at any Peclet number. "face" makes half its error in slow relaxation, while beta |dU|
-per face is small; "sqrt" needs no costs at faces. Moved at a speed, "face" carries masses too fast
-by z^2/24, z = beta |dU| over a face, "sqrt" likewise; "sg" keeps the speed and diffuses too much by
-z^2/12: it is the one for masses that go on moving (on the oscillator at 512 cells the period comes
-out 0.04% long by "sg", 0.9% short by "face").
-
-U is the player's cost. All three have vol_i exp(-beta U_i) k_ij = vol_j exp(-beta U_j) k_ji, so
-that the discrete Gibbs state is stationary; exponentials are of differences over one face only.
+All three have vol_i exp(-beta U_i) k_ij = vol_j exp(-beta U_j) k_ji, so that the discrete Gibbs
+state is stationary, and take exponentials of differences over one face only. "sg" bears any
+difference; "face" is more accurate while beta |dU| over a face is small; "sqrt" needs no costs at
+faces. How they compare is measured in docs/explanation/engines.md.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from meanfield import flows
 from meanfield.checks import Array
 from meanfield.density.equation import diffusion
+from meanfield.density.generator import Generator
 from meanfield.density.uniformisation import Exponential
+from meanfield.flows import Rates
 from meanfield.jit import kernel
 from meanfield.meshes import Mesh
 
@@ -35,51 +34,44 @@ PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
 TAME = 1.0  # beta |dU| over a face up to which "auto" takes "face" weights
 
 
-class FaceRates:
-    """Rates of one player on one mesh: costs at nodes (and at faces) -> jumps over each face.
+class FaceRates(Generator):
+    """Rates of one player on one mesh: k_ij and k_ji over the pairs (i, j) of cells.
 
-    `weights` is one of "sg", "face", "sqrt". exponential: that of the same mesh, where there is one
-    already.
+    `weights` is one of "sg", "face", "sqrt"; "face" weights alone read costs at faces. exponential:
+    that of the same mesh, where there is one already.
     """
 
+    tamer = 'weights="sg"'
+    exponential: Exponential
+
     def __init__(
-        self, mesh: Mesh, player: flows.Rates, weights: str, exponential: Exponential | None = None
+        self, mesh: Mesh, player: Rates, weights: str, exponential: Exponential | None = None
     ) -> None:
-        self.code = WEIGHTS.index(weights)
-        self.weights = weights
+        self.weights, self.code = weights, WEIGHTS.index(weights)
+        self.needs_faces, self.label = weights == "face", f'"{weights}" weights'
         self.beta = 1 / player.temperature
         self.first, self.second = (np.ascontiguousarray(side) for side in mesh.pairs.T)
         scale = diffusion(player, mesh.transmissibilities)
         self.scales = scale / mesh.volumes[self.first], scale / mesh.volumes[self.second]
-
-        self.needs_faces = weights == "face"
         self.exponential = exponential or Exponential(mesh)
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
-        """k_ij and k_ji over the pairs (i, j), (S, 2, F), and the largest beta |U_j - U_i|.
-
-        U at nodes (S, N) and at faces (S, F); "face" weights alone read the latter, any width does
-        for others.
-        """
         return face_rates(self.code, self.beta, nodes, faces, self.first, self.second, *self.scales)
 
-    def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
-        """dm/dt (N,) at costs (1, N), (1, F), and the largest beta |U_j - U_i|.
+    def apply(self, coefficients: Array, m: Array) -> Array:
+        return generate(coefficients, self.first, self.second, m)
 
-        Raises ValueError where rates overflow, which only "face" and "sqrt" can.
-        """
-        jumps, peclet = self(nodes, faces)
-        flow = generate(jumps[0], self.first, self.second, m)
-        if not np.isfinite(flow).all():
-            raise ValueError(
-                f'"{self.weights}" weights overflow: beta |dU| reaches {peclet:.3g} over a face; '
-                'use weights="sg" or more cells'
-            )
-        return flow, peclet
+    def judge(self, coefficients: Array, m: Array) -> tuple[Array, float]:
+        return judge(coefficients, self.first, self.second, m)
 
-    def spent(self, jumps: Array, m: Array) -> tuple[Array, float]:
-        """A3 m and |(A2 A1 - A1 A2) m| in L1, for the three generators of jumps (3, 2, F)."""
-        return judge(jumps, self.first, self.second, m)
+
+def too_wide(peclet: float, time: float) -> str:
+    """The warning where beta |dU| over a face exceeds PECLET."""
+    return (
+        f"beta |dU| reaches {peclet:.3g} over a face at time {time:g}; beyond {PECLET:g} the cells "
+        "are too wide for the drift and accuracy falls to first order (the Gibbs state, mass and "
+        f"sign stay exact): use about {peclet:.2g} times as many cells per axis"
+    )
 
 
 @kernel(counted=True)
@@ -113,9 +105,7 @@ def bernoulli(z):
 
 @kernel(counted=True)
 def generate(jump, first, second, m):
-    """A m for jump (2, F): each face's flux leaves one cell and enters the other, so that its sum
-    is zero.
-    """
+    """A m for jump (2, F): what leaves one cell over a face enters the other, to the last bit."""
     change = np.zeros(len(m))
     for f in range(len(first)):
         flux = jump[0, f] * m[first[f]] - jump[1, f] * m[second[f]]
@@ -125,45 +115,7 @@ def generate(jump, first, second, m):
 
 
 @kernel(counted=True)
-def gauss_mixed(jumps, dt):
-    """CF4's two sets of rates (2, F) from those at the Gauss points, times the duration; their
-    least entry.
-
-    dt/2 [(1/2 + 1/sqrt 3) k(t1) + (1/2 - 1/sqrt 3) k(t2)], and its mirror image.
-    """
-    near, far = 0.5 * dt * (0.5 + 1 / np.sqrt(3.0)), 0.5 * dt * (0.5 - 1 / np.sqrt(3.0))
-    early, late = np.empty(jumps.shape[1:]), np.empty(jumps.shape[1:])
-    least = np.inf
-    for side in range(2):
-        for f in range(jumps.shape[2]):
-            k1, k2 = jumps[0, side, f], jumps[1, side, f]
-            early[side, f] = near * k1 + far * k2
-            late[side, f] = far * k1 + near * k2
-            least = min(least, min(early[side, f], late[side, f]))
-    return early, late, least
-
-
-@kernel(counted=True)
 def judge(jumps, first, second, m):
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
     return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()
-
-
-@kernel
-def within(values, low, high):
-    """Whether all entries lie in [low, high]; NaN does not."""
-    good = True
-    for s in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            good = good and low <= values[s, i] <= high
-    return good
-
-
-@kernel
-def gap(a, b):
-    """|a - b| in L1."""
-    total = 0.0
-    for i in range(len(a)):
-        total += abs(a[i] - b[i])
-    return total

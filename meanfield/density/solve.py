@@ -9,8 +9,8 @@ from inspect import signature
 from typing import Any, TypedDict, Unpack
 
 from meanfield.checks import Array, allow_underflow, known_keywords, real
+from meanfield.density.engine import Engine
 from meanfield.density.inputs import fits, per_player
-from meanfield.density.stepper import Stepper
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
@@ -62,20 +62,20 @@ def default_engine(game: Game, flow: Flow) -> str:
         return "characteristics"
     if flow.reacts:
         return "splitting"
-    from meanfield.density.fourier import Modes
+    from meanfield.density.fourier import FourierModes
     from meanfield.density.harmonics import Degrees
 
     moving = min(flow.gamma) > 0 and min(flow.temperature) > 0
     if moving and fits(game, Degrees.fits):
         return "harmonics"
     small = max(M.dim for M in game.manifolds) <= 2
-    return "galerkin" if moving and small and fits(game, Modes.fits) else "finite-volume"
+    return "galerkin" if moving and small and fits(game, FourierModes.fits) else "finite-volume"
 
 
 def build(
     game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
     step: float | None = None, tol: float | None = None, **options: Any,
-) -> Stepper:  # fmt: skip
+) -> Engine:  # fmt: skip
     """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
     a_game(game)
     if not isinstance(flow, Flow):
@@ -104,7 +104,7 @@ def build(
     engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
     if foreign := set(options) - set(signature(engine_class.begin).parameters):
         raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
-    made: Stepper = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
+    made: Engine = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
     return made
 
 
@@ -265,7 +265,7 @@ class _Moving:
     """
 
     def __init__(
-        self, game: Game, flow: Flow, engine: Stepper, settings: dict[str, Any], same_start: bool
+        self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any], same_start: bool
     ) -> None:
         self.engine, self.settings, self.value = engine, settings, game.value
         self.same_start = same_start

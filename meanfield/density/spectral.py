@@ -1,10 +1,9 @@
-"""Equation (7) in eigenfunctions of the Laplacian: Fourier modes on tori, spherical harmonics on
-S^2.
+"""Equation (7) in eigenfunctions of the Laplacian: Fourier modes or spherical harmonics.
 
 In either basis diffusion multiplies each coefficient by a number and the drift is a short exact
-sum, so that convergence is exponential in the number of coefficients. Mass is exact; positivity
-holds as far as the density is resolved, which is watched and said. The bases are in `fourier` and
-`harmonics`, the time steps (ETDRK4) in `etd`.
+sum, so that convergence is exponential in the number of coefficients. Mass is exact. Positivity
+holds as far as the density is resolved, which is watched and warned of. The bases are in `fourier`
+and `harmonics`, the time steps (ETDRK4) in `etd`.
 """
 
 from __future__ import annotations
@@ -17,27 +16,26 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
+from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, only_langevin
-from meanfield.density.stepper import Stepper
 from meanfield.measures import Density, density_on
 
 
-class Spectral(Stepper):
-    """A state of (7) in coefficients of both players; `Galerkin` and `Harmonics` say in which
-    basis.
+class Spectral(Engine):
+    """A state of (7) in coefficients of both players, in the basis of `Galerkin` or `Harmonics`.
 
     game: low-rank, its features in the span of the basis. flow: alpha = 0, temperature and gamma
-    above 0. laws: `start.laws(X, Y)`. cells: how many coefficients each player has; None adapts
-    them to the solution. step: a fixed step, or None for steps controlled to a local error below
-    tol (in L1, by the third-order companion of ETDRK4).
+    above 0. cells: how many coefficients each player has; None adapts them to the solution. step: a
+    fixed step, or None for steps controlled to a local error below tol (in L1, by the third-order
+    companion of ETDRK4).
 
-    Raises ValueError for other games and flows (use the finite-volume engine), for cells too few
-    for the game, and for an unstable step. Warns UnderResolved, once, when the outer third of modes
-    or degrees holds more than max(1e-6, 100 tol)^(2/3) of the l1 norm: a share s means an L1 error
-    of about s^(3/2) where coefficients fall geometrically.
+    Raises ValueError for other games and flows, for cells too few for the game, and for an unstable
+    step. Warns UnderResolved, once, when the outer third of modes or degrees holds more than
+    max(1e-6, 100 tol)^(2/3) of the l1 norm: a share s means an L1 error of about s^(3/2) where
+    coefficients fall geometrically.
     """
 
-    kind: Any  # the basis: `fourier.Modes` or `harmonics.Degrees`
+    kind: Any  # the basis, `fourier.FourierModes` or `harmonics.Degrees`
     serves = ""  # the games that it serves, in words
     usual_tol, smallest_tol = 1e-8, 1e-14
     saved = ("worst",)
@@ -53,19 +51,17 @@ class Spectral(Stepper):
         only_langevin(self.flow, self.name)
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
-        # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means tol at
-        # the last.
+        # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means that the
+        # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
-        self._negative_seen: set[str] = set()
+        self._warned_negative: set[str] = set()
         self._shown: dict[int, tuple[Array, Array]] = {}
         self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
         self._arrange([self._start(p) for p in (0, 1)])
 
     def _start(self, p: int) -> tuple[Any, Array]:
-        """The basis of player p and the coefficients of its start: those asked for, or the fewest
-        that hold it.
-        """
+        """Player p's basis and coefficients at the start: the basis asked for, or the smallest."""
         features, law, cells = self.features[p], self.laws[p], self.cells[p]
         if cells is not None:
             basis = self.kind.given(features, cells)
@@ -94,8 +90,6 @@ class Spectral(Stepper):
         parts = self._works[p][etd.STATE][:, self.bases[p].places]
         return parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
 
-    # -- time -----------------------------------------------------------------------------------
-
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
@@ -103,7 +97,7 @@ class Spectral(Stepper):
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
         count, left = 0, until - self.time
         if self.step is not None:
-            count = max(1, int(np.ceil(left / self.step - 1e-9)))
+            count = parts(left, self.step)
         elif self.rung is None:
             self.rung = etd.first_rung(*self._compiled[:4], self.tol, left)
         status, time, self.rung = etd.run(
@@ -124,9 +118,7 @@ class Spectral(Stepper):
         return float(time)
 
     def _heaviest(self, p: int, finer: Any) -> float:
-        """The tail beyond which player p takes a finer basis, if it is free to and its start smooth
-        enough.
-        """
+        """The tail beyond which player p takes a finer basis; infinite where it does not."""
         grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
         return self._ceiling if grows else np.inf
 
@@ -137,16 +129,14 @@ class Spectral(Stepper):
             if finer[p] is None:
                 raise ValueError(
                     f"player {'xy'[p]}: the density at t = {time:g} needs more than {basis} for "
-                    f"tol = {self.tol:g}; "
-                    'give cells, a larger tol or a smaller step, or use engine="finite-volume"'
+                    f"tol = {self.tol:g}; give cells, a larger tol or a smaller step, or use "
+                    'engine="finite-volume"'
                 )
             players[p] = finer[p], basis.extended(z, finer[p])
         self._arrange(players)
 
     def watch(self) -> None:
-        """Warns, once, of tails that were too heavy at any step; for rough starts, whose tails must
-        be, now.
-        """
+        """Warns, once, of tails that are too heavy; for smooth starts, at any step so far."""
         now = [
             basis.tail(self.coefficients(p)) if self.kind.rough(self.laws[p]) else self.worst[p]
             for p, basis in enumerate(self.bases)
@@ -155,12 +145,9 @@ class Spectral(Stepper):
         if now[p] > self._limit:
             self.warn_once(
                 f"player {'xy'[p]}: the outer third of {self.kind.plural} reached a share of "
-                f"{now[p]:.1e} at "
-                f"{self.bases[p]}; raise `cells`, or leave it out to have the {self.kind.plural} "
-                "adapted"
+                f"{now[p]:.1e} at {self.bases[p]}; raise `cells`, or leave it out to have the "
+                f"{self.kind.plural} adapted"
             )
-
-    # -- reading, saving ------------------------------------------------------------------------
 
     def measures(self) -> tuple[Density, Density]:
         """Both densities at the nodes of a mesh."""
@@ -173,11 +160,11 @@ class Spectral(Stepper):
             return self.laws[p].on(grid)
         # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
         allowed = max(1e-10, self._free[p] * self.tol)
-        named = f"the masses of {'xy'[p]}"
-        return density_on(self._nodal(p), grid, named, allowed, told=self._negative_seen)
+        what = f"the masses of {'xy'[p]}"
+        return density_on(self._nodal(p), grid, what, allowed, told=self._warned_negative)
 
     def _nodal(self, p: int) -> Array:
-        """Nodal masses; kept, for `measures` and `diagnostics` ask for them in turn."""
+        """Nodal masses; stored, as `measures` and `diagnostics` both ask for them."""
         z = self.coefficients(p)
         shown = self._shown.get(p)
         if shown is None or not np.array_equal(shown[0], z):
@@ -190,17 +177,14 @@ class Spectral(Stepper):
         the resolution and the smallest nodal mass.
         """
         h = self.step if self.step is not None else 2.0 ** ((self.rung or 0) / etd.RUNGS)
-        found = {
-            "steps": float(self.counts["steps"]),
-            "refused": float(self.counts["rejected"]),
-            "step": float(h),
-        }
+        steps, refused = float(self.counts["steps"]), float(self.counts["rejected"])
+        recorded = {"steps": steps, "refused": refused, "step": float(h)}
         for p, player in enumerate("xy"):
-            found[f"tail_{player}"] = self.bases[p].tail(self.coefficients(p))
-            found[f"worst_tail_{player}"] = float(self.worst[p])
-            found[f"{self.kind.unit}_{player}"] = float(self.bases[p].resolution)
-            found[f"smallest_{player}"] = float(self._nodal(p).min())
-        return found
+            recorded[f"tail_{player}"] = self.bases[p].tail(self.coefficients(p))
+            recorded[f"worst_tail_{player}"] = float(self.worst[p])
+            recorded[f"{self.kind.unit}_{player}"] = float(self.bases[p].resolution)
+            recorded[f"smallest_{player}"] = float(self._nodal(p).min())
+        return recorded
 
     def state(self) -> dict[str, Any]:
         """A copy of all that `restore` needs to go on to the same bits."""
@@ -216,8 +200,7 @@ class Spectral(Stepper):
             if z.shape != (len(basis.places),):
                 raise ValueError(
                     f"the state holds coefficients of shape {z.shape} where {len(basis.places)} "
-                    "are wanted: "
-                    "it is of another game"
+                    "are wanted: it is of another game"
                 )
             players.append((basis, z))
         self._arrange(players)

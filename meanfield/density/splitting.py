@@ -1,5 +1,4 @@
-"""Flows of several parts by Strang's splitting on any mesh: transport, reaction, response, memory,
-schedules.
+"""Flows of several parts, with memory and schedules, by Strang's splitting on any mesh.
 
 Over a step dt all costs are frozen at those of the middle of the step, which a first half-step
 predicts, and the flow's numbers at theirs. With U frozen every part of the equation is solved
@@ -11,8 +10,8 @@ the discrete Gibbs measures (9) are stationary.
 
 With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game,
 averaged masses for any other. Within a step moments follow a straight line. A law that relaxes
-within one step ends at the Gibbs measure of the step's middle: long steps of slow averages see it
-lag by half a step.
+within one step ends at the Gibbs measure of the step's middle, so that in long steps of slow
+averages it lags by half a step.
 """
 
 from __future__ import annotations
@@ -22,35 +21,37 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.coupling import OnMeshes, Pair, both
+from meanfield.density.coupling import Pair, both
+from meanfield.density.engine import Controlled
 from meanfield.density.equation import reacted, responded
-from meanfield.density.rates import PECLET, FaceRates
+from meanfield.density.on_meshes import OnMeshes
+from meanfield.density.rates import PECLET, FaceRates, too_wide
 from meanfield.flows import Flow, Rates
 from meanfield.meshes import Mesh
 from meanfield.metrics.energy import gibbs_masses
 
 
 class Trial(NamedTuple):
-    """A step's outcome: masses, the moments that the other player sees, and the estimated error."""
+    """A step's outcome: masses, the moments that enter the costs, and the estimated error."""
 
     masses: Pair
     averaged: Pair
     error: float = 0.0
 
 
-class Splitting(OnMeshes):
+class Splitting(OnMeshes, Controlled):
     """The mean field of any flow that has a temperature wherever it transports or responds.
 
     cells: per player a number of cells per axis, one for each axis, or a Mesh. step: a fixed step;
     None for steps controlled by doubling, so that the L1 error committed per unit of time stays
-    below about `tol`: a step is taken at once and in two halves, of which the latter is kept and
-    the difference judged.
+    below about `tol`. A step is then taken at once and in two halves; the difference is judged, and
+    the halves are what counts.
     """
 
     name = "splitting"
     usual_tol = 1e-3
     order = 2
-    saved = ("masses", "averaged", "proposal", "peclet")
+    saved = ("masses", "averaged", "peclet")
 
     def begin(self) -> None:
         """Masses and averaged moments; ValueError where a part needs a temperature and has none."""
@@ -80,14 +81,12 @@ class Splitting(OnMeshes):
         return twice._replace(error=float(max(gaps)) / 3)
 
     def accept(self, trial: Trial, dt: float) -> None:
-        """Take over the masses, of sum one to the last digit, and the averaged moments."""
+        """Make the trial's masses, of sum one to the last digit, and moments the present ones."""
         self.masses = both(lambda p: trial.masses[p] / trial.masses[p].sum())
         self.averaged = trial.averaged
 
     def _stepped(self, masses: Pair, averaged: Pair, t: float, dt: float) -> Trial:
-        """The state a step later: a predicted half, then the whole step with the costs of its
-        middle.
-        """
+        """The state a step later: a predicted half, then the whole step with its middle's costs."""
         now, rates = self._moments(masses), self.flow.at(t + dt / 2)
         half = self._frozen(masses, averaged, rates, dt / 2)
         middle = self._average(averaged, now, self._moments(half), t, t + dt / 2)
@@ -116,36 +115,28 @@ class Splitting(OnMeshes):
         if rates.gamma > 0:
             faces = self._faces(p, rates)
             jumps, peclet = faces(cost, cost)
-            self._check_cells(peclet)
+            self.peclet = max(self.peclet, peclet)
+            if peclet > PECLET:
+                self.warn_once(too_wide(peclet, self.time))
             m, _ = faces.exponential(jumps[0] * dt, m)
         return react(respond(m, U, rates, mesh, dt / 2), U, rates, mesh, dt / 2)
 
     def _faces(self, p: int, rates: Rates) -> FaceRates:
         """Rates over faces; made anew where a schedule changes them."""
-        found = self._rates[p]
-        if found is None or self.flow.scheduled:
-            exponential = None if found is None else found.exponential
-            found = self._rates[p] = FaceRates(self.meshes[p], rates, "sg", exponential)
-        return found
-
-    def _check_cells(self, peclet: float) -> None:
-        self.peclet = max(self.peclet, peclet)
-        if peclet > PECLET:
-            self.warn_once(
-                f"beta |dU| reaches {peclet:.3g} over a face near time {self.time:g}; beyond "
-                f"{PECLET:g} the cells are "
-                f"too wide for the drift: use about {peclet:.2g} times as many cells per axis"
-            )
+        faces = self._rates[p]
+        if faces is None or self.flow.scheduled:
+            exponential = None if faces is None else faces.exponential
+            faces = self._rates[p] = FaceRates(self.meshes[p], rates, "sg", exponential)
+        return faces
 
     def diagnostics(self) -> dict[str, float]:
         """Steps taken and rejected, the last step, the smallest mass, the largest beta |dU| over a
         face.
         """
-        smallest = min(float(m.min()) for m in self.masses)
         return {
             **self.counts,
             "step": self.last,
-            "smallest_mass": smallest,
+            "smallest_mass": self.smallest_mass(),
             "largest_peclet": self.peclet,
         }
 
@@ -172,12 +163,11 @@ def _check(flow: Flow) -> None:
         if player.temperature == 0 and player.gamma > 0:
             raise ValueError(
                 f"splitting needs a temperature where it transports; it is 0 for {name}: give "
-                "beta, set gamma to 0, "
-                'or leave memory and schedules out (engine="characteristics")'
+                "beta, set gamma to 0, or leave memory and schedules out "
+                '(engine="characteristics")'
             )
         if player.temperature == 0 and player.response > 0:
             raise ValueError(
                 f"splitting responds by Gibbs measures, and the temperature of {name} is 0: give "
-                "beta, or use "
-                'BestResponse alone (engine="best-response")'
+                'beta, or use BestResponse alone (engine="best-response")'
             )

@@ -1,4 +1,4 @@
-"""Staggered differences of order p = 4, 6, 8, 10 for (7) on tori; exp(A) m for their generators.
+"""Staggered differences of order p = 4, 6, 8, 10 for (7) on tori, and their exponentials.
 
 With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-s)), and D- =
 -(D+)^T back,
@@ -7,8 +7,10 @@ With D+ from nodes to faces, (D+ f)_(i+1/2) = (1/h) sum_s w_s (f_(i+s) - f_(i+1-
 
 w those of WEIGHTS. A is conservative, kills the Gibbs masses exp(-beta U), and is symmetric and
 nonpositive in the Gibbs weight. Exponentials are of differences U_node - U_face over (p - 1)/2
-cells at most. Off-diagonals have both signs, so uniformisation loses its positive terms; with a
-real spectrum in [-r, 0] a Chebyshev sum serves:
+cells at most.
+
+Off-diagonals have both signs, so that uniformisation would have no positive terms. The spectrum is
+real, in [-r, 0], and a Chebyshev sum serves:
 
     exp(A) = e^(-r/2) sum_k' 2 I_k(r/2) T_k(2A/r + 1),
 
@@ -20,11 +22,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield import flows
 from meanfield.checks import Array
 from meanfield.density.equation import diffusion
+from meanfield.density.generator import Generator
 from meanfield.density.uniformisation import rescale
+from meanfield.flows import Rates
 from meanfield.jit import kernel
+from meanfield.manifolds import Torus
 from meanfield.meshes import Mesh
 
 WEIGHTS = {
@@ -34,87 +38,68 @@ WEIGHTS = {
     10: (19845 / 16384, -735 / 8192, 567 / 40960, -405 / 229376, 35 / 294912),
 }
 LARGEST = 1e8  # spectral bound beyond which a step is refused
-# The interval is widened at both ends by this part of it, at most by so much: combined generators
-# are not quite symmetric.
+# The interval is widened at both ends by this part of it, at most by MOST: combined generators are
+# not quite symmetric.
 SLACK, MOST = 0.01, 1.0
 CUT = 1e-17
 
 
-class StencilRates:
-    """One player's staggered differences on one grid: costs at nodes and faces -> coefficients of
-    A.
+class StencilRates(Generator):
+    """One player's staggered differences on one grid.
 
-    Coefficients (2, d p/2 n): w_s/h exp(beta (U_node - U_face)) of the s-th node ahead of each face
-    and behind it, axis by axis; one face per node and axis, between it and the next.
+    Coefficients (2, d p/2 n) are w_s/h exp(beta (U_node - U_face)) of the s-th node ahead of each
+    face and behind it, axis by axis; there is one face per node and axis, between it and the next.
     """
 
-    needs_faces = True
+    lowest = -np.inf  # combined coefficients may have any sign
+    label, tamer = "exponentials of staggered differences", 'engine="finite-volume"'
 
-    def __init__(self, mesh: Mesh, player: flows.Rates, order: int) -> None:
-        assert mesh.shape is not None
+    def __init__(self, mesh: Mesh, player: Rates, order: int) -> None:
+        assert mesh.shape is not None and isinstance(mesh.manifold, Torus)
         self.beta = 1 / player.temperature
         self.shape = np.array(mesh.shape, dtype=np.int64)
-        self.steps = mesh.manifold.period / self.shape  # type: ignore[attr-defined]
-        self.weights = np.array(WEIGHTS[order])
+        weights, steps = np.array(WEIGHTS[order]), mesh.manifold.period / self.shape
         # D- is applied to what the coefficients give: gamma T w_s/h.
-        self.back = diffusion(player, self.weights) / self.steps[:, None]
-        self.ahead = self.weights / self.steps[:, None]
+        self.back = diffusion(player, weights) / steps[:, None]
+        self.ahead = weights / steps[:, None]
 
     def __call__(self, nodes: Array, faces: Array) -> tuple[Array, float]:
-        """Coefficients (S, 2, P) for costs at nodes (S, N) and faces (S, d N); the largest beta
-        |dU| node to node.
-        """
         return coefficients(self.beta, nodes, faces, self.ahead, self.shape)
 
-    def flow(self, nodes: Array, faces: Array, m: Array) -> tuple[Array, float]:
-        """dm/dt (N,) at costs (1, N), (1, d N), and the largest beta |dU| from node to node.
+    def apply(self, coefficients: Array, m: Array) -> Array:
+        return apply(coefficients, self.back, self.shape, m)
 
-        Raises ValueError where exponentials overflow.
-        """
-        found, peclet = self(nodes, faces)
-        flow = apply(found[0], self.back, self.shape, m)
-        if not np.isfinite(flow).all():
-            raise ValueError(
-                f"beta |dU| reaches {peclet:.3g} from node to node and exponentials overflow: use "
-                "more cells, or "
-                'engine="finite-volume"'
-            )
-        return flow, peclet
+    def judge(self, coefficients: Array, m: Array) -> tuple[Array, float]:
+        return judge(coefficients, self.back, self.shape, m)
 
-    def spent(self, found: Array, m: Array) -> tuple[Array, float]:
-        """A3 m and |(A2 A1 - A1 A2) m| in L1, for three generators (3, 2, P)."""
-        return judge(found, self.back, self.shape, m)
-
-    def exponential(self, found: Array, m: Array) -> tuple[Array, float]:
-        """exp(A) m for coefficients (2, P) times the duration, and the relative mass error that was
+    def exponential(self, coefficients: Array, m: Array) -> tuple[Array, float]:
+        """exp(A) m from the coefficients (2, P) times the duration, and the relative mass error
         taken out.
 
         Raises ValueError where A's bound is not finite or above 1e8.
         """
         from scipy.special import ive
 
-        r = bound(found, self.back, self.shape)
+        r = bound(coefficients, self.back, self.shape)
         if not r <= LARGEST:
             raise ValueError(
                 f"the generator of one step is bounded by {r:.1e}: the costs change too much "
-                "within a stencil; use "
-                'more cells, a larger temperature, a smaller step or engine="finite-volume"'
+                "within a stencil; use more cells, a larger temperature, a smaller step or "
+                'engine="finite-volume"'
             )
         if r == 0.0:
             return m.copy(), 0.0
         centre, half = -0.5 * r, 0.5 * r + min(SLACK * r, MOST)
         terms = 2 * ive(np.arange(30 + int(np.sqrt(90 * half))), half) * np.exp(centre + half)
         terms[0] /= 2
-        kept = 1 + int(np.flatnonzero(terms > CUT * terms[0])[-1])
-        new = chebyshev(found, self.back, self.shape, m, terms[:kept], centre, half)
+        needed = 1 + int(np.flatnonzero(terms > CUT * terms[0])[-1])
+        new = chebyshev(coefficients, self.back, self.shape, m, terms[:needed], centre, half)
         return new, float(rescale(new, m.sum()))
 
 
 @kernel(counted=True)
 def coefficients(beta, nodes, faces, ahead, shape):
-    """Two exponentials a face, over half a cell and over one; farther nodes by products of those
-    over one.
-    """
+    """Two exponentials a face, over half a cell and over one, and products for farther nodes."""
     (d, q), size = ahead.shape, nodes.shape[1]
     found, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
     peclet = 0.0
@@ -142,14 +127,13 @@ def coefficients(beta, nodes, faces, ahead, shape):
 
 @kernel
 def _steps(beta, line, stride, over):
-    """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest beta
-    |dU|.
+    """exp(beta dU) from each node to the next on a periodic line, into `over`; the largest
+    beta |dU|.
     """
     largest = 0.0
     for j in range(len(line)):
-        z = beta * (
-            line[j + stride if j + stride < len(line) else j + stride - len(line)] - line[j]
-        )
+        following = j + stride if j + stride < len(line) else j + stride - len(line)
+        z = beta * (line[following] - line[j])
         largest = max(largest, abs(z))
         over[j] = np.exp(z)
     return largest
@@ -180,9 +164,7 @@ def _scatter(weight, after, before, out):
 
 @kernel
 def product(found, back, shape, v, out, work):
-    """out = A v; work (3, >= 3 n) is scratch. Lines along an axis are copied with halos, so that
-    loops run on.
-    """
+    """out = A v, with `work` from `scratch`; lines are copied with halos, so that loops run on."""
     (d, q), size = back.shape, len(v)
     out[:] = 0.0
     stride = size
@@ -191,11 +173,8 @@ def product(found, back, shape, v, out, work):
         stride //= shape[a]
         width = q * stride
         for start in range(0, size, block):
-            padded, flux, around = (
-                work[0, : block + 2 * width],
-                work[1, :block],
-                work[2, : block + 2 * width],
-            )
+            padded, around = work[0, : block + 2 * width], work[2, : block + 2 * width]
+            flux = work[1, :block]
             _halo(v[start : start + block], width, padded)
             flux[:] = 0.0
             for s in range(q):

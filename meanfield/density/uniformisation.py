@@ -5,11 +5,12 @@ one, and exp(A) = sum_k e^-q q^k/k! P^k (Jensen 1953; Grassmann 1977): a mean of
 passes through, with Poisson weights.
 
 - The weights start at the mode with the value one, run both ways by their ratios until they fall
-  below 1e-17 of it, and are divided by their sum: stable for any q, nothing underflows, and the
-  part cut off is below 1e-16. - No term is negative: P's diagonal is 1 minus what leaves, cut at
-  zero where rounding makes it less. - Mass is kept by P to rounding in each product. What q
-  products accumulate is taken out at the end by one factor, the mass before over the mass after
-  (compensated sums); its distance from one is returned.
+  below 1e-17 of it, and are divided by their sum. That is stable for any q, nothing underflows, and
+  the part cut off is below 1e-16.
+- No term is negative: P's diagonal is 1 minus what leaves, cut at zero where rounding is below.
+- Mass is kept by P to rounding in each product. What q products accumulate is taken out at the end
+  by one factor, the mass before over the mass after (compensated sums). Its distance from one is
+  returned.
 """
 
 from __future__ import annotations
@@ -45,26 +46,22 @@ class Exponential:
         not finite or would take more than 1e8 products.
         """
         if self.shape is not None:
-            size, new, error = grid_exponential(
-                jump.reshape(2, len(self.shape), -1), self.shape, self.wraps, m
-            )
+            by_axis = jump.reshape(2, len(self.shape), -1)
+            size, new, error = grid_exponential(by_axis, self.shape, self.wraps, m)
         else:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
             raise ValueError(
                 f"one step would take {size:.1e} products with the jump matrix: the costs change "
-                "too much from cell "
-                'to cell for these weights; use weights="sg", more cells, a larger temperature or '
-                "a smaller step"
+                'too much from cell to cell for these weights; use weights="sg", more cells, a '
+                "larger temperature or a smaller step"
             )
         return new, error
 
 
 @kernel(counted=True)
 def poisson(q):
-    """First index and values of the Poisson weights e^-q q^k/k! above 1e-17 of the largest, sum
-    one.
-    """
+    """The Poisson weights e^-q q^k/k! above 1e-17 of the largest, and the index of the first."""
     mode = int(q)
     w, low = 1.0, mode
     while low > 0 and w > CUT:
@@ -103,11 +100,11 @@ def accumulate(weight, term, total):
 @kernel
 def rescale(new, wanted):
     """Set the mass to what it was; returns the relative error that it had."""
-    found = mass(new)
-    factor = wanted / found
+    reached = mass(new)
+    factor = wanted / reached
     for i in range(len(new)):
         new[i] *= factor
-    return abs(found / wanted - 1.0)
+    return abs(reached / wanted - 1.0)
 
 
 @kernel(counted=True)
@@ -158,17 +155,16 @@ def grid_leaving(forward, backward, shape):
         stride //= shape[a]
         for start in range(0, size, block):
             for i in range(start, start + block):
+                following = i + stride if i + stride < start + block else i + stride - block
                 leaving[i] += forward[a, i]
-                leaving[i + stride if i + stride < start + block else i + stride - block] += (
-                    backward[a, i]
-                )
+                leaving[following] += backward[a, i]
     return leaving
 
 
 @kernel(counted=True)
 def grid_entering(forward, backward, shape, wraps, q):
-    """Rates over q into each cell from the cells `stride` before and after it; those over the seam
-    apart.
+    """Rates over q into each cell from the cells before and after it along each axis, and over the
+    seam.
     """
     d, size = forward.shape
     up, down, around = np.zeros((d, size)), backward / q, np.empty(len(wraps))
@@ -189,20 +185,13 @@ def grid_entering(forward, backward, shape, wraps, q):
 
 @kernel
 def grid_product(up, down, inside, shape, v, new):
-    """new = P v without the seam: cells in one run per axis, whose rates over the seam are zero
-    here.
-    """
+    """new = P v, but for the jumps over the seam, whose rates are zero in `up` and `down`."""
     d, n = up.shape
     new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
     three(
-        inside[1 : n - 1],
-        v[1 : n - 1],
-        up[d - 1, 1 : n - 1],
-        v[: n - 2],
-        down[d - 1, 1 : n - 1],
-        v[2:],
-        new[1 : n - 1],
-    )
+        inside[1 : n - 1], v[1 : n - 1], up[d - 1, 1 : n - 1], v[: n - 2],
+        down[d - 1, 1 : n - 1], v[2:], new[1 : n - 1],
+    )  # fmt: skip
     new[n - 1] = inside[n - 1] * v[n - 1] + up[d - 1, n - 1] * v[n - 2]
     stride = n
     for a in range(d - 1):
@@ -230,11 +219,8 @@ def table_exponential(jump, other, face, m):
     forward, backward = jump[0], jump[1]
     # A neighbour that is not there is the cell itself at rate 0. Half the bytes of an index, and a
     # number that cannot be negative, save a third of a product's time.
-    enter, near, leaving = (
-        np.zeros((size, width)),
-        np.empty((size, width), np.uint32),
-        np.zeros(size),
-    )
+    enter, near = np.zeros((size, width)), np.empty((size, width), np.uint32)
+    leaving = np.zeros(size)
     for i in range(size):
         for s in range(width):
             f = face[i, s]

@@ -1,9 +1,8 @@
-"""The one stepper: how every engine chooses its steps, ends them in time, and is saved and
-restored.
+"""What all engines share: how steps are chosen and end in time, and how a state is saved.
 
-An engine is its equation and its error estimate: it tries a step (`attempt`) and takes over what it
-found (`accept`). The stepper proposes the lengths, shortens a step that was refused, lands on the
-wanted time, counts, warns once, and saves and restores the state.
+An `Engine` carries both players' measures through time. A `Controlled` engine only says what one
+step would give and how far that errs; lengths are proposed, shortened where a step is refused, and
+fitted to the time asked for here.
 """
 
 from __future__ import annotations
@@ -16,20 +15,19 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import NotConverged, real, warn
-from meanfield.density.inputs import not_before
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.start import Law
 
 TRIES = 40  # attempts at one step before the run is given up
-# Steps have collapsed where two windows of so many in a row each cover less than this part of the
+# A run has collapsed where each of two windows of so many steps covers less than this part of the
 # time that is left, and the later one hardly more than the one before.
 WINDOW, HOPELESS, GROWS = 32, 1e-6, 1.2
 
 
-class Stepper(ABC):
-    """A mean field on its way from `time` 0 onwards: the base class of all engines.
+class Engine(ABC):
+    """A mean field on its way from `time` 0 onwards.
 
     Parameters
     ----------
@@ -41,14 +39,12 @@ class Stepper(ABC):
         otherwise; None for its usual one.
     options : what `begin` of the engine takes.
 
-    An engine says in `saved` which of its attributes (arrays, numbers, or tuples and dictionaries
-    of them) make up its state besides the time, in `order` of which order in the step its error per
-    unit of time is, and in `cure` what helps where no step is short enough.
+    An engine lists in `saved` the attributes (arrays, numbers, tuples and dictionaries of them)
+    that make up its state besides the time. `cure` says what helps where no step is short enough.
     """
 
     name = ""
     usual_tol, smallest_tol = 1e-6, 0.0
-    order = 1
     saved: tuple[str, ...] = ()
     cure = "use a larger tol"
 
@@ -59,39 +55,21 @@ class Stepper(ABC):
         self.game, self.flow, self.players = game, flow, flow.players
         self.laws, self.cells = laws, cells
         self.step = None if step is None else real("step", step, 0.0, strict=True)
-        least = self.smallest_tol
-        self.tol = real("tol", self.usual_tol if tol is None else tol, least, strict=least == 0)
+        low = self.smallest_tol
+        self.tol = real("tol", self.usual_tol if tol is None else tol, low, strict=low == 0)
         self.time, self.last, self.proposal = 0.0, 0.0, 0.0
         self.counts = {"steps": 0, "rejected": 0}
         self.warned = False
         self._pace = Pace()
         self.begin(**options)
 
-    # -- what an engine says of itself ----------------------------------------------------------
-
     @abstractmethod
     def begin(self) -> None:
         """Check that game and flow are for this engine, and set up the state at time 0."""
 
-    def attempt(self, dt: float) -> Any:
-        """The outcome of one step of length dt, which `accept` takes over, with an attribute
-        `error`.
-
-        None where dt is far too long, so that half of it is tried next. Engines whose steps are
-        controlled by others (compiled code, scipy) have a `move` of their own instead.
-        """
-        raise NotImplementedError
-
-    def accept(self, trial: Any, dt: float) -> None:
-        """Make the outcome of `attempt` the present state."""
-        raise NotImplementedError
-
-    def first(self, left: float) -> float:
-        """The length of the first controlled step of a run that has a time `left` to go."""
-        return left
-
-    def watch(self) -> None:  # noqa: B027
-        """Called at the end of `advance`: warns where the state is not resolved."""
+    @abstractmethod
+    def move(self, until: float) -> float:
+        """Take a step or more, not beyond `until`; returns the time reached."""
 
     @abstractmethod
     def measures(self) -> tuple[Measure, Measure]:
@@ -101,15 +79,21 @@ class Stepper(ABC):
     def diagnostics(self) -> dict[str, float]:
         """Numbers that are recorded with every saved state."""
 
-    # -- steps ----------------------------------------------------------------------------------
+    def watch(self) -> None:  # noqa: B027
+        """Warn where the state is not resolved; called at the end of `advance`."""
 
     def advance(self, until: float) -> None:
         """Move to the time `until` exactly.
 
         Raises ValueError when it lies before the present time, NotConverged where no step is short
-        enough, or steps so short that the end would never be reached.
+        enough or where steps are so short that the end would never be reached.
         """
-        until = not_before(until, self.time)
+        until = real("until", until)
+        if until < self.time:
+            raise ValueError(
+                f"until is {until:g}, before the present time {self.time:g}; restore an earlier "
+                "state to go back"
+            )
         if self.time < until:
             while self.time < until:
                 self.time = self.move(until)
@@ -118,59 +102,17 @@ class Stepper(ABC):
             self.watch()
 
     def collapsed(self, time: float, until: float) -> NotConverged:
-        """What is raised where steps are so short that they would not come to `until`."""
+        """The error to raise where steps are too short to ever come to `until`."""
         return NotConverged(
-            f"steps have collapsed at time {time:g}: they have become so short that "
-            f"{until:g} would "
-            f"not be reached; {self.cure}"
+            f"steps have collapsed at time {time:g}: they have become so short that {until:g} "
+            f"would not be reached; {self.cure}"
         )
-
-    def move(self, until: float) -> float:
-        """Take one step, not beyond `until`; the time at its end."""
-        left = until - self.time
-        dt = self.propose(left)
-        # A step cut short to land on `until` says nothing against the longer one proposed before.
-        cut = dt < 0.9 * self.proposal
-        for _ in range(TRIES):
-            trial = self.attempt(dt)
-            good, following = self.judge(trial, dt)
-            if good:
-                self.proposal = max(following, self.proposal if cut else 0.0)
-                self.accept(trial, dt)
-                self.last = dt
-                self.counts["steps"] += 1
-                return until if dt == left else self.time + dt
-            dt, cut = following, False
-        raise NotConverged(
-            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the "
-            "game's loss "
-            f"may not be smooth here: {self.cure}"
-        )
-
-    def propose(self, left: float) -> float:
-        """The next step: the equal parts of the time `left` no longer than what is wanted."""
-        wanted = self.step or self.proposal or self.first(left)
-        return left / max(1.0, math.ceil(left / wanted * (1 - 1e-9)))
-
-    def judge(self, trial: Any, dt: float) -> tuple[bool, float]:
-        """Whether a step of length dt is accepted, and the length to try next."""
-        if trial is None:
-            self.counts["halved"] += 1
-            return False, dt / 2
-        if self.step:
-            return True, dt
-        excess = max(trial.error / (dt * self.tol), 1e-8)
-        longer = float(min(max(0.9 * excess ** (-1 / self.order), 0.2), 3.0))
-        self.counts["rejected"] += not longer >= 0.9
-        return longer >= 0.9, dt * longer
 
     def warn_once(self, message: str) -> None:
         """Warn, unless this run has warned before."""
         if not self.warned:
             self.warned = True
             warn(message)
-
-    # -- saving ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """A copy of all that `restore` needs to go on to the same bits."""
@@ -189,14 +131,80 @@ class Stepper(ABC):
         return ("time", "last", "proposal", "counts", "warned", *self.saved)
 
 
+class Controlled(Engine):
+    """An engine that tries a step, and takes it or tries a shorter one.
+
+    `order` is the power of the step that its error per unit of time goes with.
+    """
+
+    order = 1
+
+    @abstractmethod
+    def attempt(self, dt: float) -> Any:
+        """The outcome of one step of length dt, with its estimated `error` as an attribute.
+
+        None where dt is far too long; half of it is tried next.
+        """
+
+    @abstractmethod
+    def accept(self, trial: Any, dt: float) -> None:
+        """Make the outcome of `attempt` the present state."""
+
+    def first(self, left: float) -> float:
+        """The length of the first controlled step of a run that has a time `left` to go."""
+        return left
+
+    def move(self, until: float) -> float:
+        """Take one step, not beyond `until`; the time at its end."""
+        left = until - self.time
+        dt = self.propose(left)
+        # A step cut short to land on `until` says nothing against the longer one proposed before.
+        cut = dt < 0.9 * self.proposal
+        for _ in range(TRIES):
+            trial = self.attempt(dt)
+            good, following = self.judge(trial, dt)
+            if good:
+                self.proposal = max(following, self.proposal if cut else 0.0)
+                self.accept(trial, dt)
+                self.last = dt
+                self.counts["steps"] += 1
+                return until if dt == left else self.time + dt
+            dt, cut = following, False
+        raise NotConverged(
+            f"the step fell to {dt:.2e} at time {self.time:g} and is still too long; the game's "
+            f"loss may not be smooth here: {self.cure}"
+        )
+
+    def propose(self, left: float) -> float:
+        """The next step, an equal part of the time `left`."""
+        return left / parts(left, self.step or self.proposal or self.first(left))
+
+    def judge(self, trial: Any, dt: float) -> tuple[bool, float]:
+        """Whether a step of length dt is accepted, and the length to try next."""
+        if trial is None:
+            self.counts["halved"] += 1
+            return False, dt / 2
+        if self.step:
+            return True, dt
+        excess = max(trial.error / (dt * self.tol), 1e-8)
+        longer = float(min(max(0.9 * excess ** (-1 / self.order), 0.2), 3.0))
+        self.counts["rejected"] += not longer >= 0.9
+        return longer >= 0.9, dt * longer
+
+
+def parts(time: float, longest: float) -> int:
+    """Into how many equal steps a time is cut so that none is longer than `longest`."""
+    return max(1, math.ceil(time / longest * (1 - 1e-9)))
+
+
 class Pace:
-    """How fast a run comes on, a window of steps after the other."""
+    """How fast a run comes on, judged once in a window of steps."""
 
     def __init__(self) -> None:
         self.steps, self.begin, self.gone = 0, math.nan, math.nan
 
     def hopeless(self, time: float, until: float) -> bool:
-        """Whether one more step, that ended at `time`, shows that `until` is out of reach."""
+        """Whether one more step, which ended at `time`, shows that `until` is out of reach."""
         self.steps += 1
         if self.steps % WINDOW > 0:
             return False
@@ -211,17 +219,17 @@ def _copied(value: Any) -> Any:
 
 
 def _like(present: Any, saved: Any, name: str) -> Any:
-    """A saved value as the type and shape of the present one."""
+    """A saved value in the type and shape of the present one."""
     if isinstance(present, tuple):
         return tuple(_like(p, s, name) for p, s in zip(present, saved, strict=True))
     if isinstance(present, dict):
         return {key: _like(value, saved[key], name) for key, value in present.items()}
     if not isinstance(present, np.ndarray):
         return type(present)(saved)
-    found = np.array(saved, dtype=present.dtype)
-    if found.shape != present.shape:
+    array = np.array(saved, dtype=present.dtype)
+    if array.shape != present.shape:
         raise ValueError(
-            f"the state's {name} have shape {found.shape}, this engine's {present.shape}: other "
+            f"the state's {name} have shape {array.shape}, this engine's {present.shape}: other "
             "game or cells?"
         )
-    return found
+    return array
