@@ -27,7 +27,7 @@ _HOMES = {
     "solve": "density.solve",
     "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
     "stability": "equilibria",
-    "compare": "studies", "resume": "studies.resume",
+    "compare": "studies", "resume": "studies.resume", "sweep": "studies.sweep",
     "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip

@@ -35,7 +35,8 @@ RECORDS = {
     "Comparison": "studies.compare", "Partial": "studies.replicas",
     "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
     "Stability": "equilibria.stability", "Polished": "equilibria.polish",
-    "GibbsPath": "equilibria.path",
+    "GibbsPath": "equilibria.path", "Sweep": "studies.sweep.table",
+    "Outcome": "studies.sweep.tasks", "Outcomes": "studies.sweep.tasks",
 }  # fmt: skip
 
 
@@ -143,16 +144,20 @@ def _recipe(game: Game) -> Content | None:
         held = describe(arguments)
     except TypeError:
         return None
-    return None if name not in CONSTRUCTORS or _lost(held) else {"name": name, "arguments": held}
+    return (
+        None
+        if name not in CONSTRUCTORS or known_by_name(held)
+        else {"name": name, "arguments": held}
+    )
 
 
-def _lost(plain: Any) -> bool:
+def known_by_name(plain: Any) -> bool:
     """Whether something in the tree is known by its name alone."""
     if isinstance(plain, Described):
-        return plain.kind in ("Function", "MissingGame") or _lost(plain.content)
+        return plain.kind in ("Function", "MissingGame") or known_by_name(plain.content)
     if isinstance(plain, dict):
-        return any(map(_lost, plain.values()))
-    return isinstance(plain, (list, tuple)) and any(map(_lost, plain))
+        return any(map(known_by_name, plain.values()))
+    return isinstance(plain, (list, tuple)) and any(map(known_by_name, plain))
 
 
 # -- back -----------------------------------------------------------------------------------------

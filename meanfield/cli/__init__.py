@@ -1,4 +1,4 @@
-"""The command line: `meanfield run | compare | gibbs | nash | resume | show | examples`."""
+"""The command line: `meanfield run | compare | gibbs | nash | sweep | resume | show | examples`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,23 @@ with confidence bands, the exponent in n, and the bias of the time step. Section
   step = 0.01                 scheme = "strang"                 seed = 0
 
 """
+SWEEP_HELP = """Section [sweep] names keys of the file and their values; every value of each is
+taken with every value of the others:
+
+  [sweep]
+  "game.coupling" = [1.0, 2.0, 3.0]
+  "flow.beta" = {logspace = [1, 100, 9]}        also linspace = [0, 1, 11]
+  "run.seed" = {range = [0, 20]}                also range = [0, 20, 2]
+  "run.particles, run.step" = [[100, 0.1], [1000, 0.01]]     together
+  command = "run"                               compare, gibbs or nash
+  keep = "all"                                  whole results, not their numbers alone
+  replicas = 20                                 of runs of particles
+
+The folder keeps every finished task: the same command, stopped, killed or given more values, goes
+on with what is missing. Several may work in one folder at once. A task that fails is noted with
+its traceback, and the others go on.
+
+"""
 # The commands that read a TOML file: what they do, and more on their help page.
 COMPUTING = {
     "run": ("follow a flow with particles or densities", RUN_HELP),
@@ -64,6 +81,7 @@ COMPUTING = {
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     from meanfield import __version__
+    from meanfield.cli import workers
 
     layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     whole = argparse.ArgumentParser(
@@ -94,6 +112,21 @@ def parser() -> argparse.ArgumentParser:
         add("--quiet", **quiet)
         if name == "compare":
             add("--threads", type=int, help="how many replicas at a time (default: all cores)")
+    add = command(
+        "sweep", "do any of these over a grid of the file's keys", "FILE.toml", SWEEP_HELP
+    )
+    add(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[],
+        help="change the file's value",
+    )  # fmt: skip
+    add("--out", metavar="FOLDER", help="where results go (default: the file's name, -sweep)")
+    workers.add_options(add)
+    add("--part", metavar="I/N", help="compute the I-th of N parts, one job of an array of N")
+    add("--dry-run", action="store_true", help="say what is needed, compute nothing")
+    add("--status", action="store_true", help="say what is done, compute nothing")
+    add("--only-failed", action="store_true", help="compute those again that failed")
+    add("--no-plot", action="store_true", help="draw nothing")
+    add("--quiet", **quiet)
     add = command("resume", "finish a run that was stopped or killed, to the same bits", "RUN.h5")
     add("--quiet", **quiet)
     add = command("show", "print what a file holds and draw it; nothing is computed", "RUN.h5")
@@ -139,10 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import examples, jobs, show
+    from meanfield.cli import examples, jobs, show, sweeps
     from meanfield.cli.build import one_line
 
-    room: Any = {"show": show, "examples": examples}.get(options.command, jobs)
+    room: Any = {"show": show, "examples": examples, "sweep": sweeps}.get(options.command, jobs)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")

@@ -69,17 +69,17 @@ def run(options: Any) -> int:
     from meanfield.studies.resume import diagnostics_of
 
     p = problem(options)
-    given = _run_options(p)
+    given = run_options(p)
     particles = given.pop("level") == "particles"
     diagnostics = diagnostics_of(given.pop("record", []), p.game)
     with build.placed(p.spec, "run"):
-        size, plan = (_particles_need if particles else _field_need)(p, given)
+        size, plan = (particles_need if particles else _field_need)(p, given)
     p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "")
     _announce(p, size, plan)
     return _checkpointed(p, simulate if particles else solve, {**given, "diagnostics": diagnostics})
 
 
-def _run_options(p: Problem) -> dict[str, Any]:
+def run_options(p: Problem) -> dict[str, Any]:
     given = p.spec.section("run")
     level = given.setdefault("level", "field")
     p.need(given, "time", "how long to follow the flow", "10.0")
@@ -91,7 +91,7 @@ def _run_options(p: Problem) -> dict[str, Any]:
     return {**given, **p.spec.section("run", {**RUN, **own})}
 
 
-def _particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
+def particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     """Bytes of the saved states, and the plan in words."""
     from meanfield.particles.plan import DEFAULTS, check_flow, check_memory, make_plan
 
@@ -151,11 +151,16 @@ def gibbs(options: Any) -> int:
     from meanfield.equilibria import gibbs as fixed_point
 
     p = problem(options, needs_flow=False)
+    return _once(p, gibbs_options(p), fixed_point)
+
+
+def gibbs_options(p: Problem) -> dict[str, Any]:
+    """What [gibbs] says; the inverse temperature is the flow's where it says none."""
     given = p.spec.section("gibbs")
     if "beta" not in given and p.flow is not None and min(p.flow.temperature) > 0:
         given["beta"] = tuple(1 / t for t in p.flow.temperature)
     p.need(given, "beta", "the inverse temperature", "10.0")
-    return _once(p, given, fixed_point)
+    return given
 
 
 def nash(options: Any) -> int:

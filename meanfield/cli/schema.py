@@ -145,6 +145,7 @@ SECTIONS: dict[str, Mapping[str, Check]] = {
     "gibbs": {"beta": pair_or_one(number), "cells": whole, "tol": number},
     "nash": {"tol": number, "rounds": whole, "seed": whole},
     "output": {"file": text, "checkpoint_every": number},
+    "sweep": {},
 }
 
 

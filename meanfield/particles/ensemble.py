@@ -1,16 +1,16 @@
-"""Replicas of a run, in threads, to the bits of the same runs one after another."""
+"""Replicas of a run, by threads or any executor, to the bits of the same runs one after another."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meanfield.checks import whole
+from meanfield.executors import Given, WorkerLost, Workers, shared, spread
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.packing import Packed, check_findable, pack
 from meanfield.particles.simulate import simulate
 from meanfield.progress import bar
 from meanfield.start import Start
@@ -25,6 +25,7 @@ def ensemble(
     *,
     replicas: int | Iterable[int],
     threads: int | None = None,
+    executor: Given | Workers = None,
     reduce: Callable[[Trajectory], Any] | None = None,
     progress: bool | None = None,
     **options: Any,
@@ -33,12 +34,17 @@ def ensemble(
 
     replicas: how many, or their numbers. A replica's number enters its starting points and its
     noise and nothing else does, so results are the same for any number of `threads` (default: all
-    processors) and equal simulate(..., replica=r). `reduce` runs in the worker, which then drops
-    the trajectory; few are under way at a time. Low-rank games run outside Python's lock; others
-    take turns. `options` are those of `simulate`. The arguments are checked when the first replica
-    is asked for.
+    processors) and any executor, and equal simulate(..., replica=r). `reduce` runs in the worker,
+    which then drops the trajectory; few are under way at a time. Low-rank games run outside
+    Python's lock; others take turns. `options` are those of `simulate`. The arguments are checked
+    when the first replica is asked for.
 
-    Raises what `simulate` raises, at the replica it happened to.
+    executor: any `concurrent.futures.Executor`, or a function that makes one, in place of threads
+    (`meanfield.executors`). Replicas that take less than 0.2 s are sent several at a time, those of
+    a worker that died again. Functions, `reduce` among them, must be such as the executor can send.
+
+    Raises what `simulate` raises, at the replica it happened to; `WorkerLost` for a replica that
+    no worker survived.
     """
     numbers = (
         list(range(whole("replicas", replicas))) if isinstance(replicas, int) else list(replicas)
@@ -47,31 +53,54 @@ def ensemble(
     for key in ("replica", "resume", "checkpoint"):
         if key in options:
             raise TypeError(f"{key} belongs to one run; it is no option of an ensemble")
-    workers = whole("threads", os.cpu_count() or 1 if threads is None else threads)
+    with shared(executor, threads) as workers, bar(len(numbers), "replicas", progress) as shown:
+        if workers.remote:
+            for held in (game, start):
+                check_findable(held, workers.pool)
+            one: Any = _Sent(pack(game), pack(flow), pack(start), time, options, reduce)
+        else:
+            one = _Replica(game, flow, start, time, options, reduce)
+        for found in spread(one, numbers, workers, len(numbers), ordered=True):
+            assert found is not None
+            result = found[1]
+            if isinstance(result, WorkerLost):
+                raise result
+            shown.update(1)
+            whole_run = workers.remote and reduce is None
+            yield replace(result, game=game) if whole_run else result
 
-    def one(replica: int) -> Any:
-        run = simulate(game, flow, start, time, replica=replica, progress=False, **options)
-        return run if reduce is None else reduce(run)
 
-    return _in_order(one, numbers, workers, progress)
+@dataclass(frozen=True)
+class _Replica:
+    """Replicas of one run: called with a replica's number."""
+
+    game: Game
+    flow: Flow
+    start: Start
+    time: float
+    options: dict[str, Any]
+    reduce: Callable[[Trajectory], Any] | None
+
+    def __call__(self, replica: int) -> Any:
+        run = simulate(
+            self.game, self.flow, self.start, self.time, replica=replica, progress=False,
+            **self.options,
+        )  # fmt: skip
+        return run if self.reduce is None else self.reduce(run)
 
 
-def _in_order(
-    one: Callable[[int], Any], numbers: list[int], workers: int, progress: bool | None
-) -> Iterator[Any]:
-    """Results in order, at most two a worker computed or waiting to be taken."""
-    with ThreadPoolExecutor(workers) as pool, bar(len(numbers), "replicas", progress) as shown:
-        waiting: deque[Future[Any]] = deque()
-        left = iter(numbers)
-        try:
-            while True:
-                while len(waiting) < 2 * workers and (r := next(left, None)) is not None:
-                    waiting.append(pool.submit(one, r))
-                if not waiting:
-                    return
-                result = waiting.popleft().result()
-                shown.update(1)
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
+@dataclass(frozen=True)
+class _Sent:
+    """The same on its way to another process, from where a trajectory returns without its game."""
+
+    game: Packed
+    flow: Packed
+    start: Packed
+    time: float
+    options: dict[str, Any]
+    reduce: Callable[[Trajectory], Any] | None
+
+    def __call__(self, replica: int) -> Any:
+        game, flow, start = (part.open() for part in (self.game, self.flow, self.start))
+        found = _Replica(game, flow, start, self.time, self.options, self.reduce)(replica)
+        return replace(found, game=None) if self.reduce is None else found

@@ -1,4 +1,4 @@
-"""Pictures of measures, runs, fixed points and comparisons, drawn from what was computed before.
+"""Pictures of measures, runs, fixed points, comparisons and sweeps, drawn from what is there.
 
 Every function returns a matplotlib figure (`save_movie` the path of its file) and needs no display.
 """
@@ -8,8 +8,9 @@ from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.movies import save_movie
 from meanfield.plotting.pairs import plot_equilibrium, plot_gibbs, plot_pair, plot_spectrum
 from meanfield.plotting.runs import plot_path, plot_trajectory
+from meanfield.plotting.sweeps import plot_sweep
 
 __all__ = [
     "plot_comparison", "plot_equilibrium", "plot_gibbs", "plot_measure", "plot_pair",
-    "plot_path", "plot_spectrum", "plot_trajectory", "save_movie",
+    "plot_path", "plot_spectrum", "plot_sweep", "plot_trajectory", "save_movie",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, allow_underflow, warn
+from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.progress import bar
@@ -21,7 +22,15 @@ from meanfield.storage.keeper import Keeper
 from meanfield.storage.results import Result
 from meanfield.studies.controls import USED, controls_of
 from meanfield.studies.plan import REMAINING, plan
-from meanfield.studies.replicas import Distances, Partial, Replicas, at_times, mean_field
+from meanfield.studies.replicas import (
+    Compared,
+    Filed,
+    Partial,
+    Replicas,
+    at_times,
+    filed,
+    mean_field,
+)
 from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
 from meanfield.trajectory import Trajectory, check_held, versions
 
@@ -143,6 +152,7 @@ def compare(
     tol: float | None = None,
     seed: int = 0,
     threads: int | None = None,
+    executor: Given = None,
     confidence: float = 0.95,
     control: str | bool = "auto",
     average: str | bool = "auto",
@@ -168,6 +178,10 @@ def compare(
         the effect of their spacing on W2^2 at 1% for the largest n.
     threads : int, optional
         All cores by default; results do not depend on it.
+    executor : concurrent.futures.Executor, or a function that makes one, optional
+        Who runs the replicas in place of threads: spawned processes, loky, Dask, MPI and others, to
+        the same bits on processors of one kind. They read the mean field from a file, beside the
+        checkpoint where there is one and in the system's folder for temporary files otherwise.
     confidence : float
         Of the bands, which are Student's. W2^2 is skewed: with 24 replicas or fewer and without
         control, bands of 95% contain the mean in 87 to 94% of cases.
@@ -228,16 +242,24 @@ def compare(
     with keeper or nullcontext():
         how = {**p.field, "save_every": p.gap, "progress": progress}
         solved = mean_field(game, flow, p.start, time, how, done, keeper)
-        field = at_times(solved, saved_times(time, p.every)) if controlled else solved
-        driving = solved if controlled else None
         averaged = flow.reacts and game.bases is not None if average == "auto" else bool(average)
-        distances = Distances(game, field, p.start, driving, averaged)
+        compared = Compared(p.start, saved_times(time, p.every), controlled, averaged)
+        distances = compared(game, solved)
+        field = at_times(solved, compared.times) if controlled else solved
+        near = None if keeper is None else keeper.path
         work = sum(n * R for n, R in zip(p.sizes, p.counts, strict=True))
-        with bar(
-            work + 2 * p.sizes[-1] * p.counts[-1], f"{flow.name}: particles", progress
-        ) as progressed:
-            partial, options = Partial(solved, done.rows), {**options, "threads": threads}
-            runs = Replicas(distances, game, flow, p.start, options, progressed, partial, keeper)
+        with (
+            Workers(executor, threads) as workers,
+            filed(solved, near) if workers.remote else nullcontext("") as file,
+            bar(
+                work + 2 * p.sizes[-1] * p.counts[-1], f"{flow.name}: particles", progress
+            ) as progressed,
+        ):
+            partial, options = Partial(solved, done.rows), {**options, "executor": workers}
+            measure = Filed(file, compared) if file else None
+            runs = Replicas(
+                distances, game, flow, p.start, options, progressed, partial, keeper, measure
+            )
             samples = runs.samples(p.sizes, p.counts, step)
         provenance = {
             "game": game.name, "flow": flow, "start": p.start, "scheme": scheme, "step": step,

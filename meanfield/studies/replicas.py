@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.describe import describe
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
@@ -19,6 +24,7 @@ from meanfield.metrics.mode_energy import ModeEnergy
 from meanfield.particles.copies import Drive, copies
 from meanfield.particles.ensemble import ensemble
 from meanfield.start import Start
+from meanfield.storage.files import load, write_file
 from meanfield.storage.keeper import Keeper, Part
 from meanfield.studies.averages import average_errors
 from meanfield.trajectory import Trajectory
@@ -116,6 +122,66 @@ def mean_field(
 
 
 @dataclass(frozen=True)
+class Compared:
+    """What makes `Distances` of a solved mean field: times at which runs are compared with it.
+
+    driven: whether it moves copies, too; averaged: whether the NI of time averages is taken.
+    """
+
+    start: Start
+    times: Array
+    driven: bool
+    averaged: bool
+
+    def __call__(self, game: Game, solved: Trajectory) -> Distances:
+        field = at_times(solved, self.times) if self.driven else solved
+        return Distances(game, field, self.start, solved if self.driven else None, self.averaged)
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Distances in another process, from the mean field's file, which each process reads once."""
+
+    file: str
+    compared: Compared
+    control: bool = False
+
+    def __call__(self, run: Trajectory) -> tuple[Array, ...]:
+        with _one_reads:
+            distances = _distances_of(self.file, self.compared, run.game)
+        return distances.controlled(run) if self.control else distances(run)
+
+
+_one_reads = threading.Lock()
+_read: dict[str, Distances] = {}
+
+
+def _distances_of(file: str, compared: Compared, game: Game) -> Distances:
+    """Those of the file read last are kept; its name belongs to one comparison."""
+    if file not in _read:
+        if not Path(file).is_file():
+            raise FileNotFoundError(
+                f"a worker does not see {file}, which holds the mean field: give checkpoint= in a "
+                "folder that all machines share"
+            )
+        _read.clear()
+        _read[file] = compared(game, load(file, game=game))
+    return _read[file]
+
+
+@contextmanager
+def filed(solved: Trajectory, near: Path | None) -> Iterator[str]:
+    """The mean field in a file of its own, for as long as workers read it."""
+    folder = tempfile.gettempdir() if near is None else near.parent
+    path = Path(folder) / f".field-{uuid4().hex}.h5"
+    try:
+        write_file(path, describe(solved))
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
 class Replicas:
     """How replicas are run; `level` separates the random streams of different n."""
 
@@ -127,6 +193,7 @@ class Replicas:
     progressed: Any
     done: Partial
     keeper: Keeper | None
+    filed: Filed | None = None
 
     def samples(
         self, sizes: Sequence[int], counts: Sequence[int], step: float
@@ -161,10 +228,13 @@ class Replicas:
         rows = self.done.rows.setdefault(f"{n} particles, step {step:.17g}", [])
         numbers = [level * 1_000_000 + r for r in range(len(rows), replicas)]
         self.progressed.update(n * len(rows))
+        controlled = control and d.drive is not None
+        measure: Any = d.controlled if controlled else d
+        if self.filed is not None:
+            measure = replace(self.filed, control=controlled)
         found = ensemble(
             self.game, self.flow, self.start, particles=n, replicas=numbers, step=step,
-            refine=refine, reduce=d.controlled if control and d.drive is not None else d,
-            progress=False, **self.options,
+            refine=refine, reduce=measure, progress=False, **self.options,
         )  # fmt: skip
         with closing(found):  # type: ignore[type-var]
             for row in found:

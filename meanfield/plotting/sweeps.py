@@ -1,0 +1,147 @@
+"""The picture of a sweep: a number against one parameter, or over two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.plotting.style import BLUE, GREY, logarithmic, new_figure, shades, styled
+
+# What replicas differ in: a picture shows their mean and its standard error.
+REPLICAS = ("seed", "replica")
+FEW = 5  # values of a second parameter that are drawn as curves rather than as colours
+
+
+def plot_sweep(sweep: Any, number: str | None = None, view: str = "map") -> Any:
+    """Draw a number of every task over the swept parameters; returns the figure.
+
+    One parameter: a curve. Two: a curve for each value of the shorter axis where it has at most
+    five values, colours otherwise. Over seeds and replicas the mean is drawn with two standard
+    errors. number: which, by default the sweep's `main`. Raises ValueError for more parameters, and
+    where there is nothing to draw.
+    """
+    name = sweep.main if number is None else number
+    if name not in sweep.numbers:
+        known = ", ".join(sweep.numbers) or "none: no task is done"
+        raise ValueError(f"the sweep has no number {name!r}; it has {known}")
+    values, axes = averaged(sweep, name)
+    with styled():
+        figure = new_figure(5.6, 3.8)
+        ax = figure.subplots()
+        if len(axes) == 0:
+            ax.plot(np.arange(values.shape[-1]), values, "o", color=BLUE)
+            ax.set(xlabel="replica")
+        elif len(axes) == 1:
+            _curve(ax, axes[0], values, BLUE)
+        elif len(axes) == 2:
+            _two(figure, ax, axes, values, name)
+        else:
+            many = ", ".join(axis[0] for axis in axes)
+            raise ValueError(f"a picture shows one or two parameters, this sweep has {many}")
+        if ax.get_ylabel() == "":
+            ax.set_ylabel(name)
+        ax.set_title(f"{sweep.call}: {name}")
+        if left := len(sweep) - sweep.status.count("done"):
+            note = f"{left} of {len(sweep)} tasks are not in the picture"
+            ax.text(0.02, 0.02, note, transform=ax.transAxes, color=GREY, fontsize=7)
+    return figure
+
+
+Axis = tuple[str, list[Any]]
+
+
+def averaged(sweep: Any, name: str) -> tuple[Array, list[Axis]]:
+    """The number over the parameters (..., R), R replicas last, and the parameters' values."""
+    shape, dims, coordinates = sweep.grid()
+    values = sweep.numbers[name].reshape(shape)
+    if dims == ("task",):
+        raise ValueError(
+            "the tasks are no whole grid, of which a picture could be drawn; use to_csv"
+        )
+    inner = [k for k, dim in enumerate(dims) if dim.rpartition(".")[2] in REPLICAS]
+    outer = [k for k in range(len(dims)) if k not in inner and shape[k] > 1]
+    rest = [k for k in range(len(dims)) if k not in outer]
+    moved = np.transpose(values, [*outer, *rest]).reshape([*(shape[k] for k in outer), -1])
+    axes = []
+    for k in outer:
+        first = next(held for axis, held in coordinates.values() if axis == dims[k])
+        axes.append((dims[k], list(first)))
+    return moved, axes
+
+
+def _places(values: list[Any]) -> tuple[Array, bool, list[str] | None]:
+    """Where values stand on an axis, whether it is logarithmic, and their names where words."""
+    if any(isinstance(v, str) for v in values):
+        return np.arange(len(values), dtype=float), False, [str(v) for v in values]
+    at = np.array(values, dtype=float)
+    steps = np.diff(np.log(at)) if (at > 0).all() and len(at) > 2 else np.zeros(0)
+    wide = len(steps) > 0 and at.max() > 20 * at.min()
+    return at, bool(wide), None
+
+
+def _label(ax: Any, which: str, axis: Axis) -> Array:
+    at, wide, names = _places(axis[1])
+    if wide:
+        ax.set(**{f"{which}scale": "log"})
+    if names is not None:
+        ax.set(**{f"{which}ticks": at, f"{which}ticklabels": names})
+    ax.set(**{f"{which}label": axis[0]})
+    return at
+
+
+def _curve(ax: Any, axis: Axis, values: Array, color: Any, label: str | None = None) -> None:
+    """Means over replicas (P, R) with two standard errors."""
+    at = _label(ax, "x", axis)
+    count = np.isfinite(values).sum(axis=1)
+    mean = np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
+    order = np.argsort(at)
+    ax.plot(at[order], mean[order], "o-", ms=3.5, color=color, label=label)
+    if values.shape[1] > 1:
+        off = np.nansum((values - mean[:, None]) ** 2, axis=1) / np.maximum(count - 1, 1)
+        reach = 2 * np.sqrt(off / np.maximum(count, 1))
+        low, high = (mean - reach)[order], (mean + reach)[order]
+        ax.fill_between(at[order], low, high, color=color, alpha=0.2, lw=0)
+    logarithmic(ax, mean[np.isfinite(mean)])
+
+
+def _two(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
+    lengths = [len(axis[1]) for axis in axes]
+    if min(lengths) > FEW:
+        _colours(figure, ax, axes, values, name)
+        return
+    short = int(np.argmin(lengths[::-1]) == 0)  # the second of two equally short ones
+    if short == 0:
+        values = np.swapaxes(values, 0, 1)
+    (what, each), long = axes[short], axes[1 - short]
+    for k, color in enumerate(shades(len(each))):
+        label = each[k] if isinstance(each[k], str) else f"{each[k]:g}"
+        _curve(ax, long, values[:, k], color, f"{what} = {label}")
+    ax.legend(loc="best")
+
+
+def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
+    """The first parameter across, the second up."""
+    from matplotlib.colors import LogNorm
+
+    count = np.isfinite(values).sum(axis=2)
+    mean = np.where(count > 0, np.nansum(values, axis=2) / np.maximum(count, 1), np.nan)
+    x, y = _label(ax, "x", axes[0]), _label(ax, "y", axes[1])
+    order = np.ix_(np.argsort(x), np.argsort(y))
+    finite = mean[np.isfinite(mean)]
+    wide = len(finite) and finite.min() > 0 and finite.max() > 20 * finite.min()
+    edges = (_edges(np.sort(v), ax.get_xscale() if k == 0 else ax.get_yscale())
+             for k, v in enumerate((x, y)))  # fmt: skip
+    drawn = ax.pcolormesh(
+        *edges, mean[order].T, cmap="viridis", norm=LogNorm() if wide else None, rasterized=True
+    )
+    figure.colorbar(drawn, ax=ax, label=name)
+
+
+def _edges(at: Array, scale: str) -> Array:
+    """The borders of cells around places on an axis, half-way between them."""
+    v = np.log(at) if scale == "log" else at
+    middle = (v[1:] + v[:-1]) / 2
+    all_of = np.concatenate([[2 * v[0] - middle[0]], middle, [2 * v[-1] - middle[-1]]])
+    return np.exp(all_of) if scale == "log" else all_of
