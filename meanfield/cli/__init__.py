@@ -1,4 +1,6 @@
-"""The command line: `meanfield run | compare | gibbs | nash | sweep | resume | show | examples`."""
+"""The command line: `meanfield run | compare | gibbs | nash | sweep | merge | resume | show |
+examples`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ EXIT_CODES = """exit codes:
   0    done
   1    the computation failed (it says why)
   2    the input is wrong: one line says what and where, nothing is written
-  130  stopped by Ctrl-C; 143 by SIGTERM. `meanfield resume` goes on to the same bits
+  130  stopped by Ctrl-C; 143 by SIGTERM. `meanfield resume` goes on to the same bits, a sweep
+       by the same command
 """
 OVERVIEW = """a first session:
   meanfield examples                    lists files to begin with
@@ -127,6 +130,10 @@ def parser() -> argparse.ArgumentParser:
     add("--only-failed", action="store_true", help="compute those again that failed")
     add("--no-plot", action="store_true", help="draw nothing")
     add("--quiet", **quiet)
+    add = command("merge", "put several sweeps, their folders or files, together in one file")
+    add("files", metavar="FILE", nargs="+")
+    add("--out", metavar="MERGED.h5", required=True, help="where the result goes")
+    add("--quiet", **quiet)
     add = command("resume", "finish a run that was stopped or killed, to the same bits", "RUN.h5")
     add("--quiet", **quiet)
     add = command("show", "print what a file holds and draw it; nothing is computed", "RUN.h5")
@@ -172,10 +179,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import examples, jobs, show, sweeps
+    from meanfield.cli import examples, jobs, merge, show, sweeps
     from meanfield.cli.build import one_line
 
-    room: Any = {"show": show, "examples": examples, "sweep": sweeps}.get(options.command, jobs)
+    rooms: Any = {"show": show, "examples": examples, "merge": merge, "sweep": sweeps}
+    room: Any = rooms.get(options.command, jobs)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -187,10 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read along has left; what is still in the buffer must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except KeyboardInterrupt:
-        return jobs.stopped(jobs.target(options), 130)
-    except SystemExit as error:
-        return jobs.stopped(jobs.target(options), int(error.code or 0))
+    except (KeyboardInterrupt, SystemExit) as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else int(error.code or 0)
+        if options.command == "sweep":
+            return sweeps.stopped(options, code)
+        return jobs.stopped(jobs.target(options), code)
     except (ValueError, TypeError, PermissionError, FileNotFoundError) as error:
         print(f"meanfield: {one_line(error)}", file=sys.stderr)
         return 2

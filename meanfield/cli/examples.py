@@ -43,6 +43,8 @@ def examples(options: Any) -> int:
         raise BadInput(f"there is no folder {folder}; make it first")
     for name in names:
         (folder / name).write_text(known[name], encoding="utf-8")
-        command = "run" if "\n[run]" in known[name] else "nash"
+        command = (
+            "sweep" if "\n[sweep]" in known[name] else "run" if "\n[run]" in known[name] else "nash"
+        )
         print(f"wrote {folder / name}; next: meanfield {command} {folder / name}")
     return 0

@@ -24,6 +24,10 @@ from meanfield.cli.schema import (
 from meanfield.studies.sweep.axes import MOST, Axis, axis, check_number
 
 COMMANDS = ("run", "compare", "gibbs", "nash")
+LIKE = (
+    "must be a list such as [1, 5], or {range = [0, 20]}, {linspace = [0, 1, 11]}, "
+    "{logspace = [1, 100, 9]}"
+)
 SETTINGS: dict[str, Check] = {
     "command": one_of(*COMMANDS), "keep": one_of("numbers", "all"), "folder": text,
     "replicas": whole,
@@ -100,6 +104,8 @@ def _check_name(spec: Spec, at: Key, name: str, command: str) -> None:
         other = f"; command = {first!r} reads it" if first in COMMANDS else nearest(first, allowed)
         raise spec.fail(at, f"{command} does not read [{first}]{other}")
     known = SECTIONS[first]
+    if first in COMMANDS and len(rest) > 1 and rest[0] in known:
+        raise spec.fail(at, f"[{first}] holds no tables; {LIKE}")
     if known and rest[0] not in known:
         raise spec.fail(at, f"[{first}] has no key {rest[0]!r}{nearest(rest[0], known)}")
 
@@ -150,10 +156,7 @@ def _values(value: Any) -> list[Any]:
             raise BadInput(f"{name} must be a list, got {given!r}")
         return RANGES[name](given)
     if not isinstance(value, list):
-        raise BadInput(
-            f"must be a list such as [1, 5], or {{range = [0, 20]}}, {{linspace = [0, 1, 11]}}, "
-            f"{{logspace = [1, 100, 9]}}, got {value!r}"
-        )
+        raise BadInput(f"{LIKE}, got {value!r}")
     return many(lambda v: v)(value)
 
 
@@ -187,7 +190,10 @@ def substituted(spec: Spec, labels: dict[str, Any]) -> Spec:
             place[part] = dict(held)
             place = place[part]
         place[last] = value
-        lines[tuple(name.split("."))] = _line(spec, name)
+        key = tuple(name.split("."))
+        lines[key] = _line(spec, name)
+        for k in range(2, len(key)):
+            lines.setdefault(key[:k], lines[key])
     return replace(spec, content=content, lines=lines)
 
 

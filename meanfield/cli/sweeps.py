@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -169,8 +170,20 @@ def finished(found: Sweep, folder: Folder, seconds: float, options: Any) -> list
     return [*said, *([picture] if picture else []), f"next: meanfield show {folder.gathered}"]
 
 
+def stopped(options: Any, code: int) -> int:
+    """Say, after Ctrl-C or SIGTERM, how to go on; returns the exit code."""
+    said = "finished tasks are kept; the same command goes on with the others"
+    print(f"\nstopped; {said}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    if any(t.name.startswith("ThreadPoolExecutor") for t in threading.enumerate()):
+        # Tasks under way in threads would keep the process alive, for nothing: whoever writes has
+        # ended already.
+        os._exit(code)
+    return code
+
+
 def _picture(found: Sweep, folder: Folder) -> str:
-    from meanfield.storage.files import replace
+    from meanfield.storage.atomic import replace
 
     try:
         figure = found.plot()

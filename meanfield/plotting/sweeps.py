@@ -11,6 +11,10 @@ from meanfield.plotting.style import BLUE, GREY, logarithmic, new_figure, shades
 
 # What replicas differ in: a picture shows their mean and its standard error.
 REPLICAS = ("seed", "replica")
+NAMES = {
+    "ni": "Nikaido-Isoda error", "value": r"expected loss $L(\mu_x, \mu_y)$",
+    "exponent": r"exponent of $W_2^2$ in $n$",
+}  # fmt: skip
 FEW = 5  # values of a second parameter that are drawn as curves rather than as colours
 
 
@@ -41,7 +45,7 @@ def plot_sweep(sweep: Any, number: str | None = None, view: str = "map") -> Any:
             many = ", ".join(axis[0] for axis in axes)
             raise ValueError(f"a picture shows one or two parameters, this sweep has {many}")
         if ax.get_ylabel() == "":
-            ax.set_ylabel(name)
+            ax.set_ylabel(NAMES.get(name, name))
         ax.set_title(f"{sweep.call}: {name}")
         if left := len(sweep) - sweep.status.count("done"):
             note = f"{left} of {len(sweep)} tasks are not in the picture"
@@ -76,9 +80,11 @@ def _places(values: list[Any]) -> tuple[Array, bool, list[str] | None]:
     if any(isinstance(v, str) for v in values):
         return np.arange(len(values), dtype=float), False, [str(v) for v in values]
     at = np.array(values, dtype=float)
-    steps = np.diff(np.log(at)) if (at > 0).all() and len(at) > 2 else np.zeros(0)
-    wide = len(steps) > 0 and at.max() > 20 * at.min()
-    return at, bool(wide), None
+    if len(at) < 3 or not (at > 0).all():
+        return at, False, None
+    steps = np.diff(np.log(at))
+    geometric = np.allclose(steps, steps[0], rtol=1e-6)
+    return at, bool(geometric or at.max() > 20 * at.min()), None
 
 
 def _label(ax: Any, which: str, axis: Axis) -> Array:
@@ -118,7 +124,7 @@ def _two(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> No
     for k, color in enumerate(shades(len(each))):
         label = each[k] if isinstance(each[k], str) else f"{each[k]:g}"
         _curve(ax, long, values[:, k], color, f"{what} = {label}")
-    ax.legend(loc="best")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
@@ -136,7 +142,7 @@ def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -
     drawn = ax.pcolormesh(
         *edges, mean[order].T, cmap="viridis", norm=LogNorm() if wide else None, rasterized=True
     )
-    figure.colorbar(drawn, ax=ax, label=name)
+    figure.colorbar(drawn, ax=ax, label=NAMES.get(name, name))
 
 
 def _edges(at: Array, scale: str) -> Array:

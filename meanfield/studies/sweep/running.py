@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -146,7 +147,7 @@ def compute(
             ours: list[Task] = []
             theirs: list[Task] = []
             items = (send(task) for task in store.free(left, ours, theirs, pace))
-            for found in spread(call, items, workers, len(left), beat=BEAT):
+            for found in _until_halted(spread(call, items, workers, len(left), beat=BEAT)):
                 if found is not None:
                     pace.note(store.take(ours[found[0]], found[1]))
                 if stops.caught:  # what is under way is left to itself
@@ -163,6 +164,12 @@ def compute(
                 time.sleep(AGAIN)
     stops.obey()
     return store.found
+
+
+def _until_halted(results: Iterator[Any]) -> Iterator[Any]:
+    """The results up to the first run that was halted."""
+    with suppress(Halted), closing(results):  # type: ignore[type-var]
+        yield from results
 
 
 class Store:
@@ -220,7 +227,7 @@ class Store:
         if isinstance(found, WorkerLost):
             found = Outcome("", {}, error=f"WorkerLost: {found}\n"), None
         outcome, result = found
-        outcome.key, outcome.labels = task.key, task.labels
+        outcome.key, outcome.labels, outcome.call = task.key, task.labels, task.call
         outcome.made = outcome.made or self.made
         self.found[task.key] = outcome
         self.waiting.append((outcome, (task, result)))

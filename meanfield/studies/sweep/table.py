@@ -14,7 +14,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.describe import Described, describe
-from meanfield.storage.files import replace
+from meanfield.storage.atomic import replace
 from meanfield.storage.results import Result
 from meanfield.studies.sweep.axes import Axis, shown
 from meanfield.studies.sweep.numbers import MAIN
@@ -54,7 +54,7 @@ class Sweep(Result):
     provenance: dict[str, Any] = hidden(repr=False)
 
     def __post_init__(self) -> None:
-        """Files do not keep the order of names: axes go as in the grid, the rest by the alphabet."""
+        """Files keep no order of names: axes go as in the grid, the rest by the alphabet."""
         labels = {name: self.labels[name] for names in self.axes for name in names}
         object.__setattr__(self, "labels", labels)
         for name in ("numbers", "curves"):
@@ -228,25 +228,47 @@ class Sweep(Result):
 
 
 def tabulated(tasks: Sequence[Task], axes: list[Axis], found: dict[str, Outcome]) -> Sweep:
-    """The table of what became of tasks."""
-    held = [found.get(task.key) for task in tasks]
+    """The table of tasks and of what became of them."""
+    labels = {name: [task.labels[name] for task in tasks] for name in tasks[0].labels}
+    keys, names = [task.key for task in tasks], [list(a.names) for a in axes]
+    return _filled(tasks[0].call, names, labels, keys, found, about(tasks))
+
+
+def tabulated_outcomes(rows: list[Outcome]) -> Sweep:
+    """The table of tasks of which nothing is known but what became of them."""
+    first = rows[0]
+    if odd := [row for row in rows if set(row.labels) != set(first.labels)]:
+        raise ValueError(
+            f"the tasks go over different keys, {', '.join(first.labels)} and "
+            f"{', '.join(odd[0].labels)}: the folder holds several sweeps"
+        )
+    labels = {name: [row.labels[name] for row in rows] for name in first.labels}
+    found = {row.key: row for row in rows}
+    return _filled(first.call, [[name] for name in labels], labels, list(found), found, {})
+
+
+def _filled(
+    call: str, axes: list[list[str]], labels: dict[str, list[Any]], keys: list[str],
+    found: dict[str, Outcome], about: dict[str, str],
+) -> Sweep:  # fmt: skip
+    held = [found.get(key) for key in keys]
     done = [None if o is None or o.error else o for o in held]
-    names = list(dict.fromkeys(name for o in done if o for name in o.numbers))
-    curves = list(dict.fromkeys(name for o in done if o for name in o.curves))
+    numbers = {name for o in done if o for name in o.numbers}
+    curves = {name for o in done if o for name in o.curves}
     nan, none = float("nan"), np.zeros(0)
-    some = [o for o in held if o is not None]
+    some = {o.key: o for o in held if o is not None}.values()
     return Sweep(
-        call=tasks[0].call,
-        axes=[list(a.names) for a in axes],
-        labels={name: [task.labels[name] for task in tasks] for name in tasks[0].labels},
+        call=call,
+        axes=axes,
+        labels=labels,
         status=["missing" if o is None else "failed" if o.error else "done" for o in held],
-        numbers={n: np.array([o.numbers.get(n, nan) if o else nan for o in done]) for n in names},
+        numbers={n: np.array([o.numbers.get(n, nan) if o else nan for o in done]) for n in numbers},
         curves={n: [o.curves.get(n, none) if o else none for o in done] for n in curves},
         seconds=np.array([o.seconds if o else 0.0 for o in held]),
-        keys=[task.key for task in tasks],
+        keys=keys,
         errors={o.key: o.error for o in some if o.error},
         warnings={o.key: o.warnings for o in some if o.warnings},
-        provenance={"about": about(tasks), "made": dict(some[0].made) if some else {}},
+        provenance={"about": about, "made": dict(next(iter(some)).made) if some else {}},
     )
 
 

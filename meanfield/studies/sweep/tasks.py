@@ -88,6 +88,7 @@ class Outcome:
 
     key: str
     labels: dict[str, Any]
+    call: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
     curves: dict[str, Array] = field(default_factory=dict)
     seconds: float = 0.0
