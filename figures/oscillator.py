@@ -14,8 +14,8 @@ import numpy as np
 
 import meanfield as mf
 from figures.store import load, pack, save_png, unpack
+from meanfield.plotting.circle import draw_space_time
 from meanfield.plotting.comparison import draw_distances, draw_rate
-from meanfield.plotting.measures import draw_space_time
 from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
 
 BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04

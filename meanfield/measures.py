@@ -14,12 +14,13 @@ from meanfield.checks import Array, finite_array, precision, read_only, warn, wh
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 from meanfield.meshes.harmonics import evaluate, of_values, values
+from meanfield.shown import Shown
 
 FEW = 1 << 24  # nodes times nodes up to which harmonics at nodes are kept: 64 MB
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Measure(Shown):
     """A probability measure sum_i masses_i delta(points_i) on a manifold.
 
     points (n, a), masses (n,) nonnegative with sum one (uniform when None). Raises ValueError for
@@ -47,6 +48,12 @@ class Measure:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} points on {self.manifold})"
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw it as `meanfield.plotting.plot_measure` does; returns the matplotlib figure."""
+        from meanfield.plotting import plot_measure
+
+        return plot_measure(self, ax, **options)
 
     def integrate(self, values: Callable[[Array], Array] | Array) -> Any:
         """int f dmu, for a function of the points (n, a) or for its values (n, ...) there."""

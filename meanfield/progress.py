@@ -1,17 +1,56 @@
-"""One progress bar for every long run: shown on terminals, silent elsewhere."""
+"""One progress bar for every long run: on terminals and in notebooks; a line at times in logs."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+PATIENCE = 30.0  # seconds before a log's first line, and between its first lines
+LATER = 0.1  # of the time spent so far, the least wait between later ones
+
 
 def bar(total: float, label: str, show: bool | None, initial: float = 0) -> Any:
-    """A tqdm bar over `total` units; with show=None it is shown where errors go to a terminal."""
+    """A tqdm bar over `total` units.
+
+    show=None: a bar on terminals and in notebooks, and elsewhere, in logs, a line from time to
+    time once half a minute has passed. True: a bar everywhere. False: nothing.
+    """
+    how: Any = {"total": total, "initial": initial, "desc": label, "leave": False}
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    if in_notebook() and show is not False:
+        from tqdm.auto import tqdm as notebook
+
+        return notebook(bar_format=layout, **how)
+    # The error stream may be closed, or somebody's own.
+    if show is None and not getattr(sys.stderr, "isatty", bool)():
+        return _log(layout.replace("|{bar}|", ""), how)
     from tqdm import tqdm
 
-    # The error stream may be closed, or somebody's own.
-    visible = bool(getattr(sys.stderr, "isatty", bool)()) if show is None else show
-    layout = "{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}"
-    how: Any = {"disable": not visible, "leave": False, "bar_format": layout}
-    return tqdm(total=total, initial=initial, desc=label, **how)
+    return tqdm(bar_format=layout.replace("{bar}", "{bar:24}"), disable=show is False, **how)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
+def _log(layout: str, how: dict[str, Any]) -> Any:
+    """A bar that writes whole lines, rarer and rarer; none into a stream that is closed."""
+    from tqdm import tqdm
+
+    class Log(tqdm):  # type: ignore[type-arg]
+        @staticmethod
+        def status_printer(file: Any) -> Any:
+            return lambda text: print(text, file=file, flush=True) if text.strip() else None
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> bool | None:
+            spent = self.format_dict["elapsed"]
+            if msg is not None or spent < PATIENCE:  # the empty line that wipes a bar away
+                return None
+            self.mininterval = max(PATIENCE, LATER * spent)
+            return super().display(msg, pos)
+
+    closed = sys.stderr is None or getattr(sys.stderr, "closed", False)
+    how |= {"mininterval": PATIENCE, "miniters": 0, "delay": PATIENCE, "disable": closed}
+    return Log(bar_format=layout, file=sys.stderr, **how)

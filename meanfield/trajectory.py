@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.measures import Measure, mixture
+from meanfield.shown import Shown
 from meanfield.storage.files import by_name
 from meanfield.storage.results import Result
 
@@ -102,7 +103,7 @@ def recorded(name: str, value: Any, before: list[Any]) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory(Result):
+class Trajectory(Shown, Result):
     """The saved states of a run, as `simulate` and `solve` return it.
 
     `run[k]` is the pair of measures at times[k].
@@ -193,11 +194,14 @@ class Trajectory(Result):
         w /= w.sum()
         return mixture(self.x[: end + 1], w), mixture(self.y[: end + 1], w)
 
-    def plot(self, **options: Any) -> Any:
-        """Draw the run as `meanfield.plotting.plot_trajectory` does; returns the figure."""
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the run as `meanfield.plotting.plot_trajectory` does; returns the figure.
+
+        ax=, times=, title=, figsize=, snapshots=, bins=, view= are those of that function.
+        """
         from meanfield.plotting import plot_trajectory
 
-        return plot_trajectory(self, **options)
+        return plot_trajectory(self, ax, **options)
 
 
 @cache

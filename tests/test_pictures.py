@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -15,14 +16,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 import meanfield as mf
 from meanfield.cli import main
 from meanfield.cli.show import draw
 from meanfield.plotting import movies, plot_measure, save_movie
-from meanfield.plotting.measures import LARGEST_DOT, dots, profile
+from meanfield.plotting.circle import profile
+from meanfield.plotting.measures import LARGEST_DOT, dots
 from meanfield.plotting.runs import of_labels
+from meanfield.plotting.style import styled
 from meanfield.plotting.surfaces import SIDES, embed, frame, mollweide, mollweide_pixels, pixels
 from meanfield.start import law
 from meanfield.storage.files import save
@@ -135,7 +139,8 @@ def test_dots_have_areas_in_proportion_to_masses(view: str) -> None:
     masses = np.arange(1, 51.0)
     mu = mf.Measure(SPHERE.sample(50, np.random.default_rng(0)), masses / masses.sum(), SPHERE)
     ax = plot_measure(mu, view=view).axes[0]
-    sizes = np.concatenate([dotted.get_sizes() for dotted in ax.collections])
+    dotted = [c for c in ax.collections if isinstance(c, PathCollection)]
+    sizes = np.concatenate([c.get_sizes() for c in dotted])
     assert len(sizes) >= 50 and np.allclose(
         np.unique(sizes.round(9)) * masses.sum() / sizes.min(), np.arange(1, 51.0) * masses.sum()
     )
@@ -223,10 +228,10 @@ def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
     exact /= exact.sum() * 2 * np.pi / len(at)
     # Straight between labels, which counting in bins, here one or three a bin, falls far short of.
     assert np.abs(values - exact).max() < 0.1 * exact.max()
-    assert np.abs(profile(field.x[0])[1] - exact).max() > 0.2 * exact.max()
+    assert np.abs(profile(field.x[0], 128)[1] - exact).max() > 0.2 * exact.max()
     assert values.sum() * 2 * np.pi / len(at) == pytest.approx(1, abs=1e-12)
     image = field.plot().axes[0].collections[0]
-    assert np.asarray(image.get_array()).size == 128 * len(field)
+    assert np.asarray(image.get_array()).size == (128 + 2) * len(field)
 
 
 def test_pairs_are_shown_in_the_view_asked_for() -> None:
@@ -256,25 +261,32 @@ def test_first_and_last_states_are_shown(count: int, frames: int) -> None:
     assert np.ptp(np.diff(chosen)) <= 1
 
 
-def test_one_scale_serves_all_frames(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tops = []
+def film(trajectory: mf.Trajectory, view: str = "map") -> movies.Film:
+    with styled():
+        return movies.Film(trajectory, range(len(trajectory)), 40, None, view)
 
-    def watched(*args: Any, **options: Any) -> Any:
-        tops.append(options["top"])
-        return plot_measure(*args, **options)
 
-    monkeypatch.setattr(movies, "plot_measure", watched)
-    film = moving(count=3)
-    save_movie(film, tmp_path / "run.gif", dpi=30)
-    # The first frame is drawn once before the writer starts.
-    del tops[:2]
-    assert len(tops) == 6 and len(set(tops[::2])) == 1
-    peaks = [m.values.max() for m in film.x]  # type: ignore[attr-defined]
-    assert tops[0] == pytest.approx(1.05 * max(peaks))
+def test_one_scale_serves_all_frames() -> None:
+    shown = film(moving(count=3))
+    peaks = [m.values.max() for m in moving(count=3).x]  # type: ignore[attr-defined]
+    assert shown.tops[0] == pytest.approx(1.05 * max(peaks), rel=1e-6)
+    assert shown.axes[0].get_ylim() == (0, shown.tops[0])
     spike = density(mf.Torus(1), 0.0, 512)
     sharp = mf.Density(np.where(np.arange(512) == 0, 1.0, 0.0), spike.mesh)
-    save_movie(run([sharp] + [spike] * 6, [spike] * 7), tmp_path / "spike.gif", frames=7, dpi=30)
-    assert tops[8] is None and tops[9] == pytest.approx(1.05 * spike.values.max())
+    shown = film(run([sharp] + [spike] * 6, [spike] * 7))
+    assert shown.tops[0] == pytest.approx(1.05 * spike.values.max())
+
+
+@pytest.mark.parametrize("view", ["map", "3d"])
+def test_frames_hold_one_state_and_nothing_of_others(view: str) -> None:
+    """What stands still is drawn once, and what moves leaves no trace."""
+    maps = [density(SPHERE, c, 162) for c in ((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0))]
+    dots = [atoms(SPHERE, n) for n in (10, 20, 30)]
+    for trajectory in (moving(count=3), run(maps, dots, value=np.arange(3.0))):
+        shown = film(trajectory, view)
+        first, second = shown.frame(0), shown.frame(1)
+        assert np.array_equal(shown.frame(0), first) and not np.array_equal(first, second)
+        assert np.array_equal(film(trajectory, view).frame(1), second)
 
 
 @pytest.mark.parametrize("view", ["map", "3d"])
@@ -288,9 +300,7 @@ def test_particles_on_surfaces_are_filmed(view: str, tmp_path: Path) -> None:
 
 
 def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(
-        "matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: False)
-    )
+    monkeypatch.setattr(movies, "which", lambda name: None)
     assert movies.usual_suffix() == ".gif"
     for path, say in (
         ("run.mp4", "needs the program ffmpeg"),
@@ -314,19 +324,32 @@ def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_
     def failing(*_: Any, **__: Any) -> None:
         raise RuntimeError("what really happened")
 
-    monkeypatch.setattr(movies, "plot_measure", failing)
+    monkeypatch.setattr(movies, "paint", failing)
     with pytest.raises(RuntimeError, match="what really happened"):
         save_movie(moving(), tmp_path / "run.gif")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mp4_is_chosen_where_ffmpeg_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "matplotlib.animation.FFMpegWriter.isAvailable", classmethod(lambda cls: True)
-    )
+def test_mp4_is_chosen_where_ffmpeg_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A stand-in for ffmpeg keeps what it is given: its arguments and the frames' bytes."""
+    script = tmp_path / "ffmpeg"
+    script.write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/said"\nfor last; do :; done\n'
+                      'cat > "$last"\n')  # fmt: skip
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert movies.usual_suffix() == ".mp4"
-    writer = movies._writer(".mp4", 10, Path("run.mp4"))
-    assert writer.fps == 10 and "yuv420p" in writer.extra_args
+    shown = film(moving(count=3))
+    path = save_movie(moving(count=3), tmp_path / "run.mp4", dpi=40, fps=10)
+    with styled():
+        second = shown.frame(1)
+    raw = np.frombuffer(path.read_bytes(), np.uint8).reshape(3, *second.shape)
+    assert np.array_equal(raw[1], second)
+    said = (tmp_path / "said").read_text()
+    height, width, _ = raw.shape[1:]
+    assert "yuv420p" in said and f"-s {width}x{height} -r 10" in said
+    script.write_text("#!/bin/sh\ncat > /dev/null\necho no encoder here >&2\nexit 1\n")
+    with pytest.raises(ValueError, match=r"could not write run.mp4: no encoder here"):
+        save_movie(moving(count=3), tmp_path / "run.mp4", dpi=40)
 
 
 def test_the_command_films_stored_data_and_computes_nothing(

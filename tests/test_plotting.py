@@ -18,8 +18,8 @@ import meanfield as mf
 from meanfield.manifolds import Manifold
 from meanfield.meshes import quadrature_mesh
 from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_path, plot_trajectory
-from meanfield.plotting.comparison import number
-from meanfield.plotting.measures import angles, profile
+from meanfield.plotting.circle import angles, profile
+from meanfield.plotting.words import number
 from meanfield.start import law
 
 TIMES = np.linspace(0, 1, 6)
@@ -74,7 +74,8 @@ def run(x: mf.Measure, y: mf.Measure, **diagnostics: np.ndarray) -> mf.Trajector
 def test_every_measure_is_drawn(mu: mf.Measure) -> None:
     figure = plot_measure(mu)
     drawn = rendered(figure)
-    for artist in (*figure.axes[0].collections, *figure.axes[0].lines):
+    ax = figure.axes[0]
+    for artist in (*ax.collections, *ax.lines, *ax.patches, *ax.images):
         artist.set_visible(False)
     assert rendered(figure) != drawn
 
@@ -84,7 +85,7 @@ def test_every_run_is_drawn(mu: mf.Measure) -> None:
     figure = run(mu, MEASURES["many atoms on the circle"], value=TIMES, ni=1 + TIMES).plot()
     assert len(rendered(figure)) > 1000
     labels = {ax.get_ylabel() for ax in figure.axes}
-    assert {r"$\mathcal{L}(\mu_x, \mu_y)$", "NI", "$y$"} <= labels
+    assert {r"$\mathcal{L}(\mu_x, \mu_y)$", r"$\mathrm{NI}(\mu_x, \mu_y)$", "$y$"} <= labels
 
 
 def test_a_run_of_one_state_is_drawn() -> None:
@@ -124,7 +125,8 @@ def test_the_image_of_a_run_follows_time() -> None:
     x = [density(CIRCLE, c, 32) for c in (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)]
     figure = mf.Trajectory(TIMES, x, x, None, None).plot()  # type: ignore[arg-type]
     image = figure.axes[0].collections[0].get_array()
-    peaks = np.argmax(np.reshape(image, (32, 6)), axis=0)
+    # The first and the last node stand once more a period away: no stripe is left white.
+    peaks = np.argmax(np.reshape(image, (34, 6))[1:-1], axis=0)
     assert np.all(np.abs(-np.pi + peaks * 2 * np.pi / 32 - np.arange(-2.0, 3.5)) < 0.11)
 
 
@@ -189,28 +191,42 @@ def test_maps_are_labelled_with_the_players_letter() -> None:
 
 def test_rounding_is_not_drawn_as_structure() -> None:
     x = MEASURES["density on the circle"]
-    ax = next(a for a in run(x, x, value=1e-34 * TIMES).plot().axes if "L" in a.get_ylabel())
-    assert np.ptp(ax.get_ylim()) == pytest.approx(1e-12) and ax.get_ylim()[0] < 0
-    ax = next(a for a in run(x, x, value=1e-11 * TIMES).plot().axes if "L" in a.get_ylabel())
-    assert np.ptp(ax.get_ylim()) == pytest.approx(1.1e-11)
+
+    def axis(value: np.ndarray, **others: np.ndarray) -> Any:
+        figure = run(x, x, value=value, **others).plot()
+        return next(a for a in figure.axes if "L" in a.get_ylabel())
+
+    ax = axis(1e-34 * TIMES)
+    assert ax.get_ylim() == (-1, 1) and ax.texts[0].get_text() == (
+        r"0 up to rounding ($1 \cdot 10^{-34}$)"
+    )
+    assert axis(0.25 + 1e-14 * TIMES).get_ylim() == pytest.approx((0.225, 0.275))
+    assert "exactly" in axis(0 * TIMES).texts[0].get_text()
+    assert np.ptp(axis(1e-11 * TIMES).get_ylim()) == pytest.approx(1.1e-11)
     beta = np.geomspace(1, 30, 6)
     path = SimpleNamespace(beta=beta, value=1e-16 * np.sin(beta), free_energy=0 * beta, rate=None,
                            entropy=np.ones((6, 2)), ni=0.7 / beta)  # fmt: skip
     figure = plot_path(path)
     rendered(figure)
-    assert np.ptp(figure.axes[0].get_ylim()) == pytest.approx(1e-12)
+    assert figure.axes[0].get_ylim() == (-1, 1)
     labels = [t.get_text() for t in figure.axes[2].get_yticklabels(which="both") if t.get_text()]
     assert {re.sub(r"[^{]*{(.).*", r"\1", text) for text in labels if "times" in text} == {"2", "5"}
+    path.ni = 1e-15 * (1 + beta)
+    assert plot_path(path).axes[2].get_yscale() == "linear"
 
 
 def test_nothing_is_left_behind() -> None:
+    """pyplot, where it is used without windows, knows the last picture and no other."""
     import matplotlib.pyplot as plt
 
+    plt.close("all")
+    own = plt.figure()
     before = dict(matplotlib.rcParams)
     for _ in range(3):
         plot_measure(MEASURES["atoms on T^2"])
-        run(MEASURES["atoms on T^2"], MEASURES["atoms on S^2"]).plot()
-    assert plt.get_fignums() == []
+        last = run(MEASURES["atoms on T^2"], MEASURES["atoms on S^2"]).plot()
+    assert [plt.figure(k) for k in plt.get_fignums()] == [own, last]
+    plt.close("all")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -239,7 +255,7 @@ def test_gibbs_points_are_drawn() -> None:
         x=MEASURES["density on the circle"], y=MEASURES["density on T^2"], residual=3e-15
     )
     figure = plot_gibbs(point)
-    assert "3.0e-15" in figure.get_suptitle()
+    assert r"$3 \cdot 10^{-15}$" in figure.get_suptitle()
     assert len(rendered(figure)) > 1000
 
 

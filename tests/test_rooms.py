@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "parts", "jit", "fastmath", "progress", "executors", "machine", "schedule",
-    "manifolds", "meshes", "measures", "start", "games", "flows", "describe", "packing",
+    "shown", "manifolds", "meshes", "measures", "start", "games", "flows", "describe", "packing",
     "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run",
     "particles", "density", "equilibria", "plotting", "studies", "cli", "__main__",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.cli.jobs import bytes_of
 from meanfield.cli.schema import BadInput
+from meanfield.measures import Measure
 from meanfield.storage.atomic import replace
 from meanfield.storage.files import load, read_header
 from meanfield.storage.results import Result
@@ -113,13 +114,13 @@ def picture(result: Any, path: Path, out: str | None, view: str = "map") -> Path
 
 def draw(result: Any, view: str = "map") -> Any:
     """The result's own picture; that of the mean field for a comparison under way."""
-    from meanfield.plotting import plot_measure, plot_pair
+    from meanfield.plotting import plot_pair
 
     if hasattr(result, "rows"):
         if result.field is None:
             raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
         result = result.field
-    two = hasattr(result, "y")
-    if hasattr(result, "plot"):
-        return result.plot(view=view) if two else result.plot()
-    return (plot_pair if two else plot_measure)(result, view=view)
+    if not hasattr(result, "plot"):
+        return plot_pair(result, view=view)
+    seen = hasattr(result, "y") or isinstance(result, Measure)
+    return result.plot(view=view) if seen else result.plot()

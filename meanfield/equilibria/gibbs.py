@@ -29,6 +29,7 @@ from meanfield.measures import Density, total_variation
 from meanfield.meshes import Mesh, mesh, quadrature_mesh
 from meanfield.meshes.harmonics import of_values
 from meanfield.metrics.energy import gibbs_masses, gibbs_measures, temperatures
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
@@ -44,7 +45,7 @@ SHORTEST = 1e-3  # step of log beta below which the continuation gives up
 
 
 @dataclass(frozen=True, eq=False)
-class GibbsPoint(Result):
+class GibbsPoint(Shown, Result):
     """The fixed point (9) on a mesh: x and y, each the Gibbs measure of the other's potential.
 
     residual: the larger total variation between a player's density and the Gibbs measure of its
@@ -59,11 +60,11 @@ class GibbsPoint(Result):
     path: Array = field(repr=False)
     game: Game = field(repr=False)
 
-    def plot(self, **options: Any) -> Any:
-        """Draw both densities; see `meanfield.plotting`. Returns a matplotlib figure."""
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw both densities as `meanfield.plotting.plot_gibbs` does; returns the figure."""
         from meanfield.plotting import plot_gibbs
 
-        return plot_gibbs(self, **options)
+        return plot_gibbs(self, ax, **options)
 
 
 Row = tuple[float, float, float]

@@ -18,6 +18,7 @@ from meanfield.manifolds import Manifold, unit
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.responses import Response, Searches
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 ROUNDING = 1e-13  # certificates below this, relative to the losses met, are as good as each other
@@ -25,7 +26,7 @@ NEAR = 1e-7  # atoms closer than this, in the manifold's unit, are one atom
 
 
 @dataclass(frozen=True, eq=False)
-class Equilibrium(Result):
+class Equilibrium(Shown, Result):
     """A pair of sparse strategies with its certificate: the game's value lies in [lower, upper].
 
     `error` = upper - lower bounds the Nikaido-Isoda error of (x, y) when `certified`; otherwise the
@@ -48,14 +49,11 @@ class Equilibrium(Result):
     def error(self) -> float:
         return max(self.upper - self.lower, 0.0)
 
-    def plot(self, **options: Any) -> Any:
-        """Draw both strategies; see `meanfield.plotting.plot_equilibrium`.
-
-        Returns a matplotlib figure.
-        """
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw both strategies as `meanfield.plotting.plot_equilibrium` does; the figure."""
         from meanfield.plotting import plot_equilibrium
 
-        return plot_equilibrium(self, **options)
+        return plot_equilibrium(self, ax, **options)
 
     def __repr__(self) -> str:
         atoms = f"{len(self.x)} and {len(self.y)} atoms"

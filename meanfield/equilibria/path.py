@@ -20,11 +20,12 @@ from meanfield.games.base import Game, a_game
 from meanfield.metrics.energy import free_energy
 from meanfield.metrics.nikaido import NikaidoIsoda, NikaidoIsodaError
 from meanfield.progress import bar
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 
 @dataclass(frozen=True, eq=False)
-class GibbsPath(Result):
+class GibbsPath(Shown, Result):
     """Fixed points (9) at `beta` (B,), rising, with what they are worth.
 
     value: L. free_energy: L_beta. entropy (B, 2): H of x and of y. ni, ni_upper: the Nikaido-Isoda
@@ -51,11 +52,11 @@ class GibbsPath(Result):
             f"{self.residual.max():.1e}"
         )
 
-    def plot(self, **options: Any) -> Any:
-        """Draw value, entropies, NI and rate against beta; see `meanfield.plotting.plot_path`."""
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw value, entropies, NI and rate as `meanfield.plotting.plot_path` does."""
         from meanfield.plotting import plot_path
 
-        return plot_path(self, **options)
+        return plot_path(self, ax, **options)
 
 
 @allow_underflow

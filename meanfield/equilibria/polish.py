@@ -19,6 +19,7 @@ from meanfield.equilibria.support import refine
 from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.metrics.nikaido import NikaidoIsoda
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 RADII = (0.001, 0.01, 0.03, 0.1, 0.3)  # of the manifold's reach
@@ -26,7 +27,7 @@ MOST = 400  # atoms a player that the linear program is given
 
 
 @dataclass(frozen=True, eq=False)
-class Polished(Result):
+class Polished(Shown, Result):
     """What polishing made of a pair of measures.
 
     before, merged, after: NI of the pair given, of its merged atoms with their weights by linear
@@ -50,12 +51,9 @@ class Polished(Result):
     def y(self) -> Measure:
         return self.equilibrium.y
 
-    def plot(self, **options: Any) -> Any:
-        """Draw the equilibrium; see `meanfield.plotting.plot_equilibrium`.
-
-        Returns a matplotlib figure.
-        """
-        return self.equilibrium.plot(**options)
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the equilibrium as `meanfield.plotting.plot_equilibrium` does; the figure."""
+        return self.equilibrium.plot(ax, **options)
 
     def __repr__(self) -> str:
         atoms = f"{len(self.merged_x)} and {len(self.merged_y)}"

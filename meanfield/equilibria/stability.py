@@ -27,6 +27,7 @@ from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density
 from meanfield.meshes import Mesh, mesh
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 Complex = NDArray[np.complex128]
@@ -39,7 +40,7 @@ PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too littl
 
 
 @dataclass(frozen=True, eq=False)
-class Stability(Result):
+class Stability(Shown, Result):
     """Leading spectrum of the linearised (7) at the Gibbs point.
 
     eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals
@@ -68,14 +69,11 @@ class Stability(Result):
     def stable(self) -> bool:
         return self.rate > 0
 
-    def plot(self, **options: Any) -> Any:
-        """Draw the eigenvalues; see `meanfield.plotting.plot_spectrum`.
-
-        Returns a matplotlib figure.
-        """
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the eigenvalues as `meanfield.plotting.plot_spectrum` does; returns the figure."""
         from meanfield.plotting import plot_spectrum
 
-        return plot_spectrum(self, **options)
+        return plot_spectrum(self, ax, **options)
 
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
         """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| =

@@ -14,10 +14,11 @@ from meanfield.checks import Array, allow_underflow, real, whole
 from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches, cost_against, gradient_runs
+from meanfield.shown import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class NikaidoIsodaError:
+class NikaidoIsodaError(Shown):
     """A Nikaido-Isoda error with its bounds: NI lies in [lower, upper].
 
     `value` = lower is what the best responses found attain; best_x (a,), best_y (b,): those

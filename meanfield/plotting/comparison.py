@@ -7,37 +7,60 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.plotting.style import GREY, ORANGE, logarithmic, new_figure, shades, styled
+from meanfield.plotting.style import (
+    GREY,
+    ORANGE,
+    logarithmic,
+    shades,
+    stage,
+    styled,
+    ticks_at,
+    widen,
+)
+from meanfield.plotting.words import number, of_flow, of_game, small, wrapped
 
-DISTANCE = r"$\mathbb{E}\,[W_2^2(\mu_x^n) + W_2^2(\mu_y^n)]$"
-ERROR = r"$\mathbb{E}\,\mathrm{NI}(\mu_x^n, \mu_y^n)$"
+DISTANCE = r"$\mathbb{E}\,[W_2^2(\mu^n_x, \mu_x) + W_2^2(\mu^n_y, \mu_y)]$"
+ERROR = r"$\mathbb{E}\,\mathrm{NI}(\mu^n_x, \mu^n_y)$"
 AVERAGED = r"$\mathbb{E}\,\mathrm{NI}$ of $\frac{1}{t} \int_0^t \mu^n_s\,\mathrm{d}s$"
 DASHED: Any = (0, (4, 3))
 
 
-def plot_comparison(comparison: Any) -> Any:
-    """Draw a `Comparison`: distances over time, their rate in n and the Nikaido-Isoda errors, those
-    of time averages in a panel of their own.
+def plot_comparison(
+    comparison: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
+) -> Any:
+    """Draw a `Comparison`: distances over time, their rate in n and the Nikaido-Isoda errors.
+
+    Errors of time averages have a panel of their own. Bands and bars are confidence intervals.
+    ax, title, figsize and what is returned: as of `plot_trajectory`.
     """
     panels = [draw_distances, draw_rate, draw_errors]
     if getattr(comparison, "ni_average", None) is not None:
         panels.append(draw_average_errors)
     with styled():
-        figure = new_figure(10.4 / 3 * len(panels), 3.4)
-        for ax, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
-            draw(ax, comparison)
-    return figure
+        said = of_comparison(comparison) if title is None else title
+        figure = stage(10.8 / 3 * len(panels), 3.6, ax, said, figsize)
+        for axis, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            draw(axis, comparison)
+    return figure.figure
+
+
+def of_comparison(comparison: Any) -> str:
+    """The title of a comparison: the game and the flow with its numbers."""
+    field = getattr(comparison, "field", None)
+    if field is None:
+        return ""
+    return wrapped(", ".join(filter(None, [of_game(field.game), of_flow(field.flow)])), 120)
 
 
 def draw_distances(ax: Any, comparison: Any) -> None:
-    """Draw E W2^2 over time with its confidence bands, a colour for each n."""
+    """Draw E W2^2 over time with its confidence bands, a colour for each n, named at its end."""
     c = comparison
     floor = 0.3 * float(c.w2_squared.min())
     for k, color in enumerate(shades(len(c.particles))):
         low, mean = np.maximum(c.w2_squared_low[k], floor), c.w2_squared[k]
         _band(ax, c.times, mean, low, c.w2_squared_high[k], color)
         at = c.times[-1], mean[-1]
-        ax.text(*at, f" {number(c.particles[k])}", color=color, va="center", fontsize=8)
+        ax.text(*at, f" $n =$ {number(c.particles[k])}", color=color, va="center", fontsize=8)
     ax.set_yscale("log")
     _time_axis(ax, c.times, DISTANCE, "distance of $n$ particles from the mean field")
 
@@ -58,10 +81,11 @@ def draw_average_errors(ax: Any, comparison: Any) -> None:
 
 def _errors(ax: Any, c: Any, mean: Array, low: Array, high: Array, exact: Array) -> None:
     for k, color in enumerate(shades(len(c.particles))):
-        label = f"$n = {number(c.particles[k])[1:]}"
+        label = f"$n =$ {number(c.particles[k])}"
         _band(ax, c.times, mean[k], low[k], high[k], color, label)
     ax.plot(c.times, exact, color="black", ls=DASHED, lw=1.1, label="mean field")
-    logarithmic(ax, np.concatenate([mean.ravel(), exact]))
+    logarithmic(ax, mean, exact)
+    widen(ax, mean, exact)
     ax.legend(loc="best", ncols=2 if len(c.particles) > 3 else 1)
 
 
@@ -101,6 +125,7 @@ def draw_rate(ax: Any, comparison: Any) -> None:
     ax.legend(loc="upper right")
     ax.set(xlabel="particles $n$", ylabel=r"$\sup_{t \leq T}$ " + DISTANCE)
     ax.set_title("rate of convergence")
+    ticks_at(ax.xaxis, n, [number(k) for k in c.particles])
 
 
 def _bias_line(ax: Any, c: Any, n: Array) -> None:
@@ -108,9 +133,8 @@ def _bias_line(ax: Any, c: Any, n: Array) -> None:
     if size <= 0:
         return
     share = size / c.sup[-1].value
-    label = (
-        f"bias of the time step:\n{100 * share:.2g}% of the sup at $n =$ {number(c.particles[-1])}"
-    )
+    percent = f"${small(100 * share)}$% of the sup at $n =$ {number(c.particles[-1])}"
+    label = f"bias of the time step:\n{percent}"
     how: Any = {"color": GREY, "fontsize": 8}
     if share < 3e-3:
         # Off the picture by decades, a line would only squeeze the rest.
@@ -118,12 +142,3 @@ def _bias_line(ax: Any, c: Any, n: Array) -> None:
     else:
         ax.axhline(size, color=GREY, ls=":", lw=1.2)
         ax.annotate(label, (n[0], size), (0, 3), textcoords="offset points", **how)
-
-
-def number(n: float) -> str:
-    """A particle number in mathematical text: powers of ten as such."""
-    power = int(np.log10(n) + 1e-12)
-    digits = n / 10**power
-    if digits == 1 and power > 2:
-        return f"$10^{{{power}}}$"
-    return f"${digits:g} \\cdot 10^{{{power}}}$" if digits % 1 == 0 and power > 3 else f"${n:g}$"

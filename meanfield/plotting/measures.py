@@ -1,8 +1,9 @@
-"""One measure: a curve on circles, a map or a surface elsewhere; circles also over time."""
+"""One measure: a curve on circles, a map or a surface on T^2 and S^2, a shadow of others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,89 +11,21 @@ import numpy as np
 from meanfield.checks import Array, whole
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
-from meanfield.plotting.style import BLUE, colours, image, new_figure, ramp, scatter_atoms, styled
-from meanfield.plotting.surfaces import draw_in_space, draw_mollweide, in_space
+from meanfield.meshes import torus_mesh
+from meanfield.plotting.circle import (
+    centred,
+    circular,
+    draw_curve_axes,
+    paint_curve,
+    profile,
+    stems,
+    turn,
+)
+from meanfield.plotting.style import BLUE, colours, image, new_figure, scatter_atoms, styled
+from meanfield.plotting.surfaces import bare, in_space, paint_in_space, paint_mollweide
 
-FEW = 400  # up to so many atoms are drawn one by one
 LARGEST_DOT = 154.0  # square points
 VIEWS = ("map", "3d")
-
-
-def circular(*measures: Measure) -> bool:
-    """Whether all measures live on a circle: T^1, or S^1 seen through its angle."""
-    spaces = [m.manifold for m in measures]
-    return all(M.dim == 1 and isinstance(M, (Torus, Sphere)) for M in spaces)
-
-
-def drawn_singly(measure: Measure, spread: bool = False) -> bool:
-    """Whether a measure's atoms are few enough to be drawn one by one."""
-    return not (isinstance(measure, Density) or spread or len(measure) > FEW)
-
-
-def centred(angle: Array, period: float) -> Array:
-    """Angles in [0, period) shifted to [-period/2, period/2)."""
-    return np.where(angle < period / 2, angle, angle - period)
-
-
-def angles(measure: Measure) -> tuple[Array, float]:
-    """The angles of a measure's points on the circle, with 0 in the middle, and their period."""
-    if isinstance(measure.manifold, Sphere):
-        return np.arctan2(measure.points[:, 1], measure.points[:, 0]), 2 * np.pi
-    period = measure.manifold.period  # type: ignore[attr-defined]
-    return centred(measure.points[:, 0], period), period
-
-
-def profile(measure: Measure, bins: int = 128, spread: bool = False) -> tuple[Array, Array]:
-    """The density of a measure on a circle, as positions and values.
-
-    These are a density's own nodes, or the middles of `bins` bins for a histogram of atoms. With
-    `spread`, atoms are labels of a density: their masses are spread over the gaps between them
-    before bins are counted.
-    """
-    a, period = angles(measure)
-    if isinstance(measure, Density):
-        order = np.argsort(a)
-        return a[order], measure.values[order]
-    edges = np.linspace(-period / 2, period / 2, bins + 1)
-    if spread and len(measure) > 2:
-        masses = np.diff(_cumulative(a, measure.masses, period, edges))
-    else:
-        masses, _ = np.histogram(a, edges, weights=measure.masses)
-    return 0.5 * (edges[1:] + edges[:-1]), masses * bins / period
-
-
-def _cumulative(a: Array, masses: Array, period: float, edges: Array) -> Array:
-    """The mass up to each edge, linear between atoms; half of an atom lies on either side."""
-    order = np.argsort(a, kind="stable")
-    at, m = a[order], masses[order]
-    F = np.cumsum(m) - 0.5 * m
-    around = np.concatenate([[at[-1] - period], at, [at[0] + period]])
-    return np.interp(edges, around, np.concatenate([[F[-1] - 1], F, [F[0] + 1]]))
-
-
-def darkest(measures: Sequence[Measure]) -> float:
-    """The density drawn darkest in maps: the largest, and at least thrice the uniform one."""
-    peaks = [float(m.values.max()) for m in measures if isinstance(m, Density)]
-    return max([3 / measures[0].manifold.volume, *peaks])
-
-
-def common_top(measures: Sequence[Measure]) -> float | None:
-    """The density drawn darkest in several maps at once.
-
-    None, which gives each map its own, where peaks differ by more than a factor of 5.
-    """
-    tops = [darkest([m]) for m in measures]
-    coloured = isinstance(measures[0], Density) and not circular(measures[0])
-    return max(tops) if coloured and max(tops) < 5 * min(tops) else None
-
-
-def colour_bar(
-    axes: Any, measure: Measure, color: str, top: float | None = None, **how: Any
-) -> None:
-    """A colour bar beside the axes of maps of densities; nothing beside curves and dots."""
-    if isinstance(measure, Density) and not circular(measure):
-        scale = colours(color, darkest([measure]) if top is None else top)
-        np.ravel(axes)[0].figure.colorbar(scale, ax=axes, **how)
 
 
 def check_view(view: str) -> None:
@@ -107,33 +40,119 @@ def check_kind(function: str, value: Any, kind: type, name: str) -> None:
         raise TypeError(f"{function} draws a meanfield.{name}, got {type(value).__name__}")
 
 
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """The plane that measures of higher dimension are seen in: points @ axes, with axes (a, 2)."""
+
+    axes: Array
+    labels: tuple[str, str]
+
+    def of(self, measure: Measure) -> Measure:
+        """What is drawn of a measure: on T^3 and beyond its marginal, else the measure itself."""
+        space = measure.manifold
+        if isinstance(space, Torus) and space.d > 2:
+            if isinstance(measure, Density) and measure.mesh.shape is not None:
+                kept = self.axes.argmax(axis=0)
+                others = tuple(k for k in range(space.d) if k not in kept)
+                masses = measure.masses.reshape(measure.mesh.shape).sum(axis=others)
+                return Density(masses.ravel(), torus_mesh(Torus(2, space.period), masses.shape))
+            return Measure(measure.points @ self.axes, measure.masses, Torus(2, space.period))
+        return measure
+
+
+def shadow(measures: Sequence[Measure], name: str) -> Shadow:
+    """One plane for several measures: where there is most to see of all of them together.
+
+    On spheres of dimension 3 and more that of the two principal axes of E x x', named with their
+    shares of its trace; on T^3 and beyond the two angles that are farthest from uniform; else the
+    first two coordinates.
+    """
+    space, a = measures[0].manifold, measures[0].points.shape[1]
+    unit = np.eye(a)[:, :2] if a > 1 else np.zeros((1, 2))
+    plain = Shadow(unit, (f"${name}_1$", f"${name}_2$"))
+    if isinstance(space, Sphere) and a > 3:
+        moments = sum((m.points.T * m.masses) @ m.points for m in measures) / len(measures)
+        shares, vectors = np.linalg.eigh(moments)
+        axes = vectors[:, [-1, -2]]
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+        said = [f"principal axis {k}\n({100 * shares[-k]:.0f}% of ${name}$)" for k in (1, 2)]
+        return Shadow(axes, (said[0], said[1]))
+    if isinstance(space, Torus) and space.d > 2:
+        waves = [m.masses @ np.exp(2j * np.pi / space.period * m.points) for m in measures]
+        i, j = sorted(np.argsort(-np.sum(np.abs(waves) ** 2, axis=0), kind="stable")[:2])
+        return Shadow(np.eye(a)[:, [i, j]], (f"${name}_{i + 1}$", f"${name}_{j + 1}$"))
+    return plain
+
+
+def coloured(measure: Measure) -> bool:
+    """Whether a measure is drawn as an image, whose colours a bar explains."""
+    return isinstance(measure, Density) and not circular(measure)
+
+
+def darkest(measures: Sequence[Measure]) -> float:
+    """The density drawn darkest in maps: the largest, and at least thrice the uniform one."""
+    peaks = [float(m.values.max()) for m in measures if isinstance(m, Density)]
+    return max([3 / measures[0].manifold.volume, *peaks])
+
+
+def common_top(measures: Sequence[Measure]) -> float | None:
+    """The density drawn darkest in several maps at once.
+
+    None, which gives each map its own, where peaks differ by more than a factor of 5.
+    """
+    tops = [darkest([m]) for m in measures]
+    return max(tops) if coloured(measures[0]) and max(tops) < 5 * min(tops) else None
+
+
+def colour_bar(
+    axes: Any, measure: Measure, color: str, top: float | None = None, **how: Any
+) -> None:
+    """A colour bar beside the axes of maps of densities; nothing beside curves and dots."""
+    if coloured(measure):
+        shades = colours(color, darkest([measure]) if top is None else top)
+        np.ravel(axes)[0].figure.colorbar(shades, ax=axes, **how)
+
+
 def plot_measure(
-    measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int = 128, label: str = "",
-    view: str = "map", top: float | None = None, spread: bool = False, name: str = "x",
+    measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int | None = None,
+    label: str = "", view: str = "map", top: float | None = None, spread: bool = False,
+    name: str = "x", title: str = "", figsize: Any = None, plane: Shadow | None = None,
 ) -> Any:  # fmt: skip
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere.
 
-    Maps show S^2 in Mollweide's projection, T^2 by its angles, and other manifolds by their first
-    two coordinates. An atom's dot has an area proportional to its mass, up to 14 points across.
+    Histograms of atoms are densities, on the scale of a density drawn over them; up to 12 atoms in
+    empty axes are drawn as stems as high as their masses. Maps show S^2 in Mollweide's projection
+    and T^2 by its angles; beyond, spheres are seen along their two principal axes and tori by the
+    two angles that are farthest from uniform. An atom's dot has an area proportional to its mass,
+    up to 14 points across.
 
     Parameters
     ----------
     measure : Measure or Density
     ax : matplotlib axes, optional
         Where to draw; a new figure by default.
-    bins : int
-        Number of bins in the histogram of more than 400 atoms on a circle.
+    bins : int, optional
+        Number of bins of a histogram on a circle; by default as many as the atoms bear.
     label : str
         The curve's name in a legend.
     view : {"map", "3d"}
         "3d" draws S^2 and T^2 as surfaces seen from two opposite sides, others by their map.
     top : float, optional
         The density drawn darkest (default: the largest, at least thrice the uniform one), or the
-        upper end of a curve's axis (default: its largest value).
+        upper end of a curve's axis (default: beyond the largest value in the axes).
     spread : bool
         Whether atoms on a circle are labels of a density and drawn as one.
     name : str
-        The player's letter on a map's axes.
+        The player's letter on the axes.
+    title : str
+    figsize : pair, optional
+        Width and height of a new figure, in inches.
+    plane : Shadow, optional
+        The plane that higher dimensions are seen in, for several measures in one.
+
+    Returns
+    -------
+    matplotlib figure
 
     Raises
     ------
@@ -144,48 +163,75 @@ def plot_measure(
     """
     check_kind("plot_measure", measure, Measure, "Measure or Density")
     check_view(view)
-    bins = whole("bins", bins)
+    bins = None if bins is None else whole("bins", bins)
+    plane = shadow([measure], name) if plane is None else plane
+    measure = plane.of(measure)
     with styled():
         alone = ax is None
         if alone:
-            ax = new_figure(4.2, 2.6 if circular(measure) else 3.6).add_subplot()
+            usual = (4.2, 2.6 if circular(measure) or measure.manifold == Sphere(2) else 3.6)
+            ax = new_figure(*(usual if figsize is None else figsize)).add_subplot()
+        look: Any = {"color": color, "bins": bins, "view": view, "spread": spread, "name": name}
         if circular(measure):
-            _curve(ax, measure, color, bins, label, top, spread)
-            return ax.figure
+            atoms = stems(measure, spread) and not ax.has_data()
+            values = measure.masses if atoms else profile(measure, bins, spread)[1]
+            before = ax.get_ylim()[1] if ax.has_data() else 0.0
+            top = max(before, 1.05 * float(values.max())) if top is None else top
+            look |= {"label": label, "atoms": atoms}
         top = darkest([measure]) if top is None else top
-        _map(ax, measure, color, view, top, name)
+        paint(ax, measure, top, plane=plane, **look)
+        draw_axes(ax, measure, top, plane=plane, **look)
         if alone:
             colour_bar(ax, measure, color, top, shrink=0.7, label="density")
+            if circular(measure):
+                ax.set_xlabel(f"${name}$")
+        if title:
+            ax.set_title(title)
         return ax.figure
 
 
-def _curve(
-    ax: Any, measure: Measure, color: str, bins: int, label: str, top: float | None, spread: bool
-) -> None:
-    if drawn_singly(measure, spread):
-        ax.vlines(angles(measure)[0], 0, measure.masses, color=color, label=label or None)
-        ax.set_ylabel("mass")
-    else:
-        at, values = profile(measure, bins, spread)
-        # A step for atoms says that bins were counted; a line says that the density is known.
-        known = isinstance(measure, Density) or spread
-        style = "default" if known else "steps-mid"
-        ax.plot(at, values, color=color, label=label or None, drawstyle=style)
-        ax.fill_between(at, values, color=color, alpha=0.15, step=None if known else "mid", lw=0)
-        ax.set_ylabel("density")
-    _turn(ax.xaxis, angles(measure)[1])
-    ax.set_ylim(0, top)
+def paint(
+    ax: Any, measure: Measure, top: float, *, color: str, plane: Shadow, view: str = "map",
+    bins: int | None = None, spread: bool = False, label: str = "", atoms: bool = False,
+    name: str = "x",
+) -> list[Any]:  # fmt: skip
+    """Draw a measure, seen in its plane, into axes that are there; returns what was drawn."""
+    space = measure.manifold
+    if circular(measure):
+        return paint_curve(ax, measure, color, bins, label, spread, atoms)
+    if view == "3d" and in_space(space):
+        return paint_in_space(ax, measure, color, top, dots(measure))
+    if space == Sphere(2):
+        return paint_mollweide(ax, measure, color, top, dots(measure), name)
+    if isinstance(measure, Density) and isinstance(space, Torus):
+        return [_grid_image(ax, measure, color, top)]
+    at = measure.points if isinstance(space, Torus) else measure.points @ plane.axes
+    at = centred(at, space.period) if isinstance(space, Torus) else at
+    if isinstance(measure, Density):
+        return [_disc_image(ax, measure, at, color, top)]
+    return [scatter_atoms(ax, at, dots(measure), color, len(measure))]
 
 
-def _turn(axis: Any, period: float, inner: bool = True) -> None:
-    """Ticks of one full turn, in fractions of pi when the period is 2 pi."""
-    ends = np.linspace(-period / 2, period / 2, 5 if inner else 3)
-    if np.isclose(period, 2 * np.pi):
-        names = [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"]
-        axis.set_ticks(ends, names if inner else names[::2])
+def draw_axes(
+    ax: Any, measure: Measure, top: float, *, plane: Shadow, view: str = "map",
+    atoms: bool = False, **_: Any,
+) -> None:  # fmt: skip
+    """The axes of what `paint` draws: limits, ticks and names."""
+    space = measure.manifold
+    if circular(measure):
+        draw_curve_axes(ax, measure, top, atoms)
+        return
+    if in_space(space) and (view == "3d" or isinstance(space, Sphere)):
+        bare(ax, space, view)
+        return
+    if isinstance(space, Torus):
+        turn(ax.xaxis, space.period, inner=False)
+        turn(ax.yaxis, space.period, inner=False)
     else:
-        axis.set_ticks(ends)
-    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-period / 2, period / 2)
+        circle = np.exp(1j * np.linspace(0, 2 * np.pi, 181))
+        ax.plot(circle.real, circle.imag, color="0.75", lw=0.7, zorder=0)
+        ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    ax.set(xlabel=plane.labels[0], ylabel=plane.labels[1], aspect="equal")
 
 
 def dots(measure: Measure) -> Array:
@@ -194,64 +240,33 @@ def dots(measure: Measure) -> Array:
     return np.minimum(size * measure.masses * len(measure), LARGEST_DOT)
 
 
-def _map(ax: Any, measure: Measure, color: str, view: str, top: float, name: str) -> None:
-    space = measure.manifold
-    if view == "3d" and in_space(space):
-        draw_in_space(ax, measure, color, top, dots(measure))
-        return
-    if space == Sphere(2):
-        draw_mollweide(ax, measure, color, top, dots(measure))
-        return
-    period = space.period if isinstance(space, Torus) else np.inf
-    at = centred(measure.points[:, :2], period)
-    if not isinstance(measure, Density):
-        scatter_atoms(ax, at, dots(measure), color, len(measure))
-    elif measure.mesh.shape is not None and space.dim == 2:
-        _grid_image(ax, measure, at, color, top)
-    else:
-        order = np.argsort(measure.values)
-        how = {"cmap": ramp(color), "s": 500 / np.sqrt(len(at)), "lw": 0, "vmin": 0, "vmax": top}
-        ax.scatter(*at[order].T, c=measure.values[order], **how)
-    if isinstance(space, Torus):
-        _turn(ax.xaxis, period, inner=False)
-        _turn(ax.yaxis, period, inner=False)
-    else:
-        ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
-    ax.set(xlabel=f"${name}_1$", ylabel=f"${name}_2$", aspect="equal")
+def _disc_image(ax: Any, measure: Density, at: Array, color: str, top: float) -> Any:
+    """The mean density of the points of a sphere that are seen at one place, nodes at (n, 2).
+
+    Masses and volumes are smoothed alike, over the distance of nodes, so that none shows singly.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    cells, dim = 64, measure.manifold.dim
+    edges = np.linspace(-1, 1, cells + 1)
+    reach = (measure.manifold.volume / len(measure)) ** (1 / dim) * cells / 2
+    masses, volumes = (
+        gaussian_filter(np.histogram2d(at[:, 0], at[:, 1], [edges, edges], weights=w)[0].T, reach)
+        for w in (measure.masses, measure.mesh.volumes)
+    )
+    middles = 0.5 * (edges[1:] + edges[:-1])
+    outside = np.hypot(middles, middles[:, None]) > 1
+    values = np.where(outside, np.nan, masses / np.maximum(volumes, 1e-300))
+    return image(ax, edges, edges, values, color, top, zorder=0)
 
 
-def _grid_image(ax: Any, measure: Density, at: Array, color: str, top: float) -> None:
-    shape = measure.mesh.shape
+def _grid_image(ax: Any, measure: Density, color: str, top: float) -> Any:
+    period, shape = measure.manifold.period, measure.mesh.shape  # type: ignore[attr-defined]
+    at = centred(measure.points, period)
     grids = [at[:, k].reshape(shape) for k in (0, 1)]
     rows, columns = np.argsort(grids[0][:, 0]), np.argsort(grids[1][0])
     values = measure.values.reshape(shape)[np.ix_(rows, columns)]
     # The first cells once more at the far ends, where half of them belongs.
-    period = measure.manifold.period  # type: ignore[attr-defined]
     across, up = (np.append(at, at[0] + period) for at in (grids[0][rows, 0], grids[1][0, columns]))
     wrapped = np.pad(values, ((0, 1), (0, 1)), mode="wrap")
-    image(ax, across, up, wrapped.T, color, top, shading="nearest")
-
-
-def draw_space_time(
-    ax: Any, times: Array, measures: Sequence[Measure], color: str, bins: int = 128,
-    spread: bool = False,
-) -> None:  # fmt: skip
-    """Draw the density over time on a circle: an image, or dots where atoms are few."""
-    period = angles(measures[0])[1]
-    if drawn_singly(measures[0], spread):
-        for t, m in zip(times, measures, strict=True):
-            how: dict[str, Any] = {"s": 3 * m.masses * len(m), "lw": 0, "rasterized": True}
-            ax.scatter(np.full(len(m), t), angles(m)[0], color=color, alpha=0.25, **how)
-    else:
-        rows = [profile(m, bins, spread) for m in measures]
-        values = np.stack([values for _, values in rows], 1)
-        # The first instants may be sharp peaks; the rest of the run sets the scale, and what is
-        # flat stays pale.
-        peaks = values.max(axis=0)
-        top = max(float(np.percentile(peaks, 80)), 3 / period)
-        smooth = "gouraud" if isinstance(measures[0], Density) or spread else "nearest"
-        image(ax, times, rows[0][0], values, color, top, shading=smooth)
-        how = {"extend": "max" if peaks.max() > top else "neither", "pad": 0.01, "aspect": 14}
-        ax.figure.colorbar(colours(color, top), ax=ax, label="density", **how)
-    ax.set_xlim(times[0], times[-1])
-    _turn(ax.yaxis, period)
+    return image(ax, across, up, wrapped.T, color, top, shading="nearest")

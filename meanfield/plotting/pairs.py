@@ -4,47 +4,93 @@ from __future__ import annotations
 
 from typing import Any
 
-from meanfield.plotting.measures import circular, colour_bar, plot_measure
-from meanfield.plotting.style import BLUE, GREY, PLAYERS, new_figure, styled
+from meanfield.manifolds import Sphere
+from meanfield.plotting.circle import circular
+from meanfield.plotting.measures import colour_bar, plot_measure, shadow
+from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, new_figure, stage, styled
+from meanfield.plotting.words import equal, of_game, small, wrapped
 
 
-def plot_pair(pair: Any, title: str = "", view: str = "map", symbol: str = r"\mu") -> Any:
+def plot_pair(
+    pair: Any, ax: Any = None, *, title: str = "", view: str = "map", symbol: str = r"\mu",
+    figsize: Any = None,
+) -> Any:  # fmt: skip
     """Draw two strategies, the measures `pair.x` and `pair.y`, side by side.
 
-    view is that of `plot_measure`; symbol is what the measures are called in mathematical text.
+    ax, title, figsize and what is returned: as of `plot_trajectory`. view is that of
+    `plot_measure`; symbol is what the measures are called in mathematical text.
     """
+    wide = pair.x.manifold == pair.y.manifold == Sphere(2) and view == "map"
+    height = 2.9 if circular(pair.x, pair.y) or wide else 3.8
     with styled():
-        figure = new_figure(7.2, 2.6 if circular(pair.x, pair.y) else 3.2)
+        figure = stage(7.2, height, ax, wrapped(title), figsize)
         both = zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True)
-        for ax, measure, (name, color) in both:
-            plot_measure(measure, ax, color=color, view=view, name=name)
-            colour_bar(ax, measure, color, location="bottom", shrink=0.7, label="density")
-            ax.set_title(f"${symbol}_{name}$")
+        for panel, measure, (name, color) in both:
+            plane = shadow([measure], name)
+            plot_measure(measure, panel, color=color, view=view, name=name, plane=plane)
+            shown = plane.of(measure)
+            colour_bar(panel, shown, color, location="bottom", shrink=0.7, label="density")
+            panel.set_title(f"${symbol}_{name}$")
             if circular(measure):
-                ax.set_xlabel(f"${name}$")
-        figure.suptitle(title, fontsize=9.5)
-    return figure
+                panel.set_xlabel(f"${name}$")
+    return figure.figure
 
 
-def plot_equilibrium(equilibrium: Any, view: str = "map") -> Any:
-    """Draw the sparse strategies of a Nash equilibrium and the bounds on its value."""
+def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = None,
+                     **options: Any) -> Any:  # fmt: skip
+    """Draw the sparse strategies of a Nash equilibrium and the bounds on its value.
+
+    ax, title, options and what is returned: as of `plot_pair`.
+    """
     e = equilibrium
-    return plot_pair(e, f"equilibrium, value in [{e.lower:.6g}, {e.upper:.6g}]", view)
+    if title is None:
+        sure = "certified" if e.certified else "not certified"
+        error = f"$\\mathrm{{NI}} \\leq {small(e.error)}$"
+        value = 0.0 if abs(e.value) <= e.error else e.value
+        title = f"Nash equilibrium, value {value:.6g}, {error} ({sure})"
+    return plot_pair(e, ax, title=title, **options)
 
 
-def plot_gibbs(result: Any, view: str = "map") -> Any:
-    """Draw both players' Gibbs densities, the fixed point of equation (9)."""
-    title = f"Gibbs fixed point (9), residual {result.residual:.1e}"
-    return plot_pair(result, title, view, r"\hat\mu")
+def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **options: Any) -> Any:
+    """Draw both players' Gibbs densities, the fixed point of equation (9).
+
+    ax, title, options and what is returned: as of `plot_pair`.
+    """
+    if title is None:
+        words = [of_game(getattr(result, "game", None))]
+        words += [equal(r"\beta", result.beta)] if hasattr(result, "beta") else []
+        words += [f"Gibbs fixed point (9), residual ${small(result.residual)}$"]
+        title = ", ".join(filter(None, words))
+    return plot_pair(result, ax, title=title, symbol=r"\hat\mu", **options)
 
 
-def plot_spectrum(stability: Any) -> Any:
-    """Draw the leading eigenvalues of (7) linearised; those left of the line decay."""
+def plot_spectrum(
+    stability: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
+) -> Any:
+    """Draw the leading eigenvalues of (7) linearised; those left of the line decay.
+
+    ax: axes to draw in. title, figsize and what is returned: as of `plot_trajectory`.
+    """
+    s = stability
+    if title is None:
+        point = s.point
+        numbers = f"{equal(chr(92) + 'beta', point.beta)}, {equal(chr(92) + 'gamma', s.gamma)}"
+        title = wrapped(f"{of_game(point.game)}, {numbers}", 60) + "\n(7) linearised at (9)"
     with styled():
-        figure = new_figure(4.4, 3.4)
-        ax = figure.subplots()
+        if ax is None:
+            ax = new_figure(*((4.6, 3.4) if figsize is None else figsize)).add_subplot()
+        elif figsize is not None:
+            raise ValueError("figsize is that of a new figure; with ax=, the figure has its size")
         ax.axvline(0.0, color=GREY, lw=0.8)
-        ax.plot(stability.eigenvalues.real, stability.eigenvalues.imag, "o", color=BLUE, ms=5)
-        ax.set(xlabel="growth rate", ylabel="angular frequency")
-        ax.set_title(f"decay rate {stability.rate:.4g}, frequency {stability.frequency:.4g}")
-    return figure
+        at = s.eigenvalues
+        ax.plot(at.real, at.imag, "o", color=BLUE, ms=5)
+        how: Any = {"color": ORANGE, "ms": 5, "label": f"decay rate ${small(s.rate)}$"}
+        if s.frequency > 0:
+            how["label"] += f",\nfrequency ${small(s.frequency)}$"
+        first = at[abs(at.real - at[0].real) <= 1e-9 * abs(at).max()]
+        ax.plot(first.real, first.imag, "o", **how)
+        reach = max(1.15 * float(abs(at.imag).max()), 1e-2 * float(abs(at).max()))
+        ax.set(xlabel=r"growth rate $\mathrm{Re}\,\lambda$", ylim=(-reach, reach))
+        ax.set(ylabel=r"angular frequency $\mathrm{Im}\,\lambda$", title=title)
+        ax.legend(loc="best")
+    return ax.figure

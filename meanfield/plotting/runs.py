@@ -6,78 +6,146 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, whole
-from meanfield.measures import Density, Measure
+from meanfield.checks import Array, finite_array, whole
+from meanfield.manifolds import Sphere
+from meanfield.measures import Measure
+from meanfield.plotting.circle import circular, draw_space_time
 from meanfield.plotting.measures import (
     check_kind,
-    circular,
+    check_view,
     colour_bar,
     common_top,
-    draw_space_time,
     plot_measure,
+    shadow,
 )
 from meanfield.plotting.style import (
     BLUE,
     GREEN,
     GREY,
+    ORANGE,
     PLAYERS,
     logarithmic,
-    new_figure,
+    stage,
     styled,
     widen,
 )
+from meanfield.plotting.words import of_game, of_run, wrapped
 from meanfield.trajectory import Trajectory
 
-CURVES = {"value": r"$\mathcal{L}(\mu_x, \mu_y)$", "ni": "NI"}  # diagnostics drawn over time
+# Diagnostics drawn over time.
+CURVES = {
+    "value": r"$\mathcal{L}(\mu_x, \mu_y)$",
+    "ni": r"$\mathrm{NI}(\mu_x, \mu_y)$",
+}
+LINES = 200  # weights drawn over time, the largest ones
 
 
 def plot_trajectory(
-    trajectory: Trajectory, *, snapshots: int = 5, bins: int = 128, view: str = "map"
-) -> Any:
+    trajectory: Trajectory, ax: Any = None, *, times: ArrayLike | None = None,
+    snapshots: int | None = None, bins: int | None = None, view: str = "map",
+    title: str | None = None, figsize: Any = None,
+) -> Any:  # fmt: skip
     """Draw a run, a row for each player: space against time on circles, snapshots elsewhere.
 
-    The diagnostics "value" and "ni", where they were recorded, are drawn below.
+    Weights that move are drawn below, and the diagnostics "value" and "ni" where they were
+    recorded.
 
     Parameters
     ----------
     trajectory : Trajectory
-    snapshots : int
-        Number of maps for each player who does not move on a circle.
-    bins : int
-        Number of bins in histograms of particles.
+    ax : matplotlib axes, optional
+        Whose place the panels take, in a figure of yours; a new figure by default.
+    times : array-like, optional
+        Draw snapshots at the saved times nearest to these, on circles too.
+    snapshots : int, optional
+        Number of snapshots for each player who does not move on a circle (5, on S^2 3).
+    bins : int, optional
+        Number of bins in histograms of particles; by default as many as they bear.
     view : {"map", "3d"}
         As in `plot_measure`.
+    title : str, optional
+        By default the game, the flow with its numbers, and what moves.
+    figsize : pair, optional
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    matplotlib figure
 
     Raises
     ------
     TypeError
         For what is no trajectory.
+    ValueError
+        For times outside the run, and figsize together with ax.
     """
     check_kind("plot_trajectory", trajectory, Trajectory, "Trajectory")
-    recorded = [key for key in CURVES if has_curve(trajectory, key)]
-    count, bins = whole("snapshots", snapshots), whole("bins", bins)
+    check_view(view)
+    bins = None if bins is None else whole("bins", bins)
+    count = 0 if snapshots is None else whole("snapshots", snapshots)
     sides = (trajectory.x, trajectory.y)
-    flat = [circular(measures[0]) and len(trajectory) > 1 for measures in sides]
-    heights = [1.7 if f else 2.0 for f in flat] + ([1.3] if recorded else [])
+    chosen = None if times is None else nearest(trajectory.times, times)
+    flat = [circular(m[0]) and chosen is None and len(trajectory) > 1 for m in sides]
+    curves = [key for key in CURVES if has_curve(trajectory, key)]
+    weighted = [weights_move(trajectory, name) for name, _ in PLAYERS]
+    shown = [
+        chosen if chosen is not None else chosen_states(len(trajectory), count or usual(m[0], view))
+        for m in sides
+    ]
+    heights = [
+        1.7 if f else row_height(m[0], len(c), view)
+        for f, m, c in zip(flat, sides, shown, strict=True)
+    ]
+    heights += [1.3] * any(weighted) + [1.3] * bool(curves)
     with styled():
-        figure = new_figure(7.2, sum(heights) + 0.4)
-        figure.suptitle(_title(trajectory), fontsize=9.5)
+        said = of_run(trajectory) if title is None else title
+        figure = stage(7.2, sum(heights) + 0.4, ax, said, figsize)
         # One grid for all rows, so that the time axes are as long as each other.
-        grid = figure.add_gridspec(len(heights), max(1, len(recorded)), height_ratios=heights)
+        grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
         for row, (measures, (name, color)) in enumerate(zip(sides, PLAYERS, strict=True)):
             spread = of_labels(trajectory, name)
             if flat[row]:
                 ax = figure.add_subplot(grid[row, :])
-                draw_space_time(ax, trajectory.times, measures, color, bins, spread)
-                last = not recorded and name == "y"
+                how: dict[str, Any] = {"spread": spread, "weighted": weighted[row]}
+                draw_space_time(ax, trajectory.times, measures, color, bins, **how)
+                last = len(heights) == 2 and name == "y"
                 ax.set(ylabel=f"${name}$", xlabel="time $t$" if last else "")
             else:
-                how = {"color": color, "view": view, "spread": spread, "name": name}
-                _snapshots(figure, grid[row, :], trajectory.times, measures, count, how)
-        for k, key in enumerate(recorded):
-            draw_curve(figure.add_subplot(grid[2, k]), trajectory, key)
-    return figure
+                how = {"color": color, "view": view, "spread": spread, "name": name, "bins": bins}
+                _snapshots(figure, grid[row, :], trajectory.times, measures, shown[row], how)
+        _below(figure, grid, trajectory, curves, weighted)
+    return figure.figure
+
+
+def _below(
+    figure: Any, grid: Any, trajectory: Trajectory, curves: list[str], weighted: list[bool]
+) -> None:
+    """The rows of weights and of diagnostics."""
+    if any(weighted):
+        players = [p for p, moves in zip(PLAYERS, weighted, strict=True) if moves]
+        for k, (name, color) in enumerate(players):
+            place = grid[2, :] if len(players) == 1 else grid[2, k]
+            draw_weights(figure.add_subplot(place), trajectory, name, color)
+    for k, key in enumerate(curves):
+        place = grid[-1, :] if len(curves) == 1 else grid[-1, k]
+        draw_curve(figure.add_subplot(place), trajectory, key)
+
+
+def usual(measure: Measure, view: str) -> int:
+    """How many snapshots stand in a row."""
+    wide = measure.manifold == Sphere(2)
+    return 2 if wide and view == "3d" else 3 if wide or circular(measure) else 5
+
+
+def row_height(measure: Measure, count: int, view: str) -> float:
+    """The height of a row of snapshots, in inches, that maps of their shape fill."""
+    width = 6.4 / count
+    if circular(measure):
+        return min(2.0, width) + 0.4
+    tall = measure.manifold.dim == 2 and view == "3d" and measure.manifold != Sphere(2)
+    return (0.56 if measure.manifold == Sphere(2) else 1.3 if tall else 1.0) * width + 0.6
 
 
 def has_curve(trajectory: Trajectory, key: str) -> bool:
@@ -95,16 +163,14 @@ def of_labels(trajectory: Trajectory, player: str) -> bool:
     return jump is not None and bool(np.isfinite(jump[0]))
 
 
-def names_of(trajectory: Trajectory) -> list[str]:
-    """The names of the game and of the flow, where they have one."""
-    names = [getattr(of, "name", "") for of in (trajectory.game, trajectory.flow)]
-    return [name for name in names if name]
-
-
-def _title(trajectory: Trajectory) -> str:
-    field = isinstance(trajectory.x[-1], Density) or "engine" in trajectory.provenance
-    kind = "mean field" if field else f"{len(trajectory.x[-1]):,} particles"
-    return ", ".join([*names_of(trajectory), kind])
+def weights_move(trajectory: Trajectory, player: str) -> bool:
+    """Whether a player is particles whose weights change."""
+    measures = getattr(trajectory, player)
+    field = "engine" in trajectory.provenance or of_labels(trajectory, player)
+    if field or any(type(m) is not Measure or len(m) != len(measures[0]) for m in measures):
+        return False
+    some = [measures[k].masses for k in chosen_states(len(measures), 3)]
+    return bool(np.ptp(some, axis=0).max() > 1e-12)
 
 
 def chosen_states(count: int, most: int) -> Any:
@@ -112,66 +178,94 @@ def chosen_states(count: int, most: int) -> Any:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
+def nearest(saved: Array, times: ArrayLike) -> Any:
+    """The numbers of the saved times nearest to these; ValueError for times outside the run."""
+    asked = finite_array("times", np.atleast_1d(np.asarray(times)), (None,))
+    slack = 1e-9 * max(1.0, abs(float(saved[-1])))
+    if not len(asked) or asked.min() < saved[0] - slack or asked.max() > saved[-1] + slack:
+        raise ValueError(f"times must lie in [{saved[0]:g}, {saved[-1]:g}], got {times!r}")
+    return np.unique(np.abs(saved - asked[:, None]).argmin(axis=1))
+
+
 def _snapshots(
-    figure: Any, place: Any, times: Array, measures: Sequence[Measure], count: int,
+    figure: Any, place: Any, times: Array, measures: Sequence[Measure], chosen: Any,
     how: dict[str, Any],
 ) -> None:  # fmt: skip
     """A row of maps on one scale, or each on its own where peaks differ too much."""
-    chosen = chosen_states(len(times), count)
+    name, color = how["name"], how["color"]
     axes = place.subgridspec(1, len(chosen)).subplots(squeeze=False)[0]
-    shown, color = [measures[k] for k in chosen], how["color"]
+    plane = shadow([measures[k] for k in chosen], name)
+    shown = [plane.of(measures[k]) for k in chosen]
     top = common_top(shown)
-    for k, ax in zip(chosen, axes, strict=True):
-        plot_measure(measures[k], ax, top=top, **how)
-        ax.set_title(f"$\\mu_{how['name']}$, $t = {times[k]:.3g}$", fontsize=8.5)
-        if top is None:
-            colour_bar(ax, measures[k], color, location="bottom", shrink=0.8)
-        if k != chosen[0]:
+    for j, (k, ax) in enumerate(zip(chosen, axes, strict=True)):
+        plot_measure(measures[k], ax, top=top, plane=plane, **how)
+        ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5)
+        if circular(measures[k]):
+            ax.set_xlabel(f"${name}$")
+        elif top is None:
+            colour_bar(ax, shown[j], color, location="bottom", shrink=0.8)
+        if j and (not circular(measures[k])):
             ax.set_ylabel("")
             ax.set_yticklabels([])
     if top is not None:
         colour_bar(axes, shown[0], color, top, label="density", pad=0.01, aspect=14)
 
 
-def draw_curve(ax: Any, trajectory: Trajectory, key: str, now: int | None = None) -> None:
-    """Draw a recorded diagnostic over time; paler after the state numbered `now`, where given."""
+def draw_weights(ax: Any, trajectory: Trajectory, player: str, color: str) -> None:
+    """Draw the weights of a player's particles over time, the largest ones."""
+    weights = np.array([m.masses for m in getattr(trajectory, player)])
+    order = np.argsort(weights.max(axis=0))[-LINES:]
+    how: Any = {"color": color, "lw": 0.8, "alpha": min(1.0, 0.25 + 8 / len(order))}
+    ax.plot(trajectory.times, weights[:, order], **how)
+    ends = trajectory.times[[0, -1]]
+    ax.set(xlabel="time $t$", ylabel=f"weights of ${player}$", xlim=ends, ylim=(0, None))
+
+
+def draw_curve(ax: Any, trajectory: Trajectory, key: str) -> None:
+    """Draw a recorded diagnostic over time."""
     times, values = trajectory.times, trajectory.diagnostics[key]
-    if now is not None:
-        ax.plot(times, values, color=GREY, lw=0.8, alpha=0.5)
-        ax.plot(times[now], values[now], "o", color=GREY, ms=4)
-    past = slice(None if now is None else now + 1)
-    ax.plot(times[past], values[past], color=GREY)
-    if key != "ni" or not logarithmic(ax, values):
-        widen(ax)
+    ax.plot(times, values, color=GREY)
+    if key == "ni":
+        logarithmic(ax, values)
+    widen(ax, values)
     ax.set(xlabel="time $t$", ylabel=CURVES[key], xlim=(times[0], times[-1]))
 
 
-def plot_path(path: Any) -> Any:
-    """Draw a `GibbsPath` against beta: value, entropies, NI and the leading eigenvalue."""
+def plot_path(path: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
+    """Draw a `GibbsPath` against beta: value, entropies, NI and the leading eigenvalue.
+
+    ax, title, figsize and what is returned: as of `plot_trajectory`.
+    """
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
     beta, rate = path.beta, path.rate
-    titles = ("value", "entropy", "NI error", "leading eigenvalue of (7)")
+    titles = ("value", "entropy", "Nikaido-Isoda error", "leading eigenvalue of (7)")
     panels = 3 if rate is None else 4
+    points = getattr(path, "points", [])
+    named = [of_game(points[0].game)] if points else []
+    if title is None:
+        title = wrapped(", ".join([*filter(None, named), "Gibbs fixed points (9)"]))
     with styled():
-        figure = new_figure(3.1 * panels, 2.7)
+        figure = stage(3.1 * panels, 3.0, ax, title, figsize)
         axes = figure.subplots(1, panels)
-        axes[0].plot(beta, path.value, color=BLUE, label="$L$")
-        axes[0].plot(beta, path.free_energy, "--", color=BLUE, label=r"$L_\beta$")
-        widen(axes[0])
+        axes[0].plot(beta, path.value, color=BLUE, label=r"$\mathcal{L}$")
+        axes[0].plot(beta, path.free_energy, "--", color=GREEN, label=r"$\mathcal{L}_\beta$")
+        widen(axes[0], path.value, path.free_energy)
         for k, (name, color) in enumerate(PLAYERS):
-            axes[1].plot(beta, path.entropy[:, k], color=color, label=f"$H(\\mu_{name})$")
-        axes[2].loglog(beta, path.ni, color=GREEN)
+            how = {"color": color, "ls": "-" if k == 0 else "--", "label": f"$H(\\mu_{name})$"}
+            axes[1].plot(beta, path.entropy[:, k], **how)
+        widen(axes[1], path.entropy)
+        axes[2].loglog(beta, path.ni, color=GREEN, label=r"$\mathrm{NI}(\mu_x, \mu_y)$")
         axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axes[2].yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
+        widen(axes[2], path.ni)
         if rate is not None:
             axes[3].loglog(beta, np.where(rate > 0, rate, np.nan), color=BLUE, label="rate")
             turns = path.frequency > 1e-12
             if turns.any():
-                how = {"color": GREEN, "label": "frequency"}
+                how = {"color": ORANGE, "label": "frequency"}
                 axes[3].loglog(beta[turns], path.frequency[turns], ".", **how)
-        for k, ax in enumerate(axes):
-            ax.set(xscale="log", xlabel=r"$\beta$", title=titles[k])
-            if k != 2:
-                ax.legend()
-    return figure
+        for k, axis in enumerate(axes):
+            axis.set(xscale="log", xlabel=r"$\beta$", title=titles[k])
+            axis.legend()
+    return figure.figure

@@ -1,19 +1,24 @@
-"""Colours (Okabe and Ito's, safe for colour-blind readers), figures and axes."""
+"""Colours (Okabe and Ito's, safe for colour-blind readers), figures that show themselves, axes."""
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from meanfield.checks import Array
+from meanfield.plotting.words import small
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5f6368"
 PLAYERS = (("x", BLUE), ("y", ORANGE))
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
+    "figure.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -22,27 +27,78 @@ STYLE: Any = {
     "lines.linewidth": 1.4,
 }
 SILENT = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}  # backends without windows
+ROUNDING = 1e-12  # what varies by less, relative to one or to its size, is drawn as constant
+
+
+class Picture(Figure):
+    """A matplotlib figure that notebooks show without being asked, and that `show` opens."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+    def show(self, warn: bool = True) -> None:
+        """Open a window, and in a script wait until it is closed, as `matplotlib.pyplot.show` does.
+
+        Where there is no display matplotlib warns, unless warn=False, and `savefig` remains.
+        """
+        from matplotlib import pyplot
+
+        if "inline" in str(matplotlib.get_backend()).lower():
+            from IPython.display import display
+
+            display(self)
+            return
+        if self.canvas.manager is None:
+            again: Any = lambda *_, **__: self  # noqa: E731
+            pyplot.figure(FigureClass=again)
+        if warn or str(matplotlib.get_backend()).lower() not in SILENT:
+            pyplot.show()
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure, in pyplot's care only where pyplot shows windows."""
-    import matplotlib
+    """An empty figure, known to pyplot where the caller uses pyplot.
 
-    matplotlib.rcParams  # noqa: B018  (loads the defaults before pyplot is looked for)
+    Without windows pyplot keeps the last one alone, so that many pictures do not fill the memory.
+    Notebooks show what a cell returns; pyplot would show it once more.
+    """
     pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None:
-        backend = str(matplotlib.get_backend()).lower()
-        if backend not in SILENT and "inline" not in backend:
-            return pyplot.figure(figsize=(width, height), layout="constrained")
-    from matplotlib.figure import Figure
+    how: Any = {"figsize": (width, height), "layout": "constrained"}
+    backend = "" if pyplot is None else str(matplotlib.get_backend()).lower()
+    if pyplot is None or "inline" in backend:
+        return Picture(**how)
+    if backend in SILENT:
+        for number in pyplot.get_fignums():
+            if isinstance(pyplot.figure(number), Picture):
+                pyplot.close(number)
+    return pyplot.figure(FigureClass=Picture, **how)
 
-    return Figure(figsize=(width, height), layout="constrained")
+
+def stage(width: float, height: float, ax: Any = None, title: str = "", figsize: Any = None) -> Any:
+    """Where a picture of several panels is drawn: a new figure, or the place of the caller's axes.
+
+    width, height: of a new figure, in inches, unless figsize gives them.
+    """
+    if ax is None:
+        made = new_figure(*((width, height) if figsize is None else figsize))
+    elif figsize is not None:
+        raise ValueError("figsize is that of a new figure; with ax=, the figure has its size")
+    elif ax.get_subplotspec() is None:
+        raise ValueError("ax must be made by subplots(); panels take its place in their grid")
+    else:
+        figure = ax.get_figure()
+        if figure.figure.get_layout_engine() is None:
+            figure.figure.set_layout_engine("constrained")  # panels need room for their labels
+        ax.remove()
+        made = figure.add_subfigure(ax.get_subplotspec())
+    if title:
+        made.suptitle(title)
+    return made
 
 
 def styled() -> Any:
     """The context in which figures are drawn; the caller's settings come back after it."""
-    import matplotlib
-
     return matplotlib.rc_context(STYLE)
 
 
@@ -65,35 +121,54 @@ def colours(color: str, top: float) -> Any:
 
 def shades(count: int) -> list[Any]:
     """Colours from light to dark blue-green, in order, all readable on white."""
-    import matplotlib
-
     at = np.linspace(0.15, 0.9, max(count, 2))[:count]
     return [matplotlib.colormaps["viridis_r"](v) for v in at]
 
 
-def widen(ax: Any) -> None:
-    """Lengthen a vertical axis that is so short that rounding errors would look like structure."""
-    low, high = ax.get_ylim()
-    reach = 0.5e-12 * max(1.0, abs(low), abs(high))
-    if high - low < 2 * reach:
-        ax.set_ylim(0.5 * (low + high) - reach, 0.5 * (low + high) + reach)
+def widen(ax: Any, *curves: Array) -> None:
+    """A plain vertical axis, and a word, for curves that are constant up to rounding."""
+    low, high = min(v.min() for v in curves), max(v.max() for v in curves)
+    size = max(abs(low), abs(high))
+    if high - low > ROUNDING * max(1.0, size):
+        return
+    middle = 0.0 if size < ROUNDING else 0.5 * (low + high)
+    reach = max(0.1 * abs(middle), 1e-3) if middle else 1.0
+    ax.set(yscale="linear", ylim=(middle - reach, middle + reach))
+    off = high - low if middle else size
+    said = f"up to rounding (${small(off)}$)" if off else "exactly"
+    ax.text(0.5, 0.6, f"{middle:.6g} {said}", transform=ax.transAxes, ha="center", color=GREY)
 
 
-def logarithmic(ax: Any, values: Array) -> bool:
-    """Use a logarithmic axis for positive values that span a factor of 20 or more."""
-    wide = bool((values > 0).all() and values.max() > 20 * values.min())
-    if wide:
+def logarithmic(ax: Any, *curves: Array) -> None:
+    """A logarithmic vertical axis for positive values that span a factor of 20 or more."""
+    low, high = min(v.min() for v in curves), max(v.max() for v in curves)
+    if low > 0 and high > 20 * low and high > ROUNDING:
         ax.set_yscale("log")
-    return wide
 
 
-def scatter_atoms(ax: Any, at: Array, sizes: Array, color: str, count: int) -> None:
+def ticks_at(axis: Any, values: Any, names: Any, apart: float = 0.09) -> None:
+    """Ticks of a logarithmic axis at given values, unnamed where names would overlap."""
+    at = np.log(np.asarray(values, dtype=float))
+    span, last = max(float(np.ptp(at)), 1e-300), -np.inf
+    kept = list(names)
+    for k in np.argsort(at):
+        if at[k] - last < apart * span:
+            kept[k] = ""
+        else:
+            last = at[k]
+    axis.set_ticks(values, kept)
+    axis.set_ticks([], minor=True)
+
+
+def scatter_atoms(ax: Any, at: Array, sizes: Array, color: str, count: int) -> Any:
     """Dots at places (n, 2), paler the more atoms the measure has."""
-    ax.scatter(*at.T, s=sizes, color=color, alpha=min(1.0, 0.25 + 150 / count), lw=0)
+    how: Any = {"alpha": min(1.0, 0.25 + 150 / count), "rasterized": len(at) > 2000}
+    return ax.scatter(*at.T, s=sizes, color=color, lw=0, **how)
 
 
 def image(
     ax: Any, across: Array, up: Array, values: Array, color: str, top: float, **how: Any
-) -> None:
+) -> Any:
     """Densities on a rectangular grid as colours."""
-    ax.pcolormesh(across, up, values, cmap=ramp(color), vmin=0, vmax=top, rasterized=True, **how)
+    how |= {"cmap": ramp(color), "vmin": 0, "vmax": top, "rasterized": True}
+    return ax.pcolormesh(across, up, values, **how)

@@ -148,66 +148,103 @@ def mollweide(points: Array) -> Array:
     return np.stack([2 / np.pi * longitude * np.cos(theta), np.sin(theta)], 1)
 
 
-def draw_mollweide(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> None:
-    """Draw a density as an image or atoms as dots, among meridians and parallels."""
+AXES = {  # where the axes of space meet Mollweide's map, and on which side their names stand
+    "x_1": ((0.0, 0.0), (4, 4), "left", "bottom"),
+    "x_2": ((1.0, 0.0), (4, 4), "left", "bottom"),
+    "-x_2": ((-1.0, 0.0), (-4, 4), "right", "bottom"),
+    "x_3": ((0.0, 1.0), (0, 2), "center", "bottom"),
+    "-x_3": ((0.0, -1.0), (0, -2), "center", "top"),
+}
+
+
+def paint_mollweide(
+    ax: Any, measure: Measure, color: str, top: float, sizes: Array, name: str
+) -> list[Any]:
+    """Draw a density as an image or atoms as dots, among meridians, parallels and axes."""
+    from matplotlib.collections import LineCollection
+
     if isinstance(measure, Density):
-        _image(ax, mollweide_pixels(), measure, color, top)
+        drawn = _image(ax, mollweide_pixels(), measure, color, top)
     else:
-        scatter_atoms(ax, mollweide(measure.points), sizes, color, len(measure))
-    line = {"color": GREY, "lw": 0.4, "alpha": 0.35}
+        drawn = scatter_atoms(ax, mollweide(measure.points), sizes, color, len(measure))
+    grid = ax.add_collection(LineCollection(_graticule(), colors=GREY, linewidths=0.4, alpha=0.35))
+    t = np.linspace(0, 2 * np.pi, 181)
+    rim = ax.plot(2 * np.cos(t), np.sin(t), color=GREY, lw=0.8)
+    marks = ax.plot(
+        *np.array([at for at, *_ in AXES.values()]).T, "+", color="black", ms=4, mew=0.7
+    )
+    how = {"textcoords": "offset points", "fontsize": 7}
+    names = [
+        ax.annotate(f"${axis.replace('x', name)}$", at, away, ha=across, va=up, **how)
+        for axis, (at, away, across, up) in AXES.items()
+    ]
+    return [drawn, grid, *rim, *marks, *names]
+
+
+@lru_cache(maxsize=1)
+def _graticule() -> list[Array]:
+    """Meridians every 60 degrees and parallels every 30, as lines on Mollweide's map."""
     t = np.linspace(-np.pi / 2, np.pi / 2, 91)
-    for longitude in np.radians([-120, -60, 0, 60, 120]):
-        ax.plot(*mollweide(on_sphere(t, longitude)).T, **line)
+    lines = [mollweide(on_sphere(t, v)) for v in np.radians([-120, -60, 0, 60, 120])]
     for latitude in np.radians([-60, -30, 0, 30, 60]):
         x, y = mollweide(on_sphere(latitude, [np.pi - 1e-12]))[0]
-        ax.plot([-x, x], [y, y], **line)
-    turn = np.linspace(0, 2 * np.pi, 181)
-    ax.plot(2 * np.cos(turn), np.sin(turn), color=GREY, lw=0.8)
-    _bare(ax, (-2.03, 2.03, -1.03, 1.03))
+        lines.append(np.array([[-x, y], [x, y]]))
+    return lines
 
 
-def draw_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> None:
+def paint_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> list[Any]:
     """Draw a density as the colour of a shaded surface, atoms as dots on a white one.
 
     The surface is seen from two opposite sides, next to each other for spheres, one above the
     other for tori, so that every point of a sphere is seen once.
     """
-    corners = np.empty((2, 4))
-    for k, side in enumerate(SIDES):
+    drawn = []
+    for side, extent in zip(SIDES, _places(measure.manifold), strict=True):
         seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
-        _, right, low, _ = seen.extent
-        shift = 2.1 * k * np.array((right, 0) if isinstance(measure.manifold, Sphere) else (0, low))
-        corners[k] = seen.extent + np.repeat(shift, 2)
         if isinstance(measure, Density):
-            _image(ax, seen, measure, color, top, corners[k])
+            drawn.append(_image(ax, seen, measure, color, top, extent))
             continue
         white = np.ones((*seen.shown.shape, 4))
         white[..., :3] = (0.8 + 0.2 * np.where(seen.shown, seen.shade, 1.0))[..., None]
         white[..., 3] = seen.shown
-        _show(ax, white, corners[k])
+        drawn.append(_show(ax, white, extent))
         at = embed(measure.manifold, measure.points)[0] @ frame(*side).T
         met = at[:, 2] > seen.depth_at(at) - 0.05
-        scatter_atoms(ax, at[met, :2] + shift, sizes[met], color, len(measure))
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    _bare(ax, (low[0], high[1], low[2], high[3]))
+        shift = extent[[0, 2]] - np.array(seen.extent)[[0, 2]]
+        drawn.append(scatter_atoms(ax, at[met, :2] + shift, sizes[met], color, len(measure)))
+    return drawn
+
+
+def _places(manifold: Manifold) -> Array:
+    """Left, right, bottom and top of the two views of a surface, (2, 4)."""
+    seen = pixels(manifold, *SIDES[0])  # type: ignore[arg-type]
+    _, right, low, _ = seen.extent
+    shift = 2.1 * np.array((right, 0) if isinstance(manifold, Sphere) else (0, low))
+    return np.array(seen.extent) + np.array([np.zeros(4), np.repeat(shift, 2)])
 
 
 def _image(
     ax: Any, seen: Pixels, density: Density, color: str, top: float, extent: Any = None
-) -> None:
+) -> Any:
     """The density at each pixel, from white (none) to dark (`top`), shaded in space."""
     painted = np.zeros((*seen.shown.shape, 4))
     painted[seen.shown] = colours(color, top).to_rgba(density(seen.points))
     if extent is not None:
         painted[..., :3] *= (0.72 + 0.28 * np.where(seen.shown, seen.shade, 1.0))[..., None]
-    _show(ax, painted, seen.extent if extent is None else extent)
+    return _show(ax, painted, seen.extent if extent is None else extent)
 
 
-def _show(ax: Any, painted: Array, extent: Any) -> None:
-    ax.imshow(painted, origin="lower", extent=extent, interpolation="bilinear", zorder=0)
+def _show(ax: Any, painted: Array, extent: Any) -> Any:
+    return ax.imshow(painted, origin="lower", extent=extent, interpolation="bilinear", zorder=0)
 
 
-def _bare(ax: Any, extent: Any) -> None:
-    left, right, bottom, top = extent
+def bare(ax: Any, manifold: Manifold, view: str) -> None:
+    """Axes without lines around the whole map, or both views."""
+    if view == "map":
+        left, right, bottom, top = -2.03, 2.03, -1.14, 1.14
+    else:
+        places = _places(manifold)
+        left, bottom = places[:, [0, 2]].min(axis=0)
+        right, top = places[:, [1, 3]].max(axis=0)
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     ax.set_axis_off()

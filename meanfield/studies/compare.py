@@ -17,6 +17,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
+from meanfield.shown import Shown
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
 from meanfield.storage.results import Result
@@ -36,7 +37,7 @@ from meanfield.trajectory import Trajectory, check_held, versions
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(Result):
+class Comparison(Shown, Result):
     """Runs of n particles, for several n, against the mean field over [0, T].
 
     Attributes
@@ -129,11 +130,11 @@ class Comparison(Result):
         bias = f"step bias of W2^2: {self.step_bias!r}, {self.relative_bias:.1%} of the last"
         return "\n".join([*rows, f"  |-- exponent {slopes}", f"  '-- {bias}"])
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the curves as `meanfield.plotting.plot_comparison` does; returns the figure."""
         from meanfield.plotting import plot_comparison
 
-        return plot_comparison(self, **options)
+        return plot_comparison(self, ax, **options)
 
 
 @allow_underflow

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meanfield.shown import Shown
+
 
 @dataclass(frozen=True)
-class Transport:
+class Transport(Shown):
     """W2^2 of two measures, the solver that found it, and how far it can be trusted.
 
     squared: W2^2 where `exact`, to rounding; otherwise `note` says what it is. method: "circle",
