@@ -3,6 +3,8 @@
 #   make figures  the figures at full size
 #   make validate every claim at full size, broken inputs too, and a report; stopped, it goes on where it was
 #   make test     style, types and tests
+#   make docs     the documentation under results/docs/, built without a network; warnings are errors
+#   make setup    the environment alone, in .venv; activate it with: source .venv/bin/activate
 #   make clean    removes what the other targets made
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ OUT    ?= results
 # Settings that the caller's shell might hold must not leak into the environment made here.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help paper figures validate test check setup clean
+.PHONY: help paper figures validate test check docs setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,7 +26,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	  v >= (3, 11) or sys.exit("meanfield needs Python 3.11 or newer, $(PYTHON) is %d.%d; run: make PYTHON=/path/to/python3" % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
 	@touch $@
 
 paper: $(STAMP)
@@ -45,6 +47,12 @@ check: $(STAMP)
 test: check
 	$(BIN)/python -m pytest
 
+# With the runs of tutorials and gallery, about two minutes on two cores. `make test` builds every page
+# and reference too, warnings being errors, but runs the scripts as tests instead (tests/test_docs.py).
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs $(OUT)/docs
+	@echo "open $(OUT)/docs/index.html"
+
 clean:
-	rm -rf $(VENV) results build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis meanfield_zerosum.egg-info
+	rm -rf $(VENV) results docs/generated docs/reference/toml.md docs/reference/command-line.md build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis meanfield_zerosum.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
