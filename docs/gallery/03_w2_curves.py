@@ -12,7 +12,7 @@ import meanfield as mf
 game = mf.games.benchmark("circle")
 comparison = mf.compare(
     game, mf.Langevin(beta=10.0), game.answers["start"], time=1.0,
-    particles=(100, 1000, 10_000), replicas=(48, 24, 12), save_every=0.1, seed=0,
+    particles=(100, 1000, 10_000), replicas=(24, 12, 8), save_every=0.2, seed=0,
 )  # fmt: skip
 print(comparison)
 figure = comparison.plot()

@@ -12,5 +12,5 @@ import numpy as np
 import meanfield as mf
 
 game = mf.games.benchmark("circle")
-path = mf.gibbs_path(game, np.geomspace(0.5, 20.0, 8), cells=64, spectrum=True)
+path = mf.gibbs_path(game, np.geomspace(0.5, 20.0, 7), cells=48, spectrum=True)
 figure = path.plot()

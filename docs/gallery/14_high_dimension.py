@@ -24,7 +24,7 @@ flows = {
 def reached(flow, dim, seed):
     """The error at the end of a run, of averaged weights where there are weights."""
     game = mf.games.polynomial("b", dim=dim, seed=seed)
-    run = mf.simulate(game, flow, mf.Start(), time=4.0, step=2e-3, particles=50, seed=seed)
+    run = mf.simulate(game, flow, mf.Start(), time=3.0, step=2e-3, particles=50, seed=seed)
     pair = run.average("weights") if flow.reacts else run[-1]
     return mf.nikaido_isoda(game, *pair).value
 
@@ -34,6 +34,6 @@ for name, flow in flows.items():
     errors = np.array([[reached(flow, dim, seed) for seed in seeds] for dim in dims])
     ax.loglog(dims, np.exp(np.log(errors).mean(axis=1)), "o-", label=name)
     ax.fill_between(dims, errors.min(axis=1), errors.max(axis=1), alpha=0.15, lw=0)
-ax.set(xlabel="dimension $d$", ylabel="NI error at $t = 4$", xticks=dims, xticklabels=dims)
+ax.set(xlabel="dimension $d$", ylabel="NI error at $t = 3$", xticks=dims, xticklabels=dims)
 ax.minorticks_off()
 ax.legend(frameon=False)

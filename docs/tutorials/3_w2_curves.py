@@ -47,7 +47,7 @@ print(mf.metrics.w2_details(swarm.x[-1], field.x[-1]))
 # field itself and uses them as control variates, which narrows the bands.
 
 comparison = mf.compare(
-    game, flow, start, time=1.0, particles=(100, 1000, 10_000), replicas=(48, 24, 12),
+    game, flow, start, time=1.0, particles=(100, 300, 1000), replicas=(24, 16, 12),
     save_every=0.1, seed=0,
 )  # fmt: skip
 print(comparison)
@@ -70,6 +70,6 @@ print("step bias over E W2^2 at the largest n:", round(comparison.relative_bias,
 
 weighted = mf.compare(
     game, mf.WassersteinFisherRao(gamma=1.0, alpha=1.0), start, time=0.5,
-    particles=(100, 1000), replicas=(24, 12), save_every=0.1, seed=0,
+    particles=(100, 300), replicas=(16, 8), save_every=0.1, seed=0,
 )  # fmt: skip
 picture = weighted.plot()

@@ -47,7 +47,7 @@ densities = gibbs.plot()
 # Colder means nearer to the equilibrium and slower to get there: NI falls like :math:`1/\beta`, and
 # so does the rate of the linearised flow, in many games far faster.
 
-path = mf.gibbs_path(game, np.geomspace(1.0, 20.0, 6), cells=64, spectrum=True)
+path = mf.gibbs_path(game, np.geomspace(1.0, 20.0, 5), cells=48, spectrum=True)
 tradeoff = path.plot()
 
 # %%
@@ -58,7 +58,7 @@ tradeoff = path.plot()
 # left: the point attracts what is near it. What starts far away may do something else; see the
 # explanation of the cycle.
 
-print(mf.stability(game, gibbs))
+print(mf.stability(game, 20.0, cells=128))
 
 # %%
 # From a run to an equilibrium
@@ -68,7 +68,7 @@ print(mf.stability(game, gibbs))
 # atoms and finds the exact equilibrium nearby, with its error before and after.
 
 run = mf.simulate(
-    game, mf.WassersteinFisherRao(), mf.Start(), time=8.0, step=0.01, particles=400, seed=0
+    game, mf.WassersteinFisherRao(), mf.Start(), time=8.0, step=0.01, particles=200, seed=0
 )
 polished = mf.polish(game, *run[-1])
 print(polished)

@@ -33,7 +33,7 @@ def last_error(run):
     return mf.nikaido_isoda(run.game, *run.average("weights")).value
 
 
-how = {"time": 4.0, "step": 5e-3, "seed": 0}
+how = {"time": 4.0, "step": 1e-2, "seed": 0}
 errors = {
     n: list(ensemble(game, flow, mf.Start(), particles=n, replicas=8, reduce=last_error, **how))
     for n in (10, 30, 100)
@@ -93,7 +93,7 @@ ax.set(xlabel="NI error, $n = 10$", ylabel="NI error, $n = 100$", title="six gam
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "comparison.h5"
     comparison = mf.compare(
-        mf.games.benchmark("circle"), mf.Langevin(10.0), time=0.5, particles=(100, 300),
+        mf.games.benchmark("circle"), mf.Langevin(10.0), time=0.5, particles=(50, 100),
         replicas=8, seed=0, checkpoint=path,
     )  # fmt: skip
     print(mf.load(path))
