@@ -9,7 +9,7 @@ Gradients are derived from the formula and compiled.
 import meanfield as mf
 
 game = mf.games.expression(
-    "a*cos(x)*y1 + 0.5*sin(2*x)*y2 + exp(0.3*cos(x))*y3", Y=mf.Sphere(2), a=1.5
+    "a*cos(x)*y1 + 0.5*sin(2*x)*y2 + exp(0.3*cos(x))*y3", X=mf.Torus(1), Y=mf.Sphere(2), a=1.5
 )
 start = mf.Start(x=mf.games.density("exp(cos(x))"))
 run = mf.simulate(

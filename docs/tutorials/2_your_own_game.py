@@ -39,7 +39,7 @@ figure = field.plot()
 # Spaces need not be circles, nor equal. On a sphere the coordinates are the Cartesian ones of the
 # space around it.
 
-mixed = mf.games.expression("cos(x)*y1 + 0.5*sin(2*x)*y2", Y=mf.Sphere(2))
+mixed = mf.games.expression("cos(x)*y1 + 0.5*sin(2*x)*y2", X=mf.Torus(1), Y=mf.Sphere(2))
 run = mf.simulate(
     mixed, mf.WassersteinFisherRao(), mf.Start(), time=1.0, step=0.01, particles=300, seed=0
 )
