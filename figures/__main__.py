@@ -1,4 +1,7 @@
-"""python -m figures [NAME ...] [--quick] [--out FOLDER]: compute what is missing, then draw."""
+"""python -m figures [NAME ...] [--quick] [--out FOLDER]: compute what is missing, then draw.
+
+Parts are kept as they are finished: the same command goes on after a stop.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
-from figures.store import stored
+from figures.store import computed, folder_of, stored
 
-FIGURES = ("figure1", "oscillator", "second_game")
+FIGURES = ("oscillator", "second_game", "figure1")  # the quickest first
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,34 +36,41 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = sorted(set(options.names) - set(FIGURES))
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
-    failed = [
-        name for name in options.names or FIGURES if not make(name, options.quick, options.out)
-    ]
+    names, pictures = options.names or FIGURES, []
+    for k, name in enumerate(names, 1):
+        print(f"{name} (figure {k} of {len(names)})", flush=True)
+        try:
+            pictures.append(make(name, options.quick, options.out))
+        except KeyboardInterrupt:
+            print("stopped; finished parts are kept, the same command goes on", file=sys.stderr)
+            return 130
+        except Exception:
+            traceback.print_exc()
+    failed = [name for name in names if name not in {path.stem for path in pictures}]
+    if pictures:
+        print("pictures, each with its caption in a .txt beside it:")
+        print(*(f"  {path}" for path in pictures), sep="\n")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def make(name: str, quick: bool, out: Path) -> bool:
-    """One figure: its data unless they are there, its picture from these alone.
-
-    Whether it worked.
-    """
+def make(name: str, quick: bool, out: Path) -> Path:
+    """One figure: its data unless they are there, its picture from these alone."""
     figure, clock = import_module(f"figures.{name}"), perf_counter()
-    print(f"{name}: data ...", flush=True)
-    try:
-        settings = figure.settings(quick)
-        path = stored(out / f"{name}.npz", settings, lambda: figure.compute(settings))
-        computed = perf_counter() - clock
-        picture = figure.draw(path)
-    except Exception:
-        traceback.print_exc()
-        return False
-    print(
-        f"{name}: {path} ({computed:.1f} s), {picture} ({perf_counter() - clock - computed:.1f} s)",
-        flush=True,
-    )
-    return True
+    settings, path = figure.settings(quick), out / f"{name}.npz"
+    folder = folder_of(path, settings)
+
+    def say(text: str) -> None:
+        print(f"  {perf_counter() - clock:6.1f} s  {text}", flush=True)
+
+    def compute() -> Any:
+        parts = figure.parts(settings, folder)
+        return figure.joined(settings, computed(folder, settings, parts, say))
+
+    picture: Path = figure.draw(stored(path, settings, compute))
+    say(f"drew {picture}")
+    return picture
 
 
 if __name__ == "__main__":

@@ -10,16 +10,18 @@ temperature and time change at one dimension. Each game's exact equilibrium give
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, save_png, settings_of
+from figures.store import Parts, load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
-from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled
+from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled, ticks_at
 
 METHODS = ("mirror descent", "L-DA", "WFR-DA")
 COLORS = (ORANGE, BLUE, GREEN)
@@ -59,16 +61,32 @@ def flow_of(method: str, s: dict[str, Any], beta: float | None = None) -> mf.Flo
     return mf.WassersteinFisherRao(s["gamma"], s["alpha"])
 
 
-def compute(s: dict[str, Any]) -> dict[str, Array]:
-    """Everything drawn; the arrays' axes are named in each function."""
-    found = {
-        "dims": np.array(s["dims"]), "sizes": np.array(s["sizes"]),
-        "steps": np.array(s["steps"]), "betas": np.array(s["betas"]),
-        "by_dimension": by_dimension(s), "estimates": estimates(s), "values": values(s),
-        "by_step": np.array([errors_at(s, step=h) for h in s["steps"]]),
-        "by_beta": np.array([errors_at(s, beta=b) for b in s["betas"]]),
-    }  # fmt: skip
-    return found | in_time(s)
+def parts(s: dict[str, Any], folder: Path) -> Parts:
+    """By loss and method, what is drawn of them; the arrays' axes are named in each function."""
+    found: dict[str, Any] = {}
+    for kind, method in product(KINDS, METHODS):
+        on = f"on l_{kind}, {method}"
+        found[f"errors by dimension {on}"] = partial(by_dimension, s, kind, method)
+        found[f"gradient runs {on}"] = partial(estimates, s, kind, method)
+        found[f"errors by step and temperature {on}"] = partial(by_setting, s, kind, method)
+        found[f"errors in time {on}"] = partial(in_time, s, kind, method)
+    for kind in KINDS:
+        found[f"exact equilibria of l_{kind}"] = partial(values, s, kind)
+    return found
+
+
+def joined(s: dict[str, Any], found: dict[str, dict[str, Array]]) -> dict[str, Array]:
+    """The arrays of all parts, with axes (kinds, methods, ...), "values" (kinds, ...)."""
+    rows: dict[str, list[Array]] = {}
+    for part in found.values():
+        for name, value in part.items():
+            rows.setdefault(name, []).append(value)
+    shape = (len(KINDS), len(METHODS))
+    arrays = {name: np.array(row) for name, row in rows.items()}
+    held = {name: a if name == "values" else a.reshape(*shape, *a.shape[1:])
+            for name, a in arrays.items()}  # fmt: skip
+    names = ("dims", "sizes", "steps", "betas", "time_dims")
+    return {**{name: np.array(s[name]) for name in names}, "times": times_of(s), **held}
 
 
 def final(run: mf.Trajectory) -> tuple[mf.Measure, mf.Measure]:
@@ -95,16 +113,10 @@ def finals(
     )  # fmt: skip
 
 
-def by_dimension(s: dict[str, Any]) -> Array:
-    """Exact NI: (kinds, methods, sizes, dims, games x replicas)."""
-    shape = (len(KINDS), len(METHODS), len(s["sizes"]), len(s["dims"]))
-    found = np.empty((*shape, s["games"] * s["replicas"]))
-    for where in np.ndindex(*shape):
-        kind, method, n, d = (
-            part[i] for part, i in zip((KINDS, METHODS, s["sizes"], s["dims"]), where, strict=True)
-        )
-        found[where] = sampled(s, kind, d, method, n)
-    return found
+def by_dimension(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
+    """Exact NI: "by_dimension" (sizes, dims, games x replicas)."""
+    rows = [[sampled(s, kind, d, method, n) for d in s["dims"]] for n in s["sizes"]]
+    return {"by_dimension": np.array(rows)}
 
 
 def sampled(s: dict[str, Any], kind: str, d: int, method: str, n: int, **given: Any) -> Array:
@@ -116,61 +128,59 @@ def sampled(s: dict[str, Any], kind: str, d: int, method: str, n: int, **given: 
     return np.array(rows)
 
 
-def estimates(s: dict[str, Any]) -> Array:
-    """(kinds, methods, dims, games, 2): for the smaller n and replica 0, the exact NI and that of
+def estimates(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
+    """ "estimates" (dims, games, 2): for the smaller n and replica 0, the exact NI and that of
     gradient runs.
     """
-    shape = (len(KINDS), len(METHODS), len(s["dims"]), s["estimated_games"])
-    found = np.empty((*shape, 2))
-    for where in np.ndindex(*shape):
-        kind, method, d = KINDS[where[0]], METHODS[where[1]], s["dims"][where[2]]
-        error = mf.NikaidoIsoda(mf.games.polynomial(kind, dim=d, seed=where[3]))
-        pair = next(iter(finals({**s, "replicas": 1}, kind, d, where[3], method, s["sizes"][0])))
-        found[where] = (
-            error(*pair).value,
-            error.estimate(*pair, runs=s["runs"], steps=s["run_steps"]).value,
-        )
-    return found
+    found = np.empty((len(s["dims"]), s["estimated_games"], 2))
+    for j, seed in np.ndindex(*found.shape[:2]):
+        d = s["dims"][j]
+        error = mf.NikaidoIsoda(mf.games.polynomial(kind, dim=d, seed=seed))
+        pair = next(iter(finals({**s, "replicas": 1}, kind, d, seed, method, s["sizes"][0])))
+        seen = error.estimate(*pair, runs=s["runs"], steps=s["run_steps"])
+        found[j, seed] = error(*pair).value, seen.value
+    return {"estimates": found}
 
 
-def values(s: dict[str, Any]) -> Array:
-    """(kinds, dims, games, 2): each game's value and its exact equilibrium's certified error."""
-    found = np.empty((len(KINDS), len(s["dims"]), s["games"], 2))
-    for i, j, seed in np.ndindex(*found.shape[:3]):
-        exact = mf.nash(mf.games.polynomial(KINDS[i], dim=s["dims"][j], seed=seed))
-        found[i, j, seed] = exact.value, exact.error
-    return found
+def values(s: dict[str, Any], kind: str) -> dict[str, Array]:
+    """ "values" (dims, games, 2): each game's value and its exact equilibrium's certified error."""
+    games = [
+        [mf.nash(mf.games.polynomial(kind, dim=d, seed=seed)) for seed in range(s["games"])]
+        for d in s["dims"]
+    ]
+    return {"values": np.array([[(e.value, e.error) for e in row] for row in games])}
 
 
-def errors_at(s: dict[str, Any], **given: Any) -> Array:
-    """(kinds, methods, games x replicas) at one dimension with another step or temperature."""
+def by_setting(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
+    """ "by_step" and "by_beta" (settings, games x replicas), at one dimension."""
     d, n = s["one_dim"], s["sizes"][0]
-    return np.array(
-        [[sampled(s, kind, d, method, n, **given) for method in METHODS] for kind in KINDS]
-    )
+    steps = [sampled(s, kind, d, method, n, step=h) for h in s["steps"]]
+    betas = [sampled(s, kind, d, method, n, beta=b) for b in s["betas"]]
+    return {"by_step": np.array(steps), "by_beta": np.array(betas)}
 
 
-def in_time(s: dict[str, Any]) -> dict[str, Array]:
-    """NI along runs: "times" (T,), "in_time" (dims, kinds, methods, 2, T, games), averaged weights
-    and last iterate.
-    """
+def times_of(s: dict[str, Any]) -> Array:
+    return np.arange(1, s["saves"] + 1) * (s["long"] / s["saves"])
+
+
+def in_time(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
+    """NI along runs: "in_time" (dims, 2, times, games), averaged weights and last iterate."""
     saves = s["saves"]
-    times = np.arange(1, saves + 1) * (s["long"] / saves)
-    found = np.empty((len(s["time_dims"]), len(KINDS), len(METHODS), 2, saves, s["games"]))
-    for c, i, j, seed in np.ndindex(*found.shape[:3], s["games"]):
-        game = mf.games.polynomial(KINDS[i], dim=s["time_dims"][c], seed=seed)
+    found = np.empty((len(s["time_dims"]), 2, saves, s["games"]))
+    for c, seed in np.ndindex(len(found), s["games"]):
+        game = mf.games.polynomial(kind, dim=s["time_dims"][c], seed=seed)
         error = mf.NikaidoIsoda(game)
         run = mf.simulate(
-            game, flow_of(METHODS[j], s), mf.Start(), s["long"], step=s["step"],
+            game, flow_of(method, s), mf.Start(), s["long"], step=s["step"],
             particles=s["sizes"][0], seed=seed,
             save_every=s["long"] / saves, diagnostics={"ni": error}, progress=False,
         )  # fmt: skip
-        found[c, i, j, 1, :, seed] = run.diagnostics["ni"][1:]
+        found[c, 1, :, seed] = run.diagnostics["ni"][1:]
         means = [
             run.average("weights", k) if run.flow.reacts else run[k] for k in range(1, saves + 1)
         ]
-        found[c, i, j, 0, :, seed] = [error(*pair).value for pair in means]
-    return {"times": times, "time_dims": np.array(s["time_dims"]), "in_time": found}
+        found[c, 0, :, seed] = [error(*pair).value for pair in means]
+    return {"in_time": found}
 
 
 def spread(samples: Array) -> tuple[Array, Array, Array]:
@@ -183,24 +193,48 @@ def spread(samples: Array) -> tuple[Array, Array, Array]:
 def draw(path: Path) -> Path:
     """The picture, drawn from the stored data alone."""
     held = load(path)
+    s = settings_of(held)
     with styled():
-        figure = new_figure(13.6, 6.4)
-        axes = figure.subplots(2, 5, sharey="row", width_ratios=(2.2, 1, 1, 1.1, 1.1))
-        one = int(settings_of(held)["one_dim"])
+        figure = new_figure(13.6, 6.9)
+        axes = figure.subplots(2, 5, sharey="row", width_ratios=(2.2, 1.1, 1.1, 1.1, 1.1))
+        one = s["one_dim"]
         titles = ["errors by dimension", *[f"$d = {d}$" for d in (one, one, *held["time_dims"])]]
         for k, row in enumerate(axes):
             draw_dimension(row[0], held, k)
-            draw_setting(row[1], held["steps"], held["by_step"][:, k], "step")
-            draw_setting(row[2], held["betas"], held["by_beta"][:, k], r"$\beta$ of L-DA")
-            for ax, samples in zip(row[3:], held["in_time"], strict=True):
-                draw_time(ax, held["times"], samples[k])
+            draw_setting(row[1], held["steps"], held["by_step"][k], "step")
+            draw_setting(row[2], held["betas"], held["by_beta"][k], r"$\beta$ of L-DA")
+            for c, ax in enumerate(row[3:]):
+                draw_time(ax, held["times"], held["in_time"][k, :, c])
             row[0].set_ylabel(f"NI error on $\\ell_{KINDS[k]}$")
             row[0].set_ylim(SHOWN, None)
-        axes[1, 0].legend(*handles(held["sizes"]), ncols=2, loc="lower left")
-        axes[1, 3].legend(handles=time_handles(), loc="lower left")
-        for ax, title in zip(axes[0], titles, strict=True):
-            ax.set_title(title)
-    return save_png(figure, path)
+            for title, letter, ax in zip(titles, LETTERS[5 * k :], row, strict=False):
+                ax.set_title(title if k == 0 else "")
+                ax.set_title(letter, loc="left", fontweight="bold")
+        figure.legend(handles=handles(held["sizes"]), loc="outside lower center", ncols=9)
+    return save_png(figure, path, caption(s))
+
+
+LETTERS = "abcdefghij"
+
+
+def caption(s: dict[str, Any]) -> str:
+    """What the panels, lines, bars and bands are."""
+    low, high = (", ".join(f"({letter})" for letter in part) for part in (LETTERS[:5], LETTERS[5:]))
+    return f"""
+    Exact Nikaido-Isoda (NI) errors of mirror descent, L-DA and WFR-DA on l_a {low} and l_b {high},
+    after time {s["time"]:g} at step {s["step"]:g}, with alpha = {s["alpha"]:g},
+    gamma = {s["gamma"]:g}, beta = {s["beta"]:g} unless said otherwise. Mirror descent and WFR-DA:
+    weights averaged over time at the last positions; L-DA: the last iterate.
+    (a), (f): by dimension, for n = {s["sizes"][0]} and {s["sizes"][1]} particles a player: the
+    geometric mean over {s["games"]} games and {s["replicas"]} replicas of each, with bars of one
+    standard error of the mean logarithm to either side. Thin coloured lines: the exact error of
+    single games at n = {s["sizes"][0]}; thin black lines: what the best of {s["runs"]} gradient
+    runs sees of it, a lower bound.
+    (b), (g): by step, and (c), (h): by the temperature of L-DA, at d = {s["one_dim"]} and
+    n = {s["sizes"][0]}; bands are one standard error of the mean logarithm to either side.
+    (d), (e), (i), (j): over time at two dimensions, the geometric mean over {s["games"]} games;
+    dotted, the last iterate, which for L-DA is all there is. Errors below {SHOWN:g} are not shown.
+    """
 
 
 def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
@@ -218,49 +252,47 @@ def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
         for game in held["estimates"][k, m].transpose(1, 0, 2):
             ax.plot(dims, np.maximum(game[:, 0], LEAST), color=color, lw=0.6, alpha=0.8)
             ax.plot(dims, np.maximum(game[:, 1], LEAST), color="black", lw=0.6, zorder=3)
-    ax.set(xscale="log", yscale="log", xlabel="dimension $d$")
-    ax.set_xticks(dims, [str(d) for d in dims])
-    ax.minorticks_off()
+    span(ax, dims, "dimension $d$")
 
 
-def handles(sizes: Array) -> tuple[list[Any], list[str]]:
+def handles(sizes: Array) -> list[Any]:
+    """An entry for every line of the page."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=c, lw=2) for c in COLORS]
-    lines += [
-        Line2D([], [], color="grey", ls=ls, marker=m, ms=3.5) for ls, m in (("-", "o"), ("--", "s"))
-    ]
-    names = [*METHODS, *[f"$n = {n}$" for n in sizes], "2000 gradient runs, one game"]
-    return [*lines, Line2D([], [], color="black", lw=0.6)], names
+    def line(label: str, **how: Any) -> Any:
+        return Line2D([], [], label=label, **{"color": "grey", **how})
 
-
-def time_handles() -> list[Any]:
-    from matplotlib.lines import Line2D
-
+    methods = [line(name, color=c, lw=2) for name, c in zip(METHODS, COLORS, strict=True)]
+    styles = zip(sizes, ("-", "--"), ("o", "s"), strict=True)
     return [
-        Line2D([], [], color="grey", ls=ls, label=name)
-        for ls, name in (("-", "averaged weights"), (":", "last iterate"))
+        *methods,
+        *[line(f"$n = {n}$", ls=ls, marker=m, ms=3.5) for n, ls, m in styles],
+        line("one game", lw=0.6),
+        line("one game, gradient runs", lw=0.6, color="black"),
+        line("averaged weights", ls="-"),
+        line("last iterate", ls=":"),
     ]
 
 
 def draw_setting(ax: Any, at: Array, samples: Array, name: str) -> None:
+    """A curve with its band for each method, samples (methods, settings, games x replicas)."""
     for m, color in enumerate(COLORS):
-        mean, low, high = spread(samples[:, m])
+        mean, low, high = spread(samples[m])
         ax.plot(at, mean, "o-", color=color, ms=3.5)
         ax.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     span(ax, at, name)
 
 
 def draw_time(ax: Any, times: Array, samples: Array) -> None:
+    """Both kinds of answers for each method, samples (methods, 2, times, games)."""
     for m, color in enumerate(COLORS):
         for kind, line in ((1, ":"), (0, "-")):
             ax.plot(times, spread(samples[m, kind])[0], line, color=color)
-    span(ax, times, "time $t$")
+    span(ax, times, "time $t$", ticks=times[[0, len(times) // 4, -1]])
 
 
-def span(ax: Any, at: Array, name: str) -> None:
-    """Logarithmic axes, the abscissa marked at its ends."""
+def span(ax: Any, at: Array, name: str, ticks: Array | None = None) -> None:
+    """Logarithmic axes, the abscissa named at its points as far as names do not meet."""
     ax.set(xscale="log", yscale="log", xlabel=name)
-    ends = at[[0, -1]]
-    ax.set_xticks(ends, [f"{v:g}" for v in ends])
-    ax.minorticks_off()
+    marked = at if ticks is None else ticks
+    ticks_at(ax.xaxis, marked, [f"{v:g}" for v in marked], apart=0.25)

@@ -6,13 +6,14 @@ descent-ascent at beta = 10 ((4) against (7)) and by Wasserstein-Fisher-Rao ((5)
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import meanfield as mf
-from figures.store import load, pack, save_png, unpack
+from figures.store import Parts, load, merged, pack, save_png, unpack
 from meanfield.plotting.comparison import draw_distances, draw_errors, draw_rate
 from meanfield.plotting.style import new_figure, styled
 
@@ -23,6 +24,14 @@ FLOWS = {
         r"Wasserstein-Fisher-Rao, $\gamma = \alpha = 1$",
     ),
 }
+
+CAPTION = """
+l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y on the circle. Left: the mean over replicas of
+W2^2_x + W2^2_y between n particles and the mean field, with 95% confidence bands of the mean
+(Student's t). Middle: its supremum over time against n, with 95% intervals by bootstrap of the
+replicas, the power of n fitted to it and the slope -1 through the same centre. Right: the mean
+Nikaido-Isoda error of the particles, with 95% bands, and that of the mean field.
+"""
 
 
 def settings(quick: bool) -> dict[str, Any]:
@@ -38,17 +47,23 @@ def settings(quick: bool) -> dict[str, Any]:
     }
 
 
-def compute(s: dict[str, Any]) -> dict[str, np.ndarray]:
+def parts(s: dict[str, Any], folder: Path) -> Parts:
+    return {title: partial(distances, s, name, folder) for name, (_, title) in FLOWS.items()}
+
+
+def joined(s: dict[str, Any], found: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return merged(found)
+
+
+def distances(s: dict[str, Any], name: str, folder: Path) -> dict[str, np.ndarray]:
     game = mf.games.benchmark("circle")
-    start = game.answers["start"]
-    arrays: dict[str, np.ndarray] = {}
-    for name, (flow, _) in FLOWS.items():
-        comparison = mf.compare(
-            game, flow, start, time=s["time"][name], particles=s["sizes"], replicas=s["replicas"],
-            step=s["step"], seed=s["seed"], save_every=s["time"][name] / s["saves"],
-        )  # fmt: skip
-        arrays |= pack(comparison, name)
-    return arrays
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison = mf.compare(
+        game, FLOWS[name][0], game.answers["start"], time=s["time"][name], particles=s["sizes"],
+        replicas=s["replicas"], step=s["step"], seed=s["seed"],
+        save_every=s["time"][name] / s["saves"], checkpoint=folder / f"{name}.h5",
+    )  # fmt: skip
+    return pack(comparison, name)
 
 
 def draw(path: Path) -> Path:
@@ -64,4 +79,4 @@ def draw(path: Path) -> Path:
                 part.subplots(1, 3), (draw_distances, draw_rate, draw_errors), strict=True
             ):
                 panel(ax, comparison)
-    return save_png(figure, path)
+    return save_png(figure, path, CAPTION)

@@ -8,7 +8,7 @@ import numpy as np
 
 import meanfield as mf
 from figures import figure1
-from figures.store import load, stored
+from figures.store import computed, load, stored
 from tests.test_figures import forbid
 
 SMALL = {
@@ -22,7 +22,11 @@ SMALL = {
 def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(
     tmp_path: Any, monkeypatch: Any
 ) -> None:
-    path = stored(tmp_path / "figure1.npz", SMALL, lambda: figure1.compute(SMALL))
+    def compute() -> Any:
+        parts = figure1.parts(SMALL, tmp_path)
+        return figure1.joined(SMALL, computed(tmp_path / "parts", SMALL, parts, lambda text: None))
+
+    path = stored(tmp_path / "figure1.npz", SMALL, compute)
     held = load(path)
     assert held["by_dimension"].shape == (2, 3, 2, 2, 2)
     assert (held["by_dimension"] >= 0).all() and (held["values"][..., 1] < 1e-9).all()
@@ -36,7 +40,37 @@ def test_a_small_figure_holds_exact_errors_and_is_drawn_from_them(
         wfr[1] < mirror[1] - 1
     )  # transport keeps working in dimension 6, where mirror descent does not
     forbid(monkeypatch, "simulate", "nash", "NikaidoIsoda")
+    assert held["in_time"].shape == (2, 3, 2, 2, 4, 2) and held["by_step"].shape == (2, 3, 2, 2)
+    pages: list[Any] = []
+    monkeypatch.setattr(figure1, "save_png", lambda figure, *_: pages.append(figure))
+    figure1.draw(path)
+    figure = pages[0]
+    monkeypatch.undo()
     assert figure1.draw(path).read_bytes().startswith(b"\x89PNG")
+    check_page(figure)
+    said = path.with_suffix(".txt").read_text()
+    assert "bars of one standard error" in said and "bands are one standard error" in said
+
+
+def check_page(figure: Any) -> None:
+    """Letters on the panels, two named ticks an axis or more, and an entry for every line."""
+    figure.draw_without_rendering()
+    assert [ax.get_title(loc="left") for ax in figure.axes] == list("abcdefghij")
+    for ax in figure.axes:
+        named = [t for t in ax.get_xticklabels() if t.get_text()]
+        low, high = ax.get_ylim()
+        assert len(named) >= 2 and sum(low <= v <= high for v in ax.get_yticks()) >= 2
+    entries = figure.legends[0].get_lines()
+    looks = {(line.get_linestyle(), line.get_linewidth() < 1) for line in entries}
+    drawn = {
+        (line.get_linestyle(), line.get_linewidth() < 1)
+        for ax in figure.axes
+        for line in ax.lines
+        if line.get_linestyle() != "None"
+    }
+    assert drawn <= looks
+    colors = {line.get_color() for line in entries}
+    assert {line.get_color() for ax in figure.axes for line in ax.lines} <= colors
 
 
 def test_averages_are_of_weights_and_the_last_positions() -> None:

@@ -38,6 +38,28 @@ def test_data_of_figures_are_made_once_for_their_settings(tmp_path: Any) -> None
         stored(tmp_path / "b.npz", {}, lambda: {"a": {}})
 
 
+def test_a_stopped_figure_goes_on(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+    made: list[str] = []
+
+    def stop() -> Any:
+        raise KeyboardInterrupt
+
+    def parts(settings: Any, folder: Any) -> Any:
+        def part(name: str) -> Any:
+            return lambda: made.append(name) or {name: np.arange(2)}
+
+        last = {"b": part("b")} if made else {"b": stop}
+        return {"a": part("a"), **last}
+
+    monkeypatch.setattr(second_game, "parts", parts)
+    monkeypatch.setattr(second_game, "draw", lambda path: path)
+    command = ["second_game", "--quick", "--out", str(tmp_path)]
+    assert main(command) == 130 and "the same command goes on" in capsys.readouterr().err
+    assert main(command) == 0 and made == ["a", "b"]
+    assert "1 of 2: a (kept from before)" in capsys.readouterr().out
+    assert set(load(tmp_path / "second_game.npz")) >= {"a", "b"}
+
+
 def test_stored_comparisons_come_back(tmp_path: Any) -> None:
     c = comparison()
     back = unpack(load(stored(tmp_path / "c.npz", {}, lambda: pack(c, "c"))), "c")
@@ -99,17 +121,22 @@ def test_one_failing_figure_fails_the_command_but_not_the_others(
     def fail(settings: Any) -> Any:
         raise ValueError("no data today")
 
-    monkeypatch.setattr(oscillator, "compute", fail)
+    monkeypatch.setattr(oscillator, "mean_field", fail)
+
+    def parts(settings: Any, folder: Any) -> Any:
+        return {"all of it": lambda: {"replicas": np.array(settings["replicas"])}}
+
+    monkeypatch.setattr(second_game, "parts", parts)
     monkeypatch.setattr(
-        second_game, "compute", lambda settings: {"replicas": np.array(settings["replicas"])}
-    )
-    monkeypatch.setattr(
-        second_game, "draw", lambda path: path.with_suffix(f".{load(path)['replicas'][0]}")
+        second_game,
+        "draw",
+        lambda path: path.rename(path.with_name(f"second_game.{load(path)['replicas'][0]}")),
     )
     assert main(["oscillator", "second_game", "--quick", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "no data today" in told.err and "failed: oscillator" in told.err
-    assert "second_game.60" in told.out
+    assert "1 of 4: the mean field (7)" in told.out and "1 of 1: all of it" in told.out
+    assert told.out.splitlines()[-1] == f"  {tmp_path / 'second_game.60'}"
     assert (
         main(["second_game", "--out", str(tmp_path)]) == 0
         and "second_game.1000" in capsys.readouterr().out
