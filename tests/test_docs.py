@@ -19,7 +19,7 @@ import matplotlib
 import pytest
 
 import meanfield as mf
-from meanfield.cli import build, parser, schema
+from meanfield.cli import build, grid, parser, schema
 from meanfield.games.catalogue import CONSTRUCTORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,9 @@ def test_toml_files_are_read(page: Path, tmp_path: Path) -> None:
         game, flow = build.game(spec), build.flow(spec)
         assert build.start(spec, game) and flow
         for section in spec.content:
-            if section not in ("game", "flow", "title"):
+            if section == "sweep":
+                assert grid.settings_of(spec) and grid.axes_of(spec)
+            elif section not in ("game", "flow", "title"):
                 spec.section(section)
 
 

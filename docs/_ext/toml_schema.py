@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from meanfield import flows, games
-from meanfield.cli import build, schema
+from meanfield.cli import SWEEP_HELP, build, grid, schema
 from meanfield.games.catalogue import CONSTRUCTORS
 
 TITLE = """# TOML files
@@ -105,6 +105,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "rounds": "most rounds of the double oracle",
         "seed": "where the supports begin",
     },
+    "sweep": {
+        "command": "what is computed at every point; needed where the file has several sections",
+        "keep": "numbers alone, or whole results",
+        "folder": "where finished tasks are kept",
+        "replicas": "of runs of particles",
+    },
     "start": {"x": "the law of the minimiser", "y": "the law of the maximiser"},
     "output": {
         "file": "where the result goes",
@@ -191,8 +197,10 @@ def page() -> str:
     for name, keys in schema.SECTIONS.items():
         if name in ("game", "flow"):
             continue
+        keys = grid.SETTINGS if name == "sweep" else keys
         parts += [f"## [{name}]\n", table(keys, MEANINGS.get(name, {}))]
         parts += [STARTS] if name == "start" else []
+        parts += [f"```text\n{SWEEP_HELP.rstrip()}\n```\n"] if name == "sweep" else []
     return "\n".join(parts)
 
 

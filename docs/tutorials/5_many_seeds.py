@@ -56,31 +56,47 @@ assert last_error(alone) == errors[30][5]
 # Many games
 # ----------
 #
-# Random games are named by their own seed. A plain loop with one file a task is enough to stop and
-# go on: what is there is not computed again.
-
-
-def study(folder, games, n):
-    """The errors of one replica a game, each kept in a file of its own."""
-    found = []
-    for number in games:
-        path = Path(folder) / f"game-{number}-n-{n}.h5"
-        if not path.exists():
-            task = mf.games.polynomial("b", dim=4, seed=number)
-            mf.simulate(task, flow, mf.Start(), particles=n, **how).save(path)
-        found.append(last_error(mf.load(path)))
-    return np.array(found)
-
+# ``sweep`` runs one call over a grid of parameters: here random games, numbers of particles and
+# replicas. With ``folder=`` every finished task is kept; called again, in this process or another,
+# it computes only what is missing.
 
 with tempfile.TemporaryDirectory() as folder:
-    values = {n: study(folder, range(6), n) for n in (10, 100)}
-    assert np.array_equal(study(folder, range(6), 10), values[10])  # nothing is computed twice
+    grid = {"game.seed": range(4), "particles": [10, 30, 100], "replica": [0, 1]}
+    call = {"kind": "b", "dim": 4}
+    games = lambda seed: mf.games.polynomial(seed=seed, **call)  # noqa: E731
+    swept = mf.sweep(
+        mf.simulate, games, flow, mf.Start(), over=grid, folder=Path(folder) / "study",
+        record=["ni"], **how,
+    )  # fmt: skip
+    print(swept)
 
-fig, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
-ax.loglog(values[10], values[100], "o")
-low, high = min(map(min, values.values())), max(map(max, values.values()))
-ax.plot([low, high], [low, high], "k--", lw=0.8)
-ax.set(xlabel="NI error, $n = 10$", ylabel="NI error, $n = 100$", title="six games, paired")
+fig, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
+errors = swept.numbers["ni"]
+for seed in grid["game.seed"]:
+    mine = np.array(swept.labels["game.seed"]) == seed
+    n = np.array(swept.labels["particles"])
+    means = [np.exp(np.log(errors[mine & (n == m)]).mean()) for m in grid["particles"]]
+    ax.loglog(grid["particles"], means, "o-", label=f"game {seed}")
+ax.set(xlabel="particles $n$", ylabel="NI error at $t = 4$, last iterate")
+ax.legend(frameon=False)
+
+# %%
+# On a cluster
+# ------------
+#
+# The same study from a file, in parts: each job of an array computes one part in one shared folder,
+# and tasks that failed or are missing are told and computed later.
+#
+# .. code-block:: sh
+#
+#     meanfield examples sweep.toml
+#     meanfield sweep sweep.toml --dry-run        # tasks, time, memory, disk
+#     meanfield sweep sweep.toml --part 3/8       # one job of eight
+#     meanfield sweep sweep.toml --status
+#     meanfield sweep sweep.toml --only-failed
+#
+# From Python, ``executor=`` takes any ``concurrent.futures.Executor``: processes, Dask's, MPI's.
+# The bits do not depend on who computes, on processors of one kind.
 
 # %%
 # Long runs
