@@ -31,7 +31,8 @@ Run = Callable[[], dict[str, Any]]
 def games(mf: Any) -> dict[str, tuple[Any, Any]]:
     """A game and a start by name."""
     one, two, ball = mf.Torus(1), mf.Torus(2), mf.Sphere(2)
-    bumps = mf.Start(x=mf.concentrated(1.1, 0.3), y=mf.concentrated(0.2, 0.3))
+    bump = "exp((cos(x - {}) - 1)/0.3)"  # in words that checkouts of any age read
+    bumps = mf.Start(*(mf.games.density(bump.format(center)) for center in (1.1, 0.2)))
     flat = mf.games.trigonometric(
         [((1, 0), (-1, 0), 1, 0), ((0, 1), (0, -1), 0.7, 0), ((2, 1), (1, 0), 0, -0.25)]
     )

@@ -19,7 +19,7 @@ from meanfield.plotting.circle import draw_space_time
 from meanfield.plotting.comparison import draw_distances, draw_rate
 from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
 
-BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04
+BETA, CENTRES, STD = 25.0, (1.1, 0.0), 0.2
 BINS = 128
 CAPTION = """
 The oscillator l = V(x) - V(y) + 3 sin x sin y at beta = 25. Above: the density of the mean field
@@ -36,7 +36,7 @@ def settings(quick: bool) -> dict[str, Any]:
         "game": "oscillator, coupling 3",
         "beta": BETA,
         "centres": CENTRES,
-        "width": WIDTH,
+        "std": STD,
         "time": 20.0,
         "cells": 256,
         "particles": 1000,
@@ -53,7 +53,7 @@ def settings(quick: bool) -> dict[str, Any]:
 
 def problem(s: dict[str, Any]) -> dict[str, Any]:
     """The game, the flow and the start of every part."""
-    x, y = (mf.concentrated(c, s["width"]) for c in s["centres"])
+    x, y = (mf.concentrated(c, std=s["std"]) for c in s["centres"])
     return {
         "game": mf.games.oscillator(coupling=3.0),
         "flow": mf.Langevin(beta=s["beta"]),

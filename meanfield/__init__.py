@@ -5,7 +5,7 @@ Rotskoff, Bruna, NeurIPS 2020). Names load on first use, so that importing compi
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -32,18 +32,75 @@ _HOMES = {
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip
 
-__all__ = [*_HOMES, "games"]
+# Rooms that are there without an import of their own.
+_ROOMS = ("games", "metrics", "plotting")
+
+if TYPE_CHECKING:  # the same names again, for type checkers and editors
+    # isort: off
+    from meanfield import games as games, metrics as metrics, plotting as plotting
+    from meanfield.checks import NotConverged as NotConverged, UnderResolved as UnderResolved
+    from meanfield.citations import cite as cite
+    from meanfield.density.solve import solve as solve
+    from meanfield.equilibria import gibbs_path as gibbs_path
+    from meanfield.equilibria.gibbs import gibbs as gibbs
+    from meanfield.equilibria.nash import nash as nash
+    from meanfield.equilibria.polish import polish as polish
+    from meanfield.equilibria.stability import stability as stability
+    from meanfield.flows import (
+        Annealed as Annealed,
+        AveragedLangevin as AveragedLangevin,
+        BestResponse as BestResponse,
+        DiscountedLangevin as DiscountedLangevin,
+        EntropicBestResponse as EntropicBestResponse,
+        EntropicWassersteinFisherRao as EntropicWassersteinFisherRao,
+        Flow as Flow,
+        Langevin as Langevin,
+        Memory as Memory,
+        MirrorDescent as MirrorDescent,
+        Schedule as Schedule,
+        TwoTimeScale as TwoTimeScale,
+        Wasserstein as Wasserstein,
+        WassersteinFisherRao as WassersteinFisherRao,
+    )
+    from meanfield.manifolds import Sphere as Sphere, Torus as Torus
+    from meanfield.measures import (
+        Density as Density,
+        Measure as Measure,
+        mixture as mixture,
+        total_variation as total_variation,
+        uniform as uniform,
+    )
+    from meanfield.meshes import Mesh as Mesh, mesh as mesh
+    from meanfield.metrics import NikaidoIsoda as NikaidoIsoda, nikaido_isoda as nikaido_isoda
+    from meanfield.metrics.w2.distance import w2 as w2
+    from meanfield.particles.copies import Drive as Drive, copies as copies
+    from meanfield.particles.simulate import simulate as simulate
+    from meanfield.start import Start as Start, concentrated as concentrated
+    from meanfield.storage import load as load, save as save
+    from meanfield.studies.compare import compare as compare
+    from meanfield.studies.resume import resume as resume
+    from meanfield.studies.sweep.study import sweep as sweep
+    from meanfield.trajectory import Trajectory as Trajectory
+    # isort: on
+
+__all__ = [*_HOMES, *_ROOMS]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(f"meanfield.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    if name == "games":
-        return import_module("meanfield.games")
-    raise AttributeError(f"module 'meanfield' has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would let every name pass
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            value = getattr(import_module(f"meanfield.{_HOMES[name]}"), name)
+            globals()[name] = value
+            return value
+        if name in _ROOMS:
+            return import_module(f"meanfield.{name}")
+        hint = ""
+        if not name.startswith("__"):
+            near = import_module("meanfield.checks").nearest(name, __all__)
+            hint = f"; did you mean {near!r}?" if near else "; dir(meanfield) lists what there is"
+        raise AttributeError(f"module 'meanfield' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -68,11 +68,12 @@ def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str:
 
 
 def known_keywords(
-    options: Iterable[str] = (),
+    options: Iterable[str] = (), gone: Mapping[str, str] | None = None
 ) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:
     """The function, which tells a mistyped keyword itself, with the name that was meant.
 
-    options: the names that it takes as **options. Calls raise TypeError.
+    options: the names that it takes as **options. gone: what to do instead of names that it once
+    took. Calls raise TypeError.
     """
 
     def checked(function: Callable[Given, Made]) -> Callable[Given, Made]:
@@ -85,6 +86,7 @@ def known_keywords(
                 if name not in known:
                     near = nearest(name, known, 0.6)
                     hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
+                    hint = (gone or {}).get(name, hint)
                     raise TypeError(f"{function.__name__}() has no argument {name!r}; {hint}")
             return function(*args, **given)
 

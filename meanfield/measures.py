@@ -131,7 +131,8 @@ class Density(Measure):
         """The same density by its values at another mesh's nodes, see `interpolated`.
 
         Its integrals are those of the other mesh: on the 2562 Voronoi cells of S^2 moments of
-        smooth densities are off by about 1e-5. Warns UnderResolved where values are negative.
+        smooth densities are off by about 1e-5. Raises ValueError where the other mesh misjudges
+        the mass by a tenth; warns UnderResolved where values are negative.
         """
         _same_manifold(self.manifold, _a_mesh("onto", onto).manifold)
         if self.mesh.same(onto):
@@ -141,6 +142,12 @@ class Density(Measure):
             at = _harmonics_at(onto, L) @ of_values(self.values, L)
         else:
             at = self.interpolated(onto.nodes)
+        mass = float(at @ onto.volumes)
+        if not 0.9 < mass < 1.1:
+            raise ValueError(
+                f"the density is narrower than the cells of {onto}, on which its mass is "
+                f"{mass:.3g}, not one; take more cells"
+            )
         return density_on(at * onto.volumes, onto, "interpolated masses")
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:

@@ -6,7 +6,7 @@ import meanfield as mf
 from meanfield.flows import Flow
 
 GAME = mf.games.oscillator()
-START = mf.Start(x=mf.concentrated(1.1, 0.3), y=mf.concentrated(0.0, 0.3))
+START = mf.Start(x=mf.concentrated(1.1, std=0.3**0.5), y=mf.concentrated(0.0, std=0.3**0.5))
 BETA = 5.0
 LOG, POLY = mf.Schedule("log"), mf.Schedule("poly", scale=1.0, power=0.5)
 MEAN_FIELD = {

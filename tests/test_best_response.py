@@ -15,7 +15,7 @@ GAME = trigonometric(
         ((2,), (0,), 0.4, 0.0),
     ]
 )
-START = mf.Start(x=mf.concentrated(1.0, 0.2), y=mf.concentrated(2.0, 0.3))
+START = mf.Start(x=mf.concentrated(1.0, std=0.2**0.5), y=mf.concentrated(2.0, std=0.3**0.5))
 
 
 def excess(step, rate=1.0, time=1.5):

@@ -33,7 +33,7 @@ name = "Langevin"
 beta = 10.0
 
 [start]
-x = {center = 1.0, width = 0.1}
+x = {center = 1.0, std = 0.3}
 y = {density = "1 + 0.5*cos(y)"}
 
 [run]
@@ -62,7 +62,7 @@ def file(tmp_path, monkeypatch):
 def test_run_writes_what_simulate_gives(file, capsys):
     assert main(["run", file]) == 0
     held, game = mf.load("small.h5"), mf.games.oscillator(2.0)
-    start = mf.Start(x=mf.concentrated(1.0, 0.1), y=mf.games.density("1 + 0.5*cos(y)"))
+    start = mf.Start(x=mf.concentrated(1.0, std=0.3), y=mf.games.density("1 + 0.5*cos(y)"))
     direct = mf.simulate(game, mf.Langevin(10.0), start, time=0.2, step=0.01, particles=(20, 30))
     assert equal(held, direct)
     out = capsys.readouterr().out
@@ -90,7 +90,7 @@ def field_file(engine, flow, line):
     head = (
         SMALL[: SMALL.index("[run]")]
         .replace('"Langevin"\nbeta = 10.0', f'"{flow}"{beta}')
-        .replace("0.1}", "0.5}")
+        .replace("0.3}", "0.7}")
     )
     cells = "" if engine == "characteristics" else "cells = 48\n"
     return f'{head}[run]\n{line}\ntime = 0.1\nengine = "{engine}"\n{cells}'
@@ -102,7 +102,7 @@ def test_options_of_an_engine_reach_it(engine, flow, line, option, tmp_path, mon
     Path("run.toml").write_text(field_file(engine, flow, line))
     assert main(["run", "run.toml", "--quiet"]) == 0
     held = mf.load("run.h5")
-    start = mf.Start(x=mf.concentrated(1.0, 0.5), y=mf.games.density("1 + 0.5*cos(y)"))
+    start = mf.Start(x=mf.concentrated(1.0, std=0.7), y=mf.games.density("1 + 0.5*cos(y)"))
     how = {"time": 0.1, "engine": engine, **({} if engine == "characteristics" else {"cells": 48})}
     moving = mf.Langevin(2.0) if flow == "Langevin" else mf.Wasserstein()
     direct, usual = (
@@ -284,7 +284,11 @@ BAD = [
         SMALL.replace('"Langevin"', '"Langevine"'),
         "line 8: flow.name: there is no flow 'Langevine'; did you mean",
     ),
-    (SMALL.replace("width = 0.1", "width = 0"), "line 12: start.x: width must be above 0"),
+    (SMALL.replace("std = 0.3", "std = 0"), "line 12: start.x: std must be above 0"),
+    (
+        SMALL.replace("std", "width"),
+        "line 12: start.x: a bump takes no width, which was a variance",
+    ),
     (SMALL.replace("cos(y)", "coz(y)"), "line 13: start.y: 'coz' is not known; did you mean cos?"),
     (SMALL.replace("center = 1.0", "center = [1.0, 2.0]"), "line 12: start.x"),
     (

@@ -8,7 +8,7 @@ from pathlib import Path
 SCRIPT = """
 import hashlib, numpy as np, meanfield as mf
 digest = hashlib.sha256()
-start = mf.Start(x=mf.concentrated(1.1, 0.04))
+start = mf.Start(x=mf.concentrated(1.1, std=0.2))
 circle, sphere = mf.games.oscillator(), mf.games.polynomial("a", dim=3, seed=0)
 for game, begin in ((circle, start), (sphere, mf.Start())):
     for flow in (mf.Langevin(25.0), mf.WassersteinFisherRao()):

@@ -24,7 +24,7 @@ MIXED = (  # T^2 against the circle
     trigonometric(
         [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]
     ),
-    mf.Start(mf.concentrated([1.0, 2.0], 0.5), mf.concentrated(4.0, 0.4)),
+    mf.Start(mf.concentrated([1.0, 2.0], std=0.5**0.5), mf.concentrated(4.0, std=0.4**0.5)),
 )
 
 

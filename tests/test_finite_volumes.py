@@ -101,7 +101,7 @@ def test_separable_games_stay_at_their_discrete_gibbs_state(scheme):
         assert np.abs(m - law.masses).sum() < 1e-11
     # ... and come to it from elsewhere: a linear equation with constant rates, exact at any step.
     # Of f's two wells one is 0.3 deep: the slow mode is gone by t = 400 at temperature 1/2.
-    far = engine(game, 2.0, start=Start(x=concentrated(1.0, 0.3)), step=400.0)
+    far = engine(game, 2.0, start=Start(x=concentrated(1.0, std=0.3**0.5)), step=400.0)
     far.advance(400.0)
     assert np.abs(far.masses[0] - np.exp(-2 * U[0]) / np.exp(-2 * U[0]).sum()).sum() < 1e-11
 

@@ -161,7 +161,7 @@ def test_atoms_become_wrapped_normals():
 # -- symmetries --------------------------------------------------------------------------------
 
 TERMS = [((1, 0), (-1,), 1.0, 0.2), ((2, 1), (1,), 0.3, -0.5), ((1, -1), (2,), 0.0, 0.4)]
-PLACE = Start(concentrated([1.0, 2.0], 0.5), concentrated(4.0, 0.4))
+PLACE = Start(concentrated([1.0, 2.0], std=0.5**0.5), concentrated(4.0, std=0.4**0.5))
 
 
 def test_shifting_the_torus_commutes():
@@ -170,7 +170,7 @@ def test_shifting_the_torus_commutes():
     for k, m, re, im in TERMS:  # l(x - a, y - b)
         turned = (re + 1j * im) * np.exp(-1j * (np.dot(k, a) + m[0] * b))
         moved.append((k, m, turned.real, turned.imag))
-    start = Start(concentrated([1.7, 0.9], 0.5), concentrated(4.4, 0.4))
+    start = Start(concentrated([1.7, 0.9], std=0.5**0.5), concentrated(4.4, std=0.4**0.5))
     e = run(trigonometric(TERMS), Langevin(4.0), PLACE, 0.5, (48, 48), step=0.02)
     s = run(trigonometric(moved), Langevin(4.0), start, 0.5, (48, 48), step=0.02)
     shift = np.exp(-1j * e.wave_numbers(0) @ a), np.exp(-1j * e.wave_numbers(1)[:, 0] * b)

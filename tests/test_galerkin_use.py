@@ -110,8 +110,8 @@ def test_what_cannot_be_done_is_refused(game, flow, how, says):
 
 
 def test_free_modes_are_silent_about_negative_mass_below_the_tolerance():
-    game, width = mf.games.oscillator(coupling=3.0), 0.04
-    start = mf.Start(x=mf.concentrated(1.1, width), y=mf.concentrated(0.0, width))
+    game = mf.games.oscillator(coupling=3.0)
+    start = mf.Start(x=mf.concentrated(1.1, std=0.2), y=mf.concentrated(0.0, std=0.2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = mf.solve(game, mf.Langevin(25.0), start, time=0.5, tol=1e-5, progress=False)
@@ -119,10 +119,10 @@ def test_free_modes_are_silent_about_negative_mass_below_the_tolerance():
 
 
 def test_a_resumed_engine_does_not_warn_again():
-    first = engine(OSCILLATOR, Langevin(25.0), BUMPS, (24, 24), step=0.01)
+    first = engine(OSCILLATOR, Langevin(25.0), BUMPS, (32, 32), step=0.01)
     with pytest.warns(UnderResolved, match="outer third"):
         first.advance(0.1)
-    second = engine(OSCILLATOR, Langevin(25.0), BUMPS, (24, 24), step=0.01)
+    second = engine(OSCILLATOR, Langevin(25.0), BUMPS, (32, 32), step=0.01)
     second.restore(first.state())
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -89,7 +89,7 @@ def test_free_degrees_are_adapted():
     )
     given = moved(until=1.0, cells=(None, 16), step=1 / 200)
     assert given.diagnostics()["degree_x"] == noted["degree_x"] and distance(given, run) < 1e-7
-    sharp = engine(start=Start(concentrated((0.0, 0.6, 0.8), 0.05), "uniform"), cells=None)
+    sharp = engine(start=Start(concentrated((0.0, 0.6, 0.8), std=0.05**0.5), "uniform"), cells=None)
     assert sharp.diagnostics()["degree_x"] > sharp.diagnostics()["degree_y"]
 
 

@@ -134,12 +134,12 @@ def test_drawing_from_a_density_fills_its_cells_evenly(manifold: Manifold, cells
         assert stats.kstest(inside[:, axis], "uniform").pvalue > LEVEL
 
 
-def bump_cdf(center: float, width: float, period: float = 2 * np.pi):
-    """Distribution function on [0, period) of exp((cos(2 pi (x - c)/period) - 1)/width), by
+def bump_cdf(center: float, variance: float, period: float = 2 * np.pi):
+    """Distribution function on [0, period) of exp((cos(2 pi (x - c)/period) - 1)/variance), by
     quadrature.
     """
     grid = np.linspace(0, period, 20_001)
-    f = np.exp((np.cos(2 * np.pi * (grid - center) / period) - 1) / width)
+    f = np.exp((np.cos(2 * np.pi * (grid - center) / period) - 1) / variance)
     F = np.concatenate([[0], np.cumsum((f[1:] + f[:-1]) / 2)])
     return lambda x: np.interp(x, grid, F / F[-1])
 
@@ -148,7 +148,8 @@ def bump_cdf(center: float, width: float, period: float = 2 * np.pi):
     ("manifold", "center"), [(CIRCLE, 1.1), (Torus(1, period=1.0), 0.9), (TORUS, (0.0, 3.0))]
 )
 def test_bumps_on_tori_are_von_mises(manifold: Torus, center: object) -> None:
-    bump = law(concentrated(center, 0.3), manifold)  # type: ignore[arg-type]
+    std = 0.3**0.5 * manifold.period / (2 * np.pi)
+    bump = law(concentrated(center, std=std), manifold)  # type: ignore[arg-type]
     drawn = bump.draw(5000, np.random.default_rng(5))
     assert manifold.check("drawn", drawn).shape == (5000, manifold.d)
     for axis, c in enumerate(np.atleast_1d(center)):
@@ -162,11 +163,11 @@ def test_bumps_on_tori_are_von_mises(manifold: Torus, center: object) -> None:
 
 
 def test_bumps_on_the_sphere_are_von_mises_fisher() -> None:
-    """The height z = <x, center> has density proportional to exp(z/width) on [-1, 1]; the turn is
+    """The height z = <x, center> has density proportional to exp(z/std^2) on [-1, 1]; the turn is
     uniform.
     """
     center = np.array([0.6, 0.0, 0.8])
-    drawn = law(concentrated(center, 0.25), SPHERE).draw(5000, np.random.default_rng(6))
+    drawn = law(concentrated(center, std=0.5), SPHERE).draw(5000, np.random.default_rng(6))
     z = drawn @ center
 
     def cdf(t: np.ndarray) -> np.ndarray:
@@ -215,7 +216,7 @@ def test_uniform_starts_are_uniform(manifold: Manifold) -> None:
         (lambda x: np.ones(3), r"must map points"),
         (lambda x: np.full(len(x), np.nan), "finite"),
         (lambda x: np.zeros(len(x)), "zero at every node"),
-        (concentrated((1.0, 2.0), 0.1), "center has 2 coordinates"),
+        (concentrated((1.0, 2.0), std=0.1**0.5), "center has 2 coordinates"),
     ],
 )
 def test_bad_starts_are_refused(given: object, says: str) -> None:
@@ -231,10 +232,10 @@ def test_the_indicator_of_a_set_is_a_start() -> None:
 def test_other_bad_starts() -> None:
     with pytest.raises(TypeError, match='start must be "uniform"'):
         law(3.0, CIRCLE)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="width must be above 0"):
-        concentrated(0.0, 0.0)
+    with pytest.raises(ValueError, match="std must be above 0"):
+        concentrated(0.0, std=0.0)
     with pytest.raises(ValueError, match="norm"):
-        law(concentrated((1.0, 1.0, 0.0), 0.1), SPHERE)
+        law(concentrated((1.0, 1.0, 0.0), std=0.1**0.5), SPHERE)
     with pytest.raises(ValueError, match="too sharply peaked"):
         # One probe in 10^5 sees this peak.
         law(lambda x: 1 + 1e6 * (x[:, 2] > 1 - 2e-5), SPHERE).draw(
@@ -245,7 +246,7 @@ def test_other_bad_starts() -> None:
 def test_entropy_of_von_mises_is_the_closed_form() -> None:
     """H = log(2 pi I_0(k)) - k I_1(k)/I_0(k); of the uniform law log of the volume."""
     k = 1 / 0.04
-    held = law(concentrated(1.1, 0.04), CIRCLE).on(mesh(CIRCLE, 256))
+    held = law(concentrated(1.1, std=0.2), CIRCLE).on(mesh(CIRCLE, 256))
     exact = np.log(2 * np.pi * i0e(k)) + k - k * i1e(k) / i0e(k)
     assert held.entropy() == pytest.approx(exact, abs=1e-12)
     for manifold in (CIRCLE, TORUS, Torus(1, period=1.0)):
@@ -298,11 +299,11 @@ def test_bad_use_of_measures_is_refused(call: Callable[[], object], error: type,
 
 def test_mixtures_stay_densities_on_one_mesh() -> None:
     onto = mesh(CIRCLE, 16)
-    a, b = (law(concentrated(c, 0.2), CIRCLE).on(onto) for c in (1.0, 3.0))
+    a, b = (law(concentrated(c, std=0.2**0.5), CIRCLE).on(onto) for c in (1.0, 3.0))
     both = mixture([a, b], [0.25, 0.75])
     assert isinstance(both, Density)
     assert np.allclose(both.masses, 0.25 * a.masses + 0.75 * b.masses, rtol=0, atol=1e-15)
-    finer = law(concentrated(1.0, 0.2), CIRCLE).on(mesh(CIRCLE, 32))
+    finer = law(concentrated(1.0, std=0.2**0.5), CIRCLE).on(mesh(CIRCLE, 32))
     mixed = mixture([a, finer])
     assert not isinstance(mixed, Density) and len(mixed) == 48
     assert mixed.integrate(np.cos)[0] == pytest.approx(
@@ -336,7 +337,7 @@ def test_densities_carry_over_to_other_meshes() -> None:
     """A density given on one grid starts a run on another: linear interpolation, order 2."""
     from tests.convergence import fitted_order
 
-    target, exact = mesh(CIRCLE, 60), law(concentrated(2.0, 0.5), CIRCLE)
+    target, exact = mesh(CIRCLE, 60), law(concentrated(2.0, std=0.5**0.5), CIRCLE)
     errors = []
     for n in (32, 64, 128):
         carried = law(exact.on(mesh(CIRCLE, n)), CIRCLE).on(target)

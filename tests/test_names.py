@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.special import ive
 
 import meanfield as mf
+from meanfield.start import law
+
+ROOT = Path(__file__).resolve().parent.parent
+CIRCLE = mf.Torus(1)
 
 GAME, FLOW = mf.games.oscillator(), mf.Langevin(25.0)
 
@@ -81,3 +92,139 @@ def test_the_space_of_one_player_is_never_guessed_from_the_other():
     with pytest.raises(ValueError, match="the formula has no y, so that Y is not known"):
         mf.games.expression("cos(x)")
     assert sphere == mf.games.expression("x1*x2", X=sphere, Y=sphere).Y
+
+
+def test_unknown_attributes_are_told_with_the_nearest_name():
+    for module, name, meant in (
+        (mf, "nikaido_isodar", "nikaido_isoda"), (mf, "Langevine", "Langevin"),
+        (mf, "metric", "metrics"), (mf.games, "oscilator", "oscillator"),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; did you mean '{meant}'"):
+            getattr(module, name)
+    with pytest.raises(AttributeError, match="dir.meanfield. lists what there is"):
+        _ = mf.qqq
+
+
+@pytest.mark.parametrize("use", ["metrics.w2_details", "plotting.plot_measure", "games.free"])
+def test_rooms_are_there_in_a_fresh_session(use):
+    subprocess.run([sys.executable, "-c", f"import meanfield as mf; mf.{use}"], check=True)
+
+
+@pytest.mark.parametrize("module", [mf, mf.games])
+def test_type_checkers_see_the_names_that_there_are(module):
+    tree = ast.parse(Path(module.__file__).read_text())
+    block = next(n for n in tree.body if isinstance(n, ast.If))
+    seen = {alias.asname for line in block.body for alias in line.names}
+    assert seen == set(module.__all__)
+    for line in block.body:
+        home = sys.modules[module.__name__] if line.module == "meanfield" else None
+        for alias in line.names:
+            held = home or __import__(line.module, fromlist=[alias.name])
+            assert getattr(held, alias.name) is getattr(module, alias.name)
+
+
+TYPED = """
+import meanfield as mf
+
+game = mf.games.oscillator(coupling=3.0)
+start = mf.Start(x=mf.concentrated(1.1, std=0.2))
+run = mf.solve(game, mf.Langevin(25.0), start, time=1.0, cells=64, order=4)
+swarm: mf.Trajectory = mf.simulate(game, mf.Langevin(25.0), None, 1.0, particles=(10, 20))
+far: float = mf.w2(run.x[-1], swarm.x[-1])
+mf.solve(3, 4, nonsense=5)  # wrong: arg-type arg-type call-arg
+mf.simulate(game, mf.Langevin(25.0), T=1.0)  # wrong: call-arg
+mf.w2(run.x[-1], swarm.x[-1]).plot()  # wrong: attr-defined
+mf.concentrated(1.0, width=0.1)  # wrong: call-arg
+mf.games.oscillator(cupling=3.0)  # wrong: call-arg
+mf.solve(game, mf.Langevin(25.0), order="4")  # wrong: arg-type
+mf.nikaido_isodar  # wrong: attr-defined
+"""
+
+
+def test_type_checkers_refuse_what_is_wrong(tmp_path):
+    api = pytest.importorskip("mypy.api")
+    file = tmp_path / "used.py"
+    file.write_text(TYPED)
+    said, trouble, _ = api.run([str(file), "--config-file", str(ROOT / "setup.cfg")])
+    assert not trouble
+    for number, line in enumerate(TYPED.splitlines(), 1):
+        wrong = line.partition("# wrong: ")[2].split()
+        found = [m for m in said.splitlines() if f"{file.name}:{number}: error" in m]
+        assert bool(found) == bool(wrong), (line, found)
+        for kind in wrong[:1]:
+            assert any(f"[{kind}]" in m for m in found), (line, found)
+
+
+def test_the_types_are_shipped():
+    assert (ROOT / "meanfield" / "py.typed").is_file()
+    assert "meanfield = py.typed" in (ROOT / "setup.cfg").read_text()
+
+
+def test_errors_in_formulas_do_not_show_the_parser():
+    for make in (
+        lambda: mf.games.expression("cos(x - y)) + 1"),
+        lambda: mf.games.expression("1/cos(x - y)"),
+        lambda: mf.games.density("1 + (cos(x)"),
+    ):
+        with pytest.raises(mf.games.ExpressionError) as caught:
+            make()
+        frames = traceback.extract_tb(caught.value.__traceback__)
+        assert len(frames) <= 3 and caught.value.__suppress_context__
+        assert {Path(f.filename).name for f in frames} == {"test_names.py", "grammar.py"}
+
+
+def test_files_that_are_not_there_are_not_found(tmp_path):
+    for read in (mf.load, mf.resume):
+        with pytest.raises(FileNotFoundError, match="there is no file .*absent.h5"):
+            read(tmp_path / "absent.h5")
+
+
+@pytest.mark.parametrize("period", [2 * np.pi, 1.0])
+@pytest.mark.parametrize("std", [0.02, 0.05])
+def test_a_bump_has_the_standard_deviation_it_is_given(period, std):
+    space, std = mf.Torus(1, period=period), std * period / (2 * np.pi)
+    held = law(mf.concentrated(0.5 * period, std=std), space).on(mf.mesh(space, 1024))
+    found = held.integrate(lambda x: (x[:, 0] - 0.5 * period) ** 2) ** 0.5
+    kappa = (period / (2 * np.pi * std)) ** 2
+    assert abs(found / std - 1) < 1 / kappa
+    mean = held.integrate(lambda x: np.cos(2 * np.pi * x[:, 0] / period - np.pi))
+    assert mean == pytest.approx(ive(1, kappa) / ive(0, kappa), abs=1e-12)
+
+
+def test_a_width_is_refused_with_what_to_give():
+    with pytest.raises(TypeError, match="'width'; it was a variance; give its root as std"):
+        mf.concentrated(1.0, width=0.3)
+    with pytest.raises(TypeError, match=r"concentrated\(\) has no argument 'sigma'.*'std'"):
+        mf.concentrated(1.0, sigma=0.3)
+
+
+def narrow(std):
+    """A bump as a function of the user's, so that nothing knows how narrow it is."""
+    return lambda x: np.exp((np.cos(x[:, 0] - 1.1) - 1) / std**2)
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
+@pytest.mark.parametrize("engine", ["galerkin", "finite-volume", "muscl"])
+def test_starts_narrower_than_their_cells_are_refused(engine):
+    flow = mf.WassersteinFisherRao() if engine == "muscl" else FLOW
+    how = {"time": 0.01, "cells": 64, "engine": engine}  # cells 0.098 apart
+    with pytest.raises(ValueError, match=r"start.x has std = 0.05, narrower than the cells"):
+        mf.solve(GAME, flow, mf.Start(x=mf.concentrated(1.1, std=0.05)), **how)
+    with pytest.raises(ValueError, match=r"start.y is narrower than the cells"):
+        mf.solve(GAME, flow, mf.Start(y=narrow(0.02)), **how)
+    mf.solve(GAME, flow, mf.Start(narrow(0.15), mf.concentrated(1.1, std=0.15)), **how)
+
+
+def test_densities_narrower_than_the_modes_or_cells_that_take_them_are_refused():
+    fine = law(mf.concentrated(1.1, std=0.02), CIRCLE).on(mf.mesh(CIRCLE, 2048))
+    with pytest.raises(ValueError, match="start.x is narrower than cells = .* negative mass"):
+        mf.solve(GAME, FLOW, mf.Start(x=fine), 0.01, cells=64)
+    with pytest.raises(ValueError, match="narrower than the cells of .*on which its mass is"):
+        fine.on(mf.mesh(CIRCLE, 50))
+
+
+def test_narrow_functions_on_the_sphere_are_refused():
+    sphere = mf.Sphere(2)
+    with pytest.raises(ValueError, match="narrower than the cells"):
+        law(lambda x: np.exp((x[:, 2] - 1) / 0.01**2), sphere).on(mf.mesh(sphere, 642))
+    law(lambda x: np.exp((x[:, 2] - 1) / 0.3**2), sphere).on(mf.mesh(sphere, 642))

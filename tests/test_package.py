@@ -32,7 +32,7 @@ def test_describing_a_problem_compiles_nothing() -> None:
     code = (
         "import meanfield as mf\n"
         "mf.games.trigonometric([((1,), (1,), 1.0, 0.0)]), mf.Langevin(beta=25.0)\n"
-        "mf.Start(x=mf.concentrated(1.1, 0.04)), mf.Torus(2), mf.Sphere(2)"
+        "mf.Start(x=mf.concentrated(1.1, std=0.2)), mf.Torus(2), mf.Sphere(2)"
     )
     assert loaded_by(code).isdisjoint(HEAVY)
 

@@ -271,7 +271,7 @@ def test_more_particles_keep_the_noise_of_the_first():
 
 
 def test_quantile_start():
-    bump = mf.concentrated(6.2, 0.04)
+    bump = mf.concentrated(6.2, std=0.2)
     tr = simulate(
         GAMES["pairwise"](), mf.Wasserstein(), mf.Start(bump, "uniform"), 0.0, placement="quantile"
     )
@@ -342,7 +342,7 @@ def test_unstable_steps_are_refused(scheme):
 def test_a_step_that_becomes_unstable_is_refused_later():
     """The x player's force grows with the other's concentration: V = 30 cos(x) E cos(y)."""
     game = trigonometric([((1,), (1,), 15.0, 0.0), ((1,), (-1,), 15.0, 0.0)])
-    start = mf.Start("uniform", mf.concentrated(np.pi / 2, 0.001))
+    start = mf.Start("uniform", mf.concentrated(np.pi / 2, std=0.001**0.5))
     with pytest.raises(ValueError, match="unstable step for player x"):
         simulate(game, mf.Wasserstein((1.0, 0.5)), start, 5.0, step=0.1, save_every=0.1)
     simulate(game, mf.Wasserstein((1.0, 0.5)), start, 0.1, step=0.1)

@@ -114,7 +114,7 @@ def test_a_view_shows_the_near_side(manifold: Any) -> None:
 @pytest.mark.parametrize("view", ["map", "3d"])
 def test_the_darkest_pixel_of_a_density_is_at_its_peak(view: str) -> None:
     towards = frame(*SIDES[0])[2]
-    mu = law(mf.concentrated(towards, 0.02), SPHERE).on(mf.mesh(SPHERE, 2562))
+    mu = law(mf.concentrated(towards, std=0.02**0.5), SPHERE).on(mf.mesh(SPHERE, 2562))
     ax = plot_measure(mu, view=view).axes[0]
     image = np.asarray(ax.images[0].get_array())
     dark = np.where(image[..., 3] > 0, image[..., :3].sum(axis=-1), 9)
@@ -182,7 +182,7 @@ def test_bare_axes_of_a_caller_and_colour_bars() -> None:
 
 
 def test_the_map_of_a_torus_has_no_gap() -> None:
-    image = plot_measure(density(TORUS, (1.0, 2.0), (8, 6))).axes[0].collections[0]
+    image = plot_measure(density(TORUS, (1.0, 2.0), (16, 12))).axes[0].collections[0]
     corners = image.get_coordinates()  # type: ignore[attr-defined]
     assert corners[..., 0].min() <= -np.pi and corners[..., 0].max() >= np.pi
     assert corners[..., 1].min() <= -np.pi and corners[..., 1].max() >= np.pi
@@ -218,7 +218,7 @@ def test_labels_on_a_circle_are_drawn_as_the_density_they_carry() -> None:
     field = mf.solve(
         game,
         mf.WassersteinFisherRao(),
-        mf.Start(x=mf.concentrated(0.0, 0.3)),
+        mf.Start(x=mf.concentrated(0.0, std=0.3**0.5)),
         time=0.2,
         save_every=0.1,
     )

@@ -26,7 +26,7 @@ TIMES = np.linspace(0, 1, 6)
 
 
 def density(manifold: Manifold, center: Any, cells: int) -> mf.Density:
-    return law(mf.concentrated(center, 0.3), manifold).on(mf.mesh(manifold, cells))
+    return law(mf.concentrated(center, std=0.3**0.5), manifold).on(mf.mesh(manifold, cells))
 
 
 def atoms(manifold: Manifold, n: int) -> mf.Measure:
@@ -46,9 +46,9 @@ MEASURES = {
     "atoms on T^2": atoms(TORUS, 50),
     "atoms on T^3": atoms(mf.Torus(3), 50),
     "density on S^2": density(SPHERE, (0.0, 0.6, 0.8), 42),
-    "density on a quadrature of S^2": law(mf.concentrated((0.0, 0.6, 0.8), 0.3), SPHERE).on(
-        quadrature_mesh(8)
-    ),
+    "density on a quadrature of S^2": law(
+        mf.concentrated((0.0, 0.6, 0.8), std=0.3**0.5), SPHERE
+    ).on(quadrature_mesh(8)),
     "atoms on S^2": atoms(SPHERE, 50),
     "atoms on S^5": atoms(mf.Sphere(5), 50),
 }
@@ -159,7 +159,7 @@ def test_maps_of_a_row_share_a_scale_while_peaks_are_alike() -> None:
         density(SPHERE, (1.0, 0, 0), 162),
         density(SPHERE, (1.0, 0, 0), 2562),
     )
-    sharp = law(mf.concentrated((1.0, 0, 0), 0.02), SPHERE).on(sharp.mesh)
+    sharp = law(mf.concentrated((1.0, 0, 0), std=0.02**0.5), SPHERE).on(sharp.mesh)
 
     def tops(first: mf.Density, last: mf.Density) -> list[float]:
         states: Any = [first, last]

@@ -169,11 +169,11 @@ def test_heights_on_the_sphere_are_the_closed_ones(alpha):
     assert np.abs(x.masses @ x.points[:, :2]).max() < 1e-9
 
 
-@pytest.mark.parametrize("width", [1e-2, 1e-4])
-def test_narrow_starts_are_resolved(width):
-    start = mf.Start(x=mf.concentrated(1.1, width))
+@pytest.mark.parametrize("std", [0.1, 0.01])
+def test_narrow_starts_are_resolved(std):
+    start = mf.Start(x=mf.concentrated(1.1, std=std))
     x = engine(Characteristics, CIRCLE, WFR, start).measures()[0]
-    exact = ive(1, 1 / width) / ive(0, 1 / width)
+    exact = ive(1, std**-2) / ive(0, std**-2)
     assert np.cos(x.points[:, 0] - 1.1) @ x.masses == pytest.approx(exact, abs=1e-7)
     assert np.sin(x.points[:, 0] - 1.1) @ x.masses == pytest.approx(0, abs=1e-7)
 

@@ -113,7 +113,11 @@ def test_rooms_import_only_earlier_rooms(path: Path) -> None:
 
 
 def test_the_package_itself_imports_no_room() -> None:
-    names = [name for name, _, _ in imported(ast.parse((PACKAGE / "__init__.py").read_text()))]
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    for block in (node for node in tree.body if isinstance(node, ast.If)):
+        if ast.unparse(block.test) == "TYPE_CHECKING":  # never run
+            block.body = [ast.Pass()]
+    names = [name for name, _, _ in imported(tree)]
     assert [n for n in names if n.startswith(("meanfield", "."))] == []
 
 

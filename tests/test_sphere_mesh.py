@@ -400,7 +400,7 @@ def test_a_sphere_against_a_torus_or_a_circle(Y, cells):
 
 def test_mixed_spaces_by_formula_agree_with_their_bases():
     by_formula = mf.games.expression("1.5*x3*cos(y1)", S2, Torus(1))
-    start = Start(concentrated((0.0, 0.6, 0.8), 1.0), concentrated(1.0, 1.0))
+    start = Start(concentrated((0.0, 0.6, 0.8), std=1.0), concentrated(1.0, std=1.0))
     plain = volumes_run(product_game(1.5, Torus(1)), 2.0, (642, 32), 0.5, start, step=0.1)
     other = volumes_run(by_formula, 2.0, (642, 32), 0.5, start, step=0.1)
     for m, n in zip(plain.masses, other.masses, strict=True):

@@ -242,7 +242,7 @@ def test_says_when_cells_are_too_few_for_the_drift():
     """Runs that were 3% and 42% off in the value, without masses below zero, warn; finer do not."""
     problems = (
         (mf.games.oscillator(), Langevin(25.0),
-         Start(concentrated(1.1, 0.2), concentrated(0.0, 0.2)), 1.0, 256, 512),
+         Start(concentrated(1.1, std=0.2**0.5), concentrated(0.0, std=0.2**0.5)), 1.0, 256, 512),
         (mf.games.benchmark("torus"), Langevin(4.0), Start(), 0.1, 9, 32),
     )  # fmt: skip
     for *problem, few, many in problems:
@@ -285,7 +285,7 @@ def test_steep_costs_neither_overflow_in_silence_nor_run():
         high,
         30.0,
         cells=512,
-        start=Start(concentrated(np.pi, 1 / 900), "uniform"),
+        start=Start(concentrated(np.pi, std=1 / 30), "uniform"),
         until=0.01,
         order=4,
     )

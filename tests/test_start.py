@@ -11,16 +11,16 @@ from meanfield.start import law
 @pytest.mark.parametrize("space", [mf.Torus(1), mf.Torus(2), mf.Sphere(2), mf.Sphere(3)])
 def test_bumps_narrower_than_rounding_are_refused(space):
     center = np.eye(space.ambient)[0]
-    with pytest.raises(ValueError, match="width must be at least 1e-30, got 1e-300"):
-        mf.concentrated(center, 1e-300)
-    drawn = law(mf.concentrated(center, 1e-30), space).draw(5, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="std must be at least 1e-15, got 1e-150"):
+        mf.concentrated(center, std=1e-150)
+    drawn = law(mf.concentrated(center, std=1e-15), space).draw(5, np.random.default_rng(0))
     assert np.isfinite(drawn).all() and np.abs(space.distance(drawn, center[None])).max() < 1e-14
 
 
 def test_bumps_underflow_far_from_their_center_in_silence():
     with np.errstate(all="raise"):
         for space, center in ((mf.Torus(1), 0.0), (mf.Sphere(2), [0, 0, 1.0])):
-            values = law(mf.concentrated(center, 1e-3), space).density(
+            values = law(mf.concentrated(center, std=1e-3**0.5), space).density(
                 space.sample(100, np.random.default_rng(0))
             )
             assert (values == 0).any()

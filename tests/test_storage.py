@@ -248,7 +248,7 @@ def test_truncated_files_are_refused(keep, tmp_path):
 
 def test_foreign_and_future_files_are_refused(tmp_path):
     path = saved(tmp_path)
-    with pytest.raises(ValueError, match="there is no file"):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
         mf.load(tmp_path / "other.h5")
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["data"] = np.arange(3)

@@ -124,7 +124,7 @@ def test_a_key_is_all_that_decides_the_result(monkeypatch):
         key(game=mf.games.oscillator(2.0)), key(flow=mf.Langevin(5.0)), key(start=mf.Start()),
         key(time=0.2), key(seed=1), key(replica=1), key(scheme="strang"), key(record=["ni"]),
         key("solve"), key(flow=mf.TwoTimeScale(4.0, 2.0)),
-        key(start=mf.Start(x=mf.concentrated(1.1, np.nextafter(0.04, 1)))),
+        key(start=mf.Start(x=mf.concentrated(1.1, std=np.nextafter(0.2, 1)))),
     ]  # fmt: skip
     assert len({key(), *others}) == len(others) + 1
     assert key() == key(seed=0, scheme="euler", placement="iid")  # the defaults

@@ -103,7 +103,7 @@ def test_ranges_replicas_and_rows():
     table = {
         "command": "run", "replicas": 2, "flow.beta": {"logspace": [1, 100, 3]},
         "game.coupling": {"linspace": [0, 1, 3]}, "run.seed": {"range": [5, 1, -2]},
-        "run.particles, run.step": [[10, 0.1], [100, 0.01]], "start": {"x": {"width": [0.1, 0.2]}},
+        "run.particles, run.step": [[10, 0.1], [100, 0.01]], "start": {"x": {"std": [0.1, 0.2]}},
     }  # fmt: skip
     axes = axes_of(Spec("f", {"sweep": table, "run": {"level": "particles"}}))
     assert [(a.names, a.values) for a in axes] == [
@@ -111,7 +111,7 @@ def test_ranges_replicas_and_rows():
         (("game.coupling",), [(0.0,), (0.5,), (1.0,)]),
         (("run.seed",), [(5,), (3,)]),
         (("run.particles", "run.step"), [(10, 0.1), (100, 0.01)]),
-        (("start.x.width",), [(0.1,), (0.2,)]),
+        (("start.x.std",), [(0.1,), (0.2,)]),
         (("run.replica",), [(0,), (1,)]),
     ]
 
@@ -142,7 +142,7 @@ BAD = [
     ('replicas = 1000000', "line 15: sweep.replicas: the sweep has 1e+06 points"),
     ('"run.level.x" = [1]', "line 15: sweep.run.level.x: [run] holds no tables"),
     ('"run.seed" = {a = {b = {c = {d = {e = {f = {g = {h = {i = 1}}}}}}}}}', "must be a list"),
-    ('"start.x.width" = [1.0, 2.0]', "line 15: start.x"),
+    ('"start.x.std" = [1.0, 2.0]', "line 15: start.x"),
     ('"game.coupling, flow.beta" = [[1.0]]', "must hold rows of 2 values"),
     ('keep = "all"', "holds no key to go through"),
 ]  # fmt: skip

@@ -19,7 +19,7 @@ A = np.array([[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]])  # of the g
 B = np.array([[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]])
 LINEAR = (np.array([0.3, 0.0, 0.2]), np.array([0.0, -0.3, 0.1]))
 SIZES = (12, 7)  # particles of the two players
-BETA, CENTRES, WIDTH = 25.0, (1.1, 0.0), 0.04  # the oscillator's temperature and start
+BETA, CENTRES, STD = 25.0, (1.1, 0.0), 0.2  # the oscillator's temperature and start
 MODES, NODES, CELLS = 72, 192, 4096  # of laws on S^1, and of their cells for W2
 
 
@@ -33,7 +33,7 @@ def slope(p: int, x: Array, other: float) -> Array:
 def law(scheme: str, step: float, times: tuple[float, ...], noise: float) -> dict[str, Any]:
     """Fourier coefficients E exp(-imx) of a scheme's mean field at `times`, (T, 2, MODES + 1)."""
     m, x = np.arange(MODES + 1), np.arange(NODES) * (2 * np.pi / NODES)
-    bumps = [np.exp((np.cos(x - c) - 1) / WIDTH) for c in CENTRES]
+    bumps = [np.exp((np.cos(x - c) - 1) / STD**2) for c in CENTRES]
     now = [np.fft.rfft(bump / bump.sum())[: MODES + 1] for bump in bumps]
     damp = np.exp(-(m**2) * step * noise**2 / BETA / (1 if scheme == "euler" else 2))
 

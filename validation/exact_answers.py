@@ -238,7 +238,7 @@ def symmetric(name: str, moved: float) -> dict[str, Any]:
 
     game, other = mf.games.trigonometric(terms), mf.games.trigonometric([turned(t) for t in terms])
     start, later = (
-        mf.Start(x=mf.concentrated(1.0 + s, 0.2), y=mf.concentrated(2.0 + s, 0.3))
+        mf.Start(x=mf.concentrated(1.0 + s, std=0.2**0.5), y=mf.concentrated(2.0 + s, std=0.3**0.5))
         for s in (0, shift)
     )
     cases = ((game, start), (other, later), (game.swapped(), mf.Start(x=start.y, y=start.x)))

@@ -92,12 +92,13 @@ def late(coupling: float, beta: float, time: float) -> dict[str, Array]:
 def basin(
     engine: str, cells: int, starts: tuple[tuple[float, float, float], ...]
 ) -> dict[str, Array]:
-    """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, width) at
+    """Mean norm over the last 40 of 200 time units from bumps (centre of x, of y, variance) at
     coupling 3, beta = 25.
     """
     found = []
-    for x, y, width in starts:
-        start = mf.Start(x=mf.concentrated(x, width), y=mf.concentrated(y, width))
+    for x, y, variance in starts:
+        std = variance**0.5
+        start = mf.Start(x=mf.concentrated(x, std=std), y=mf.concentrated(y, std=std))
         path = told(solved(3.0, 25.0, start, 200.0, 0.1, engine=engine, cells=cells))["path"]
         found.append(np.linalg.norm(path[-400:], axis=1).mean())
     return {"norms": np.array(found)}

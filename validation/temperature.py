@@ -128,7 +128,9 @@ def traded(count: int, times: tuple[float, ...]) -> dict[str, Any]:
     equilibrium each.
     """
     game, t = mf.games.double_well(TILT), np.array(times)
-    start = mf.Start(x=mf.concentrated(np.pi / 2, 0.1), y=mf.concentrated(np.pi / 2, 0.1))
+    start = mf.Start(
+        x=mf.concentrated(np.pi / 2, std=0.1**0.5), y=mf.concentrated(np.pi / 2, std=0.1**0.5)
+    )
     error, betas, ni = mf.NikaidoIsoda(game), np.geomspace(1.2, 8, count), []
     for beta in betas:
         run = mf.solve(game, mf.Langevin(beta), start, t[-1], cells=128, save_every=t[0], tol=1e-9)

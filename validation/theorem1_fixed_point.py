@@ -169,7 +169,7 @@ def started(name: str, game: Game) -> mf.Start:
     else:
         x, y = [1.1] * d, [4.0] * d
     if name == "bumps":
-        return mf.Start(x=mf.concentrated(x, 0.1), y=mf.concentrated(y, 0.1))
+        return mf.Start(x=mf.concentrated(x, std=0.1**0.5), y=mf.concentrated(y, std=0.1**0.5))
     if name == "atoms":
         return mf.Start(x=mf.Measure([y], None, game.X), y=mf.Measure([x], None, game.Y))
     return mf.Start()

@@ -59,7 +59,7 @@ FITTED = (600.0, 1200.0)  # times at which the approach to the Gibbs point is li
 BEFORE, BEYOND = 0.25, 0.45  # shares of the cycle that settle on the Gibbs point and on the cycle
 FOLDS = {"beta": 11.128, "coupling": 1.3442}  # where the cycle is born
 SHARE = 0.3469  # of the cycle, on the segment from the Gibbs point at phase 0, where its basin ends
-# Bumps (centre of x, of y, width): whether they begin within the unstable cycle, and with that
+# Bumps (centre of x, of y, variance): whether they begin within the unstable cycle, and with that
 # where they settle.
 INSIDE = ((0.0, 0.0, 0.3), (3.0, 3.0, 0.3), (3.0, 0.0, 0.1))
 OUTSIDE = ((1.5, 1.5, 0.1), (-1.2, 0.5, 0.1), (2.0, -1.0, 0.2))

@@ -64,7 +64,7 @@ def separable(centre: float, alpha: float, n: int) -> dict[str, Any]:
     """The double well from two bumps by characteristics and by particles; other wells from the
     uniform law.
     """
-    game, bump = mf.games.double_well(TILT), mf.concentrated(centre, 0.05)
+    game, bump = mf.games.double_well(TILT), mf.concentrated(centre, std=0.05**0.5)
     start, plain = mf.Start(x=bump, y=bump), plainly(alpha)
     field = watched(game, mf.solve(game, plain, start, 30.0, save_every=0.5))
     swarm = watched(

@@ -123,7 +123,7 @@ STARTS = """
 | value | law |
 |---|---|
 | `"uniform"` | the uniform law (the default) |
-| `{center = 1.0, width = 0.1}` | a smooth bump, as `meanfield.concentrated` makes it |
+| `{center = 1.0, std = 0.3}` | a smooth bump, as `meanfield.concentrated` makes it |
 | `{density = "1 + 0.5*cos(x)", constants = {a = 1.5}}` | a density, need not be normalised |
 | `{points = [[0.0], [1.0]], masses = [0.5, 0.5]}` | atoms; equal masses when left out |
 """

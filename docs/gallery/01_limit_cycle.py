@@ -14,7 +14,7 @@ import meanfield as mf
 
 game = mf.games.oscillator(coupling=3.0)
 flow = mf.Langevin(beta=25.0)
-start = mf.Start(x=mf.concentrated(1.1, 0.04), y=mf.concentrated(0.0, 0.04))
+start = mf.Start(x=mf.concentrated(1.1, std=0.2), y=mf.concentrated(0.0, std=0.2))
 field = mf.solve(game, flow, start, time=20.0, cells=256, save_every=0.05)
 figure = field.plot()
 

@@ -14,7 +14,7 @@ import numpy as np
 import meanfield as mf
 
 game = mf.games.double_well(tilt=0.3)
-bump = mf.concentrated(np.pi / 2, 0.05)
+bump = mf.concentrated(np.pi / 2, std=0.22)
 start = mf.Start(x=bump, y=bump)
 wide = mf.Start(x=lambda z: 1 + 0.9 * np.sin(z[:, 0]), y=lambda z: 1 + 0.9 * np.sin(z[:, 0]))
 ni = {"ni": lambda x, y: mf.nikaido_isoda(game, x, y).value}

@@ -14,7 +14,7 @@ import numpy as np
 import meanfield as mf
 
 game = mf.games.expression("cos(x - y) + 0.8*sin(2*x - y) + 0.5*cos(x)")
-start = mf.Start(x=mf.concentrated(0.0, 0.5), y=mf.concentrated(1.0, 0.5))
+start = mf.Start(x=mf.concentrated(0.0, std=0.7), y=mf.concentrated(1.0, std=0.7))
 ni = {"ni": lambda x, y: mf.nikaido_isoda(game, x, y).value}
 how = {"time": 8.0, "cells": 256, "save_every": 0.1, "diagnostics": ni}
 plain = mf.solve(game, mf.BestResponse(rate=1.0), start, **how)

@@ -34,7 +34,7 @@ print(game.statement)
 # cost and adds noise of temperature :math:`1/\beta`. A *start* says where: here two narrow bumps.
 
 flow = mf.Langevin(beta=25.0)
-start = mf.Start(x=mf.concentrated(1.1, 0.04), y=mf.concentrated(0.0, 0.04))
+start = mf.Start(x=mf.concentrated(1.1, std=0.2), y=mf.concentrated(0.0, std=0.2))
 
 # %%
 # ``solve`` follows the flow at the level of densities: it solves the partial differential equation

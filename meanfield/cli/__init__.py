@@ -29,7 +29,7 @@ OVERVIEW = """a first session:
 RUN_HELP = """A file has sections; every key has a default except the game, the flow and the time:
 
   [game]                     [flow]                       [start]
-  name = "oscillator"        name = "Langevin"            x = {center = 1.1, width = 0.04}
+  name = "oscillator"        name = "Langevin"            x = {center = 1.1, std = 0.2}
   coupling = 3.0             beta = 25.0                  y = {density = "1 + 0.5*cos(y)"}
 
   [run]                      [output]

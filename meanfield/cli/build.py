@@ -203,13 +203,18 @@ def _initial(value: Any, space: Manifold) -> Any:
     if isinstance(value, dict):
         keys = set(value)
         if keys == {"center", "width"}:
-            return concentrated(value["center"], number(value["width"]))
+            raise BadInput(
+                "a bump takes no width, which was a variance: give its root, "
+                f"std = {max(number(value['width']), 0.0) ** 0.5:.6g}"
+            )
+        if keys == {"center", "std"}:
+            return concentrated(value["center"], number(value["std"]))
         if keys in ({"density"}, {"density", "constants"}):
             return games.density(text(value["density"]), **constants(value.get("constants", {})))
         if keys in ({"points"}, {"points", "masses"}):
             return Measure(value["points"], value.get("masses"), space)
     raise BadInput(
-        'must be "uniform", {center = 1.0, width = 0.1}, {density = "1 + 0.5*cos(x)"} or '
+        'must be "uniform", {center = 1.0, std = 0.3}, {density = "1 + 0.5*cos(x)"} or '
         f"{{points = [[0.0]], masses = [1.0]}}, got {value!r}"
     )
 

@@ -20,6 +20,8 @@ from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, only_langevin
 from meanfield.measures import Density, density_on
 
+NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
+
 
 class Spectral(Engine):
     """A state of (7) in coefficients of both players, in the basis of `Galerkin` or `Harmonics`.
@@ -160,8 +162,13 @@ class Spectral(Engine):
             return self.laws[p].on(grid)
         # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
         allowed = max(1e-10, self._free[p] * self.tol)
-        what = f"the masses of {'xy'[p]}"
-        return density_on(self._nodal(p), grid, what, allowed, told=self._warned_negative)
+        what, masses = f"the masses of {'xy'[p]}", self._nodal(p)
+        if self.time == 0.0 and (lost := -masses[masses < 0].sum()) > NARROW:
+            raise ValueError(
+                f"start.{'xy'[p]} is narrower than {self.bases[p]} resolve: these see a negative "
+                f"mass of {lost:.2g}; raise `cells`"
+            )
+        return density_on(masses, grid, what, allowed, told=self._warned_negative)
 
     def _nodal(self, p: int) -> Array:
         """Nodal masses; stored, as `measures` and `diagnostics` both ask for them."""

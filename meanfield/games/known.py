@@ -42,7 +42,7 @@ def oscillator(coupling: float = 3.0) -> LowRank:
         statement = _OSCILLATION
         answers = {
             "beta": 25.0,
-            "start": Start(x=concentrated(1.1, 0.04), y=concentrated(0.0, 0.04)),
+            "start": Start(x=concentrated(1.1, std=0.2), y=concentrated(0.0, std=0.2)),
             "window": (20.0, 60.0),
             "norm": (0.8737, 1.0136),
             "period": 4.0343,

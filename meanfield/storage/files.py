@@ -161,7 +161,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
 
     file = as_path(path)
     if not file.is_file():
-        raise ValueError(f"there is no file {file}")
+        raise FileNotFoundError(f"there is no file {file}")
     check_seal(file)
     try:
         with h5py.File(file, "r") as held:
@@ -202,8 +202,9 @@ def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | 
 
     Nothing in the file is evaluated or unpickled. A game or a start that was a Python function is
     in the file by name only: give it again as `game`, `start`; without it, what needs it says so.
-    An unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises ValueError for
-    a file that is cut short, of another kind, or of a version that this reader does not know.
+    An unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises
+    FileNotFoundError where there is no file, ValueError for one that is cut short, of another kind,
+    or of a version that this reader does not know.
     """
     if game is not None:
         a_game(game)

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.formulas.grammar import ExpressionError, Parsed, parse
+from meanfield.games.formulas.grammar import ExpressionError, Parsed, at_the_call, parse
 
 
+@at_the_call
 def density(text: str, **constants: float) -> TextDensity:
     """The function of points (n, a) with the formula `text`, for `Start` and `Measure.integrate`.
 

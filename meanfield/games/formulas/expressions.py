@@ -18,7 +18,7 @@ from meanfield.games.catalogue import recorded
 from meanfield.games.formulas.calculus import Graph
 from meanfield.games.formulas.domain import check_domain, resolve
 from meanfield.games.formulas.formula import Formula
-from meanfield.games.formulas.grammar import Parsed, parse
+from meanfield.games.formulas.grammar import Parsed, at_the_call, parse
 from meanfield.games.lowrank import LowRank
 from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Manifold
@@ -28,6 +28,7 @@ MANY = 1 << 15  # pairs from which on a compiled loop is worth loading
 BLOCK = 1 << 17  # pairs at a time: a few intermediate blocks stay within the caches
 
 
+@at_the_call
 @recorded
 def expression(
     text: str,

@@ -16,7 +16,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from meanfield.checks import real
 from meanfield.games.formulas.calculus import Graph
@@ -51,6 +52,26 @@ class ExpressionError(ValueError):
 
     def __init__(self, message: str, text: str = "", at: tuple[int, int] | None = None) -> None:
         super().__init__(message if at is None else f"{message}\n{_marked(text, *at)}")
+
+
+P = ParamSpec("P")
+Made = TypeVar("Made")
+
+
+def at_the_call(build: Callable[P, Made]) -> Callable[P, Made]:
+    """The function, whose errors in a formula show the call alone, not the way through the parser.
+
+    A notebook prints some ten lines of code for every call on that way.
+    """
+
+    @wraps(build)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Made:
+        try:
+            return build(*args, **kwargs)
+        except ExpressionError as error:
+            raise error.with_traceback(None) from None
+
+    return called
 
 
 def _marked(text: str, start: int, end: int) -> str:
