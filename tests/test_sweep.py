@@ -288,7 +288,7 @@ def test_whole_results_are_kept_when_asked_for(tmp_path):
 
 def test_warnings_of_a_task_are_kept_with_it():
     found = mf.sweep("solve", CIRCLE, mf.Langevin(60.0), BUMPS, time=0.1, engine="galerkin",
-                     over={"cells": [16, 256]})  # fmt: skip
+                     over={"cells": [36, 256]})  # fmt: skip
     assert list(found.warnings) == [found.keys[0]]
     assert all(line.startswith("UnderResolved: ") for line in found.warnings[found.keys[0]])
 

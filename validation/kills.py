@@ -29,8 +29,8 @@ from meanfield.studies.verdicts import Verdict, below
 from validation.suite import Part
 
 CIRCLE = (
-    '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, width = 0.04}\n'
-    "y = {center = 0.0, width = 0.04}\n"
+    '[game]\nname = "oscillator"\n[start]\nx = {center = 1.1, std = 0.2}\n'
+    "y = {center = 0.0, std = 0.2}\n"
 )
 FORMULA = '[game]\nexpression = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)"\n'
 SPHERE = '[game]\nname = "polynomial"\ndim = 5\n'
