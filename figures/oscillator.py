@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import Parts, load, merged, pack, save_png, unpack
+from figures.store import Parts, load, merged, save_png
 from meanfield.plotting.circle import draw_space_time
 from meanfield.plotting.comparison import draw_distances, draw_rate
 from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
+from meanfield.studies.curves import pack, unpack
 
 BETA, CENTRES, STD = 25.0, (1.1, 0.0), 0.2
 BINS = 128

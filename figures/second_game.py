@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import meanfield as mf
-from figures.store import Parts, load, merged, pack, save_png, unpack
+from figures.store import Parts, load, merged, save_png
 from meanfield.plotting.comparison import draw_distances, draw_errors, draw_rate
 from meanfield.plotting.style import new_figure, styled
+from meanfield.studies.curves import pack, unpack
 
 FLOWS = {
     "langevin": (mf.Langevin(beta=10.0), r"Langevin, $\beta = 10$"),

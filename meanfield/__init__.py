@@ -28,6 +28,7 @@ _HOMES = {
     "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
     "stability": "equilibria",
     "compare": "studies", "resume": "studies.resume", "sweep": "studies.sweep",
+    "check": "studies.check",
     "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
 }  # fmt: skip

@@ -33,6 +33,8 @@ RECORDS = {
     "TextDensity": "games.formulas.densities", "TrigBasis": "games.bases",
     "QuadraticBasis": "games.bases", "Trajectory": "trajectory", "Interval": "studies.statistics",
     "Comparison": "studies.compare", "Partial": "studies.replicas",
+    "CheckResult": "studies.check", "Verdict": "studies.verdicts",
+    "Observation": "studies.verdicts",
     "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
     "Stability": "equilibria.stability", "Polished": "equilibria.polish",
     "GibbsPath": "equilibria.path", "Sweep": "studies.sweep.table",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import meanfield as mf
-from meanfield.checks import Array
-from meanfield.density.panels import Panels
-from meanfield.density.solve import build
 from meanfield.metrics import NikaidoIsoda
+from meanfield.studies.theorems.averages import averaged, entropies, labels
 
 MIXED, STRICT = "mixed", "strict"
 # name -> equilibrium, dimension of a player's space, halvings of the starting panels, one more past
@@ -52,55 +48,12 @@ def nodes(name: str, until: float, covered: float) -> tuple[mf.Measure, mf.Measu
     _, _, halvings, enough = GAMES[name]
     found = []
     for M in game.manifolds:
-        panels = Panels.roots(M)
-        for _ in range(halvings + (until > enough)):
-            for axis in range(M.dim):
-                panels = panels.halved(np.ones(len(panels), bool), axis)
-        points, masses = panels.quadrature
-        masses = masses * (1.0 if density is None else density(points))
+        mu = labels(M, density, halvings + (until > enough))
         if covered < 1:
-            masses = np.where(points[:, 0] < covered * M.period, masses, 0.0)
-        found.append(mf.Measure(points, masses / masses.sum(), M))
+            masses = np.where(mu.points[:, 0] < covered * M.period, mu.masses, 0.0)
+            mu = mf.Measure(mu.points, masses / masses.sum(), M)
+        found.append(mu)
     return found[0], found[1]
-
-
-def means(game: Any, pair: Any) -> list[Array]:
-    """Both players' feature means."""
-    return [game.moments(p, mu.points, mu.masses) for p, mu in enumerate(pair)]
-
-
-def averaged(
-    game: Any, flow: mf.Flow, pair: Any, marks: Any, span: float, tol: float = 1e-4
-) -> Iterator[Any]:
-    """At each of the times `marks`: feature means averaged from 0 on, and those of the moment."""
-    moving = build(game, flow, mf.Start(x=pair[0], y=pair[1]), engine="characteristics", tol=tol)
-    at, weight = np.polynomial.legendre.leggauss(4)
-    total, begin = [np.zeros(basis.size) for basis in game.bases], 0.0
-    for mark in marks:
-        edges = np.linspace(begin, mark, int(np.ceil((mark - begin) / span)) + 1)
-        for a, b in pairwise(edges):
-            for u, w in zip((at + 1) / 2, weight / 2, strict=True):
-                moving.advance(a + u * (b - a))
-                total = [
-                    s + w * (b - a) * m
-                    for s, m in zip(total, means(game, moving.measures()), strict=True)
-                ]
-        moving.advance(mark)
-        yield [s / mark for s in total], means(game, moving.measures())
-        begin = mark
-
-
-def entropies(game: Any, start: Any, moments: Any, best: Any, s: float) -> float:
-    """F_x + F_y: see the top."""
-    found = 0.0
-    for p, (mu, response) in enumerate(zip(start, best, strict=True)):
-        c = game.coefficients(p, moments[1 - p])
-        U, least = (
-            game.bases[p].values(mu.points) @ c,
-            float(game.bases[p].values(response[None])[0] @ c),
-        )
-        found -= np.log(mu.masses @ np.exp(-s * (U - least)))
-    return float(found)
 
 
 def rows(

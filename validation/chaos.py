@@ -13,7 +13,7 @@ import meanfield as mf
 from meanfield.metrics import prepare, w2_squared
 from meanfield.metrics.mode_energy import ModeEnergy
 from meanfield.studies.averages import average_moments
-from validation.averages import averaged
+from meanfield.studies.theorems.averages import averaged
 
 BETA = 10.0
 # game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the

@@ -33,6 +33,9 @@ from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 from meanfield.studies.stored import Data
+from meanfield.studies.theorems.epsilon import logarithm
+from meanfield.studies.theorems.epsilon import regrets as of_pair
+from meanfield.studies.theorems.problem import constants
 from meanfield.studies.verdicts import Verdict, below
 from validation.common import label, quadrature_mesh, random_trigonometric
 from validation.suite import Part
@@ -177,12 +180,7 @@ def meshes(game: Game, nodes: float, beta: float) -> tuple[Mesh, Mesh]:
 def regrets(game: Game, nodes: float, beta: float, error: mf.NikaidoIsoda) -> list[float]:
     """Of the fixed point at beta: regret of x, of y, NI, its certified upper bound."""
     point = mf.gibbs(game, beta, meshes(game, nodes, beta), tol=1e-7)
-    found, value = error(point.x, point.y), game.value(point.x, point.y)
-    best = (
-        game.cost(0, found.best_x[None], point.y)[0],
-        game.cost(1, found.best_y[None], point.x)[0],
-    )
-    return [value - float(best[0]), -value - float(best[1]), found.value, found.upper]
+    return of_pair(game, point.x, point.y, error)
 
 
 def curve(name: str, top: float, per_decade: int, fine: float) -> dict[str, Any]:
@@ -215,31 +213,16 @@ def bound(
     case = CASES[name]
     game = case.game()
     error = mf.NikaidoIsoda(game, tight=True)
-    K, slope = extent(game)
+    known = constants(game)
+    K, slope = known.range, known.slope
     eps = np.geomspace(low, high, count)
     unit = 1.0 if normalised else game.X.volume
     V = np.array([unit * game.X.ball_fraction(e / (2 * slope)) for e in eps])
-    logs = np.log(np.maximum(2 * (1 - V) / V * (2 * K / eps - 1), 1.0))
+    logs = np.array([logarithm(e, K, v) for e, v in zip(eps, V, strict=True)])
     # A logarithm below zero claims that every beta will do.
     betas = np.maximum(share * 4 / eps * logs, 1e-3)
     found = np.array([regrets(game, fine * case.nodes, b, error) for b in betas])
     return {"eps": eps, "V": V, "log": logs, "beta": betas, "found": found, "K": K, "slope": slope}
-
-
-def extent(game: Game) -> tuple[float, float]:
-    """Range and Lipschitz constant of l in either variable, on a grid; the constant a hundredth
-    above what it sees.
-    """
-    sizes = {1: 720, 2: 48}
-    x, y = (
-        mf.mesh(M, 2562 if isinstance(M, mf.Sphere) else sizes[M.dim]).nodes for M in game.manifolds
-    )
-    loss, slope = game.loss(x, y), 0.0
-    for p, (own, others) in enumerate(((x, y), (y, x))):
-        for other in others[:: max(1, len(others) // 300)]:
-            atom = mf.Measure(other[None], None, game.manifolds[1 - p])
-            slope = max(slope, float(np.linalg.norm(game.gradient(p, own, atom), axis=1).max()))
-    return float(np.ptp(loss)), 1.01 * slope
 
 
 def parts(s: Settings) -> dict[str, Part]:

@@ -30,7 +30,10 @@ from meanfield.density import spherical
 from meanfield.density.solve import build
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.metrics.energy import gibbs_masses
 from meanfield.studies.stored import Data
+from meanfield.studies.theorems.epsilon import literal
+from meanfield.studies.theorems.settling import decay_rate
 from meanfield.studies.verdicts import Verdict, below
 from validation.common import label, quadrature_mesh, random_trigonometric
 from validation.suite import Part
@@ -119,11 +122,6 @@ def meshes(game: Game, cells: int) -> tuple[Mesh, Mesh]:
     return x, y
 
 
-def gibbs(energy: Array, mesh: Mesh) -> Array:
-    masses = mesh.volumes * np.exp(energy.min() - energy)
-    return masses / masses.sum()
-
-
 def picard(
     game: Game, on: tuple[Mesh, Mesh], beta: float, sign: float, begin: list[Array]
 ) -> list[Array]:
@@ -136,25 +134,13 @@ def picard(
     for k in range(200 * 50):
         for p in (0, 1):
             other = masses[1 - p] if features[1 - p] is None else features[1 - p] @ masses[1 - p]
-            change = gibbs(beta * (1.0, sign)[p] * (costs[p] @ other), on[p]) - masses[p]
+            change = gibbs_masses(beta * (1.0, sign)[p] * (costs[p] @ other), on[p]) - masses[p]
             masses[p], missed[p] = masses[p] + a * change, float(np.abs(change).sum())
         if max(missed) < 3e-15:
             break
         if k % 200 == 199:
             a, before = (a if max(missed) < 0.5 * before else a / 2), max(missed)
     return masses
-
-
-def literal(game: Game, on: tuple[Mesh, Mesh], beta: float, masses: list[Array]) -> float:
-    """Total variation by which a pair misses (9), its potentials summed over the loss."""
-    V_x, V_y = np.empty(len(on[0])), np.zeros(len(on[1]))
-    for i in range(0, len(V_x), 256):
-        rows = slice(i, i + 256)
-        loss = game.loss(on[0].nodes[rows], on[1].nodes)
-        V_x[rows] = loss @ masses[1]
-        V_y += masses[0][rows] @ loss
-    wanted = gibbs(beta * V_x, on[0]), gibbs(-beta * V_y, on[1])
-    return float(np.max([distance(m, w) for m, w in zip(masses, wanted, strict=True)]))
 
 
 def distance(a: Array, b: Array) -> float:
@@ -214,7 +200,8 @@ def settled(
         [[distance(m, t) for m, t in zip(masses, target, strict=True)] for masses in path]
     ).max(1)
     end = path[-1]
-    out = {"times": times, "tv": tv, "literal": literal(game, on, beta, end)}
+    ends = (mf.Density(m / m.sum(), c) for m, c in zip(end, on, strict=True))
+    out = {"times": times, "tv": tv, "literal": literal(game, *ends, (beta, beta))}
     out |= {"rate": found.rate, "frequency": found.frequency}
     if game.X.dim == 1:
         pairs = zip(end, target, on, strict=True)
@@ -267,16 +254,8 @@ def parts(s: Settings) -> dict[str, Part]:
 
 
 def fitted_rate(held: Data) -> float:
-    """Slope of -log TV while within FITTED; a turning mode's periodic part is fitted with it."""
-    t, tv = held["times"], np.maximum(held["tv"], 1e-300)
-    after = tv < FITTED[1]
-    kept = after & (np.cumsum(tv < FITTED[0]) == 0)
-    if kept.sum() < 12:
-        return np.nan
-    columns = [np.ones(kept.sum()), t[kept]]
-    if (omega := float(held["frequency"])) > 0:
-        columns += [f(2 * k * omega * t[kept]) for k in (1, 2, 3) for f in (np.cos, np.sin)]
-    return -float(np.linalg.lstsq(np.stack(columns, 1), np.log(tv[kept]), rcond=None)[0][1])
+    """Slope of -log TV while within FITTED."""
+    return decay_rate(held["times"], held["tv"], *FITTED, float(held["frequency"]))
 
 
 def judge(s: Settings, data: dict[str, Data]) -> list[Verdict]:

@@ -40,8 +40,9 @@ from meanfield.checks import Array
 from meanfield.metrics import NikaidoIsoda
 from meanfield.studies.statistics import band
 from meanfield.studies.stored import Data
+from meanfield.studies.theorems.averages import seen, slope
 from meanfield.studies.verdicts import Verdict, above, below
-from validation.averages import FIRST, GAMES, MIXED, at_t0, in_time, means, problem
+from validation.averages import FIRST, GAMES, MIXED, at_t0, in_time, problem
 from validation.suite import Part
 
 MIRROR = (1.0, 10**0.5, 10.0, 10**1.5)  # alpha t at which the identity is looked at
@@ -111,7 +112,7 @@ def swarm(name: str, ratio: float, n: int, replicas: int, per: int) -> dict[str,
         reduce=mf.Trajectory.average,
     )  # fmt: skip
     error = NikaidoIsoda(game)
-    return {"ni": [error(*means(game, pair)).value for pair in runs]}
+    return {"ni": [error(*seen(game, pair)).value for pair in runs]}
 
 
 def example(a: float, b: float, alpha: float, time: float) -> dict[str, Any]:
@@ -166,14 +167,6 @@ def curve(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> tuple[A
         for key in ("ni", "entropic", "last")
     }
     return np.sqrt(ratios), held | ({"ni": held["last"]} if s.last else {})
-
-
-def slope(x: Array, y: Array) -> tuple[float, float]:
-    """Least squares slope with the half width of its 95% interval, scatter taken as noise."""
-    from scipy.stats import linregress, t
-
-    fit = linregress(x, y)
-    return float(fit.slope), float(fit.stderr * t.ppf(0.975, len(x) - 2))
 
 
 def rates(s: Settings, data: dict[str, Data], name: str, ratios: Any) -> list[Verdict]:

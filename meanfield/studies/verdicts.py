@@ -73,3 +73,23 @@ def overall(verdicts: Iterable[Verdict]) -> str:
     """
     outcomes = {v.outcome for v in verdicts}
     return FAILS if FAILS in outcomes else HOLDS if outcomes == {HOLDS} else INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Something measured that no theorem claims a value for: `measured` up to `error`, and in
+    `outcome`, a word or two, what it means ("limit cycle").
+    """
+
+    claim: str
+    measured: float
+    error: float
+    outcome: str
+
+    @property
+    def found(self) -> str:
+        """The measured value with its error."""
+        return f"{self.measured:.6g}" + (f" +- {self.error:.2g}" if self.error else "")
+
+    def __str__(self) -> str:
+        return f"  {self.outcome:<12}  {self.claim}: {self.found}"

@@ -1,0 +1,1 @@
+"""The paper's three theorems as measurements that any game can be put to."""

@@ -1,0 +1,142 @@
+"""Pictures of the three theorems' measurements, drawn from what was computed and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.plotting.comparison import (
+    AVERAGED,
+    DASHED,
+    ERROR,
+    draw_average_errors,
+    draw_distances,
+    draw_errors,
+    draw_rate,
+    number,
+)
+from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, shades
+from meanfield.studies.curves import unpack
+from meanfield.studies.stored import Data
+from meanfield.studies.theorems.one import orbit_axes
+from meanfield.studies.theorems.two import by_ratio
+
+COLORS = (BLUE, ORANGE, GREEN, RED)
+ROUNDING = 1e-16
+
+
+def draw_one(part: Any, data: dict[str, Data]) -> None:
+    """Theorem 1: distance to the Gibbs pair over time, late orbits, regrets against the bound."""
+    left, middle, right = part.subplots(1, 3)
+    runs = {name: held for name, held in data.items() if name.startswith("(7)")}
+    for (name, held), color in zip(runs.items(), COLORS, strict=False):
+        label = name.removeprefix("(7) from ")
+        left.loglog(held["times"], np.maximum(held["tv"], ROUNDING), color=color, label=label)
+        a, b = orbit_axes(held["orbit"])
+        middle.plot(held["orbit"][:, a], held["orbit"][:, b], color=color, lw=1)
+        middle.plot(*held["orbit"][-1, [a, b]], "o", color=color, ms=4)
+    pair = data.get("Gibbs pair")
+    if pair is not None:
+        _regrets(right, pair["regrets"])
+    left.set(xlabel="time $t$", ylabel="total variation to the Gibbs pair")
+    left.set_title("does (7) converge to (9)?")
+    middle.set(xlabel="mean of $x$", ylabel="mean of $y$")
+    middle.set_title("late orbits, ends marked")
+    middle.margins(0.1)
+    if runs:
+        left.legend()
+
+
+def _regrets(ax: Any, rows: Array) -> None:
+    beta, eps = rows[:, 0], rows[:, 5:7]
+    for p, (name, color) in enumerate((("x", BLUE), ("y", ORANGE))):
+        ax.loglog(beta, np.maximum(rows[:, 1 + p], ROUNDING), "o-", ms=3, color=color,
+                  label=f"regret of ${name}$")  # fmt: skip
+        said = np.isfinite(eps[:, p])
+        if said.any():
+            ax.loglog(beta[said], eps[said, p], color=color, ls=DASHED, lw=1,
+                      label=rf"Theorem 1's $\epsilon$, ${name}$")  # fmt: skip
+    ax.set(xlabel=r"$\beta$", ylabel="gain by a best response")
+    ax.set_title("the Gibbs pair is nearly an equilibrium")
+    ax.set_xticks(beta, [f"{b:.3g}" for b in beta])
+    ax.minorticks_off()
+    ax.legend()
+
+
+def draw_two(part: Any, data: dict[str, Data]) -> None:
+    """Theorem 2: NI at t0 by gamma/alpha, NI along the flow given, the identity at gamma = 0."""
+    left, middle, right = part.subplots(1, 3)
+    several = by_ratio(data)
+    if several:
+        order = np.argsort(several["ratio"])
+        r, held = several["ratio"][order], {key: v[order] for key, v in several.items()}
+        left.loglog(r, held["ni"], "o-", ms=3, color=BLUE, label="NI of time averages")
+        left.loglog(r, held["entropic"] + held["moved"], color=BLUE, ls=DASHED, lw=1, label="bound")
+        left.loglog(r, held["explicit"], color=GREY, ls=":", label="bound by constants")
+        left.loglog(
+            r, held["last"], "s", ms=3, mfc="none", color=ORANGE, label="NI of last iterate"
+        )
+        left.loglog(r, held["ni"][-1] * np.sqrt(r / r[-1]), color=GREY, lw=0.8, label="slope 1/2")
+        left.legend()
+    left.set(xlabel=r"$\gamma/\alpha$", title=r"at $t_0 = (\alpha\gamma)^{-1/2}$")
+    if (own := data.get("averages in time")) is not None:
+        middle.loglog(own["time"], own["ni"], color=BLUE, label="NI of averages over $[0, t]$")
+        middle.loglog(own["time"], own["last"], color=ORANGE, label="NI at $t$")
+        middle.loglog(own["time"], own["entropic"] + own["moved"], color=BLUE, ls=DASHED, lw=1,
+                      label="bound")  # fmt: skip
+        middle.set_title(rf"the flow given, $\gamma/\alpha = {float(own['ratio']):.3g}$")
+        middle.legend()
+    middle.set(xlabel="time $t$, up to $t_0$")
+    if (mirror := data.get("mirror descent")) is not None:
+        right.loglog(mirror["time"], mirror["ni"], "o", color=BLUE, label="NI of averages")
+        right.loglog(mirror["time"], mirror["entropic"], color=GREY,
+                     label=r"$(F_x + F_y)/(\alpha t)$")  # fmt: skip
+        right.legend()
+    right.set(xlabel="time $t$", title=r"$\gamma = 0$: an identity")
+
+
+def draw_three(part: Any, data: dict[str, Data]) -> None:
+    """Theorem 3: the curves of the comparison, or of particles against many more."""
+    if (held := data.get("particles against the mean field")) is not None:
+        c = unpack(held)
+        panels = [draw_distances, draw_rate, draw_errors]
+        if hasattr(c, "ni_average"):
+            panels.append(draw_average_errors)
+        for ax, draw in zip(part.subplots(1, len(panels)), panels, strict=True):
+            draw(ax, c)
+    elif (held := data.get("particles against many more")) is not None:
+        names = [name for name in ("ni", "ni_average") if name in held]
+        axes = part.subplots(1, 2 * len(names), squeeze=False)[0]
+        for k, name in enumerate(names):
+            _alone(axes[2 * k], held, name)
+            _gaps(axes[2 * k + 1], held, name)
+
+
+def _alone(ax: Any, held: Data, name: str) -> None:
+    """E NI over time by n, and that of many more particles."""
+    n = held["particles"]
+    for k, color in enumerate(shades(len(n))):
+        ax.fill_between(held["times"], held[f"{name}_low"][k], held[f"{name}_high"][k],
+                        color=color, alpha=0.2, lw=0)  # fmt: skip
+        ax.plot(held["times"], held[name][k], color=color, label=f"$n = {number(n[k])[1:]}")
+    ax.plot(
+        held["times"], held[f"field_{name}"], color="black", ls=DASHED, lw=1.1, label="many more"
+    )
+    ax.set(xlabel="time $t$", ylabel=ERROR if name == "ni" else AVERAGED, yscale="log")
+    ax.legend()
+
+
+def _gaps(ax: Any, held: Data, name: str) -> None:
+    n, gaps = held["particles"].astype(float), held[f"{name}_gaps"]
+    value, low, high = held[f"slope_{name}"]
+    ax.loglog(n, gaps, "ko", ms=4)
+    ax.loglog(n, gaps[0] * (n / n[0]) ** value, color=ORANGE,
+              label=f"$n^{{{value:.2f}}}$ [{low:.2f}, {high:.2f}]")  # fmt: skip
+    ax.loglog(n, gaps[0] * (n / n[0]) ** -0.5, color=GREY, ls=DASHED, lw=1, label="slope $-1/2$")
+    ax.set(xlabel="particles $n$", ylabel=r"$\sup_t \mathbb{E}\,|\mathrm{NI} - \mathrm{NI}^*|$")
+    ax.legend()
+
+
+DRAWN = {"1": draw_one, "2": draw_two, "3": draw_three}

@@ -1,0 +1,228 @@
+"""Theorem 3: as their number grows, particles follow the mean field, uniformly over [0, T]."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array, UnderResolved
+from meanfield.flows import Flow
+from meanfield.games.base import Game
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Density, Measure
+from meanfield.metrics import NikaidoIsoda
+from meanfield.particles.ensemble import ensemble
+from meanfield.start import Start
+from meanfield.studies.averages import average_errors
+from meanfield.studies.compare import Comparison, compare
+from meanfield.studies.controls import controls_of
+from meanfield.studies.curves import pack
+from meanfield.studies.statistics import Interval, band, exponent
+from meanfield.studies.stored import Data
+from meanfield.studies.theorems.problem import Problem
+from meanfield.studies.verdicts import Observation, Verdict, below
+
+TITLE = "Theorem 3: n particles follow the mean field, uniformly over [0, T]"
+Row = Verdict | Observation
+SPAN = 2.5  # natural times in [0, T]: instabilities multiply fluctuations
+STEPS, SAVES = 50, 5
+SIZES = {1: (100, 700, 5000), 2: (50, 200, 800)}
+COUNTS = {1: (64, 40, 24), 2: (40, 24, 12)}
+FULL_SIZES = {1: (100, 1000, 10_000, 100_000), 2: (100, 1000, 10_000)}
+FULL_COUNTS = {1: (400, 200, 100, 24), 2: (200, 80, 24)}
+ALONE, ALONE_COUNTS = (100, 400, 1600), (60, 40, 24)  # without a mesh
+FURTHER, REFERENCES = 16, 4  # particles of the reference over the largest n, and its replicas
+WITHIN = {1: 0.15, 2: 0.3}  # how far above its limit an exponent may be; log n is not divided out
+NI_WITHIN = 0.2
+BIAS = 0.05  # of the time step, over E W2^2 at the largest n
+ENERGY = 0.3  # relative, of the copies' energies
+
+
+def refusal(game: Game, flow: Flow, start: Start) -> str:
+    """Why theorem 3 does not speak of this flow; empty where it does."""
+    langevin = flow.diffuses and not flow.reacts
+    weights = not flow.diffuses and max(flow.temperature) == 0
+    plain = flow.memory is None and not flow.scheduled and not flow.responds
+    if plain and (langevin or weights):
+        return ""
+    return (
+        "it is about (4) and (7), Langevin(beta), and (5) and (8), WassersteinFisherRao(gamma, "
+        "alpha), MirrorDescent and Wasserstein among them"
+    )
+
+
+def by_particles_alone(game: Game) -> str:
+    """Why W2 to a mean field is not measured; empty where it is."""
+    for M in game.manifolds:
+        if not (isinstance(M, (Torus, Sphere)) and M.dim <= 2):
+            what = "has no mesh" if M.dim > 3 else "has no exact W2 between particles and densities"
+            return f"{M} {what}: NI of n particles is held against that of many more, W2 left out"
+    return ""
+
+
+def sizes(p: Problem) -> dict[str, Any]:
+    """Time, step, numbers of particles and replicas of what is run."""
+    time = p.time or float(f"{SPAN * p.natural_time:.2g}")
+    step = p.step or time / STEPS
+    every = step * max(1, round(time / step / SAVES))
+    if by_particles_alone(p.game):
+        n: tuple[int, ...] = ALONE
+        R: tuple[int, ...] = ALONE_COUNTS
+    else:
+        d = max(p.dims)
+        n, R = (SIZES[d], COUNTS[d]) if p.quick else (FULL_SIZES[d], FULL_COUNTS[d])
+    if p.particles is not None:
+        n = tuple(p.particles)
+        R = tuple(int(np.clip(400_000 // k, 24, 400)) for k in n)
+    counts = R if p.replicas is None else p.replicas
+    return {"time": time, "step": step, "save_every": every, "particles": n, "replicas": counts}
+
+
+def parts(p: Problem, folder: Path | None = None) -> dict[str, Callable[[], Data]]:
+    """What is computed, by name. folder: where an unfinished comparison is kept."""
+    if by_particles_alone(p.game):
+        return {"particles against many more": partial(alone, p)}
+    return {"particles against the mean field": partial(compared, p, folder)}
+
+
+def compared(p: Problem, folder: Path | None) -> Data:
+    """Replicas at several n against the mean field."""
+    s = sizes(p)
+    kept = None if folder is None else folder / "comparison.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnderResolved)  # what they say is judged
+        found = compare(
+            p.game, p.flow, p.start, **s, cells=p.cells, seed=p.seed, threads=p.threads,
+            progress=p.progress, checkpoint=kept,
+        )  # fmt: skip
+    return pack(found) | slopes(found)
+
+
+def slopes(c: Comparison) -> Data:
+    """Exponents in n with their intervals: of the sup over [0, T] and at T alone."""
+    controls = controls_of(c.samples)[0]
+    totals = [s.sum(axis=2) for s in c.samples["w2_squared"]]
+    found = {
+        "w2": _exponent(c.particles, totals, controls),
+        "w2_at_T": _exponent(c.particles, *_last(totals, controls)),
+        **_of_errors("ni", c.particles, c.samples["ni"], c.field_ni),
+    }
+    if c.field_ni_average is not None:
+        exact = c.field_ni_average
+        found |= _of_errors("ni_average", c.particles, c.samples["ni_average"], exact)
+    if c.energy is not None:
+        found["energy"] = _three(c.energy)
+    return {f"slope_{name}": value for name, value in found.items()}
+
+
+def _last(samples: list[Array], controls: list[Any]) -> tuple[list[Array], list[Any]]:
+    return [s[:, -1:] for s in samples], [None if c is None else c[:, -1:] for c in controls]
+
+
+def _of_errors(name: str, n: Any, samples: list[Array], exact: Array) -> Data:
+    """Of |NI - NI*| after the start, where particles are no samples any more, and at T."""
+    gaps = [np.abs(s - exact)[:, 1:] for s in samples]
+    ends = [g[:, -1:] for g in gaps]
+    return {name: _exponent(n, gaps), f"{name}_at_T": _exponent(n, ends)}
+
+
+def _exponent(n: Any, samples: list[Array], controls: Any = None) -> Array:
+    """(value, low, high); NaN for one n, and for what vanishes."""
+    if len(n) < 2 or any(not s.any() for s in samples):
+        return np.full(3, np.nan)
+    return _three(exponent(n, samples, controls=controls))
+
+
+def _three(v: Interval) -> Array:
+    return np.array([v.value, v.low, v.high])
+
+
+def alone(p: Problem) -> Data:
+    """NI of n particles against that of the mean over replicas of many more."""
+    s, error = sizes(p), NikaidoIsoda(p.game)
+    names = ("ni", "ni_average") if p.flow.reacts else ("ni",)
+
+    def measured(run: Any) -> Array:
+        rows = [[error(*pair).value for pair in run]]
+        return np.array([*rows, average_errors(error, run)] if p.flow.reacts else rows)
+
+    def of(n: int, count: int, level: int) -> Array:
+        numbers = [level * 1_000_000 + r for r in range(count)]
+        runs = ensemble(
+            p.game, p.flow, p.start, s["time"], replicas=numbers, threads=p.threads,
+            reduce=measured, progress=p.progress, step=s["step"], particles=n, seed=p.seed,
+            scheme="strang", save_every=s["save_every"],
+        )  # fmt: skip
+        return np.array(list(runs))
+
+    n, counts = s["particles"], np.broadcast_to(s["replicas"], len(s["particles"]))
+    samples = [of(k, int(R), level) for level, (k, R) in enumerate(zip(n, counts, strict=True))]
+    many = of(FURTHER * n[-1], REFERENCES, len(n))
+    times = np.linspace(0, s["time"], many.shape[2])
+    found: dict[str, Any] = {"particles": n, "times": times, "replicas": counts}
+    for row, name in enumerate(names):
+        exact = many[:, row].mean(axis=0)
+        rows = [sample[:, row] for sample in samples]
+        found |= {f"slope_{key}": v for key, v in _of_errors(name, n, rows, exact).items()}
+        bands = np.array([band(r) for r in rows])
+        for k, end in enumerate(("", "_low", "_high")):
+            found[name + end] = bands[:, k]
+        found[f"field_{name}"] = exact
+        found[f"{name}_gaps"] = [np.abs(r - exact)[:, 1:].mean(axis=0).max() for r in rows]
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+# -- verdicts -------------------------------------------------------------------------------------
+
+
+def expected(p: Problem) -> float:
+    """The exponent of E W2^2 for samples of the starts: -1 for densities, -1/2 for several atoms,
+    between which weights fluctuate.
+    """
+    for given in (p.start.x, p.start.y):
+        if isinstance(given, Measure) and not isinstance(given, Density) and len(given) > 1:
+            return -0.5
+    return -1.0
+
+
+def judge(p: Problem, data: dict[str, Data]) -> list[Row]:
+    """Verdicts on what was computed, and what was seen besides."""
+    return [v for held in data.values() for v in judged(p, held)]
+
+
+def judged(p: Problem, held: Data) -> list[Row]:
+    n = [int(k) for k in held["particles"]]
+    span, T = f"n = {n[0]} to {n[-1]}", float(held["times"][-1])
+    found: list[Row] = []
+    if "slope_w2" in held:
+        limit, within = expected(p), WITHIN[max(p.dims)]
+        for key, of in (("w2", f"sup over [0, {T:g}] of"), ("w2_at_T", f"at T = {T:g}:")):
+            claim = f"exponent in n, {of} E [W2^2 of x + W2^2 of y], {span}; {limit:g} expected"
+            found += at_most(claim, held[f"slope_{key}"], limit + within)
+        top, bias = float(held["sup"][-1, 0]), held["step_bias"]
+        claim = f"bias of the time step over E W2^2 at n = {n[-1]}"
+        half = float(bias[2] - bias[1]) / 2 / top
+        found.append(below(claim, abs(float(bias[0])) / top, BIAS, half))
+    if "slope_energy" in held:
+        value, low, high = held["slope_energy"]
+        claim = "energy of copies that follow the mean field, over its exact mean"
+        found.append(Verdict(claim, float(value), 1, ENERGY, float(high - low) / 2))
+    for key, of in (("ni", "states"), ("ni_average", "time averages")):
+        if f"slope_{key}" in held:
+            for end, when in (("", "sup after the start of"), ("_at_T", "at T:")):
+                claim = f"exponent in n, {when} E |NI - NI*| of {of}; -0.5 expected"
+                found += at_most(claim, held[f"slope_{key}{end}"], -0.5 + NI_WITHIN)
+    return found
+
+
+def at_most(claim: str, interval: Array, bound: float) -> list[Row]:
+    """An exponent with its interval; nothing where there is none."""
+    value, low, high = map(float, interval)
+    if not np.isfinite(value):
+        return []
+    return [below(claim, value, bound, (high - low) / 2)]
