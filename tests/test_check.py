@@ -1,6 +1,4 @@
-"""`check`: theorems hold where they do, fail where something is wrong, and are refused where they say
-nothing.
-"""
+"""`check`: theorems hold where they do, fail where something is wrong, are refused elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from meanfield.studies.theorems.problem import Problem, constants
 comparing = import_module("meanfield.studies.compare")
 OSCILLATOR = mf.games.oscillator()
 START = OSCILLATOR.answers["start"]
-FEW = {"particles": (300, 3000), "replicas": (24, 12)}
+FEW = {"particles": (300, 3000), "replicas": (64, 32)}
 
 
 def named(result, words):

@@ -43,8 +43,7 @@ def examples(options: Any) -> int:
         raise BadInput(f"there is no folder {folder}; make it first")
     for name in names:
         (folder / name).write_text(known[name], encoding="utf-8")
-        command = (
-            "sweep" if "\n[sweep]" in known[name] else "run" if "\n[run]" in known[name] else "nash"
-        )
+        sections = ("sweep", "check", "run")
+        command = next((s for s in sections if f"\n[{s}]" in known[name]), "nash")
         print(f"wrote {folder / name}; next: meanfield {command} {folder / name}")
     return 0

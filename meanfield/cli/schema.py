@@ -136,12 +136,18 @@ COMPARE = {
     "engine": FIELD["engine"], "tol": number, "seed": whole, "threads": whole,
     "confidence": number, "control": auto_or_not, "average": auto_or_not,
 }  # fmt: skip
+CHECK = {
+    "theorems": many(whole), "time": number, "particles": many(whole),
+    "replicas": one_or_many(whole), "step": number, "cells": cells, "seed": whole,
+    "threads": whole,
+}  # fmt: skip
 SECTIONS: dict[str, Mapping[str, Check]] = {
     "game": {},
     "flow": {},
     "start": {"x": anything, "y": anything},
     "run": {**RUN, **PARTICLES, **FIELD},
     "compare": COMPARE,
+    "check": CHECK,
     "gibbs": {"beta": pair_or_one(number), "cells": whole, "tol": number},
     "nash": {"tol": number, "rounds": whole, "seed": whole},
     "output": {"file": text, "checkpoint_every": number},
