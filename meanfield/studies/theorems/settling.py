@@ -55,7 +55,8 @@ class Window:
 @dataclass(frozen=True)
 class Cycle:
     """The period with its 95% interval, how many were seen, the size (the largest total variation
-    between two states), and how far one turn ends from where it began, relatively.
+    from its first state), how far one turn ends from where it began, relatively, and the root mean
+    square of its main component, which does not depend on the phase.
     """
 
     period: float
@@ -64,9 +65,10 @@ class Cycle:
     turns: int
     size: float
     miss: float
+    spread: float
 
     def same(self, later: Cycle) -> bool:
-        off = abs(later.period / self.period - 1), abs(later.size / self.size - 1)
+        off = abs(later.period / self.period - 1), abs(later.spread / self.spread - 1)
         return max(off) < AS_BEFORE and later.miss < 10 * AS_BEFORE
 
 
@@ -93,7 +95,9 @@ def cycle_in(window: Window) -> Cycle | None:
     miss = float(np.max([here.apart(at[k + 1], slice(k, k + 1))[0] for k in range(len(at) - 1)]))
     half = t.ppf(0.975, len(periods) - 1) * periods.std(ddof=1) / np.sqrt(len(periods))
     mean = float(periods.mean())
-    return Cycle(mean, mean - half, mean + half, len(periods), size, miss / size)
+    turned = main(np.linspace(zeros[0], zeros[-1], 64 * len(periods), endpoint=False))
+    spread = float(np.sqrt(np.mean(turned**2)))
+    return Cycle(mean, mean - half, mean + half, len(periods), size, miss / size, spread)
 
 
 def record(moving: Any, until: float, states: int) -> Window:
@@ -147,7 +151,7 @@ def follow(moving: Any, target: Array, natural: float, longest: float) -> dict[s
     seen = [
         means(mu) @ window.masses[:, rows].T for mu, rows in zip(pair, _sides(window), strict=True)
     ]
-    numbers = [np.nan] * 6 if found is None or fate != CYCLES else list(vars(found).values())
+    numbers = [np.nan] * 7 if found is None or fate != CYCLES else list(vars(found).values())
     return {
         "times": np.concatenate(times), "tv": np.concatenate(tv), "fate": fate,
         "ahead": window.ahead, "cycle": np.array(numbers, float), "end": window.masses[-1],
