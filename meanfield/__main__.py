@@ -1,1 +1,7 @@
-from meanfield.cli import __main__  # noqa: F401
+import sys
+
+from meanfield.cli import main
+
+# Workers of MPI run this module under another name.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -259,3 +259,21 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b or (a != a and b != b))
+
+
+# What results say of when, where, with what and how fast they were made.
+CIRCUMSTANCES = ("wall_time", "versions", "made")
+
+
+def same_result(a: Any, b: Any) -> bool:
+    """Whether two results are equal to the last bit in all but their circumstances."""
+    return same(_bare(describe(a)), _bare(describe(b)))
+
+
+def _bare(plain: Any) -> Any:
+    """The tree without circumstances."""
+    if isinstance(plain, Described):
+        return Described(plain.kind, _bare(plain.content))
+    if isinstance(plain, dict):
+        return {key: _bare(item) for key, item in plain.items() if key not in CIRCUMSTANCES}
+    return type(plain)(map(_bare, plain)) if isinstance(plain, (list, tuple)) else plain

@@ -50,7 +50,9 @@ class Workers:
                 f"got {type(given).__name__}"
             )
         self.threads = whole("threads", os.cpu_count() or 1 if threads is None else threads)
-        self.maker = given if callable(given) and not hasattr(given, "submit") else None
+        # An executor's class makes executors, although it has their methods.
+        makes = isinstance(given, type) or (callable(given) and not hasattr(given, "submit"))
+        self.maker: Any = given if makes else None
         self.own = given is None or self.maker is not None
         self.pool: Any = self._made() if self.own else given
         # Threads of this process share its objects; to all others tasks go as plain data.

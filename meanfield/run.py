@@ -21,6 +21,7 @@ import numpy as np
 from meanfield.checks import Array, read_only
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.machine import made
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.start import Start
@@ -236,6 +237,6 @@ class Run:
         xs, ys = (list(measures) for measures in zip(*self.pairs, strict=True))
         columns = {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
         spent = self.spent + perf_counter() - self.clock
-        about = {**self.about, "wall_time": spent, "versions": versions()}
+        about = {**self.about, "wall_time": spent, "versions": versions(), "made": made()}
         state = self.moving.state()
         return Trajectory(np.array(self.times), xs, ys, self.game, self.flow, columns, about, state)

@@ -117,7 +117,8 @@ class Trajectory(Shown, Result):
         What was played, and how.
     diagnostics : dict of arrays (S, ...)
     provenance : dict
-        Start, scheme, step, seed, versions.
+        Start, scheme, step, seed, versions; "made": date, processor, system, Python, linear
+        algebra and commit.
     state : dict
         The final state, from which `simulate(..., resume=run)` or `solve(..., resume=run)` goes on
         to the same bits as an uninterrupted run.
@@ -155,7 +156,7 @@ class Trajectory(Shown, Result):
         lines = [
             f"Trajectory: {len(self)} states over t in [{self.times[0]:g}, {self.times[-1]:g}]"
         ]
-        lines += [f"  |-- {key}: {value}" for key, value in self.provenance.items()]
+        lines += [f"  |-- {key}: {_told(value)}" for key, value in self.provenance.items()]
         lines += [f"  |-- x: {self.x[-1]}, y: {self.y[-1]}"]
         return "\n".join([*lines, f"  '-- diagnostics: {', '.join(self.diagnostics) or 'none'}"])
 
@@ -202,6 +203,13 @@ class Trajectory(Shown, Result):
         from meanfield.plotting import plot_trajectory
 
         return plot_trajectory(self, ax, **options)
+
+
+def _told(value: Any) -> Any:
+    """A table on one line, without its keys where they go without saying."""
+    if not isinstance(value, dict) or "processor" not in value:
+        return value
+    return ", ".join(value.values())
 
 
 @cache

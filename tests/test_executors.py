@@ -165,6 +165,11 @@ def test_an_executor_that_cannot_be_made_again_is_replaced_by_threads():
     assert found == {k: k * k for k in range(20)}
 
 
+def test_an_executors_class_makes_executors():
+    with Workers(Posted) as workers:
+        assert dict(spread(square, range(5), workers)) == {k: k * k for k in range(5)}
+
+
 def test_executors_must_be_executors():
     with pytest.raises(TypeError, match=r"executor must be a concurrent.futures.Executor"):
         mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, executor=3)

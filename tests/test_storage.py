@@ -21,7 +21,16 @@ from meanfield.describe import Described, describe, rebuild, same
 from meanfield.meshes import quadrature_mesh
 from meanfield.storage import atomic, files, tree
 from meanfield.trajectory import Trajectory
-from tests.stored_runs import CIRCLE, MAKERS, Killed, edited, field, finite_volumes, study, swarm
+from tests.stored_runs import (
+    CIRCLE,
+    MAKERS,
+    Killed,
+    edited,
+    field,
+    finite_volumes,
+    study,
+    swarm,
+)
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 NUMBERS = (

@@ -22,7 +22,7 @@ from zlib import crc32
 import numpy as np
 
 import meanfield as mf
-from meanfield.describe import Described, describe, same
+from meanfield.describe import same_result
 from meanfield.storage import read_header
 from meanfield.studies.stored import Data
 from meanfield.studies.verdicts import Verdict, below
@@ -199,15 +199,4 @@ def _load(path: Path) -> Any:
 
 
 def _bits(a: Any, b: Any) -> bool:
-    return same(_timeless(describe(a)), _timeless(describe(b)))
-
-
-def _timeless(plain: Any) -> Any:
-    """The same tree without wall times."""
-    if isinstance(plain, Described):
-        return Described(plain.kind, _timeless(plain.content))
-    if isinstance(plain, dict):
-        return {key: _timeless(value) for key, value in plain.items() if key != "wall_time"}
-    if isinstance(plain, (list, tuple)):
-        return type(plain)(map(_timeless, plain))
-    return plain
+    return same_result(a, b)

@@ -2,4 +2,6 @@ import sys
 
 from meanfield.cli import main
 
-sys.exit(main())
+# Workers of MPI run this module under another name.
+if __name__ == "__main__":
+    sys.exit(main())

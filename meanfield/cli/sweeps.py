@@ -42,15 +42,11 @@ def sweep(options: Any) -> int:
     clock = perf_counter()
     found = study.run(
         tasks, axes, folder, part, options.only_failed, settings["keep"], options.workers,
-        executor(options), False if options.quiet else None, None if _terminal() else say,
+        executor(options), False if options.quiet else None,
     )  # fmt: skip
     say(*(f"  {line}" for line in repr(found).splitlines()))
     say(*finished(found, folder, perf_counter() - clock, options))
     return 1 if found.failed else 0
-
-
-def _terminal() -> bool:
-    return bool(getattr(sys.stderr, "isatty", bool)())
 
 
 def _over(axes: list[Any]) -> str:

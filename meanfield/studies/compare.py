@@ -15,6 +15,7 @@ from meanfield.checks import Array, allow_underflow, warn
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.machine import made
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.shown import Shown
@@ -66,7 +67,8 @@ class Comparison(Shown, Result):
     field : Trajectory
         The mean field.
     provenance : dict
-        Game, flow, start, scheme, step, seed, versions; "control" says what was made of copies.
+        Game, flow, start, scheme, step, seed, versions, where it was made; "control" says what was
+        made of copies.
     """
 
     particles: tuple[int, ...]
@@ -265,7 +267,7 @@ def compare(
         provenance = {
             "game": game.name, "flow": flow, "start": p.start, "scheme": scheme, "step": step,
             "seed": seed, "field": field.provenance, "confidence": confidence,
-            "versions": versions(), "control": p.without,
+            "versions": versions(), "made": made(), "control": p.without,
         }  # fmt: skip
         errors = distances.field_ni, distances.field_ni_average
         result = judge(p.sizes, field, errors[0], samples, provenance, errors[1])

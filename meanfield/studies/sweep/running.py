@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -22,7 +22,6 @@ from meanfield.studies.sweep.tasks import Compute, Outcome, Task, packer
 
 BEAT = 0.25  # seconds between looks at what was asked for meanwhile
 AGAIN = 1.0  # seconds between looks at tasks that other processes compute
-TOLD = 30.0  # seconds between lines of a report
 
 
 class Halted(BaseException):
@@ -130,7 +129,7 @@ def duration(seconds: float) -> str:
 
 def compute(
     tasks: list[Task], weights: dict[str, float], workers: Workers, folder: Folder | None,
-    whole: bool, progress: bool | None, report: Callable[[str], None] | None,
+    whole: bool, progress: bool | None,
 ) -> dict[str, Outcome]:  # fmt: skip
     """Compute tasks that have different keys; those that other processes compute are waited for.
 
@@ -140,8 +139,9 @@ def compute(
     pace = Pace(len(tasks), {task.key: weights[task.key] for task in tasks})
     store, left = Store(folder, whole), tasks
     with Stops() as stops, store, bar(1.0, "", progress) as shown:
-        shown.bar_format = "{desc} |{bar:24}| {elapsed}"
-        told, send = perf_counter(), packer(workers.remote)
+        # Whose guess does not know how long tasks are.
+        shown.bar_format = getattr(shown, "bar_format", "").replace("<{remaining}", "")
+        send = packer(workers.remote)
         call = Compute(whole, None if workers.remote else stops.halt)
         while left and not stops.caught:
             ours: list[Task] = []
@@ -153,14 +153,13 @@ def compute(
                 if stops.caught:  # what is under way is left to itself
                     break
                 store.flush(idle=found is None)
-                shown.set_description_str(str(pace))
+                shown.set_description_str(str(pace), refresh=False)
                 shown.update(1 - pace.left / max(pace.whole, 1e-300) - shown.n)
-                if report is not None and perf_counter() - told > TOLD:
-                    told = perf_counter()
-                    report(str(pace))
             store.flush(idle=True)
             if (left := theirs) and not stops.caught:
-                shown.set_description_str(f"waiting for {len(left)} tasks of other processes")
+                waiting = f"waiting for {len(left)} tasks of other processes"
+                shown.set_description_str(waiting, refresh=False)
+                shown.update(0)
                 time.sleep(AGAIN)
     stops.obey()
     return store.found

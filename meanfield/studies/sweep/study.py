@@ -147,7 +147,6 @@ def run(
     tasks: list[Task], axes: list[Axis], folder: Folder | None, part: tuple[int, int] | None = None,
     only_failed: bool = False, keep: str = "numbers", threads: int | None = None,
     executor: Given = None, progress: bool | None = None,
-    report: Callable[[str], None] | None = None,
 ) -> Sweep:  # fmt: skip
     """Compute tasks, those done before apart, and gather; the same for the command line."""
     if keep not in KEEP:
@@ -167,7 +166,7 @@ def run(
                     check_findable(task.game, workers.pool)
                     check_findable(task.start, workers.pool)
             weights = {task.key: weight(task) for task in todo}
-            found |= compute(todo, weights, workers, folder, keep == "all", progress, report)
+            found |= compute(todo, weights, workers, folder, keep == "all", progress)
     return gather(keyed, axes, folder, found)
 
 

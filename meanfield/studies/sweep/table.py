@@ -38,7 +38,8 @@ class Sweep(Result):
     seconds : (N,) of every task in its worker.
     keys : the digests that tell tasks apart.
     errors, warnings : key -> traceback, key -> warnings, where there are any.
-    provenance : about: what was given to all tasks; made: where and with what the first was made.
+    provenance : about: what was given to all tasks; made: where and with what the first was made;
+        processors: all kinds that computed tasks, on which the last bits may differ.
     """
 
     call: str
@@ -268,7 +269,8 @@ def _filled(
         keys=keys,
         errors={o.key: o.error for o in some if o.error},
         warnings={o.key: o.warnings for o in some if o.warnings},
-        provenance={"about": about, "made": dict(next(iter(some)).made) if some else {}},
+        provenance={"about": about, "made": dict(next(iter(some)).made) if some else {}}
+        | {"processors": sorted({o.made.get("processor", "unknown") for o in some})},
     )
 
 

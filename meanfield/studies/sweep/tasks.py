@@ -18,6 +18,7 @@ from meanfield.checks import Array
 from meanfield.describe import Described, describe
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.machine import made
 from meanfield.packing import Packed, digest, fingerprint, pack
 from meanfield.start import Start
 from meanfield.studies.resume import diagnostics_of
@@ -156,7 +157,7 @@ class Compute:
                 kept = describe(result) if self.whole else None
             except Exception:
                 outcome.error = traceback.format_exc()
-        outcome.seconds = perf_counter() - clock
+        outcome.seconds, outcome.made = perf_counter() - clock, made()
         return outcome, kept
 
     def _result(self, sent: Sent) -> Any:
