@@ -248,11 +248,11 @@ def test_a_plan_that_is_not_optimal_is_refused(monkeypatch):
 
 
 def test_pivots_that_run_out_are_an_error(monkeypatch):
-    from meanfield.metrics.w2 import network_simplex
+    from meanfield.metrics.w2 import sparse
 
     rng = np.random.default_rng(6)
     a, b = (weighted(mf.Torus(2), 6, rng) for _ in range(2))
-    monkeypatch.setattr(network_simplex, "simplex", lambda *_: -1)
+    monkeypatch.setattr(sparse, "simplex", lambda *_: -1)
     with pytest.raises(NotConverged, match="pivots were not enough"):
         w2_squared(a, b)
 

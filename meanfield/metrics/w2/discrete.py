@@ -12,8 +12,9 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
+from meanfield.metrics.w2.costs import ground_cost
 from meanfield.metrics.w2.result import Transport
-from meanfield.metrics.w2.sparse import Plan, Sorted, dense_transport, sparse_transport
+from meanfield.metrics.w2.sparse import Atoms, Plan, dense_transport, sparse_transport
 
 MOST_PAIRS = 10**11  # on tori and spheres
 MOST_COSTS = 10**7  # elsewhere, where all costs are in memory at once
@@ -48,9 +49,7 @@ def optimal_plan(a: Measure, b: Measure, metric: str) -> Plan:
             f"above the limit of {limit:.0e}; use fewer points or coarser cells"
         )
     if searchable and pairs > (FEW_PAIRS if M.ambient <= LOW else DENSE):
-        from meanfield.metrics.w2.costs import ground_cost
-
-        return sparse_transport(Sorted(x, p, M), Sorted(y, q, M), ground_cost(M, metric))
+        return sparse_transport(Atoms(x, p, M), Atoms(y, q, M), ground_cost(M, metric))
     return dense_transport(_costs(M, x, y, metric), p, q)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,6 @@ from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
 from meanfield.metrics.w2.circle import circle_transport, is_circle
-from meanfield.metrics.w2.discrete import discrete_transport
-from meanfield.metrics.w2.elements import transport_by_elements
 from meanfield.metrics.w2.quantile import Prepared
 from meanfield.metrics.w2.result import Transport
 
@@ -42,32 +41,28 @@ def w2_details(
 ) -> Transport:
     """W2^2 between two measures on one manifold, with the method that found it and bounds.
 
-    method: "auto" takes the best solver for what a and b are:
+    Parameters
+    ----------
+    method : "auto" takes the best solver for what a and b are:
 
-    - on the circle shifted quantile functions, exact for atoms and densities alike;
-    - between atoms a network simplex, exact;
-    - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2. On
-      S^2 they give d^2 on the optimal plan for the cost -2 log cos d, an upper bound. Duality shows
-      that for n = 42 / 150 / 1000 uniform points against the uniform law it is at most 1.5e-2 /
-      5e-4 / 2e-5 above W2^2, relatively, and for 150 points against a 28:1 density at most 8e-2:
-      the farther mass travels, the looser. Where Laguerre cells do not converge, exact transport
-      from small elements of the density bounds W2^2 from both sides, `squared` lies midway, and
-      bounds more than 1% apart warn UnderResolved. A density on a quadrature of S^2 is spread
-      over as many Voronoi cells, by its values at their nodes (`Density.on`);
-    - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms at
-      their nodes. That biases W2^2 between n i.i.d. points and the law they come from: on T^2
-      against 64^2 cells by 1.2% / 5.8% / 22% of E W2^2 at n = 1e3 / 3e3 / 1e4.
+        - on the circle shifted quantile functions, exact for atoms and densities alike;
+        - between atoms a network simplex, exact;
+        - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2,
+          an upper bound on S^2. Where they do not converge, small elements of the density bound
+          W2^2 from both sides and `squared` lies midway; bounds more than 1% apart warn
+          UnderResolved. A density on a quadrature of S^2 is first spread over as many Voronoi
+          cells, by its values at their nodes (`Density.on`);
+        - otherwise (two densities off the circle, anything on T^3 or S^3) densities stand for atoms
+          at their nodes, which biases distances smaller than the cells.
 
-    "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex, whatever a and b
-    are.
+        "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex.
+    metric : "geodesic", or "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the
+        square root of the sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by
+        elements between atoms and a density on a torus or S^2 and between densities on a torus.
 
-    metric: "geodesic", or "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the
-    square root of the sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by
-    elements between atoms and a density on a torus or S^2, and between two densities on a torus.
-
-    Raises TypeError for what is no measure; ValueError for measures on different manifolds, for
-    what a method or metric does not cover and for discrete problems that are too large;
-    NotConverged.
+    How near the bounds and how large the bias are: docs/explanation/distances.md. Raises TypeError
+    for what is no measure; ValueError for measures on different manifolds, for what a method or
+    metric does not cover and for discrete problems that are too large; NotConverged.
     """
     return _solved(a, b, method, metric, bounded=True)
 
@@ -75,25 +70,21 @@ def w2_details(
 def _solved(
     a: Measure | Prepared, b: Measure | Prepared, method: str, metric: str, bounded: bool
 ) -> Transport:
-    """The answer of the solver for these measures; bounded: whether bounds that cost extra are
-    wanted.
-    """
+    """The answer of the solver for these measures; bounded: also bounds that cost extra."""
     _check(a, b, method, metric)
-    M = a.manifold
-    if isinstance(a, Prepared) or isinstance(b, Prepared):
+    prepared = isinstance(a, Prepared) or isinstance(b, Prepared)
+    if prepared or (method == "auto" and metric == "geodesic" and is_circle(a.manifold)):
         return circle_transport(a, b)
     densities = isinstance(a, Density) + isinstance(b, Density)
-    if method == "auto" and metric == "geodesic" and is_circle(M):
-        return circle_transport(a, b)
     if method == "discrete" or densities == 0:
-        return discrete_transport(a, b, metric)
+        return _by_simplex(a, b, metric)
     if densities == 1:
         a, b = _in_voronoi_cells(a), _in_voronoi_cells(b)
     if metric == "extrinsic":
-        return transport_by_elements(a, b, metric)
-    if densities == 1 and _has_laguerre_cells(M):
-        return _semidiscrete(a, b, method, bounded)
-    return discrete_transport(a, b, metric)
+        return _by_elements(a, b, metric)
+    if densities == 1 and _has_laguerre_cells(a.manifold):
+        return _by_laguerre_cells(a, b, method, bounded)
+    return _by_simplex(a, b, metric)
 
 
 def _check(a: Measure | Prepared, b: Measure | Prepared, method: str, metric: str) -> None:
@@ -124,12 +115,15 @@ def _check(a: Measure | Prepared, b: Measure | Prepared, method: str, metric: st
     if method == "semidiscrete" and not covered:
         raise ValueError(
             "method='semidiscrete' is between atoms and a Density on T^2 or S^2, "
-            "metric='geodesic'; "
-            "use method='auto'"
+            "metric='geodesic'; use method='auto'"
         )
 
 
-def _in_voronoi_cells(measure: Measure) -> Measure:
+def _has_laguerre_cells(manifold: object) -> bool:
+    return isinstance(manifold, (Torus, Sphere)) and manifold.dim == 2
+
+
+def _in_voronoi_cells(measure: Any) -> Any:
     """A density on a quadrature of S^2 on about as many Voronoi cells, anything else as it is."""
     if isinstance(measure, Density) and measure.mesh.by_parallels:
         return measure.on(_voronoi(len(measure)))
@@ -141,17 +135,29 @@ def _voronoi(cells: int) -> Mesh:
     return mesh(Sphere(2), cells)
 
 
-def _has_laguerre_cells(manifold: object) -> bool:
-    return isinstance(manifold, (Torus, Sphere)) and manifold.dim == 2
+# The solvers are imported where they are called: importing `meanfield.metrics` compiles nothing.
 
 
-def _semidiscrete(a: Measure, b: Measure, method: str, bounded: bool) -> Transport:
+def _by_simplex(a: Any, b: Any, metric: str) -> Transport:
+    from meanfield.metrics.w2.discrete import discrete_transport
+
+    return discrete_transport(a, b, metric)
+
+
+def _by_elements(a: Any, b: Any, metric: str, why: str = "") -> Transport:
+    from meanfield.metrics.w2.elements import transport_by_elements
+
+    return transport_by_elements(a, b, metric, why)
+
+
+def _by_laguerre_cells(a: Any, b: Any, method: str, bounded: bool) -> Transport:
+    """By elements where Laguerre cells fail and were not asked for by name."""
     from meanfield.metrics.w2.semidiscrete import semidiscrete_transport
 
     atoms, density = (a, b) if isinstance(b, Density) else (b, a)
     try:
-        return semidiscrete_transport(atoms, density, bounded)  # type: ignore[arg-type]
+        return semidiscrete_transport(atoms, density, bounded)
     except NotConverged as error:
         if method == "semidiscrete":
             raise
-        return transport_by_elements(atoms, density, "geodesic", f"{error}; ")
+        return _by_elements(atoms, density, "geodesic", f"{error}; ")

@@ -1,23 +1,25 @@
-"""Bounds of W2^2 where a density is involved, from both sides: exact transport of its small pieces.
+"""Bounds of W2^2 from both sides where a density is involved: exact transport of its small pieces.
 
-On tori and spheres d^2, and the squared chord, bend no more than on a plane: along a geodesic of
-length L
+The density's cells are cut into small elements. Sending each element as the optimal plan sends its
+middle is a plan between the measures, whose cost bounds W2^2 from above.
 
-    c((1 - t) p + t q, y) >= (1 - t) c(p, y) + t c(q, y) - t (1 - t) L^2
+For the lower bound, let g(x) = min_j (c(x, y_j) - v_j) with the plan's prices v. The curvature of
+tori and spheres is not negative, so that c (d^2 or the squared chord), and with it g, bends no more
+than on a plane: along a geodesic of length L from p to q
 
-(curvature is not negative), and so does g(x) = min_j (c(x, y_j) - v_j). The cells of the density
-are cut into small elements. Sending each element as the optimal plan sends its middle is a plan
-between the measures: it bounds W2^2 from above. The mean of g over an element's corners, less its
-own share of L^2, bounds the dual value of the plan's prices v, hence W2^2, from below. Both are
-exact on elements that send to one atom, and they come together like the square of the elements'
-width. On S^2 means over triangles are by quadrature, and the bounds hold up to the third order in
-that width.
+    g((1 - t) p + t q) >= (1 - t) g(p) + t g(q) - t (1 - t) L^2.
+
+The mean of g over an element's corners, less a multiple of L^2, is thus a lower bound of its mean
+over the element, and gives one of the dual value of v. The two bounds come together like the square
+of the elements' width. On S^2 means over triangles are by quadrature: there the bounds hold up to
+the third order in that width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +27,10 @@ from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index
+from meanfield.metrics.w2.costs import arc_costs, ground_cost
+from meanfield.metrics.w2.laguerre_sphere import arcs
 from meanfield.metrics.w2.result import Transport
-from meanfield.metrics.w2.sparse import Sorted, cheapest_arcs, sparse_transport
+from meanfield.metrics.w2.sparse import Atoms, Points, along_curve, cheapest_arcs, sparse_transport
 
 ENOUGH = 2e-4  # the bounds' distance, relative, at which refinement ends
 WIDE = 0.01  # the distance, relative, that is warned of
@@ -35,14 +39,13 @@ FEWEST = 2_000
 LIGHT = 1e-18  # of the heaviest cell: cells lighter than this are left out
 
 
-@dataclass(frozen=True, eq=False)
-class Elements:
+class Elements(NamedTuple):
     """N small pieces of a density, each with its mass spread evenly.
 
-    points (N, a): their middles; masses (N,); corners (N, k, a), of equal weight in the mean of a
-    linear function; slack (N,): the mean of the corners' share of L^2. The mean of a cost over an
-    element is at most sum_q weights[q] c(samples[q], .) + spread, samples (N, Q, a), weights (N,
-    Q), spread (N,).
+    points (N, a): their middles; masses (N,); corners (N, k, a), all of one weight in the mean of a
+    linear function. The mean of g over an element is at least that over its corners less slack
+    (N,). The mean of a cost over an element is at most sum_q weights[q] c(samples[q], .) + spread,
+    with samples (N, Q, a), weights (N, Q) and spread (N,).
     """
 
     points: Array
@@ -56,8 +59,9 @@ class Elements:
 
 @dataclass(frozen=True)
 class Bracket:
-    """lower <= W2^2 <= upper, by a number of elements; prices v (m,) of the atoms; the plan's
-    marginals' error.
+    """lower <= W2^2 <= upper, by a number of elements.
+
+    prices v (m,): those of the atoms; residual: the error of the plan's marginals.
     """
 
     lower: float
@@ -78,8 +82,7 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
         if not isinstance(M, Torus):
             raise ValueError(
                 f"metric='extrinsic' between two densities is for tori, not {M}; they are taken "
-                "as atoms "
-                "at their nodes with method='discrete'"
+                "as atoms at their nodes with method='discrete'"
             )
         if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):
             return Transport.exactly(0.0, "elements")
@@ -101,11 +104,11 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
 
 
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
-    """Bounds of W2^2 between atoms and a density on a torus or S^2, refined until they are 2e-4
-    apart, relatively.
+    """Bounds of W2^2 between atoms and a density on a torus or S^2.
 
-    Or until twice as fine elements would be more than MOST. Raises ValueError for meshes other than
-    the equidistant grid and Voronoi cells, NotConverged.
+    Elements are refined until the bounds are 2e-4 apart, relatively, or finer ones would be more
+    than MOST. Raises ValueError for meshes other than the equidistant grid and Voronoi cells,
+    NotConverged.
     """
     parts = parts_for(density, wanted(atoms))
     return _refined(lambda r: bounds(atoms, cut(density, r * parts), metric), density.manifold.dim)
@@ -120,9 +123,7 @@ def bracket_densities(a: Density, b: Density, metric: str = "geodesic") -> Brack
 
 
 def _refined(bounds_at: Callable[[int], Bracket], dim: int) -> Bracket:
-    """The bounds by elements 1, 2, 4, ... times as fine, until they are near or the elements too
-    many.
-    """
+    """The bounds by elements 1, 2, 4, ... times as fine, until these are enough or too many."""
     finer = 1
     while True:
         found = bounds_at(finer)
@@ -146,12 +147,10 @@ def parts_for(density: Density, elements: int) -> int:
 
 def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     """Both bounds, from the optimal plan between the elements' middles and the atoms."""
-    from meanfield.metrics.w2.costs import arc_costs, ground_cost
-
     M, charged = atoms.manifold, atoms.masses > 0
     y, q = atoms.points[charged], atoms.masses[charged]
     ground = ground_cost(M, metric)
-    plan = sparse_transport(Sorted(elements.points, elements.masses, M), Sorted(y, q, M), ground)
+    plan = sparse_transport(Atoms(elements.points, elements.masses, M), Atoms(y, q, M), ground)
     upper = float(plan.masses @ elements.spread[plan.tails])
     for k in range(elements.samples.shape[1]):
         x = np.ascontiguousarray(elements.samples[:, k])
@@ -164,29 +163,25 @@ def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
 
 
 def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -> float:
-    """No more than the dual value of any prices (m,), hence than W2^2; and no less than zero."""
+    """A lower bound of the dual value of any prices (m,), hence of W2^2; never below zero."""
     charged = atoms.masses > 0
     q, v = atoms.masses[charged] / atoms.masses.sum(), prices[charged]
-    u = _least_costs(elements.corners, atoms.points[charged], q, v, atoms.manifold, metric)
+    u = _least_costs(elements.corners, atoms.points[charged], v, atoms.manifold, metric)
     return max(float(elements.masses @ (u.mean(1) - elements.slack) + q @ v), 0.0)
 
 
 def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
     """Both bounds from elements of two densities on a torus.
 
-    Along a segment in the product c(x, y) bends as it does along one in x - y: prices u, v at
-    corners with u + v <= c there, linear in between and less each side's slack, are prices
-    everywhere.
+    Prices u, v with u + v <= c at the corners, taken as linear in between and less either side's
+    slack, satisfy it everywhere, for c(x, y) bends along a segment in the product as along x - y.
     """
-    from meanfield.metrics.w2.costs import ground_cost
-
-    senders, receivers = (Sorted(e.points, e.masses, torus) for e in (first, second))
+    senders, receivers = (Atoms(e.points, e.masses, torus) for e in (first, second))
     plan = sparse_transport(senders, receivers, ground_cost(torus, metric))
     upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
-    v = _least_costs(second.corners, first.points, first.masses, plan.u, torus, metric)
+    v = _least_costs(second.corners, first.points, plan.u, torus, metric)
     nodes = second.corners.reshape(-1, second.corners.shape[2])
-    even = np.full(len(nodes), 1 / len(nodes))
-    u = _least_costs(first.corners, nodes, even, v.ravel(), torus, metric)
+    u = _least_costs(first.corners, nodes, v.ravel(), torus, metric)
     lower = float(
         first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack)
     )
@@ -194,15 +189,12 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
 
 
-def _least_costs(
-    corners: Array, y: Array, masses: Array, v: Array, manifold: Manifold, metric: str
-) -> Array:
-    """min_j (c(x, y_j) - v_j) at corners (N, k, a) against points y (m, a), shape (N, k)."""
-    from meanfield.metrics.w2.costs import ground_cost
-
-    to, x = Sorted(y, masses, manifold), corners.reshape(-1, corners.shape[2])
-    least, _ = cheapest_arcs(x, to, v[to.order], None, ground_cost(manifold, metric), 1)
-    return least.reshape(corners.shape[:2])
+def _least_costs(corners: Array, y: Array, v: Array, manifold: Manifold, metric: str) -> Array:
+    """g = min_j (c(x, y_j) - v_j) at corners (N, k, a) against points y (m, a), shape (N, k)."""
+    order, x = along_curve(y, manifold), corners.reshape(-1, corners.shape[2])
+    flat, ground = np.zeros(y.shape), ground_cost(manifold, metric)
+    g, _ = cheapest_arcs(x, Points(y[order]), v[order], flat, ground, 1)
+    return g.reshape(corners.shape[:2])
 
 
 def cut(density: Density, parts: int) -> Elements:
@@ -216,16 +208,12 @@ def cut(density: Density, parts: int) -> Elements:
     each = np.maximum(1, np.rint(parts * share)).astype(int)
     cut_in = boxes if isinstance(density.manifold, Torus) else triangles
     pieces = [cut_in(density, charged[each == r], int(r)) for r in np.unique(each)]
-    joined = {
-        name: np.concatenate([getattr(p, name) for p in pieces])
-        for name in Elements.__dataclass_fields__
-    }
-    joined["masses"] = joined["masses"] / joined["masses"].sum()
-    return Elements(**joined)
+    joined = Elements(*map(np.concatenate, zip(*pieces, strict=True)))
+    return joined._replace(masses=joined.masses / joined.masses.sum())
 
 
 def boxes(density: Density, cells: Index, parts: int) -> Elements:
-    """Each of some cells of the equidistant grid on a torus in parts^d boxes."""
+    """Each of some cells of the equidistant grid of a torus in parts^d boxes."""
     mesh, torus = density.mesh, density.manifold
     if mesh.shape is None or not isinstance(torus, Torus):
         raise ValueError(f"cells are cut on equidistant grids of tori (meanfield.mesh), got {mesh}")
@@ -251,11 +239,7 @@ RADON_WEIGHTS = np.array([9 / 40, *[(155 - 15**0.5) / 1200] * 3, *[(155 + 15**0.
 
 
 def triangles(density: Density, cells: Index, parts: int) -> Elements:
-    """Each of some Voronoi cells of S^2 in triangles from its node to its edges, these in parts^2
-    triangles.
-    """
-    from meanfield.metrics.w2.laguerre_sphere import arcs
-
+    """Each of some Voronoi cells of S^2 in triangles around its node, each in parts^2."""
     mesh = density.mesh
     if mesh.radius is None:
         raise ValueError(
@@ -297,8 +281,9 @@ def _parts(parts: int) -> Array:
 
 
 def _on_sphere(corners: Array) -> tuple[Array, Array]:
-    """Nodes (N, 7, 3) and weights (N, 7) of integrals over spherical triangles: those of the flat
-    ones, projected.
+    """Nodes (N, 7, 3) and weights (N, 7) of integrals over spherical triangles.
+
+    They are those of the flat triangles, projected.
     """
     flat = np.einsum("qc,nca->nqa", RADON, corners)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

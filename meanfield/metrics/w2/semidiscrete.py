@@ -1,5 +1,7 @@
-"""Semi-discrete W2, between atoms and a density that is spread evenly over the cells of a mesh, on
-T^2 and S^2.
+"""Semi-discrete W2 on T^2 and S^2: between atoms and a density spread evenly over mesh cells.
+
+On T^2 it is exact. On S^2 the cells are those of the cost -2 log cos d, and d^2 on its optimal plan
+is an upper bound.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
+from meanfield.metrics.w2.elements import MOST, bounds, cut, dual_bound, parts_for, wanted
+from meanfield.metrics.w2.laguerre_sphere import sphere_transport
+from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import TOLERANCE
 from meanfield.metrics.w2.result import Transport
 
@@ -23,43 +28,35 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
     """
     m = atoms.masses
     atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
-    mesh = density.mesh
     if isinstance(atoms.manifold, Torus):
         return Transport.exactly(_on_torus(atoms, density), "semidiscrete", TOLERANCE)
+    mesh = density.mesh
     if mesh.radius is None:
         raise ValueError(
             f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
         )
-    from meanfield.metrics.w2.laguerre_sphere import sphere_transport
-
     heights, nodes, masses = density.values, None, None
     if heights.max() - heights.min() > 1e-13 * heights.max():
         nodes, masses = mesh.nodes, density.masses / density.masses.sum()
     upper, prices = sphere_transport(atoms.points, atoms.masses, nodes, masses)
     lower = 0.0
     if bounded:
-        from meanfield.metrics.w2.elements import MOST, cut, dual_bound, parts_for
-
         lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
     note = "an upper bound, see `w2_details`"
     return Transport(upper, "semidiscrete", False, note, min(lower, upper), upper, TOLERANCE)
 
 
 def _on_torus(atoms: Measure, density: Density) -> float:
-    """Newton from Voronoi cells; where that fails, from the prices of exact transport of ever
-    smaller elements.
-    """
-    from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
+    """Newton from Voronoi cells; where it fails, from prices by exact transport of small elements.
 
+    The elements are halved until Newton converges, ATTEMPTS times at most.
+    """
     grid, period = _grid(density), atoms.manifold.period  # type: ignore[attr-defined]
     x = np.mod(atoms.points / period, 1.0)
     try:
         return torus_w2_squared(x, atoms.masses, grid) * period**2
     except NotConverged:
-        pass
-    from meanfield.metrics.w2.elements import bounds, cut, parts_for, wanted
-
-    parts = parts_for(density, wanted(atoms))
+        parts = parts_for(density, wanted(atoms))
     for attempt in range(ATTEMPTS):
         prices = bounds(atoms, cut(density, parts << attempt), "geodesic").prices / period**2
         try:
@@ -74,9 +71,7 @@ def _grid(density: Density) -> Array:
     mesh, period = density.mesh, density.manifold.period  # type: ignore[attr-defined]
     if mesh.shape is not None and len(mesh.shape) == 2:
         A, B = mesh.shape
-        nodes = np.stack(
-            np.meshgrid(np.arange(A) / A, np.arange(B) / B, indexing="ij"), -1
-        ).reshape(-1, 2)
+        nodes = np.indices((A, B)).reshape(2, -1).T / mesh.shape
         if np.abs(mesh.nodes / period - nodes).max() < 1e-9:
             return density.masses.reshape(A, B)
     raise ValueError(
