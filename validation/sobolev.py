@@ -24,8 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from meanfield.checks import Array, finite_array, real, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
+from meanfield.meshes.harmonics import degrees, of_atoms
 from meanfield.metrics import w2_squared
-from meanfield.metrics.mode_energy import solid_harmonics
 
 
 def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Array:
@@ -42,7 +42,10 @@ def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Arr
             f"both measures must live on one manifold, got {a.manifold} and {b.manifold}"
         )
     if isinstance(a.manifold, Sphere):
-        return _sphere_shells([c if b is None else c - d for c, d in _pairs(a, b, count)])
+        c = of_atoms(a.points, a.masses, count)
+        c -= 0 if b is None else of_atoms(b.points, b.masses, count)
+        l = np.arange(1, count + 1)
+        return 4 * np.pi * np.bincount(degrees(count), c**2)[1:] / (l * (l + 1.0))
     P = a.manifold.period  # type: ignore[attr-defined]
     coefficients = _torus_modes(a, count) - (0 if b is None else _torus_modes(b, count))
     size, shell = _frequencies(count)
@@ -168,33 +171,6 @@ def _torus_modes(measure: Measure, count: int) -> Array:
     k = np.arange(-count, count + 1)
     waves = [np.exp(-1j * angle[:, axis, None] * k) for axis in range(2)]
     return (measure.masses[:, None] * waves[0]).T @ waves[1]
-
-
-def _pairs(a: Measure, b: Measure | None, count: int) -> list[tuple[Array, Array]]:
-    first = _harmonics(a, count)
-    second = first if b is None else _harmonics(b, count)
-    return list(zip(first, second, strict=True))
-
-
-def _harmonics(measure: Measure, count: int) -> list[Array]:
-    """For each order m the coefficients of degrees max(m, 1), ..., count, in orthonormal
-    harmonics.
-    """
-    found: list[list[complex]] = [[] for _ in range(count + 1)]
-    for m, l, values in solid_harmonics(measure.points, count, measure.masses):
-        if l > 0:
-            found[m].append(values.sum())
-    return [np.array(row) for row in found]
-
-
-def _sphere_shells(coefficients: list[Array]) -> Array:
-    """4 pi sum_m |mu_lm|^2 / (l (l + 1)) for l = 1, ...; orders m > 0 stand for -m too."""
-    count = len(coefficients[0])
-    power = np.zeros(count + 1)
-    for m, row in enumerate(coefficients):
-        power[max(m, 1) :] += (1 if m == 0 else 2) * np.abs(row) ** 2
-    l = np.arange(1, count + 1)
-    return 4 * np.pi * power[1:] / (l * (l + 1.0))
 
 
 def _primitive(count: int) -> Array:

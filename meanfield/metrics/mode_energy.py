@@ -1,5 +1,4 @@
-"""Energies of low modes: W2^2 of a sample from its law, linearised, with a mean that is known
-exactly.
+"""Energies of low modes, whose means are known exactly: what W2^2 of a sample is to leading order.
 
 For nu near mu, W2^2(nu, mu) is to leading order the squared H^-1(mu) norm of nu - mu, the supremum
 over psi of 2 (nu - mu)(psi) - int |grad psi|^2 dmu. Over the span of low modes phi that supremum is
@@ -12,15 +11,15 @@ of E is tr(A^-1 Cov_mu(phi)) / n exactly, whatever A: a control variate for E W2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.games.bases import TrigBasis
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
+from meanfield.meshes.harmonics import degrees, values
 
 EMPTY = 0.01  # r
 CHUNK = 1 << 13  # points at a time
@@ -50,17 +49,15 @@ class ModeEnergy:
         M = mu.manifold
         if not has_modes(M):
             raise ValueError(f"energies of modes are for the circle, T^2 and S^2, got {M}")
-        self.manifold, self.highest = M, HIGHEST[M.dim]
+        self.manifold = M
         m = mu.masses / mu.masses.sum()
-        values = _modes(M, self.highest, mu.points)
-        self.means = (m[:, None] * values).sum(axis=0)
-        slopes = _gradients(M, self.highest, mu.points)
-        A = np.einsum("n,nak,nal->kl", m, slopes, slopes, optimize=True) + EMPTY * np.diag(
-            _stiffness(M, self.highest)
-        )
-        size, axes = np.linalg.eigh(A)
+        phi = _modes(M, mu.points)
+        self.means = (m[:, None] * phi).sum(axis=0)
+        slopes = _gradients(M, mu.points)
+        A = np.einsum("n,nak,nal->kl", m, slopes, slopes, optimize=True)
+        size, axes = np.linalg.eigh(A + EMPTY * np.diag(_stiffness(M)))
         self.axes = axes / np.sqrt(size)
-        off = (values - self.means) @ self.axes
+        off = (phi - self.means) @ self.axes
         weights = m if labels is None else m * m / (labels / labels.sum())
         self.mean = float((weights[:, None] * off**2).sum())
 
@@ -68,76 +65,36 @@ class ModeEnergy:
         """E of a sample."""
         d = np.zeros(len(self.means))
         for i in range(0, len(sample), CHUNK):
-            w = sample.masses[i : i + CHUNK, None]
+            off = _modes(self.manifold, sample.points[i : i + CHUNK]) - self.means
             # Not a product of matrices, whose sums may depend on the number of threads.
-            d += (
-                w * (_modes(self.manifold, self.highest, sample.points[i : i + CHUNK]) - self.means)
-            ).sum(axis=0)
+            d += (sample.masses[i : i + CHUNK, None] * off).sum(axis=0)
         return float((((mass * d)[:, None] * self.axes).sum(axis=0) ** 2).sum())
 
 
-def _waves(M: Torus, highest: int) -> Array:
-    """Wave vectors of one of each pair +-k with 0 < |k| <= highest, (J, d)."""
+def _waves(M: Torus) -> TrigBasis:
+    """Cosines and sines of one of each pair +-k with 0 < |k| <= the highest."""
+    highest = HIGHEST[M.dim]
     k = [k for k in product(range(-highest, highest + 1), repeat=M.d) if k > (0,) * M.d]
-    return np.array([v for v in k if np.dot(v, v) <= highest**2]) * (2 * np.pi / M.period)
+    return TrigBasis(M, np.array([v for v in k if np.dot(v, v) <= highest**2]))
 
 
-def _modes(M: Manifold, highest: int, points: Array) -> Array:
+def _modes(M: Manifold, points: Array) -> Array:
     """Cosines and sines, or real orthonormal harmonics, at points (n, a): (n, J)."""
     if isinstance(M, Torus):
-        phase = points @ _waves(M, highest).T
-        return np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
-    rows = []
-    for m, l, Y in solid_harmonics(points, highest):
-        rows += [Y.real] if m == 0 else [np.sqrt(2) * Y.real, np.sqrt(2) * Y.imag]
-        if l == 0:
-            rows.pop()
-    return np.stack(rows, axis=1)
+        return _waves(M).values(points)
+    return values(points, HIGHEST[2])[:, 1:]
 
 
-def solid_harmonics(
-    points: Array, count: int, weights: Array | None = None
-) -> Iterator[tuple[int, int, Any]]:
-    """(m, l, weights times Y_lm) at points (n, 3) for m = 0, ..., count and l = m, ..., count;
-    orthonormal, complex.
-    """
-    x, y, z = points.T
-    turn = x - 1j * y
-    top = np.full(len(z), np.sqrt(0.25 / np.pi), dtype=np.complex128) * (
-        1.0 if weights is None else weights
-    )
-    for m in range(count + 1):
-        # Fully normalised Legendre functions by degree; sin^m and the phase sit in `top`.
-        last, here = np.zeros_like(top), top
-        for l in range(m, count + 1):
-            yield m, l, here
-            up = np.sqrt((4.0 * (l + 1) ** 2 - 1) / ((l + 1) ** 2 - m**2))
-            down = np.sqrt((l**2 - m**2) / (4.0 * l**2 - 1)) if l > m else 0.0
-            last, here = here, up * (z * here - down * last)
-        top = top * turn * np.sqrt((2 * m + 3) / (2 * m + 2))
-
-
-def _stiffness(M: Manifold, highest: int) -> Array:
+def _stiffness(M: Manifold) -> Array:
     """int |grad phi_k|^2 du, (J,)."""
     if isinstance(M, Torus):
-        return np.tile(np.sum(_waves(M, highest) ** 2, axis=1) / 2, 2)
-    degrees = [
-        l
-        for m in range(highest + 1)
-        for l in range(max(m, 1), highest + 1)
-        for _ in range(1 if m == 0 else 2)
-    ]
-    return np.array([l * (l + 1) / (4 * np.pi) for l in degrees])
+        return np.tile(np.sum(_waves(M).waves ** 2, axis=1) / 2, 2)
+    l = degrees(HIGHEST[2])[1:]
+    return l * (l + 1) / (4 * np.pi)
 
 
-def _gradients(M: Manifold, highest: int, points: Array, h: float = 1e-4) -> Array:
-    """Along the frame, by differences: what they miss changes A a little, and no mean.
-
-    (n, dim, J).
-    """
+def _gradients(M: Manifold, points: Array, h: float = 1e-4) -> Array:
+    """Along the frame (n, dim, J), by differences: what they miss changes A a little, no mean."""
     frame = M.basis(points)
-    sides = [
-        [_modes(M, highest, M.retract(points, s * frame[:, k])) for s in (h, -h)]
-        for k in range(M.dim)
-    ]
+    sides = [[_modes(M, M.retract(points, s * frame[:, k])) for s in (h, -h)] for k in range(M.dim)]
     return np.stack([(ahead - behind) / (2 * h) for ahead, behind in sides], axis=1)
