@@ -9,7 +9,8 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.formulas.calculus import NUMPY, Graph
-from meanfield.responses.intervals import enclose, parabola
+from meanfield.responses.bounds import least_on_interval
+from meanfield.responses.intervals import enclose
 
 
 def build(graph, x, y):
@@ -61,7 +62,7 @@ def test_parabolas_against_a_dense_grid():
     g, bend = rng.standard_normal((2, 500)) * 10.0 ** rng.uniform(-3, 1, (2, 500))
     s = np.linspace(-0.3, 0.3, 2001)[:, None]
     dense = (g * s + bend * s * s / 2).min(axis=0)
-    low = parabola(g, bend, 0.3)
+    low = least_on_interval(g, bend, 0.3)
     assert (low <= dense + 1e-15).all() and (dense - low < 1e-6 * (np.abs(g) + np.abs(bend))).all()
 
 

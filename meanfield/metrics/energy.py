@@ -20,10 +20,10 @@ from meanfield.meshes import Mesh
 
 
 def kl(mu: Density, nu: Density) -> float:
-    """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu; infinite when mu charges a cell that
-    nu does not.
+    """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu.
 
-    Raises ValueError unless both are densities on one mesh.
+    Infinite when mu charges a cell that nu does not. Raises ValueError unless both are densities on
+    one mesh.
     """
     if not (isinstance(mu, Density) and isinstance(nu, Density) and mu.mesh.same(nu.mesh)):
         raise ValueError("KL needs two densities on the same mesh; deposit them on one first")
@@ -40,30 +40,27 @@ def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -
     beta: a number, a pair or a flow.
     """
     _densities(game, mu_x, mu_y)
-    cold = temperatures(beta)
-    return game.value(mu_x, mu_y) - cold[0] * mu_x.entropy() + cold[1] * mu_y.entropy()
+    tau_x, tau_y = temperatures(beta)
+    return game.value(mu_x, mu_y) - tau_x * mu_x.entropy() + tau_y * mu_y.entropy()
 
 
 def regularised_nikaido_isoda(
     game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density
 ) -> float:
-    """The regularised error NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), in closed
-    form.
+    """The regularised error NI_beta = max_nu L_beta(mu_x, nu) - min_nu L_beta(nu, mu_y), closed.
 
-    It is equal to KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
-    potentials, and no less than that sum for the Gibbs measures of the fixed point (9).
+    It equals KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
+    potentials, and is no less than that sum for those of the fixed point (9).
     """
     _densities(game, mu_x, mu_y)
-    total = 0.0
+    tau, total = temperatures(beta), 0.0
+    if min(tau) == 0:
+        raise ValueError(
+            "NI_beta needs a positive temperature for both players; without one use nikaido_isoda"
+        )
     for p, (mu, opponent) in enumerate(((mu_x, mu_y), (mu_y, mu_x))):
-        cold = temperatures(beta)[p]
-        if cold == 0:
-            raise ValueError(
-                "NI_beta needs a positive temperature for both players; without one use "
-                "nikaido_isoda"
-            )
         cost = game.cost(p, mu.points, opponent)
-        total += cold * (log_partition(-cost / cold, mu.mesh) - mu.entropy())
+        total += tau[p] * (log_partition(-cost / tau[p], mu.mesh) - mu.entropy())
     return total
 
 
@@ -75,11 +72,11 @@ def gibbs_measures(
     On the meshes of mu_x and mu_y.
     """
     _densities(game, mu_x, mu_y)
-    cold = temperatures(beta)
-    if min(cold) == 0:
+    tau_x, tau_y = temperatures(beta)
+    if min(tau_x, tau_y) == 0:
         raise ValueError("Gibbs measures need a positive temperature for both players")
-    G_x = Density(gibbs_masses(game.cost(0, mu_x.points, mu_y) / cold[0], mu_x.mesh), mu_x.mesh)
-    G_y = Density(gibbs_masses(game.cost(1, mu_y.points, mu_x) / cold[1], mu_y.mesh), mu_y.mesh)
+    G_x = Density(gibbs_masses(game.cost(0, mu_x.points, mu_y) / tau_x, mu_x.mesh), mu_x.mesh)
+    G_y = Density(gibbs_masses(game.cost(1, mu_y.points, mu_x) / tau_y, mu_y.mesh), mu_y.mesh)
     return G_x, G_y
 
 

@@ -21,8 +21,8 @@ from meanfield.shown import Shown
 class NikaidoIsodaError(Shown):
     """A Nikaido-Isoda error with its bounds: NI lies in [lower, upper].
 
-    `value` = lower is what the best responses found attain; best_x (a,), best_y (b,): those
-    responses. upper is infinite where nothing is proven, and `method` says so.
+    `value` = lower is what the best responses best_x (a,) and best_y (b,) attain. upper is infinite
+    where nothing is proven, and `method` says so.
     """
 
     value: float
@@ -43,12 +43,10 @@ class NikaidoIsodaError(Shown):
 class NikaidoIsoda:
     """The Nikaido-Isoda error of one game, for many pairs: grids and features are computed once.
 
-    Call it on two measures or, for low-rank games, on the two players' feature means
-    (`game.moments`).
+    Call it on two measures or, for low-rank games, on the players' feature means (`game.moments`).
 
-    tight: spend milliseconds a call on an `upper` within 1e-10 for trigonometric games, rather than
-    within a percent of their range, and as long as it takes on one within 1e-9 for formulas on
-    tori.
+    tight: prove `upper` to 1e-10 for trigonometric games rather than to a percent of their range,
+    and to 1e-9 for formulas on tori, at the price of time.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -59,9 +57,9 @@ class NikaidoIsoda:
         """NI of a pair; raises TypeError or ValueError for what is no measure on the players'
         manifolds.
         """
-        to_y = self.searches.best_response(0, mu_y, mu_x)
-        to_x = self.searches.best_response(1, mu_x, mu_y)
-        return _error(to_y, to_x)
+        of_x = self.searches.best_response(0, mu_y, mu_x)
+        of_y = self.searches.best_response(1, mu_x, mu_y)
+        return _error(of_x, of_y)
 
     def estimate(
         self,
@@ -73,8 +71,7 @@ class NikaidoIsoda:
         seed: int = 0,
         settle: bool = True,
     ) -> NikaidoIsodaError:
-        """The paper's estimate, a lower bound: the best of many gradient runs a player, from
-        uniform points.
+        """The paper's estimate, a lower bound: the best of many gradient runs from uniform points.
 
         runs: how many a player. steps, step: how many steps a run takes at most, and how long they
         are (default: 1 over the curvature). settle: end runs whose slope has become a millionth of
@@ -83,32 +80,33 @@ class NikaidoIsoda:
         runs, steps, seed = whole("runs", runs), whole("steps", steps, 0), whole("seed", seed, 0)
         if step is not None:
             step = real("step", step, 0.0, strict=True)
-        found, tol = [], 1e-6 if settle else None
+        responses, tol = [], 1e-6 if settle else None
         for p, opponent in ((0, mu_y), (1, mu_x)):
             cost, M = cost_against(self.game, p, opponent), self.game.manifolds[p]
             starts = M.sample(runs, np.random.default_rng((seed, p)))
-            found.append(gradient_runs(cost, M, starts, steps, step, tol))
-        return _error(*found)
+            responses.append(gradient_runs(cost, M, starts, steps, step, tol))
+        return _error(*responses)
 
 
-def _error(to_y: Response, to_x: Response) -> NikaidoIsodaError:
-    """NI from the minimiser's best response to mu_y and the maximiser's to mu_x."""
-    if not np.isfinite([to_x.value, to_y.value]).all():
+def _error(of_x: Response, of_y: Response) -> NikaidoIsodaError:
+    """NI from the best responses of the minimiser x to mu_y and of the maximiser y to mu_x."""
+    if not np.isfinite([of_x.value, of_y.value]).all():
         raise ValueError("a best response has no finite value: the losses overflow; scale the game")
-    # max V_y >= min V_x: a negative difference only says that the search missed, or rounding.
-    lower = max(0.0, -to_x.value - to_y.value)
-    upper = max(lower, -to_x.floor - to_y.floor)
-    method = to_y.method if to_y.method == to_x.method else f"x: {to_y.method}; y: {to_x.method}"
-    return NikaidoIsodaError(lower, lower, upper, to_y.point, to_x.point, method)
+    max_V_y, min_V_x = -of_y.value, of_x.value
+    # A negative difference only says that the search missed, or that values are rounded.
+    lower = max(0.0, max_V_y - min_V_x)
+    upper = max(lower, -of_y.floor - of_x.floor)
+    method = of_x.method if of_x.method == of_y.method else f"x: {of_x.method}; y: {of_y.method}"
+    return NikaidoIsodaError(lower, lower, upper, of_x.point, of_y.point, method)
 
 
 @allow_underflow
 def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 
-    Exact for costs quadratic on spheres. Else the search is a grid or many starts, then Newton;
-    certified above by branch and bound for trigonometric games and, on tori of dimension 1 and 2,
-    formulas; otherwise `upper` is infinite. For many pairs of one game build `NikaidoIsoda`, whose
-    `estimate` is the paper's way.
+    Exact for costs quadratic on spheres. Elsewhere best responses are found by a grid or many
+    starts and Newton's method; `upper` is proven by branch and bound for trigonometric games and
+    for formulas on T^1 and T^2, and infinite otherwise. For many pairs of one game build
+    `NikaidoIsoda`, whose `estimate` is the paper's way.
     """
     return NikaidoIsoda(game, tight=True)(mu_x, mu_y)

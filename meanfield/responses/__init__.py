@@ -1,9 +1,8 @@
 """Best responses: minimisers of a player's cost U_p over its manifold, with what is proven of them.
 
-Costs that are quadratic on a sphere are minimised exactly. Elsewhere a search looks at a grid (tori
-of dimension up to 3) or at many starts, then polishes the best points by Newton's method on the
-manifold, never ending above where it began. The value found bounds min U from above; a proof from
-below exists for trigonometric games (Ehlich & Zeller 1964, branch and bound).
+Costs that are quadratic on a sphere are minimised exactly. Elsewhere a search looks at a grid or at
+many starts, then polishes the best points by Newton's method. The value found bounds min U from
+above; proofs from below are in `bounds` and `intervals`.
 """
 
 from meanfield.responses.costs import (

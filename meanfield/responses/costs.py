@@ -15,8 +15,7 @@ from meanfield.measures import Measure
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """A player's best points found: minimisers (k, a) with their costs `values` (k,), the best
-    first.
+    """A player's best points: minimisers (k, a) with their costs `values` (k,), the best first.
 
     min U_p lies in [floor, value], value = values[0]; the floor is -inf where nothing is proven.
     method: how the points were found, and the floor proven.
@@ -37,9 +36,7 @@ class Response:
 
 
 def loss_size(game: Game) -> float:
-    """The range of l among 16 x 16 points: what errors are measured by where a cost happens to be
-    flat.
-    """
+    """The range of l among 16 x 16 points, which measures errors where a cost is flat."""
     x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
     return float(np.ptp(game.loss(x, y)))
 
@@ -89,8 +86,7 @@ class OpponentCost:
 
 
 def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
-    """U_p against the opponent's measure or, where the loss is a finite sum of features, their
-    means (K,).
+    """U_p against the opponent's measure or, in a low-rank game, its feature means (K,).
 
     Raises TypeError or ValueError for what is neither.
     """

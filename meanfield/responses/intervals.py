@@ -6,8 +6,8 @@ Every operation of the formula's second derivatives is bounded over a box by int
     U >= U(centre) + sum_i min over |s| <= r of (g_i s + l_i s^2/2),
     l_i = min H_ii - sum_{j != i} max |H_ij|,
 
-boxes that cannot lie below the target are dropped, the others cut in 2^d. Bounds are widened by
-1e-12 of their size in place of directed rounding.
+and boxes are cut as in `bounds`. Bounds are widened by 1e-12 of their size in place of directed
+rounding.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from meanfield.checks import Array
 from meanfield.games.base import SIGNS
 from meanfield.games.formulas.calculus import NUMPY, Graph
 from meanfield.games.formulas.expressions import Expression
+from meanfield.responses.bounds import cut_cells, least_on_interval
 from meanfield.responses.costs import OpponentCost
 
 TIGHT = 1e-9  # gap wanted, relative to the largest size of cost and loss
 PAIRS = 1 << 25  # boxes times atoms looked at in all
 BLOCK = 1 << 16
-FIRST = {1: 64, 2: 24, 3: 8}  # boxes per axis to begin with
-LEVELS = 40
+FIRST = {1: 64, 2: 24}  # boxes per axis to begin with, by dimension
 WIDER = 1e-12
 RISING = {"exp", "log", "sqrt", "sinh", "tanh", "asin", "atan", "sign"}
 
@@ -36,54 +36,33 @@ Interval = tuple[Any, Any]
 
 
 def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
-    """A lower bound of min U within 1e-9 scale of `best`, a value that U takes, or as near as the
-    budget brings it.
-    """
+    """A lower bound of min U within 1e-9 scale of `best`, a value of U, if PAIRS suffice."""
     game, p, mu = cost.game, cost.p, cost.opponent
     assert isinstance(game, Expression)
     torus = game.manifolds[p]
-    d, n = torus.dim, FIRST[torus.dim]
+    n = FIRST[torus.dim]
     r = 0.5 * torus.period / n  # type: ignore[attr-defined]
-    x = np.array(list(product((np.arange(n) + 0.5) * 2 * r, repeat=d)))
-    corners = np.array(list(product((-0.5, 0.5), repeat=d)))
-    target, budget = best - TIGHT * scale, PAIRS
-    low = np.full(len(x), -np.inf)
-    for _ in range(LEVELS):
-        budget -= len(x) * len(mu)
-        if budget < 0:
-            break
+    x = np.array(list(product((np.arange(n) + 0.5) * 2 * r, repeat=torus.dim)))
+
+    def bound(x: Array, r: float) -> Array:
         bends = curvatures(game, p, x, r, mu.points, mu.masses)
-        seen = cost.values(x) + parabola(cost.gradient(x), bends, r).sum(axis=1)
+        low = cost.values(x) + least_on_interval(cost.gradient(x), bends, r).sum(axis=1)
         # NaN, from operations outside their domain somewhere in a box, proves nothing.
-        low = np.maximum(low, np.where(np.isnan(seen), -np.inf, seen))
-        open_ = low < target
-        if not open_.any():
-            return target
-        low = np.repeat(low[open_], len(corners))
-        x = (x[open_][:, None] + r * corners).reshape(-1, d)
-        r *= 0.5
-    return min(target, float(low.min()))
+        return np.where(np.isnan(low), -np.inf, low)
 
-
-def parabola(g: Array, bend: Array, r: float) -> Array:
-    """min over |s| <= r of g s + bend s^2/2, entry by entry."""
-    slope = np.abs(g)
-    inside = (bend > 0) & (slope < bend * r)
-    return np.where(
-        inside, -(slope**2) / (2 * np.where(inside, bend, 1.0)), -slope * r + 0.5 * bend * r * r
-    )
+    low, budget = np.full(len(x), -np.inf), PAIRS // len(mu)
+    return cut_cells(bound, x, low, r, best - TIGHT * scale, budget)
 
 
 def curvatures(game: Expression, p: int, x: Array, r: float, nodes: Array, masses: Array) -> Array:
     """l (n, d) of the boxes of half width r around x (n, d), for player p's cost against atoms."""
     H = game.curvatures(p)
-    low = np.empty((len(x), x.shape[1]))
+    low = np.zeros(x.shape)
     step = max(1, BLOCK // len(nodes))
     for i in range(0, len(x), step):
         box = [(c[:, None] - r, c[:, None] + r) for c in x[i : i + step].T]
         atoms = [(c[None, :], c[None, :]) for c in nodes.T]
         found = enclose(game.graph, list(H.values()), [*box, *atoms] if p == 0 else [*atoms, *box])
-        low[i : i + step] = 0.0
         for (a, b), (bottom, top) in zip(H, found, strict=True):
             first, second = (
                 np.broadcast_to(v, (len(box[0][0]), len(nodes))) @ masses for v in (bottom, top)
@@ -151,22 +130,19 @@ def _power(a: Any, b: Any, n: float) -> Interval:
 
 
 def _call(op: str, a: Any, b: Any) -> Interval:
-    if op in ("sin", "cos"):
-        # cos turns at whole multiples of pi, sin a quarter later: up at the even ones, down at the
-        # odd ones.
-        shift = 0.0 if op == "cos" else 0.5 * np.pi
-        f = NUMPY[op]
-        low, high = np.minimum(f(a), f(b)), np.maximum(f(a), f(b))
-        up, down = (
-            np.floor((b - shift - o) / (2 * np.pi)) >= np.ceil((a - shift - o) / (2 * np.pi))
-            for o in (0, np.pi)
-        )
-        return np.where(down, -1.0, low), np.where(up, 1.0, high)
     f = NUMPY[op]
     if op in RISING:
         return f(a), f(b)
     if op == "acos":
         return f(b), f(a)
-    # cosh and abs: even, rising away from zero.
     low, high = np.minimum(f(a), f(b)), np.maximum(f(a), f(b))
+    if op in ("sin", "cos"):
+        # cos is 1 at even multiples of pi and -1 at odd ones, sin a quarter later.
+        shift = 0.0 if op == "cos" else 0.5 * np.pi
+        up, down = (
+            np.floor((b - shift - o) / (2 * np.pi)) >= np.ceil((a - shift - o) / (2 * np.pi))
+            for o in (0, np.pi)
+        )
+        return np.where(down, -1.0, low), np.where(up, 1.0, high)
+    # cosh and abs: even, rising away from zero.
     return np.where((a < 0) & (b > 0), f(0.0), low), high

@@ -35,15 +35,15 @@ def polish(
 
 
 def polish_on_circle(waves: Array, c: Array, points: Array) -> tuple[Array, Array]:
-    """`polish` for sum_j c_j cos(w_j x) + c_{J+j} sin(w_j x), points (m, 1), in plain numbers.
+    """`polish` for sum_j c_j cos(w_j x) + c_{J+j} sin(w_j x) and points (m, 1), number by number.
 
-    A few modes at a few points: there array calls would take twenty times as long as the sums.
+    Calls of numpy would take far longer than the sums of a few modes at a few points.
     """
     J = len(waves)
     modes = list(zip(waves.tolist(), c[:J].tolist(), c[J:].tolist(), strict=True))
     turn = np.pi / 4 / (float(np.abs(waves).max()) or 1.0)
-    found = [_descend(modes, x, turn) for x in points[:, 0].tolist()]
-    return np.array([[x] for x, _ in found]), np.array([value for _, value in found])
+    ends = [_descend(modes, x, turn) for x in points[:, 0].tolist()]
+    return np.array([[x] for x, _ in ends]), np.array([value for _, value in ends])
 
 
 def _descend(
@@ -95,16 +95,16 @@ def _backtrack(
     cost: Cost, manifold: Manifold, x: Array, value: Array, step: Array
 ) -> tuple[Array, Array]:
     """Each point moved along its step, halved up to 12 times; it stays where nothing is gained."""
-    best, least = x.copy(), value.copy()
+    best, lowest = x.copy(), value.copy()
     left, scale = np.arange(len(x)), 1.0
     for _ in range(12):
         trial = manifold.retract(x[left], scale * step[left])
         at = cost.values(trial)
         down = at < value[left]
-        best[left[down]], least[left[down]] = trial[down], at[down]
+        best[left[down]], lowest[left[down]] = trial[down], at[down]
         left, scale = left[~down], 0.5 * scale
         # A step within rounding of the stationary point gains nothing at any length.
         left = left[np.linalg.norm(step[left], axis=1) * scale > 1e-9 * unit(manifold)]
         if not len(left):
             break
-    return best, least
+    return best, lowest

@@ -1,7 +1,4 @@
-"""Many gradient runs from random points: how the paper estimates best responses.
-
-A lower bound only.
-"""
+"""Many gradient runs from random points, the paper's estimate of best responses: a lower bound."""
 
 from __future__ import annotations
 
@@ -23,12 +20,11 @@ def gradient_runs(
     step: float | None = None,
     tol: float | None = 1e-6,
 ) -> Response:
-    """Projected gradient descent x <- R(x - h grad U) from every one of `starts` (m, a), all at
-    once.
+    """Projected gradient descent x <- R(x - h grad U) from all `starts` (m, a) at once.
 
     A run ends when |grad U| falls below tol times the largest slope at the starts, or after
-    `steps`; with tol = None it takes all its steps.
-    step: h, by default 1 over the largest curvature seen at some of the starts.
+    `steps`; with tol = None it takes all its steps. step: h, by default 1 over the largest
+    curvature at some of the starts.
     """
     x, ended = starts.copy(), []
     slope = cost.gradient(x)

@@ -36,9 +36,8 @@ UNPROVEN = "lower bound only"
 class Searches:
     """Best responses in one game for many opponents: grids and features are computed once.
 
-    tight: prove floors of trigonometric costs to 1e-10 by branch and bound (milliseconds a call)
-    instead of Ehlich and Zeller's bound on the grid alone (a percent of the range, at no cost), and
-    those of formulas on tori of dimension 1 and 2 to 1e-9 by intervals.
+    tight: prove floors to 1e-10 for trigonometric costs, by branch and bound instead of Ehlich and
+    Zeller's bound on the grid alone, and to 1e-9 for formulas on T^1 and T^2, by intervals.
     """
 
     def __init__(self, game: Game, tight: bool = True) -> None:
@@ -50,9 +49,8 @@ class Searches:
     ) -> Response:
         """Player p's best response to a measure or, in a low-rank game, to its feature means (K,).
 
-        p = 0 minimises V_x over X, p = 1 minimises -V_y over Y. The atoms of `own`, the player's
-        measure, are further places to start from where no grid covers the manifold. Errors as in
-        `cost_against`.
+        own: the player's measure, whose atoms are further starts where no grid covers the manifold.
+        Errors as in `cost_against`.
         """
         cost, search = cost_against(self.game, p, opponent), self.of[p]
         if isinstance(search, SphereSearch):
@@ -82,7 +80,8 @@ class SphereSearch:
         return tridiagonal(self.basis.S), tridiagonal(-self.basis.S)
 
     def __call__(self, cost: FeatureCost) -> Response:
-        from meanfield.trust_region import least, tridiagonal
+        from meanfield.trust_region import least as minimise
+        from meanfield.trust_region import tridiagonal
 
         linear, squares, form = self.basis.split(cost.c)
         Q = form * self.basis.S
@@ -91,15 +90,13 @@ class SphereSearch:
             T = tridiagonal(Q)
         else:
             T = self._forms[int(form < 0)].scaled(abs(form))
-        x, value, lower, twin, other = least(Q, linear, T)
+        x, value, lower, twin, other = minimise(Q, linear, T)
         c = float(cost.c[0])
         return Response(np.stack([x, twin]), np.array([c + value, c + other]), c + lower, SPHERE)
 
 
 class Search:
-    """The search for player p's best responses in one game: its grid, or its starts, and their
-    features.
-    """
+    """The search for player p's best responses in one game: its grid or starts, their features."""
 
     def __init__(self, game: Game, p: int, tight: bool = True) -> None:
         self.tight = tight
@@ -119,17 +116,15 @@ class Search:
         self.features = basis.values(self.points) if stored and basis else None
 
     def __call__(self, cost: Cost, own: Array | None = None) -> Response:
-        """The best response to a cost; where there is no grid, points of one's own (m, a) are
-        starts too.
-        """
+        """The best response to a cost; own (m, a): further starts where there is no grid."""
         if self.features is not None and isinstance(cost, FeatureCost):
-            seen = self.features @ cost.c
+            on_points = self.features @ cost.c
         else:
-            seen = cost.values(self.points)
+            on_points = cost.values(self.points)
         floor, slack = -np.inf, np.inf
         if self.trig and self.side:
-            floor, slack = ehlich_zeller(seen, self.side, self.degree, self.manifold.dim)
-        starts = self.points[self._candidates(seen, slack)]
+            floor, slack = ehlich_zeller(on_points, self.side, self.degree, self.manifold.dim)
+        starts = self.points[self._candidates(on_points, slack)]
         if own is not None and len(own) and not self.side:
             starts = np.concatenate([starts, _best(cost, own, POLISHED)])
         if self.trig and self.manifold.dim == 1:
@@ -139,32 +134,30 @@ class Search:
         else:
             points, values = polish(cost, self.manifold, starts)
         order = np.argsort(values, kind="stable")
-        least = float(values.min())
-        floor = max(floor, self._proven(cost, seen, floor, least)) if self.tight else floor
-        # Rounding may leave the proven floor a few units above the value found at the minimiser.
-        return Response(points[order], values[order], min(floor, least), self._method(floor))
+        best = float(values.min())
+        floor = max(floor, self._proven(cost, on_points, floor, best)) if self.tight else floor
+        # Rounding may leave the proven floor a few units above the value at the minimiser.
+        return Response(points[order], values[order], min(floor, best), self._method(floor))
 
-    def _proven(self, cost: Cost, seen: Array, floor: float, least: float) -> float:
-        """The tight floor, -inf where there is none; least: a value that the cost takes."""
+    def _proven(self, cost: Cost, on_points: Array, floor: float, best: float) -> float:
+        """The tight floor, -inf where there is none; best: a value that the cost takes."""
         if self.trig and np.isfinite(floor):
             c = cost.c  # type: ignore[attr-defined]
-            return branch_and_bound(self.trig, c, self.points, seen, self.side, least)
+            return branch_and_bound(self.trig, c, self.points, on_points, self.side, best)
         if self.formula and isinstance(cost, OpponentCost):
-            return floor_by_intervals(cost, least, max(float(np.abs(seen).max()), self.size))
+            return floor_by_intervals(cost, best, max(float(np.abs(on_points).max()), self.size))
         return -np.inf
 
-    def _candidates(self, seen: Array, slack: float) -> Index:
-        """Numbers of the points to polish: a grid's local minima within slack of the least, or the
-        best.
-        """
+    def _candidates(self, on_points: Array, slack: float) -> Index:
+        """The points to polish: the best or, on a grid, local minima within slack of the least."""
         if not self.side:
-            return np.argsort(seen, kind="stable")[:POLISHED]
-        field = seen.reshape((self.side,) * self.manifold.dim)
+            return np.argsort(on_points, kind="stable")[:POLISHED]
+        field = on_points.reshape((self.side,) * self.manifold.dim)
         dip = np.ones(field.shape, dtype=bool)
         for axis in range(field.ndim):
             dip &= (field <= np.roll(field, 1, axis)) & (field <= np.roll(field, -1, axis))
-        found = np.flatnonzero(dip.ravel() & (seen <= seen.min() + slack))
-        return found[np.argsort(seen[found], kind="stable")[:POLISHED]]
+        dips = np.flatnonzero(dip.ravel() & (on_points <= on_points.min() + slack))
+        return dips[np.argsort(on_points[dips], kind="stable")[:POLISHED]]
 
     def _method(self, floor: float) -> str:
         where = f"{len(self.points)} starts"
@@ -178,9 +171,7 @@ class Search:
 
 
 def _side(d: int, degree: int) -> int:
-    """Grid points per axis: fine for the degree, within a budget that still carries the proof if it
-    can.
-    """
+    """Grid points per axis, in proportion to the degree; the proof needs more than 2 degree."""
     if not degree:
         return {1: 512, 2: 96, 3: 32}[d]
     finest = {1: 1 << 13, 2: 1 << 9, 3: 1 << 6}[d]

@@ -33,11 +33,10 @@ def circle_transport(a: Measure | Prepared, b: Measure | Prepared) -> Transport:
 
 
 def prepare(measure: Measure | Prepared) -> Prepared:
-    """The quantile function of a measure on the circle, for many calls of `w2`: sorted and summed
-    once.
+    """The quantile function of a measure on the circle: sorted and summed once for many `w2`.
 
-    Masses so small that they vanish in the cumulative sum (below 1e-16 or so) are left out. Raises
-    ValueError off the circle.
+    Masses that vanish in the cumulative sum (below about 1e-16) are left out. Raises ValueError off
+    the circle.
     """
     if isinstance(measure, Prepared):
         return measure
@@ -64,9 +63,7 @@ def prepare(measure: Measure | Prepared) -> Prepared:
 
 
 def _sorted_pieces(measure: Measure) -> tuple[Array, Array, Array | None]:
-    """Starts, lengths and masses in order, in units of the period; masses None when all are
-    equal.
-    """
+    """Starts, lengths and masses in order, in units of the period; equal masses are None."""
     period, masses = measure.manifold.period, measure.masses  # type: ignore[attr-defined]
     x = measure.points[:, 0] / period
     equal = bool(masses[0] == masses[-1]) and bool(masses.min() == masses.max())

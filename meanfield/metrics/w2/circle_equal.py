@@ -1,9 +1,8 @@
 """Exact W2 on the circle between two sets of n equal atoms: the best of 2n + 1 cyclic shifts.
 
-With both sets in order, C(j) = (1/n) sum_i (x_i - y_{i+j})^2 with y_{i+n} = y_i + 1 is what
-`circle_shift.cost_at` finds at theta = j/n, where alone that piecewise linear convex function has
-kinks (Delon, Salomon, Sobolevski 2010). A sum over shifted arrays runs on vectors, some twenty
-times faster than the walk along two cumulative masses.
+With both sets in order, C(j) = (1/n) sum_i (x_i - y_{i+j})^2 with y_{i+n} = y_i + 1 is the C of
+`circle_shift` at theta = j/n, the kinks of that piecewise linear convex function. Such a sum runs
+on vectors.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ def at_shift(j: int, x: Array, y: Array) -> tuple[float, float]:
 
 @kernel
 def best_cyclic(x: Array, y: Array) -> float:
-    """The least C(j) over -n <= j <= n: the rise of a convex function changes sign there.
+    """The least C(j) over -n <= j <= n, where the rise of this convex function changes sign.
 
-    Secants between the rises at the bracket's ends, halved where an end stays (the Illinois rule),
-    every third step a bisection; the first guess is the shift of the means, from which steps grow
-    until the sign changes.
+    From the shift of the means steps grow until the sign has changed. Then secants between the
+    rises at the bracket's ends, halved where an end stays (the Illinois rule); every third step is
+    a bisection.
     """
     n = len(x)
     guess = 0.0

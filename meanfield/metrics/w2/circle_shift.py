@@ -23,10 +23,7 @@ ROUNDS = 400
 
 @kernel(counted=True)
 def cumulate(masses: Array) -> Array:
-    """Cumulative masses (n + 1,) from 0 to exactly 1, by compensated sums, never falling.
-
-    A sum that ends at 1 - 1e-16 would leave the last quantile to the next turn of the circle.
-    """
+    """Cumulative masses (n + 1,) from 0 to exactly 1, by compensated sums, never falling."""
     n = len(masses)
     F = np.empty(n + 1)
     F[0] = total = lost = 0.0
@@ -47,8 +44,8 @@ def cumulate(masses: Array) -> Array:
 def cost_at(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]:
     """C, C'/2 and C''/2 at a shift theta, by one walk along both measures.
 
-    C'/2 = -int (Q_mu - Q_nu(. + theta)) dQ_mu, over pieces and over the gaps between them; at a
-    kink of C it is one of the subgradients.
+    C'/2 = -int (Q_mu - Q_nu(. + theta)) dQ_mu over the pieces and the gaps between them, a
+    subgradient where C has a kink.
     """
     n, m = len(mu.starts), len(nu.starts)
     base = np.floor(theta)
@@ -109,8 +106,8 @@ def atoms_in_piece(
 ) -> tuple[float, float, float]:
     """3C, C'/2 and the gaps' sum over atoms first <= i < last, which all end in one piece of nu.
 
-    On it Q_nu(q + theta) = height + slope (q - cut), within its length. Sums may be reordered, so
-    that the loop runs on vectors; its terms do not cancel.
+    On it Q_nu(q + theta) = height + slope (q - cut), within its length. The sums' terms do not
+    cancel and may be reordered, so that the loop runs on vectors.
     """
     F, x = mu.F, mu.starts
     C = D = gaps = 0.0
@@ -131,7 +128,7 @@ def part_of_atom(
 ) -> tuple[float, float, float]:
     """3C, C'/2 and the gap of atom i from q to its end or to `over`, the end of nu's piece j.
 
-    The derivative and the gap are counted at the atom's end only.
+    C'/2 and the gap belong to the atom's end.
     """
     end = min(mu.F[i + 1], over)
     x, length = mu.starts, nu.lengths[j]
@@ -221,8 +218,9 @@ def cost(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]
 
 @kernel
 def enclose(ends: Array, theta: float, C: float, D: float) -> None:
-    """Make theta the bracket's lower or upper end, by the sign of C'; a bracket turned over is
-    moved on by one.
+    """Make theta the bracket's lower or upper end, by the sign of C'.
+
+    The other end moves on by one where it is not on its side of theta any more.
     """
     side = 1 if D > 0 else 0
     ends[side] = theta, C, D, 1.0
@@ -242,13 +240,13 @@ def tangents(ends: Array) -> tuple[float, float]:
 def best_shift(mu: Quantile, nu: Quantile, curvature: float) -> tuple[float, float, int]:
     """The least C, the shift it is at, and the evaluations used (-1 when they ran out).
 
-    Newton from theta = 0 within a bracket; where C has kinks (atoms against atoms, holes in a
-    density) the intersection of the tangents at the bracket's ends, which finds a vertex in
-    finitely many steps; bisection where three steps did not halve the bracket. Newton's unknown is
-    the point y = Q_nu(q + theta) that answers mu's widest gap: for concentrated measures theta
-    varies with y over many decades, while C' is nearly linear in y; a secant in y takes its turns.
-    Stops on a proof: C'' >= 2 curvature gives C - min C <= (C'/2)^2 / curvature; the tangents
-    bound min C from below.
+    Newton from theta = 0 within a bracket. Its unknown is the point y = Q_nu(q + theta) that faces
+    mu's widest gap: C' is nearly linear in y, while theta varies with y over many decades where
+    measures are concentrated. Where C has kinks the tangents at the bracket's ends take over, or a
+    secant in y, and bisection where three steps did not halve the bracket.
+
+    It ends on a proof: C'' >= 2 curvature gives C - min C <= (C'/2)^2 / curvature, and the point
+    where the tangents meet lies below min C.
     """
     middle = widest(mu)
     # Rows: theta, C, C'/2, and 1 where C and C' are known.

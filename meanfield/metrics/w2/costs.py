@@ -1,6 +1,4 @@
-"""Squared distances between points and boxes of points, and the search for arcs cheaper than their
-prices.
-"""
+"""Squared distances of points and boxes, and the search for arcs cheaper than their prices."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ LEAF = 8  # points a leaf of the tree of boxes
 
 
 class Ground(NamedTuple):
-    """The cost of sending mass from x to y, by number for the kernels.
+    """The cost of sending mass from x to y.
 
-    kind: 0 the squared geodesic distance and 1 the squared chord on a torus of that period, 2 and 3
-    the same on the unit sphere.
+    kind: 0 is the squared geodesic distance and 1 the squared chord on a torus of that period, 2
+    and 3 are the same on the unit sphere.
     """
 
     kind: int
@@ -74,12 +72,10 @@ def arc_costs(x: Array, y: Array, tails: Index, heads: Index, ground: Ground) ->
 
 
 class Boxes(NamedTuple):
-    """Boxes over points (m, a) in the curve's order: a binary tree in heap order with leaves of
-    LEAF points.
+    """Boxes over points y (m, a) in the curve's order: a binary heap with leaves of LEAF points.
 
-    low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a) and top (2 L - 1,): for prices v of
-    the points the mean gradient in each box, and the most of v less that slope times the way from
-    the box's middle.
+    low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a): the mean gradient in each box of
+    prices v (m,) of the points; top (2 L - 1,): the largest v - slope . (y - the box's middle).
     """
 
     low: Array
@@ -90,10 +86,9 @@ class Boxes(NamedTuple):
 
 @kernel
 def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> float:
-    """No more than c(x_i, y) - g . (y - middle) for y in a box, g its slope.
+    """A lower bound of c(x_i, y) - g . (y - middle) for y in a box, g its slope.
 
-    On spheres d^2 is convex in the squared chord: its tangent there leaves a quadratic function of
-    y.
+    On spheres d^2 is convex in the squared chord, and its tangent is a quadratic function of y.
     """
     kind, period = ground
     bend, total = 1.0, 0.0
@@ -116,7 +111,7 @@ def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> f
                 total += of_gap(min(above, below + period), ground)
             continue
         if kind == 1:
-            # It bends downwards no less than a parabola turned over: the least is near an end.
+            # It bends downwards like a parabola at most, so that the least is near an end.
             wave, tilt = np.pi / period, 0.5 * g * (h - l)
             at_l = (period / np.pi * np.sin(wave * (x[i, k] - l))) ** 2 + tilt
             at_h = (period / np.pi * np.sin(wave * (x[i, k] - h))) ** 2 - tilt
@@ -134,7 +129,7 @@ def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> f
 
 @kernel
 def lift(y: Array, v: Array, G: Array, boxes: Boxes) -> None:
-    """Write slope and top of the boxes for prices v (m,) whose gradients are about G (m, a)."""
+    """Write the boxes' slope and top for prices v (m,) whose gradients are about G (m, a)."""
     slope, top = boxes.slope, boxes.top
     leaves = len(top) // 2 + 1
     width, first = LEAF * leaves, 0
@@ -216,11 +211,9 @@ def box_tree(y: Array) -> Boxes:
 def cheapest(
     x: Array, start: Array, y: Array, v: Array, boxes: Boxes, ground: Ground, count: int
 ) -> tuple[Array, Index]:
-    """For each x_i the `count` least values of c(x_i, y_j) - v_j below start_i: values and j (n,
-    count), in order.
+    """For each x_i the `count` least c(x_i, y_j) - v_j below start_i, and their j, (n, count) each.
 
-    j is -1 where there are fewer. Boxes are passed over where distance and largest price leave no
-    hope.
+    In order; j is -1 where there are fewer. Boxes whose bound is too large are passed over.
     """
     n, leaves, top = len(x), len(boxes.top) // 2, boxes.top
     found, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)

@@ -1,9 +1,9 @@
 """Laguerre cells on S^2 for the cost -2 log cos d, which are normal cones of a convex hull in R^3.
 
-With p_i = exp(psi_i / 2) y_i the cell of atom i, where -2 log(x . y_i) - psi_i is least, is where x
-. p_i is largest: the normals of the hull of the p_i at its corner i. The cost is d^2 + d^4/6 + ...;
-d^2 on its optimal plan is an upper bound of W2^2. Integrals over cells are sums over arcs of fans
-around y_i: with R the distance from y_i along an arc of unit normal N,
+With p_i = exp(psi_i / 2) y_i, the cell of atom i, where -2 log(x . y_i) - psi_i is least, is where
+x . p_i is largest: the normals of the hull of the p_i at its corner i. The cost is
+d^2 + d^4/6 + ..., and d^2 on its optimal plan bounds W2^2 from above. Integrals over cells are sums
+over arcs of fans around y_i: with R the distance from y_i along an arc of unit normal N,
 
     int_cell f(d(x, y_i)) dx = sum over arcs of (y_i . N) int F(R) / sin^2 R ds,
     F(R) = int_0^R f(r) sin r dr.
@@ -28,8 +28,10 @@ NODES, WEIGHTS = 0.5 * (NODES + 1), 0.5 * WEIGHTS
 
 
 def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
-    """Arcs (E, 3), (E, 3) between cells (E, 2) of points p (n, 3): from a to b the first cell lies
-    on the left.
+    """Pairs (E, 2) of cells of points p (n, 3), and the ends a, b (E, 3) of the arcs between them.
+
+    On the way from a to b the first cell lies on the left. Raises NotConverged where the hull is
+    flat or does not hold the origin.
     """
     from scipy.spatial import ConvexHull, QhullError
 
@@ -71,9 +73,9 @@ def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
 class Diagram(NamedTuple):
     """Cells of points p (n, 3): where x . p_i is largest.
 
-    Between the pairs (E, 2) of cells runs an arc a cos s + t sin s, 0 <= s <= length, a and t (E,
-    3); the first cell lies on its left. Cell i has the neighbours columns[starts[i] : starts[i +
-    1]].
+    Between each of the pairs (E, 2) of cells runs an arc a cos s + t sin s, 0 <= s <= length, with
+    a and t (E, 3) and the first cell on its left. Cell i has the neighbours
+    columns[starts[i] : starts[i + 1]].
     """
 
     p: Array
@@ -113,9 +115,7 @@ NO_MESH = Diagram(
 
 @kernel
 def fan(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float) -> tuple[float, float]:
-    """Area and int d^2 over the fan around y_k to the arc e of a diagram, low <= s <= high,
-    signed.
-    """
+    """Signed area and int d^2 of the fan around y_k to the arc e of a diagram, low <= s <= high."""
     a, t = arcs.a, arcs.t
     q = (
         y[k, 0] * (a[e, 1] * t[e, 2] - a[e, 2] * t[e, 1])
@@ -137,9 +137,7 @@ def fan(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float) -> tup
 
 @kernel
 def second_moment(half: float) -> float:
-    """F(R) / sin^2 R for f = d^2, with half = sin^2 (R/2); a series where the closed form
-    cancels.
-    """
+    """F(R) / sin^2 R for f = d^2 and half = sin^2 (R/2), by a series where digits would cancel."""
     R = 2 * np.arcsin(min(np.sqrt(half), 1.0))
     sine = np.sin(R)
     if R > 1.0:
@@ -155,8 +153,9 @@ def second_moment(half: float) -> float:
 def leaves(
     cells: Diagram, k: int, arcs: Diagram, e: int, low: float, high: float
 ) -> tuple[float, int]:
-    """Where the arc e leaves the cell k that it is in at s = low, at most `high`, and the cell it
-    enters (-1: none).
+    """Where the arc e, in cell k at s = low, leaves it (at most `high`), and the cell that follows.
+
+    That is -1 where the arc ends in cell k.
     """
     p, a, t = cells.p, arcs.a, arcs.t
     best, entered = high, -1
@@ -201,8 +200,7 @@ def climb(cells: Diagram, k: int, x: Array) -> int:
 def overlay(
     y: Array, cells: Diagram, mesh: Diagram, rho: Array, first: Index
 ) -> tuple[Array, Array, Array]:
-    """Masses (n,), int d^2 drho (n,) and the weights (E,) of the arcs in the dual's second
-    derivative.
+    """Masses (n,), int d^2 drho (n,) and the arcs' weights (E,) in the dual's second derivative.
 
     y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; first (E,): the
     mesh's cell where each arc of the Laguerre diagram begins.
@@ -258,9 +256,8 @@ def sphere_transport(
 ) -> tuple[float, Array]:
     """An upper bound of W2^2 on S^2 between atoms and a density, and the atoms' prices (n,).
 
-    points (n, 3), weights (n,) > 0 of the atoms; nodes (N, 3) and masses (N,) of a Voronoi mesh and
-    its cells, or None for the uniform law. The bound is d^2 on the optimal plan for the cost -2 log
-    cos d, and the prices are that cost's. Raises NotConverged.
+    points (n, 3), weights (n,) > 0 of the atoms; nodes (N, 3) of a Voronoi mesh and its cells'
+    masses (N,), or None for the uniform law. Raises NotConverged.
     """
     y, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(y)) / np.sum(weights)

@@ -4,10 +4,10 @@ Cell i of atoms x_i and potentials psi_i is
 
     {x: |x - x_i|^2 - psi_i <= |x - x_j|^2 - psi_j for all j and all periodic images of x_j}.
 
-With the images of x_i itself it lies in the unit square around x_i, and images of x_j farther than
-one along an axis never reach it. Each cell starts as that square and is cut by its neighbours of
-the last call, then by whatever a tree of boxes over the atoms cannot rule out: a box that holds
-displacements d = x_j - x_i cuts nothing of a polygon within rho of c when
+The images of x_i confine it to the unit square around x_i, which images of x_j farther than one
+along an axis do not reach. Each cell starts as that square and is cut by its neighbours of the last
+call, then by what a tree of boxes over the atoms cannot rule out. A box of displacements
+d = x_j - x_i cuts nothing of a polygon within rho of c when
 
     dist(c, box)^2 - |c|^2 - 2 rho max |d| >= max psi_j - psi_i.
 """
@@ -66,8 +66,9 @@ def ball(P: Array, m: int) -> tuple[float, float, float]:
 def ruled_out(
     u: float, v: float, rho: float, boxes: Boxes, node: int, sx: float, sy: float, own: float
 ) -> bool:
-    """Whether no displacement to a box, moved by (sx, sy), can cut the polygon within rho of (u,
-    v); own = psi_i.
+    """Whether a box moved by (sx, sy) can cut nothing of the polygon within rho of c = (u, v).
+
+    own: psi_i.
     """
     left, right = boxes.low[node, 0] + sx, boxes.high[node, 0] + sx
     low, high = boxes.low[node, 1] + sy, boxes.high[node, 1] + sy
@@ -81,10 +82,10 @@ def ruled_out(
 def cell(
     i: int, x: Array, psi: Array, boxes: Boxes, likely: Index, W: Array, tags: Index, stack: Index
 ) -> tuple[int, int]:
-    """Laguerre cell i around x_i: its number of corners and the side of W (2, r, 2) and tags (2, r)
-    that hold it.
+    """The number of corners of Laguerre cell i around x_i, -1 where r is too small, and the side.
 
-    The neighbours that are likely are tried first. A number of -1 says that r is too small.
+    That is the row of W (2, r, 2) and tags (2, r) which holds the cell. The likely neighbours are
+    tried first.
     """
     size, xi, yi, pi, leaves = W.shape[1], x[i, 0], x[i, 1], psi[i], len(boxes.top) // 2
     W[0, 0, 0], W[0, 0, 1], W[0, 1, 0], W[0, 1, 1] = -0.5, -0.5, 0.5, -0.5
@@ -92,8 +93,7 @@ def cell(
     tags[0, :4] = -1
     m, side, u, v, rho = 4, 0, 0.0, 0.0, np.sqrt(0.5)
     for image in range(-1, 9):
-        # First the nearest images of the likely ones; then shifts 0, 1, -1 along either axis, the
-        # atoms' own square first.
+        # The likely ones' nearest images; then shifts 0, 1, -1 along either axis.
         sx, sy = float((image // 3 + 1) % 3 - 1) - xi, float((image % 3 + 1) % 3 - 1) - yi
         stack[0], depth = 0, 1
         while depth:
@@ -150,9 +150,9 @@ def laguerre(
 ) -> tuple[Array, Array, Laplacian]:
     """Masses (n,), second moments (n,) and minus the second derivative of the dual.
 
-    x (n, 2) in Morton's order, density (A, B) with cells centred at (k/A, l/B); atom i has the
-    likely neighbours likely[starts[i] : starts[i + 1]]. The weight between neighbours is int_edge
-    rho ds / (2 |x_i - x_j|).
+    The last has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
+    Morton's order; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
+    neighbours likely[starts[i] : starts[i + 1]].
     """
     n, size, used = len(x), 64, 0
     mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
@@ -189,9 +189,7 @@ def laguerre(
 
 @kernel
 def image_gap(x: Array, i: int, j: int, P: Array, k: int, l: int) -> float:
-    """|x_i - x_j| for the image of x_j across the edge from corner k to l: the nearest to the
-    edge's middle.
-    """
+    """|x_i - x_j| for the image of x_j across the edge from corner k to l: the nearest to it."""
     mid_x, mid_y = 0.5 * (P[k, 0] + P[l, 0]), 0.5 * (P[k, 1] + P[l, 1])
     a, b = x[j, 0] - x[i, 0] - mid_x, x[j, 1] - x[i, 1] - mid_y
     a, b = a - np.rint(a) + mid_x, b - np.rint(b) + mid_y
@@ -201,13 +199,12 @@ def image_gap(x: Array, i: int, j: int, P: Array, k: int, l: int) -> float:
 def torus_w2_squared(
     points: Array, weights: Array, density: Array, prices: Array | None = None
 ) -> float:
-    """W2^2 on the unit torus between sum_i weights_i delta(points_i) and a piecewise-constant
-    density.
+    """W2^2 on the unit torus between sum_i weights_i delta(points_i) and a density, to rounding.
 
-    points (n, 2) in [0, 1)^2, weights (n,) > 0; density (A, B) on cells centred at (k/A, l/B).
-    Exact to rounding. Newton starts from Voronoi cells, or from prices (n,) of the atoms that are
-    nearly optimal: a density with holes needs them, and is filled up to 1e-14 of its mean, which
-    moves W2^2 by less than 1e-14. Raises NotConverged.
+    points (n, 2) in [0, 1)^2, weights (n,) > 0; density (A, B), constant on cells centred at
+    (k/A, l/B). Newton starts from Voronoi cells or from nearly optimal prices (n,) of the atoms. A
+    density with holes needs these, and is filled up to 1e-14 of its mean, which moves W2^2 by less
+    than 1e-14. Raises NotConverged.
     """
     x, b, place = merged(points, weights)
     boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
@@ -245,9 +242,7 @@ def opened(cells: Callable[[Array], Cells], psi: Array, target: Array) -> Array:
 
 
 def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
-    """Points in Morton's order, those at one place made one (two would both claim its cell), and
-    where each went.
-    """
+    """Points in Morton's order, those at one place made one, their weights, and where each went."""
     x, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(x))
     order = curve_order(x, 0.0, 1.0)

@@ -21,12 +21,11 @@ from meanfield.meshes import Index
 
 
 class Tree(NamedTuple):
-    """A spanning tree over n senders and the receivers, all arrays of one entry a node; the last
-    node is the root.
+    """A spanning tree over n senders and the receivers, the last of which is the root.
 
-    A node holds the arc to its parent (-1 for the root), with the flow along that arc and its cost;
-    the size of the subtree under it; its first child, and its neighbours in the list of its
-    parent's children (-1 for none); and its price.
+    For each node: its parent (-1 for the root), the flow along the arc to it and that arc's cost;
+    the size of the subtree under the node; its first child, and the nodes after and before it in
+    the list of its parent's children (-1 for none); its price.
     """
 
     n: int
@@ -74,8 +73,7 @@ def refine(
     """A plan between groups, carried out by their members: tails, heads and flows of its arcs.
 
     Group I of senders has the members first_sender[I] to first_sender[I + 1] - 1, and so for
-    receivers; they are used up in order, so that the arcs form a forest when those of the groups
-    do.
+    receivers. Members are used up in order: the arcs form a forest when those of the groups do.
     """
     most = len(supply) + len(demand) + 2 * len(tails)
     i_found, j_found = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
@@ -108,12 +106,10 @@ def grow(
     parent: Index,
     flow: Index,
 ) -> None:
-    """Write a strongly feasible tree through a forest of arcs with flow into parent and flow (n +
-    m,).
+    """Write a strongly feasible tree through a forest of arcs into parent and flow (n + m,).
 
-    Trees of the forest are joined by arcs without flow, from a sender of theirs to a receiver
-    reached before; where possible by a candidate: senders columns[starts[j] : starts[j + 1]] of
-    receiver j.
+    An arc without flow joins each tree of the forest, by a sender, to a receiver reached before;
+    where possible to one that has this sender among its senders columns[starts[j] : starts[j + 1]].
     """
     N = len(parent)
     degree = np.zeros(N + 1, dtype=np.int64)
@@ -203,9 +199,7 @@ def detach(v: int, at: int, tree: Tree) -> None:
 
 @kernel
 def reprice(tree: Tree) -> None:
-    """Prices from the costs of the tree's arcs, zero at the root: rounding does not pile up over
-    pivots.
-    """
+    """Write prices from the costs of the tree's arcs, zero at the root."""
     root = len(tree.parent) - 1
     v = root
     tree.price[root] = 0.0
@@ -223,9 +217,7 @@ def reprice(tree: Tree) -> None:
 
 @kernel
 def shift(top: int, spared: int, by: float, tree: Tree) -> None:
-    """Add `by` to the prices of the senders under `top`, take it from the receivers'; not under
-    `spared`.
-    """
+    """Add `by` to prices of senders under `top`, take it from receivers'; not under `spared`."""
     v = top
     while True:
         if v != spared:
@@ -255,8 +247,8 @@ def summit(i: int, j: int, tree: Tree) -> int:
 def leaving(i: int, j: int, top: int, tree: Tree) -> tuple[int, bool]:
     """The node under the arc that leaves when i sends more to j, and whether it lies on i's side.
 
-    The last of the arcs that block, along the cycle from its top through i and j: trees stay
-    strongly feasible.
+    Trees stay strongly feasible when this is the last of the arcs that block, along the cycle from
+    its top through i and j.
     """
     least, at, of_i = np.int64(1) << 62, -1, True
     v = i
@@ -316,8 +308,9 @@ def exchange(i: int, j: int, cost: float, tree: Tree) -> None:
 def simplex(
     tails: Index, heads: Index, costs: Array, tree: Tree, tolerance: float, limit: int
 ) -> int:
-    """Pivots until no arc is cheaper than its prices by more than the tolerance; their number, or
-    -1 at the limit.
+    """Pivot until no arc is cheaper than its prices by more than the tolerance.
+
+    Returns the number of pivots, -1 at the limit.
     """
     arcs, price = len(tails), tree.price
     block, at = max(int(np.sqrt(arcs)), 16), 0

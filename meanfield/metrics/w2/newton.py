@@ -31,8 +31,7 @@ class Laplacian(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, and H = d masses / d
-    psi.
+    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, H = d masses/d psi.
 
     ordered: atoms that follow each other are near.
     """
@@ -81,8 +80,8 @@ def conjugate_gradients(
 ) -> tuple[Array, float]:
     """d with H d = r, r of sum zero, and the relative residual.
 
-    Preconditioned by the diagonal and, for long errors, by the inverse `coarse` (m, m) of
-    `between_groups`; without groups it is (0, 0).
+    Preconditioned by the diagonal and, for errors that reach far, by the inverse `coarse` (m, m) of
+    `between_groups`, of shape (0, 0) without groups.
     """
     n = len(r)
     d, Hp = np.zeros(n), np.empty(n)
@@ -135,12 +134,12 @@ def newton(
 ) -> tuple[Array, Cells]:
     """Potentials psi (n,) whose Laguerre cells have the masses `target`, and those cells.
 
-    While some masses are far from their targets a step aims at masses between, in geometric mean:
-    cells that are too small by orders of magnitude grow by a factor a step, where the straight way
-    would empty their neighbours. No cell may lose more than nine tenths of the lesser of its mass
-    and its aim; near the targets the sum of errors must fall by a share of what the step promises.
+    While some masses are far from their targets, a step aims at masses between in geometric mean:
+    a cell that is too small by orders of magnitude grows by a factor a step. Going straight to the
+    target would empty its neighbours. A step is halved until no cell keeps less than a tenth of its
+    mass or aim and, near the targets, the sum of errors falls by a share of what it promises.
 
-    Raises NotConverged, never returns short of TOLERANCE. what: the problem's name in its message.
+    Raises NotConverged above TOLERANCE; what: the problem's name in its message.
     """
     now, stride = cells(psi), np.log(8.0)
     for _ in range(steps):
@@ -155,8 +154,7 @@ def newton(
         if not near:
             aim = now.masses * np.exp(min(1.0, stride / worst) * far)
             aim /= aim.sum()
-        # Far from the targets the smallest cells need their digits, near them Newton's own error
-        # decides.
+        # The smallest cells need their digits; near the targets Newton's own error decides.
         d = _direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
         t, new = _longest_step(cells, psi, d, aim, now, target, near, what)
         if not near:
@@ -189,9 +187,7 @@ def _longest_step(
     near: bool,
     what: str,
 ) -> tuple[float, Cells]:
-    """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and the cells it leads
-    to.
-    """
+    """The longest of the steps 1, 1/2, 1/4, ... along d that may be taken, and its cells."""
     floor = 0.1 * np.minimum(now.masses, aim)
     error = float(np.abs(target - now.masses).sum())
     t = 1.0
@@ -205,7 +201,7 @@ def _longest_step(
 
 
 def dual_value(psi: Array, target: Array, now: Cells) -> float:
-    """sum costs + sum psi (target - masses): below the optimum by at most |target - masses|_1 max
-    cost.
+    """sum costs + sum psi (target - masses), which is at most |target - masses|_1 max cost below
+    the optimum.
     """
     return float(now.costs.sum() + psi @ (target - now.masses))

@@ -1,6 +1,4 @@
-"""Convex polygons in the plane: cut by lines, and integrals over them of a density on a periodic
-grid.
-"""
+"""Convex polygons in the plane: cut by lines, and integrals of a density on a periodic grid."""
 
 from __future__ import annotations
 
@@ -15,10 +13,10 @@ from meanfield.meshes import Index
 def clip(
     P: Array, tags: Index, m: int, a: float, b: float, h: float, tag: int, Q: Array, names: Index
 ) -> int:
-    """Cut a polygon P of m corners by a line: Q = P within a x + b y <= h; its number of corners.
+    """Write the part of a polygon P within a x + b y <= h to Q; its number of corners.
 
-    Both counter-clockwise. tags[k] is the tag of P's edge from corner k to the next, names[k] of
-    Q's; the new edge has `tag`.
+    Corners go counter-clockwise. tags[k] is the tag of P's edge from corner k to the next, names[k]
+    that of Q's, `tag` that of the new edge.
     """
     out = 0
     s = a * P[m - 1, 0] + b * P[m - 1, 1] - h
@@ -40,9 +38,7 @@ def clip(
 
 @kernel
 def moments(P: Array, m: int) -> tuple[float, float]:
-    """Area and int |v|^2 dv of a convex polygon: triangles from its first corner, nothing
-    cancels.
-    """
+    """Area and int |v|^2 dv of a convex polygon, by triangles from its first corner."""
     area = second = 0.0
     for k in range(1, m - 1):
         ax, ay = P[k, 0] - P[0, 0], P[k, 1] - P[0, 1]
@@ -67,9 +63,7 @@ def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, i
 
 @kernel
 def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tuple[float, float]:
-    """Mass and second moment of a piece of constant density; its tagged edges' density to
-    `lengths`.
-    """
+    """Mass and second moment of a piece of constant density; its tagged edges add to `lengths`."""
     area, second = moments(P, m)
     for k in range(m):
         if tags[k] >= 0:
@@ -91,10 +85,10 @@ def integrate(
     work: Array,
     names: Index,
 ) -> tuple[float, float]:
-    """Mass and int |v|^2 dmu of the cell P around (x, y), and its edges' integrals of the density.
+    """Mass and int |v|^2 dmu of the cell P around (x, y); to `lengths` its edges' mass.
 
-    Columns are cut off one after another, from each column its squares. work (6, r, 2), names (6,
-    r).
+    Columns of the grid are cut off one after another, and squares from each column. Work space:
+    work (6, r, 2), names (6, r).
     """
     mass = second = 0.0
     A, B = density.shape
