@@ -34,29 +34,58 @@ def device_source(game: Formula, p: int, single: bool = False) -> str:
     found = separated(game, p, game.jet(p))
     if found is None:
         raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
-    graph, made = found
+    graph, sums = found
     dialect = SINGLE if single else DOUBLE
-    own, other, _, given, table = parts(game, p, graph, made, dialect=DOUBLE)
-    inner = parts(game, p, graph, made, dialect=dialect).inner
-    threads = min(128, SHARED // ((4 if single else 8) * (len(table) + 1)) // 32 * 32)
+    lines = parts(game, p, graph, sums, dialect=DOUBLE)
+    inner = parts(game, p, graph, sums, dialect=dialect).inner
+    given, table = lines.given, lines.table
+    threads = _threads(game, len(table), single)
+    names = [dialect.name(graph, i) for i in sums]
+    return filled(
+        _MODULE.format(
+            format=FORMAT,
+            bits=32 if single else 64,
+            threads=threads,
+            mass=len(table),
+            rows=len(table) + 1,
+        ),
+        own=lines.own,
+        rounded=[f"t{i} = F(t{i})" for i in given if single],
+        sums=[f"s{k} = 0.0" for k in range(len(sums))],
+        other=lines.other,
+        stored=[f"tile[{k}, lane] = t{i}" for k, i in enumerate(table)],
+        zeros=[f"c{k} = F(0.0)" for k in range(len(sums))],
+        table=[f"t{i} = tile[{k}, q]" for k, i in enumerate(table)],
+        inner=inner,
+        added=[f"c{k} += tile[{len(table)}, q] * {name}" for k, name in enumerate(names)],
+        totals=[f"s{k} += c{k}" for k in range(len(sums))],
+        out=[f"out[part, {k}, i] = {SIGNS[p]!r} * s{k}" for k in range(len(sums))],
+    )
+
+
+def _threads(game: Formula, numbers: int, single: bool) -> int:
+    """Threads a block: what they share holds a tile with so many numbers, and a mass, a node."""
+    threads = min(128, SHARED // ((4 if single else 8) * (numbers + 1)) // 32 * 32)
     if threads == 0:
         raise ValueError(
-            f"{game.name[:60]} asks for {len(table)} numbers of every point of the opponent, more "
+            f"{game.name[:60]} asks for {numbers} numbers of every point of the opponent, more "
             'than the threads of a block can share; leave device at "cpu"'
         )
-    return filled(
-        f"""\
-\"\"\"Pair loops of a meanfield game for graphics processors, generated; format {FORMAT}.\"\"\"
+    return threads
+
+
+_MODULE = """\
+\"\"\"Pair loops of a meanfield game for graphics processors, generated; format {format}.\"\"\"
 
 import math
 
-from numba import cuda, float{32 if single else 64} as F
+from numba import cuda, float{bits} as F
 
 THREADS = {threads}
 
 
 def look(points, nodes, masses, share, out):
-    tile = cuda.shared.array(({len(table) + 1}, {threads}), F)
+    tile = cuda.shared.array(({rows}, {threads}), F)
     lane, part = cuda.threadIdx.x, cuda.blockIdx.y
     n, m = points.shape[0], nodes.shape[0]
     i = cuda.blockIdx.x * {threads} + lane
@@ -70,7 +99,7 @@ def look(points, nodes, masses, share, out):
         if j < end:
             $other
             $stored
-            tile[{len(table)}, lane] = masses[j]
+            tile[{mass}, lane] = masses[j]
         cuda.syncthreads()
         $zeros
         for q in range({threads} if first + {threads} < end else end - first):
@@ -81,21 +110,7 @@ def look(points, nodes, masses, share, out):
         cuda.syncthreads()  # before the next tile takes its place
     if i < n:
         $out
-""",
-        own=own,
-        rounded=[f"t{i} = F(t{i})" for i in given if single],
-        sums=[f"s{k} = 0.0" for k in range(len(made))],
-        other=other,
-        stored=[f"tile[{k}, lane] = t{i}" for k, i in enumerate(table)],
-        zeros=[f"c{k} = F(0.0)" for k in range(len(made))],
-        table=[f"t{i} = tile[{k}, q]" for k, i in enumerate(table)],
-        inner=inner,
-        added=[
-            f"c{k} += tile[{len(table)}, q] * {dialect.name(graph, r)}" for k, r in enumerate(made)
-        ],
-        totals=[f"s{k} += c{k}" for k in range(len(made))],
-        out=[f"out[part, {k}, i] = {SIGNS[p]!r} * s{k}" for k in range(len(made))],
-    )
+"""
 
 
 def device_kernel(game: Formula, p: int, single: bool = False) -> tuple[Callable[..., Any], int]:

@@ -14,13 +14,13 @@ import numpy as np
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.formulas.calculus import Graph
 from meanfield.games.lowrank import LowRank
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.manifolds import Manifold, Torus
 
 PRODUCTS, FEATURES, MODE = 200_000, 400, 10_000
 ROUNDING = 16 * np.finfo(float).eps
 
 Key = tuple[int, ...]
-# key -> (coefficient, the sum of the sizes that it was summed from, which tells cancellation).
+# key -> (coefficient, the sum of the sizes of its parts, which tells when they cancel).
 Polynomial = dict[Key, tuple[complex, float]]
 
 
@@ -29,16 +29,16 @@ class _TooLarge(Exception):
 
 
 class _Algebra:
-    """Operations on polynomials in the monomials and in the angles themselves; None is neither.
+    """Operations on polynomials in the monomials and the angles themselves; None is no such thing.
 
     The first half of a key holds wave numbers on tori and powers of Cartesian coordinates on
-    spheres, the second half powers of angles, which only sin and cos take away.
+    spheres, the second half powers of angles, which only sin and cos turn into waves.
     """
 
     def __init__(self, X: Manifold, Y: Manifold) -> None:
         self.size = X.ambient + Y.ambient
         self.zero = (0,) * (2 * self.size)
-        # Angles count in units of their period over 2 pi; None marks a Cartesian coordinate.
+        # The factor that turns a coordinate into an angle; None for a Cartesian one.
         self.turn = [
             2 * np.pi / m.period if isinstance(m, Torus) else None
             for m in (X, Y)
@@ -115,20 +115,18 @@ class _Algebra:
 
 def monomials(graph: Graph, root: int, X: Manifold, Y: Manifold) -> dict[Key, complex] | None:
     """key -> coefficient of the monomials that the formula sums; None if it is no such sum."""
-    algebra, found = _Algebra(X, Y), dict[int, Polynomial | None]()
+    algebra, made = _Algebra(X, Y), dict[int, Polynomial | None]()
     try:
         for i in graph.needed([root]):
             op, args, value = graph.entries[i]
-            found[i] = algebra.applied(op, [found[a] for a in args], value)
+            made[i] = algebra.applied(op, [made[a] for a in args], value)
     except _TooLarge:
         return None
-    n = algebra.size
-    terms = {
-        k: complex(c) for k, (c, size) in (found[root] or {}).items() if abs(c) > ROUNDING * size
-    }
-    if found[root] is None or any(any(k[n:]) for k in terms):
+    if (whole := made[root]) is None:
         return None
-    return {k[:n]: c for k, c in terms.items()}
+    n = algebra.size
+    terms = {k: complex(c) for k, (c, size) in whole.items() if abs(c) > ROUNDING * size}
+    return None if any(any(k[n:]) for k in terms) else {k[:n]: c for k, c in terms.items()}
 
 
 class _Side:
@@ -171,12 +169,10 @@ def _opposite(key: Iterable[int]) -> Key:
 
 def expanded(graph: Graph, root: int, X: Manifold, Y: Manifold, **about: Any) -> LowRank | None:
     """The formula as a game, where it is trigonometric in angles and quadratic on spheres."""
-    if not all(isinstance(m, (Torus, Sphere)) for m in (X, Y)):
+    terms = monomials(graph, root, X, Y)
+    if terms is None:
         return None
-    found = monomials(graph, root, X, Y)
-    if found is None:
-        return None
-    pairs = {(key[: X.ambient], key[X.ambient :]): c for key, c in found.items()}
+    pairs = {(key[: X.ambient], key[X.ambient :]): c for key, c in terms.items()}
     x, y = _Side(X, {k for k, _ in pairs}), _Side(Y, {l for _, l in pairs})
     if max(len(x.modes), len(y.modes)) > FEATURES:
         return None

@@ -1,8 +1,8 @@
 """Losses given as text, such as "cos(x - y) + 0.3*sin(2*x)*cos(y)".
 
-The text goes through `grammar` (a whitelist, never evaluated), is checked on the manifolds by
-`domain`, becomes a low-rank game where `expansion` finds that it is one, and otherwise an
-`Expression`: exact derivatives by `calculus`, compiled pair loops by `loops`.
+`grammar` reads the text (a whitelist, nothing is evaluated) and `domain` checks it on the
+manifolds. It becomes a low-rank game where `expansion` finds one, and otherwise an `Expression`:
+exact derivatives by `calculus`, compiled pair loops by `loops`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from meanfield.games.base import SIGNS
 from meanfield.games.catalogue import recorded
 from meanfield.games.formulas.calculus import Graph
 from meanfield.games.formulas.domain import check_domain, resolve
+from meanfield.games.formulas.expansion import expanded
 from meanfield.games.formulas.formula import Formula
 from meanfield.games.formulas.grammar import Parsed, at_the_call, parse
+from meanfield.games.formulas.loops import kernel, pair_kernel
+from meanfield.games.formulas.truncation import truncated
 from meanfield.games.lowrank import LowRank
 from meanfield.games.pairwise import Pairwise
 from meanfield.manifolds import Manifold
@@ -46,7 +49,7 @@ def expression(
     Parameters
     ----------
     X, Y : both or neither; by default tori of period 2 pi with as many angles as the formula uses.
-    truncate : on tori, replaces any other loss by a trigonometric polynomial within this fraction
+    truncate : on tori, replace any other loss by a trigonometric polynomial within this fraction
         of its largest absolute value, say 1e-12; `answers["truncation"]` then states the error.
     constants : named numbers: expression("a*cos(x - y)", a=2) is the game "a*cos(x - y), a=2".
 
@@ -66,17 +69,11 @@ def expression(
     if values:
         statement += " with " + ", ".join(f"{k} = {v}" for k, v in values.items())
     graph, root = numbered(parsed, X)
-    from meanfield.games.formulas.expansion import expanded
-
-    short = expanded(graph, root, X, Y, name=name, statement=statement)
-    if short is not None:
-        return short
+    low_rank = expanded(graph, root, X, Y, name=name, statement=statement)
+    if low_rank is not None:
+        return low_rank
     game = Expression(graph, root, X, Y, name, statement)
-    if bound is None:
-        return game
-    from meanfield.games.formulas.truncation import truncated
-
-    return truncated(game, bound)
+    return game if bound is None else truncated(game, bound)
 
 
 def numbered(parsed: Parsed, X: Manifold) -> tuple[Graph, int]:
@@ -143,8 +140,6 @@ class Expression(Formula, Pairwise):
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> tuple[Any, Any]:
         """`forces` of both players, each pair looked at once."""
-        from meanfield.games.formulas.loops import pair_kernel
-
         run = self.kernel("pair", lambda: pair_kernel(self))
         if run is None:
             return self.forces(0, x, y, masses_y), self.forces(1, y, x, masses_x)
@@ -164,18 +159,16 @@ class Expression(Formula, Pairwise):
     ) -> tuple[Array, Array]:
         """The first operation and the others against a measure.
 
-        Compiled when that pays, which depends on the sizes alone so that runs repeat bit for bit.
+        Compiled where that pays, which the sizes alone decide: runs repeat bit for bit.
         """
-        given = points, opponent.points, opponent.masses
+        atoms = opponent.points, opponent.masses
         if len(points) * len(opponent) < MANY:
-            return self._plain(p, roots, *given)
-        return self._compiled(p, kind, roots, *given)
+            return self._plain(p, roots, points, *atoms)
+        return self._compiled(p, kind, roots, points, *atoms)
 
     def _compiled(
         self, p: int, kind: str, roots: list[int], points: Array, nodes: Array, masses: Array
     ) -> tuple[Array, Array]:
-        from meanfield.games.formulas.loops import kernel
-
         run = self.kernel((p, kind), lambda: kernel(self, p, roots))
         if run is None:
             return self._plain(p, roots, points, nodes, masses)

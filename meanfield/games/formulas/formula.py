@@ -8,7 +8,7 @@ from typing import Any
 
 from meanfield.games.formulas.calculus import Graph, dot, tangent
 from meanfield.games.formulas.grammar import ExpressionError
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.manifolds import Manifold, Sphere
 
 # Replicas run in threads, and graphs grow when a derivative is first asked for.
 _BUILDING = threading.RLock()
@@ -17,16 +17,11 @@ _BUILDING = threading.RLock()
 class Formula:
     """The operation `root` of `graph`; variables are the coordinates of x, then those of y.
 
-    Raises ExpressionError where the derivatives take too many operations, and TypeError on
-    manifolds other than tori and spheres.
+    X and Y are tori or spheres. Raises ExpressionError where the derivatives take too many
+    operations.
     """
 
     def __init__(self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str) -> None:
-        for M in (X, Y):
-            if not isinstance(M, (Torus, Sphere)):
-                raise TypeError(
-                    f"expressions live on tori and spheres, got {M!r}; use function() there"
-                )
         self.graph, self.root, self.X, self.Y, self.name = graph, root, X, Y, name
         self._kernels: dict[Any, Any] = {}
         try:

@@ -1,23 +1,21 @@
 """Compiled pair loops of formulas: source text generated from the checked graph alone.
 
 One pass over the pairs gives player p's cost and its gradient, or both players' at once. The inner
-loop runs over a block of own points, one processor lane each, so that no sum over the opponent's
-points is reordered and every line is a vector operation; functions are those of
-`meanfield.fastmath`. What it reads lies in one row a value: an array given from outside would be
-read number by number, for its index might count from the end.
+loop runs over a block of own points, one processor lane each: every line is a vector operation, and
+no sum over the opponent's points is reordered. Functions are those of `meanfield.fastmath`. What
+the loop reads lies in one row a value, because an array from outside would be read number by
+number: its index might count from the end.
 
-In single precision the inner loop alone is single, twice as many pairs at a time; what depends on
-one player alone is computed in double precision and rounded once. Sums run over SHORT pairs in
-single precision and then go on in double, so that their rounding does not grow with the number of
-particles. Formulas that ask a pair for a function that has no single form here are refused: nothing
-would be gained (1.01 times as fast through the C library).
+In single precision the inner loop alone is single; what depends on one player alone is computed in
+double precision and rounded once. Sums run over SHORT pairs in single precision and go on in
+double, so that their rounding does not grow with the number of particles. Formulas that ask a pair
+for a function without a single form here are refused, for nothing would be gained.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +54,15 @@ def pair_kernel32(game: Formula) -> Kernel:
 
     Raises ValueError for a game too long, or one that gains nothing.
     """
-    found: Kernel = game.kernel("single", lambda: _loaded(_single_source(game)))
-    return found
 
+    def make() -> Kernel:
+        source = pair_source(game, SINGLE)
+        if source is None:
+            what = f'{game.name[:60]} is too long for precision="float32"'
+            raise ValueError(f'{what}; leave precision at "float64"')
+        return _loaded(source)
 
-def _single_source(game: Formula) -> str:
-    source = pair_source(game, SINGLE)
-    if source is None:
-        what = f'{game.name[:60]} is too long for precision="float32"'
-        raise ValueError(f'{what}; leave precision at "float64"')
-    return source
+    return game.kernel("single", make)  # type: ignore[no-any-return]
 
 
 def forces_source(game: Formula, p: int, roots: Sequence[int] | None = None) -> str | None:
@@ -108,74 +105,68 @@ def _source(
                 'together has no form in single precision here; leave precision at "float64"'
             )
         lines = lines._replace(inner=inner)
-    return _module(graph, split[: len(roots)], split[len(roots) :], lines, SIGNS[p], dialect)
+    text = _Text(graph, split[: len(roots)], split[len(roots) :], lines, repr(SIGNS[p]), dialect)
+    return _header(dialect is SINGLE) + text.forces() + text.fill()
 
 
-def _module(
-    graph: Graph,
-    mine: list[Split],
-    facing: list[Split],
-    lines: Parts,
-    sign: float,
-    dialect: Dialect,
-) -> str:
-    """The module that sums the operations for either side.
+class _Text:
+    """The text of a module that sums operations for one side, and for the side facing it.
 
-    m and n are means of products' parts over the opponent's points and over the own ones.
+    In it m and n are means of products' parts over the opponent's points and over the own ones.
     """
-    R, S, single = len(mine), len(facing), dialect is SINGLE
-    given = len(lines.given) * BLOCK
-    means, far = (sorted({b for s in side for _, b in s.products}) for side in (mine, facing))
-    near = sorted({a for s in facing for a, _ in s.products})
-    named = partial(PROCESSOR.name, graph)
-    shares = [_sum((named(a), f"m{b}") for a, b in s.products) for s in mine]
-    of_facing = [_sum((f"n{a}", f"far[j, {far.index(b)}]") for a, b in s.products) for s in facing]
-    opponents = ["against[j]", *(f"push[j, {k}]" for k in range(S - 1))]
-    extra = "weights, " if S else ""
-    work = "cost, slope, against, push, table, far, given, sums" + ", short" * single
-    pairs = [
-        [(k, dialect.name(graph, s.pair)) for k, s in enumerate(side) if s.pair is not None]
-        for side in (mine, facing)
-    ]
-    look = filled(
-        f"""\
-w = {"F(masses[j])" if single else "masses[j]"}
-$table
-$zeros
-for i in range(size):
-    $given
-    $inner
-    $sums
-    $facing
-$kept""",
-        table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.table)],
-        zeros=[f"a{k} = F(0.0)" for k, _ in pairs[1]],
-        given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.given)],
-        inner=lines.inner,
-        sums=[
-            "{0}[{1} + i] = fma(w, {2}, {0}[{1} + i])".format(
-                "short" if single else "sums", k * BLOCK, t
-            )
-            for k, t in pairs[0]
-        ],
-        facing=[f"a{k} = summed(a{k}, given[{given} + i], {t})" for k, t in pairs[1]],
-        kept=[f"{opponents[k]} -= {sign!r} * a{k}" for k, _ in pairs[1]],
-    )
-    return _header(single) + filled(
-        f"""\
-def forces(points, nodes, {extra}masses):
+
+    def __init__(
+        self,
+        graph: Graph,
+        mine: list[Split],
+        facing: list[Split],
+        lines: Parts,
+        sign: str,
+        dialect: Dialect,
+    ) -> None:
+        self.graph, self.mine, self.facing, self.lines = graph, mine, facing, lines
+        self.sign, self.dialect, self.single = sign, dialect, dialect is SINGLE
+        self.given = len(lines.given) * BLOCK
+        self.means = sorted({b for s in mine for _, b in s.products})
+        self.far = sorted({b for s in facing for _, b in s.products})
+        self.near = sorted({a for s in facing for a, _ in s.products})
+        self.opponents = ["against[j]", *(f"push[j, {k}]" for k in range(len(facing) - 1))]
+        self.points = "points, nodes, " + "weights, " * bool(facing) + "masses"
+        self.work = "cost, slope, against, push, table, far, given, sums" + ", short" * self.single
+
+    def name(self, i: int) -> str:
+        """What an operation of one player alone is called."""
+        return PROCESSOR.name(self.graph, i)
+
+    def pairs(self, side: list[Split]) -> list[tuple[int, str]]:
+        """The numbers and names of the operations that need a look at pairs."""
+        name = self.dialect.name
+        return [(k, name(self.graph, s.pair)) for k, s in enumerate(side) if s.pair is not None]
+
+    def forces(self) -> str:
+        R, S, rows = len(self.mine), len(self.facing), max(len(self.lines.table), 1)
+        return filled(
+            f"""\
+def forces({self.points}):
     n, m = points.shape[0], nodes.shape[0]
     cost, slope, against, push = np.zeros(n), np.zeros((n, {R - 1})), np.zeros(m), \
 np.zeros((m, {max(S - 1, 0)}))
-    table, far = np.zeros((m, {max(len(lines.table), 1)}), F), np.zeros((m, {max(len(far), 1)}))
-    given, sums = np.zeros({given + BLOCK}, F), np.zeros({R * BLOCK})
+    table, far = np.zeros((m, {rows}), F), np.zeros((m, {max(len(self.far), 1)}))
+    given, sums = np.zeros({self.given + BLOCK}, F), np.zeros({R * BLOCK})
     $short
-    fill(points, nodes, {extra}masses, {work})
+    fill({self.points}, {self.work})
     return {"(cost, slope), (against, push)" if S else "cost, slope"}
 
 
+""",
+            short=[f"short = np.zeros({R * BLOCK}, F)"] * self.single,
+        )
+
+    def fill(self) -> str:
+        return filled(
+            f"""\
 @kernel
-def fill(points, nodes, {extra}masses, {work}):
+def fill({self.points}, {self.work}):
     n, m = points.shape[0], nodes.shape[0]
     $means
     for j in range(m):
@@ -187,53 +178,98 @@ def fill(points, nodes, {extra}masses, {work}):
             $of_point
         $of_pairs
         for i in range(size):
-            cost[low + i] = {sign!r} * sums[i]
+            cost[low + i] = {self.sign} * sums[i]
             $slopes
     $of_products
 """,
-        short=[f"short = np.zeros({R * BLOCK}, F)"] * single,
-        means=[f"m{b} = 0.0" for b in means],
-        of_node=[
-            *lines.other,
-            *(f"table[j, {k}] = t{i}" for k, i in enumerate(lines.table)),
-            *(f"far[j, {k}] = {named(b)}" for k, b in enumerate(far)),
-            *(f"m{b} = summed(m{b}, masses[j], {named(b)})" for b in means),
-        ],
-        near=[f"n{a} = 0.0" for a in near],
-        of_point=[
-            *lines.own,
-            *(f"given[{k * BLOCK} + i] = t{i}" for k, i in enumerate(lines.given)),
-            *[f"given[{given} + i] = weights[low + i]"] * bool(S),
+            means=[f"m{b} = 0.0" for b in self.means],
+            of_node=self.once_a_node(),
+            near=[f"n{a} = 0.0" for a in self.near],
+            of_point=self.once_a_point(),
+            of_pairs=self.once_a_pair(),
+            slopes=[
+                f"slope[low + i, {k - 1}] = {self.sign} * sums[{k * BLOCK} + i]"
+                for k in range(1, len(self.mine))
+            ],
+            of_products=self.facing_products(),
+        )
+
+    def once_a_node(self) -> list[str]:
+        name = self.name
+        return [
+            *self.lines.other,
+            *(f"table[j, {k}] = t{i}" for k, i in enumerate(self.lines.table)),
+            *(f"far[j, {k}] = {name(b)}" for k, b in enumerate(self.far)),
+            *(f"m{b} = summed(m{b}, masses[j], {name(b)})" for b in self.means),
+        ]
+
+    def once_a_point(self) -> list[str]:
+        name = self.name
+        shares = [_sum((name(a), f"m{b}") for a, b in s.products) for s in self.mine]
+        return [
+            *self.lines.own,
+            *(f"given[{k * BLOCK} + i] = t{i}" for k, i in enumerate(self.lines.given)),
+            *[f"given[{self.given} + i] = weights[low + i]"] * bool(self.facing),
             *(f"sums[{k * BLOCK} + i] = {share}" for k, share in enumerate(shares)),
-            *(f"n{a} = summed(n{a}, weights[low + i], {named(a)})" for a in near),
-        ],
-        of_pairs=_blocks(look, [k for k, _ in pairs[0]], single) if any(pairs) else [],
-        slopes=[f"slope[low + i, {k - 1}] = {sign!r} * sums[{k * BLOCK} + i]" for k in range(1, R)],
-        of_products=["for j in range(m):"] * bool(far)
-        + [
-            f"    {kept} -= {sign!r} * ({share})"
-            for kept, share in zip(opponents, of_facing, strict=False)
-            if share != "0.0"
-        ],
-    )
+            *(f"n{a} = summed(n{a}, weights[low + i], {name(a)})" for a in self.near),
+        ]
 
+    def once_a_pair(self) -> list[str]:
+        """The loop over the opponent's points around the inner one, where pairs are looked at."""
+        mine, facing, lines = self.pairs(self.mine), self.pairs(self.facing), self.lines
+        if not (mine or facing):
+            return []
+        sums = "short" if self.single else "sums"
+        look = filled(
+            f"""\
+w = {"F(masses[j])" if self.single else "masses[j]"}
+$table
+$zeros
+for i in range(size):
+    $given
+    $inner
+    $sums
+    $facing
+$added""",
+            table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.table)],
+            zeros=[f"a{k} = F(0.0)" for k, _ in facing],
+            given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.given)],
+            inner=lines.inner,
+            sums=[
+                f"{sums}[{k * BLOCK} + i] = fma(w, {t}, {sums}[{k * BLOCK} + i])" for k, t in mine
+            ],
+            facing=[f"a{k} = summed(a{k}, given[{self.given} + i], {t})" for k, t in facing],
+            added=[f"{self.opponents[k]} -= {self.sign} * a{k}" for k, _ in facing],
+        )
+        return self.over_nodes(look.splitlines(), [k for k, _ in mine])
 
-def _blocks(look: str, sums: list[int], single: bool) -> list[str]:
-    """The loop over the opponent's points around the inner one."""
-    if not single:
-        return filled("for j in range(m):\n    $look", look=look.splitlines()).splitlines()
-    return filled(
-        f"""\
+    def over_nodes(self, look: list[str], sums: list[int]) -> list[str]:
+        """In single precision SHORT points at a time, whose sums are then added in double."""
+        if not self.single:
+            return ["for j in range(m):", *("    " + line for line in look)]
+        return filled(
+            f"""\
 for first in range(0, m, {SHORT}):
     $begin
     for j in range(first, min(m, first + {SHORT})):
         $look
     for i in range(size):
         $end""",
-        begin=[f"short[{k * BLOCK} : {k * BLOCK} + size] = F(0.0)" for k in sums],
-        look=look.splitlines(),
-        end=[f"sums[{k * BLOCK} + i] += short[{k * BLOCK} + i]" for k in sums] or ["pass"],
-    ).splitlines()
+            begin=[f"short[{k * BLOCK} : {k * BLOCK} + size] = F(0.0)" for k in sums],
+            look=look,
+            end=[f"sums[{k * BLOCK} + i] += short[{k * BLOCK} + i]" for k in sums] or ["pass"],
+        ).splitlines()
+
+    def facing_products(self) -> list[str]:
+        shares = (
+            _sum((f"n{a}", f"far[j, {self.far.index(b)}]") for a, b in s.products)
+            for s in self.facing
+        )
+        return ["for j in range(m):"] * bool(self.far) + [
+            f"    {total} -= {self.sign} * ({share})"
+            for total, share in zip(self.opponents, shares, strict=False)
+            if share != "0.0"
+        ]
 
 
 def _sum(products: Iterable[tuple[str, str]]) -> str:

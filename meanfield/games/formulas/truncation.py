@@ -22,12 +22,11 @@ def truncated(game: Game, bound: float) -> LowRank:
 
     l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes
     sums to less than a tenth of the bound; then the smallest coefficients go, as many as sum to the
-    rest. `answers["truncation"]` states the bound: what was left out, and twice the outer half for
-    what the grid cannot tell (coefficients of analytic losses fall geometrically; those below the
-    transform's rounding count as zero).
+    rest. `answers["truncation"]` states the error: the sum of what was left out, and twice that of
+    the outer half for modes beyond the grid, as coefficients of analytic losses fall geometrically.
 
-    Raises ValueError where a loss lives on spheres, or is too rough for a grid of 2^22 points or
-    400 modes a player.
+    Raises ValueError for spheres, and for losses too rough for a grid of 2^22 points or 400 modes a
+    player.
     """
     X, Y = game.X, game.Y
     if not (isinstance(X, Torus) and isinstance(Y, Torus)):
@@ -39,8 +38,8 @@ def truncated(game: Game, bound: float) -> LowRank:
     dropped = np.cumsum(flat[order])
     # Modes come in pairs k, -k of one size: a pair is dropped whole or not at all.
     count = int(np.searchsorted(dropped, 0.9 * bound * size - 2 * shell, side="right")) // 2 * 2
-    least = flat[order[count]] * (1 - 1e-9) if count < len(order) else np.inf
-    keep = np.abs(c) >= least
+    smallest = flat[order[count]] * (1 - 1e-9) if count < len(order) else np.inf
+    keep = np.abs(c) >= smallest
     error = float(np.abs(c[~keep]).sum() + 2 * shell)
     about = {
         "name": game.name,
