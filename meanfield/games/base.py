@@ -139,9 +139,9 @@ class PairView:
         return self.game.cost(self.p, self.points, self._opponent(moments))
 
     def jet(self, moments: Array, gradient: bool = True, laplacian: bool = False) -> Jet:
-        game, given = self.game, (self.p, self.points, self._opponent(moments))
-        slope = game.gradient(*given) if gradient else None
-        return game.cost(*given), slope, game.laplacian(*given) if laplacian else None
+        game, where = self.game, (self.p, self.points, self._opponent(moments))
+        slope = game.gradient(*where) if gradient else None
+        return game.cost(*where), slope, game.laplacian(*where) if laplacian else None
 
 
 def both_or_neither(X: Manifold | None, Y: Manifold | None) -> None:

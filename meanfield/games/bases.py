@@ -79,8 +79,8 @@ class TrigBasis:
         wanted[:, 0] = c
         wanted[:J, 1:-1], wanted[J:, 1:-1] = c[J:, None] * k, -c[:J, None] * k
         wanted[:J, -1], wanted[J:, -1] = -c[:J] * squares, -c[J:] * squares
-        found = features @ wanted
-        return found[:, 0], found[:, 1:-1], found[:, -1]
+        jet = features @ wanted
+        return jet[:, 0], jet[:, 1:-1], jet[:, -1]
 
 
 @dataclass(frozen=True, eq=False)

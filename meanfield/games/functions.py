@@ -61,15 +61,16 @@ class Function(Pairwise):
         gradients: tuple[Loss | None, Loss | None],
         name: str,
     ) -> None:
-        self.given, self.gradients, self.X, self.Y = loss, gradients, X, Y
+        self.function, self.gradients, self.X, self.Y = loss, gradients, X, Y
         self.name, self.statement, self.answers = name, "", {}
 
     def loss(self, x: Array, y: Array) -> Array:
-        return self._values("loss", self.given, *self._pairs(x, y))
+        return self._values("loss", self.function, *self._pairs(x, y))
 
-    def _values(self, what: str, given: Loss, x: Array, y: Array, *tail: int) -> Array:
+    def _values(self, what: str, function: Loss, x: Array, y: Array, *tail: int) -> Array:
         """The user's function as floats (n, m, *tail), named where shape or entries are wrong."""
-        output, wanted = given(read_only(x[:, None]), read_only(y[None])), (len(x), len(y), *tail)
+        output = function(read_only(x[:, None]), read_only(y[None]))
+        wanted = (len(x), len(y), *tail)
         try:
             values = np.asarray(reals(output), dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -90,10 +91,10 @@ class Function(Pairwise):
         return values
 
     def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
-        own, manifold, given = (x, y)[p], self.manifolds[p], self.gradients[p]
-        if given is None:
+        own, manifold, gradient = (x, y)[p], self.manifolds[p], self.gradients[p]
+        if gradient is None:
             return self._differences(p, x, y)
-        raw = self._values(f"gradient_{'xy'[p]}", given, x, y, own.shape[1])
+        raw = self._values(f"gradient_{'xy'[p]}", gradient, x, y, own.shape[1])
         return manifold.project(np.broadcast_to(np.expand_dims(own, 1 - p), raw.shape), raw)
 
     def _differences(self, p: int, x: Array, y: Array) -> Array:
@@ -111,7 +112,7 @@ class Function(Pairwise):
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
         h, dim = SECOND * self._scale(p), self.manifolds[p].dim
-        total = -30 * dim * self._values("loss", self.given, x, y)
+        total = -30 * dim * self._values("loss", self.function, x, y)
         for k in range(dim):
             for s, c in ((2, -1), (1, 16)):
                 total += c * (self._moved(p, x, y, s * h, k) + self._moved(p, x, y, -s * h, k))
@@ -121,7 +122,7 @@ class Function(Pairwise):
         """The loss with player p's points moved by t along the k-th vector of the frame."""
         own, M = (x, y)[p], self.manifolds[p]
         there = M.retract(own, t * M.basis(own)[:, k])
-        return self._values("loss", self.given, *((there, y) if p == 0 else (x, there)))
+        return self._values("loss", self.function, *((there, y) if p == 0 else (x, there)))
 
     def _scale(self, p: int) -> float:
         manifold = self.manifolds[p]
@@ -129,7 +130,7 @@ class Function(Pairwise):
 
     def swapped(self) -> Function:
         gx, gy = (None if g is None else partial(_turned, g) for g in self.gradients)
-        loss = partial(_turned, self.given)
+        loss = partial(_turned, self.function)
         return Function(loss, self.Y, self.X, (gy, gx), f"{self.name}, swapped")
 
 
@@ -161,8 +162,8 @@ def _probe(game: Function) -> None:
 
 
 def _compare_gradients(game: Function, p: int, x: Array, y: Array) -> None:
-    given, differences = game.pair_gradient(p, x, y), game._differences(p, x, y)
-    off = float(np.abs(given - differences).max())
+    gradient, differences = game.pair_gradient(p, x, y), game._differences(p, x, y)
+    off = float(np.abs(gradient - differences).max())
     if off > 1e-5 * (1 + float(np.abs(differences).max())):
         raise ValueError(
             f"gradient_{'xy'[p]} of {game.name!r} differs from differences of its loss by "

@@ -2,7 +2,7 @@
 
 Each function returns a game with `.statement`, the facts in words and formulas with their source,
 and `.answers`, the numbers and functions that state them. Angles have period 2 pi unless said
-otherwise; costs and measures are those of `meanfield.games.base`.
+otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from meanfield.start import Start, concentrated
 def oscillator(coupling: float = 3.0) -> LowRank:
     """l = V(x) - V(y) + a sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x, a = `coupling`.
 
-    At a = 3, beta = 25 the mean field (7) settles on a limit cycle (see `.statement`).
+    At a = 3, beta = 25 the mean field (7) settles on a limit cycle, whose numbers are the answers.
     """
     a = real("coupling", coupling)
     terms: list[Term] = [
@@ -59,12 +59,8 @@ _OSCILLATION = (
     "exp((cos(x - c) - 1)/0.04), c = 1.1 for x and c = 0 for y, the mean field (7) does not "
     "converge: over t in [20, 60] the vector (E sin x, E sin y) keeps its norm in [0.8737, 1.0136] "
     "and turns with period 4.0343 by the slope of its unwrapped angle, 4.03419 by the mean "
-    "interval between upward zero crossings of E sin x (spectral, unchanged from 256 to "
-    "384 nodes), while "
-    "the Gibbs point (9) is linearly stable with leading eigenvalues -0.00489 +- 0.00941 i. "
-    "Whether (7) converges on tori for all games was asked by Wang & Chizat, Open "
-    "problem: convergence of "
-    "single-timescale mean-field Langevin descent-ascent, COLT 2024."
+    "interval between upward zero crossings of E sin x, while the Gibbs point (9) is linearly "
+    "stable with leading eigenvalues -0.00489 +- 0.00941 i."
 )
 
 
@@ -72,14 +68,13 @@ _OSCILLATION = (
 def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> LowRank:
     """l = A cos(k.(x - y)), A = `amplitude`, on the torus with as many angles as k has entries.
 
-    answers: "value" 0; "eigenvalues"(beta, gamma=1) of mode k at the uniform equilibrium.
+    answers: "value"; "eigenvalues"(beta, gamma=1) of mode k at the uniform equilibrium.
     """
     A = real("amplitude", amplitude)
     mode = tuple(whole("k entry", v, -(10**6)) for v in np.atleast_1d(np.asarray(k)).tolist())
     square = float(sum(v * v for v in mode))
     if not square:
         raise ValueError("k is zero, which makes the loss a constant; give a mode that is not")
-
     statement = (
         f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every "
         "beta and a Nash equilibrium of value 0; under (7) a small perturbation in mode k evolves "
@@ -103,17 +98,17 @@ def _eigenvalues(A: float, square: float, beta: float, gamma: float = 1.0) -> tu
 def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
     """l = 0 on any tori and spheres (X the circle by default, Y like X): Brownian motion.
 
-    answers: "decay"(p, degree, beta, t), the factor of player p's eigenfunctions of that degree:
-    |w k| on a torus (a frequency), the degree of the harmonic on a sphere.
+    answers: "value"; "decay"(p, degree, beta, t), the factor of player p's eigenfunctions of that
+    degree: the frequency |w k| on a torus, the degree of the harmonic on a sphere.
     """
     X = Torus(1) if X is None else X
     manifolds = (X, X if Y is None else Y)
     phi, psi = (_constants(m) for m in manifolds)
     statement = (
         "l = 0: under (4) and (7) each player is a Brownian motion of generator (1/beta) Lap. On "
-        "the circle mode k decays like exp(-k^2 t/beta); on S^{d-1}, E<x_t, x_0> = "
-        "exp(-(d-1) t/beta), harmonics of degree q like exp(-q (q + d - 2) t/beta). Particles stay "
-        "independent; every pair of measures is an equilibrium."
+        "the circle mode k decays like exp(-k^2 t/beta), on S^{d-1} harmonics of degree q like "
+        "exp(-q (q + d - 2) t/beta). Particles stay independent; every pair of measures is an "
+        "equilibrium."
     )
     answers = {"value": 0.0, "decay": partial(_decay, manifolds)}
     return LowRank(phi, psi, np.zeros((phi.size, psi.size)), "free motion", statement, answers)
@@ -142,12 +137,11 @@ Wave = tuple[int, float, float]
 def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) -> LowRank:
     """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im); g like f.
 
-    Two decoupled Fokker-Planck equations. answers: "f", "g", each a `Wells` with every local
-    minimum to rounding, the Gibbs density and the spectral gap at any beta, and
-    "plain_ni"(x0, y0), the NI error that the plain flow (6) ends with from atoms at x0, y0.
+    answers: "f" and "g", each a `Wells` with every local minimum to rounding, the Gibbs density and
+    the spectral gap at any beta; "value"; "plain_ni"(x0, y0), the NI error that the plain flow (6)
+    ends with from atoms at x0, y0.
     """
-    wells = tuple(Wells.of(name, waves) for name, waves in (("f", f), ("g", f if g is None else g)))
-
+    wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
     terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
     about.setdefault("name", "separable game f(x) - g(y)")
@@ -177,8 +171,8 @@ def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
 def double_well(tilt: float = 0.3) -> LowRank:
     """l = f(x) - f(y), f(x) = cos 2x + tilt sin x, 0 < tilt < 4: wells at 3 pi/2 and, higher, pi/2.
 
-    answers, besides those of `separable`: "f_min" = -1 - tilt, "f_loc" = -1 + tilt, "basin" of the
-    local minimum (arcsin(tilt/4), pi - arcsin(tilt/4)), "trapped_ni" = 4 tilt.
+    answers, besides those of `separable`: "f_min" at "x_min", the local minimum "f_loc" at "x_loc"
+    with its "basin", and "trapped_ni", the NI error of the plain flow (6) from inside the basin.
     """
     t = real("tilt", tilt, 0.0, strict=True)
     if t >= 4:
@@ -188,7 +182,7 @@ def double_well(tilt: float = 0.3) -> LowRank:
         f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and "
         "another local minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - "
         "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends with "
-        "NI = 4 tilt: the failure of IWGF."
+        "NI = 4 tilt."
     )
     answers = {
         "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
@@ -207,21 +201,15 @@ def wang_chizat() -> LowRank:
     1/2 +- a, 1/2 +- b; "velocity"(a, b, alpha) of the WFR flow (8) there, "conserved"(a, b),
     "period"(alpha) of small orbits.
     """
-    return trigonometric(
-        [((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)],
-        _UNIT_CIRCLE,
-        _UNIT_CIRCLE,
-        name="Wang-Chizat example 4.1",
-        statement=_WANG_CHIZAT,
-        answers={
-            "equilibrium": _two_atoms(0.0, 0.0),
-            "value": 0.0,
-            "measures": _two_atoms,
-            "velocity": _velocity,
-            "conserved": _conserved,
-            "period": _period,
-        },
-    )
+    answers = {
+        "equilibrium": _two_atoms(0.0, 0.0), "value": 0.0, "measures": _two_atoms,
+        "velocity": _velocity, "conserved": _conserved, "period": _period,
+    }  # fmt: skip
+    terms: list[Term] = [
+        ((2,), (0,), 0.0, -1.0), ((0,), (2,), 0.0, -1.0), ((1,), (1,), 2.0, 0.0)
+    ]  # fmt: skip
+    about = {"name": "Wang-Chizat example 4.1", "statement": _WANG_CHIZAT, "answers": answers}
+    return trigonometric(terms, _UNIT_CIRCLE, _UNIT_CIRCLE, **about)
 
 
 _UNIT_CIRCLE = Torus(1, period=1.0)
@@ -252,9 +240,9 @@ _WANG_CHIZAT = (
     "arXiv:2211.01280, example 4.1). Equilibrium: x at 3/8 and 7/8, y at 1/8 and 5/8, halves; "
     "value 0. From those atoms with weights 1/2 +- a, 1/2 +- b the flow (8) has da/dt = 8 alpha b "
     "(1/4 - a^2), db/dt = -8 alpha a (1/4 - b^2), so (1/4 - a^2)(1/4 - b^2) is conserved; small "
-    "orbits have period pi/alpha. Time averages converge, the last iterate never does. Explicit "
-    "simultaneous steps eta' spiral out like exp(2 eta'^2 k) after k steps, mirror-prox spirals in "
-    "like exp(-2 eta'^2 k)."
+    "orbits have period pi/alpha. Time averages converge, the last iterate never does. After k "
+    "simultaneous steps eta' the orbit has grown like exp(2 eta'^2 k), after k steps of "
+    "mirror-prox it has shrunk like exp(-2 eta'^2 k)."
 )
 
 
@@ -265,15 +253,12 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
     """
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
-
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, "
         "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow "
-        "d_t mu = alpha "
-        "(best response - mu) without entropy lets NI decay exactly like exp(-alpha t), as in "
-        "every zero-sum game (Harris, On the rate of convergence of continuous-time "
-        "fictitious play, "
-        "Games and Economic Behavior 22, 1998)."
+        "d_t mu = alpha (best response - mu) without entropy lets NI decay exactly like "
+        "exp(-alpha t), as in every zero-sum game (Harris, On the rate of convergence of "
+        "continuous-time fictitious play, Games and Economic Behavior 22, 1998)."
     )
     answers = {"value": 0.0, "ni": partial(_mean_norms, A), "best_response_rate": float}
     return polynomial_from(0, A, 0, 0, 0, 0, name="x'Ay", statement=statement, answers=answers)

@@ -27,9 +27,9 @@ class Pairwise(Game):
 
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         """Cost (n,) of player p at points (n, a), and its gradient (n, a), against atoms."""
-        given, gradient = (points, nodes, masses), partial(self.pair_gradient, p)
-        ambient = self.manifolds[p].ambient
-        return self._averages(p, self.loss, *given), self._averages(p, gradient, *given, ambient)
+        slope, ambient = partial(self.pair_gradient, p), self.manifolds[p].ambient
+        cost = self._averages(p, self.loss, points, nodes, masses)
+        return cost, self._averages(p, slope, points, nodes, masses, ambient)
 
     def moment_matrix(self, p: int, nodes: Array) -> None:
         return None
@@ -41,14 +41,14 @@ class Pairwise(Game):
         return self._averages(p, self.loss, points, opponent.points, opponent.masses)
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
-        given = points, opponent.points, opponent.masses
-        return self._averages(p, partial(self.pair_gradient, p), *given, self.manifolds[p].ambient)
+        slope, ambient = partial(self.pair_gradient, p), self.manifolds[p].ambient
+        return self._averages(p, slope, points, opponent.points, opponent.masses, ambient)
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         if type(self).pair_laplacian is Pairwise.pair_laplacian:
             return super().laplacian(p, points, opponent)
-        given = points, opponent.points, opponent.masses
-        return self._averages(p, partial(self.pair_laplacian, p), *given)
+        bend = partial(self.pair_laplacian, p)
+        return self._averages(p, bend, points, opponent.points, opponent.masses)
 
     def _averages(
         self,

@@ -15,7 +15,7 @@ from meanfield.checks import Array, finite_array, real, whole
 class Wells:
     """f(x) = sum of re cos kx - im sin kx over waves (k, re, im), period 2 pi.
 
-    minima (m,), lowest first, values (m,) there, maxima (m,) in increasing order, all to rounding.
+    minima (m,), lowest first, values (m,) there, and maxima (m,) in order, all to rounding.
     """
 
     waves: tuple[tuple[int, float, float], ...]
@@ -66,12 +66,11 @@ class Wells:
         K = len(c) - 1
         k, modes_of_f = np.arange(-modes, modes + 1), np.arange(-K, K + 1)
         slope = _two_sided(c) * (1j * modes_of_f)
-        square = np.convolve(slope, slope)
-        bend = np.zeros_like(square)
-        bend[K : 3 * K + 1] = _two_sided(c) * -(modes_of_f**2)
-        band = np.append(beta / 4 * square - bend / 2, 0.0)
-        gaps = k[:, None] - k[None, :] + 2 * K
-        H = np.where((gaps >= 0) & (gaps <= 4 * K), band[np.clip(gaps, 0, 4 * K)], 0.0)
+        band = beta / 4 * np.convolve(slope, slope)
+        band[K : 3 * K + 1] -= _two_sided(c) * -(modes_of_f**2) / 2
+        H = np.zeros((len(k), len(k)), dtype=complex)
+        for n, value in enumerate(band):
+            np.fill_diagonal(H[max(n - 2 * K, 0) :, max(2 * K - n, 0) :], value)
         H += np.diag(k**2 / beta)
         levels = np.linalg.eigvalsh(H)
         gap, lost = float(levels[1]), 1e-15 * float(np.abs(levels).max())

@@ -62,8 +62,8 @@ def curvatures(game: Expression, p: int, x: Array, r: float, nodes: Array, masse
     for i in range(0, len(x), step):
         box = [(c[:, None] - r, c[:, None] + r) for c in x[i : i + step].T]
         atoms = [(c[None, :], c[None, :]) for c in nodes.T]
-        found = enclose(game.graph, list(H.values()), [*box, *atoms] if p == 0 else [*atoms, *box])
-        for (a, b), (bottom, top) in zip(H, found, strict=True):
+        bounds = enclose(game.graph, list(H.values()), [*box, *atoms] if p == 0 else [*atoms, *box])
+        for (a, b), (bottom, top) in zip(H, bounds, strict=True):
             first, second = (
                 np.broadcast_to(v, (len(box[0][0]), len(nodes))) @ masses for v in (bottom, top)
             )

@@ -19,8 +19,8 @@ from meanfield.manifolds import Sphere
 class Dialect(NamedTuple):
     """How lines are written.
 
-    Coordinates, constants, a b + c, the functions of ours that are called, and up to which size of
-    its argument exp is `exp_moderate`.
+    own, other: coordinates; fused: a b + c; ours: a function of `fastmath` among the known ones;
+    moderate: the size of its argument up to which exp is `exp_moderate`.
     """
 
     own: str = "points[low + i"
@@ -41,13 +41,13 @@ PROCESSOR = Dialect()
 
 
 class Parts(NamedTuple):
-    """Lines by whose coordinates they look at, and the values of one side that pairs read."""
+    """Lines by whose coordinates they look at, and the operations of one side that pairs read."""
 
     own: list[str]
     other: list[str]
     inner: list[str]
-    given: list[int]
-    table: list[int]
+    own_read: list[int]
+    other_read: list[int]
 
 
 def parts(
@@ -60,25 +60,25 @@ def parts(
 ) -> Parts:
     """What of the roots is computed once an own point, once a point of the opponent's, once a pair.
 
-    `more`: operations of one player alone that are needed too.
+    `more`: operations of one player alone that are needed as well.
     """
     own, other = game.variables(p), game.variables(1 - p)
     order = graph.needed([*roots, *more])
     side, size = sides(graph, order, own), _sizes(game, graph, order)
-    fused = _fused(graph, order, roots, side)
+    products = _fused(graph, order, roots, side)
     lines: dict[int, list[str]] = {OWN: [], OTHER: [], BOTH: []}
     for i in order:
         op, args, value = graph.entries[i]
         if op == "var":
             start, side_of = (other, dialect.other) if side[i] == OTHER else (own, dialect.own)
             lines[side[i]].append(f"t{i} = {side_of}, {value - start.start}]")
-        elif side[i] and i not in fused.values():
+        elif side[i] and i not in products.values():
             mild = op == "exp" and size[args[0]] <= dialect.moderate
-            lines[side[i]] += _statement(graph, i, dialect, fused.get(i), mild)
+            lines[side[i]] += _statement(graph, i, dialect, products.get(i), mild)
     # Values of one side that the inner loop reads are tabulated once.
     read = {a for i in order if side[i] == BOTH for a in graph.entries[i][1]} | {*roots}
-    given, table = (sorted(i for i in read if side[i] == s) for s in (OWN, OTHER))
-    return Parts(lines[OWN], lines[OTHER], lines[BOTH], given, table)
+    own_read, other_read = (sorted(i for i in read if side[i] == s) for s in (OWN, OTHER))
+    return Parts(lines[OWN], lines[OTHER], lines[BOTH], own_read, other_read)
 
 
 def filled(template: str, **blocks: Sequence[str]) -> str:
@@ -95,14 +95,14 @@ def _fused(
 ) -> dict[int, int]:
     """Sums of pairs, and the product in each that nothing else reads: they become one a b + c."""
     uses = Counter([*roots, *(a for i in order for a in graph.entries[i][1])])
-    found = {}
+    fused = {}
     for i in order:
         op, args, _ = graph.entries[i]
         if op == "add":
             for a in args[::-1]:
                 if graph.entries[a][0] == "mul" and side[a] == BOTH and uses[a] == 1:
-                    found[i] = a
-    return found
+                    fused[i] = a
+    return fused
 
 
 def _sizes(game: Formula, graph: Graph, order: Sequence[int]) -> dict[int, float]:

@@ -31,14 +31,14 @@ def device_source(game: Formula, p: int, single: bool = False) -> str:
 
     Raises ValueError for a formula too long.
     """
-    found = separated(game, p, game.jet(p))
-    if found is None:
+    separate = separated(game, p, game.jet(p))
+    if separate is None:
         raise ValueError(f'{game.name[:60]} is too long for device="cuda"; leave device at "cpu"')
-    graph, sums = found
+    graph, sums = separate
     dialect = SINGLE if single else DOUBLE
     lines = parts(game, p, graph, sums, dialect=DOUBLE)
     inner = parts(game, p, graph, sums, dialect=dialect).inner
-    given, table = lines.given, lines.table
+    own_read, table = lines.own_read, lines.other_read
     threads = _threads(game, len(table), single)
     names = [dialect.name(graph, i) for i in sums]
     return filled(
@@ -50,7 +50,7 @@ def device_source(game: Formula, p: int, single: bool = False) -> str:
             rows=len(table) + 1,
         ),
         own=lines.own,
-        rounded=[f"t{i} = F(t{i})" for i in given if single],
+        rounded=[f"t{i} = F(t{i})" for i in own_read if single],
         sums=[f"s{k} = 0.0" for k in range(len(sums))],
         other=lines.other,
         stored=[f"tile[{k}, lane] = t{i}" for k, i in enumerate(table)],

@@ -26,15 +26,15 @@ def resolve(parsed: Parsed, X: Manifold | None, Y: Manifold | None) -> tuple[Man
     manifold is given without the other, or none for a player whom the formula does not name.
     """
     both_or_neither(X, Y)
-    found = []
-    for p, given in enumerate((X, Y)):
+    manifolds = []
+    for p, wanted in enumerate((X, Y)):
         used = [(k, at) for (player, k), at in parsed.names if player == p]
-        if given is None and not used:
+        if wanted is None and not used:
             raise ExpressionError(
                 f"the formula has no {'xy'[p]}, so that {'XY'[p]} is not known; give X and Y, for "
                 "example X=Torus(1), Y=Torus(1)"
             )
-        manifold = Torus(1 + max(k for k, _ in used)) if given is None else given
+        manifold = Torus(1 + max(k for k, _ in used)) if wanted is None else wanted
         if not isinstance(manifold, (Torus, Sphere)):
             raise TypeError(
                 f"{'XY'[p]} must be a Torus or a Sphere for an expression, got {manifold!r}; "
@@ -50,8 +50,8 @@ def resolve(parsed: Parsed, X: Manifold | None, Y: Manifold | None) -> tuple[Man
                 what = f"{letter} has {a} coordinates on {manifold}: write {names}"
             if what:
                 raise ExpressionError(what, parsed.text, at)
-        found.append(manifold)
-    return found[0], found[1]
+        manifolds.append(manifold)
+    return manifolds[0], manifolds[1]
 
 
 def check_domain(parsed: Parsed, X: Manifold, Y: Manifold) -> None:
@@ -63,12 +63,12 @@ def check_domain(parsed: Parsed, X: Manifold, Y: Manifold) -> None:
 
 
 def _probes(X: Manifold, Y: Manifold) -> Probes:
-    """Pairs (x, y): random ones, ones from the corners of the formula world, and x = y."""
+    """Pairs (x, y): random ones, some where formulas often misbehave, and some with x = y."""
     rng = np.random.default_rng(0)
     parts = [[m.sample(2048, rng) for m in (X, Y)], [_special(m, 1024, rng) for m in (X, Y)]]
     if X == Y:
-        both = np.concatenate([X.sample(256, rng), _special(X, 256, rng)])
-        parts.append([both, both])
+        diagonal = np.concatenate([X.sample(256, rng), _special(X, 256, rng)])
+        parts.append([diagonal, diagonal])
     points = [np.concatenate(own) for own in zip(*parts, strict=True)]
     return {(p, k): points[p][:, k] for p in (0, 1) for k in range(points[p].shape[1])}
 

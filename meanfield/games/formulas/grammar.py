@@ -4,8 +4,8 @@
     term  = unary {("*" | "/") unary}     atom  = number | name | [function] "(" sum ")"
     unary = ("+" | "-") unary | power
 
-Nothing outside it is ever looked at: text is never evaluated, and what leaves this module is a
-graph of whitelisted operations with every constant folded, finite and of bounded size.
+Text is never evaluated. What leaves this module is a graph of whitelisted operations with every
+constant folded, finite and of bounded size.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Parsed:
 
 def variable(name: str) -> Variable | None:
     """x, y, x3, ... -> (player, index from 0); x is x1, y is y1. None for another name."""
-    found = _VARIABLE.match(name)
-    return (int(found[1] == "y"), int(found[2] or 1) - 1) if found else None
+    match = _VARIABLE.match(name)
+    return (int(match[1] == "y"), int(match[2] or 1) - 1) if match else None
 
 
 def parse(
@@ -113,9 +113,9 @@ def parse(
 ) -> Parsed:
     """The checked operations of a loss; `constants` are named numbers besides pi.
 
-    Raises TypeError when `text` is no string and ExpressionError, a ValueError, for anything that
-    the grammar above does not have and for constants that the text does not use. `options` are
-    other names of the caller's, one of which may have been meant by such a constant.
+    Raises TypeError when `text` is no string and ExpressionError, a ValueError, for what is outside
+    the grammar and for constants that the text does not use; `options` are the caller's other
+    names, one of which such a constant may have meant.
     """
     if not isinstance(text, str):
         raise TypeError(f"an expression must be a string, got {type(text).__name__}")
@@ -123,10 +123,10 @@ def parse(
         raise ExpressionError(
             f"the expression has {len(text)} characters, at most {LENGTH} are read; use function()"
         )
-    given = _constants(constants or {})
-    parser = _Parser(text, {"pi": math.pi, **given})
+    numbers = _constants(constants or {})
+    parser = _Parser(text, {"pi": math.pi, **numbers})
     parsed = parser.whole()
-    for name in given:
+    for name in numbers:
         if name not in parser.used:
             near = difflib.get_close_matches(name, options, 1)
             hint = f"did you mean {near[0]}?" if near else "leave it out"
@@ -134,8 +134,8 @@ def parse(
     return parsed
 
 
-def _constants(given: Mapping[str, Any]) -> dict[str, float]:
-    for name in given:
+def _constants(named: Mapping[str, Any]) -> dict[str, float]:
+    for name in named:
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
             raise ExpressionError(
                 f"a constant cannot be called {name!r}; use letters, digits and _"
@@ -144,7 +144,7 @@ def _constants(given: Mapping[str, Any]) -> dict[str, float]:
             raise ExpressionError(
                 f"a constant cannot be called {name!r}, which already has a meaning"
             )
-    return {name: real(f"constant {name}", value) for name, value in given.items()}
+    return {name: real(f"constant {name}", value) for name, value in named.items()}
 
 
 # An operation and where it stands.
@@ -313,12 +313,12 @@ def _tokens(text: str) -> list[Token]:
     tokens: list[Token] = []
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if not found:
+        match = _TOKEN.match(text, at)
+        if not match:
             raise ExpressionError(_stray(text[at]), text, (at, at + 1))
-        if found.lastgroup != "space":
-            tokens.append((str(found.lastgroup), found[0], at))
-        at = found.end()
+        if match.lastgroup != "space":
+            tokens.append((str(match.lastgroup), match[0], at))
+        at = match.end()
     return [*tokens, ("end", "", len(text))]
 
 

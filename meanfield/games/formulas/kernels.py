@@ -88,10 +88,10 @@ def _temporary() -> Path:
 def _private(folder: Path) -> Path:
     """The folder, made if missing; PermissionError unless we alone own it and may write to it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode):
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
         raise PermissionError(f"{folder} is no plain folder")
-    if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
+    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
         raise PermissionError(f"{folder} belongs to, or can be written by, somebody else")
     return folder
 

@@ -88,10 +88,10 @@ def _loaded(source: str | None) -> Kernel:
 def _source(
     game: Formula, p: int, roots: Sequence[int], facing: Sequence[int], dialect: Dialect
 ) -> str | None:
-    found = separated(game, p, [*roots, *facing])
-    if found is None:
+    separate = separated(game, p, [*roots, *facing])
+    if separate is None:
         return None
-    graph, made = found
+    graph, made = separate
     split = splits(graph, made, game.variables(p))
     pairs = [s.pair for s in split if s.pair is not None]
     products = [i for s in split for product in s.products for i in product]
@@ -126,7 +126,7 @@ class _Text:
     ) -> None:
         self.graph, self.mine, self.facing, self.lines = graph, mine, facing, lines
         self.sign, self.dialect, self.single = sign, dialect, dialect is SINGLE
-        self.given = len(lines.given) * BLOCK
+        self.weights = len(lines.own_read) * BLOCK
         self.means = sorted({b for s in mine for _, b in s.products})
         self.far = sorted({b for s in facing for _, b in s.products})
         self.near = sorted({a for s in facing for a, _ in s.products})
@@ -144,7 +144,7 @@ class _Text:
         return [(k, name(self.graph, s.pair)) for k, s in enumerate(side) if s.pair is not None]
 
     def forces(self) -> str:
-        R, S, rows = len(self.mine), len(self.facing), max(len(self.lines.table), 1)
+        R, S, rows = len(self.mine), len(self.facing), max(len(self.lines.other_read), 1)
         return filled(
             f"""\
 def forces({self.points}):
@@ -152,7 +152,7 @@ def forces({self.points}):
     cost, slope, against, push = np.zeros(n), np.zeros((n, {R - 1})), np.zeros(m), \
 np.zeros((m, {max(S - 1, 0)}))
     table, far = np.zeros((m, {rows}), F), np.zeros((m, {max(len(self.far), 1)}))
-    given, sums = np.zeros({self.given + BLOCK}, F), np.zeros({R * BLOCK})
+    given, sums = np.zeros({self.weights + BLOCK}, F), np.zeros({R * BLOCK})
     $short
     fill({self.points}, {self.work})
     return {"(cost, slope), (against, push)" if S else "cost, slope"}
@@ -198,7 +198,7 @@ def fill({self.points}, {self.work}):
         name = self.name
         return [
             *self.lines.other,
-            *(f"table[j, {k}] = t{i}" for k, i in enumerate(self.lines.table)),
+            *(f"table[j, {k}] = t{i}" for k, i in enumerate(self.lines.other_read)),
             *(f"far[j, {k}] = {name(b)}" for k, b in enumerate(self.far)),
             *(f"m{b} = summed(m{b}, masses[j], {name(b)})" for b in self.means),
         ]
@@ -208,8 +208,8 @@ def fill({self.points}, {self.work}):
         shares = [_sum((name(a), f"m{b}") for a, b in s.products) for s in self.mine]
         return [
             *self.lines.own,
-            *(f"given[{k * BLOCK} + i] = t{i}" for k, i in enumerate(self.lines.given)),
-            *[f"given[{self.given} + i] = weights[low + i]"] * bool(self.facing),
+            *(f"given[{k * BLOCK} + i] = t{i}" for k, i in enumerate(self.lines.own_read)),
+            *[f"given[{self.weights} + i] = weights[low + i]"] * bool(self.facing),
             *(f"sums[{k * BLOCK} + i] = {share}" for k, share in enumerate(shares)),
             *(f"n{a} = summed(n{a}, weights[low + i], {name(a)})" for a in self.near),
         ]
@@ -231,14 +231,14 @@ for i in range(size):
     $sums
     $facing
 $added""",
-            table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.table)],
+            table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.other_read)],
             zeros=[f"a{k} = F(0.0)" for k, _ in facing],
-            given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.given)],
+            given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.own_read)],
             inner=lines.inner,
             sums=[
                 f"{sums}[{k * BLOCK} + i] = fma(w, {t}, {sums}[{k * BLOCK} + i])" for k, t in mine
             ],
-            facing=[f"a{k} = summed(a{k}, given[{self.given} + i], {t})" for k, t in facing],
+            facing=[f"a{k} = summed(a{k}, given[{self.weights} + i], {t})" for k, t in facing],
             added=[f"{self.opponents[k]} -= {self.sign} * a{k}" for k, _ in facing],
         )
         return self.over_nodes(look.splitlines(), [k for k, _ in mine])

@@ -1,9 +1,9 @@
 """Formulas taken apart by player: what depends on the own point, on the opponent's, or on both.
 
-Sines and cosines of a sum of both players' parts are split by the addition theorem, which leaves
-two products in the place of a call. Signs are taken out of products and odd functions, so that both
+The addition theorem splits sines and cosines of a sum of both players' parts, which leaves two
+products in the place of a call. Signs are taken out of products and odd functions, so that the two
 players' gradients share more. Sums of products of one player's part and the other's need no look at
-pairs: they are split off (`Split`).
+pairs and are split off (`Split`).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def separated(game: Formula, p: int, roots: Sequence[int]) -> tuple[Graph, list[
 
 def sides(graph: Graph, order: Sequence[int], own: Container[int]) -> dict[int, int]:
     """Whose coordinates an operation depends on: OWN, OTHER, BOTH, or 0 for a constant."""
-    found: dict[int, int] = {}
+    side: dict[int, int] = {}
     for i in order:
         op, args, value = graph.entries[i]
-        found[i] = (OWN if value in own else OTHER) if op == "var" else 0
+        side[i] = (OWN if value in own else OTHER) if op == "var" else 0
         for a in args:
-            found[i] |= found[a]
-    return found
+            side[i] |= side[a]
+    return side
 
 
 def _separated(graph: Graph, roots: Sequence[int], own: Container[int], into: Graph) -> list[int]:
@@ -132,14 +132,14 @@ class Split(NamedTuple):
 def splits(g: Graph, roots: Sequence[int], own: range) -> list[Split]:
     """Every root split; adds operations to the graph."""
     order = g.needed(roots)
-    side, found = sides(g, order, own), dict[int, Split]()
+    side, split = sides(g, order, own), dict[int, Split]()
     one = g.constant(1.0)
     for i in order:
         if side[i] == BOTH:
-            found[i] = _split(g, i, [(found[a], side[a], a) for a in g.entries[i][1]])
+            split[i] = _split(g, i, [(split[a], side[a], a) for a in g.entries[i][1]])
         else:
-            found[i] = Split(None, ((one, i) if side[i] == OTHER else (i, one),))
-    return [found[r] for r in roots]
+            split[i] = Split(None, ((one, i) if side[i] == OTHER else (i, one),))
+    return [split[r] for r in roots]
 
 
 def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
@@ -155,10 +155,10 @@ def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
     if op == "add":
         left, right = first.pair, last.pair
         pair = right if left is None else left if right is None else g.add(left, right)
-        found = Split(pair, first.products + last.products)
+        made = Split(pair, first.products + last.products)
     elif first.pair is None and last.pair is None:
         every = [(g.mul(a, c), g.mul(b, d)) for a, b in first.products for c, d in last.products]
-        found = Split(None, tuple(every))
+        made = Split(None, tuple(every))
     else:
         (_, side, f), (split, _, _) = args if args[0][1] != BOTH else args[::-1]
         if side == BOTH or split.pair is None or not split.products:
@@ -167,5 +167,5 @@ def _split(g: Graph, i: int, args: list[tuple[Split, int, int]]) -> Split:
         products = [
             (a, g.mul(f, b)) if side == OTHER else (g.mul(f, a), b) for a, b in split.products
         ]
-        found = Split(pair, tuple(products))
-    return found if len(found.products) <= PRODUCTS else whole
+        made = Split(pair, tuple(products))
+    return made if len(made.products) <= PRODUCTS else whole

@@ -216,15 +216,15 @@ def cheapest(
     In order; j is -1 where there are fewer. Boxes whose bound is too large are passed over.
     """
     n, leaves, top = len(x), len(boxes.top) // 2, boxes.top
-    found, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)
+    values, at = np.empty((n, count)), np.full((n, count), -1, dtype=np.int64)
     stack, bound = np.empty(128, dtype=np.int64), np.empty(128)
     for i in range(n):
-        found[i] = start[i]
+        values[i] = start[i]
         stack[0], bound[0], depth = 0, -np.inf, 1
         while depth:
             depth -= 1
             node = stack[depth]
-            if bound[depth] >= found[i, count - 1]:
+            if bound[depth] >= values[i, count - 1]:
                 continue
             if node < leaves:
                 a, b, of_a, of_b = 2 * node + 1, 2 * node + 2, np.inf, np.inf
@@ -240,10 +240,10 @@ def cheapest(
             begin = (node - leaves) * LEAF
             for j in range(begin, min(begin + LEAF, len(y))):
                 value = cost(x, i, y, j, ground) - v[j]
-                if value < found[i, count - 1]:
+                if value < values[i, count - 1]:
                     k = count - 1
-                    while k > 0 and found[i, k - 1] > value:
-                        found[i, k], at[i, k] = found[i, k - 1], at[i, k - 1]
+                    while k > 0 and values[i, k - 1] > value:
+                        values[i, k], at[i, k] = values[i, k - 1], at[i, k - 1]
                         k -= 1
-                    found[i, k], at[i, k] = value, j
-    return found, at
+                    values[i, k], at[i, k] = value, j
+    return values, at

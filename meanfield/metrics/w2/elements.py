@@ -86,7 +86,7 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
             )
         if a.mesh.same(b.mesh) and np.array_equal(a.masses, b.masses):
             return Transport.exactly(0.0, "elements")
-        found = bracket_densities(a, b, metric)
+        sides = bracket_densities(a, b, metric)
     else:
         if not (isinstance(M, Torus) or (isinstance(M, Sphere) and M.d == 2)):
             raise ValueError(
@@ -94,13 +94,13 @@ def transport_by_elements(a: Measure, b: Measure, metric: str, why: str = "") ->
                 "densities are taken as atoms at their nodes with method='discrete'"
             )
         atoms, density = (a, b) if isinstance(b, Density) else (b, a)
-        found = bracket(atoms, density, metric)  # type: ignore[arg-type]
+        sides = bracket(atoms, density, metric)  # type: ignore[arg-type]
     note = f"{why}midway between bounds from elements of the density"
-    gap = (found.upper - found.lower) / found.upper if found.upper > 0 else 0.0
+    gap = (sides.upper - sides.lower) / sides.upper if sides.upper > 0 else 0.0
     if gap > WIDE:
         warn(f"W2^2 is known only between bounds {gap:.1%} apart ({note})")
-    middle = 0.5 * (found.lower + found.upper)
-    return Transport(middle, "elements", False, note, found.lower, found.upper, found.residual)
+    middle = 0.5 * (sides.lower + sides.upper)
+    return Transport(middle, "elements", False, note, sides.lower, sides.upper, sides.residual)
 
 
 def bracket(atoms: Measure, density: Density, metric: str = "geodesic") -> Bracket:
@@ -126,10 +126,10 @@ def _refined(bounds_at: Callable[[int], Bracket], dim: int) -> Bracket:
     """The bounds by elements 1, 2, 4, ... times as fine, until these are enough or too many."""
     finer = 1
     while True:
-        found = bounds_at(finer)
-        near = found.upper - found.lower <= ENOUGH * found.upper
-        if near or found.elements * 2**dim > MOST:
-            return found
+        sides = bounds_at(finer)
+        near = sides.upper - sides.lower <= ENOUGH * sides.upper
+        if near or sides.elements * 2**dim > MOST:
+            return sides
         finer *= 2
 
 

@@ -167,9 +167,9 @@ def laguerre(
             W, tags, lengths, work, names = work_space(size)
             m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         if m >= 3:
-            P, found, numbers = W[side], tags[side], tags[1 - side]
+            P, neighbours, numbers = W[side], tags[side], tags[1 - side]
             for k in range(m):
-                numbers[k] = k if found[k] >= 0 else -1
+                numbers[k] = k if neighbours[k] >= 0 else -1
             lengths[:m] = 0.0
             mass[i], second[i] = integrate(
                 P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names
@@ -178,9 +178,9 @@ def laguerre(
                 columns = np.append(columns, np.empty(len(columns), dtype=np.int64))
                 weights = np.append(weights, np.empty(len(weights)))
             for k in range(m):
-                if found[k] >= 0:
-                    columns[used] = found[k]
-                    gap = image_gap(x, i, found[k], P, k, k + 1 if k + 1 < m else 0)
+                if neighbours[k] >= 0:
+                    columns[used] = neighbours[k]
+                    gap = image_gap(x, i, neighbours[k], P, k, k + 1 if k + 1 < m else 0)
                     weights[used] = lengths[k] / (2 * gap)
                     used += 1
         rows[i + 1] = used

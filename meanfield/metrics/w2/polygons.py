@@ -37,7 +37,7 @@ def clip(
 
 
 @kernel
-def moments(P: Array, m: int) -> tuple[float, float]:
+def area_and_inertia(P: Array, m: int) -> tuple[float, float]:
     """Area and int |v|^2 dv of a convex polygon, by triangles from its first corner."""
     area = second = 0.0
     for k in range(1, m - 1):
@@ -64,7 +64,7 @@ def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, i
 @kernel
 def gather(P: Array, tags: Index, m: int, density: float, lengths: Array) -> tuple[float, float]:
     """Mass and second moment of a piece of constant density; its tagged edges add to `lengths`."""
-    area, second = moments(P, m)
+    area, second = area_and_inertia(P, m)
     for k in range(m):
         if tags[k] >= 0:
             l = k + 1 if k + 1 < m else 0
