@@ -37,9 +37,11 @@ class Game(ABC):
     bases : the features of x and of y where l is a finite sum phi(x)' C psi(y), None for others.
     name, statement : what it is called, and what is known exactly about it, in words.
     answers : the numbers and functions of the statement.
+    constant : a part of l that `cost_matrix` and views leave out, because it moves nobody.
     """
 
     bases: tuple[Basis, Basis] | None = None
+    constant: float = 0.0
 
     X: Manifold
     Y: Manifold
@@ -68,7 +70,7 @@ class Game(ABC):
 
     @abstractmethod
     def cost_matrix(self, p: int, points: Array, opponent_nodes: Array) -> Array:
-        """(P, K): moments of the opponent of p -> cost of p at points (P, a)."""
+        """(P, K): moments of the opponent of p -> cost of p at points (P, a), less the constant."""
 
     @abstractmethod
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:

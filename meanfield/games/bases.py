@@ -25,6 +25,10 @@ class Basis(Protocol):
     def size(self) -> int:
         """K."""
 
+    @property
+    def one(self) -> int | None:
+        """The number of the feature that is 1 everywhere, where there is one."""
+
     def values(self, points: Array) -> Array:
         """Features at points (n, a), shape (n, K)."""
 
@@ -48,6 +52,11 @@ class TrigBasis:
     @property
     def size(self) -> int:
         return 2 * len(self.modes)
+
+    @property
+    def one(self) -> int | None:
+        constant = np.flatnonzero(~self.modes.any(axis=1))
+        return int(constant[0]) if len(constant) else None
 
     @property
     def waves(self) -> Array:
@@ -98,6 +107,10 @@ class QuadraticBasis:
     @property
     def size(self) -> int:
         return 2 * self.manifold.ambient + 2
+
+    @property
+    def one(self) -> int:
+        return 0
 
     def split(self, c: Array) -> tuple[Array, Array, float]:
         """Coefficients of x, of x^2 and of x'Sx."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
-from meanfield.games.base import CHUNK, Game, both_or_neither
+from meanfield.games.base import CHUNK, SIGNS, Game, both_or_neither
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
@@ -21,7 +21,11 @@ from meanfield.measures import Measure
 
 
 class LowRank(Game):
-    """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases, C of shape (K_x, K_y)."""
+    """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases, C of shape (K_x, K_y).
+
+    A constant in l moves no player, but would take digits from what does. `coefficients`,
+    `cost_matrix` and views leave it out; `loss`, `value` and `cost` have it.
+    """
 
     bases: tuple[Basis, Basis]
 
@@ -38,7 +42,13 @@ class LowRank(Game):
         self.C = finite_array("C", C, (basis_x.size, basis_y.size)).copy("K")
         self.X, self.Y = basis_x.manifold, basis_y.manifold
         self.name, self.statement, self.answers = name, statement, dict(answers or {})
-        self._maps = (self.C, -self.C.T)
+        one_x, one_y = (getattr(basis, "one", None) for basis in self.bases)
+        moving = self.C
+        if one_x is not None and one_y is not None and self.C[one_x, one_y]:
+            self.constant = float(self.C[one_x, one_y])
+            moving = self.C.copy("K")
+            moving[one_x, one_y] = 0.0
+        self._maps = (moving, -moving.T)
 
     def loss(self, x: Array, y: Array) -> Array:
         x, y = self._pairs(x, y)
@@ -56,7 +66,7 @@ class LowRank(Game):
         return total
 
     def coefficients(self, p: int, opponent_moments: Array) -> Array:
-        """Coefficients of U_p in the features of p, shape (K_p,)."""
+        """Coefficients of U_p in the features of p, less the loss's constant, shape (K_p,)."""
         return self._maps[p] @ opponent_moments
 
     def view(self, p: int, points: Array, opponent_points: Array) -> FeatureView:
@@ -73,7 +83,8 @@ class LowRank(Game):
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
         c = self._against(p, opponent)
-        return np.concatenate([self.bases[p].values(q) @ c for q in _chunks(points)])
+        U = np.concatenate([self.bases[p].values(q) @ c for q in _chunks(points)])
+        return U + SIGNS[p] * self.constant if self.constant else U
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         c = self._against(p, opponent)

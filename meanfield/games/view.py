@@ -26,7 +26,7 @@ class View(Protocol):
         """What the opponent's costs need of p's masses (n,) at the points, shape (K,)."""
 
     def costs(self, moments: Array) -> Array:
-        """U_p at the points, shape (n,), from the opponent's moments (K',)."""
+        """U_p less the loss's constant at the points, (n,), from the opponent's moments (K',)."""
 
     def jet(self, moments: Array, gradient: bool = True, laplacian: bool = False) -> Jet:
         """U_p (n,), its Riemannian gradient (n, a) and Laplacian (n,), None where not wanted."""

@@ -17,6 +17,7 @@ from meanfield.flows import Flow, Number, pair
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
+from meanfield.responses import cost_against
 
 
 def kl(mu: Density, nu: Density) -> float:
@@ -58,9 +59,8 @@ def regularised_nikaido_isoda(
         raise ValueError(
             "NI_beta needs a positive temperature for both players; without one use nikaido_isoda"
         )
-    for p, (mu, opponent) in enumerate(((mu_x, mu_y), (mu_y, mu_x))):
-        cost = game.cost(p, mu.points, opponent)
-        total += tau[p] * (log_partition(-cost / tau[p], mu.mesh) - mu.entropy())
+    for mu, U, t in zip((mu_x, mu_y), _costs(game, mu_x, mu_y), tau, strict=True):
+        total += t * (log_partition(-U / t, mu.mesh) - mu.entropy())
     return total
 
 
@@ -72,12 +72,18 @@ def gibbs_measures(
     On the meshes of mu_x and mu_y.
     """
     _densities(game, mu_x, mu_y)
-    tau_x, tau_y = temperatures(beta)
-    if min(tau_x, tau_y) == 0:
+    tau = temperatures(beta)
+    if min(tau) == 0:
         raise ValueError("Gibbs measures need a positive temperature for both players")
-    G_x = Density(gibbs_masses(game.cost(0, mu_x.points, mu_y) / tau_x, mu_x.mesh), mu_x.mesh)
-    G_y = Density(gibbs_masses(game.cost(1, mu_y.points, mu_x) / tau_y, mu_y.mesh), mu_y.mesh)
-    return G_x, G_y
+    U_x, U_y = _costs(game, mu_x, mu_y)
+    G_x = Density(gibbs_masses(U_x / tau[0], mu_x.mesh), mu_x.mesh)
+    return G_x, Density(gibbs_masses(U_y / tau[1], mu_y.mesh), mu_y.mesh)
+
+
+def _costs(game: Game, mu_x: Density, mu_y: Density) -> tuple[Array, Array]:
+    """U_x and U_y at the nodes, less the game's constant, which would take digits from them."""
+    of_x, of_y = cost_against(game, 0, mu_y), cost_against(game, 1, mu_x)
+    return of_x.values(mu_x.points), of_y.values(mu_y.points)
 
 
 def gibbs_masses(energy: Array, mesh: Mesh) -> Array:

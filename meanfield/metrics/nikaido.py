@@ -57,8 +57,8 @@ class NikaidoIsoda:
         """NI of a pair; raises TypeError or ValueError for what is no measure on the players'
         manifolds.
         """
-        of_x = self.searches.best_response(0, mu_y, mu_x)
-        of_y = self.searches.best_response(1, mu_x, mu_y)
+        of_x = self.searches.without_constant(0, mu_y, mu_x)
+        of_y = self.searches.without_constant(1, mu_x, mu_y)
         return _error(of_x, of_y)
 
     def estimate(

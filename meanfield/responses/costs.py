@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,10 @@ class Response:
     def value(self) -> float:
         return float(self.values[0])
 
+    def raised(self, by: float) -> Response:
+        """The same points for a cost that is larger by a constant."""
+        return replace(self, values=self.values + by, floor=self.floor + by) if by else self
+
 
 def loss_size(game: Game) -> float:
     """The range of l among 16 x 16 points, which measures errors where a cost is flat."""
@@ -51,7 +55,7 @@ class Cost(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FeatureCost:
-    """U = sum_k c_k f_k: a low-rank game's cost, once the opponent's moments are taken."""
+    """U = sum_k c_k f_k: a low-rank game's cost, less the constant of its loss."""
 
     basis: Basis
     c: Array
@@ -86,7 +90,7 @@ class OpponentCost:
 
 
 def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
-    """U_p against the opponent's measure or, in a low-rank game, its feature means (K,).
+    """U_p, less the game's constant, against a measure or, in a low-rank game, feature means (K,).
 
     Raises TypeError or ValueError for what is neither.
     """

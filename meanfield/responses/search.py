@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.base import Game
+from meanfield.games.base import SIGNS, Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.formulas.expressions import Expression
 from meanfield.manifolds import Manifold, Torus
@@ -52,6 +52,12 @@ class Searches:
         own: the player's measure, whose atoms are further starts where no grid covers the manifold.
         Errors as in `cost_against`.
         """
+        return self.without_constant(p, opponent, own).raised(SIGNS[p] * self.game.constant)
+
+    def without_constant(
+        self, p: int, opponent: Measure | Array, own: Measure | Array | None = None
+    ) -> Response:
+        """The same for the cost less the game's constant, which would take digits from it."""
         cost, search = cost_against(self.game, p, opponent), self.of[p]
         if isinstance(search, SphereSearch):
             return search(cost)  # type: ignore[arg-type]
