@@ -27,17 +27,14 @@ def function(
 
     Parameters
     ----------
-    gradient_x, gradient_y : the derivatives in the coordinates of x (n, m, a) and of y (n, m, b);
-        they are projected on the tangent spaces. Without them central differences of fourth order
-        along the manifold are taken.
-    name : what the game is called, the function's own name unless given.
+    gradient_x, gradient_y : the derivatives in the coordinates of x (n, m, a) and of y (n, m, b),
+        which are projected on the tangent spaces. Without them central differences of fourth order
+        along the manifold are taken; docs/explanation/games.md says how large their errors are.
+    name : what the game is called, by default the function's own name.
 
-    The points that the functions are given cannot be written to. Raises ValueError when
-    outputs have a wrong shape or are not finite, when the loss is not periodic on a torus, and when
-    a given gradient disagrees with differences of the loss.
-
-    Errors of differences are about 1e-12 max|l| + 3e-14 max|d^5 l|, for Laplacians
-    3e-10 max|l| + 2e-13 max|d^6 l|: derivatives along unit vectors, angles in periods over 2 pi.
+    The functions cannot write to the points that they see. Raises ValueError when outputs have a
+    wrong shape or are not finite, when the loss is not periodic on a torus, and when a gradient
+    disagrees with differences of the loss.
     """
     if not callable(loss):
         raise TypeError(f"loss must be a function of points x and y, got {type(loss).__name__}")

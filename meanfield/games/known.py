@@ -134,7 +134,7 @@ Wave = tuple[int, float, float]
 
 
 @recorded
-def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) -> LowRank:
+def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None) -> LowRank:
     """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im); g like f.
 
     answers: "f" and "g", each a `Wells` with every local minimum to rounding, the Gibbs density and
@@ -144,22 +144,20 @@ def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None, **about: Any) 
     wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
     terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
-    about.setdefault("name", "separable game f(x) - g(y)")
-    about.setdefault(
-        "statement",
+    statement = (
         "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under "
         "(7), with the Gibbs limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. "
         "The plain flow (6) from inside the basin of a local minimum ends with "
-        "NI = (f_loc - f_min) + (g_loc - g_min).",
+        "NI = (f_loc - f_min) + (g_loc - g_min)."
     )
-    about["answers"] = {
+    answers = {
         "f": wells[0],
         "g": wells[1],
         "value": float(wells[0].values[0] - wells[1].values[0]),
         "plain_ni": partial(_plain_ni, wells),
-        **about.get("answers", {}),
     }
-    return trigonometric(terms, **about)
+    name = "separable game f(x) - g(y)"
+    return trigonometric(terms, name=name, statement=statement, answers=answers)
 
 
 def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
@@ -178,19 +176,19 @@ def double_well(tilt: float = 0.3) -> LowRank:
     if t >= 4:
         raise ValueError(f"tilt must be below 4 for the second well to exist, got {t:g}")
     edge = float(np.arcsin(t / 4))
-    statement = (
+    game = separable([(2, 1.0, 0.0), (1, 0.0, -t)])
+    game.name = f"double well (tilt {t:g})"
+    game.statement = (
         f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and "
         "another local minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - "
         "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends with "
         "NI = 4 tilt."
     )
-    answers = {
+    game.answers |= {
         "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
         "basin": (edge, np.pi - edge), "trapped_ni": 4 * t,
     }  # fmt: skip
-    name = f"double well (tilt {t:g})"
-    waves = [(2, 1.0, 0.0), (1, 0.0, -t)]
-    return separable(waves, name=name, statement=statement, answers=answers)
+    return game
 
 
 @recorded

@@ -1,7 +1,7 @@
 """Formulas as graphs with every common part stored once, their derivatives and their values.
 
-A graph holds its operations in an order in which arguments come first, so that every pass over it
-is a loop. Equal operations are one entry; constants are folded, zeros and ones disappear.
+In a graph arguments stand before the operations on them, so that every pass over it is a loop.
+Equal operations are one entry; constants are folded, zeros and ones disappear.
 """
 
 from __future__ import annotations

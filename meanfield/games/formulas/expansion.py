@@ -134,7 +134,7 @@ class _Side:
 
     def __init__(self, manifold: Manifold, keys: set[Key]) -> None:
         self.manifold, self.torus = manifold, isinstance(manifold, Torus)
-        # Mixed products x_i x_j enter through one quadratic form x'Sx only, the last feature.
+        # Products x_i x_j of two coordinates enter through one quadratic form x'Sx only.
         self.S = np.zeros((manifold.ambient, manifold.ambient))
         upper = {max(k, _opposite(k)) for k in keys} | {(0,) * manifold.ambient}
         self.modes = sorted(upper) if self.torus else []
