@@ -112,7 +112,9 @@ def _source(
 class _Text:
     """The text of a module that sums operations for one side, and for the side facing it.
 
-    In it m and n are means of products' parts over the opponent's points and over the own ones.
+    Variables of the generated code: table and given hold the values of the opponent's points and of
+    the own ones that pairs read, the own weights last; m and n are means of products' parts over
+    the opponent's points and over the own ones; far holds the parts that n are multiplied with.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class _Text:
         return [(k, name(self.graph, s.pair)) for k, s in enumerate(side) if s.pair is not None]
 
     def forces(self) -> str:
+        """What is called: it makes the arrays and fills them."""
         R, S, rows = len(self.mine), len(self.facing), max(len(self.lines.other_read), 1)
         return filled(
             f"""\
@@ -163,6 +166,7 @@ np.zeros((m, {max(S - 1, 0)}))
         )
 
     def fill(self) -> str:
+        """The loops: over the opponent's points, and over blocks of own points."""
         return filled(
             f"""\
 @kernel
@@ -261,6 +265,7 @@ for first in range(0, m, {SHORT}):
         ).splitlines()
 
     def facing_products(self) -> list[str]:
+        """What the facing side gains from products, once all own points are summed."""
         shares = (
             _sum((f"n{a}", f"far[j, {self.far.index(b)}]") for a, b in s.products)
             for s in self.facing
