@@ -4,12 +4,12 @@ r"""
 
 In a few minutes: a game, its mean field, particles beside it, and a picture of each.
 
-Install the package in an environment of your own, and import it under its usual name:
+In a checkout, install the package in an environment of your own:
 
 .. code-block:: sh
 
     python3 -m venv .venv && source .venv/bin/activate
-    pip install meanfield-zerosum
+    pip install .
 
 The first use of a kind of run compiles it, which takes some seconds; from then on it is kept on
 disk.
