@@ -38,7 +38,7 @@ def name_of(path: Path) -> str:
 
 def blocks(path: Path, language: str) -> list[str]:
     found = re.finditer(
-        rf"(<!-- needs a device -->\n)?^```{language}\n(.*?)^```",
+        rf"(<!-- not run[^>]*-->\n)?^```{language}\n(.*?)^```",
         path.read_text(),
         re.MULTILINE | re.DOTALL,
     )

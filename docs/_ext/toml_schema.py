@@ -95,6 +95,16 @@ MEANINGS: dict[str, dict[str, str]] = {
         "control": "use coupled copies as control variates",
         "average": "record the error of time averages too",
     },
+    "check": {
+        "theorems": "which of 1, 2 and 3; all that apply by default",
+        "time": "of Theorem 3's comparison",
+        "particles": "the numbers n",
+        "replicas": "how many runs of each n",
+        "step": "the particles' time step",
+        "cells": "of the mean field and the Gibbs pair",
+        "seed": "names the noise and the random starts",
+        "threads": "replicas at a time; all cores by default",
+    },
     "gibbs": {
         "beta": "the inverse temperature; the flow's own by default",
         "cells": "nodes an axis",

@@ -46,8 +46,8 @@ ax.plot(list(errors), [np.exp(np.mean(np.log(v))) for v in errors.values()], "o-
 ax.set(xscale="log", yscale="log", xlabel="particles $n$", ylabel="NI error at $t = 4$")
 
 # %%
-# More particles gain little here: what is left at a fixed time is mostly the transient that averages
-# remember, and that falls with time rather than with n.
+# More particles gain little here: what is left at a fixed time is mostly the transient that
+# averages remember, and that falls with time rather than with n.
 #
 # Replica r is the same run wherever it is computed. A study can therefore be shared out by replica
 # numbers, over machines too, and put together afterwards.
