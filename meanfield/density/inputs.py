@@ -67,14 +67,7 @@ def mesh_for(manifold: Manifold, law: Law, cells: Any) -> Mesh:
     """The mesh that `cells` asks for; by default that of a density to start from, else the usual.
 
     The quadratures of S^2 are not taken over from a density: their cells shrink at the poles.
-    Raises ValueError when a Mesh is given that covers another manifold.
     """
-    if isinstance(cells, Mesh):
-        if cells.manifold != manifold:
-            raise ValueError(
-                f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
-            )
-        return cells
     given = given_measure(law)
     if cells is None and isinstance(given, Density) and not given.mesh.by_parallels:
         return given.mesh

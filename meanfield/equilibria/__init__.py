@@ -1,6 +1,4 @@
-"""Equilibria: the Gibbs fixed point (9), its path and linear stability, and exact sparse
-equilibria.
-"""
+"""Equilibria: the Gibbs point (9), its path and stability, and exact sparse equilibria."""
 
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.nash import Equilibrium, nash
@@ -9,14 +7,6 @@ from meanfield.equilibria.polish import Polished, polish
 from meanfield.equilibria.stability import Stability, stability
 
 __all__ = [
-    "Equilibrium",
-    "GibbsPath",
-    "GibbsPoint",
-    "Polished",
-    "Stability",
-    "gibbs",
-    "gibbs_path",
-    "nash",
-    "polish",
-    "stability",
-]
+    "Equilibrium", "GibbsPath", "GibbsPoint", "Polished", "Stability", "gibbs", "gibbs_path",
+    "nash", "polish", "stability",
+]  # fmt: skip

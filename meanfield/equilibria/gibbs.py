@@ -7,7 +7,7 @@ both players' moments z: with g_p(z_q) the moments of p's Gibbs measure, F_p(z) 
 Elimination of one player leaves I + beta_x beta_y S_1 C' S_0 C, S the covariances of the features:
 its eigenvalues are at least 1, so that Newton's direction exists and descends everywhere.
 Continuation in beta keeps the steps few. (Newton on the composed map g_1(g_0(z)) has the same
-matrix, but its residual holds rounding times beta^2 where this one's holds it times beta.)
+matrix, but rounding enters its residual beta^2 times, and that of F beta times.)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, NotConverged, allow_underflow, real, warn, whole
+from meanfield.density.coupling import both
 from meanfield.density.harmonics import Degrees
 from meanfield.density.inputs import per_player
 from meanfield.flows import Number
@@ -35,13 +36,14 @@ from meanfield.storage.results import Result
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
 ROUNDS = 60
 ON_THE_WAY = 1e-6  # residual wanted at the continuation's earlier values of beta
-SETTLED = (
-    1e-9  # residual at which Newton's method has found its root, whatever rounding leaves of it
-)
+SETTLED = 1e-9  # residual from which Newton's method has found its root, but for rounding
 USUAL_ON_SPHERE = 2592  # cells of S^2, on 36 parallels
 MOST = 180  # parallels of a quadrature that is chosen here
 RESOLVED, COARSE = 1e-2, 5e-2  # share of the outer degrees that is refined for, and warned of
 SHORTEST = 1e-3  # step of log beta below which the continuation gives up
+
+Row = tuple[float, float, float]
+Moments = tuple[Array, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,34 +69,48 @@ class GibbsPoint(Shown, Result):
         return plot_gibbs(self, ax, **options)
 
 
-Row = tuple[float, float, float]
-Moments = tuple[Array, Array]
+@dataclass(frozen=True, eq=False)
+class LinearMaps:
+    """One player's two linear maps on its mesh: opponent's moments -> costs, masses -> moments."""
+
+    costs: Array  # (N, K_opponent)
+    features: Array | None  # (K, N); None: the masses are the moments
+
+    @classmethod
+    def of(cls, game: Game, p: int, meshes: tuple[Mesh, Mesh]) -> LinearMaps:
+        """The maps of player p."""
+        own, other = meshes[p].nodes, meshes[1 - p].nodes
+        return cls(game.cost_matrix(p, own, other), game.moment_matrix(p, own))
+
+    def moments(self, masses: Array) -> Array:
+        """Moments (K,) or (K, k) of masses (N,) or of their changes (N, k)."""
+        return masses if self.features is None else self.features @ masses
 
 
 @dataclass(frozen=True, eq=False)
 class _Player:
-    """One player's two linear maps on its mesh: opponent's moments -> costs, masses -> moments."""
+    """One player's Gibbs response on its mesh."""
 
     mesh: Mesh
     beta: float
-    costs: Array  # (N, K_opponent)
-    features: Array | None  # (K, N); None: the masses are the moments
+    maps: LinearMaps
 
     def respond(self, z: Array, fraction: float) -> Array:
         """Gibbs masses (N,) against moments z at `fraction` of beta."""
-        return gibbs_masses(fraction * self.beta * (self.costs @ z), self.mesh)
-
-    def moments(self, masses: Array) -> Array:
-        return masses if self.features is None else self.features @ masses
+        return gibbs_masses(fraction * self.beta * (self.maps.costs @ z), self.mesh)
 
     def slope(self, masses: Array, fraction: float, direction: Array) -> Array:
-        """Derivative of moments(respond(z)) along `direction` (K_opponent,) or (K_opponent, k)."""
-        costs = self.costs @ direction
+        """Derivative of the response's moments along `direction`, (K_opponent,) or with columns."""
+        costs = self.maps.costs @ direction
         weighted = (masses if costs.ndim == 1 else masses[:, None]) * (costs - masses @ costs)
-        return -fraction * self.beta * self.moments(weighted)
+        return -fraction * self.beta * self.maps.moments(weighted)
 
 
 Players = tuple[_Player, _Player]
+
+
+def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Player:
+    return _Player(meshes[p], beta, LinearMaps.of(game, p, meshes))
 
 
 @allow_underflow
@@ -109,19 +125,22 @@ def gibbs(
 
     cells: as in `solve`, nodes per axis (the number of cells on spheres), one number or a pair (for
     x, for y), each a number, a tuple per axis or a Mesh. Default 256 on the circle; on T^2 64 for
-    low-rank games, 32 for others; on S^2 2592, for low-rank games more where the density asks. On
-    tori, circles and S^2 (there by the product quadrature whose number of nodes 2 n^2 is nearest)
-    integrals converge exponentially in the cells; on S^3 and on Voronoi cells they are of second
-    order. tol bounds the residual, a total variation; the iteration goes on to rounding whatever
-    tol is. start: a pair of densities to begin from at the full beta, instead of the continuation
-    from small beta. Raises ValueError for manifolds without mesh, NotConverged with what was
-    reached; warns UnderResolved where a quadrature of S^2 is too coarse.
+    low-rank games, 32 for others; on S^2 2592, for low-rank games more where the density asks. tol
+    bounds the residual, a total variation; the iteration goes on to rounding whatever tol is.
+    start: a pair of densities to begin from at the full beta, instead of the continuation from
+    small beta.
+
+    On tori, circles and S^2 (there by the product quadrature whose number of nodes 2 n^2 is
+    nearest) integrals converge exponentially in the cells; on S^3 and on Voronoi cells they are of
+    second order. Raises ValueError for manifolds without mesh, NotConverged with what was reached;
+    warns UnderResolved where a quadrature of S^2 is too coarse.
     """
     a_game(game)
     cold = temperatures(beta)
     tol = real("tol", tol, 0.0, strict=True)
-    meshes = _meshes(game, cells)
-    free = [given is None and game.bases is not None for given in per_player(cells)]
+    asked = per_player(cells)
+    meshes = both(lambda p: _mesh(game, p, asked[p]))
+    free = [one is None and game.bases is not None for one in asked]
     z: Moments | None = None
     path: list[Row] = []
     while True:
@@ -133,8 +152,7 @@ def gibbs(
         if not residual <= tol:
             raise NotConverged(
                 f"the Gibbs fixed point stopped at residual {residual:.2e}, above tol = {tol:.1e}; "
-                "rounding allows about "
-                "eps beta |U|: raise tol, or lower beta"
+                "rounding allows about eps beta |U|: raise tol, or lower beta"
             )
         finer = _finer(x, free[0], "x"), _finer(y, free[1], "y")
         if finer == meshes:
@@ -145,9 +163,7 @@ def gibbs(
 def _finer(mu: Density, free: bool, player: str) -> Mesh:
     """The mesh of a Gibbs density, or a finer quadrature of S^2 where it is not resolved.
 
-    What is not free to be finer warns. Integrals err by what degrees beyond twice the last one
-    hold: with a share of 1e-2 in the outer third by about 1e-13, with 5e-2 by 1e-9, with 0.2 by
-    1e-4.
+    Warns of a mesh that is not resolved and not `free` to be finer.
     """
     if not mu.mesh.by_parallels:
         return mu.mesh
@@ -163,30 +179,14 @@ def _finer(mu: Density, free: bool, player: str) -> Mesh:
     return mu.mesh
 
 
-def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Player:
-    nodes = meshes[p].nodes
-    return _Player(
-        meshes[p],
-        beta,
-        game.cost_matrix(p, nodes, meshes[1 - p].nodes),
-        game.moment_matrix(p, nodes),
-    )
-
-
-def _meshes(game: Game, cells: Any) -> tuple[Mesh, Mesh]:
-    x, y = per_player(cells)
-    return _mesh(game, 0, x), _mesh(game, 1, y)
-
-
 def _mesh(game: Game, p: int, cells: Any) -> Mesh:
+    """The mesh of player p; by default with fewer cells where costs are not low-rank."""
     manifold = game.manifolds[p]
-    if isinstance(cells, Mesh):
-        if cells.manifold != manifold:
-            raise ValueError(f"cells for {'xy'[p]} must be a mesh of {manifold}, got {cells!r}")
-        return cells
+    if isinstance(cells, Mesh) and cells.manifold != manifold:
+        raise ValueError(f"cells for {'xy'[p]} must be a mesh of {manifold}, got {cells!r}")
     if cells is None and isinstance(manifold, Torus) and game.bases is None:
         cells = {1: 256, 2: 32, 3: 12}.get(manifold.d)
-    if manifold == Sphere(2):
+    if manifold == Sphere(2) and not isinstance(cells, Mesh):
         n = whole("cells", USUAL_ON_SPHERE if cells is None else cells, 8)
         return quadrature_mesh(round((n / 2) ** 0.5))
     return mesh(manifold, cells)
@@ -208,11 +208,11 @@ def _starting(players: Players, start: tuple[Density, Density] | None) -> Moment
 
 
 def _moments(players: Players, masses: Moments) -> Moments:
-    return players[0].moments(masses[0]), players[1].moments(masses[1])
+    return both(lambda p: players[p].maps.moments(masses[p]))
 
 
 def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Moments, list[Row]]:
-    """Follow z from small beta to the full one, in steps of log beta that grow, halved on
+    """Follow z from small beta to the full one, in steps of log beta that grow, or are halved on
     failure.
     """
     path: list[Row] = []
@@ -221,9 +221,10 @@ def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Mome
         path.append((1.0, steps, residual))
         if residual <= max(tol, SETTLED):
             return solved, path
-    guess = _moments(players, tuple(p.mesh.volumes / p.mesh.volumes.sum() for p in players))
+    uniform = both(lambda p: players[p].mesh.volumes / players[p].mesh.volumes.sum())
+    guess = _moments(players, uniform)
     target, stride = -np.log(_strength(players)), np.log(2.0)
-    done: list[tuple[float, Moments]] = []
+    done: list[tuple[float, Moments]] = []  # log of beta's fraction, and the solution there
     while True:
         wanted = tol if target == 0 else max(tol, ON_THE_WAY)
         solved, steps, residual = _newton(players, guess, float(np.exp(target)), wanted)
@@ -236,7 +237,12 @@ def _continuation(players: Players, tol: float, z: Moments | None) -> tuple[Mome
         else:
             stride *= 0.5
             if stride < SHORTEST or not done:
-                raise _lost(done, target, residual)
+                reached = np.exp(done[-1][0]) if done else 0.0
+                raise NotConverged(
+                    f"the Gibbs fixed point was followed up to {reached:.3g} of beta; at "
+                    f"{np.exp(target):.3g} Newton's method ends at residual {residual:.2e}: use "
+                    "more cells or a smaller beta"
+                )
         target = min(0.0, done[-1][0] + stride)
         guess = _extrapolated(done, target)
 
@@ -246,30 +252,19 @@ def _extrapolated(done: list[tuple[float, Moments]], target: float) -> Moments:
     at, z = done[-1]
     if len(done) == 1:
         return z
-    before, old = done[0]
+    before, previous = done[0]
     ahead = (target - at) / (at - before)
-    return z[0] + ahead * (z[0] - old[0]), z[1] + ahead * (z[1] - old[1])
-
-
-def _lost(done: list[tuple[float, Moments]], target: float, residual: float) -> NotConverged:
-    reached = np.exp(done[-1][0]) if done else 0.0
-    return NotConverged(
-        f"the Gibbs fixed point was followed up to {reached:.3g} of beta; at {np.exp(target):.3g} "
-        "Newton's method ends "
-        f"at residual {residual:.2e}: use more cells or a smaller beta"
-    )
+    return both(lambda p: z[p] + ahead * (z[p] - previous[p]))
 
 
 def _strength(players: Players) -> float:
-    """How sharp the Gibbs measures against single points are, at least 1: beta times the cost's
-    range.
-    """
+    """Beta times the range of costs against single points, at least 1: how sharp responses are."""
     sharp = 1.0
     for player, opponent in (players, players[::-1]):
         sample = slice(None, None, max(1, len(opponent.mesh) // 32))
-        points = opponent.features
-        seen = player.costs[:, sample] if points is None else player.costs @ points[:, sample]
-        sharp = max(sharp, player.beta * float(np.ptp(seen, axis=0).max()))
+        costs, features = player.maps.costs, opponent.maps.features
+        against = costs[:, sample] if features is None else costs @ features[:, sample]
+        sharp = max(sharp, player.beta * float(np.ptp(against, axis=0).max()))
     return sharp
 
 
@@ -281,14 +276,11 @@ def _newton(
     for step in range(ROUNDS):
         if now.residual <= 0.01 * tol:
             return now.z, step, now.residual
-        direction = _direction(players, now, fraction)
+        a, b = now.z
+        da, db = _direction(players, now, fraction)
         scale = 1.0
         while scale > 1e-4:
-            trial = _state(
-                players,
-                tuple(a - scale * d for a, d in zip(now.z, direction, strict=True)),
-                fraction,
-            )
+            trial = _state(players, (a - scale * da, b - scale * db), fraction)
             if trial.size < (1 - 0.1 * scale) * now.size:
                 break
             scale *= 0.5
@@ -300,25 +292,26 @@ def _newton(
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Moments z, the Gibbs masses against them, the miss F(z) with its norm, and the total
-    variation missed.
+    """Moments z, the Gibbs masses against them, F(z) with its norm, and the residual.
+
+    The residual is the total variation between the Gibbs masses and those against their moments.
     """
 
     z: Moments
     masses: Moments
-    miss: Moments
+    F: Moments
     size: float
     residual: float
 
 
-def _state(players: Players, z: Any, fraction: float) -> _State:
-    masses = players[0].respond(z[1], fraction), players[1].respond(z[0], fraction)
-    seen = _moments(players, masses)
-    miss = z[0] - seen[0], z[1] - seen[1]
-    size = float(np.hypot(np.linalg.norm(miss[0]), np.linalg.norm(miss[1])))
-    again = players[0].respond(seen[1], fraction), players[1].respond(seen[0], fraction)
+def _state(players: Players, z: Moments, fraction: float) -> _State:
+    masses = both(lambda p: players[p].respond(z[1 - p], fraction))
+    moments = _moments(players, masses)
+    F = z[0] - moments[0], z[1] - moments[1]
+    size = float(np.hypot(np.linalg.norm(F[0]), np.linalg.norm(F[1])))
+    again = both(lambda p: players[p].respond(moments[1 - p], fraction))
     residual = max(0.5 * float(np.abs(m - a).sum()) for m, a in zip(masses, again, strict=True))
-    return _State(z, masses, miss, size, residual)
+    return _State(z, masses, F, size, residual)
 
 
 def _direction(players: Players, now: _State, fraction: float) -> Moments:
@@ -329,9 +322,9 @@ def _direction(players: Players, now: _State, fraction: float) -> Moments:
     slope_b = partial(players[b].slope, now.masses[b], fraction)
     # dz_a - slope_a dz_b = F_a and dz_b - slope_b dz_a = F_b, hence (1 - slope_a slope_b) dz_a =
     # F_a + slope_a F_b.
-    right = now.miss[a] + slope_a(now.miss[b])
+    right = now.F[a] + slope_a(now.F[b])
     move_a = _solve(lambda d: d - slope_a(slope_b(d)), right)
-    move_b = now.miss[b] + slope_b(move_a)
+    move_b = now.F[b] + slope_b(move_a)
     return (move_a, move_b) if a == 0 else (move_b, move_a)
 
 
@@ -344,5 +337,5 @@ def _solve(apply: Callable[[Array], Array], right: Array) -> Array:
 
     # An inexact direction is judged, like any other, by the decrease that it brings.
     matrix = LinearOperator((K, K), matvec=apply, dtype=float)
-    found: Array = gmres(matrix, right, rtol=1e-8, atol=0.0, restart=60, maxiter=10)[0]
-    return found
+    solution: Array = gmres(matrix, right, rtol=1e-8, atol=0.0, restart=60, maxiter=10)[0]
+    return solution

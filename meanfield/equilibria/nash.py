@@ -60,9 +60,8 @@ class Equilibrium(Shown, Result):
         kind = "certified" if self.certified else "not certified"
         return (
             f"Equilibrium: value {self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}] "
-            f"({kind}), "
-            f"{atoms}, {self.rounds} rounds; {self.remark or 'uniqueness not looked at'}; "
-            f"{self.method}"
+            f"({kind}), {atoms}, {self.rounds} rounds; "
+            f"{self.remark or 'uniqueness not looked at'}; {self.method}"
         )
 
 
@@ -124,9 +123,7 @@ def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list
 
 
 def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
-    """The equilibrium merged and solved for on its support, where its certificate is better
-    for it.
-    """
+    """The equilibrium merged and solved for on its support, where that betters its error."""
     polished = refine(game, clustered(found.x), clustered(found.y))
     if polished is None:
         return found
@@ -137,9 +134,7 @@ def _refined(game: Game, oracle: _Oracle, found: Equilibrium) -> Equilibrium:
 
 
 class _Oracle:
-    """Best responses to a pair, and what they say of it: at first the values found, in the end
-    proofs.
-    """
+    """An equilibrium made of a pair by its best responses, with the bounds that these prove."""
 
     def __init__(self, game: Game) -> None:
         self.game = game
@@ -148,14 +143,14 @@ class _Oracle:
     def __call__(
         self, mu_x: Measure, mu_y: Measure, rounds: int
     ) -> tuple[Equilibrium, tuple[Response, Response]]:
+        """The pair as an equilibrium bounded by the best responses found, and these."""
         to_y = self.searches.best_response(0, mu_y)
         to_x = self.searches.best_response(1, mu_x)
-        value = self.game.value(mu_x, mu_y)
-        found = Equilibrium(mu_x, mu_y, value, to_y.value, -to_x.value, rounds, False, to_y.method)
-        return found, (to_y, to_x)
+        value, bounds = self.game.value(mu_x, mu_y), (to_y.value, -to_x.value)
+        return Equilibrium(mu_x, mu_y, value, *bounds, rounds, False, to_y.method), (to_y, to_x)
 
     def certified(self, found: Equilibrium) -> Equilibrium:
-        """With the tightest bounds that there are."""
+        """The same with the tightest bounds that there are, proven ones where possible."""
         searches = Searches(self.game, tight=True)
         to_y, to_x = searches.best_response(0, found.y), searches.best_response(1, found.x)
         if not (np.isfinite(to_y.floor) and np.isfinite(to_x.floor)):
@@ -170,9 +165,7 @@ def _better(a: Equilibrium, b: Equilibrium) -> Equilibrium:
 
 
 def _grown(game: Game, p: int, support: Array, response: Response, slack: float) -> Array:
-    """The support with the best response added, and what is nearly as good, unless they are there
-    already.
-    """
+    """The support with the best responses added that are new to it, within `slack` of the best."""
     M = game.manifolds[p]
     for point, value in zip(response.minimisers, response.values, strict=True):
         if value <= response.value + slack and M.distance(support, point).min() > NEAR * unit(M):
@@ -193,13 +186,10 @@ def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
         "A_eq": np.r_[np.ones(n), 0.0][None], "b_eq": [1.0],
         "bounds": [(0, None)] * n + [(None, None)],
     }  # fmt: skip
-    # The default tolerance of 1e-7 stalls the bounds at 1e-7; the tight one now and then ends
+    # The default tolerance of 1e-7 stalls the bounds at 1e-7; tight ones now and then end
     # undecided.
     for tolerance in (1e-10, 1e-9, 1e-7):
-        options = {
-            "primal_feasibility_tolerance": tolerance,
-            "dual_feasibility_tolerance": tolerance,
-        }
+        options = {f"{side}_feasibility_tolerance": tolerance for side in ("primal", "dual")}
         result = linprog(method="highs-ds", options=options, **program)
         if result.status == 0:
             weights = (result.x[:n], -result.ineqlin.marginals)

@@ -1,7 +1,7 @@
-"""The Gibbs fixed point (9) followed in beta: what Theorem 1's trade-off looks like on one game.
+"""The Gibbs fixed point (9) followed in beta, to show the trade-off of Theorem 1 on one game.
 
-The smaller the temperature, the nearer the fixed point to a Nash equilibrium and the slower the
-flow (7) gets there.
+The smaller the temperature, the nearer the fixed point is to a Nash equilibrium, and the longer the
+flow (7) takes to reach it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from meanfield.storage.results import Result
 
 @dataclass(frozen=True, eq=False)
 class GibbsPath(Shown, Result):
-    """Fixed points (9) at `beta` (B,), rising, with what they are worth.
+    """Fixed points (9) at rising `beta` (B,), and what is known of each.
 
     value: L. free_energy: L_beta. entropy (B, 2): H of x and of y. ni, ni_upper: the Nikaido-Isoda
-    error and its certificate. residual: as of `gibbs`. rate, frequency: of the linearised (7),
-    where asked for.
+    error and its certificate. residual: as of `gibbs`. rate, frequency: of the linearised (7), None
+    unless asked for.
     """
 
     beta: Array
@@ -47,8 +47,7 @@ class GibbsPath(Shown, Result):
     def __repr__(self) -> str:
         return (
             f"GibbsPath: {len(self.beta)} fixed points, beta from {self.beta[0]:g} to "
-            f"{self.beta[-1]:g}, "
-            f"NI from {self.ni[0]:.3g} to {self.ni[-1]:.3g}, residuals up to "
+            f"{self.beta[-1]:g}, NI from {self.ni[0]:.3g} to {self.ni[-1]:.3g}, residuals up to "
             f"{self.residual.max():.1e}"
         )
 

@@ -1,9 +1,8 @@
-"""From a run's particles to the exact equilibrium nearby: atoms merged, weights by linear
-programming, Newton.
+"""From a run's particles to the exact equilibrium nearby.
 
-Each of a few merging radii gives supports; weights on them solve the matrix game, positions and
-weights then the equilibrium equations. The double oracle goes on from the best of them where that
-is not exact.
+Atoms are merged, by a few radii. On each set of supports weights solve the matrix game, and then
+positions and weights the equilibrium equations, by Newton. The double oracle goes on from the best
+pair.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ MOST = 400  # atoms a player that the linear program is given
 
 @dataclass(frozen=True, eq=False)
 class Polished(Shown, Result):
-    """What polishing made of a pair of measures.
+    """The equilibrium near a pair of measures, and how the pair compares with it.
 
     before, merged, after: NI of the pair given, of its merged atoms with their weights by linear
-    programming, and of the equilibrium. moved (2,): how far the farthest atom of the equilibrium
-    lies from the given ones, a player. merged_x, merged_y: the merged pair.
+    programming, and of the equilibrium. moved: for each player, how far the farthest atom of the
+    equilibrium lies from the given ones. merged_x, merged_y: the merged pair.
     """
 
     equilibrium: Equilibrium
@@ -59,10 +58,8 @@ class Polished(Shown, Result):
         atoms = f"{len(self.merged_x)} and {len(self.merged_y)}"
         return (
             f"Polished: NI {self.before:.3g} before, {self.merged:.3g} on {atoms} merged atoms, "
-            f"{self.after:.3g} now; "
-            f"atoms of the equilibrium within {self.moved[0]:.2g} and {self.moved[1]:.2g} of the "
-            "given ones; "
-            f"{self.equilibrium!r}"
+            f"{self.after:.3g} now; atoms of the equilibrium within {self.moved[0]:.2g} and "
+            f"{self.moved[1]:.2g} of the given ones; {self.equilibrium!r}"
         )
 
 
@@ -77,13 +74,13 @@ def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polis
     before = error(mu_x, mu_y).value
     tried = [_solved(game, mu_x, mu_y, radius) for radius in RADII]
     errors = [error(*pair).value for pair in tried]
-    found = tried[int(np.argmin(errors))]
+    best = tried[int(np.argmin(errors))]
     refined = [pair for t in tried if (pair := refine(game, *t)) is not None]
-    begun = min([*refined, found], key=lambda pair: error(*pair).value)
-    exact = nash(game, tol, start=begun)
-    away = [_farthest(a, b) for a, b in ((exact.x, mu_x), (exact.y, mu_y))]
+    start = min([*refined, best], key=lambda pair: error(*pair).value)
+    exact = nash(game, tol, start=start)
+    moved = _farthest(exact.x, mu_x), _farthest(exact.y, mu_y)
     after = error(exact.x, exact.y).value
-    return Polished(exact, before, min(errors), after, *found, (away[0], away[1]))
+    return Polished(exact, before, min(errors), after, *best, moved)
 
 
 def _solved(game: Game, mu_x: Measure, mu_y: Measure, radius: float) -> tuple[Measure, Measure]:
@@ -92,20 +89,15 @@ def _solved(game: Game, mu_x: Measure, mu_y: Measure, radius: float) -> tuple[Me
 
 
 def merged(mu: Measure, radius: float) -> Array:
-    """The centres of the groups that atoms form around the heaviest left, those of the heaviest
-    groups first.
-    """
+    """The centres of groups of atoms, each around the heaviest atom left; heaviest groups first."""
     left, centres, weights = np.argsort(-mu.masses, kind="stable"), [], []
     left = left[mu.masses[left] > 0]
     while len(left):
         head = mu.points[left[0]]
         near = mu.manifold.distance(mu.points[left], head) < radius
         group, masses = mu.points[left[near]], mu.masses[left[near]]
-        mean = (
-            masses
-            @ mu.manifold.difference(np.broadcast_to(head, group.shape), group)
-            / masses.sum()
-        )
+        offsets = mu.manifold.difference(np.broadcast_to(head, group.shape), group)
+        mean = masses @ offsets / masses.sum()
         centres.append(mu.manifold.retract(head[None], mean[None])[0])
         weights.append(masses.sum())
         left = left[~near]

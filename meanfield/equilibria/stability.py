@@ -4,10 +4,10 @@ With masses m_p (1 + f_p) and the Gibbs masses m_p, (7) is, to first order in f,
 
     m_p df_p/dt = gamma_p div(m_p grad(T_p f_p + u_p)),    u_p = U_p[m_q f_q].
 
-Written for g = sqrt(m) f this is dg_p/dt = -gamma_p S_p (T_p g_p + B_p g_q), where S = A'A is
-symmetric, A = exp(-beta U/2) grad exp(beta U/2) takes differences of U over a few cells only, and B
-has the rank of the game. The lowest eigenvectors of both S_p, and the range of B, carry the leading
-modes.
+Written for g = sqrt(m) f this is dg_p/dt = -gamma_p S_p (T_p g_p + B_p g_q). S = A'A is symmetric,
+A = exp(-beta U/2) grad exp(beta U/2) takes differences of U over a few cells only, and B has the
+rank of the game. The leading modes are combinations of the lowest eigenvectors of both S_p and of
+the range of B.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array, allow_underflow, warn, whole
+from meanfield.density.coupling import both
 from meanfield.density.inputs import per_player
-from meanfield.equilibria.gibbs import GibbsPoint, gibbs
+from meanfield.equilibria.gibbs import GibbsPoint, LinearMaps, gibbs
 from meanfield.flows import Number, pair
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
@@ -35,7 +36,7 @@ Complex = NDArray[np.complex128]
 ORDER = 8  # of the differences on tori; two-point fluxes elsewhere are of order 2
 DENSE = 320  # cells up to which all modes of S are computed
 SHIFT = 1e-2  # the sparse eigensolver inverts S + SHIFT
-DEEPER = 3  # times that forces are solved for
+POWERS = 3  # of (S + SHIFT)^{-1} whose images of the forces are in the basis
 PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too little of the wells
 
 
@@ -76,23 +77,25 @@ class Stability(Shown, Result):
         return plot_spectrum(self, ax, **options)
 
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
-        """The Gibbs point moved along mode k, by `amplitude` of the largest relative change |f| =
-        1.
+        """The Gibbs point moved along mode k, so that the largest relative change of a density is
+        `amplitude`.
         """
-        pair = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
-        size = max(
-            float(np.abs(v[mu.masses > 0] / mu.masses[mu.masses > 0]).max()) for mu, v in pair
-        )
-        moved = [mu.masses + amplitude / size * v for mu, v in pair]
-        x, y = (Density(m / m.sum(), mu.mesh) for m, (mu, _) in zip(moved, pair, strict=True))
-        return x, y
+        moves = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
+        charged = ((v[mu.masses > 0], mu.masses[mu.masses > 0]) for mu, v in moves)
+        size = max(float(np.abs(v / m).max()) for v, m in charged)
+
+        def moved(mu: Density, v: Array) -> Density:
+            masses = mu.masses + amplitude / size * v
+            return Density(masses / masses.sum(), mu.mesh)
+
+        return moved(*moves[0]), moved(*moves[1])
 
     def __repr__(self) -> str:
         leading = ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
         return (
             f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency "
-            f"{self.frequency:.6g}; "
-            f"leading eigenvalues {leading} (residuals up to {self.residuals.max():.1e})"
+            f"{self.frequency:.6g}; leading eigenvalues {leading} (residuals up to "
+            f"{self.residuals.max():.1e})"
         )
 
 
@@ -105,8 +108,7 @@ def stability(
     gamma: Number = 1.0,
     modes: int = 40,
 ) -> Stability:
-    """Leading eigenvalues of the linearised (7) at the Gibbs point (9), and the modes they belong
-    to.
+    """Leading eigenvalues and modes of (7), linearised at the Gibbs point (9).
 
     beta: an inverse temperature, one or one a player, or a Gibbs point that is known already.
     cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes:
@@ -117,11 +119,8 @@ def stability(
     UnderResolved where beta |dU| over one cell exceeds 6.
     """
     a_game(game)
-    count, modes, rates = (
-        whole("count", count),
-        whole("modes", modes, 2),
-        pair("gamma", gamma, strict=True),
-    )
+    count, modes = whole("count", count), whole("modes", modes, 2)
+    rates = pair("gamma", gamma, strict=True)
     if isinstance(beta, GibbsPoint) and cells is not None:
         raise ValueError(
             "a Gibbs point has its cells already; give an inverse temperature, or leave cells out"
@@ -130,54 +129,47 @@ def stability(
     point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, on)
     if point.game is not game and point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
-    sides = _sides(point, modes)
+    sides = both(lambda p: _side(point, p, modes))
+    pushed = both(lambda p: _coupling(sides, p, sides[1 - p].basis))
+    sides = both(lambda p: _widened(sides[p], pushed[p]))
     values, vectors = _spectrum(*_reduced(point, sides, rates))
     order = np.lexsort((-values.imag, -values.real))[:count]
     values, vectors = values[order], vectors[:, order]
     k = sides[0].basis.shape[1]
     g = sides[0].basis @ vectors[:k], sides[1].basis @ vectors[k:]
-    moved = _apply(point, sides, rates, g)
+
+    def generated(p: int) -> Any:
+        force = g[p] / point.beta[p] + _coupling(sides, p, g[1 - p])
+        return -rates[p] * (sides[p].S @ force)
+
+    moved = both(generated)
     missed = np.sqrt(
         sum(np.sum(np.abs(a - b * values) ** 2, axis=0) for a, b in zip(moved, g, strict=True))
     )
     norms = np.sqrt(sum(np.sum(np.abs(b) ** 2, axis=0) for b in g))
-    changes = [(s.root[:, None] * b).T.astype(complex) for s, b in zip(sides, g, strict=True)]
-    return Stability(values.astype(complex), missed / norms, changes[0], changes[1], point, rates)
+    x, y = both(lambda p: (sides[p].root[:, None] * g[p]).T.astype(complex))
+    return Stability(values.astype(complex), missed / norms, x, y, point, rates)
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One player: A and S = A'A (sparse), an orthonormal basis that carries the leading modes, and
-    sqrt(m).
-    """
+    """One player: A, S = A'A, and an orthonormal basis for its part of the leading modes."""
 
-    A: Any
-    S: Any
-    root: Array  # (N,)
+    A: Any  # sparse
+    S: Any  # sparse
+    root: Array  # sqrt(m), (N,)
     basis: Array  # (N, k), orthogonal to sqrt(m)
-    solve: Callable[[Array], Array]  # (S + SHIFT)^{-1} off sqrt(m)
-    costs: Array  # (N, K_opponent): opponent's moments -> costs
-    features: Array | None  # (K, N); None: masses are moments
-
-    def moments(self, changes: Array) -> Array:
-        return changes if self.features is None else self.features @ changes
+    solve: Callable[[Array], Array]  # (S + SHIFT)^{-1}, orthogonally to sqrt(m)
+    maps: LinearMaps
 
 
 def _even(M: Manifold, cells: Any) -> Any:
-    """A player's cells, on S^2 those of the icosahedral mesh: differences err by a third of what
-    they do on a quadrature's.
-    """
-    return mesh(M, cells) if Sphere(2) == M and not isinstance(cells, Mesh) else cells
-
-
-def _sides(point: GibbsPoint, modes: int) -> tuple[_Side, _Side]:
-    """Both players with their bases: own slow modes, and what the opponent's push them to."""
-    sides = _side(point, 0, modes), _side(point, 1, modes)
-    pushed = [_coupling(sides, p, sides[1 - p].basis) for p in (0, 1)]
-    return _widened(sides[0], pushed[0]), _widened(sides[1], pushed[1])
+    """A player's cells, on S^2 the icosahedral mesh, whose cells are of nearly one size."""
+    return mesh(M, cells) if Sphere(2) == M else cells
 
 
 def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
+    """Player p, with the slow modes of its own generator."""
     game, (own, other) = point.game, ((point.x, point.y), (point.y, point.x))[p]
     at_nodes, at_faces = (game.cost(p, q, other) for q in (own.mesh.nodes, own.mesh.faces))
     first, second = own.mesh.pairs.T
@@ -189,25 +181,25 @@ def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
         )
     A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
     S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
-    costs = game.cost_matrix(p, own.mesh.nodes, other.mesh.nodes)
     basis, solve = _lowest(S, root, modes)
-    return _Side(A, S, root, basis, solve, costs, game.moment_matrix(p, own.mesh.nodes))
+    maps = LinearMaps.of(game, p, (point.x.mesh, point.y.mesh))
+    return _Side(A, S, root, basis, solve, maps)
 
 
 def _widened(side: _Side, pushed: Array) -> _Side:
-    """The basis with the forces that the opponent's modes cause, and with what S makes of them.
+    """The side with more modes: the forces that the opponent's modes cause, and what S makes of
+    them.
 
     A mode g of eigenvalue v solves (gamma T S + v) g = -gamma S force: slow modes lie next to the
     forces.
     """
     if side.basis.shape[1] == len(side.root) - 1:
         return side
-    U, sizes, _ = np.linalg.svd(
-        pushed - np.outer(side.root, side.root @ pushed), full_matrices=False
-    )
+    off_root = pushed - np.outer(side.root, side.root @ pushed)
+    U, sizes, _ = np.linalg.svd(off_root, full_matrices=False)
     forces = U[:, sizes > 1e-13 * sizes[0]] if sizes[0] > 0 else U[:, :0]
     parts, answer = [side.basis, forces], forces
-    for _ in range(DEEPER):
+    for _ in range(POWERS):
         answer = np.stack([side.solve(v) for v in answer.T], 1) if answer.shape[1] else answer
         parts.append(answer / np.maximum(np.linalg.norm(answer, axis=0), 1e-300))
     span, sizes, _ = np.linalg.svd(np.concatenate(parts, axis=1), full_matrices=False)
@@ -216,31 +208,25 @@ def _widened(side: _Side, pushed: Array) -> _Side:
 
 
 def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
-    """exp(-W) grad exp(W) from nodes (N,) to faces (F,), sparse, W = beta U/2; exponentials of
-    differences only.
+    """exp(-W) grad exp(W) from nodes to faces, sparse, for W at nodes (N,) and at faces (F,).
+
+    Takes exponentials of differences only; W = beta U/2.
     """
     from scipy.sparse import coo_matrix
 
-    row, column, entry = [], [], []
-    for face, node, weight in _stencil(mesh):
-        row.append(face)
-        column.append(node)
-        entry.append(weight * np.exp(nodes[node] - faces[face]))
-    joined = [np.concatenate(part) for part in (entry, row, column)]
-    if not np.isfinite(joined[0]).all():
+    rows, columns, weights = (np.concatenate(part) for part in zip(*_stencil(mesh), strict=True))
+    entries = weights * np.exp(nodes[columns] - faces[rows])
+    if not np.isfinite(entries).all():
         raise ValueError("beta |dU| overflows over one cell: use more cells or a smaller beta")
-    return coo_matrix(
-        (joined[0], (joined[1], joined[2])), shape=(len(mesh.faces), len(mesh))
-    ).tocsr()
+    return coo_matrix((entries, (rows, columns)), shape=(len(mesh.faces), len(mesh))).tocsr()
 
 
 def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
     """(faces, nodes, weights) of differences that act on sqrt(m) = sqrt(density) sqrt(volume)."""
     face = np.arange(len(mesh.pairs))
     first, second = mesh.pairs.T
-    if not (
-        isinstance(mesh.manifold, Torus) and mesh.shape is not None and min(mesh.shape) >= 2 * ORDER
-    ):
+    torus, shape = mesh.manifold, mesh.shape
+    if not (isinstance(torus, Torus) and shape is not None and min(shape) >= 2 * ORDER):
         flux = np.sqrt(mesh.transmissibilities)
         return [
             (face, second, flux / np.sqrt(mesh.volumes[second])),
@@ -248,50 +234,43 @@ def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
         ]
     from meanfield.density.stencils import WEIGHTS
 
-    number, found = np.arange(len(mesh)).reshape(mesh.shape), []
-    for axis, n in enumerate(mesh.shape):
-        own = face[axis * len(mesh) : (axis + 1) * len(mesh)]
-        h = mesh.manifold.period / n
+    number, terms = np.arange(len(mesh)).reshape(shape), []
+    for axis, n in enumerate(shape):
+        own, h = face[axis * len(mesh) : (axis + 1) * len(mesh)], torus.period / n
         for s, w in enumerate(WEIGHTS[ORDER], start=1):
             for sign, away in ((1, s), (-1, 1 - s)):
-                found.append(
-                    (own, np.roll(number, -away, axis).ravel(), np.full(len(own), sign * w / h))
-                )
-    return found
+                node = np.roll(number, -away, axis).ravel()
+                terms.append((own, node, np.full(len(own), sign * w / h)))
+    return terms
 
 
 def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], Array]]:
     """The lowest eigenvectors of S, the zero of sqrt(m) left out, and (S + SHIFT)^{-1}."""
     N = len(root)
     if max(DENSE, modes + 2) >= N:
-        # Lifted out of the way, sqrt(m) is the last eigenvector instead of one among others near
-        # zero.
+        # With its eigenvalue lifted, sqrt(m) is the last eigenvector instead of one among others
+        # near zero.
         lift = float(np.abs(S).sum(axis=1).max()) + 1.0
         return np.linalg.eigh(S.toarray() + lift * np.outer(root, root))[1][:, : N - 1], lambda v: v
     from scipy.sparse import identity
     from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
-    factors = splu(
-        (S + SHIFT * identity(N)).tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
-        options={"SymmetricMode": True},
-    )
+    shifted, symmetric = (S + SHIFT * identity(N)).tocsc(), {"SymmetricMode": True}
+    factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", options=symmetric)
 
     def solve(v: Array) -> Array:
-        # S maps sqrt(m) to zero only up to rounding; between the projections nothing sees it.
-        found = factors.solve(v - root * (root @ v))
-        return np.asarray(found - root * (root @ found), dtype=float)
+        # S maps sqrt(m) to zero only up to rounding; the projections keep it out.
+        solution = factors.solve(v - root * (root @ v))
+        return np.asarray(solution - root * (root @ solution), dtype=float)
 
-    start = np.random.default_rng(0).standard_normal(N)
-    return eigsh(LinearOperator((N, N), matvec=solve, dtype=float), k=modes, which="LM", v0=start)[
-        1
-    ], solve
+    start, inverse = np.random.default_rng(0).standard_normal(N), LinearOperator((N, N), solve)
+    return eigsh(inverse, k=modes, which="LM", v0=start)[1], solve
 
 
-def _coupling(sides: tuple[_Side, _Side], p: int, g: Array) -> Array:
+def _coupling(sides: tuple[_Side, _Side], p: int, g: Any) -> Any:
     """B_p g_q for columns of the opponent's g (M, k)."""
     me, other = sides[p], sides[1 - p]
-    return me.root[:, None] * (me.costs @ other.moments(other.root[:, None] * g))
+    return me.root[:, None] * (me.maps.costs @ other.maps.moments(other.root[:, None] * g))
 
 
 def _reduced(
@@ -302,7 +281,7 @@ def _reduced(
     G, F = np.zeros((2, sum(sizes), sum(sizes)))
     ends = (slice(0, sizes[0]), slice(sizes[0], None))
     for p, side in enumerate(sides):
-        # Of A and not of S: where S has an eigenvalue of 1e-14, A has one of 1e-7.
+        # Formed from A, whose singular value is 1e-7 where S has an eigenvalue of 1e-14.
         steep = side.A @ side.basis
         G[ends[p], ends[p]] = gamma[p] * (steep.T @ steep)
         F[ends[p], ends[p]] = np.eye(sizes[p]) / point.beta[p]
@@ -311,9 +290,7 @@ def _reduced(
 
 
 def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
-    """Eigenvalues and eigenvectors of -G F, those near zero by its inverse: every one keeps its
-    digits.
-    """
+    """Eigenvalues and eigenvectors of -G F; those near zero by its inverse, which keeps digits."""
     values, vectors = np.linalg.eig(-G @ F)
     edge = np.sqrt(np.finfo(float).eps) * float(np.abs(values).max())
     slow = np.abs(values) < edge
@@ -323,14 +300,3 @@ def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
     slowest = np.argsort(-np.abs(inverse))[: int(slow.sum())]
     joined = np.concatenate([values[~slow], 1 / inverse[slowest]]).astype(complex)
     return joined, np.concatenate([vectors[:, ~slow], others[:, slowest]], axis=1).astype(complex)
-
-
-def _apply(
-    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float], g: tuple[Any, Any]
-) -> list[Any]:
-    """The generator on the meshes themselves, for columns g_x (N, k), g_y (M, k)."""
-    found = []
-    for p in (0, 1):
-        force = g[p] / point.beta[p] + _coupling(sides, p, g[1 - p])
-        found.append(-gamma[p] * (sides[p].S @ force))
-    return found

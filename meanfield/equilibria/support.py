@@ -16,7 +16,9 @@ from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response, loss_size
 
-NEAR = 1e-3  # atoms that stand for one, in the manifold's unit
+NEAR = 1e-3  # distance of atoms that stand for one, in the manifold's unit
+LIGHT = 1e-9  # mass of atoms that stand for none
+ROUNDS = 12  # of Newton's method
 
 
 def losses(game: Game, x: Array, y: Array) -> float:
@@ -27,12 +29,11 @@ def losses(game: Game, x: Array, y: Array) -> float:
     return max(float(np.ptp(game.loss(x, y))), loss_size(game)) or 1.0
 
 
-def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
-    """Atoms lighter than `least` dropped, atoms nearer than `near` (in the manifold's unit) merged
-    into their heaviest."""
-    near *= unit(mu.manifold)
+def clustered(mu: Measure) -> Measure:
+    """The measure with atoms lighter than 1e-9 dropped, and near ones merged into the heaviest."""
+    near = NEAR * unit(mu.manifold)
     order = np.argsort(-mu.masses, kind="stable")
-    order = order[mu.masses[order] > least]
+    order = order[mu.masses[order] > LIGHT]
     points: list[Array] = []
     masses: list[float] = []
     for i in order:
@@ -46,18 +47,15 @@ def clustered(mu: Measure, near: float = NEAR, least: float = 1e-9) -> Measure:
     return Measure(np.array(points), total / total.sum(), mu.manifold)
 
 
-def refine(
-    game: Game, mu_x: Measure, mu_y: Measure, rounds: int = 12
-) -> tuple[Measure, Measure] | None:
-    """The pair moved to where the equilibrium equations hold on its supports; None if Newton leaves
-    them.
+def refine(game: Game, mu_x: Measure, mu_y: Measure) -> tuple[Measure, Measure] | None:
+    """The pair moved to where the equilibrium equations hold; None if weights become negative.
 
-    Least-squares steps, so that equilibria of which there is a continuum are approached too.
+    Newton's steps are of least squares, so that equilibria of a continuum are approached too.
     """
     unknown = _Unknowns(game, mu_x, mu_y)
     z = np.zeros(unknown.size)
     residual = unknown.residual(z)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         move = np.linalg.lstsq(unknown.jacobian(z, residual), -residual, rcond=1e-12)[0]
         after = unknown.residual(z + move)
         if not np.linalg.norm(after) < np.linalg.norm(residual):
@@ -69,8 +67,7 @@ def refine(
 def uniqueness(
     game: Game, mu_x: Measure, mu_y: Measure, responses: tuple[Response, Response], error: float
 ) -> tuple[bool | None, str]:
-    """Whether the equilibrium (mu_x, mu_y) is the only one, and why; None where that is not
-    decided.
+    """Whether the equilibrium is the only one (None where that is not decided), and why.
 
     Equilibria of zero-sum games interchange: another mu_x' would be supported on the minimisers of
     V_x against mu_y, and hold mu_y's atoms at stationary points of one value. Where the minimisers
@@ -86,17 +83,13 @@ def uniqueness(
         if not _strict(game, p, own, pair[1 - p], scale):
             return None, f"degenerate: {name}'s best responses may be a continuum"
         ties = response.minimisers[response.values <= response.value + slack]
-        if any(
-            own.manifold.distance(own.points, q).min() > NEAR * unit(own.manifold) for q in ties
-        ):
+        near = NEAR * unit(own.manifold)
+        if any(own.manifold.distance(own.points, q).min() > near for q in ties):
             return None, f"degenerate: {name} has a best response that carries no weight"
     free = [len(mu) - _rank(game, p, mu, pair[1 - p], scale) for p, mu in enumerate(pair)]
     if any(free):
-        return (
-            False,
-            f"one of a continuum of equilibria: weights are free in {free[0]} and {free[1]} "
-            "directions",
-        )
+        where = f"{free[0]} and {free[1]} directions"
+        return False, f"one of a continuum of equilibria: weights are free in {where}"
     return True, "the only equilibrium"
 
 
@@ -118,9 +111,7 @@ def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int
         ]) for mu in one
     ]  # fmt: skip
     # All opponent's atoms have one value, which is free.
-    level = np.concatenate(
-        [np.full(len(other), scale), np.zeros(other.manifold.dim * len(other) + 1)]
-    )
+    level = np.repeat([scale, 0.0], [len(other), other.manifold.dim * len(other) + 1])
     return int(np.linalg.matrix_rank(np.stack([*columns, level], 1), tol=1e-7 * scale)) - 1
 
 
@@ -167,18 +158,19 @@ class _Unknowns:
         return np.stack(columns, 1)
 
     def pair(self, z: Array) -> tuple[Measure, Measure] | None:
-        found = []
+        """Both measures; None where a weight is negative."""
+        measures = []
         for p in (0, 1):
             points, weights = self.atoms(z, p)
-            if not np.isfinite(weights).all() or weights.min() < -1e-9:
+            if not np.isfinite(weights).all() or weights.min() < -LIGHT:
                 return None
             weights = np.maximum(weights, 0.0)
-            found.append(Measure(points, weights / weights.sum(), self.game.manifolds[p]))
-        return found[0], found[1]
+            measures.append(Measure(points, weights / weights.sum(), self.game.manifolds[p]))
+        return measures[0], measures[1]
 
 
 class _Signed(Measure):
-    """Weights on the way of Newton's iteration, which may leave the simplex."""
+    """A measure in the middle of Newton's iteration, when weights need not be a probability's."""
 
     def __init__(self, points: Array, masses: Array, manifold: Any) -> None:
         for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):

@@ -1,6 +1,4 @@
-"""Meshes: all that a scheme of two-point fluxes knows of a manifold, so that a new one needs only a
-constructor.
-"""
+"""Meshes: all that a scheme of two-point fluxes needs to know of a manifold."""
 
 from __future__ import annotations
 
@@ -13,28 +11,28 @@ from meanfield.meshes.sphere import circle_mesh, frequency, sphere_mesh
 from meanfield.meshes.torus import torus_mesh
 
 __all__ = [
-    "Index",
-    "Mesh",
-    "circle_mesh",
-    "hopf_mesh",
-    "mesh",
-    "quadrature_mesh",
-    "sphere_mesh",
+    "Index", "Mesh", "circle_mesh", "hopf_mesh", "mesh", "quadrature_mesh", "sphere_mesh",
     "torus_mesh",
-]
+]  # fmt: skip
 
 USUAL = {1: 256, 2: 64, 3: 24}  # cells per axis of a torus
 USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fewest
 
 
-def mesh(manifold: Manifold, cells: int | tuple[int, ...] | None = None) -> Mesh:
+def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) -> Mesh:
     """The mesh of a torus or a sphere of dimension 1 to 3, with about `cells` cells.
 
     Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3). S^1:
     the number of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number 10 m^2 + 2 is
-    nearest (2562). S^3: Hopf's grid whose number 16 m^3 is nearest (8192). Raises ValueError for
-    other manifolds.
+    nearest (2562). S^3: Hopf's grid whose number 16 m^3 is nearest (8192). A Mesh of the manifold
+    is returned as it is. Raises ValueError for other manifolds, and for a Mesh of another one.
     """
+    if isinstance(cells, Mesh):
+        if cells.manifold != manifold:
+            raise ValueError(
+                f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
+            )
+        return cells
     if isinstance(manifold, Torus) and manifold.d <= 3:
         return torus_mesh(manifold, USUAL[manifold.d] if cells is None else cells)
     if isinstance(manifold, Sphere) and manifold.d <= 3:
@@ -42,9 +40,9 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | None = None) -> Mesh
         n = usual if cells is None else whole("cells", cells, fewest)
         if manifold.d == 1:
             return circle_mesh(n)
-        return (
-            sphere_mesh(frequency(n)) if manifold.d == 2 else hopf_mesh(round((n / 16) ** (1 / 3)))
-        )
+        if manifold.d == 2:
+            return sphere_mesh(frequency(n))
+        return hopf_mesh(round((n / 16) ** (1 / 3)))
     raise ValueError(
         f"no mesh for {manifold}: meshes exist for tori and spheres of dimension 1 to 3; "
         "particles run on every manifold (meanfield.simulate)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,14 @@ Index = NDArray[np.int64]
 class Mesh:
     """N cells of a manifold and the F faces between them.
 
-    nodes (N, a) and volumes (N,) of the cells. For each face pairs (F, 2): the two cells that share
-    it; transmissibilities (F,): its area over the distance of their nodes; faces (F, a): the point
-    where the segment from node to node crosses it. shape: that of a tensor grid, whose nodes run in
-    C order (along axes of a torus; by parallels and meridians of S^2), else None.
-    radius: for Voronoi cells (of the points nearest to their node) a bound on the distance of a
-    cell's points from its node; None for other cells.
+    nodes (N, a), volumes (N,) : of the cells.
+    pairs (F, 2) : the two cells that share a face.
+    transmissibilities (F,) : a face's area over the distance of their nodes.
+    faces (F, a) : the point where the segment from node to node crosses a face.
+    shape : of a tensor grid, whose nodes run in C order (along axes of a torus; by parallels and
+        meridians of S^2), else None.
+    radius : for Voronoi cells (of the points nearest to their node) a bound on the distance of a
+        cell's points from its node; None for other cells.
     """
 
     manifold: Manifold
@@ -95,10 +98,8 @@ class Mesh:
         return np.asarray(self._tree.query(points)[1], dtype=np.int64)
 
     @cached_property
-    def _tree(self):  # type: ignore[no-untyped-def]
-        """Nearest node = own cell, on Voronoi meshes of manifolds isometric in their ambient
-        balls.
-        """
+    def _tree(self) -> Any:
+        """Finds the nearest node in ambient space: on a sphere that of the point's Voronoi cell."""
         from scipy.spatial import cKDTree
 
         return cKDTree(self.nodes)

@@ -22,8 +22,9 @@ def degrees(L: int) -> Array:
 
 
 def factors(L: int) -> Array:
-    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L: x_3 Y_lm = a_(l+1)m Y_(l+1)m +
-    a_lm Y_(l-1)m.
+    """a_lm = sqrt((l^2 - m^2) / (4 l^2 - 1)) for 0 <= m <= l <= L.
+
+    With them x_3 Y_lm = a_(l+1)m Y_(l+1)m + a_lm Y_(l-1)m.
     """
     l, m = np.arange(L + 1.0)[:, None], np.arange(L + 1.0)[None, :]
     return np.sqrt(np.maximum(l**2 - m**2, 0.0) / np.abs(4 * l**2 - 1))
@@ -44,11 +45,8 @@ def values(points: Array, L: int) -> Array:
 def _fill(points: Array, L: int, out: Array) -> None:
     z = points[:, 2:]
     power = np.ones((len(points), L + 1), dtype=complex)
-    np.cumprod(
-        np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L)),
-        axis=1,
-        out=power[:, 1:],
-    )
+    turn = np.broadcast_to(points[:, :1] + 1j * points[:, 1:2], (len(points), L))
+    np.cumprod(turn, axis=1, out=power[:, 1:])
     power[:, 1:] *= 2**0.5
     a, top = factors(L), (4 * np.pi) ** -0.5
     old, now = np.zeros((len(points), 0)), np.zeros((len(points), 0))
@@ -67,9 +65,8 @@ def _fill(points: Array, L: int, out: Array) -> None:
 def evaluate(c: Array, points: Array) -> Array:
     """sum c_lm Y_lm at points (n, 3), shape (n,)."""
     L = round(len(c) ** 0.5) - 1
-    return np.concatenate(
-        [values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)]
-    )
+    parts = [values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)]
+    return np.concatenate(parts)
 
 
 def of_atoms(points: Array, masses: Array, L: int) -> Array:
@@ -88,24 +85,22 @@ def _gauss(n: int) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=4)
 def _meridian(n: int, L: int) -> Array:
-    """Y_lm at phi = 0 and the n Gauss points: for m > 0 the factor of cos(m phi), and of sin for
-    -m.
-    """
+    """Y_lm at phi = 0 and the n Gauss points; for m < 0 the factor of sin(|m| phi)."""
     z, _ = _gauss(n)
     return values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
 
 
 @lru_cache(maxsize=4)
 def quadrature(n: int) -> tuple[Array, Array]:
-    """Points (2 n^2, 3) and weights (2 n^2,): Gauss-Legendre in x_3, equidistant around; exact to
-    degree 2n - 1.
+    """Points (2 n^2, 3) and weights (2 n^2,), exact to degree 2n - 1.
+
+    Gauss-Legendre in x_3, equidistant around.
     """
     z, w = _gauss(n)
     phi = np.arange(2 * n) * (np.pi / n)
     s = np.sqrt((1 - z) * (1 + z))
-    points = np.stack(
-        [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(z, np.ones(2 * n))], -1
-    )
+    around, up = (np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi))), np.outer(z, np.ones(2 * n))
+    points = np.stack([*around, up], -1)
     return points.reshape(-1, 3), np.repeat(w * (np.pi / n), 2 * n)
 
 
@@ -117,9 +112,9 @@ def of_values(f: Array, L: int) -> Array:
     meridian = _meridian(n, L)
     c = np.empty((L + 1) ** 2)
     for l in range(L + 1):
-        found = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
-        c[l * l + l : (l + 1) ** 2] = found.real
-        c[l * l : l * l + l] = -found.imag[:0:-1]
+        degree = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
+        c[l * l + l : (l + 1) ** 2] = degree.real
+        c[l * l : l * l + l] = -degree.imag[:0:-1]
     return c
 
 

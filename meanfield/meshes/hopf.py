@@ -15,8 +15,8 @@ def hopf_mesh(m: int) -> Mesh:
     There are m steps of t in [0, pi/2] and 4 m of u and of v, m >= 3. The metric dt^2 + cos^2 t
     du^2 + sin^2 t dv^2 is orthogonal, so that two-point fluxes are consistent; volumes and areas of
     faces are exact. Towards the circles t = 0 and t = pi/2 cells shrink to slivers about h^2/2
-    wide: rates grow as h^-4 there, which costs time, not accuracy. A point lies nearest to its
-    cell's node but for a tilt of the faces in t, of second order.
+    wide: rates grow as h^-4 there, which costs time, not accuracy. The node nearest to a point is
+    that of its cell, up to a tilt of the faces in t of second order.
     """
     m = whole("m", m, 3)
     n, h, k = 4 * m, np.pi / (2 * m), np.pi / (2 * m)

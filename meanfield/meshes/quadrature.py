@@ -20,11 +20,12 @@ def quadrature_mesh(n: int) -> Mesh:
     """n parallels at the Gauss-Legendre nodes of x_3 and 2 n meridians: 2 n^2 cells of S^2, n >= 2.
 
     Volumes are the weights of the quadrature, so that sums over nodes integrate polynomials of
-    degree up to 2n - 1 exactly, and smooth densities to rounding once n is large enough. Cells are
-    bounded by meridians halfway and by parallels, whose heights add up the weights; each holds its
-    node, for Gauss's nodes and sums of weights alternate (Chebyshev, Markov, Stieltjes). They are
-    orthogonal, so that two-point fluxes are consistent, but shrink towards the poles, where rates
-    grow as n^4: engines of finite volumes take the icosahedral mesh unless they are given this one.
+    degree up to 2n - 1 exactly, and smooth densities to rounding once n is large enough.
+
+    Cells are bounded by meridians halfway and by parallels, whose heights add up the weights. Each
+    contains its node, as Gauss's nodes and sums of weights alternate (Chebyshev, Markov,
+    Stieltjes). Cells are orthogonal, so that two-point fluxes are consistent, but shrink towards
+    the poles, where rates grow as n^4: finite volumes take the icosahedral mesh by default.
     """
     n = whole("n", n, 2)
     nodes, volumes = quadrature(n)

@@ -1,6 +1,4 @@
-"""Meshes of the circle S^1 in the plane and of the sphere S^2: Voronoi cells of the icosahedral
-grid.
-"""
+"""Meshes of the circle S^1 in the plane, and of S^2 by Voronoi cells of the icosahedral grid."""
 
 from __future__ import annotations
 
@@ -20,11 +18,9 @@ def circle_mesh(cells: int) -> Mesh:
     h = 2 * np.pi / n
     number = np.arange(n)
     pairs = np.stack([number, (number + 1) % n], 1).astype(np.int64)
-    return Mesh(
-        Sphere(1), _angles(number * h), np.full(n, h), pairs, np.full(n, 1 / h),
-        _angles((number + 0.5) * h),
-        radius=h / 2,
-    )  # fmt: skip
+    nodes, faces = _angles(number * h), _angles((number + 0.5) * h)
+    volumes, transmissibilities = np.full(n, h), np.full(n, 1 / h)
+    return Mesh(Sphere(1), nodes, volumes, pairs, transmissibilities, faces, radius=h / 2)
 
 
 def _angles(t: Any) -> Array:
@@ -38,15 +34,13 @@ def frequency(cells: int) -> int:
 
 
 def sphere_mesh(m: int) -> Mesh:
-    """Voronoi cells of the icosahedral grid of frequency m on S^2: 10 m^2 + 2 cells, 12 of them
-    pentagons.
+    """Voronoi cells of the icosahedral grid of frequency m on S^2, 10 m^2 + 2 of them.
 
     Edges of the icosahedron are cut in m equal arcs; within its faces the weights (i, j, k)/m give
     the point sin(w i/m) A + sin(w j/m) B + sin(w k/m) C, normalised (w the edge's arc), which
-    follows the equal arcs on the edges. The largest cell has at most 1.24 times the smallest one's
-    area; centroidal cells (Lloyd's iteration) gain no accuracy. The bisector of two nodes meets
-    their geodesic in its
-    middle: the face's point.
+    follows the equal arcs on the edges. Twelve cells are pentagons, and the largest has at most
+    1.24 times the smallest one's area. The bisector of two nodes meets their geodesic in its
+    middle, the face's point.
     """
     nodes, triangles = _grid(whole("m", m))
     edges, sides = _edges(triangles)
@@ -57,11 +51,9 @@ def sphere_mesh(m: int) -> Mesh:
     # A cell is the fan of triangles from its node to its edges.
     halves = np.concatenate([_area(nodes[i], a, b), _area(nodes[j], a, b)])
     volumes = np.asarray(np.bincount(np.concatenate([i, j]), halves), dtype=np.float64)
-    return Mesh(
-        sphere, nodes, volumes, edges, sphere.distance(a, b) / sphere.distance(nodes[i], nodes[j]),
-        _unit(nodes[i] + nodes[j]), radius=float(sphere.distance(nodes[triangles[:, 0]],
-            centres).max()) * (1 + 1e-12),
-    )  # fmt: skip
+    fluxes = sphere.distance(a, b) / sphere.distance(nodes[i], nodes[j])
+    radius = float(sphere.distance(nodes[triangles[:, 0]], centres).max()) * (1 + 1e-12)
+    return Mesh(sphere, nodes, volumes, edges, fluxes, _unit(nodes[i] + nodes[j]), radius=radius)
 
 
 def _unit(v: Array) -> Array:
@@ -72,9 +64,8 @@ def _icosahedron() -> tuple[Array, Index]:
     """Corners (12, 3) and faces (20, 3), counter-clockwise seen from outside."""
     golden = (1 + 5**0.5) / 2
     signs = [(s, t) for s in (-1, 1) for t in (-1, 1)]
-    corners = _unit(
-        np.array([np.roll((0.0, s, t * golden), k) for k in range(3) for s, t in signs])
-    )
+    turns = [np.roll((0.0, s, t * golden), k) for k in range(3) for s, t in signs]
+    corners = _unit(np.array(turns))
     near = corners @ corners.T > 0.4  # neighbours have the cosine 1/sqrt 5
     faces = [f for f in combinations(range(12), 3) if near[np.ix_(f, f)].all()]
     turned = [f if np.linalg.det(corners[list(f)]) > 0 else f[::-1] for f in faces]
@@ -96,8 +87,8 @@ def _grid(m: int) -> tuple[Array, Index]:
         np.stack([place[p, q], place[p + 1, q], place[p, q + 1]], 1),
         np.stack([place[u + 1, v], place[u + 1, v + 1], place[u, v + 1]], 1),
     ])  # fmt: skip
-    # Points on edges and corners are met in several faces: known by the corners with weight, and
-    # the weights.
+    # Points on edges and corners are met in several faces; they are the same where the corners with
+    # weight, and the weights, are.
     ids = np.where(weights[None] > 0, faces[:, None, :], 12).reshape(-1, 3)
     heavy = np.broadcast_to(weights, (20, *weights.shape)).reshape(-1, 3)
     order = np.argsort(ids, axis=1, kind="stable")
@@ -118,11 +109,8 @@ def _edges(triangles: Index) -> tuple[Index, Index]:
     owner = np.repeat(np.arange(len(triangles)), 3)
     ahead = ends[:, 0] < ends[:, 1]
     size = int(triangles.max()) + 1
-    left, right = ahead, ~ahead
-    key_left = ends[left, 0] * size + ends[left, 1]
-    key_right = ends[right, 1] * size + ends[right, 0]
-    a, b = np.argsort(key_left), np.argsort(key_right)
-    return ends[left][a], np.stack([owner[left][a], owner[right][b]], 1)
+    left, right = np.argsort(ends[ahead] @ [size, 1]), np.argsort(ends[~ahead] @ [1, size])
+    return ends[ahead][left], np.stack([owner[ahead][left], owner[~ahead][right]], 1)
 
 
 def _centres(nodes: Array, triangles: Index) -> Array:

@@ -10,10 +10,10 @@ from meanfield.meshes.base import Mesh
 
 
 def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
-    """The equidistant grid on T^d: node (i_1, ..., i_d) sits at the angles period i / cells, amid
-    its cell.
+    """The equidistant grid on T^d: node (i_1, ..., i_d) is at the angles period i / cells.
 
-    cells: a number per axis, or one for all; at least 3 per axis.
+    Nodes are in the middle of their cells. cells: a number per axis, or one for all; at least 3 per
+    axis.
     """
     counts = (cells,) * torus.d if np.ndim(cells) == 0 else tuple(cells)  # type: ignore[arg-type]
     if len(counts) != torus.d:
