@@ -17,12 +17,12 @@ from benchmarks.peers import Run, Setting, by_dedalus, by_diffrax, by_fipy, by_p
 from benchmarks.problems import BETA, TIME, Problem
 from benchmarks.references import gauss
 from meanfield.checks import Array
-from meanfield.density import spherical
 from meanfield.density.engine import Engine
 from meanfield.density.finite_volumes import FiniteVolumes
 from meanfield.density.fourier import Galerkin
 from meanfield.density.harmonics import Harmonics
 from meanfield.flows import Langevin
+from meanfield.meshes import harmonics as spherical
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from scipy.optimize import root
 
 import meanfield as mf
 from meanfield.checks import NotConverged
-from meanfield.density import spherical
 from meanfield.equilibria import GibbsPoint  # noqa: F401
 from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
+from meanfield.meshes import harmonics
 from tests.flat_problems import Pairs
 
 module = import_module("meanfield.equilibria.gibbs")  # the name gibbs itself is the function
@@ -258,7 +258,7 @@ def test_giving_up_says_how_far_it_came(monkeypatch):
 
 def gibbs_moments(game, p, opponent, beta, n=220):
     """E x and E x x' of p's Gibbs density by quadrature along axes turned at random."""
-    points, weights = spherical.quadrature(n)
+    points, weights = harmonics.quadrature(n)
     points = points @ np.linalg.qr(np.random.default_rng(p).standard_normal((3, 3)))[0]
     masses = weights * np.exp(-beta * game.cost(p, points, opponent))
     masses /= masses.sum()

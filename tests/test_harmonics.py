@@ -11,13 +11,13 @@ from scipy.special import eval_legendre
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
-from meanfield.density import spherical
 from meanfield.density.harmonics import Harmonics
 from meanfield.density.solve import build, default_engine
 from meanfield.flows import Flow, Langevin, Wasserstein, WassersteinFisherRao
 from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
 from meanfield.manifolds import Sphere
 from meanfield.measures import Measure
+from meanfield.meshes import harmonics as spherical
 from meanfield.meshes import quadrature_mesh
 from meanfield.start import Start, concentrated
 from tests.convergence import fitted_order

@@ -6,6 +6,7 @@ from scipy.special import eval_legendre
 
 from meanfield.density import spherical
 from meanfield.manifolds import Sphere
+from meanfield.meshes import harmonics
 
 S2 = Sphere(2)
 
@@ -15,8 +16,8 @@ def random_points(n, seed=0):
 
 
 def test_harmonics_are_orthonormal_and_quadrature_exact():
-    points, weights = spherical.quadrature(17)
-    Y = spherical.values(points, 16)
+    points, weights = harmonics.quadrature(17)
+    Y = harmonics.values(points, 16)
     np.testing.assert_allclose((weights[:, None] * Y).T @ Y, np.eye(17**2), atol=1e-13)
 
 
@@ -26,7 +27,7 @@ def test_addition_theorem(L):
     x = np.concatenate(
         [[[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1e-9, (1 - 1e-18) ** 0.5]], random_points(6)]
     )
-    product = spherical.values(x, L)[:, None, :] * spherical.values(x, L)[None, :, :]
+    product = harmonics.values(x, L)[:, None, :] * harmonics.values(x, L)[None, :, :]
     starts = np.arange(L + 1) ** 2
     found = np.add.reduceat(product, starts, axis=2)
     l = np.arange(L + 1)
@@ -37,7 +38,7 @@ def test_addition_theorem(L):
 
 def test_first_harmonics_are_the_coordinates():
     x = random_points(5)
-    Y = spherical.values(x, 2)
+    Y = harmonics.values(x, 2)
     np.testing.assert_allclose(Y[:, 1:4], (3 / (4 * np.pi)) ** 0.5 * x[:, [1, 2, 0]], atol=1e-15)
     np.testing.assert_allclose(Y[:, 4], (15 / (4 * np.pi)) ** 0.5 * x[:, 0] * x[:, 1], atol=1e-15)
     np.testing.assert_allclose(
@@ -49,21 +50,21 @@ def test_first_harmonics_are_the_coordinates():
 def test_multiplication_is_pointwise(L):
     rng, x = np.random.default_rng(1), random_points(30)
     c = rng.standard_normal((L + 1) ** 2)
-    f = spherical.evaluate(c, x)
+    f = harmonics.evaluate(c, x)
     for a, X in enumerate(spherical.coordinates(L)):
-        np.testing.assert_allclose(spherical.evaluate(X @ c, x), x[:, a] * f, atol=1e-12)
+        np.testing.assert_allclose(harmonics.evaluate(X @ c, x), x[:, a] * f, atol=1e-12)
     low = np.where(np.arange(len(c)) < (L - 1) ** 2, c, 0.0)  # of degree L - 2: nothing is cut
     for k, M in enumerate(spherical.multiplications(L)):
-        product = spherical.values(x, 2)[:, k + 1] * spherical.evaluate(low, x)
-        np.testing.assert_allclose(spherical.evaluate(M @ low, x), product, atol=1e-12)
+        product = harmonics.values(x, 2)[:, k + 1] * harmonics.evaluate(low, x)
+        np.testing.assert_allclose(harmonics.evaluate(M @ low, x), product, atol=1e-12)
 
 
 def test_projection_returns_what_was_evaluated():
     c = np.random.default_rng(2).standard_normal(13**2)
-    points, weights = spherical.quadrature(20)
-    f = spherical.evaluate(c, points)
-    np.testing.assert_allclose(spherical.of_values(f, 12), c, atol=1e-12)
-    np.testing.assert_allclose(spherical.of_atoms(points, weights * f, 12), c, atol=1e-12)
+    points, weights = harmonics.quadrature(20)
+    f = harmonics.evaluate(c, points)
+    np.testing.assert_allclose(harmonics.of_values(f, 12), c, atol=1e-12)
+    np.testing.assert_allclose(harmonics.of_atoms(points, weights * f, 12), c, atol=1e-12)
 
 
 @pytest.mark.parametrize("L", [4, 11])
@@ -73,13 +74,13 @@ def test_drift_is_the_divergence(L):
     """
     drift, rng = spherical.drifts(L), np.random.default_rng(3)
     mu, f = rng.standard_normal((2, (L + 1) ** 2))
-    points, weights = spherical.quadrature(L + 3)
+    points, weights = harmonics.quadrature(L + 3)
     frame, h = S2.basis(points), 1e-4
 
     def gradient(c):
         ahead, behind = (
             np.stack(
-                [spherical.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1
+                [harmonics.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1
             )
             for s in (1, -1)
         )
@@ -93,6 +94,6 @@ def test_drift_is_the_divergence(L):
                 out[row : row + length] += (
                     drift.values[at : at + length] * turned[column : column + length]
                 )
-        weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * spherical.evaluate(mu, points)
+        weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * harmonics.evaluate(mu, points)
         assert abs(f[drift.order] @ out - weights @ weak) < 1e-5 * L**2
         assert abs(out[0]) < 1e-15  # no mass is made

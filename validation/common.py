@@ -9,9 +9,9 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array
-from meanfield.density import spherical
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.meshes import harmonics as spherical
 from meanfield.studies.statistics import band
 from meanfield.studies.verdicts import Verdict
 

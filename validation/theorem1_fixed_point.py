@@ -26,10 +26,10 @@ import numpy as np
 
 import meanfield as mf
 from meanfield.checks import Array, UnderResolved
-from meanfield.density import spherical
 from meanfield.density.solve import build
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
+from meanfield.meshes import harmonics as spherical
 from meanfield.metrics.energy import gibbs_masses
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems.epsilon import literal

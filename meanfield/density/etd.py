@@ -38,7 +38,7 @@ class SpectralPlayer(NamedTuple):
     size: int  # n
     centre: int
     norm: float  # sqrt(norm times the sum of squares of all parts) bounds the L1 norm
-    seen: Any  # (J,) where the coefficients stand that the opponent reads
+    read: Any  # (J,) where the coefficients stand that the opponent reads
     cost: Any  # the opponent's of these -> the cost's: modes (2M, 2J), harmonics (8, 9)
     shifts: Any  # offsets (M, 1) of the cost's modes; harmonics: runs (R, 5) of `spherical.Drifts`
     drift: Any  # -gamma w^2 (k.m), (M, n); harmonics: the entries (1, V) of these runs
@@ -102,14 +102,14 @@ def _mirror(v, centre):
 
 
 @kernel
-def _costs(A, seen, centre, v, U):
+def _costs(A, read, centre, v, U):
     """Fourier coefficients of a cost at its M modes, into U (2, >= M), from the opponent's v."""
-    M, J = len(A) // 2, len(seen)
+    M, J = len(A) // 2, len(read)
     for m in range(M):
         a = 0.0
         b = 0.0
         for j in range(J):
-            c, s = v[0, centre + seen[j]], -v[1, centre + seen[j]]  # E cos, E sin
+            c, s = v[0, centre + read[j]], -v[1, centre + read[j]]  # E cos, E sin
             a += A[m, j] * c + A[m, J + j] * s
             b += A[M + m, j] * c + A[M + m, J + j] * s
         U[0, m] = 0.5 * a
@@ -134,12 +134,12 @@ def _drift(k, offsets, U, v, centre, out):
 
 
 @kernel(fastmath={"contract"})
-def _harmonic_drift(B, low, seen, runs, values, U, v, out):
-    """The drift gamma div(mu grad U) of harmonics v, against an opponent's harmonics `seen`."""
+def _harmonic_drift(B, low, opponent, runs, values, U, v, out):
+    """The drift gamma div(mu grad U) of harmonics v, against the opponent's."""
     for k in range(8):
         U[k] = 0.0
         for j in range(9):
-            U[k] += B[k, j] * seen[low[j]]
+            U[k] += B[k, j] * opponent[low[j]]
     for i in range(len(out)):
         out[i] = 0.0
     for r in range(len(runs)):
@@ -154,13 +154,13 @@ def _rhs(x, y, wx, wy, row, to):
     """Drift of both players at the coefficients in `row`, into row `to`."""
     if x.centre == 0:
         v, u = wx[row, 0], wy[row, 0]
-        _harmonic_drift(x.cost, y.seen, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
-        _harmonic_drift(y.cost, x.seen, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
+        _harmonic_drift(x.cost, y.read, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
+        _harmonic_drift(y.cost, x.read, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
     else:
         _mirror(wx[row], x.centre)
         _mirror(wy[row], y.centre)
-        _costs(x.cost, y.seen, y.centre, wy[row], wx[COST])
-        _costs(y.cost, x.seen, x.centre, wx[row], wy[COST])
+        _costs(x.cost, y.read, y.centre, wy[row], wx[COST])
+        _costs(y.cost, x.read, x.centre, wx[row], wy[COST])
         _drift(x.drift, x.shifts, wx[COST], wx[row], x.centre, wx[to])
         _drift(y.drift, y.shifts, wy[COST], wy[row], y.centre, wy[to])
 

@@ -29,7 +29,7 @@ from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import QuadraticBasis
 from meanfield.measures import Density
-from meanfield.meshes import Index, Mesh, quadrature_mesh
+from meanfield.meshes import Index, Mesh, harmonics, quadrature_mesh
 from meanfield.start import Law
 
 _LADDER = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192)
@@ -57,10 +57,10 @@ class Degrees:
     def given(cls, basis: QuadraticBasis, cells: Any) -> Degrees:
         """The degree asked for, 2 or more."""
         L = whole("cells (the degree of harmonics)", cells, 2)
-        harmonics = (L + 1.0) ** 2
+        number = (L + 1.0) ** 2
         within_memory(
             f"the harmonics up to degree {L} (cells={L}) at the nodes where densities are shown",
-            8.0 * harmonics * max(2562, 2 * harmonics),
+            8.0 * number * max(2562, 2 * number),
             'ask for a lower degree, or for cells of engine="finite-volume"',
         )
         return cls(L)
@@ -103,7 +103,7 @@ class Degrees:
     @cached_property
     def outer(self) -> NDArray[np.bool_]:
         """Which harmonics are of the outer third of degrees."""
-        return np.asarray(3 * spherical.degrees(self.L) > 2 * self.L)
+        return np.asarray(3 * harmonics.degrees(self.L) > 2 * self.L)
 
     def tail(self, c: Array) -> float:
         """The outer degrees' share of the l1 norm."""
@@ -129,14 +129,14 @@ class Degrees:
         measure, shown = given_measure(law), _on_quadrature(law)
         if shown is not None:
             low = min(self.L, shown.mesh.shape[0] - 1)  # type: ignore[index]
-            c = Degrees(low).extended(spherical.of_values(shown.values, low), self)
+            c = Degrees(low).extended(harmonics.of_values(shown.values, low), self)
         elif measure is None:
-            points, _ = spherical.quadrature(max(128, 2 * self.L))
-            c = spherical.of_values(law.density(points), self.L)
+            points, _ = harmonics.quadrature(max(128, 2 * self.L))
+            c = harmonics.of_values(law.density(points), self.L)
         else:
             on_mesh = isinstance(measure, Density)
             low = min(self.L, max(2, int(len(measure) ** 0.5 / 2))) if on_mesh else self.L
-            c = spherical.of_atoms(measure.points, measure.masses, low)
+            c = harmonics.of_atoms(measure.points, measure.masses, low)
             c = Degrees(low).extended(c, self)
         mass = c[0] * (4 * np.pi) ** 0.5
         if not mass > 0:
@@ -153,11 +153,11 @@ class Degrees:
 
     def masses(self, c: Array, grid: Mesh) -> Array:
         """Density at the mesh's nodes times cell area, of sum one to rounding."""
-        return spherical.on_quadrature(c, grid.shape[0]) * grid.volumes  # type: ignore[index]
+        return harmonics.on_quadrature(c, grid.shape[0]) * grid.volumes  # type: ignore[index]
 
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
-        drift, l = spherical.drifts(self.L), spherical.degrees(self.L)
+        drift, l = spherical.drifts(self.L), harmonics.degrees(self.L)
         own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
         U = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
         # Harmonics of one degree have squares that sum to (2l + 1)/4 pi, which bounds a
@@ -185,7 +185,7 @@ class Harmonics(Spectral):
 
     def density(self, p: int, points: Array) -> Array:
         """The density of player p at points (n, 3), shape (n,)."""
-        return spherical.evaluate(self.coefficients(p), points)
+        return harmonics.evaluate(self.coefficients(p), points)
 
 
 def _on_quadrature(law: Law) -> Density | None:
@@ -196,5 +196,5 @@ def _on_quadrature(law: Law) -> Density | None:
 
 def _features(basis: QuadraticBasis) -> Array:
     """Features in harmonics of degree 0, 1 and 2, shape (9, K), as polynomials of degree 2 are."""
-    points, weights = spherical.quadrature(4)
-    return (weights[:, None] * spherical.values(points, 2)).T @ basis.values(points)
+    points, weights = harmonics.quadrature(4)
+    return (weights[:, None] * harmonics.values(points, 2)).T @ basis.values(points)

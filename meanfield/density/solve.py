@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from inspect import signature
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from meanfield.checks import Array, allow_underflow, known_keywords, real
+from meanfield.density.choice import ENGINES, Options, build, default_engine
 from meanfield.density.engine import Engine
-from meanfield.density.inputs import fits, per_player
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
-from meanfield.games.base import Game, a_game
+from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.run import Run, Watch
 from meanfield.schedule import saved_times
@@ -22,90 +20,10 @@ from meanfield.storage.files import missing
 from meanfield.storage.keeper import Part
 from meanfield.trajectory import Trajectory, check_goes_on, check_same_start, check_same_state
 
-# Where each engine is.
-ENGINES = {
-    "galerkin": ("fourier", "Galerkin"),
-    "harmonics": ("harmonics", "Harmonics"),
-    "staggered": ("staggered", "Staggered"),
-    "finite-volume": ("finite_volumes", "FiniteVolumes"),
-    "characteristics": ("characteristics", "Characteristics"),
-    "muscl": ("muscl", "Muscl"),
-    "best-response": ("best_response", "FictitiousPlay"),
-    "splitting": ("splitting", "Splitting"),
-}
-
-
-class Options(TypedDict, total=False):
-    """What single engines take besides: finite volumes, staggered, characteristics and muscl."""
-
-    weights: str
-    order: int
-    refine: float
-    limiter: str
-
+__all__ = ["ENGINES", "build", "default_engine", "solve"]
 
 MOST_STEPS = 1e12
 Diagnostic = Callable[[Measure, Measure], Any]
-
-
-def default_engine(game: Game, flow: Flow) -> str:
-    """Galerkin for Langevin flows of trigonometric games on tori and, in spherical harmonics, of
-    quadratic games on S^2; finite volumes for those of any other loss, characteristics for flows
-    without diffusion, the best-response flow's own engine, and splitting for flows with memory,
-    schedules or several parts.
-    """
-    if flow.composite:
-        return "splitting"
-    if flow.responds:
-        return "best-response"
-    if not flow.diffuses:
-        return "characteristics"
-    if flow.reacts:
-        return "splitting"
-    from meanfield.density.fourier import FourierModes
-    from meanfield.density.harmonics import Degrees
-
-    moving = min(flow.gamma) > 0 and min(flow.temperature) > 0
-    if moving and fits(game, Degrees.fits):
-        return "harmonics"
-    small = max(M.dim for M in game.manifolds) <= 2
-    return "galerkin" if moving and small and fits(game, FourierModes.fits) else "finite-volume"
-
-
-def build(
-    game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
-    step: float | None = None, tol: float | None = None, **options: Any,
-) -> Engine:  # fmt: skip
-    """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
-    a_game(game)
-    if not isinstance(flow, Flow):
-        raise TypeError(
-            f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}"
-        )
-    if not isinstance(start, Start):
-        raise TypeError(
-            f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}"
-        )
-    name = default_engine(game, flow) if engine is None else engine
-    if not isinstance(name, str) or name not in ENGINES:
-        raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
-    if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
-        raise ValueError(
-            f"engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "
-            '"splitting"'
-        )
-    if name != "splitting" and flow.responds != (name == "best-response"):
-        raise ValueError(
-            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its "
-            "docstring"
-        )
-    module, kind = ENGINES[name]
-    laws = start.laws(game.X, game.Y)
-    engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
-    if foreign := set(options) - set(signature(engine_class.begin).parameters):
-        raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
-    made: Engine = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
-    return made
 
 
 @known_keywords(Options.__annotations__)
@@ -211,16 +129,15 @@ def solve(
     asked: dict[str, Any] = {"engine": engine, "cells": cells, "step": step, "tol": tol, **options}
     if resume is not None:
         check_goes_on(resume, game, flow)
-        asked = _kept(resume, asked)
-    given = start
+        asked = _completed(resume, asked)
+    same_start = resume is not None and start is not None
     if start is None:
         start = Start() if resume is None else _start_of(resume)
-    moving = build(game, flow, start, **asked)
-    settings = {**asked, "engine": moving.name}
+    built = build(game, flow, start, **asked)
+    settings = {**asked, "engine": built.name}
     dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}
-    same_start = resume is not None and given is not None
-    run = Run(game, flow, _Moving(game, flow, moving, settings, same_start), about, diagnostics)
+    run = Run(game, flow, _EngineRun(game, flow, built, settings, same_start), about, diagnostics)
     names = sorted(run.observables)
     clock = {"time": real("time", time), "save_every": save_every}
     job = {"call": "solve", "game": game, "flow": flow, "start": start}
@@ -241,25 +158,23 @@ def solve(
     return run.complete(saves, watch, job, start, resume)
 
 
-def _kept(run: Trajectory, asked: dict[str, Any]) -> dict[str, Any]:
-    """The settings asked for, those left at their defaults as the run has them."""
+def _completed(run: Trajectory, asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings asked for; those left at their defaults as the run has them."""
     names = [*asked, *(key for key in Options.__annotations__ if key not in asked)]
-    held = {key: run.provenance[key] for key in names if key in run.provenance}
-    return {**held, **{key: value for key, value in asked.items() if value is not None}}
+    recorded = {key: run.provenance[key] for key in names if key in run.provenance}
+    return {**recorded, **{key: value for key, value in asked.items() if value is not None}}
 
 
 def _start_of(run: Trajectory) -> Start:
-    """The start that a run began from; ValueError where it was a function, which a file only
-    names.
-    """
-    held = run.provenance.get("start")
-    if not isinstance(held, Start) or missing(held):
+    """The start that a run began from; ValueError for a function, of which files have the name."""
+    start = run.provenance.get("start")
+    if not isinstance(start, Start) or missing(start):
         raise ValueError("resume began from a start that no file holds: give it as start=...")
-    return held
+    return start
 
 
-class _Moving:
-    """An engine as a run moves it: it goes on only from a state made with the same settings.
+class _EngineRun:
+    """An engine as a `Run` moves it; it goes on only from runs with the same settings.
 
     same_start: whether it goes on only from runs that began where it stands now.
     """
@@ -284,10 +199,10 @@ class _Moving:
 
     def restore(self, old: Trajectory) -> None:
         for key, asked in self.settings.items():
-            made = old.provenance.get(key, asked)
-            if not same(describe(made), describe(asked)):
+            earlier = old.provenance.get(key, asked)
+            if not same(describe(earlier), describe(asked)):
                 raise ValueError(
-                    f"resume was made with {key}={made!r}, not {asked!r}; "
+                    f"resume was made with {key}={earlier!r}, not {asked!r}; "
                     "give the settings of the first run"
                 )
         name = self.engine.name

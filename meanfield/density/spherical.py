@@ -1,7 +1,6 @@
 """Multiplication by polynomials of degree 2 and drifts, on real spherical harmonics of S^2.
 
-The harmonics themselves, their values and projections are those of `meanfield.meshes.harmonics`,
-and are found here too.
+The harmonics themselves, their values and projections are in `meanfield.meshes.harmonics`.
 """
 
 from __future__ import annotations
@@ -14,23 +13,9 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.meshes import Index
-from meanfield.meshes.harmonics import (
-    degrees,
-    evaluate,
-    factors,
-    of_atoms,
-    of_values,
-    on_quadrature,
-    quadrature,
-    values,
-)
+from meanfield.meshes.harmonics import degrees, factors
 
-__all__ = [
-    "Drifts", "coordinates", "degrees", "drifts", "evaluate", "multiplications", "of_atoms",
-    "of_values", "on_quadrature", "quadrature", "values",
-]  # fmt: skip
-
-GAP = 4
+GAP = 4  # zeros that a run may contain
 
 
 def coordinates(L: int) -> list[Any]:
@@ -55,13 +40,13 @@ def coordinates(L: int) -> list[Any]:
     P = P + raised(np.sqrt((l - m) * (l - m - 1) / np.abs((2 * l - 1) * (2 * l + 1))), -1, 1)
     Z = raised(a[l + 1, abs(m)], 1, 0) + raised(a[l, abs(m)], -1, 0)
     R = _real(l, m)
-    found = []
+    matrices = []
     for M in ((P + P.T) / 2, (P - P.T) / 2j, Z):
         turned = (R.conj() @ M @ R.T).real[:, :inner].tocsr()
         turned.data[np.abs(turned.data) < 1e-15] = 0.0
         turned.eliminate_zeros()
-        found.append(turned)
-    return found
+        matrices.append(turned)
+    return matrices
 
 
 def _real(l: Array, m: Array) -> Any:
@@ -82,32 +67,25 @@ def _real(l: Array, m: Array) -> Any:
 def multiplications(L: int) -> list[Any]:
     """Multiplication by Y_1, ..., Y_8 (degrees 1 and 2) on degree L, products truncated to it.
 
-    Products of two coordinates are formed in degree L + 1 and brought back: exact up to the
-    truncation.
+    Products of two coordinates are formed in degree L + 1, so that only the truncation errs.
     """
     x, y, z = coordinates(L)
     n = (L + 1) ** 2
     one, two = (3 / (4 * np.pi)) ** 0.5, 0.5 * (15 / np.pi) ** 0.5
     first = [one * y[:n], one * z[:n], one * x[:n]]
     vertical = 0.5 * (5 / (4 * np.pi)) ** 0.5 * (2 * z.T @ z - x.T @ x - y.T @ y)
-    return [
-        *first,
-        two * x.T @ y,
-        two * y.T @ z,
-        vertical,
-        two * x.T @ z,
-        0.5 * two * (x.T @ x - y.T @ y),
-    ]
+    products = two * x.T @ y, two * y.T @ z, vertical, two * x.T @ z
+    return [*first, *products, 0.5 * two * (x.T @ x - y.T @ y)]
 
 
 @dataclass(frozen=True, eq=False)
 class Drifts:
     """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as runs along diagonals.
 
-    Coefficients stand by |m| and, within one, by l (cosines, then sines): `order` (n,) gives their
-    numbers l^2 + l + m in that order. Then what multiplies Y_lm shifts whole blocks, and run r of
-    kind k adds values[at : at + length] * c[column : column + length] to the entries from `row` on:
-    runs (R, 5) are k - 1, row, column, at, length.
+    Coefficients are ordered by |m| and then by l (cosines, then sines): `order` (n,) gives their
+    numbers l^2 + l + m in that order. A multiplication then shifts whole blocks. Run r of map k
+    adds values[at : at + length] * c[column : column + length] to the entries from `row` on; its
+    row of `runs` (R, 5) is k - 1, row, column, at, length.
     """
 
     order: Index
@@ -129,11 +107,11 @@ def drifts(L: int) -> Drifts:
     lam = -l * (l + 1.0)
     table = []
     for k, M in enumerate(multiplications(L)):
-        found = M.tocoo()
-        size = 0.5 * (lam[found.row] - (2.0 if k < 3 else 6.0) - lam[found.col]) * found.data
-        kept = np.abs(size) > 1e-14
-        row, col = place[found.row[kept]], place[found.col[kept]]
-        table.append((np.full(len(row), k), row, col, size[kept]))
+        M = M.tocoo()
+        size = 0.5 * (lam[M.row] - (2.0 if k < 3 else 6.0) - lam[M.col]) * M.data
+        some = np.abs(size) > 1e-14
+        row, col = place[M.row[some]], place[M.col[some]]
+        table.append((np.full(len(row), k), row, col, size[some]))
     kind, row, col, size = (np.concatenate(part) for part in zip(*table, strict=True))
     return Drifts(order, *_runs(kind, row, col, size))
 

@@ -101,7 +101,7 @@ class StencilRates(Generator):
 def coefficients(beta, nodes, faces, ahead, shape):
     """Two exponentials a face, over half a cell and over one, and products for farther nodes."""
     (d, q), size = ahead.shape, nodes.shape[1]
-    found, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
+    A, over = np.empty((len(nodes), 2, d * q * size)), np.empty(size)
     peclet = 0.0
     for c in range(len(nodes)):
         stride = size
@@ -116,13 +116,13 @@ def coefficients(beta, nodes, faces, ahead, shape):
                         here = start + i * stride + k
                         rear = np.exp(beta * (nodes[c, here] - faces[c, a * size + here]))
                         front = rear * over[i * stride + k]
-                        found[c, 0, at], found[c, 1, at] = ahead[a, 0] * front, ahead[a, 0] * rear
+                        A[c, 0, at], A[c, 1, at] = ahead[a, 0] * front, ahead[a, 0] * rear
                         for s in range(1, q):
                             front *= over[(i + s) % n * stride + k]
                             rear /= over[(i - s) % n * stride + k]
-                            found[c, 0, at + s * size] = ahead[a, s] * front
-                            found[c, 1, at + s * size] = ahead[a, s] * rear
-    return found, peclet
+                            A[c, 0, at + s * size] = ahead[a, s] * front
+                            A[c, 1, at + s * size] = ahead[a, s] * rear
+    return A, peclet
 
 
 @kernel
@@ -163,7 +163,7 @@ def _scatter(weight, after, before, out):
 
 
 @kernel
-def product(found, back, shape, v, out, work):
+def product(A, back, shape, v, out, work):
     """out = A v, with `work` from `scratch`; lines are copied with halos, so that loops run on."""
     (d, q), size = back.shape, len(v)
     out[:] = 0.0
@@ -181,7 +181,7 @@ def product(found, back, shape, v, out, work):
                 at = (a * q + s) * size + start
                 after, before = width + (s + 1) * stride, width - s * stride
                 _gather(
-                    found[0, at : at + block], found[1, at : at + block],
+                    A[0, at : at + block], A[1, at : at + block],
                     padded[after : after + block], padded[before : before + block], flux,
                 )  # fmt: skip
             _halo(flux, width, around)
@@ -199,24 +199,24 @@ def scratch(back, size):
 
 
 @kernel(counted=True)
-def apply(found, back, shape, v):
+def apply(A, back, shape, v):
     """A v."""
     out = np.empty(len(v))
-    product(found, back, shape, v, out, scratch(back, len(v)))
+    product(A, back, shape, v, out, scratch(back, len(v)))
     return out
 
 
 @kernel(counted=True)
-def judge(found, back, shape, m):
-    ahead = apply(found[1], back, shape, apply(found[0], back, shape, m))
-    behind = apply(found[0], back, shape, apply(found[1], back, shape, m))
-    return apply(found[2], back, shape, m), np.abs(ahead - behind).sum()
+def judge(A, back, shape, m):
+    ahead = apply(A[1], back, shape, apply(A[0], back, shape, m))
+    behind = apply(A[0], back, shape, apply(A[1], back, shape, m))
+    return apply(A[2], back, shape, m), np.abs(ahead - behind).sum()
 
 
 @kernel(counted=True)
-def bound(found, back, shape):
+def bound(A, back, shape):
     """A bound of A in the norm of L1: columns of |D-| times columns of the coefficients."""
-    (d, q), size = back.shape, found.shape[1] // back.size
+    (d, q), size = back.shape, A.shape[1] // back.size
     total = np.zeros(size)
     stride = size
     for a in range(d):
@@ -231,8 +231,8 @@ def bound(found, back, shape):
                     front, rear = j + after, j - before
                     front -= block if front >= block else 0
                     rear += block if rear < 0 else 0
-                    total[start + front] += outward * abs(found[0, at + j])
-                    total[start + rear] += outward * abs(found[1, at + j])
+                    total[start + front] += outward * abs(A[0, at + j])
+                    total[start + rear] += outward * abs(A[1, at + j])
     return total.max()
 
 
@@ -245,12 +245,12 @@ def _three_terms(image, centre, scale, now, old, term, total):
 
 
 @kernel(counted=True)
-def chebyshev(found, back, shape, m, terms, centre, half):
+def chebyshev(A, back, shape, m, terms, centre, half):
     """sum_k terms_k T_k((A - centre)/half) m."""
     work, image = scratch(back, len(m)), np.empty(len(m))
     old, now, total = m.copy(), np.zeros(len(m)), terms[0] * m
     for k in range(1, len(terms)):
-        product(found, back, shape, old, image, work)
+        product(A, back, shape, old, image, work)
         _three_terms(image, centre, (1.0 if k == 1 else 2.0) / half, old, now, terms[k], total)
         old, now = now, old
     return total

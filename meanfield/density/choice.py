@@ -1,0 +1,95 @@
+"""Which engine solves a flow of a game, and the engine itself at time 0."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from inspect import signature
+from typing import Any, TypedDict
+
+from meanfield.density.engine import Engine
+from meanfield.density.inputs import fits, per_player
+from meanfield.flows import Flow
+from meanfield.games.base import Game, a_game
+from meanfield.start import Start
+
+# Where each engine is.
+ENGINES = {
+    "galerkin": ("fourier", "Galerkin"),
+    "harmonics": ("harmonics", "Harmonics"),
+    "staggered": ("staggered", "Staggered"),
+    "finite-volume": ("finite_volumes", "FiniteVolumes"),
+    "characteristics": ("characteristics", "Characteristics"),
+    "muscl": ("muscl", "Muscl"),
+    "best-response": ("best_response", "FictitiousPlay"),
+    "splitting": ("splitting", "Splitting"),
+}
+
+
+class Options(TypedDict, total=False):
+    """What single engines take besides: finite volumes, staggered, characteristics and muscl."""
+
+    weights: str
+    order: int
+    refine: float
+    limiter: str
+
+
+def default_engine(game: Game, flow: Flow) -> str:
+    """The engine for a flow of a game, where none is asked for.
+
+    Langevin flows: harmonics for quadratic games on S^2, Galerkin for trigonometric games on tori,
+    finite volumes for any other loss. Flows without diffusion: characteristics. Best responses have
+    their own, and flows with memory, schedules or several parts go by splitting.
+    """
+    if flow.composite:
+        return "splitting"
+    if flow.responds:
+        return "best-response"
+    if not flow.diffuses:
+        return "characteristics"
+    if flow.reacts:
+        return "splitting"
+    from meanfield.density.fourier import FourierModes
+    from meanfield.density.harmonics import Degrees
+
+    moving = min(flow.gamma) > 0 and min(flow.temperature) > 0
+    if moving and fits(game, Degrees.fits):
+        return "harmonics"
+    small = max(M.dim for M in game.manifolds) <= 2
+    return "galerkin" if moving and small and fits(game, FourierModes.fits) else "finite-volume"
+
+
+def build(
+    game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
+    step: float | None = None, tol: float | None = None, **options: Any,
+) -> Engine:  # fmt: skip
+    """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
+    a_game(game)
+    if not isinstance(flow, Flow):
+        raise TypeError(
+            f"flow must be a meanfield flow such as Langevin(beta), got {type(flow).__name__}"
+        )
+    if not isinstance(start, Start):
+        raise TypeError(
+            f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}"
+        )
+    name = default_engine(game, flow) if engine is None else engine
+    if not isinstance(name, str) or name not in ENGINES:
+        raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
+    if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
+        raise ValueError(
+            f"engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "
+            '"splitting"'
+        )
+    if name != "splitting" and flow.responds != (name == "best-response"):
+        raise ValueError(
+            f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its "
+            "docstring"
+        )
+    module, kind = ENGINES[name]
+    laws = start.laws(game.X, game.Y)
+    engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
+    if foreign := set(options) - set(signature(engine_class.begin).parameters):
+        raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
+    built: Engine = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
+    return built
