@@ -9,7 +9,7 @@ from scipy import stats
 import meanfield as mf
 from meanfield.studies.compare import judge, step_bias
 from meanfield.studies.plan import plan
-from meanfield.studies.statistics import band, exponent, sup_of_means
+from meanfield.studies.statistics import adjusted, band, exponent, sup_of_means
 from validation.sobolev import controlled_mean
 
 CIRCLE = mf.Torus(1)
@@ -180,8 +180,12 @@ def test_bands_with_controls_are_regressions():
     samples = samples + 2 * controls
     mean, low, high = band(samples, controls=controls - 1)
     for k in range(3):
-        one = controlled_mean(samples[:, k], controls[:, [k]], [1.0])
-        assert (mean[k], low[k], high[k]) == pytest.approx(one, rel=1e-12)
+        one, bottom, top = controlled_mean(samples[:, k], controls[:, [k]], [1.0])
+        error = (top - bottom) / (2 * stats.t.ppf(0.975, 18))
+        assert mean[k] == pytest.approx(one, rel=1e-12)
+        assert low[k] < mean[k] < high[k]
+        found = adjusted(samples[:, k], controls[:, k] - 1)
+        assert found.error == pytest.approx(error, rel=1e-12) and found.freedom == 18
 
 
 def test_threads_and_repeats_do_not_change_bits():
@@ -237,13 +241,36 @@ def test_step_bias_adds_what_halving_leaves():
         assert found.value == pytest.approx(-0.3 / (1 - left), rel=1e-12)
 
 
-def test_bands_are_student_intervals():
-    samples = np.random.default_rng(0).normal(3.0, 2.0, (12, 2))
+def test_bands_are_students_for_samples_without_skewness():
+    half = np.random.default_rng(0).normal(0.0, 2.0, (6, 2))
+    samples = 3 + np.concatenate([half, -half])
     mean, low, high = band(samples)
     for k in range(2):
         exact = stats.ttest_1samp(samples[:, k], 0.0).confidence_interval(0.95)
-        assert (low[k], high[k]) == pytest.approx((exact.low, exact.high), rel=1e-12)
+        assert (low[k], high[k]) == pytest.approx((exact.low, exact.high), rel=1e-6)
         assert mean[k] == pytest.approx(samples[:, k].mean(), rel=1e-14)
+
+
+def test_the_ends_of_bands_are_students_quantiles_of_halls_transformation():
+    samples = np.random.default_rng(1).exponential(size=(9, 4))
+    mean, low, high = band(samples)
+    s = stats.skew(samples, bias=False) / 3.0  # over the root of 9
+    for end, sign in ((low, 1), (high, -1)):
+        x = (mean - end) / stats.sem(samples)
+        transformed = x + s * x**2 / 3 + s**2 * x**3 / 27 + s / 6
+        assert transformed == pytest.approx(sign * stats.t.ppf(0.975, 8), rel=1e-12)
+
+
+def test_suprema_are_less_biased_than_the_largest_mean():
+    """By half where the means are flat, and by more where they have a peak."""
+    rng, times = np.random.default_rng(2), np.arange(12) / 11
+    for peak, share in ((0.0, 0.6), (4.0, 0.45)):
+        off, plain = [], []
+        for trial in range(200):
+            samples = 5 + rng.standard_normal((16, 12)) - peak * (times - 5 / 11) ** 2
+            off.append(sup_of_means(samples, seed=trial).value - 5)
+            plain.append(samples.mean(axis=0).max() - 5)
+        assert abs(np.mean(off)) < share * np.mean(plain)
 
 
 def test_intervals_cover_as_often_as_they_say():

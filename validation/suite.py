@@ -62,6 +62,7 @@ CLAIMS = (
     "schemes",
     "schemes_surfaces",
     "concentration",
+    "coverage",
     "kills",
 )
 
