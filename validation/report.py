@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,15 @@ from typing import Any
 from meanfield.studies.html import grid, page, picture, rows, word
 from meanfield.studies.verdicts import FAILS
 from meanfield.trajectory import versions
+from validation.notation import equations, html, number, paragraphs
 from validation.suite import Outcome, module
+
+STYLE = """<style>
+body { max-width: 68em; overflow-wrap: anywhere }
+.number { white-space: nowrap } .formula { margin: .3em 2em; font-family: serif; font-size: 106% }
+pre { white-space: pre-wrap } sup, sub { line-height: 0 } td:first-child { max-width: 34em }
+summary { cursor: pointer }
+</style>"""
 
 
 def _paragraphs(name: str) -> list[str]:
@@ -80,12 +89,14 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
         [link(o), word(o.outcome), tally(o), f"{sum(o.seconds.values()):.1f}"] for o in outcomes
     ]
     body = [
+        STYLE,
         "<h1>Mean-field two-player zero-sum games: claims and verdicts</h1>",
         rows(about.items()),
         "<p>A check holds when its whole 95% interval lies within the stated tolerance, fails "
         "when all of it lies "
         "beyond, and is inconclusive in between. A claim holds when all of its checks do.</p>",
         grid(["claim", "verdict", "checks", "seconds"], summary),
+        equations(),
         *(section(o) for o in outcomes),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,20 +108,20 @@ def write(path: Path, outcomes: Sequence[Outcome], mode: str, elapsed: float) ->
 def section(o: Outcome) -> str:
     """One claim: statement, checks, pictures, broken inputs, settings, times."""
     checks = [
-        [escape(v.claim), escape(v.found), escape(v.allowed), word(v.outcome)] for v in o.verdicts
+        [html(v.claim), number(v.found), number(v.allowed), word(v.outcome)] for v in o.verdicts
     ]
     parts = [f"{part} {seconds:.1f} s" for part, seconds in o.seconds.items()]
     lines = [
-        f'<h2 id="{o.name}">{escape(title(o.name))}</h2>'
+        f'<h2 id="{o.name}">{html(title(o.name))}</h2>'
         f"<p>{word(o.outcome)} <small>{o.name}</small></p>",
-        f"<pre>{escape(statement(o.name))}</pre>",
+        paragraphs(statement(o.name)),
         *(
             f"<p>{escape(part)} could not be computed</p><pre>{escape(text)}</pre>"
             for part, text in o.failed.items()
         ),
         f"<p>Not computed: {escape(', '.join(o.missing))}</p>" if o.missing else "",
         grid(["check", "measured", "expected", "verdict"], checks),
-        *(f"<p>{escape(text)}</p>" for text in remarks(o)),
+        *(f"<p>{html(text)}</p>" for text in remarks(o)),
         *(picture(path.read_bytes(), path.stem) for path in o.pictures),
         broken(o),
         f"<details><summary>settings and times</summary>{rows(plain(o.settings).items())}"
@@ -132,15 +143,19 @@ def broken(o: Outcome) -> str:
     lines = []
     for what, other in o.sabotages.items():
         bad = [v for v in other.verdicts if v.outcome == FAILS]
-        first = f"{bad[0].claim}: {bad[0].found}, expected {bad[0].allowed}" if bad else "nothing"
-        lines.append([escape(what), escape(first), f"{len(bad)} of {len(other.verdicts)}"])
+        first = "nothing"
+        if bad:
+            numbers = f"{number(bad[0].found)}, expected {number(bad[0].allowed)}"
+            first = f"{html(bad[0].claim)}: {numbers}"
+        lines.append([html(what), first, f"{len(bad)} of {len(other.verdicts)}"])
     return "<p>Deliberately broken inputs</p>" + grid(
         ["broken", "first check that fails", "failing"], lines
     )
 
 
 def link(o: Outcome) -> str:
-    return f'<a href="#{o.name}">{escape(title(o.name))}</a>'
+    said = re.sub("</?a[^>]*>", "", html(title(o.name)))  # no link within a link
+    return f'<a href="#{o.name}">{said}</a>'
 
 
 def plain(settings: Any) -> dict[str, Any]:

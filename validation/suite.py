@@ -238,18 +238,24 @@ def collect(
             outcome.verdicts = claim.judge(settings, data)
             outcome.note = claim.note(data) if hasattr(claim, "note") else ""
             if pictures is not None:
-                outcome.pictures = save(name, claim.draw(settings, data), pictures)
+                from validation.pictures import styled
+
+                with styled():
+                    outcome.pictures = save(name, claim.draw(settings, data), pictures)
         except Exception:
             outcome.failed["judging and drawing"] = traceback.format_exc()
     return outcome
 
 
 def save(name: str, figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """The pictures as PNG files."""
+    """The pictures as PNG files, their formulas typeset."""
+    from validation.pictures import typeset
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for picture, figure in figures.items():
         paths.append(folder / f"{name}-{picture}.png")
+        typeset(figure)
         figure.savefig(paths[-1], dpi=120)
     return paths
 
