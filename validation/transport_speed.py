@@ -31,7 +31,6 @@ from meanfield.metrics import NikaidoIsoda
 from meanfield.studies.statistics import band
 from meanfield.studies.stored import Data
 from meanfield.studies.verdicts import Verdict, above, below
-from validation.averages import means
 from validation.suite import Part
 
 KINDS = ("a", "b")
@@ -74,6 +73,11 @@ SABOTAGES = {
     "the axis of ratios read backwards": Settings((10,), 4, (-2, 0), (0.0,), reverse=True),
     "steps that do not resolve the transport": Settings((20,), 4, (-2, 0), (0.0,), step=0.02),
 }
+
+
+def means(game: Any, pair: Any) -> list[Array]:
+    """Both players' feature means."""
+    return [game.moments(p, mu.points, mu.masses) for p, mu in enumerate(pair)]
 
 
 def errors(
