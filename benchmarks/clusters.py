@@ -339,6 +339,8 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     log = Log(options.out / "log.txt")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+    # Parsl starts its workers by name.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     right = swept()
     log(f"threads: {judged(right, right, None)}")
     for name in options.studies or STUDIES:

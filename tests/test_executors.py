@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -14,7 +15,9 @@ import meanfield as mf
 from meanfield.executors import WorkerLost, Workers, spread
 from meanfield.packing import digest, pack
 from meanfield.particles.ensemble import ensemble
+from meanfield.studies.stored import held
 from tests.stored_runs import BUMPS, CIRCLE, LANGEVIN, equal
+from validation import suite
 
 HOW = {"time": 0.1, "step": 0.01, "particles": 20}
 
@@ -129,6 +132,21 @@ def test_errors_of_a_task_are_raised_after_what_came_before():
             for number, _ in spread(refuse, range(20), workers, 20, ordered=True):
                 seen.append(number)
         assert seen == list(range(7))
+
+
+def test_parts_of_claims_go_to_any_executor(tmp_path):
+    """To the numbers of this process; the traceback of a part that fails comes back."""
+    schemes = suite.module("schemes")
+    parts = schemes.parts(schemes.Settings(("finite volumes, sg",), (), ()))
+    for name, how in (("here", None), ("there", Posted())):
+        wanted = list(suite.tasks(parts, tmp_path / name).values())
+        assert suite.compute(wanted, 1, False, how) == {}
+    here, there = (suite.tasks(parts, tmp_path / name) for name in ("here", "there"))
+    for name, task in here.items():
+        one, two = held(task.path, task.key), held(there[name].path, task.key)
+        assert np.array_equal(one[0]["errors"], two[0]["errors"])
+    broken = suite.Task(tmp_path / "x.npz", "x", partial(refuse, 7))
+    assert "ArithmeticError: seven" in suite.compute([broken], 1, False, Posted())[broken.path]
 
 
 class Dies:

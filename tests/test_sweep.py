@@ -89,6 +89,20 @@ def test_runs_comparisons_and_equilibria_are_swept():
     assert exact.numbers["value"][1] == value != exact.numbers["value"][0]
 
 
+WORTH = {"holds": 1.0, "inconclusive": 0.5, "fails": 0.0}
+
+
+def test_checks_are_swept():
+    """The verdicts of theorem 2, whose parts are solved without particles."""
+    given = CIRCLE, mf.WassersteinFisherRao(0.1, 1.0), BUMPS
+    found = mf.sweep("check", *given, theorems=[2], over={"cells": [48]})
+    assert found.status == ["done"], found.errors
+    direct = mf.check(*given, theorems=[2], cells=48, progress=False)
+    assert found.numbers["theorem 2 holds"][0] == WORTH[direct.outcome("2")]
+    for verdict in direct.verdicts("2"):
+        assert found.numbers[f"theorem 2, {verdict.claim}"][0] == verdict.measured
+
+
 def test_processes_give_the_bits_of_threads():
     over = {"flow.beta": [5.0, 9.0], "replica": range(3)}
     how = {"time": 0.1, "step": 0.05, "particles": 10, "over": over}

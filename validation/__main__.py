@@ -9,7 +9,10 @@ import os
 import sys
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+from meanfield.cli.schema import BadInput
+from meanfield.cli.workers import EXECUTORS, executor
 from meanfield.studies.verdicts import HOLDS
 from validation import suite
 from validation.report import table, write
@@ -44,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
     )
     parser.add_argument(
+        "--executor", choices=EXECUTORS[1:], default="processes", help="who computes the parts"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:1")
+    parser.add_argument(
         "--out", type=Path, default=Path("results/validation"), help="folder to write to"
     )
     options = parser.parse_args(arguments)
@@ -61,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             stored=options.stored,
             fresh=options.fresh,
             sabotage=options.sabotage,
+            executor=_executor(parser, options),
         )
     except KeyboardInterrupt:
         print("stopped; finished parts are kept, the same command goes on", file=sys.stderr)
@@ -71,6 +79,17 @@ def main(arguments: list[str] | None = None) -> int:
     write(path, outcomes, "full" if options.full else "quick", elapsed)
     print(f"{path} in {elapsed:.0f} s")
     return 0 if all(o.outcome == HOLDS and o.caught for o in outcomes) else 1
+
+
+def _executor(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Any:
+    """What makes the executor asked for; None for the processes that the suite starts itself."""
+    if options.executor == "processes" and not options.scheduler:
+        return None
+    options.workers = options.jobs
+    try:
+        return executor(options)
+    except BadInput as error:
+        return parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import importlib
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -38,6 +38,7 @@ from zlib import crc32
 
 import numpy as np
 
+from meanfield.executors import Given, WorkerLost, Workers, spread
 from meanfield.progress import bar
 from meanfield.studies.stored import Data, held, keep, key, package, package_of
 from meanfield.studies.verdicts import FAILS, Verdict, overall
@@ -180,38 +181,52 @@ def one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def compute(wanted: list[Task], jobs: int, show: bool | None = None) -> dict[Path, str]:
-    """Compute and store tasks; the tracebacks of those that failed. This process alone writes."""
+def tried(part: Part) -> tuple[tuple[Data, float] | None, str]:
+    """A part's arrays and seconds, or the traceback of its failure."""
+    try:
+        return timed(part), ""
+    except Exception:
+        return None, traceback.format_exc()
+
+
+def compute(
+    wanted: list[Task], jobs: int, show: bool | None = None, executor: Given = None
+) -> dict[Path, str]:
+    """Compute and store tasks, in processes of ours or by any executor; the tracebacks of those
+    that failed. This process alone writes.
+    """
     failed: dict[Path, str] = {}
 
-    def finish(task: Task, result: Callable[[], tuple[Data, float]]) -> None:
+    def finish(task: Task, found: tuple[Data, float] | None, error: str) -> None:
+        if found is None:
+            failed[task.path] = error
+            return
         try:
-            data, seconds = result()
-            keep(task.path, task.key, data, seconds)
+            keep(task.path, task.key, *found)
         except Exception:
             failed[task.path] = traceback.format_exc()
 
     with bar(len(wanted), "parts", show) as progress:
-        if jobs == 1 or len(wanted) < 2:
+
+        def told(task: Task) -> None:
+            progress.set_description(task.path.stem)
+            progress.update()
+
+        if executor is None and (jobs == 1 or len(wanted) < 2):
             for task in wanted:
-                progress.set_description(task.path.stem)
-                finish(task, partial(timed, task.compute))
-                progress.update()
+                finish(task, *tried(task.compute))
+                told(task)
             return failed
-        with (
-            one_thread_each(),
-            ProcessPoolExecutor(min(jobs, len(wanted)), get_context("spawn")) as pool,
-        ):
-            running: dict[Future[Any], Task] = {
-                pool.submit(timed, task.compute): task for task in wanted
-            }
+        spawned = partial(ProcessPoolExecutor, min(jobs, len(wanted)) or 1, get_context("spawn"))
+        with one_thread_each(), Workers(executor or spawned) as workers:
             try:
-                for future in as_completed(running):
-                    finish(running[future], future.result)
-                    progress.set_description(running[future].path.stem)
-                    progress.update()
+                for found in spread(tried, [t.compute for t in wanted], workers, len(wanted)):
+                    assert found is not None
+                    task, result = wanted[found[0]], found[1]
+                    lost = (None, str(result)) if isinstance(result, WorkerLost) else result
+                    finish(task, *lost)
+                    told(task)
             except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
                 for worker in active_children():  # else they would finish their parts, for minutes
                     worker.terminate()
                 raise
@@ -270,9 +285,10 @@ def run(
     fresh: bool = False,
     sabotage: bool = False,
     show: bool | None = None,
+    executor: Given = None,
 ) -> list[Outcome]:
     """Compute what is missing (all with `fresh`, nothing with `stored`), then judge and draw every
-    claim.
+    claim. Parts are computed in `jobs` processes, or by any `concurrent.futures.Executor`.
     """
     plan: list[tuple[str, str, Any]] = []
     for name in names:
@@ -286,7 +302,7 @@ def run(
         for task in tasks(module(name).parts(settings), out / name).values()
         if not stored and (fresh or held(task.path, task.key) is None)
     }
-    failed = compute(list(wanted.values()), jobs, show)
+    failed = compute(list(wanted.values()), jobs, show, executor)
     outcomes: dict[str, Outcome] = {}
     for name, what, settings in plan:
         pictures = None if what else out / ("quick" if quick else "full")

@@ -63,7 +63,7 @@ taken with every value of the others:
   "flow.beta" = {logspace = [1, 100, 9]}        also linspace = [0, 1, 11]
   "run.seed" = {range = [0, 20]}                also range = [0, 20, 2]
   "run.particles, run.step" = [[100, 0.1], [1000, 0.01]]     together
-  command = "run"                               compare, gibbs or nash
+  command = "run"                               compare, check, gibbs or nash
   keep = "all"                                  whole results, not their numbers alone
   replicas = 20                                 of runs of particles
 

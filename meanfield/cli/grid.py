@@ -23,7 +23,7 @@ from meanfield.cli.schema import (
 )
 from meanfield.studies.sweep.axes import MOST, Axis, axis, check_number
 
-COMMANDS = ("run", "compare", "gibbs", "nash")
+COMMANDS = ("run", "compare", "check", "gibbs", "nash")
 LIKE = (
     "must be a list such as [1, 5], or {range = [0, 20]}, {linspace = [0, 1, 11]}, "
     "{logspace = [1, 100, 9]}"

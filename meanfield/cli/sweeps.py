@@ -79,7 +79,7 @@ def _tasks(spec: Spec, command: str, axes: list[Any], folder: Folder) -> Iterato
         parts = [here.content.get(name, {}) for name in ("game", "flow", "start")]
         game = once("game", parts[0], partial(build.game, here))
         flow = None
-        if command in ("run", "compare") or "flow" in here.content:
+        if command in ("run", "compare", "check") or "flow" in here.content:
             flow = once("flow", parts[1], partial(build.flow, here))
         start = once("start", parts[::2], partial(build.start, here, game))
         p = jobs.Problem(here, game, flow, start, folder.path, None, True, command)
@@ -101,7 +101,7 @@ def _call(p: jobs.Problem) -> tuple[str, dict[str, Any]]:
     given = p.spec.section(p.command)
     if p.command == "compare":
         p.need(given, "time", "the length of the runs", "2.0")
-        given.pop("threads", None)
+    given.pop("threads", None)
     return p.command, given
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import allow_underflow, whole
+from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.start import Start
@@ -152,6 +153,7 @@ def check(
     quick: bool = True,
     seed: int = 0,
     threads: int | None = None,
+    executor: Given = None,
     progress: bool | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> CheckResult:
@@ -174,6 +176,8 @@ def check(
         Of the mean field and the Gibbs pair, as in `solve`.
     quick : bool
         Small sizes, a minute for games on the circle; False: larger ones, for hours if need be.
+    threads, executor
+        Who runs the particles, as in `compare`.
     out : folder, optional
         Where finished parts are kept, so that the same call goes on after an interruption.
 
@@ -197,6 +201,7 @@ def check(
     p = Problem(
         game, flow, start, quick, whole("seed", seed, 0), time, step,
         None if particles is None else tuple(particles), replicas, cells, threads, progress,
+        executor,
     )  # fmt: skip
     store = None if out is None else Store(Path(out), p)
     parts = {(t, n): part for t in asked if not why[t] for n, part in _parts(t, p, store).items()}

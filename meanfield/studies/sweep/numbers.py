@@ -8,6 +8,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.metrics import nikaido_isoda
+from meanfield.studies.verdicts import FAILS, HOLDS
 
 Numbers = dict[str, float]
 Curves = dict[str, Array]
@@ -19,7 +20,7 @@ def numbers_of(result: Any) -> tuple[Numbers, Curves]:
     """Numbers and curves of a trajectory, comparison, Gibbs point or equilibrium."""
     kind = {
         "Trajectory": _trajectory, "Comparison": _comparison, "GibbsPoint": _gibbs,
-        "Equilibrium": _equilibrium,
+        "Equilibrium": _equilibrium, "CheckResult": _check,
     }  # fmt: skip
     numbers, curves = kind[type(result).__name__](result)
     return {name: float(v) for name, v in numbers.items()}, curves
@@ -60,6 +61,21 @@ def _gibbs(point: Any) -> tuple[dict[str, Any], Curves]:
     error = nikaido_isoda(point.game, point.x, point.y)
     numbers = {"value": point.game.value(point.x, point.y), "ni": error.value}
     return {**numbers, "ni_upper": error.upper, "residual": point.residual}, {}
+
+
+def _check(found: Any) -> tuple[dict[str, Any], Curves]:
+    """For every verdict what was measured, its error and the outcome; for every theorem one more.
+
+    Outcomes are 1 where it holds, 0 where it fails, 1/2 in between.
+    """
+    worth, numbers = {HOLDS: 1.0, FAILS: 0.0}, {}
+    for theorem in found.rows:
+        numbers[f"theorem {theorem} holds"] = worth.get(found.outcome(theorem), 0.5)
+        for verdict in found.verdicts(theorem):
+            name = f"theorem {theorem}, {verdict.claim}"
+            numbers |= {name: verdict.measured, f"{name}: error": verdict.error}
+            numbers[f"{name}: holds"] = worth.get(verdict.outcome, 0.5)
+    return numbers, {}
 
 
 def _equilibrium(found: Any) -> tuple[dict[str, Any], Curves]:

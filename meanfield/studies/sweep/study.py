@@ -46,7 +46,7 @@ def sweep(
 
     Parameters
     ----------
-    call : simulate, solve, compare, gibbs or nash, or their names
+    call : simulate, solve, compare, check, gibbs or nash, or their names
     game, flow, start
         What is given to each, or functions that make them of the parameters "game.NAME",
         "flow.NAME", "start.NAME". A game of the catalogue may be given itself: it is made again

@@ -29,7 +29,7 @@ class Sweep(Result):
 
     Attributes
     ----------
-    call : what was computed: "simulate", "solve", "compare", "gibbs" or "nash".
+    call : what was computed: "simulate", "solve", "compare", "check", "gibbs" or "nash".
     axes : the names of each axis of the grid, in order; those of an axis change together.
     labels : name -> values of the swept parameters, a row a task.
     status : "done", "failed" or "missing" for every row.

@@ -27,11 +27,13 @@ from meanfield.studies.sweep.numbers import numbers_of
 # What can be swept: call -> its module, and whether it takes a flow and a start.
 CALLS = {
     "simulate": ("particles.simulate", True), "solve": ("density.solve", True),
-    "compare": ("studies.compare", True), "gibbs": ("equilibria", False),
-    "nash": ("equilibria", False),
+    "compare": ("studies.compare", True), "check": ("studies.check", True),
+    "gibbs": ("equilibria", False), "nash": ("equilibria", False),
 }  # fmt: skip
 # What a call is told besides, and its result does not depend on.
-BESIDE = ("progress", "checkpoint", "checkpoint_every", "threads", "executor", "callback")
+BESIDE = (
+    "progress", "checkpoint", "checkpoint_every", "threads", "executor", "callback", "out",
+)  # fmt: skip
 FUNCTIONS = ("diagnostics", "stop", "resume")  # for which no key could speak
 
 
@@ -165,7 +167,7 @@ class Compute:
         record = how.pop("record", [])
         if sent.call in ("simulate", "solve"):
             how |= {"diagnostics": diagnostics_of(record, game), "callback": self.halt}
-        if sent.call == "compare":
+        if sent.call in ("compare", "check"):
             how["threads"] = 1
         if sent.call != "gibbs":
             how["progress"] = False

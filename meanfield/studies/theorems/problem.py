@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold, Sphere, Torus, unit
@@ -88,6 +89,7 @@ class Problem:
     cells: Any = None
     threads: int | None = None
     progress: bool | None = None
+    executor: Given = None
 
     @cached_property
     def constants(self) -> Constants:

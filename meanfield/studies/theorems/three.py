@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from meanfield.studies.statistics import Interval, band, exponent
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems.problem import Problem
 from meanfield.studies.verdicts import Observation, Verdict, below
+from meanfield.trajectory import Trajectory
 
 TITLE = "Theorem 3: n particles follow the mean field, uniformly over [0, T]"
 Row = Verdict | Observation
@@ -98,7 +99,7 @@ def compared(p: Problem, folder: Path | None) -> Data:
         warnings.simplefilter("ignore", UnderResolved)  # what they say is judged
         found = compare(
             p.game, p.flow, p.start, **s, cells=p.cells, seed=p.seed, threads=p.threads,
-            progress=p.progress, checkpoint=kept,
+            executor=p.executor, progress=p.progress, checkpoint=kept,
         )  # fmt: skip
     return pack(found) | slopes(found)
 
@@ -142,21 +143,29 @@ def _three(v: Interval) -> Array:
     return np.array([v.value, v.low, v.high])
 
 
+@lru_cache(maxsize=2)
+def _error_of(game: Game) -> NikaidoIsoda:
+    return NikaidoIsoda(game)
+
+
+def _errors(run: Trajectory) -> Array:
+    """NI at every saved time and, for flows with weights, NI of the averages up to it."""
+    error = _error_of(run.game)
+    rows = [[error(*pair).value for pair in run]]
+    return np.array([*rows, average_errors(error, run)] if run.flow.reacts else rows)
+
+
 def alone(p: Problem) -> Data:
     """NI of n particles against that of the mean over replicas of many more."""
-    s, error = sizes(p), NikaidoIsoda(p.game)
+    s = sizes(p)
     names = ("ni", "ni_average") if p.flow.reacts else ("ni",)
-
-    def measured(run: Any) -> Array:
-        rows = [[error(*pair).value for pair in run]]
-        return np.array([*rows, average_errors(error, run)] if p.flow.reacts else rows)
 
     def of(n: int, count: int, level: int) -> Array:
         numbers = [level * 1_000_000 + r for r in range(count)]
         runs = ensemble(
             p.game, p.flow, p.start, s["time"], replicas=numbers, threads=p.threads,
-            reduce=measured, progress=p.progress, step=s["step"], particles=n, seed=p.seed,
-            scheme="strang", save_every=s["save_every"],
+            executor=p.executor, reduce=_errors, progress=p.progress, step=s["step"],
+            particles=n, seed=p.seed, scheme="strang", save_every=s["save_every"],
         )  # fmt: skip
         return np.array(list(runs))
 
