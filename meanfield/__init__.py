@@ -27,7 +27,9 @@ _HOMES = {
     "solve": "density.solve",
     "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
     "stability": "equilibria",
-    "compare": "studies", "resume": "studies.resume", "sweep": "studies.sweep",
+    "compare": "studies", "merge": "studies.merge", "w2_curve": "studies.w2_curve",
+    "W2Curve": "studies.w2_curve",
+    "resume": "studies.resume", "sweep": "studies.sweep",
     "check": "studies.check",
     "load": "storage", "save": "storage", "cite": "citations",
     "UnderResolved": "checks", "NotConverged": "checks",
@@ -79,8 +81,10 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from meanfield.start import Start as Start, concentrated as concentrated
     from meanfield.storage import load as load, save as save
     from meanfield.studies.compare import compare as compare
+    from meanfield.studies.merge import merge as merge
     from meanfield.studies.resume import resume as resume
     from meanfield.studies.sweep.study import sweep as sweep
+    from meanfield.studies.w2_curve import W2Curve as W2Curve, w2_curve as w2_curve
     from meanfield.trajectory import Trajectory as Trajectory
     # isort: on
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from meanfield.checks import Array, real
 
 MOST = 1e6  # saved states
+USUAL = 50  # saves after the first where none are asked for, at both levels
+FEWEST = 10
 
 
 def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Array:
     """The times from `begin` on at which a run is saved: multiples of `save_every`, then `time`.
 
-    `save_every` is time / 100 by default. At time = 0 a run that begins there has one state. Raises
+    `save_every` is time / 50 by default. At time = 0 a run that begins there has one state. Raises
     ValueError unless begin < time and 0 < save_every.
     """
     end = real("time", time, 0.0)
@@ -25,7 +27,7 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
         raise ValueError(
             f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time"
         )
-    gap = end / 100 if save_every is None else real("save_every", save_every, 0.0, strict=True)
+    gap = end / USUAL if save_every is None else real("save_every", save_every, 0.0, strict=True)
     if end / gap > MOST:
         raise ValueError(
             f"save_every = {gap:g} asks for {end / gap:.3g} saved states; choose a longer interval"

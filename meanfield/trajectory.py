@@ -9,13 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, real
 from meanfield.measures import Measure, mixture
 from meanfield.shown import Shown
 from meanfield.storage.files import by_name
 from meanfield.storage.results import Result
 
 Pair = tuple[Measure, Measure]
+
+
+def index_at(times: Array, t: float) -> int:
+    """The number of the saved time t; ValueError names those around a time that is none."""
+    wanted = real("t", t)
+    near = np.abs(times - wanted)
+    k = int(np.argmin(near))
+    if near[k] > 1e-9 * max(abs(wanted), float(times[-1]), 1e-300):
+        around = ", ".join(f"{s:.10g}" for s in times[np.sort(np.argsort(near, kind="stable")[:2])])
+        raise ValueError(
+            f"t = {wanted:.10g} is not among the {len(times)} saved times from {times[0]:.10g} to "
+            f"{times[-1]:.10g}; the nearest are {around}: choose one of these, or run again with "
+            "another save_every"
+        )
+    return k
 
 
 def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
@@ -159,6 +174,18 @@ class Trajectory(Shown, Result):
         lines += [f"  |-- {key}: {_told(value)}" for key, value in self.provenance.items()]
         lines += [f"  |-- x: {self.x[-1]}, y: {self.y[-1]}"]
         return "\n".join([*lines, f"  '-- diagnostics: {', '.join(self.diagnostics) or 'none'}"])
+
+    def at(self, t: float) -> tuple[Measure, Measure]:
+        """Both players' measures at time t, which must be a saved one to nine digits.
+
+        Nothing is interpolated: between saved states there is no run to look at.
+
+        Raises
+        ------
+        ValueError
+            For another time; the message names the saved times around it.
+        """
+        return self[index_at(self.times, t)]
 
     def average(self, kind: str = "measures", last: int = -1) -> tuple[Measure, Measure]:
         """The time averages over [times[0], times[last]] of both players.

@@ -305,7 +305,7 @@ def test_stop_and_callback_and_early_end():
 
 def test_provenance_and_diagnostics():
     tr = short(GAMES["sphere"](), FLOWS["Wasserstein"], step=1e-3, time=0.1, save_every=None)
-    assert len(tr) == 101 and tr.provenance["seed"] == 5 and tr.provenance["particles"] == (131, 40)
+    assert len(tr) == 51 and tr.provenance["seed"] == 5 and tr.provenance["particles"] == (131, 40)
     assert tr.provenance["versions"]["numpy"] == np.__version__
     want = [tr.game.value(x, y) for x, y in tr]
     np.testing.assert_allclose(tr.diagnostics["value"], want, rtol=0, atol=1e-14)

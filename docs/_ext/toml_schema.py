@@ -93,6 +93,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "threads": "replicas at a time; all cores by default",
         "confidence": "of the bands and intervals",
         "control": "use coupled copies as control variates",
+        "first_replica": "number of the first replica; comparisons whose replicas follow merge",
         "average": "record the error of time averages too",
     },
     "check": {

@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     add("--only-failed", action="store_true", help="compute those again that failed")
     add("--no-plot", action="store_true", help="draw nothing")
     add("--quiet", **quiet)
-    add = command("merge", "put several sweeps, their folders or files, together in one file")
+    add = command("merge", "put sweeps (folders or files) or comparisons together in one file")
     add("files", metavar="FILE", nargs="+")
     add("--out", metavar="MERGED.h5", required=True, help="where the result goes")
     add("--quiet", **quiet)

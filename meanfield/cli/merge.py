@@ -8,11 +8,16 @@ from typing import Any
 
 from meanfield.cli.schema import BadInput
 from meanfield.storage.files import checked_path, load, save
+from meanfield.studies.compare import Comparison
+from meanfield.studies.merge import merge as merge_comparisons
 from meanfield.studies.sweep.merging import merge_sweeps, of_folder
 from meanfield.studies.sweep.table import Sweep
 
 # How results of a kind are put together.
-KINDS: dict[type, Callable[[list[Any]], Any]] = {Sweep: merge_sweeps}
+KINDS: dict[type, Callable[[list[Any]], Any]] = {
+    Sweep: merge_sweeps,
+    Comparison: lambda parts: merge_comparisons(*parts),
+}
 
 
 def merge(options: Any) -> int:

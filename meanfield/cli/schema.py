@@ -134,7 +134,7 @@ COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,
     "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells,
     "engine": FIELD["engine"], "tol": number, "seed": whole, "threads": whole,
-    "confidence": number, "control": auto_or_not, "average": auto_or_not,
+    "first_replica": whole, "confidence": number, "control": auto_or_not, "average": auto_or_not,
 }  # fmt: skip
 CHECK = {
     "theorems": many(whole), "time": number, "particles": many(whole),

@@ -72,7 +72,7 @@ def solve(
         A given time step; by default it is controlled to `tol`.
     tol : float, optional
     save_every : float, optional
-        Time between saved states (default time / 100, or as the resumed run has it); no step is
+        Time between saved states (default time / 50, or as the resumed run has it); no step is
         longer.
     diagnostics : mapping, optional
         name -> f(mu_x, mu_y), recorded at every saved time beside the value L and what the engine

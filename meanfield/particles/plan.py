@@ -13,6 +13,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Sphere, Torus
 from meanfield.meshes import mesh
+from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
 SCHEMES = ("euler", "strang", "mirror-prox")
@@ -142,11 +143,15 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
 
 
 def default_every(steps: int) -> int:
-    """Steps between saves for about 100 saves: between 50 and 100 that divide the run where
-    possible.
+    """Steps between saves, for the times at which mean fields are saved by default, time / 50.
+
+    Where these are no whole steps, for every second, fifth or tenth part of them; with fewer than
+    ten of these left, for 50 to 100 saves at times of their own.
     """
-    least = max(1, -(-steps // 100))
-    return next((k for k in range(least, 2 * least + 1) if steps % k == 0), least)
+    shared = math.gcd(steps, USUAL)
+    if shared >= FEWEST:
+        return steps // shared
+    return max(1, -(-steps // (2 * USUAL)))
 
 
 def both(name: str, value: Any) -> tuple[int, int]:

@@ -78,7 +78,8 @@ def simulate(
         independent.
     scheme : "euler", "strang" or "mirror-prox"
     save_every : float, optional
-        Time between saves (default: 50 to 100 saves); the end is always saved.
+        Time between saves (default time / 50, as `solve` has it, where these are whole steps); the
+        end is always saved.
     refine : int
         Sum so many normals of the noise into one: see `meanfield.particles.noise`.
     placement : "iid", "quantile" or "atoms"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, allow_underflow, warn
+from meanfield.checks import Array, allow_underflow, real, warn, whole
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -25,6 +25,7 @@ from meanfield.storage.results import Result
 from meanfield.studies.controls import USED, controls_of
 from meanfield.studies.plan import REMAINING, plan
 from meanfield.studies.replicas import (
+    STREAMS,
     Compared,
     Filed,
     Partial,
@@ -115,6 +116,16 @@ class Comparison(Shown, Result):
         ratios = np.concatenate([E[:, -1] / m[-1] for E, m in pairs])
         return Interval(*map(float, band(ratios, self.provenance["confidence"])))
 
+    def at_confidence(self, confidence: float) -> Comparison:
+        """The same samples with bands and intervals of another confidence; nothing is run again."""
+        if not 0 < real("confidence", confidence) < 1:
+            raise ValueError(
+                f"confidence must lie between 0 and 1, such as 0.95, got {confidence!r}"
+            )
+        about = {**self.provenance, "confidence": float(confidence)}
+        sizes, average = self.particles, self.field_ni_average
+        return judge(sizes, self.field, self.field_ni, self.samples, about, average)
+
     def __repr__(self) -> str:
         of = self.provenance
         rows = [f"Comparison: {of['game']}, {of['flow'].name}, t in [0, {self.times[-1]:g}]"]
@@ -163,6 +174,7 @@ def compare(
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
+    first_replica: int = 0,
 ) -> Comparison:
     """Run replicas of n particles for each n and measure their distance from the mean field.
 
@@ -205,6 +217,10 @@ def compare(
         every `checkpoint_every` seconds (default 30), and for the comparison at the end. After an
         interruption the same call, or `meanfield.resume`, computes only what is missing.
 
+    first_replica : int
+        The number of the first replica of each n. More replicas are a second call that begins where
+        the first ended; `merge` makes of both, to the bit, what one call would have given.
+
     Raises
     ------
     ValueError
@@ -230,11 +246,15 @@ def compare(
     if not (average == "auto" or isinstance(average, bool)):
         raise ValueError(f'average must be "auto", True or False, got {average!r}')
     controlled, time = not p.without, float(time)
+    begin = whole("first_replica", first_replica, 0)
+    if begin + max(p.counts) > STREAMS:
+        raise ValueError(f"replicas of one n are numbered below {STREAMS:,}; choose earlier ones")
     options = {"time": time, "scheme": scheme, "save_every": p.every, "seed": seed}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
         asked = {**options, **p.field, "particles": p.sizes, "replicas": p.counts, "step": step}
         asked |= {"confidence": confidence, "control": control, "average": average}
+        asked |= {"first_replica": begin} if begin else {}
         job = {"call": "compare", "game": game, "flow": flow, "start": p.start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         found, finished = keeper.held(game)
@@ -263,13 +283,14 @@ def compare(
             partial, options = Partial(solved, done.rows), {**options, "executor": workers}
             measure = Filed(file, compared) if file else None
             runs = Replicas(
-                distances, game, flow, p.start, options, progressed, partial, keeper, measure
+                distances, game, flow, p.start, options, progressed, partial, keeper, measure, begin
             )
             samples = runs.samples(p.sizes, p.counts, step)
         provenance = {
             "game": game.name, "flow": flow, "start": p.start, "scheme": scheme, "step": step,
             "seed": seed, "field": field.provenance, "confidence": confidence,
             "versions": versions(), "made": made(), "control": p.without,
+            "first_replica": begin,
         }  # fmt: skip
         errors = distances.field_ni, distances.field_ni_average
         result = judge(p.sizes, field, errors[0], samples, provenance, errors[1])

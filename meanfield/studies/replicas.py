@@ -29,6 +29,7 @@ from meanfield.storage.keeper import Keeper, Part
 from meanfield.studies.averages import average_errors
 from meanfield.trajectory import Trajectory
 
+STREAMS = 1_000_000  # replicas of one n whose random streams have numbers of their own
 # What the copies of a run have in common with it.
 SHARED = ("step", "particles", "seed", "scheme", "save_every", "replica", "refine", "placement")
 
@@ -194,6 +195,7 @@ class Replicas:
     done: Partial
     keeper: Keeper | None
     filed: Filed | None = None
+    first: int = 0
 
     def samples(
         self, sizes: Sequence[int], counts: Sequence[int], step: float
@@ -226,7 +228,7 @@ class Replicas:
         """
         d = self.distances
         rows = self.done.rows.setdefault(f"{n} particles, step {step:.17g}", [])
-        numbers = [level * 1_000_000 + r for r in range(len(rows), replicas)]
+        numbers = [level * STREAMS + self.first + r for r in range(len(rows), replicas)]
         self.progressed.update(n * len(rows))
         controlled = control and d.drive is not None
         measure: Any = d.controlled if controlled else d
