@@ -311,7 +311,7 @@ def test_provenance_and_diagnostics():
     np.testing.assert_allclose(tr.diagnostics["value"], want, rtol=0, atol=1e-14)
     far = tr.game.X.distance(tr.x[3].points, tr.x[4].points).max()
     assert tr.diagnostics["displacement"][4, 0] == far and tr.diagnostics["displacement"].shape == (
-        101,
+        51,
         2,
     )
 

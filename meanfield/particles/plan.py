@@ -150,7 +150,7 @@ def default_every(steps: int) -> int:
     """
     shared = math.gcd(steps, USUAL)
     if shared >= FEWEST:
-        return steps // shared
+        return max(1, steps // shared)
     return max(1, -(-steps // (2 * USUAL)))
 
 
