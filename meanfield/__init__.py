@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from meanfield.particles.simulate import simulate as simulate
     from meanfield.start import Start as Start, concentrated as concentrated
     from meanfield.storage import load as load, save as save
+    from meanfield.studies.check import check as check
     from meanfield.studies.compare import compare as compare
     from meanfield.studies.merge import merge as merge
     from meanfield.studies.resume import resume as resume
