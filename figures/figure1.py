@@ -252,7 +252,7 @@ def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
         for game in held["estimates"][k, m].transpose(1, 0, 2):
             ax.plot(dims, np.maximum(game[:, 0], LEAST), color=color, lw=0.6, alpha=0.8)
             ax.plot(dims, np.maximum(game[:, 1], LEAST), color="black", lw=0.6, zorder=3)
-    span(ax, dims, "dimension $d$")
+    span(ax, dims, "dimension $d$", apart=0.1)
 
 
 def handles(sizes: Array) -> list[Any]:
@@ -291,8 +291,8 @@ def draw_time(ax: Any, times: Array, samples: Array) -> None:
     span(ax, times, "time $t$", ticks=times[[0, len(times) // 4, -1]])
 
 
-def span(ax: Any, at: Array, name: str, ticks: Array | None = None) -> None:
+def span(ax: Any, at: Array, name: str, ticks: Array | None = None, apart: float = 0.25) -> None:
     """Logarithmic axes, the abscissa named at its points as far as names do not meet."""
     ax.set(xscale="log", yscale="log", xlabel=name)
     marked = at if ticks is None else ticks
-    ticks_at(ax.xaxis, marked, [f"{v:g}" for v in marked], apart=0.25)
+    ticks_at(ax.xaxis, marked, [f"{v:g}" for v in marked], apart)
