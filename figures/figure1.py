@@ -21,12 +21,12 @@ import meanfield as mf
 from figures.store import Parts, load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
+from meanfield.plotting.pages import LEAST, spread
 from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled, ticks_at
 
 METHODS = ("mirror descent", "L-DA", "WFR-DA")
 COLORS = (ORANGE, BLUE, GREEN)
 KINDS = ("a", "b")
-LEAST = 1e-15  # errors below this are rounding
 SHOWN = 1e-7  # and below this they are not drawn
 
 
@@ -181,13 +181,6 @@ def in_time(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
         ]
         found[c, 0, :, seed] = [error(*pair).value for pair in means]
     return {"in_time": found}
-
-
-def spread(samples: Array) -> tuple[Array, Array, Array]:
-    """Geometric mean over the last axis, and one standard error of the logarithm to either side."""
-    logs = np.log(np.maximum(samples, LEAST))
-    mean, reach = logs.mean(-1), logs.std(-1, ddof=1) / np.sqrt(logs.shape[-1])
-    return np.exp(mean), np.exp(mean - reach), np.exp(mean + reach)
 
 
 def draw(path: Path) -> Path:

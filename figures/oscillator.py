@@ -15,9 +15,9 @@ import numpy as np
 
 import meanfield as mf
 from figures.store import Parts, load, merged, save_png
-from meanfield.plotting.circle import draw_space_time
+from meanfield.plotting import pages
 from meanfield.plotting.comparison import draw_distances, draw_rate
-from meanfield.plotting.style import BLUE, ORANGE, PLAYERS, new_figure, styled
+from meanfield.plotting.style import new_figure, styled
 from meanfield.studies.curves import pack, unpack
 
 BETA, CENTRES, STD = 25.0, (1.1, 0.0), 0.2
@@ -136,34 +136,21 @@ def draw(path: Path) -> Path:
 
 def draw_flows(part: Any, held: dict[str, np.ndarray]) -> None:
     """Space-time pictures: the mean field on the left, particles on the right, x above y."""
-    axes = part.subplots(2, 2, sharex=True, sharey=True)
-    circle = mf.Torus(1)
     titles = ("mean field (7)", f"$n = {int(held['particles'])}$ particles, Algorithm 1's flow (4)")
-    for row, (name, color) in zip(axes, PLAYERS, strict=True):
-        for ax, level in zip(row, ("field", "swarm"), strict=True):
-            masses = held[f"{level}_{name}"]
-            on = mf.mesh(circle, masses.shape[1])
-            draw_space_time(ax, held["times"], [mf.Density(m, on) for m in masses], color)
-        row[0].set_ylabel(f"${name}$")
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title)
-    for ax in axes[1]:
-        ax.set_xlabel("time $t$")
-        ax.set_xticks(np.linspace(0, held["times"][-1], 5))
+    levels = []
+    for title, level in zip(titles, ("field", "swarm"), strict=True):
+        x, y = (held[f"{level}_{name}"] for name in "xy")
+        on = mf.mesh(mf.Torus(1), x.shape[1])
+        sides = ([mf.Density(m, on) for m in side] for side in (x, y))
+        levels.append((title, held["times"], *sides))
+    pages.draw_flows(part, levels)
 
 
 def draw_orbit(ax: Any, held: dict[str, np.ndarray]) -> None:
     """(E sin x, E sin y): a limit cycle around a stable Gibbs point."""
-    ax.plot(*held["field_orbit"].T, color=BLUE, lw=1.2, label="mean field")
-    ax.plot(*held["swarm_orbit"].T, ".", color=ORANGE, ms=4, mew=0, label="particles")
-    ax.plot(*held["field_orbit"][0], "o", color=BLUE, ms=4)
-    ax.plot(*held["gibbs"], "*", color="black", ms=9, label="Gibbs point (9)")
-    ax.set(
-        xlabel=r"$\mathbb{E}\,\sin x$",
-        ylabel=r"$\mathbb{E}\,\sin y$",
-        xlim=(-1.1, 1.1),
-        ylim=(-1.1, 1.1),
-    )
+    names = r"$\mathbb{E}\,\sin x$", r"$\mathbb{E}\,\sin y$"
+    pages.draw_orbit(ax, held["field_orbit"], held["swarm_orbit"], held["gibbs"], names)
+    ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
     ax.set_aspect("equal")
     ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2, markerscale=1)
     ax.set_title("the orbit: a limit cycle")

@@ -1,5 +1,5 @@
-"""The command line: `meanfield run | compare | check | gibbs | nash | sweep | merge | resume |
-show | examples`.
+"""The command line: `meanfield run | compare | check | figure | gibbs | nash | sweep | merge |
+resume | show | examples`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "compare":
             add("--threads", type=int, help="how many replicas at a time (default: all cores)")
     theorems.add_check(command, quiet)
+    theorems.add_figure(command, quiet)
     add = command(
         "sweep", "do any of these over a grid of the file's keys", "FILE.toml", SWEEP_HELP
     )
@@ -180,11 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import check, examples, jobs, merge, show, sweeps
+    from meanfield.cli import check, examples, figure, jobs, merge, show, sweeps
     from meanfield.cli.build import one_line
 
     rooms: Any = {"show": show, "examples": examples, "merge": merge, "sweep": sweeps}
-    rooms["check"] = check
+    rooms |= {"check": check, "figure": figure}
     room: Any = rooms.get(options.command, jobs)
     try:
         with warnings.catch_warnings():

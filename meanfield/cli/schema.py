@@ -141,6 +141,19 @@ CHECK = {
     "replicas": one_or_many(whole), "step": number, "cells": cells, "seed": whole,
     "threads": whole,
 }  # fmt: skip
+# [figure] by the kind of picture.
+FIGURES: dict[str, dict[str, Check]] = {
+    "page": {
+        "time": number, "particles": whole, "step": number, "save_every": number, "cells": cells,
+        "seed": whole, "sizes": many(whole), "replicas": one_or_many(whole),
+        "compare_time": number,
+    },
+    "figure1": {
+        "time": number, "step": number, "sizes": many(whole), "betas": many(number),
+        "beta": number, "gamma": number, "alpha": number, "replicas": whole, "seed": whole,
+        "saves": whole,
+    },
+}  # fmt: skip
 SECTIONS: dict[str, Mapping[str, Check]] = {
     "game": {},
     "flow": {},
@@ -148,6 +161,7 @@ SECTIONS: dict[str, Mapping[str, Check]] = {
     "run": {**RUN, **PARTICLES, **FIELD},
     "compare": COMPARE,
     "check": CHECK,
+    "figure": {**FIGURES["page"], **FIGURES["figure1"]},
     "gibbs": {"beta": pair_or_one(number), "cells": whole, "tol": number},
     "nash": {"tol": number, "rounds": whole, "seed": whole},
     "output": {"file": text, "checkpoint_every": number},
