@@ -424,18 +424,7 @@ def test_examples_are_listed_and_never_overwritten(file, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [
-        [],
-        ["run"],
-        ["compare"],
-        ["gibbs"],
-        ["nash"],
-        ["resume"],
-        ["show"],
-        ["examples"],
-        ["check"],
-        ["figure"],
-    ],
+    [[], ["run"], ["compare"], ["gibbs"], ["nash"], ["resume"], ["show"], ["examples"], ["check"]],
 )
 def test_help_teaches(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

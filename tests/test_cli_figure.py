@@ -88,3 +88,10 @@ def test_a_page_without_a_mesh_says_what_can_be_drawn():
     game = mf.games.polynomial("a", dim=9, seed=0)
     with pytest.raises(ValueError, match='give kind = "figure1"'):
         figures.page(game, mf.Langevin(3.0), mf.Start(), 0.2)
+
+
+def test_help_teaches_both_kinds(capsys):
+    with pytest.raises(SystemExit):
+        main(["figure", "--help"])
+    told = capsys.readouterr().out
+    assert "--kind figure1" in told and "exit codes" in told and "compare_time" in told
