@@ -274,7 +274,14 @@ def Wasserstein(gamma: Number = 1.0) -> Flow:
 
 
 def Langevin(beta: Number, gamma: Number = 1.0) -> Flow:
-    """Entropy-regularised descent-ascent at inverse temperature beta: (4), (7), Algorithm 1."""
+    """Entropy-regularised descent-ascent at inverse temperature beta: (4), (7), Algorithm 1.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.Langevin(beta=25.0).temperature
+    (0.04, 0.04)
+    """
     b = pair("beta", beta, strict=True)
     temperature = 1 / b[0], 1 / b[1]
     return Flow(gamma=gamma, temperature=temperature, name="Langevin")

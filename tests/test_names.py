@@ -228,3 +228,15 @@ def test_narrow_functions_on_the_sphere_are_refused():
     with pytest.raises(ValueError, match="narrower than the cells"):
         law(lambda x: np.exp((x[:, 2] - 1) / 0.01**2), sphere).on(mf.mesh(sphere, 642))
     law(lambda x: np.exp((x[:, 2] - 1) / 0.3**2), sphere).on(mf.mesh(sphere, 642))
+
+
+def test_the_best_response_example_decays_as_its_title_says(tmp_path, monkeypatch):
+    """NI falls like exp(-rate t), to the error of its equal steps: a fiftieth at the end."""
+    from meanfield.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["examples", "best_response.toml"]) == 0
+    assert main(["run", "best_response.toml", "--quiet"]) == 0
+    run = mf.load("best_response.h5")
+    ni = run.diagnostics["ni"]
+    assert ni[0] > 1 and np.abs(ni / (ni[0] * np.exp(-run.times)) - 1).max() < 0.03

@@ -25,6 +25,14 @@ def w2(
     """The 2-Wasserstein distance, W2 = (min int d^2 dpi)^(1/2) over plans pi between a and b.
 
     Arguments and errors as in `w2_details`.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> circle = mf.Torus(1)
+    >>> far = mf.w2(mf.Measure([[1.0]], None, circle), mf.Measure([[3.0]], None, circle))
+    >>> print(f"{far:.12g}")
+    2
     """
     return float(np.sqrt(w2_squared(a, b, method, metric)))
 
