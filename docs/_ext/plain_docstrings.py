@@ -60,6 +60,8 @@ def readable(lines: list[str]) -> list[str]:
             if begins and not literal and not inside_list:
                 out += ["::", ""]
                 literal = True
+            if indent > 0 and not (begins or literal or inside_list):
+                line = line.lstrip()  # goes on with the line before
         out.append(line if literal or blank else escaped(line))
     return out
 
