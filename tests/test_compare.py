@@ -10,7 +10,6 @@ import meanfield as mf
 from meanfield.studies.compare import judge, step_bias
 from meanfield.studies.plan import plan
 from meanfield.studies.statistics import adjusted, band, exponent, sup_of_means
-from validation.sobolev import controlled_mean
 
 CIRCLE = mf.Torus(1)
 
@@ -174,18 +173,20 @@ def test_mean_fields_too_long_to_keep_take_no_control(change):
         plan(**{**asked.arguments, "control": True})
 
 
-def test_bands_with_controls_are_regressions():
+def test_means_with_controls_are_regressions_with_robust_errors():
+    """The intercept of least squares, and HC3's error of it by matrices."""
     rng = np.random.default_rng(5)
     samples, controls = rng.exponential(size=(2, 20, 3))
-    samples = samples + 2 * controls
-    mean, low, high = band(samples, controls=controls - 1)
+    samples, centred = samples + 2 * controls, controls - 1
+    found = adjusted(samples, centred)
     for k in range(3):
-        one, bottom, top = controlled_mean(samples[:, k], controls[:, [k]], [1.0])
-        error = (top - bottom) / (2 * stats.t.ppf(0.975, 18))
-        assert mean[k] == pytest.approx(one, rel=1e-12)
-        assert low[k] < mean[k] < high[k]
-        found = adjusted(samples[:, k], controls[:, k] - 1)
-        assert found.error == pytest.approx(error, rel=1e-12) and found.freedom == 18
+        X = np.stack([np.ones(20), centred[:, k]], 1)
+        inverse = np.linalg.inv(X.T @ X)
+        slopes = inverse @ X.T @ samples[:, k]
+        scaled = (samples[:, k] - X @ slopes) / (1 - np.sum(X @ inverse * X, axis=1))
+        error = np.sqrt((inverse @ (X.T * scaled**2) @ X @ inverse)[0, 0])
+        assert found.mean[k] == pytest.approx(slopes[0], rel=1e-12)
+        assert found.error[k] == pytest.approx(error, rel=1e-12)
 
 
 def test_threads_and_repeats_do_not_change_bits():

@@ -40,29 +40,45 @@ class Interval:
 
 @dataclass(frozen=True)
 class Adjusted:
-    """Samples (R, ...) with their control taken off, the mean's error, and degrees of freedom."""
+    """Samples (R, ...) with their control taken off, and how well their mean is known.
+
+    deviations (R, ...): what each replica adds to the mean's error, whose square is the sum of
+    theirs.
+    """
 
     samples: Array
     mean: Array
-    error: Array
+    deviations: Array
     freedom: int
+
+    @property
+    def error(self) -> Array:
+        """The mean's standard error; infinite for too few replicas."""
+        return np.sqrt((self.deviations**2).sum(axis=0))
 
 
 def adjusted(samples: Array, controls: Array | None = None) -> Adjusted:
-    """Samples less what a regression on their controls explains; infinite errors for too few."""
+    """Samples less what a regression on their controls explains; infinite errors for too few.
+
+    The regression's error is that of MacKinnon and White (J. Econometrics 29, 1985; HC3): large
+    controls come with large deviations, which the usual one takes to be alike everywhere.
+    """
     R = len(samples)
-    freedom, leverage = R - 1, np.asarray(1.0 / R)
+    freedom = R - 1
     if controls is not None:
-        off = controls - controls.mean(axis=0)
-        spread = (off**2).mean(axis=0)
-        slope = (off * samples).mean(axis=0) / np.maximum(spread, _TINY)
-        samples, freedom = samples - slope * controls, R - 2
-        leverage = 1 / R + controls.mean(axis=0) ** 2 / np.maximum(spread * R, _TINY)
+        centre = controls.mean(axis=0)
+        apart = controls - centre
+        spread = np.maximum((apart**2).sum(axis=0), _TINY)
+        samples = samples - (apart * samples).sum(axis=0) / spread * controls
+        freedom = R - 2
+        weight, leverage = 1 / R - apart * centre / spread, 1 / R + apart**2 / spread
     mean = samples.mean(axis=0)
     if freedom < 1:
-        return Adjusted(samples, mean, np.full_like(mean, np.inf), 1)
-    variance = ((samples - mean) ** 2).sum(axis=0) / freedom
-    return Adjusted(samples, mean, np.sqrt(variance * leverage), freedom)
+        return Adjusted(samples, mean, np.full_like(samples, np.inf), 1)
+    off = samples - mean
+    if controls is None:
+        return Adjusted(samples, mean, off / np.sqrt(R * (R - 1)), freedom)
+    return Adjusted(samples, mean, weight * off / np.maximum(1 - leverage, 1e-9), freedom)
 
 
 def means(samples: Array, controls: Array | None = None) -> Array:
@@ -151,10 +167,10 @@ def _student(confidence: float, freedom: int) -> float:
 
 def _skewness(a: Adjusted) -> Array:
     """The samples' skewness over sqrt(R), corrected for its bias in small samples."""
-    off, R = a.samples - a.mean, len(a.samples)
-    standard = off / np.maximum(np.sqrt((off**2).mean(axis=0)), 1e-150)
-    skew: Array = (standard**3).mean(axis=0)
-    return skew * np.sqrt(R * (R - 1)) / (max(R - 2, 1) * np.sqrt(R))
+    R = len(a.samples)
+    standard = a.deviations / np.maximum(a.error, 1e-150)
+    skew: Array = (standard**3).sum(axis=0)
+    return skew * np.sqrt(R * (R - 1)) / max(R - 2, 1)
 
 
 def _skewed(t: float, skew: Array) -> Array:
@@ -169,10 +185,9 @@ def _at_once(a: Adjusted, confidence: float, rng: np.random.Generator) -> float:
 
     The quantile of the largest of Student variables that are correlated as the samples are.
     """
-    off = a.samples - a.mean
-    off = off / np.sqrt(np.maximum((off**2).sum(axis=0), _TINY))
+    standard = a.deviations / np.maximum(a.error, 1e-150)
     chi = np.sqrt(rng.chisquare(a.freedom, DRAWS) / a.freedom)
-    largest = (rng.standard_normal((DRAWS, len(off))) @ off).max(axis=1)
+    largest = (rng.standard_normal((DRAWS, len(standard))) @ standard).max(axis=1)
     return float(np.quantile(largest / chi, 0.5 + confidence / 2))
 
 
