@@ -15,7 +15,7 @@ OUT    ?= results
 # Settings that the caller's shell might hold must not leak into the environment made here.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help paper figures validate test check docs setup clean
+.PHONY: help paper figures validate test test-long test-rest check docs setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -30,8 +30,9 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 paper: $(STAMP)
-	$(BIN)/python -m validation theorem1_fixed_point theorem1_if theorem2 theorem3 --quick --out $(OUT)/validation
 	$(BIN)/python -m figures --quick --out $(OUT)
+	$(BIN)/python -m validation theorem1_fixed_point theorem1_if theorem2 theorem3 --quick --out $(OUT)/validation
+	@echo "look at: $(OUT)/*.png, then $(OUT)/validation/report-quick.html (verdicts and their pictures)"
 
 figures: $(STAMP)
 	$(BIN)/python -m figures --out $(OUT)
@@ -44,8 +45,19 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two halves of about the same time, side by side.
+LONG := $(addprefix tests/,test_validation.py test_check.py test_docs.py test_figures.py test_cold_start.py \
+  test_executors.py test_sweep.py test_sweep_cli.py)
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
 test: check
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory -j2 test-long test-rest
+
+test-long: $(STAMP)
+	$(PYTEST) $(LONG)
+
+test-rest: $(STAMP)
+	$(PYTEST) $(addprefix --ignore=,$(LONG))
 
 # With the runs of tutorials and gallery, about two minutes on two cores. `make test` builds every page
 # and reference too, warnings being errors, but runs the scripts as tests instead (tests/test_docs.py).

@@ -74,7 +74,7 @@ def check_findable(value: Any, pool: Any) -> None:
 
 def functions_of(value: Any) -> Iterator[Any]:
     """The Python functions in a game of functions, or in a start."""
-    held = [getattr(value, name, None) for name in ("given", "x", "y")]
+    held = [getattr(value, name, None) for name in ("function", "x", "y")]
     for item in [*held, *getattr(value, "gradients", ())]:
         if hasattr(item, "__qualname__") and hasattr(item, "__module__"):
             yield item

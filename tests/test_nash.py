@@ -175,7 +175,8 @@ def test_equilibria_are_drawn_with_their_certificate():
     for result in (found, mf.polish(game, found.x, found.y)):
         figure = result.plot()
         assert [ax.get_title() for ax in figure.axes[:2]] == [r"$\mu_x$", r"$\mu_y$"]
-        assert "equilibrium, value in [" in figure._suptitle.get_text()
+        title = figure._suptitle.get_text()
+        assert "equilibrium, value" in title and "NI" in title and "(certified)" in title
 
 
 @pytest.mark.parametrize(

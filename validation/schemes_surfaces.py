@@ -166,6 +166,7 @@ def kept(space: str) -> dict[str, Any]:
     """Finite volumes: from one cell at steps of 10, and from the Gibbs state to t = 20."""
     problem, cells = AT_REST[space]
     game, flow = mf.games.benchmark(problem), mf.Langevin(BETA)
+    on = mf.mesh(game.X, cells), mf.mesh(game.Y, cells)
     grid = mf.mesh(game.X, DROP[space])
     drop = np.zeros(len(grid))
     drop[5] = 1.0
@@ -183,13 +184,13 @@ def kept(space: str) -> dict[str, Any]:
             save_every=10.0,
             **how,
         )
-        rest = mf.gibbs(game, BETA, cells=cells)
+        rest = mf.gibbs(game, BETA, cells=on)
         still = mf.solve(
             game,
             flow,
             mf.Start(rest.x, rest.y),
             20.0,
-            cells=cells,
+            cells=on,
             save_every=10.0,
             tol=1e-5,
             **how,

@@ -147,15 +147,19 @@ def distance(a: Array, b: Array) -> float:
     return 0.5 * float(np.abs(a - b).sum())
 
 
-def started(name: str, game: Game) -> mf.Start:
-    """One of the starts, far from one another and from every fixed point here."""
+def started(name: str, game: Game, cells: int) -> mf.Start:
+    """One of the starts, far from one another and from every fixed point here.
+
+    Bumps are as wide as solve accepts on few cells.
+    """
     d = game.X.ambient
     if isinstance(game.X, mf.Sphere):
         x, y = [0.6, 0.0, 0.8], [0.0, -0.8, 0.6]
     else:
         x, y = [1.1] * d, [4.0] * d
     if name == "bumps":
-        return mf.Start(x=mf.concentrated(x, std=0.1**0.5), y=mf.concentrated(y, std=0.1**0.5))
+        std = max(0.1**0.5, 7.5 / cells)
+        return mf.Start(x=mf.concentrated(x, std=std), y=mf.concentrated(y, std=std))
     if name == "atoms":
         return mf.Start(x=mf.Measure([y], None, game.X), y=mf.Measure([x], None, game.Y))
     return mf.Start()
@@ -195,7 +199,7 @@ def settled(
     target = picard(game, on, ratio * beta, sign, [m.volumes / m.volumes.sum() for m in on])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderResolved)
-        path = list(followed(game, beta, used, started(start, game), times))
+        path = list(followed(game, beta, used, started(start, game, used), times))
     tv = np.array(
         [[distance(m, t) for m, t in zip(masses, target, strict=True)] for masses in path]
     ).max(1)

@@ -12,6 +12,7 @@ import numpy as np
 from meanfield.measures import Density, Measure
 
 HIDDEN = {"state", "samples", "modes_x", "modes_y", "path", "points", "masses", "versions"}
+LONGEST = 160  # characters of a value
 CELL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 
 
@@ -44,10 +45,15 @@ def rows(result: Any) -> list[tuple[str, str]]:
         if told or value is None or (isinstance(value, str) and not value):
             continue
         if isinstance(value, dict):
-            found += [(name, short(v)) for name, v in value.items() if name not in HIDDEN]
+            found += [(name, cut(short(v))) for name, v in value.items() if name not in HIDDEN]
         else:
-            found.append((field.name, short(value)))
+            found.append((field.name, cut(short(value))))
     return found
+
+
+def cut(text: str) -> str:
+    """The beginning of a long text."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
 
 
 def short(value: Any) -> str:

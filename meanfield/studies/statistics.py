@@ -20,6 +20,7 @@ import numpy as np
 from meanfield.checks import Array
 
 DRAWS = 1000
+FEWEST = 8  # replicas whose skewness says something
 _TINY = 1e-300
 
 
@@ -91,7 +92,8 @@ def band(
 ) -> tuple[Array, Array, Array]:
     """The mean over replicas of samples (R, ...) with its interval: mean, low, high.
 
-    Student's t of the mean transformed to have no skewness (Hall, J. R. Stat. Soc. B 54, 1992).
+    Student's t of the mean transformed to have no skewness (Hall, J. R. Stat. Soc. B 54, 1992);
+    Student's own for fewer than 8 replicas.
     """
     a = adjusted(samples, controls)
     t = _student(confidence, a.freedom)
@@ -166,8 +168,10 @@ def _student(confidence: float, freedom: int) -> float:
 
 
 def _skewness(a: Adjusted) -> Array:
-    """The samples' skewness over sqrt(R), corrected for its bias in small samples."""
+    """The samples' skewness over sqrt(R), corrected for its bias; none for too few to tell."""
     R = len(a.samples)
+    if R < FEWEST:
+        return np.zeros_like(a.mean)
     standard = a.deviations / np.maximum(a.error, 1e-150)
     skew: Array = (standard**3).sum(axis=0)
     return skew * np.sqrt(R * (R - 1)) / max(R - 2, 1)
