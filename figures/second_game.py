@@ -43,8 +43,8 @@ def settings(quick: bool) -> dict[str, Any]:
         "step": 1e-2,
         "saves": 10 if quick else 20,
         "seed": 0,
-        "sizes": [100, 1000, 10_000, 100_000],
-        "replicas": [60, 40, 24, 12] if quick else [1000, 400, 200, 100],
+        "sizes": [100, 1000, 10_000] if quick else [100, 1000, 10_000, 100_000],
+        "replicas": [60, 40, 24] if quick else [1000, 400, 200, 100],
     }
 
 
