@@ -109,16 +109,16 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def particle_runs(mf: Any) -> Iterator[tuple[str, Run]]:
-    """Games x flows x schemes x {simulate, resume, copies, ensemble}."""
-    from meanfield.particles.ensemble import ensemble
+SIZE = {"step": 1e-2, "particles": (130, 70), "seed": 3, "save_every": 0.05}
 
+
+def simulated_runs(mf: Any) -> Iterator[tuple[str, Run]]:
+    """Games x flows x schemes through `simulate`."""
     made, moves = games(mf), flows(mf)
-    much = {"step": 1e-2, "particles": (130, 70), "seed": 3, "save_every": 0.05}
 
     def run(g: str, f: str, scheme: str = "euler", **more: Any) -> Run:
         game, start = made[g]
-        options = {**much, "scheme": scheme, "time": 0.1, **more}
+        options = {**SIZE, "scheme": scheme, "time": 0.1, **more}
         return lambda: of_run(mf.simulate(game, moves[f], start, **options))
 
     for g in made:
@@ -141,11 +141,16 @@ def particle_runs(mf: Any) -> Iterator[tuple[str, Run]]:
     yield "simulate formula, large", run("formula", "Langevin", particles=(1500, 1200))
     yield "simulate circle, large", run("circle", "WFR", particles=(30000, 2000))
 
-    def resumed(g: str, f: str, **more: Any) -> Run:
+
+def resumed_runs(mf: Any) -> Iterator[tuple[str, Run]]:
+    """Particles that stop halfway and go on."""
+    made, moves = games(mf), flows(mf)
+
+    def resumed(g: str, f: str) -> Run:
         game, start = made[g]
 
         def go() -> dict[str, Any]:
-            half = mf.simulate(game, moves[f], start, time=0.05, **much, **more)
+            half = mf.simulate(game, moves[f], start, time=0.05, **SIZE)
             return of_run(mf.simulate(game, moves[f], None, time=0.1, resume=half))
 
         return go
@@ -158,6 +163,13 @@ def particle_runs(mf: Any) -> Iterator[tuple[str, Run]]:
     ):
         yield f"resume particles {g}, {f}", resumed(g, f)
 
+
+def copied_runs(mf: Any) -> Iterator[tuple[str, Run]]:
+    """Copies in a mean field, and an ensemble."""
+    from meanfield.particles.ensemble import ensemble
+
+    made, moves = games(mf), flows(mf)
+
     def driven(g: str, f: str, scheme: str) -> Run:
         game, start = made[g]
 
@@ -165,7 +177,7 @@ def particle_runs(mf: Any) -> Iterator[tuple[str, Run]]:
             every = 1e-2 if scheme == "euler" else 5e-3
             cells = {"cells": 48} if g == "circle" else {}
             field = mf.solve(game, moves[f], start, 0.1, save_every=every, **cells)
-            return of_run(mf.copies(game, moves[f], start, field, 0.1, scheme=scheme, **much))
+            return of_run(mf.copies(game, moves[f], start, field, 0.1, scheme=scheme, **SIZE))
 
         return go
 
@@ -176,7 +188,7 @@ def particle_runs(mf: Any) -> Iterator[tuple[str, Run]]:
 
     def several() -> dict[str, Any]:
         game, start = made["circle"]
-        runs = ensemble(game, moves["WFR"], start, 0.1, replicas=3, progress=False, **much)
+        runs = ensemble(game, moves["WFR"], start, 0.1, replicas=3, progress=False, **SIZE)
         return {f"{k}.{key}": v for k, r in enumerate(runs) for key, v in of_run(r).items()}
 
     yield "ensemble circle, WFR", several
@@ -281,9 +293,8 @@ def other_runs(mf: Any) -> Iterator[tuple[str, Run]]:
 
 
 def every(mf: Any) -> Iterator[tuple[str, Run]]:
-    yield from particle_runs(mf)
-    yield from field_runs(mf)
-    yield from other_runs(mf)
+    for runs in (simulated_runs, resumed_runs, copied_runs, field_runs, other_runs):
+        yield from runs(mf)
 
 
 def child(out: Path, only: str) -> None:
