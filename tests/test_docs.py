@@ -81,6 +81,7 @@ def test_the_code_of_a_page_runs(page: Path, quiet_pictures: None) -> None:
     names: dict = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+    assert names["mf"] is mf  # a page stands by itself
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
@@ -89,7 +90,7 @@ def test_commands_are_those_of_the_program(path: Path) -> None:
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["meanfield"]:
-                parser().parse_args(words[1:])
+                assert parser().parse_args(words[1:]).command == words[1]
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=name_of)
@@ -106,6 +107,11 @@ def test_toml_files_are_read(page: Path, tmp_path: Path) -> None:
                 assert grid.settings_of(spec) and grid.axes_of(spec)
             elif section not in ("game", "flow", "title"):
                 spec.section(section)
+
+
+def test_equations_have_the_numbers_of_the_paper() -> None:
+    labels = [n for page in PAGES for n in re.findall(r"^\$\$ \((\w+)\)", page.read_text(), re.M)]
+    assert labels == [f"eq{k}" for k in range(3, 10)]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)

@@ -8,7 +8,6 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
-from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +28,9 @@ def inline(self: Any, node: Any) -> None:
 
 def display(self: Any, node: Any) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    if node["number"]:
-        number = get_node_equation_number(self, node)
+    if label := node.get("label"):
+        # The label eq7 is the paper's equation (7), whatever stands before it on the page.
+        number = label.removeprefix("eq")
         self.body.append(f'<span class="eqno">({number})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
