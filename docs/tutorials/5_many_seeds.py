@@ -88,7 +88,7 @@ ax.legend(frameon=False)
 # ------------
 #
 # The same study from a file, in parts: each job of an array computes one part in one shared folder,
-# and tasks that failed or are missing are told and computed later.
+# and tasks that failed or are missing are listed and can be computed later.
 #
 # .. code-block:: sh
 #
