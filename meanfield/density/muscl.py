@@ -50,7 +50,7 @@ class Muscl(OnMeshes, Controlled):
 
     To be trusted for densities, L1 and moments, at order 2, while every peak stands on several
     cells a side (`held_cells`). Once peaks are narrower, moments and NI are right at order about 1,
-    W2 at order 1 or 1/2, and L1 says nothing: see docs/explanation/engines.md.
+    W2 at order 1 or lower, and L1 says nothing: see docs/explanation/engines.md.
     """
 
     name = "muscl"
