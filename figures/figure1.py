@@ -219,7 +219,7 @@ def caption(s: dict[str, Any]) -> str:
     gamma = {s["gamma"]:g}, beta = {s["beta"]:g} unless said otherwise. Mirror descent and WFR-DA:
     weights averaged over time at the last positions; L-DA: the last iterate.
     (a), (f): by dimension, for n = {s["sizes"][0]} and {s["sizes"][1]} particles a player: the
-    geometric mean over {s["games"]} games and {s["replicas"]} replicas of each, with bars of one
+    geometric mean over {s["games"]} games and replicas of each ({s["replicas"]}), with bars of one
     standard error of the mean logarithm to either side. Thin coloured lines: the exact error of
     single games at n = {s["sizes"][0]}; thin black lines: what the best of {s["runs"]} gradient
     runs sees of it, a lower bound.

@@ -26,9 +26,9 @@ CAPTION = """
 The oscillator l = V(x) - V(y) + 3 sin x sin y at beta = 25. Above: the density of the mean field
 (7) and of particles, binned, over time; the last colour stands for all higher densities. Below:
 (E sin x, E sin y) of both; the mean over replicas of W2^2_x + W2^2_y between n particles and the
-mean field, with 95% confidence bands of the mean (Student's t); its supremum over time against n,
-with 95% intervals by bootstrap of the replicas, the power of n fitted to it, the slope -1 through
-the same centre, and the bias that the time step leaves.
+mean field, with 95% bands that hold at one time each; its supremum over time against n, with 95%
+intervals that hold for all times at once, the power of n fitted to it, the slope -1 through the
+same centre, and the bias that the time step leaves.
 """
 
 

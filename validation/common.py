@@ -40,6 +40,6 @@ def label(*words: object) -> str:
 
 
 def known(claim: str, samples: Array, expected: float, tolerance: float) -> Verdict:
-    """The mean of samples (R,) with its Student interval, held against what it is known to be."""
+    """The mean of samples (R,) with its 95% interval, held against what it is known to be."""
     mean, low, high = band(samples)
     return Verdict(claim, float(mean), expected, tolerance, float(high - low) / 2)

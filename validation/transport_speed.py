@@ -172,7 +172,7 @@ def change(
 
 
 def verdict(claim: str, samples: Array, bound: float) -> Verdict:
-    """The mean of log10 factors (games,) with its Student interval is at most `bound`."""
+    """The mean of log10 factors (games,) with its 95% interval is at most `bound`."""
     mean, low, high = band(samples)
     return below(f"log10 of NI, {claim}", float(mean), bound, float(high - low) / 2)
 
