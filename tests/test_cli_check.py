@@ -41,6 +41,7 @@ def test_a_check_writes_a_page_a_table_and_the_result(file, capsys):
     assert held.outcome("1") == "holds" and repr(held) in out
     # What is done is not done again.
     assert main(["check", file, "--quiet"]) == 0 and capsys.readouterr().out == ""
+    assert main(["show", str(folder / "check.h5")]) == 0 and (folder / "check.png").is_file()
 
 
 def test_a_theorem_that_fails_is_an_exit_code(file, capsys, monkeypatch):

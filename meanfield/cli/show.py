@@ -16,6 +16,7 @@ from meanfield.storage.atomic import replace
 from meanfield.storage.files import load, read_header
 from meanfield.storage.results import Result
 from meanfield.storage.salvage import salvage
+from meanfield.studies.replicas import Partial
 from meanfield.trajectory import Trajectory
 
 
@@ -116,7 +117,7 @@ def draw(result: Any, view: str = "map") -> Any:
     """The result's own picture; that of the mean field for a comparison under way."""
     from meanfield.plotting import plot_pair
 
-    if hasattr(result, "rows"):
+    if isinstance(result, Partial):
         if result.field is None:
             raise BadInput("there is nothing to draw yet; look again later, or use --no-plot")
         result = result.field
