@@ -323,6 +323,23 @@ def test_tables_for_other_programs(tmp_path):
         found.to_csv(tmp_path / "a.txt")
 
 
+def test_a_task_without_a_curve_that_others_have_leaves_its_places_empty(tmp_path):
+    how = {"time": 0.1, "cells": 64, "replicas": 2}
+    found = mf.sweep("compare", CIRCLE, mf.Langevin(9), BUMPS, **how,
+                     over={"particles": [[10], [20]]})  # fmt: skip
+    rows = list(csv.DictReader(found.to_csv(tmp_path / "a.csv", "curves").open()))
+    times = len(found.curves["time"][0])
+    assert len(rows) == 2 * times
+    for n, own in ((10, rows[:times]), (20, rows[times:])):
+        assert [float(row[f"ni[{n}]"]) for row in own] == list(found.curves[f"ni[{n}]"][n // 20])
+        assert {row[f"ni[{30 - n}]"] for row in own} == {"nan"}
+
+
+def test_long_times_are_told_in_whole_hours():
+    told = {20.0: "20 s", 95.0: "1.6 min", 5400.0: "1.5 h", 36e4: "100 h", 72e5: "2,000 h"}
+    assert {seconds: running.duration(seconds) for seconds in told} == told
+
+
 def test_datasets_have_the_axes_of_the_grid():
     pytest.importorskip("xarray")
     found = fixed_points()
@@ -362,6 +379,10 @@ def test_merged_sweeps_hold_every_task_once():
     merged = merge_sweeps([right, left])
     assert same_table(merged, whole) and merged.labels == whole.labels
     assert merged.grid()[0] == (2, 3)
+    left.provenance["processors"] = ["abacus"]
+    assert merge_sweeps([whole, left]).provenance["processors"] == whole.provenance["processors"]
+    both = sorted(["abacus", *whole.provenance["processors"]])
+    assert merge_sweeps([right, left]).provenance["processors"] == both
     with pytest.raises(ValueError, match="one sweep goes over"):
         merge_sweeps([whole, mf.sweep("gibbs", CIRCLE, over={"beta": BETAS}, cells=32)])
     right.numbers["ni"][0] += 1e-15

@@ -19,7 +19,7 @@ from meanfield.packing import digest
 from meanfield.studies.sweep import costs, study
 from meanfield.studies.sweep.axes import points, shown
 from meanfield.studies.sweep.folder import Claims, Folder
-from meanfield.studies.sweep.running import duration
+from meanfield.studies.sweep.running import duration, two_digits
 from meanfield.studies.sweep.table import Sweep
 from meanfield.studies.sweep.tasks import Task
 
@@ -143,7 +143,7 @@ def needs(tasks: list[Task], keep: str, folder: Folder) -> str:
     whole = "the smallest task" if e.share >= 1 else f"{e.share:.2g} of the smallest task"
     return "\n".join([
         f"  {len(todo)} of {len(tasks)} tasks are to do",
-        f"  {e.seconds / 3600:.2g} core-hours, about {duration(e.seconds / cores)} on the "
+        f"  {two_digits(e.seconds / 3600)} core-hours, about {duration(e.seconds / cores)} on the "
         f"{cores} cores here, by a run of {whole} ({e.timed:.2g} s), the others in proportion",
         f"  {jobs.bytes_of(e.memory)} of memory a worker, {jobs.bytes_of(e.disk)} of disk",
     ])  # fmt: skip

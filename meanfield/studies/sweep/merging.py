@@ -58,11 +58,12 @@ def _table(first: Sweep, rows: list[tuple[Sweep, int]]) -> Sweep:
     curves = sorted({name for s, _ in rows for name in s.curves})
     nan, none = float("nan"), np.zeros(0)
     keys = [s.keys[k] for s, k in rows]
-    about = first.provenance.get("about", {})
-    same = {
-        name: text for name, text in about.items()
-        if all(s.provenance.get("about", {}).get(name) == text for s, _ in rows)
+    told = [s.provenance for s in {id(s): s for s, _ in rows}.values()]
+    about = {
+        name: text for name, text in first.provenance.get("about", {}).items()
+        if all(p.get("about", {}).get(name) == text for p in told)
     }  # fmt: skip
+    processors = sorted({name for p in told for name in p.get("processors", [])})
     return replace(
         first,
         labels={name: [s.labels[name][k] for s, k in rows] for name in first.labels},
@@ -76,7 +77,7 @@ def _table(first: Sweep, rows: list[tuple[Sweep, int]]) -> Sweep:
                 if key in s.errors},
         warnings={key: s.warnings[key] for key, (s, _) in zip(keys, rows, strict=True)
                   if key in s.warnings},
-        provenance={**first.provenance, "about": same},
+        provenance={**first.provenance, "about": about, "processors": processors},
     )  # fmt: skip
 
 

@@ -67,10 +67,9 @@ class Stops:
 class Pace:
     """How long tasks take, and what that says of those left.
 
-    total: how many there are to do; weights: what each is expected to cost, in any unit.
+    weights: what each task to do is expected to cost, in any unit.
     """
 
-    total: int
     weights: dict[str, float]
     begun: float = field(default_factory=perf_counter)
     ratios: list[float] = field(default_factory=list)
@@ -108,9 +107,10 @@ class Pace:
         return rest / (1 + spread), rest * (1 + spread)
 
     def __str__(self) -> str:
-        said = f"{self.done} of {self.total} tasks"
+        total = len(self.weights)
+        said = f"{self.done} of {total} tasks"
         said += f", {self.failed} failed" if self.failed else ""
-        if self.done == self.total:
+        if self.done == total:
             return said
         rest = self.remaining()
         if rest is None:
@@ -120,11 +120,16 @@ class Pace:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, to two digits at most."""
+    """Seconds in words, to two digits below 100 hours and whole hours above."""
     for unit, size in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{max(seconds, 1):.2g} s" if seconds < 99.5 else f"{seconds:.0f} s"
+            return f"{two_digits(seconds / size)} {unit}"
+    return f"{two_digits(max(seconds, 1))} s"
+
+
+def two_digits(number: float) -> str:
+    """A number to two digits, or whole where it has more."""
+    return f"{number:.2g}" if number < 99.5 else f"{number:,.0f}"
 
 
 def compute(
@@ -136,7 +141,7 @@ def compute(
     Each is stored before the next is looked at. After Ctrl-C, SIGTERM or SIGHUP what came back is
     stored, and KeyboardInterrupt or SystemExit raised.
     """
-    pace = Pace(len(tasks), {task.key: weights[task.key] for task in tasks})
+    pace = Pace(weights)
     store, left = Store(folder, whole), tasks
     with Stops() as stops, store, bar(1.0, "", progress) as shown:
         # Whose guess does not know how long tasks are.

@@ -15,6 +15,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.describe import Described, describe
 from meanfield.storage.atomic import replace
+from meanfield.storage.export import _target
 from meanfield.storage.results import Result
 from meanfield.studies.sweep.axes import Axis, shown
 from meanfield.studies.sweep.numbers import MAIN
@@ -121,8 +122,11 @@ class Sweep(Result):
             return
         yield [*self.labels, *self.curves, "key"]
         for k in range(len(self)):
-            columns = [held[k] for held in self.curves.values()]
-            for row in zip(*columns, strict=True) if columns else ():
+            columns = [curves[k] for curves in self.curves.values()]
+            times = max(map(len, columns), default=0)
+            # A task has no curve for another's number of particles.
+            filled = [c if len(c) else np.full(times, np.nan) for c in columns]
+            for row in zip(*filled, strict=True):
                 yield [*self._labels(k), *row, self.keys[k]]
 
     def _labels(self, k: int) -> list[Any]:
@@ -134,7 +138,8 @@ class Sweep(Result):
 
         A file of that name is replaced.
         """
-        target = _target(path, ".csv", what)
+        target = _target(path, ".csv")
+        _check_what(what)
 
         def fill(partial: Path) -> None:
             with partial.open("w", newline="") as file:
@@ -146,7 +151,8 @@ class Sweep(Result):
 
     def to_parquet(self, path: str | os.PathLike[str], what: str = "numbers") -> Path:
         """The same table as a Parquet file. Raises ImportError without pyarrow."""
-        target = _target(path, ".parquet", what)
+        target = _target(path, ".parquet")
+        _check_what(what)
         try:
             import pyarrow
             import pyarrow.parquet
@@ -282,15 +288,9 @@ def about(tasks: Sequence[Task]) -> dict[str, str]:
     return {name: next(iter(texts)) for name, texts in told.items() if len(texts) == 1}
 
 
-def _target(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
-    target = Path(path)
-    if target.suffix != suffix:
-        raise ValueError(f"{target} must end in {suffix}")
-    if not target.parent.is_dir():
-        raise ValueError(f"the folder {target.parent} does not exist; make it first")
+def _check_what(what: str) -> None:
     if what not in ("numbers", "curves"):
         raise ValueError(f'what must be "numbers" or "curves", got {what!r}')
-    return target
 
 
 def _written(value: Any) -> Any:
