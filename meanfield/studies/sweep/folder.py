@@ -118,9 +118,9 @@ class Claims:
         with _opening:
             if where in _open:  # such locks do not keep threads of one process apart
                 raise ValueError(f"this process computes a sweep in {self.path.parent} already")
+            if fcntl is not None:
+                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             _open.add(where)
-        if fcntl is not None:
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         return self
 
     def take(self, key: str) -> bool:
@@ -142,10 +142,11 @@ class Claims:
             fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _place(key))
 
     def __exit__(self, *_: Any) -> None:
-        _open.discard(str(self.path.resolve()))
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        with _opening:  # closing lets go of all locks that this process has on the file
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
+            _open.discard(str(self.path.resolve()))
 
 
 def _place(key: str) -> int:

@@ -81,10 +81,11 @@ class Pace:
         self.left = sum(self.weights.values())
         self.whole = self.left
 
-    def skip(self, key: str) -> None:
-        """Another process has done this one."""
-        self.left, self.done = self.left - self.weights[key], self.done + 1
-        self.whole -= self.weights[key]
+    def skip(self, outcome: Outcome) -> None:
+        """Another process has computed this one."""
+        self.left, self.done = self.left - self.weights[outcome.key], self.done + 1
+        self.failed += bool(outcome.error)
+        self.whole -= self.weights[outcome.key]
 
     def note(self, outcome: Outcome) -> None:
         weight = self.weights[outcome.key]
@@ -185,6 +186,7 @@ class Store:
         self.waiting: list[tuple[Outcome, Any]] = []
         self.since = perf_counter()
         self.claims = Claims(folder.path) if folder is not None else None
+        self.before = {} if folder is None else dict(folder.outcomes())
         self.made = made()
 
     def __enter__(self) -> Store:
@@ -209,19 +211,19 @@ class Store:
             if self.claims is not None and not self.claims.take(task.key):
                 theirs.append(task)
             elif self._done_meanwhile(task):
-                pace.skip(task.key)
+                pace.skip(self.found[task.key])
             else:
                 ours.append(task)
                 yield task
 
     def _done_meanwhile(self, task: Task) -> bool:
-        """Whether another process has finished the task since we looked."""
+        """Whether another process has finished the task, or seen it fail, since we began."""
         if self.folder is None:
             return False
-        held = self.folder.outcomes().get(task.key)
-        if held is None or held.error:
+        outcome = self.folder.outcomes().get(task.key)
+        if outcome is None or (outcome.error and outcome is self.before.get(task.key)):
             return False
-        self.found[task.key] = held
+        self.found[task.key] = outcome
         if self.claims is not None:
             self.claims.release(task.key)
         return True
