@@ -89,6 +89,13 @@ def test_runs_comparisons_and_equilibria_are_swept():
     assert exact.numbers["value"][1] == value != exact.numbers["value"][0]
 
 
+def test_what_a_call_does_not_depend_on_is_refused():
+    """Else rows of one and the same result would be labelled by values that it knows nothing of."""
+    for given in ({"flow": mf.Langevin}, {"start": BUMPS}):
+        with pytest.raises(ValueError, match="gibbs does not depend on a flow or start"):
+            mf.sweep("gibbs", CIRCLE, **given, beta=4.0, over={"flow.beta": BETAS})
+
+
 WORTH = {"holds": 1.0, "inconclusive": 0.5, "fails": 0.0}
 
 
@@ -191,6 +198,23 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, counted):
     assert len(counted) == 3  # failures are not tried again unless asked for
     failing_grid(folder=tmp_path, only_failed=True)
     assert [options["step"] for options in counted[3:]] == [0.03]
+
+
+def test_a_failure_in_another_process_is_not_tried_again(tmp_path):
+    """But one from before is, where that was asked for."""
+    folder, other = Folder(tmp_path), Folder(tmp_path)
+    folder.make()
+    todo = [task.keyed() for task in map(gibbs_task, BETAS)]
+    other.write([tasks.Outcome(todo[0].key, {}, error="old", made={"date": "2026-01-01"})])
+    with running.Store(folder, False) as store:
+        other.write([tasks.Outcome(todo[1].key, {}, error="new", made={"date": "2026-02-01"})])
+        pace = running.Pace({task.key: 1.0 for task in todo})
+        assert list(store.free(todo, [], [], pace)) == [todo[0], todo[2]]
+        assert store.found[todo[1].key].error == "new" and str(pace).startswith("1 of 3 tasks, 1 f")
+
+
+def gibbs_task(beta):
+    return tasks.Task("gibbs", CIRCLE, None, None, {"beta": beta, "cells": 32}, {"beta": beta})
 
 
 def test_a_worker_that_always_dies_is_a_failed_task():

@@ -23,7 +23,12 @@ from meanfield.cli.schema import (
 )
 from meanfield.studies.sweep.axes import MOST, Axis, axis, check_number
 
-COMMANDS = ("run", "compare", "check", "gibbs", "nash")
+# The commands that can be swept, and the sections each reads besides its own.
+READS = {
+    **dict.fromkeys(("run", "compare", "check"), ("game", "flow", "start")),
+    "gibbs": ("game", "flow"), "nash": ("game",),
+}  # fmt: skip
+COMMANDS = tuple(READS)
 LIKE = (
     "must be a list such as [1, 5], or {range = [0, 20]}, {linspace = [0, 1, 11]}, "
     "{logspace = [1, 100, 9]}"
@@ -96,13 +101,15 @@ def _leaves(spec: Spec, table: dict[str, Any], above: Key) -> Iterator[tuple[Key
 def _check_name(spec: Spec, at: Key, name: str, command: str) -> None:
     """BadInput for a key that the command does not read."""
     first, *rest = name.split(".")
-    allowed = ("game", "flow", "start", command)
+    allowed = (*READS[command], command)
     if not rest:
         hint = nearest(name, SETTINGS)
         raise spec.fail(at, f"{name!r} is no key; write section.key, such as flow.beta{hint}")
     if first not in allowed:
         other = f"; command = {first!r} reads it" if first in COMMANDS else nearest(first, allowed)
         raise spec.fail(at, f"{command} does not read [{first}]{other}")
+    if command == "gibbs" and first == "flow" and "beta" in spec.content.get("gibbs", {}):
+        raise spec.fail(at, "changes nothing: beta is given in [gibbs]; sweep gibbs.beta")
     known = SECTIONS[first]
     if first in COMMANDS and len(rest) > 1 and rest[0] in known:
         raise spec.fail(at, f"[{first}] holds no tables; {LIKE}")

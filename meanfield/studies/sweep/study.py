@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import perf_counter, sleep
 from typing import Any
 
 from meanfield.executors import Given, Workers
@@ -86,6 +89,8 @@ def sweep(
     name = call if isinstance(call, str) else getattr(call, "__name__", repr(call))
     if name not in CALLS:
         raise ValueError(f"call must be one of {', '.join(CALLS)}, got {name!r}")
+    if not CALLS[name][1] and (flow is not None or start is not None):
+        raise ValueError(f"{name} does not depend on a flow or start; leave them out")
     axes = [_axis(key, values) for key, values in over.items()]
     tasks = [_task(name, (game, flow, start), options, labels) for labels in points(axes)]
     return run(
@@ -194,26 +199,23 @@ def gather(
         found = {**found, **folder.outcomes()}
     table = tabulated(tasks, axes, found)
     if folder is not None and not table.missing:
-        with _taken(Lock(folder.gathered)):
+        with _alone(folder.gathered):
             write_file(folder.gathered, table.described())
     return table
 
 
-class _taken:
-    """A lock waited for: whoever has it writes the same."""
-
-    def __init__(self, lock: Lock) -> None:
-        self.lock = lock
-
-    def __enter__(self) -> None:
-        from time import sleep
-
-        for _ in range(1200):
-            try:
-                return self.lock.take()
-            except ValueError:
-                sleep(0.05)
-        self.lock.take()
-
-    def __exit__(self, *_: Any) -> None:
-        self.lock.release()
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """The lock of a file, waited for up to a minute: whoever has it writes the same."""
+    lock, end = Lock(target), perf_counter() + 60
+    while perf_counter() < end:
+        with suppress(ValueError):
+            lock.take()
+            break
+        sleep(0.05)
+    else:
+        lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
