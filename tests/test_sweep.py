@@ -15,6 +15,7 @@ import pytest
 import meanfield as mf
 from meanfield.studies.sweep import running, tasks
 from meanfield.studies.sweep.axes import axis, points
+from meanfield.studies.sweep.costs import weight
 from meanfield.studies.sweep.folder import Claims, Folder, _rows
 from meanfield.studies.sweep.merging import merge_sweeps
 from tests.stored_runs import BUMPS, CIRCLE
@@ -198,6 +199,21 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, counted):
     assert len(counted) == 3  # failures are not tried again unless asked for
     failing_grid(folder=tmp_path, only_failed=True)
     assert [options["step"] for options in counted[3:]] == [0.03]
+
+
+def test_wrong_options_fail_in_their_own_task_alone():
+    found = mf.sweep("simulate", CIRCLE, mf.Langevin(4.0), BUMPS, time=0.1, particles=5,
+                     over={"step": [0.05, 0.0, "a"]})  # fmt: skip
+    assert found.status == ["done", "failed", "failed"]
+
+
+def test_weights_are_those_of_the_values_that_a_call_takes_by_default():
+    left_out, given = (
+        weight(tasks.Task("compare", CIRCLE, mf.Langevin(4.0), BUMPS, options, {}))
+        for options in ({}, {"time": 1.0, "step": 0.01, "particles": (100, 1000, 10_000),
+                             "replicas": (400, 400, 40)})
+    )  # fmt: skip
+    assert left_out == given == 2 * 100 * (100 * 400 + 1000 * 400 + 10_000 * 40)
 
 
 def test_a_failure_in_another_process_is_not_tried_again(tmp_path):

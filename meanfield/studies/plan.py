@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from meanfield.checks import real, whole
+from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
@@ -97,10 +98,15 @@ def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | No
     return tuple(enough if isinstance(M, Torus) and M.d == 1 else None for M in game.manifolds)
 
 
+def usual_replicas(sizes: ArrayLike) -> Array:
+    """As many replicas of each n as make 400,000 particles, but 24 at least and 400 at most."""
+    return np.clip(400_000 // np.asarray(sizes), 24, 400)
+
+
 def _replicas(given: int | Sequence[int] | None, sizes: Sequence[int]) -> tuple[int, ...]:
     """As many as there are sizes, in their order."""
     if given is None:
-        return tuple(int(np.clip(400_000 // n, 24, 400)) for n in sizes)
+        return tuple(map(int, usual_replicas(sizes)))
     counts = [given] * len(sizes) if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
     if len(counts) != len(sizes):
         raise ValueError(

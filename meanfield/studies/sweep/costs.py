@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from meanfield.packing import Packed
 from meanfield.particles.plan import DEFAULTS, make_plan
 from meanfield.schedule import saved_times
 from meanfield.storage.files import size_of
+from meanfield.studies.plan import usual_replicas
 from meanfield.studies.sweep.tasks import Compute, Outcome, Sent, Task
 
 LONG_ENOUGH = 0.5  # seconds that the timed task should take
@@ -22,23 +24,29 @@ def weight(task: Task) -> float:
     """What a task costs in any unit: particles times steps (pairs times steps where all pairs are
     looked at), the time of a mean field, 1 for what has no length.
     """
-    given = task.options
-    time = float(given.get("time", 1.0) or 0.0)
+    try:
+        found = _weight(task)
+    except (TypeError, ValueError, ArithmeticError):  # the task itself will say what is wrong
+        return 1.0
+    return found if isfinite(found) else 1.0
+
+
+def _weight(task: Task) -> float:
+    if task.call not in ("simulate", "solve", "compare"):
+        return 1.0
+    given = task.all_options()
+    time = float(given["time"])
     if task.call == "solve":
         return max(time, 1e-9)
-    if task.call not in ("simulate", "compare"):
-        return 1.0
-    step = float(given.get("step") or (1e-3 if task.call == "simulate" else 1e-2))
-    sizes = np.atleast_1d(np.asarray(given.get("particles", 1000), dtype=float))
+    sizes = np.atleast_1d(np.asarray(given["particles"], dtype=float))
     pairs = task.game.bases is None
     if task.call == "simulate":
         n, m = sizes[0], sizes[-1]
         one = n * m if pairs else n + m
     else:
-        counts = given.get("replicas")
-        R = np.clip(400_000 // sizes, 24, 400) if counts is None else np.asarray(counts, float)
-        one = float(np.sum((sizes**2 if pairs else 2 * sizes) * R))
-    return max(one * max(time / step, 1.0), 1.0)
+        R = usual_replicas(sizes) if given["replicas"] is None else given["replicas"]
+        one = float(np.sum((sizes**2 if pairs else 2 * sizes) * np.asarray(R, dtype=float)))
+    return max(one * max(time / float(given["step"]), 1.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def estimate(tasks: list[Task], whole: bool) -> Estimate:
     """Time the task of least weight, a short run of it where it is long, and scale by weights."""
     small = min(tasks, key=weight)
     _timed(_shortened(small, 1e-3))  # compiles
-    share = 1.0 if weight(small) == 1.0 else 1e-3
+    share = 1.0 if _shortened(small, 1e-3) is small else 1e-3
     while True:
         seconds, outcome, size = _timed(_shortened(small, share))
         if outcome.error:
@@ -76,33 +84,27 @@ def estimate(tasks: list[Task], whole: bool) -> Estimate:
 
 
 def _states(task: Task) -> float:
-    """How much a run saves: its times, times particles where it has some."""
-    given = task.options
-    if task.call == "simulate":
-        plan = make_plan(**{**DEFAULTS, "time": given["time"], **_settings(given)})
-        return float(len(plan.saves(0.0)) * sum(plan.particles))
+    """How many states a run saves, times its particles where it has some."""
+    if task.call not in ("simulate", "solve"):
+        return 1.0
+    given = task.all_options()
     if task.call == "solve":
-        return float(len(saved_times(given.get("time", 1.0), given.get("save_every"))))
-    return 1.0
-
-
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key in DEFAULTS}
+        return float(len(saved_times(given["time"], given["save_every"])))
+    plan = make_plan(**{key: given[key] for key in ("time", *DEFAULTS)})
+    return float(len(plan.saves(0.0)) * sum(plan.particles))
 
 
 def _shortened(task: Task, share: float) -> Task:
     """The same task over a share of its time, in whole steps and with as many saves."""
-    given = task.options
-    if share >= 1 or "time" not in given or task.call not in ("simulate", "solve", "compare"):
+    if share >= 1 or task.call not in ("simulate", "solve", "compare"):
         return task
-    time, step = float(given["time"]), given.get("step")
-    if step is None and task.call != "solve":
-        step = 1e-3 if task.call == "simulate" else 1e-2
+    given = task.all_options()
+    time, step = float(given["time"]), given["step"]
     short = time * share
     if step is not None:
         short = min(time, float(step) * max(1, round(short / float(step))))
-    how: dict[str, Any] = {**given, "time": short}
-    if how.get("save_every") is not None and how["save_every"] > short:
+    how: dict[str, Any] = {**task.options, "time": short}
+    if given["save_every"] is not None and given["save_every"] > short:
         how["save_every"] = None
     return replace(task, options=how)
 

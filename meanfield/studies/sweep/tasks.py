@@ -56,14 +56,14 @@ class Task:
     def job(self) -> dict[str, Any]:
         """All that is run, as plain data."""
         parts = {"game": self.game, "flow": self.flow, "start": self.start}
-        return describe({"call": self.call, **parts, "options": self._all_options()})  # type: ignore[no-any-return]
+        return describe({"call": self.call, **parts, "options": self.all_options()})  # type: ignore[no-any-return]
 
     def _besides(self) -> dict[str, Any]:
         from meanfield import __version__
 
         return {"values": fingerprint(self.game, self.start), "version": __version__}
 
-    def _all_options(self) -> dict[str, Any]:
+    def all_options(self) -> dict[str, Any]:
         """The options with the defaults of those left out."""
         given = {key: value for key, value in self.options.items() if key != "record"}
         for name in (*BESIDE, *FUNCTIONS):
