@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.studies.theorems import averages, epsilon, one, settling, three, two
+from meanfield.studies.theorems import averages, epsilon, one, settling, slowest, three, two
 from meanfield.studies.theorems.problem import Problem, constants
 
 comparing = import_module("meanfield.studies.compare")
@@ -47,6 +48,25 @@ def test_where_the_flow_converges_it_does_to_the_gibbs_pair():
         assert row.measured < 1e-6 and row.error < 1e-5
     rate = named(result, "(7) from bumps 1: rate of approach")
     assert abs(rate.measured - 1) < 0.02
+    assert abs(named(result, "rate of return").measured - 1) < 1e-4
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_an_eigenvalue_that_is_a_tenth_off_fails_either_way(monkeypatch, factor):
+    game = mf.games.benchmark("circle")
+    p = Problem(game, mf.Langevin(3.0), mf.Start())
+    point = mf.gibbs(game, 3.0, cells=64)
+    right = mf.stability(game, point, count=2)
+    wrong = replace(right, eigenvalues=factor * right.eigenvalues)
+    monkeypatch.setattr(slowest, "stability", lambda *a, **o: wrong)
+    row = one.back(slowest.slowest(p), one._stable(p))[0]
+    assert row.outcome == "fails" and abs(row.measured * factor - 1) < 1e-3
+
+
+def test_a_slowest_mode_too_slow_to_follow_is_said_not_to_be_checked():
+    p = Problem(mf.games.benchmark("circle"), mf.Langevin(100.0), mf.Start())
+    row = one.back(slowest.slowest(p), {"rate": 1e-22})[0]
+    assert row.outcome == "not followed" and "from below alone" in row.claim
 
 
 @pytest.mark.parametrize("broken", ["a fixed point a tenth colder", "player y's sign turned"])
@@ -88,6 +108,27 @@ def test_theorem_2_holds_and_its_identity_sees_another_alpha(monkeypatch):
     data = {"mirror descent": two.parts(Problem(game, flow, start))["mirror descent"]()}
     rows = two.judge(Problem(game, flow, start), data)
     assert [row.outcome for row in rows] == ["fails"]
+
+
+def test_a_start_at_equilibrium_has_no_error_and_fails_nothing():
+    game, flow = mf.games.uniform_equilibrium(), mf.WassersteinFisherRao(1.0, 1.0)
+    result = mf.check(game, flow, theorems=2)
+    assert named(result, "the start is at equilibrium").measured < 1e-14
+    assert named(result, "it has no slope").outcome == "error"
+    assert result.outcome("2") == "holds"
+
+
+def test_the_slope_of_theorem_2_is_judged_at_small_ratios_alone():
+    p = Problem(mf.games.benchmark("circle"), mf.WassersteinFisherRao(), mf.Start())
+    K, ratio = p.constants.range, np.geomspace(1.0, 1e-4, 9)
+    flat_where_large = np.where(ratio > 1e-2, 0.1, np.sqrt(ratio))
+    moved = np.where(ratio > 1e-2, K, 0.1 * K)
+    rows = {"ratio": ratio, "ni": flat_where_large, "moved": moved}
+    assert two.of_slope(p, rows)[0].measured == pytest.approx(0.5)
+    slow = two.of_slope(p, rows | {"ni": ratio**0.1})[0]
+    assert slow.outcome == "fails" and "0.0001 to 0.01" in slow.claim
+    shown = two.of_slope(p, rows | {"moved": np.full(9, K)})[0]
+    assert shown.outcome == "not small" and "not judged" in shown.claim
 
 
 def test_formulas_average_measures_as_low_rank_games_average_moments():

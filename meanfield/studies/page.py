@@ -16,7 +16,7 @@ from meanfield.studies.verdicts import Verdict
 
 EQUATIONS = """
 .eq { margin: .6em 0 .6em 2em; font-family: "STIX Two Math", Cambria, serif; font-size: 17px }
-td:first-child { max-width: 34em } .limit, .converging, .faster, .error, .no { color: #555 }
+td:first-child { max-width: 34em } .limit, .faster, .error, .no { color: #555 }
 .kind { color: #666 } td { overflow-wrap: anywhere }
 """
 X, Y = "<i>μ<sub>x</sub></i>", "<i>μ<sub>y</sub></i>"
@@ -36,7 +36,9 @@ limit cycle is no failure of the theorem. At <i>β</i> ≥ (4/<i>ε</i>) log(2 (
 <i>K</i> is the range of <i>ℓ</i>, <i>V</i> the least share of a ball of radius
 <i>ε</i>/(2 Lip <i>ℓ</i>). A run has settled when the way that it still goes, at the pace at which
 it slows down, is below 10<sup>−6</sup> in total variation; it cycles when two windows of time, one
-twice as late, show the same period and size.</p>""",
+twice as late, show the same period and size. No run may approach the Gibbs pair more slowly than
+the slowest mode of the linearised (7) decays; one that begins at the Gibbs pair moved along that
+mode must return at its rate, no faster either.</p>""",
     "2": f"""<p class=eq>∂<sub>t</sub>{X} = <i>γ</i> ∇·({X} ∇<i>V<sub>x</sub></i>) − <i>α</i> {X}
 (<i>V<sub>x</sub></i> − <i>L</i>), &emsp; ∂<sub>t</sub>{Y} = −<i>γ</i> ∇·({Y}
 ∇<i>V<sub>y</sub></i>) + <i>α</i> {Y} (<i>V<sub>y</sub></i> − <i>L</i>) &emsp;(8)</p>
@@ -49,7 +51,9 @@ exp(−<i>αt</i> (<i>U</i> − min <i>U</i>)) d<i>μ</i>(0),</p>
 <p><i>U</i> the cost against the averaged opponent; without transport (<i>γ</i> = 0) both sides are
 equal. A bound in constants alone takes <i>F</i> ≤ <i>αt</i> Lip <i>δ</i> − log(<i>m V</i>),
 <i>V</i> the share of a ball of radius <i>δ</i> and <i>m</i> the least starting density over the
-uniform one.</p>""",
+uniform one. The slope of log NI in log <i>γ</i>/<i>α</i> is judged where transport's part of the
+bound, the second, is at most 0.3 times the range of <i>ℓ</i>; where that leaves too few ratios,
+the slope is shown and not judged.</p>""",
     "3": """<p>As <i>n</i> grows, sup over [0, <i>T</i>] of E[<i>W</i><sub>2</sub><sup>2</sup>
 (<i>μ<sub>x</sub><sup>n</sup></i>, <i>μ<sub>x</sub></i>) + <i>W</i><sub>2</sub><sup>2</sup>
 (<i>μ<sub>y</sub><sup>n</sup></i>, <i>μ<sub>y</sub></i>)] and of E|NI − NI*| tends to zero, for

@@ -25,7 +25,7 @@ from meanfield.density.panels import Panels
 from meanfield.density.solve import build
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.manifolds import Manifold
+from meanfield.manifolds import Manifold, unit
 from meanfield.measures import Measure, mixture
 from meanfield.responses import cost_against
 from meanfield.start import Start
@@ -122,7 +122,7 @@ def in_constants(
             delta = float(np.exp(log_delta))
             return slope * delta - float(np.log(m * ball(M, delta))) / (alpha * t)
 
-        ends = np.log([1e-8, 1.0])
+        ends = np.log([1e-8 * unit(M), unit(M)])
         total += float(minimize_scalar(part, bounds=tuple(ends), method="bounded").fun)
     return total
 

@@ -11,17 +11,26 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged, UnderResolved
 from meanfield.density.solve import build
-from meanfield.equilibria import gibbs, stability
+from meanfield.equilibria import gibbs
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.manifolds import Torus, unit
+from meanfield.manifolds import unit
 from meanfield.measures import Density
 from meanfield.metrics import NikaidoIsoda
 from meanfield.start import Start, concentrated
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems.epsilon import epsilon, literal, regrets
-from meanfield.studies.theorems.problem import Problem, without_mesh
-from meanfield.studies.theorems.settling import CYCLES, FIRST, OPEN, SETTLED, decay_rate, follow
+from meanfield.studies.theorems.problem import Problem, betas, without_mesh
+from meanfield.studies.theorems.settling import (
+    CYCLES,
+    FIRST,
+    OPEN,
+    SETTLED,
+    decay_rate,
+    follow,
+    longest,
+)
+from meanfield.studies.theorems.slowest import linearised, slowest
 from meanfield.studies.verdicts import Observation, Verdict, above, below
 
 TITLE = "Theorem 1: where (7) converges, it does to the fixed point (9), a near-equilibrium"
@@ -31,10 +40,6 @@ SOLVED = 1e-8  # total variation by which a fixed point may miss (9), and others
 RATE = 0.05  # share by which the rate of approach may be off the eigenvalue's
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the flow's beta at which regrets are held against the bound
 PAIRS = 3  # random pairs that Newton's method begins from
-# Natural times that a run takes at most at quick settings, by engine and dimension.
-LONGEST = {("galerkin", 1): 4e4, ("galerkin", 2): 2e3, ("harmonics", 2): 2e3}
-USUAL_LONGEST = 640.0
-STABILITY = {1: 128, 2: 48}  # cells an axis of tori for the linearised equation
 
 
 def refusal(game: Game, flow: Flow, start: Start) -> str:
@@ -43,12 +48,6 @@ def refusal(game: Game, flow: Flow, start: Start) -> str:
     if not plain or min(flow.gamma) == 0 or min(flow.temperature) == 0:
         return "it is about (7), Langevin(beta): transport and temperature of both players, no more"
     return without_mesh(game)
-
-
-def betas(flow: Flow) -> tuple[float, float]:
-    """Both players' inverse temperatures."""
-    x, y = (1 / t for t in flow.temperature)
-    return x, y
 
 
 def starts(p: Problem) -> dict[str, Start]:
@@ -65,7 +64,9 @@ def starts(p: Problem) -> dict[str, Start]:
 
 def parts(p: Problem) -> dict[str, Callable[[], Data]]:
     """What is computed, by name."""
-    found: dict[str, Callable[[], Data]] = {"Gibbs pair": partial(pair, p)}
+    found: dict[str, Callable[[], Data]] = {
+        "Gibbs pair": partial(pair, p), "slowest mode": partial(slowest, p),
+    }  # fmt: skip
     for name, start in starts(p).items():
         found[f"(7) from {name}"] = partial(settled, p, start)
     return found
@@ -86,7 +87,7 @@ def pair(p: Problem) -> Data:
         apart.append(_apart((other.x, other.y), (point.x, point.y)))
     found |= {
         "alone": max(apart),
-        **_stable(p, beta),
+        **_stable(p),
         **_regrets(p, beta, (point.x.mesh, point.y.mesh)),
     }
     return {name: np.asarray(value) for name, value in found.items()}
@@ -97,15 +98,12 @@ def _apart(a: Any, b: Any) -> float:
     return max(0.5 * float(np.abs(m.masses - n.masses).sum()) for m, n in zip(a, b, strict=True))
 
 
-def _stable(p: Problem, beta: Any) -> dict[str, float]:
+def _stable(p: Problem) -> dict[str, float]:
     """The rate and frequency of (7) linearised at the Gibbs pair, and the leading residual."""
-    cells = tuple(STABILITY.get(M.dim) if isinstance(M, Torus) else None for M in p.game.manifolds)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnderResolved)
-        try:
-            found = stability(p.game, beta, cells if p.cells is None else p.cells, 2, p.flow.gamma)
-        except NotConverged:
-            return {"rate": np.nan, "frequency": np.nan, "rate_error": np.nan}
+    try:
+        found = linearised(p)
+    except NotConverged:
+        return {"rate": np.nan, "frequency": np.nan, "rate_error": np.nan}
     return {
         "rate": found.rate, "frequency": found.frequency, "rate_error": float(found.residuals[0]),
     }  # fmt: skip
@@ -139,9 +137,8 @@ def settled(p: Problem, start: Start) -> Data:
         moving = engine(p, start)
         x, y = moving.measures()
         point = gibbs(p.game, betas(p.flow), (x.mesh, y.mesh))
-        longest = LONGEST.get((moving.name, max(p.dims)), USUAL_LONGEST) * (1 if p.quick else 10)
         target = np.concatenate([point.x.masses, point.y.masses])
-        found = follow(moving, target, p.natural_time, longest)
+        found = follow(moving, target, p.natural_time, longest(moving.name, max(p.dims), p.quick))
     fates = (SETTLED, CYCLES, OPEN)
     found["fate"] = fates.index(found["fate"])
     return {name: np.asarray(value) for name, value in found.items() if name != "end"}
@@ -160,6 +157,8 @@ def judge(p: Problem, data: dict[str, Data]) -> list[Row]:
         found += of_pair(data["Gibbs pair"])
         found += [v for name, held in data.items() if name.startswith("(7)")
                   for v in approach(name, held, data["Gibbs pair"])]  # fmt: skip
+        if "slowest mode" in data:
+            found += back(data["slowest mode"], data["Gibbs pair"])
     return found
 
 
@@ -205,7 +204,7 @@ def of_pair(held: Data) -> list[Row]:
         if both.any():
             worst = float(np.max(upper[both] / eps[both].sum(axis=1)))
             how = "certified " if np.isfinite(rows[:, 4]).all() else ""
-            found.append(below(f"{how}NI over twice the bound's epsilon", worst, 1))
+            found.append(below(f"{how}NI over both players' epsilons of the bound", worst, 1))
     else:
         claim = "the bound says nothing at this beta, its epsilon exceeds the range of l: NI"
         found.append(Observation(claim, float(rows[-1, 3]), 0.0, "no bound"))
@@ -213,12 +212,14 @@ def of_pair(held: Data) -> list[Row]:
 
 
 def approach(name: str, held: Data, point: Data) -> list[Row]:
-    """How fast a run that settles does so, over the rate of the slowest mode."""
+    """How fast a run that settles does so, over the rate of the slowest mode: no more slowly. A
+    start with little of that mode approaches faster for a while; `back` sees a wrong rate.
+    """
     rate, tv = float(point["rate"]), held["tv"]
     if int(held["fate"]) != 0 or not rate > 0:
         return []
     low, high = max(1e-8, 30 * float(tv[-1])), 1e-3
-    claim = f"{name}: rate of approach over the slowest mode's"
+    claim = f"{name}: rate of approach over the slowest mode's, or faster"
     plain = decay_rate(held["times"], tv, low, high)
     if not np.isfinite(plain):
         return []
@@ -230,8 +231,25 @@ def approach(name: str, held: Data, point: Data) -> list[Row]:
     if not np.isfinite([whole, late, early]).all():
         return []
     half = abs(late - early) / 2 + float(point["rate_error"]) / rate
-    # A start with little of the slowest mode approaches faster for a while; none may be slower.
     return [above(claim, whole, 1 - RATE, half)]
+
+
+def back(held: Data, point: Data) -> list[Row]:
+    """The rate at which (7) returns from along its slowest mode, over the eigenvalue's."""
+    rate, times, logs = float(point["rate"]), held["times"], np.log(held["size"])
+    if not rate > 0:
+        return []
+    if not len(times):
+        what = (
+            "the rate of the slowest mode is checked from below alone: (7) is not followed from it"
+        )
+        return [Observation(what, rate, 0.0, "not followed")]
+    middle = len(times) // 2
+    parts = slice(None), slice(None, middle + 1), slice(middle, None)
+    whole, early, late = (-np.polyfit(times[k], logs[k], 1)[0] / rate for k in parts)
+    claim = "(7) from the Gibbs pair moved along its slowest mode: rate of return over the mode's"
+    half = abs(float(late - early)) / 2 + float(point["rate_error"]) / rate
+    return [Verdict(claim, float(whole), 1, RATE, half)]
 
 
 def orbit_axes(orbit: Array) -> tuple[int, int]:

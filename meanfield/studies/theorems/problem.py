@@ -110,18 +110,19 @@ class Problem:
             pace = max(pace, moved, heat)
         return 1 / pace
 
-    @property
-    def meshed(self) -> bool:
-        """Whether both manifolds have meshes, which mean fields and Gibbs points need."""
-        return all(isinstance(M, (Torus, Sphere)) and M.dim <= 3 for M in self.game.manifolds)
 
-
-NO_MESH = "{M} has no mesh: mean fields and Gibbs pairs are for tori and spheres up to dimension 3"
+def betas(flow: Flow) -> tuple[float, float]:
+    """Both players' inverse temperatures."""
+    x, y = (1 / t for t in flow.temperature)
+    return x, y
 
 
 def without_mesh(game: Game) -> str:
     """Why no mean field can be computed; empty where one can."""
     for M in game.manifolds:
         if not (isinstance(M, (Torus, Sphere)) and M.dim <= 3):
-            return NO_MESH.format(M=M)
+            return (
+                f"{M} has no mesh: mean fields and Gibbs pairs are for tori and spheres up to "
+                "dimension 3"
+            )
     return ""

@@ -24,6 +24,9 @@ TARGET = 1e-6  # total variation still to go at which a run has settled
 LEAST = 1e-3  # total variation within a window that is no cycle's
 AS_BEFORE = 1e-3  # relative change of a cycle's period and size from one window to the next
 CROSSINGS, APART = 6, 12  # fewest upward crossings of a window, and states between two of them
+# Natural times that a run takes at most at quick settings, by engine and dimension.
+LONGEST = {("galerkin", 1): 4e4, ("galerkin", 2): 2e3, ("harmonics", 2): 2e3}
+USUAL_LONGEST = 640.0
 SETTLED, CYCLES, OPEN = "settled", "cycles", "open"
 
 
@@ -98,6 +101,11 @@ def cycle_in(window: Window) -> Cycle | None:
     turned = main(np.linspace(zeros[0], zeros[-1], 64 * len(periods), endpoint=False))
     spread = float(np.sqrt(np.mean(turned**2)))
     return Cycle(mean, mean - half, mean + half, len(periods), size, miss / size, spread)
+
+
+def longest(engine: str, dim: int, quick: bool) -> float:
+    """Natural times that a run of an engine takes at most."""
+    return LONGEST.get((engine, dim), USUAL_LONGEST) * (1 if quick else 10)
 
 
 def record(moving: Any, until: float, states: int) -> Window:
