@@ -58,7 +58,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": ["generated/tutorials", "generated/gallery"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
-    "image_scrapers": ("figures.scraper",),
+    "image_scrapers": ("pictures.scraper",),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,

@@ -21,13 +21,11 @@ import meanfield as mf
 from figures.store import Parts, load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
-from meanfield.plotting.pages import LEAST, spread
-from meanfield.plotting.style import BLUE, GREEN, ORANGE, new_figure, styled, ticks_at
+from meanfield.plotting.pages import LEAST, METHODS, spread
+from meanfield.plotting.style import new_figure, styled, ticks_at
 
-METHODS = ("mirror descent", "L-DA", "WFR-DA")
-COLORS = (ORANGE, BLUE, GREEN)
 KINDS = ("a", "b")
-SHOWN = 1e-7  # and below this they are not drawn
+SHOWN = 1e-7  # errors below this are not drawn
 
 
 def settings(quick: bool) -> dict[str, Any]:
@@ -83,10 +81,10 @@ def joined(s: dict[str, Any], found: dict[str, dict[str, Array]]) -> dict[str, A
             rows.setdefault(name, []).append(value)
     shape = (len(KINDS), len(METHODS))
     arrays = {name: np.array(row) for name, row in rows.items()}
-    held = {name: a if name == "values" else a.reshape(*shape, *a.shape[1:])
+    data = {name: a if name == "values" else a.reshape(*shape, *a.shape[1:])
             for name, a in arrays.items()}  # fmt: skip
     names = ("dims", "sizes", "steps", "betas", "time_dims")
-    return {**{name: np.array(s[name]) for name in names}, "times": times_of(s), **held}
+    return {**{name: np.array(s[name]) for name in names}, "times": times_of(s), **data}
 
 
 def final(run: mf.Trajectory) -> tuple[mf.Measure, mf.Measure]:
@@ -102,11 +100,11 @@ def finals(
     method: str,
     n: int,
     beta: float | None = None,
-    **given: Any,
+    **changed: Any,
 ) -> Iterator[tuple[mf.Measure, mf.Measure]]:
     """The results of all replicas on one game."""
     game = mf.games.polynomial(kind, dim=d, seed=seed)
-    options = {"time": s["time"], "step": s["step"], **given}
+    options = {"time": s["time"], "step": s["step"], **changed}
     return ensemble(
         game, flow_of(method, s, beta), mf.Start(), replicas=s["replicas"], particles=n, seed=seed,
         save_every=options["time"], reduce=final, progress=False, **options,
@@ -119,12 +117,12 @@ def by_dimension(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
     return {"by_dimension": np.array(rows)}
 
 
-def sampled(s: dict[str, Any], kind: str, d: int, method: str, n: int, **given: Any) -> Array:
+def sampled(s: dict[str, Any], kind: str, d: int, method: str, n: int, **changed: Any) -> Array:
     """Exact NI over games and replicas."""
     rows = []
     for seed in range(s["games"]):
         error = mf.NikaidoIsoda(mf.games.polynomial(kind, dim=d, seed=seed))
-        rows += [error(*pair).value for pair in finals(s, kind, d, seed, method, n, **given)]
+        rows += [error(*pair).value for pair in finals(s, kind, d, seed, method, n, **changed)]
     return np.array(rows)
 
 
@@ -137,8 +135,8 @@ def estimates(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
         d = s["dims"][j]
         error = mf.NikaidoIsoda(mf.games.polynomial(kind, dim=d, seed=seed))
         pair = next(iter(finals({**s, "replicas": 1}, kind, d, seed, method, s["sizes"][0])))
-        seen = error.estimate(*pair, runs=s["runs"], steps=s["run_steps"])
-        found[j, seed] = error(*pair).value, seen.value
+        estimate = error.estimate(*pair, runs=s["runs"], steps=s["run_steps"])
+        found[j, seed] = error(*pair).value, estimate.value
     return {"estimates": found}
 
 
@@ -185,25 +183,25 @@ def in_time(s: dict[str, Any], kind: str, method: str) -> dict[str, Array]:
 
 def draw(path: Path) -> Path:
     """The picture, drawn from the stored data alone."""
-    held = load(path)
-    s = settings_of(held)
+    data = load(path)
+    s = settings_of(data)
     with styled():
         figure = new_figure(13.6, 6.9)
         axes = figure.subplots(2, 5, sharey="row", width_ratios=(2.2, 1.1, 1.1, 1.1, 1.1))
         one = s["one_dim"]
-        titles = ["errors by dimension", *[f"$d = {d}$" for d in (one, one, *held["time_dims"])]]
+        titles = ["errors by dimension", *[f"$d = {d}$" for d in (one, one, *data["time_dims"])]]
         for k, row in enumerate(axes):
-            draw_dimension(row[0], held, k)
-            draw_setting(row[1], held["steps"], held["by_step"][k], "step")
-            draw_setting(row[2], held["betas"], held["by_beta"][k], r"$\beta$ of L-DA")
+            draw_dimension(row[0], data, k)
+            draw_setting(row[1], data["steps"], data["by_step"][k], "step")
+            draw_setting(row[2], data["betas"], data["by_beta"][k], r"$\beta$ of L-DA")
             for c, ax in enumerate(row[3:]):
-                draw_time(ax, held["times"], held["in_time"][k, :, c])
+                draw_time(ax, data["times"], data["in_time"][k, :, c])
             row[0].set_ylabel(f"NI error on $\\ell_{KINDS[k]}$")
             row[0].set_ylim(SHOWN, None)
             for title, letter, ax in zip(titles, LETTERS[5 * k :], row, strict=False):
                 ax.set_title(title if k == 0 else "")
                 ax.set_title(letter, loc="left", fontweight="bold")
-        figure.legend(handles=handles(held["sizes"]), loc="outside lower center", ncols=9)
+        figure.legend(handles=handles(data["sizes"]), loc="outside lower center", ncols=9)
     return save_png(figure, path, caption(s))
 
 
@@ -230,19 +228,19 @@ def caption(s: dict[str, Any]) -> str:
     """
 
 
-def draw_dimension(ax: Any, held: dict[str, Array], k: int) -> None:
+def draw_dimension(ax: Any, data: dict[str, Array], k: int) -> None:
     """Both sizes with error bars; thin, for single games, the exact error and what the gradient
     runs see of it.
     """
-    dims = held["dims"]
-    for m, color in enumerate(COLORS):
+    dims = data["dims"]
+    for m, color in enumerate(METHODS.values()):
         for i, (line, mark, shift) in enumerate((("-", "o", 0.97), ("--", "s", 1.03))):
-            mean, low, high = spread(held["by_dimension"][k, m, i])
+            mean, low, high = spread(data["by_dimension"][k, m, i])
             bars = np.stack([mean - low, high - mean])
             ax.errorbar(
                 dims * shift, mean, bars, fmt=mark, ls=line, color=color, ms=3.5, capsize=2, lw=1.4
             )
-        for game in held["estimates"][k, m].transpose(1, 0, 2):
+        for game in data["estimates"][k, m].transpose(1, 0, 2):
             ax.plot(dims, np.maximum(game[:, 0], LEAST), color=color, lw=0.6, alpha=0.8)
             ax.plot(dims, np.maximum(game[:, 1], LEAST), color="black", lw=0.6, zorder=3)
     span(ax, dims, "dimension $d$", apart=0.1)
@@ -255,7 +253,7 @@ def handles(sizes: Array) -> list[Any]:
     def line(label: str, **how: Any) -> Any:
         return Line2D([], [], label=label, **{"color": "grey", **how})
 
-    methods = [line(name, color=c, lw=2) for name, c in zip(METHODS, COLORS, strict=True)]
+    methods = [line(name, color=c, lw=2) for name, c in METHODS.items()]
     styles = zip(sizes, ("-", "--"), ("o", "s"), strict=True)
     return [
         *methods,
@@ -269,7 +267,7 @@ def handles(sizes: Array) -> list[Any]:
 
 def draw_setting(ax: Any, at: Array, samples: Array, name: str) -> None:
     """A curve with its band for each method, samples (methods, settings, games x replicas)."""
-    for m, color in enumerate(COLORS):
+    for m, color in enumerate(METHODS.values()):
         mean, low, high = spread(samples[m])
         ax.plot(at, mean, "o-", color=color, ms=3.5)
         ax.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
@@ -278,7 +276,7 @@ def draw_setting(ax: Any, at: Array, samples: Array, name: str) -> None:
 
 def draw_time(ax: Any, times: Array, samples: Array) -> None:
     """Both kinds of answers for each method, samples (methods, 2, times, games)."""
-    for m, color in enumerate(COLORS):
+    for m, color in enumerate(METHODS.values()):
         for kind, line in ((1, ":"), (0, "-")):
             ax.plot(times, spread(samples[m, kind])[0], line, color=color)
     span(ax, times, "time $t$", ticks=times[[0, len(times) // 4, -1]])

@@ -121,35 +121,35 @@ def orbit(run: mf.Trajectory) -> np.ndarray:
 
 def draw(path: Path) -> Path:
     """The picture, drawn from the stored data alone."""
-    held = load(path)
+    data = load(path)
     with styled():
         figure = new_figure(10.4, 6.6)
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.12, 1))
-        draw_flows(top, held)
+        draw_flows(top, data)
         left, middle, right = bottom.subplots(1, 3, width_ratios=(1, 1.25, 1.25))
-        draw_orbit(left, held)
-        comparison = unpack(held, "compare")
+        draw_orbit(left, data)
+        comparison = unpack(data, "compare")
         draw_distances(middle, comparison)
         draw_rate(right, comparison)
     return save_png(figure, path, CAPTION)
 
 
-def draw_flows(part: Any, held: dict[str, np.ndarray]) -> None:
+def draw_flows(part: Any, data: dict[str, np.ndarray]) -> None:
     """Space-time pictures: the mean field on the left, particles on the right, x above y."""
-    titles = ("mean field (7)", f"$n = {int(held['particles'])}$ particles, Algorithm 1's flow (4)")
+    titles = ("mean field (7)", f"$n = {int(data['particles'])}$ particles, Algorithm 1's flow (4)")
     levels = []
     for title, level in zip(titles, ("field", "swarm"), strict=True):
-        x, y = (held[f"{level}_{name}"] for name in "xy")
+        x, y = (data[f"{level}_{name}"] for name in "xy")
         on = mf.mesh(mf.Torus(1), x.shape[1])
         sides = ([mf.Density(m, on) for m in side] for side in (x, y))
-        levels.append((title, held["times"], *sides))
+        levels.append((title, data["times"], *sides))
     pages.draw_flows(part, levels)
 
 
-def draw_orbit(ax: Any, held: dict[str, np.ndarray]) -> None:
+def draw_orbit(ax: Any, data: dict[str, np.ndarray]) -> None:
     """(E sin x, E sin y): a limit cycle around a stable Gibbs point."""
     names = r"$\mathbb{E}\,\sin x$", r"$\mathbb{E}\,\sin y$"
-    pages.draw_orbit(ax, held["field_orbit"], held["swarm_orbit"], held["gibbs"], names)
+    pages.draw_orbit(ax, data["field_orbit"], data["swarm_orbit"], data["gibbs"], names)
     ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
     ax.set_aspect("equal")
     ax.legend(loc="center", bbox_to_anchor=(0.5, 0.36), handlelength=1.2, markerscale=1)

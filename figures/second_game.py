@@ -69,13 +69,13 @@ def distances(s: dict[str, Any], name: str, folder: Path) -> dict[str, np.ndarra
 
 def draw(path: Path) -> Path:
     """The picture, drawn from the stored data alone."""
-    held = load(path)
+    data = load(path)
     with styled():
         figure = new_figure(10.4, 3.4 * len(FLOWS))
         parts = figure.subfigures(len(FLOWS), 1)
         for part, (name, (_, title)) in zip(parts, FLOWS.items(), strict=True):
             part.suptitle(title, fontsize=10)
-            comparison = unpack(held, name)
+            comparison = unpack(data, name)
             for ax, panel in zip(
                 part.subplots(1, 3), (draw_distances, draw_rate, draw_errors), strict=True
             ):

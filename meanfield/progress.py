@@ -17,13 +17,14 @@ def bar(total: float, label: str, show: bool | None, initial: float = 0) -> Any:
     """
     how: Any = {"total": total, "initial": initial, "desc": label, "leave": False}
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    line = "{desc} {percentage:3.0f}% after {elapsed}, about {remaining} to go"
     if in_notebook() and show is not False:
         from tqdm.auto import tqdm as notebook
 
         return notebook(bar_format=layout, **how)
     # The error stream may be closed, or somebody's own.
     if show is None and not getattr(sys.stderr, "isatty", bool)():
-        return _log(layout.replace("|{bar}|", ""), how)
+        return _log(line, how)
     from tqdm import tqdm
 
     return tqdm(bar_format=layout.replace("{bar}", "{bar:24}"), disable=show is False, **how)

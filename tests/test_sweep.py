@@ -446,6 +446,9 @@ def test_pictures_of_one_and_two_parameters():
     sweep, ax = drawn({"game.coupling": [3.0, 1.0], "flow.beta": [2.0, 1.0, 3.0]})
     assert len(ax.lines) == 2
     assert np.array_equal(ax.lines[1].get_ydata(), sweep.numbers["value"][[4, 3, 5]])
+    sweep.numbers["value"][:3] = np.nan  # every task of one curve failed
+    left = sweep.plot().axes[0].lines
+    assert np.isnan(left[0].get_ydata()).all() and np.isfinite(left[1].get_ydata()).all()
     sweep, ax = drawn({"game.coupling": np.arange(1.0, 7), "flow.beta": np.arange(1.0, 8)})
     shown = ax.collections[0].get_array()
     assert np.array_equal(shown, sweep.numbers["value"].reshape(6, 7).T)

@@ -90,10 +90,10 @@ def paint_curve(
     """Draw a density, a histogram or (`atoms`) stems into axes that are there; what was drawn."""
     if atoms:
         at, top = angles(measure)[0], measure.masses
-        return [
-            ax.vlines(at, 0, top, color=color, label=label or None),
-            *ax.plot(at, top, "o", color=color, ms=3.5),
-        ]
+        # Over the frame, so that an atom at the end of the circle is seen.
+        how: Any = {"color": color, "clip_on": False, "zorder": 3}
+        lines = ax.vlines(at, 0, top, label=label or None, **how)
+        return [lines, *ax.plot(at, top, "o", ms=3.5, **how)]
     at, values = profile(measure, bins, spread)
     # Steps say that atoms were counted in bins; a line says that the density is known.
     if isinstance(measure, Density) or spread:

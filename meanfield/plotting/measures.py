@@ -21,7 +21,7 @@ from meanfield.plotting.circle import (
     stems,
     turn,
 )
-from meanfield.plotting.style import BLUE, colours, image, new_figure, scatter_atoms, styled
+from meanfield.plotting.style import BLUE, colours, image, panel, scatter_atoms, styled
 from meanfield.plotting.surfaces import bare, in_space, paint_in_space, paint_mollweide
 
 LARGEST_DOT = 154.0  # square points
@@ -52,8 +52,8 @@ class Shadow:
         space = measure.manifold
         if isinstance(space, Torus) and space.d > 2:
             if isinstance(measure, Density) and measure.mesh.shape is not None:
-                kept = self.axes.argmax(axis=0)
-                others = tuple(k for k in range(space.d) if k not in kept)
+                drawn = self.axes.argmax(axis=0)
+                others = tuple(k for k in range(space.d) if k not in drawn)
                 masses = measure.masses.reshape(measure.mesh.shape).sum(axis=others)
                 return Density(masses.ravel(), torus_mesh(Torus(2, space.period), masses.shape))
             return Measure(measure.points @ self.axes, measure.masses, Torus(2, space.period))
@@ -159,7 +159,7 @@ def plot_measure(
     TypeError
         For what is no measure.
     ValueError
-        For an unknown view.
+        For an unknown view, and figsize together with ax.
     """
     check_kind("plot_measure", measure, Measure, "Measure or Density")
     check_view(view)
@@ -168,9 +168,8 @@ def plot_measure(
     measure = plane.of(measure)
     with styled():
         alone = ax is None
-        if alone:
-            usual = (4.2, 2.6 if circular(measure) or measure.manifold == Sphere(2) else 3.6)
-            ax = new_figure(*(usual if figsize is None else figsize)).add_subplot()
+        height = 2.6 if circular(measure) or measure.manifold == Sphere(2) else 3.6
+        ax = panel(4.2, height, ax, figsize)
         look: Any = {"color": color, "bins": bins, "view": view, "spread": spread, "name": name}
         if circular(measure):
             atoms = stems(measure, spread) and not ax.has_data()

@@ -39,8 +39,8 @@ def draw_flows(part: Any, levels: Sequence[Level]) -> None:
             column = axes[:, MAPS * k + j]
             for ax, measures, (name, color) in zip(column, sides, PLAYERS, strict=True):
                 plot_measure(measures[at], ax, color=color, name=name)
-            told = f"{title}\n" if j == 0 else ""
-            column[0].set_title(f"{told}$t = {times[at]:.3g}$", fontsize=8.5)
+            heading = f"{title}\n" if j == 0 else ""
+            column[0].set_title(f"{heading}$t = {times[at]:.3g}$", fontsize=8.5)
 
 
 def draw_orbit(
@@ -62,18 +62,18 @@ def spread(samples: Array) -> tuple[Array, Array, Array]:
     return np.exp(mean), np.exp(mean - reach), np.exp(mean + reach)
 
 
-def draw_iterations(ax: Any, held: dict[str, Array], size: int) -> None:
+def draw_iterations(ax: Any, data: dict[str, Array], size: int) -> None:
     """NI along the iterations of each method with n = sizes[size] particles."""
     for m, (name, color) in enumerate(METHODS.items()):
-        mean, low, high = spread(held["answers"][m, size])
-        ax.fill_between(held["times"], low, high, color=color, alpha=0.2, lw=0)
-        ax.plot(held["times"], mean, color=color, label=name)
-        ax.plot(held["times"], spread(held["last"][m, size])[0], ":", color=color)
+        mean, low, high = spread(data["answers"][m, size])
+        ax.fill_between(data["times"], low, high, color=color, alpha=0.2, lw=0)
+        ax.plot(data["times"], mean, color=color, label=name)
+        ax.plot(data["times"], spread(data["last"][m, size])[0], ":", color=color)
     ax.set(xscale="log", yscale="log", xlabel="time $t$ = iterations times step")
-    ends = held["times"][[0, len(held["times"]) // 4, -1]]
+    ends = data["times"][[0, len(data["times"]) // 4, -1]]
     ax.set_xticks(ends, [f"{t:.3g}" for t in ends])
     ax.minorticks_off()
-    ax.set_title(f"$n = {int(held['sizes'][size])}$ (dotted: last iterate)")
+    ax.set_title(f"$n = {int(data['sizes'][size])}$ (dotted: last iterate)")
 
 
 def draw_ends(ax: Any, at: Array, samples: dict[str, Array], name: str) -> None:

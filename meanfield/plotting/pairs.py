@@ -7,7 +7,7 @@ from typing import Any
 from meanfield.manifolds import Sphere
 from meanfield.plotting.circle import circular
 from meanfield.plotting.measures import colour_bar, plot_measure, shadow
-from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, new_figure, stage, styled
+from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, panel, stage, styled
 from meanfield.plotting.words import equal, of_game, small, wrapped
 
 
@@ -25,14 +25,14 @@ def plot_pair(
     with styled():
         figure = stage(7.2, height, ax, wrapped(title), figsize)
         both = zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True)
-        for panel, measure, (name, color) in both:
+        for axes, measure, (name, color) in both:
             plane = shadow([measure], name)
-            plot_measure(measure, panel, color=color, view=view, name=name, plane=plane)
+            plot_measure(measure, axes, color=color, view=view, name=name, plane=plane)
             shown = plane.of(measure)
-            colour_bar(panel, shown, color, location="bottom", shrink=0.7, label="density")
-            panel.set_title(f"${symbol}_{name}$")
+            colour_bar(axes, shown, color, location="bottom", shrink=0.7, label="density")
+            axes.set_title(f"${symbol}_{name}$")
             if circular(measure):
-                panel.set_xlabel(f"${name}$")
+                axes.set_xlabel(f"${name}$")
     return figure.figure
 
 
@@ -73,14 +73,11 @@ def plot_spectrum(
     """
     s = stability
     if title is None:
-        point = s.point
-        numbers = f"{equal(chr(92) + 'beta', point.beta)}, {equal(chr(92) + 'gamma', s.gamma)}"
-        title = wrapped(f"{of_game(point.game)}, {numbers}", 60) + "\n(7) linearised at (9)"
+        numbers = equal(r"\beta", s.point.beta), equal(r"\gamma", s.gamma)
+        title = wrapped(", ".join([of_game(s.point.game), *numbers]), 60)
+        title += "\n(7) linearised at (9)"
     with styled():
-        if ax is None:
-            ax = new_figure(*((4.6, 3.4) if figsize is None else figsize)).add_subplot()
-        elif figsize is not None:
-            raise ValueError("figsize is that of a new figure; with ax=, the figure has its size")
+        ax = panel(4.6, 3.4, ax, figsize)
         ax.axvline(0.0, color=GREY, lw=0.8)
         at = s.eigenvalues
         ax.plot(at.real, at.imag, "o", color=BLUE, ms=5)

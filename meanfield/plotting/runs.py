@@ -199,7 +199,8 @@ def _snapshots(
     top = common_top(shown)
     for j, (k, ax) in enumerate(zip(chosen, axes, strict=True)):
         plot_measure(measures[k], ax, top=top, plane=plane, **how)
-        ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5)
+        # Clear of the name of a sphere's upper pole.
+        ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5, pad=9)
         if circular(measures[k]):
             ax.set_xlabel(f"${name}$")
         elif top is None:

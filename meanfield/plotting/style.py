@@ -75,16 +75,32 @@ def new_figure(width: float, height: float) -> Any:
     return pyplot.figure(FigureClass=Picture, **how)
 
 
-def stage(width: float, height: float, ax: Any = None, title: str = "", figsize: Any = None) -> Any:
-    """Where a picture of several panels is drawn: a new figure, or the place of the caller's axes.
+def panel(width: float, height: float, ax: Any = None, figsize: Any = None) -> Any:
+    """Where a picture of one panel is drawn: the axes of a new figure, or the caller's.
 
     width, height: of a new figure, in inches, unless figsize gives them.
     """
-    if ax is None:
-        made = new_figure(*((width, height) if figsize is None else figsize))
-    elif figsize is not None:
+    return _new(width, height, figsize).add_subplot() if ax is None else _of_caller(ax, figsize)
+
+
+def _new(width: float, height: float, figsize: Any) -> Any:
+    return new_figure(*((width, height) if figsize is None else figsize))
+
+
+def _of_caller(ax: Any, figsize: Any) -> Any:
+    if figsize is not None:
         raise ValueError("figsize is that of a new figure; with ax=, the figure has its size")
-    elif ax.get_subplotspec() is None:
+    return ax
+
+
+def stage(width: float, height: float, ax: Any = None, title: str = "", figsize: Any = None) -> Any:
+    """Where a picture of several panels is drawn: a new figure, or the place of the caller's axes.
+
+    width, height, figsize: as of `panel`.
+    """
+    if ax is None:
+        made = _new(width, height, figsize)
+    elif _of_caller(ax, figsize).get_subplotspec() is None:
         raise ValueError("ax must be made by subplots(); panels take its place in their grid")
     else:
         figure = ax.get_figure()
@@ -139,10 +155,19 @@ def widen(ax: Any, *curves: Array) -> None:
     ax.text(0.5, 0.6, f"{middle:.6g} {said}", transform=ax.transAxes, ha="center", color=GREY)
 
 
+def wide(*curves: Array) -> bool:
+    """Whether values are positive and span a factor of 20 or more, which takes a logarithm."""
+    values = np.concatenate([np.ravel(v) for v in curves])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return False
+    low, high = values.min(), values.max()
+    return bool(low > 0 and high > 20 * low and high > ROUNDING)
+
+
 def logarithmic(ax: Any, *curves: Array) -> None:
-    """A logarithmic vertical axis for positive values that span a factor of 20 or more."""
-    low, high = min(v.min() for v in curves), max(v.max() for v in curves)
-    if low > 0 and high > 20 * low and high > ROUNDING:
+    """A logarithmic vertical axis for values that are `wide`."""
+    if wide(*curves):
         ax.set_yscale("log")
 
 
@@ -150,13 +175,13 @@ def ticks_at(axis: Any, values: Any, names: Any, apart: float = 0.09) -> None:
     """Ticks of a logarithmic axis at given values, unnamed where names would overlap."""
     at = np.log(np.asarray(values, dtype=float))
     span, last = max(float(np.ptp(at)), 1e-300), -np.inf
-    kept = list(names)
+    shown = list(names)
     for k in np.argsort(at):
         if at[k] - last < apart * span:
-            kept[k] = ""
+            shown[k] = ""
         else:
             last = at[k]
-    axis.set_ticks(values, kept)
+    axis.set_ticks(values, shown)
     axis.set_ticks([], minor=True)
 
 

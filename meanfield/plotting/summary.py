@@ -38,17 +38,17 @@ def rows(result: Any) -> list[tuple[str, str]]:
             v = result.values
             return [*where, ("density", f"from {v.min():.4g} to {v.max():.4g}")]
         return [*where, ("masses", _array(result.masses))]
-    found = []
+    table = []
     for field in fields(result):
         value = getattr(result, field.name)
-        told = field.name in HIDDEN or field.name.endswith(("_low", "_high"))
-        if told or value is None or (isinstance(value, str) and not value):
+        hidden = field.name in HIDDEN or field.name.endswith(("_low", "_high"))
+        if hidden or value is None or (isinstance(value, str) and not value):
             continue
         if isinstance(value, dict):
-            found += [(name, cut(short(v))) for name, v in value.items() if name not in HIDDEN]
+            table += [(name, cut(short(v))) for name, v in value.items() if name not in HIDDEN]
         else:
-            found.append((field.name, cut(short(value))))
-    return found
+            table.append((field.name, cut(short(value))))
+    return table
 
 
 def cut(text: str) -> str:

@@ -152,8 +152,8 @@ AXES = {  # where the axes of space meet Mollweide's map, and on which side thei
     "x_1": ((0.0, 0.0), (4, 4), "left", "bottom"),
     "x_2": ((1.0, 0.0), (4, 4), "left", "bottom"),
     "-x_2": ((-1.0, 0.0), (-4, 4), "right", "bottom"),
-    "x_3": ((0.0, 1.0), (0, 2), "center", "bottom"),
-    "-x_3": ((0.0, -1.0), (0, -2), "center", "top"),
+    "x_3": ((0.0, 1.0), (0, 4), "center", "bottom"),
+    "-x_3": ((0.0, -1.0), (0, -4), "center", "top"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.plotting.style import BLUE, GREY, logarithmic, new_figure, shades, styled
+from meanfield.plotting.style import BLUE, GREY, logarithmic, new_figure, shades, styled, wide
 
 # What replicas differ in: a picture shows their mean and its standard error.
 REPLICAS = ("seed", "replica")
@@ -18,7 +18,7 @@ NAMES = {
 FEW = 5  # values of a second parameter that are drawn as curves rather than as colours
 
 
-def plot_sweep(sweep: Any, number: str | None = None, view: str = "map") -> Any:
+def plot_sweep(sweep: Any, number: str | None = None) -> Any:
     """Draw a number of every task over the swept parameters; returns the figure.
 
     One parameter: a curve. Two: a curve for each value of the shorter axis where it has at most
@@ -70,7 +70,7 @@ def averaged(sweep: Any, name: str) -> tuple[Array, list[Axis]]:
     moved = np.transpose(values, [*outer, *rest]).reshape([*(shape[k] for k in outer), -1])
     axes = []
     for k in outer:
-        first = next(held for axis, held in coordinates.values() if axis == dims[k])
+        first = next(named for axis, named in coordinates.values() if axis == dims[k])
         axes.append((dims[k], list(first)))
     return moved, axes
 
@@ -84,12 +84,12 @@ def _places(values: list[Any]) -> tuple[Array, bool, list[str] | None]:
         return at, False, None
     steps = np.diff(np.log(at))
     geometric = np.allclose(steps, steps[0], rtol=1e-6)
-    return at, bool(geometric or at.max() > 20 * at.min()), None
+    return at, bool(geometric) or wide(at), None
 
 
 def _label(ax: Any, which: str, axis: Axis) -> Array:
-    at, wide, names = _places(axis[1])
-    if wide:
+    at, in_decades, names = _places(axis[1])
+    if in_decades:
         ax.set(**{f"{which}scale": "log"})
     if names is not None:
         ax.set(**{f"{which}ticks": at, f"{which}ticklabels": names})
@@ -97,11 +97,16 @@ def _label(ax: Any, which: str, axis: Axis) -> Array:
     return at
 
 
+def _means(values: Array) -> tuple[Array, Array]:
+    """Means over replicas, the last axis, of those that are there, and how many are."""
+    count = np.isfinite(values).sum(axis=-1)
+    return np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan), count
+
+
 def _curve(ax: Any, axis: Axis, values: Array, color: Any, label: str | None = None) -> None:
     """Means over replicas (P, R) with two standard errors."""
     at = _label(ax, "x", axis)
-    count = np.isfinite(values).sum(axis=1)
-    mean = np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
+    mean, count = _means(values)
     order = np.argsort(at)
     ax.plot(at[order], mean[order], "o-", ms=3.5, color=color, label=label)
     if values.shape[1] > 1:
@@ -109,7 +114,7 @@ def _curve(ax: Any, axis: Axis, values: Array, color: Any, label: str | None = N
         reach = 2 * np.sqrt(off / np.maximum(count, 1))
         low, high = (mean - reach)[order], (mean + reach)[order]
         ax.fill_between(at[order], low, high, color=color, alpha=0.2, lw=0)
-    logarithmic(ax, mean[np.isfinite(mean)])
+    logarithmic(ax, mean)
 
 
 def _two(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
@@ -131,17 +136,13 @@ def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -
     """The first parameter across, the second up."""
     from matplotlib.colors import LogNorm
 
-    count = np.isfinite(values).sum(axis=2)
-    mean = np.where(count > 0, np.nansum(values, axis=2) / np.maximum(count, 1), np.nan)
+    mean, _ = _means(values)
     x, y = _label(ax, "x", axes[0]), _label(ax, "y", axes[1])
     order = np.ix_(np.argsort(x), np.argsort(y))
-    finite = mean[np.isfinite(mean)]
-    wide = len(finite) and finite.min() > 0 and finite.max() > 20 * finite.min()
     edges = (_edges(np.sort(v), ax.get_xscale() if k == 0 else ax.get_yscale())
              for k, v in enumerate((x, y)))  # fmt: skip
-    drawn = ax.pcolormesh(
-        *edges, mean[order].T, cmap="viridis", norm=LogNorm() if wide else None, rasterized=True
-    )
+    how: Any = {"cmap": "viridis", "norm": LogNorm() if wide(mean) else None, "rasterized": True}
+    drawn = ax.pcolormesh(*edges, mean[order].T, **how)
     figure.colorbar(drawn, ax=ax, label=NAMES.get(name, name))
 
 

@@ -43,16 +43,18 @@ class W2Curve:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw both distances over time, on matplotlib's axes if given; returns the figure."""
-        from meanfield.plotting.style import new_figure
+        from meanfield.plotting.style import PLAYERS, panel, styled
 
-        if ax is None:
-            ax = new_figure(5.0, 3.4).subplots()
-        for name in "xy":
-            ax.plot(self.times, getattr(self, name), label=rf"$W_2(\mu_{name}, \nu_{name})$")
-        ax.set(xlabel="time $t$", ylabel="distance", title="distance of two runs", ylim=(0, None))
-        if len(self.times) > 1:
-            ax.set_xlim(self.times[0], self.times[-1])
-        ax.legend()
+        with styled():
+            ax = panel(5.0, 3.4, ax)
+            for name, color in PLAYERS:
+                label = rf"$W_2(\mu_{name}, \nu_{name})$"
+                ax.plot(self.times, getattr(self, name), color=color, label=label)
+            ax.set(xlabel="time $t$", ylabel="distance", title="distance of two runs")
+            ax.set_ylim(0, None)
+            if len(self.times) > 1:
+                ax.set_xlim(self.times[0], self.times[-1])
+            ax.legend()
         return ax.figure
 
 

@@ -12,10 +12,10 @@ def scraper(block: Any, block_vars: Any, gallery_conf: Any) -> str:
     """Save the figures that a block made, and return the text that shows them."""
     from matplotlib import pyplot as plt
 
-    held = list(block_vars["example_globals"].values())
-    held += [plt.figure(number) for number in plt.get_fignums()]
+    candidates = list(block_vars["example_globals"].values())
+    candidates += [plt.figure(number) for number in plt.get_fignums()]
     paths = []
-    for figure in held:
+    for figure in candidates:
         if not isinstance(figure, Figure) or getattr(figure, "_shown_on_page", False):
             continue
         figure._shown_on_page = True  # type: ignore[attr-defined]
