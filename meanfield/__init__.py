@@ -36,11 +36,11 @@ _HOMES = {
 }  # fmt: skip
 
 # Rooms that are there without an import of their own.
-_ROOMS = ("games", "metrics", "plotting")
+_ROOMS = ("gan", "games", "metrics", "plotting")
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     # isort: off
-    from meanfield import games as games, metrics as metrics, plotting as plotting
+    from meanfield import gan as gan, games as games, metrics as metrics, plotting as plotting
     from meanfield.checks import NotConverged as NotConverged, UnderResolved as UnderResolved
     from meanfield.citations import cite as cite
     from meanfield.density.solve import solve as solve

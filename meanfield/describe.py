@@ -38,6 +38,8 @@ RECORDS = {
     "GibbsPoint": "equilibria.gibbs", "Equilibrium": "equilibria.nash",
     "Stability": "equilibria.stability", "Polished": "equilibria.polish",
     "GibbsPath": "equilibria.path", "Sweep": "studies.sweep.table",
+    "GanRun": "gan.run", "GanGame": "gan.recipes", "Network": "gan.recipes", "Ring": "gan.recipes",
+    "Images": "gan.recipes", "Certificate": "gan.certificate",
     "Outcome": "studies.sweep.tasks", "Outcomes": "studies.sweep.tasks",
 }  # fmt: skip
 

@@ -390,7 +390,7 @@ SHORTER = {
 }
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [name for name in shipped() if not name.startswith("gan_")])
 def test_every_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["examples", name]) == 0
@@ -408,6 +408,7 @@ def test_every_known_game_and_flow_has_an_example():
     from meanfield.games.catalogue import CONSTRUCTORS
 
     held = [tomllib.loads(content) for content in shipped().values()]
+    held = [content for content in held if "game" in content]
     games = {c["game"].get("name", "expression") for c in held}
     assert games >= set(CONSTRUCTORS) - {"polynomial_from"}
     assert {c["flow"]["name"] for c in held} >= set(FLOWS) - {"Flow"}

@@ -139,9 +139,11 @@ def test_named_files_exist(path: Path) -> None:
 def public_names() -> list[str]:
     """What the package and its rooms offer by name."""
     found = [
-        f"meanfield.{name}" for name in mf.__all__ if name not in ("games", "metrics", "plotting")
+        f"meanfield.{name}"
+        for name in mf.__all__
+        if name not in ("gan", "games", "metrics", "plotting")
     ]
-    for room in ("games", "metrics", "equilibria", "studies", "plotting"):
+    for room in ("gan", "games", "metrics", "equilibria", "studies", "plotting"):
         module = importlib.import_module(f"meanfield.{room}")
         found += [
             f"meanfield.{room}.{name}"

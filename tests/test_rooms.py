@@ -15,7 +15,8 @@ ORDER = [
     "checks", "parts", "jit", "fastmath", "progress", "executors", "machine", "schedule",
     "shown", "manifolds", "meshes", "measures", "start", "games", "flows", "describe", "packing",
     "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run",
-    "particles", "density", "equilibria", "plotting", "studies", "cli", "__main__",
+    "particles", "density", "equilibria", "plotting", "studies", "gan", "cli",
+    "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")

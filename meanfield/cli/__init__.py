@@ -1,5 +1,5 @@
 """The command line: `meanfield run | compare | check | figure | gibbs | nash | sweep | merge |
-resume | show | examples`.
+resume | show | examples | gan`.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
         "--export FILE.npz keep it",
     )  # fmt: skip
     add("--cite", action="store_true", help="print what to cite for the paper and the methods used")
+    theorems.add_gan(command, quiet)
     add = command("examples", "list the example files, or copy some here")
     add("names", metavar="NAME", nargs="*")
     add("--to", metavar="FOLDER", default=".", help="where to copy them (default: here)")
@@ -181,11 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import check, examples, figure, jobs, merge, show, sweeps
+    from meanfield.cli import check, examples, figure, gan, jobs, merge, show, sweeps
     from meanfield.cli.build import one_line
 
     rooms: Any = {"show": show, "examples": examples, "merge": merge, "sweep": sweeps}
-    rooms |= {"check": check, "figure": figure}
+    rooms |= {"check": check, "figure": figure, "gan": gan}
     room: Any = rooms.get(options.command, jobs)
     try:
         with warnings.catch_warnings():
@@ -202,11 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 130 if isinstance(error, KeyboardInterrupt) else int(error.code or 0)
         if options.command == "sweep":
             return sweeps.stopped(options, code)
+        if options.command == "gan":
+            return gan.stop(options, code)
         return jobs.stopped(jobs.target(options), code)
-    except (ValueError, TypeError, PermissionError, FileNotFoundError) as error:
+    except (ValueError, TypeError, ImportError, PermissionError, FileNotFoundError) as error:
         print(f"meanfield: {one_line(error)}", file=sys.stderr)
         return 2
-    except (NotConverged, MemoryError, OSError) as error:
+    except (NotConverged, ArithmeticError, MemoryError, OSError) as error:
         print(f"meanfield: {one_line(error) or 'out of memory'}", file=sys.stderr)
         return 1
 

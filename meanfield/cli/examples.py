@@ -43,7 +43,7 @@ def examples(options: Any) -> int:
         raise BadInput(f"there is no folder {folder}; make it first")
     for name in names:
         (folder / name).write_text(known[name], encoding="utf-8")
-        sections = ("sweep", "check", "run")
-        command = next((s for s in sections if f"\n[{s}]" in known[name]), "nash")
+        sections = {"sweep": "sweep", "check": "check", "run": "run", "train": "gan train"}
+        command = next((c for s, c in sections.items() if f"\n[{s}]" in known[name]), "nash")
         print(f"wrote {folder / name}; next: meanfield {command} {folder / name}")
     return 0

@@ -280,13 +280,16 @@ def target(options: Any) -> Path | None:
         return None
 
 
-def stopped(out: Path | None, code: int) -> int:
-    """Say, after Ctrl-C or SIGTERM, what is there and how to go on; returns the exit code."""
+def stopped(out: Path | None, code: int, again: str = "") -> int:
+    """Say, after Ctrl-C or SIGTERM, what is there and how to go on; returns the exit code.
+
+    again: the command that goes on, `meanfield resume` by default.
+    """
     said = "nothing was written"
     if out and _is_finished(out):
         said = f"{out} holds the finished run. Look at it with: meanfield show {out}"
     elif out and out.is_file():
-        said = f"{out} holds the run so far. Go on with: meanfield resume {out}"
+        said = f"{out} holds the run so far. Go on with: {again or f'meanfield resume {out}'}"
     print(f"\nstopped; {said}", file=sys.stderr)
     return code
 

@@ -47,6 +47,13 @@ def text(value: Any) -> str:
     return value
 
 
+def truth(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise BadInput(f"must be true or false, got {value!r}")
+    return value
+
+
 def anything(value: Any) -> Any:
     """A value that is checked by the constructor that takes it."""
     return value
@@ -154,6 +161,24 @@ FIGURES: dict[str, dict[str, Check]] = {
         "saves": whole,
     },
 }  # fmt: skip
+# Mixtures of GANs (meanfield gan).
+DATA = {
+    "kind": one_of("ring", "mnist", "cifar10"), "modes": whole, "std": number, "radius": number,
+    "folder": text, "part": one_of("train", "test"), "name": text,
+}  # fmt: skip
+NETWORK = {
+    "kind": one_of("mlp", "dcgan", "resnet"), "width": whole, "depth": whole, "norm": truth,
+    "bound": number,
+}  # fmt: skip
+GAME_OF_GAN = {"noise": whole, "clip": number, "penalty": number}
+TRAIN = {
+    "steps": whole, "step": number, "generators": whole, "critics": whole, "batch": whole,
+    "fakes": whole, "rule": one_of("extra-adam", "adam", "extragradient", "gradient"),
+    "order": one_of("simultaneous", "alternating"), "betas": many(number), "warm_up": whole,
+    "average": number, "seed": whole, "save_every": whole,
+    "scores": many(one_of("log_likelihood", "modes", "mass_error", "w2", "information")),
+    "compile": truth, "device": text, "threads": whole,
+}  # fmt: skip
 SECTIONS: dict[str, Mapping[str, Check]] = {
     "game": {},
     "flow": {},
@@ -166,6 +191,11 @@ SECTIONS: dict[str, Mapping[str, Check]] = {
     "nash": {"tol": number, "rounds": whole, "seed": whole},
     "output": {"file": text, "checkpoint_every": number},
     "sweep": {},
+    "data": DATA,
+    "generator": NETWORK,
+    "critic": NETWORK,
+    "gan": GAME_OF_GAN,
+    "train": TRAIN,
 }
 
 

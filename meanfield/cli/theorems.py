@@ -1,5 +1,5 @@
-"""What `meanfield check` and `meanfield figure` take and say of themselves; what they do is in
-`meanfield.cli.check` and `meanfield.cli.figure`.
+"""What `meanfield check`, `figure` and `gan` take and say of themselves; what they do is in
+`meanfield.cli.check`, `meanfield.cli.figure` and `meanfield.cli.gan`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,26 @@ end against n and beta; any dimension
 """
 
 
+GAN_HELP = """Sections of the file; all keys are in the reference:
+
+  [data]                     [generator]                [critic]
+  kind = "ring"              kind = "mlp"               kind = "mlp"
+  modes = 8                  depth = 1                  depth = 2
+
+  [gan]                      [flow]                     [train]
+  noise = 16                 name = "WassersteinFisherRao"   steps = 1200
+  clip = 0.3                 gamma = [1.0, 3.0]         step = 0.001
+                             alpha = 10.0               generators = 5
+                                                        critics = 5
+train FILE.toml     trains, keeps RUN.h5 and, beside it, RUN.csv and RUN.png up to date;
+                    stopped or killed, the same command goes on to the same bits
+sample RUN.h5       writes outputs of the mixture to SAMPLES.npz
+evaluate RUN.h5     scores: with --data FOLDER for images
+show RUN.h5         a summary, and the picture beside the file; needs no PyTorch
+
+"""
+
+
 def add_figure(command: Any, quiet: Any) -> None:
     """The options of `meanfield figure`."""
     add = command("figure", "draw the paper's pictures for a game", "FILE.toml", FIGURE_HELP)
@@ -66,3 +86,16 @@ def changes(add: Any) -> None:
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[],
         help="change the file's value",
     )  # fmt: skip
+
+
+def add_gan(command: Any, quiet: Any) -> None:
+    """The options of `meanfield gan`."""
+    add = command("gan", "train, sample, evaluate or show a mixture of GANs", "", GAN_HELP)
+    add("action", choices=("train", "sample", "evaluate", "show"), help="what to do")
+    add("file", metavar="FILE", help="a FILE.toml for train, else a RUN.h5")
+    changes(add)
+    add("--out", metavar="FILE", help="where the result goes (default: named after the file)")
+    add("--count", type=int, default=2500, help="how many outputs (default: 2500)")
+    add("--seed", type=int, default=0, help="of the outputs (default: 0)")
+    add("--data", metavar="FOLDER", help="evaluate: where the files of the images are")
+    add("--quiet", **quiet)

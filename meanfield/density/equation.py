@@ -34,6 +34,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from meanfield.checks import Array
 from meanfield.flows import Rates
 
@@ -77,6 +79,18 @@ def reacted(player: Rates, U: Array, log_mu: Any, dt: float) -> Array:
         return log_mu - U * (player.alpha * dt)  # type: ignore[no-any-return]
     remains, gone = math.exp(-rate * dt), -math.expm1(-rate * dt)
     return remains * log_mu - U * (gone / T)  # type: ignore[no-any-return]
+
+
+def react(log_weights: Array, costs: Array, rate: float) -> Array:
+    """The weights of Algorithm 2 at costs U, in logarithms: log w - rate U, then w divided by its
+    sum.
+
+    That is the reaction at a frozen cost and temperature zero, `rate` being eta' = alpha dt. For
+    costs of a single batch, too, sums are formed in double precision.
+    """
+    moved = reacted(Rates(0.0, rate, 0.0), np.asarray(costs, dtype=np.float64), log_weights, 1.0)
+    top = moved.max()
+    return moved - (top + math.log(np.exp(moved - top).sum()))  # type: ignore[no-any-return]
 
 
 def unanswered(player: Rates, dt: float) -> float:

@@ -1,0 +1,70 @@
+"""The loss of every generator against every critic on one batch, and what critics pay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.gan.needs import torch
+from meanfield.gan.recipes import GanGame, Images
+
+
+def batch_of(game: GanGame, count: int, rng: np.random.Generator, device: str) -> Any:
+    """`count` data, as critics see them."""
+    if isinstance(game.data, Images):
+        pixels = game.data.pixels
+        return scaled(pixels[rng.integers(len(pixels), size=count)]).to(device)
+    return torch.from_numpy(game.data.sample(count, rng).astype(np.float32)).to(device)
+
+
+def scaled(pixels: Any) -> Any:
+    """Bytes as numbers in [-1, 1], single precision."""
+    return torch.from_numpy(pixels.astype(np.float32) / np.float32(127.5) - np.float32(1))
+
+
+def noise_of(game: GanGame, shape: tuple[int, ...], rng: np.random.Generator, device: str) -> Any:
+    """Noise (*shape, game.noise) for generators."""
+    drawn = rng.standard_normal((*shape, game.noise), dtype=np.float32)
+    return torch.from_numpy(drawn).to(device)
+
+
+def payoffs(generators: Sequence[Any], critics: Sequence[Any], data: Any, noise: Any) -> Any:
+    """l(x_i, y_j) = E f_j(a) - E f_j(g_i(eps)), shape (p, q), and the fakes (p, n, ...).
+
+    data: (m, ...); noise: (p, n, k). Fakes of all generators are put together behind the data, so
+    that every critic runs once.
+    """
+    fakes = torch.stack([g(e) for g, e in zip(generators, noise, strict=True)])
+    together = torch.cat([data, fakes.flatten(0, 1)])
+    m, p = len(data), len(fakes)
+    columns = []
+    for f in critics:
+        values = f(together).reshape(-1)
+        columns.append(values[:m].mean() - values[m:].view(p, -1).mean(dim=1))
+    return torch.stack(columns, dim=1), fakes
+
+
+def between(data: Any, fakes: Any, weights: Array, rng: np.random.Generator) -> Any:
+    """Points e a + (1 - e) b between data a and fakes b of the mixture, e uniform on [0, 1].
+
+    data (m, ...), fakes (p, n, ...), weights (p,).
+    """
+    m, (p, n) = len(data), fakes.shape[:2]
+    which = rng.choice(p, size=m, p=weights / weights.sum())
+    b = fakes.detach()[torch.from_numpy(which), torch.from_numpy(rng.integers(n, size=m))]
+    e = torch.from_numpy(rng.random((m, *[1] * (data.dim() - 1)), dtype=np.float32))
+    e = e.to(data.device)
+    return e * data + (1 - e) * b
+
+
+def penalties(critics: Sequence[Any], at: Any) -> Any:
+    """E (|grad f_j| - 1)^2 over the points `at`, (q,)."""
+    at = at.requires_grad_()
+    found = []
+    for f in critics:
+        (slope,) = torch.autograd.grad(f(at).sum(), at, create_graph=True)
+        found.append((slope.flatten(1).norm(dim=1) - 1).square().mean())
+    return torch.stack(found)

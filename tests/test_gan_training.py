@@ -1,0 +1,324 @@
+"""Training of mixtures of GANs: gradients, steps, weights, files and the command line.
+
+Everything is tiny and on one thread; without PyTorch these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield import gan
+from meanfield.cli import main
+from meanfield.density.equation import react
+from meanfield.describe import same_result
+
+torch = pytest.importorskip("torch", reason="needs PyTorch, the extra gan")
+
+from meanfield.gan.game import between, payoffs, penalties  # noqa: E402
+from meanfield.gan.particles import Particles, new_networks  # noqa: E402
+from meanfield.gan.running import _settings  # noqa: E402
+from meanfield.gan.training import Training  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOW = mf.WassersteinFisherRao((1.0, 3.0), 20.0)
+GAME = gan.GanGame(gan.Ring(), gan.mlp(3, 2, 8, norm=True), gan.mlp(2, 1, 8), 3, clip=0.5)
+PENALISED = gan.GanGame(gan.Ring(), gan.mlp(3, 2, 8), gan.mlp(2, 1, 8), 3, penalty=1.0)
+HOW: dict[str, Any] = {"generators": 2, "critics": 3, "batch": 8, "threads": 1, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def training(game: gan.GanGame = GAME, flow: mf.Flow = FLOW, **given: Any) -> Training:
+    usual = {
+        "step": 1e-2, "generators": 2, "critics": 3, "batch": 8, "fakes": 5, "rule": "gradient",
+        "order": "simultaneous", "betas": (0.0, 0.9), "warm_up": 0, "average": 0.0, "seed": 0,
+        "compile": False, "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return Training(game, flow, _settings(game, **{**usual, **given}))
+
+
+def draws(t: Training) -> tuple[Any, Any, Any]:
+    """Data, noise and points of the penalty of a step's first batch, drawn as the step does."""
+    rng = np.random.default_rng((t.s.seed, 2, t.done))
+    data = torch.from_numpy(t.game.data.sample(t.s.batch, rng).astype(np.float32))
+    shape = (t.s.generators, t.s.fakes, t.game.noise)
+    noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+    fakes = torch.stack([g(e) for g, e in zip(t.x.networks, noise, strict=True)])
+    return data, noise, between(data, fakes, t.x.weights, rng)
+
+
+def test_the_losses_are_those_of_every_pair_by_itself() -> None:
+    t = training(PENALISED)
+    data, noise, _ = draws(t)
+    together, _ = payoffs(t.x.networks, t.y.networks, data, noise)
+    alone = [
+        [(f(data).mean() - f(g(e)).mean()).item() for f in t.y.networks]
+        for g, e in zip(t.x.networks, noise, strict=True)
+    ]
+    assert torch.allclose(together, torch.tensor(alone), atol=1e-6)
+
+
+@pytest.mark.parametrize("game", [GAME, PENALISED], ids=["clip", "penalty"])
+def test_a_gradient_step_is_the_one_of_the_text(game: gan.GanGame) -> None:
+    """x_i along sum_j v_j l_ij, y_j along sum_i w_i l_ij less the penalty, each by itself."""
+    t, u = training(game), training(game)
+    for s in (t, u):
+        s.x.log_weights, s.y.log_weights = np.log([0.9, 0.1]), np.log([0.2, 0.3, 0.5])
+    data, noise, at = draws(u)
+    w, v = (torch.tensor(p.weights, dtype=torch.float32) for p in (u.x, u.y))
+    losses, _ = payoffs(u.x.networks, u.y.networks, data, noise)
+    paid = 1.0 * penalties(u.y.networks, at) if game.penalty else torch.zeros(3)
+    wanted = []
+    for player, costs in ((u.x, losses @ v), (u.y, -(w @ losses) + paid)):
+        rows = []
+        for net, cost in zip(player.networks, costs, strict=True):
+            slopes = torch.autograd.grad(cost, list(net.parameters()), retain_graph=True)
+            rows.append(torch.cat([s.reshape(-1) for s in slopes]))
+        gamma = u.flow.gamma[player is u.y]
+        wanted.append(player.at - 1e-2 * gamma * torch.stack(rows))
+    t.advance()
+    assert torch.allclose(t.x.at, wanted[0], atol=1e-6)
+    bound = 0.5 if game.clip else torch.inf
+    assert torch.allclose(t.y.at, wanted[1].clamp(-bound, bound), atol=1e-6)
+    ell = losses.detach().numpy().astype(np.float64)
+    for player, costs in ((t.x, ell @ [0.2, 0.3, 0.5]), (t.y, -(np.array([0.9, 0.1]) @ ell))):
+        before = np.log([0.9, 0.1] if player is t.x else [0.2, 0.3, 0.5])
+        assert np.allclose(player.log_weights, react(before, costs, 0.2), atol=1e-6)
+
+
+def test_extrapolated_steps_start_where_the_trial_began() -> None:
+    """l = x y for scalars: a trial to (x - h y, y + h x), then from (x, y) along slopes there."""
+
+    class Number(torch.nn.Module):
+        def __init__(self, critic: bool) -> None:
+            super().__init__()
+            self.a, self.critic = torch.nn.Parameter(torch.ones(1)), critic
+
+        def forward(self, z: Any) -> Any:
+            return self.a * z[:, 0] if self.critic else -self.a.expand(len(z), 2)
+
+    ring = gan.Ring(1, 1e-12, 1e-9)
+    game = gan.GanGame(ring, lambda: Number(False), lambda: Number(True), 1)
+    h, one = 0.1, {"generators": 1, "critics": 1, "batch": 1, "fakes": 1, "step": 0.1}
+    for rule, x, y in (
+        ("gradient", 1 - h, 1 + h),
+        ("extragradient", 1 - h * (1 + h), 1 + h * (1 - h)),
+    ):
+        t = training(game, mf.Wasserstein(), rule=rule, **one)
+        t.advance()
+        assert t.x.at.item() == pytest.approx(x, abs=1e-6)
+        assert t.y.at.item() == pytest.approx(y, abs=1e-6)
+    t = training(game, mf.Wasserstein(), order="alternating", **one)
+    t.advance()
+    assert t.x.at.item() == pytest.approx(1 - h * (1 + h), abs=1e-6)
+
+
+def test_adam_is_the_one_of_the_paper() -> None:
+    """Kingma & Ba (2015), Algorithm 1, by hand on the slopes k (1, -2, ...)."""
+    mine = Particles(new_networks(gan.mlp(2, 1, 4), 1, 3))
+    m = v = np.zeros(mine.at.shape)
+    slope = np.arange(1.0, 1 + m.size)[None] * (-1) ** np.arange(m.size)
+    for k in range(1, 4):
+        mine.slope.copy_(torch.from_numpy(k * slope))
+        m, v = 0.5 * m + 0.5 * k * slope, 0.9 * v + 0.1 * (k * slope) ** 2
+        wanted = m / (1 - 0.5**k) / (np.sqrt(v / (1 - 0.9**k)) + 1e-8)
+        assert np.allclose(mine.adam((0.5, 0.9)).numpy(), wanted, rtol=1e-5)
+
+
+def test_points_of_the_penalty_lie_between_a_datum_and_a_fake_of_the_mixture() -> None:
+    data, fakes = (
+        torch.zeros(4000, 2),
+        torch.ones(2, 50, 2) * torch.tensor([1.0, 2.0])[:, None, None],
+    )
+    at = between(data, fakes, np.array([0.25, 0.75]), np.random.default_rng(0))
+    assert at.min() >= 0 and torch.equal(at[:, 0], at[:, 1])
+    assert abs(at[:, 0].mean().item() - 0.5 * (0.25 * 1 + 0.75 * 2)) < 0.05
+    assert abs((at[:, 0] > 1).float().mean().item() - 0.75 / 2) < 0.04
+
+
+def test_weights_wait_for_the_warm_up_and_do_not_see_the_penalty() -> None:
+    run = gan.train(PENALISED, FLOW, 4, step=1e-2, warm_up=2, save_every=1, **HOW)
+    w = run.diagnostics["weights_x"]
+    assert (w[:2] == 0.5).all() and (w[2] != 0.5).all()
+    assert np.allclose(run.diagnostics["spread_x"], 1 / (w**2).sum(axis=1))
+
+
+@pytest.mark.parametrize("flow", [mf.Wasserstein(), mf.MirrorDescent(3.0)], ids=["W", "mirror"])
+def test_what_a_flow_leaves_alone_does_not_move(flow: mf.Flow) -> None:
+    t = training(flow=flow, rule="extra-adam")
+    before, weights = t.x.at.clone(), t.x.weights
+    t.advance()
+    assert torch.equal(t.x.at, before) is (flow.gamma[0] == 0)
+    assert np.array_equal(t.x.weights, weights) is (flow.alpha[0] == 0)
+
+
+@pytest.mark.parametrize(
+    ("flow", "given", "said"),
+    [
+        (mf.Langevin(2.0), {}, "has noise"),
+        (mf.AveragedLangevin(2.0), {"rule": "gradient"}, "memory"),
+        (mf.BestResponse(), {}, "best responses"),
+        (mf.EntropicWassersteinFisherRao(2.0), {"rule": "gradient"}, "log-density"),
+        (FLOW, {"rule": "lion"}, "rule must be one of"),
+        (FLOW, {"betas": (0.5, 1.0)}, "betas"),
+        (FLOW, {"scores": ["fid"]}, "scores are"),
+        (FLOW, {"compile": True, "game": PENALISED}, "compile does not go"),
+        (3, {}, "flow must be"),
+    ],
+)
+def test_what_does_not_apply_is_refused(flow: Any, given: dict[str, Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        gan.train(**{"game": GAME, "flow": flow, "steps": 1, **HOW, **given})
+
+
+def test_noise_of_a_langevin_flow_has_its_variance() -> None:
+    game = gan.GanGame(gan.Ring(), gan.mlp(3, 2, 40), gan.mlp(2, 1, 8), 3, clip=0.5)
+    t, u = (training(game, f, step=1e-4) for f in (mf.Langevin(2.0), mf.Wasserstein()))
+    t.advance(), u.advance()
+    assert (t.x.at - u.x.at).std().item() == pytest.approx(np.sqrt(2 * 1e-4 / 2), rel=0.1)
+
+
+def test_a_dying_weight_is_told() -> None:
+    with pytest.warns(UserWarning, match="has left the mixture"):
+        gan.train(GAME, mf.WassersteinFisherRao(1.0, 1e6), 2, **HOW)
+
+
+def test_diverging_networks_stop_the_run() -> None:
+    free = gan.GanGame(gan.Ring(), gan.mlp(3, 2, 8), gan.mlp(2, 1, 8), 3)
+    with pytest.raises(FloatingPointError, match="not finite at step"):
+        gan.train(free, mf.Wasserstein(1e12), 20, rule="gradient", **HOW)
+
+
+@pytest.fixture(scope="module")
+def whole() -> gan.GanRun:
+    torch.set_num_threads(1)
+    return gan.train(GAME, FLOW, 12, save_every=3, average=0.9, scores=["modes"], **HOW)
+
+
+def test_a_run_in_pieces_has_the_bits_of_a_whole_one(whole: Any, tmp_path: Path) -> None:
+    """Through files: moments, BatchNorm's buffers, averages, weights, losses since a save."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(run: gan.GanRun) -> None:
+        if run.diagnostics["step"][-1] == 6:
+            raise Stop
+
+    how = {**HOW, "save_every": 3, "average": 0.9, "scores": ["modes"]}
+    path = tmp_path / "run.h5"
+    with pytest.raises(Stop):
+        gan.train(GAME, FLOW, 12, callback=stop, checkpoint=path, checkpoint_every=0, **how)
+    assert mf.load(path).state["step"] == 5
+    done = gan.train(GAME, FLOW, 12, checkpoint=path, **how)
+    assert same_result(done, whole) and same_result(mf.load(path), whole)
+    longer = gan.train(GAME, FLOW, 12, resume=gan.train(GAME, FLOW, 6, **how), **how)
+    assert same_result(longer, whole)
+    with pytest.raises(ValueError, match="threads: 1 there, 2 here"):
+        gan.train(GAME, FLOW, 12, checkpoint=path, **{**how, "threads": 2})
+    with pytest.raises(ValueError, match="other settings"):
+        gan.train(GAME, FLOW, 15, resume=whole, **{**how, "threads": 2})
+
+
+def test_a_loaded_run_shows_itself_and_samples_as_before(whole: Any, tmp_path: Path) -> None:
+    path = whole.save(tmp_path / "a.h5")
+    held = mf.load(path)
+    assert repr(held) == repr(whole) and "2 generators, 3 critics, 12 steps" in repr(held)
+    assert held.plot().axes and "<table>" in held._repr_html_() and "2020" in held.cite()
+    a, which = whole.mixture().sample(100, seed=1)
+    b, _ = held.mixture().sample(100, seed=1)
+    assert a.shape == (100, 2) and np.array_equal(a, b) and set(which) == {0, 1}
+    assert not np.array_equal(held.mixture(average=True).each(3), held.mixture().each(3))
+    assert np.array_equal(held.outputs, whole.mixture().each(500))
+    table = whole.to_csv(tmp_path / "a.csv").read_text().splitlines()
+    assert len(table) == 5 and table[0].startswith("time,step,losses[0],")
+
+
+def test_networks_of_ones_own_are_given_again(tmp_path: Path) -> None:
+    def make() -> Any:
+        return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Dropout(0.5))
+
+    game = gan.GanGame(gan.Ring(), make, gan.mlp(2, 1, 4), 3, clip=0.1)
+    runs = [gan.train(game, FLOW, 3, **HOW) for _ in range(2)]
+    assert same_result(*runs)
+    held = mf.load(runs[0].save(tmp_path / "own.h5"))
+    with pytest.raises(ValueError, match=r"given as a function.*generator=\.\.\."):
+        held.mixture()
+    assert np.array_equal(held.mixture(make).each(2), runs[0].mixture().each(2))
+    one = make()
+    with pytest.raises(ValueError, match="one module was returned"):
+        gan.train(gan.GanGame(gan.Ring(), lambda: one, gan.mlp(2, 1, 4), 3), FLOW, 1, **HOW)
+
+
+def test_paired_starts_do_not_depend_on_how_many_there_are() -> None:
+    few, many = training(generators=1), training(generators=4)
+    assert torch.equal(few.x.at[0], many.x.at[0])
+
+
+TOML = """
+[generator]
+width = 8
+[critic]
+width = 8
+[gan]
+noise = 3
+clip = 0.5
+[flow]
+name = "WassersteinFisherRao"
+alpha = 10.0
+[train]
+steps = 6
+generators = 2
+batch = 8
+threads = 1
+scores = ["modes"]
+"""
+
+
+def test_the_command_line_from_training_to_scores(
+    tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(TOML)
+    assert main(["gan", "train", "a.toml"]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"a.toml", "a.h5", "a.csv", "a.png"}
+    assert main(["gan", "train", "a.toml"]) == 0 and "is finished" in capsys.readouterr().out
+    assert main(["gan", "sample", "a.h5", "--count", "5"]) == 0
+    assert np.load("a.npz")["outputs"].shape == (5, 2)
+    assert main(["gan", "show", "a.h5"]) == 0 and main(["show", "a.h5", "--no-plot"]) == 0
+    assert "2 generators, 1 critics" in capsys.readouterr().out
+    assert main(["gan", "train", "a.toml", "--set", "train.rule=lion"]) == 2
+    assert "--set train.rule" in capsys.readouterr().err
+    assert main(["gan", "train", "a.toml", "--set", "train.betas=[0.5, 2.0]"]) == 2
+
+
+def test_a_killed_command_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(TOML.replace("steps = 6", "steps = 20\nsave_every = 2"))
+    command = ["gan", "train", "a.toml", "--quiet"]
+    often = [*command, "--set", "output.checkpoint_every=0", "--out", "killed.h5"]
+    how: Any = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    running = subprocess.Popen([sys.executable, "-m", "meanfield", *often], **how)
+    while not Path("killed.h5").exists() and running.poll() is None:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert 0 < mf.load("killed.h5").state["step"] < 20
+    assert main(often) == 0 and main([*command, "--out", "whole.h5"]) == 0
+    assert same_result(mf.load("killed.h5"), mf.load("whole.h5"))
