@@ -407,8 +407,7 @@ def test_every_known_game_and_flow_has_an_example():
     from meanfield.cli.build import FLOWS
     from meanfield.games.catalogue import CONSTRUCTORS
 
-    held = [tomllib.loads(content) for content in shipped().values()]
-    held = [content for content in held if "game" in content]
+    held = [c for c in map(tomllib.loads, shipped().values()) if "game" in c]
     games = {c["game"].get("name", "expression") for c in held}
     assert games >= set(CONSTRUCTORS) - {"polynomial_from"}
     assert {c["flow"]["name"] for c in held} >= set(FLOWS) - {"Flow"}
