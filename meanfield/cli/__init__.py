@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     add("--quiet", **quiet)
     add = command("resume", "finish a run that was stopped or killed, to the same bits", "RUN.h5")
     add("--quiet", **quiet)
-    add = command("show", "print what a file holds and draw it; nothing is computed", "RUN.h5")
+    add = command("show", "print what a file holds and draw it; nothing is run again", "RUN.h5")
     add("--out", metavar="PICTURE.png", help="where the picture goes (default: beside the file)")
     add("--no-plot", action="store_true", help="print the summary only")
     add("--view", choices=("map", "3d"), default="map", help="spheres and tori as maps or surfaces")
@@ -146,6 +146,12 @@ def parser() -> argparse.ArgumentParser:
         "--movie", nargs="?", const=True, metavar="MOVIE.gif",
         help="write a movie too, .mp4 (needs ffmpeg) or .gif (default: beside the file)",
     )  # fmt: skip
+    add(
+        "--html", nargs="?", const=True, metavar="PAGE.html",
+        help="write a page with a slider of time too, for any browser (needs plotly; default: "
+        "beside the file)",
+    )  # fmt: skip
+    add("--against", metavar="OTHER.h5", help="draw the page's W2 to this run; it is computed")
     add(
         "--export", metavar="FILE", action="append",
         help="write a .csv of the curves or a .npz of all arrays",

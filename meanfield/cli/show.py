@@ -39,10 +39,14 @@ def show(options: Any) -> int:
         print("cite:", *(f"  {line}" for line in result.cite().splitlines()), sep="\n")
     for target in options.export or []:
         print(f"wrote {export(result, target)}")
+    if options.against and not options.html:
+        raise BadInput("--against is for the page that --html writes; give both")
     if not options.no_plot:
         print(f"drew {picture(result, path, options.out, options.view)}")
     if options.movie:
         print(f"filmed {movie(result, path, options.movie, options.view)}")
+    if options.html:
+        print(f"wrote {html(result, path, options.html, options.against)}")
     return 0
 
 
@@ -100,6 +104,22 @@ def movie(result: Any, path: Path, out: str | bool, view: str = "map") -> Path:
 
     replace(target, fill)
     return target
+
+
+def html(result: Any, path: Path, out: str | bool, against: str | None) -> Path:
+    """Write the page of a run beside its file or under the name given."""
+    from meanfield.plotting import save_page
+
+    run = result.field if hasattr(result, "rows") else result
+    other = None if against is None else load(Path(against))
+    if not isinstance(getattr(run, "field", run), Trajectory):
+        raise BadInput(f"{path} holds no run over time; --html shows runs and comparisons")
+    if not (other is None or isinstance(other, Trajectory)):
+        raise BadInput(f"--against {against} holds no run")
+    try:
+        return save_page(run, path.with_suffix(".html") if out is True else str(out), against=other)
+    except ImportError as error:
+        raise BadInput(str(error)) from None
 
 
 def picture(result: Any, path: Path, out: str | None, view: str = "map") -> Path:

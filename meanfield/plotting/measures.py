@@ -240,8 +240,14 @@ def dots(measure: Measure) -> Array:
 
 
 def _disc_image(ax: Any, measure: Density, at: Array, color: str, top: float) -> Any:
+    edges, values = disc_values(measure, at)
+    return image(ax, edges, edges, values, color, top, zorder=0)
+
+
+def disc_values(measure: Density, at: Array) -> tuple[Array, Array]:
     """The mean density of the points of a sphere that are seen at one place, nodes at (n, 2).
 
+    Returned are the edges of cells of [-1, 1] and the values there, NaN outside of the circle.
     Masses and volumes are smoothed alike, over the distance of nodes, so that none shows singly.
     """
     from scipy.ndimage import gaussian_filter
@@ -255,8 +261,7 @@ def _disc_image(ax: Any, measure: Density, at: Array, color: str, top: float) ->
     )
     middles = 0.5 * (edges[1:] + edges[:-1])
     outside = np.hypot(middles, middles[:, None]) > 1
-    values = np.where(outside, np.nan, masses / np.maximum(volumes, 1e-300))
-    return image(ax, edges, edges, values, color, top, zorder=0)
+    return edges, np.where(outside, np.nan, masses / np.maximum(volumes, 1e-300))
 
 
 def _grid_image(ax: Any, measure: Density, color: str, top: float) -> Any:

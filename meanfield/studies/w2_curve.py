@@ -10,7 +10,7 @@ import numpy as np
 
 from meanfield.checks import Array, allow_underflow, finite_array
 from meanfield.measures import Measure
-from meanfield.metrics import w2
+from meanfield.metrics.w2.distance import w2
 from meanfield.trajectory import Trajectory, index_at
 
 
