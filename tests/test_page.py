@@ -202,7 +202,7 @@ def test_the_command_writes_pages_of_runs_and_says_what_is_missing(
     page = tmp_path / "swarm.html"
     assert f"wrote {page}" in capsys.readouterr().out
     titles = [a["text"] for a in figure_of(page)["layout"]["annotations"]]
-    assert any("to the other run" in text for text in titles)
+    assert any(text.startswith("W<sub>2</sub><br>") for text in titles)
     mf.gibbs(game, beta=2.0, cells=32).save(tmp_path / "gibbs.h5")
     for words, said in (
         ([str(tmp_path / "gibbs.h5"), *options], "holds no run over time"),

@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from meanfield.studies.html import grid, page, picture, rows, word
+from meanfield.plotting.html import grid, page, picture, rows, word
 from meanfield.studies.verdicts import FAILS
 from meanfield.trajectory import versions
 from validation.notation import equations, html, number, paragraphs

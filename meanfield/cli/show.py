@@ -17,6 +17,7 @@ from meanfield.storage.files import load, read_header
 from meanfield.storage.results import Result
 from meanfield.storage.salvage import salvage
 from meanfield.studies.replicas import Partial
+from meanfield.studies.w2_curve import w2_curve
 from meanfield.trajectory import Trajectory
 
 
@@ -116,8 +117,11 @@ def html(result: Any, path: Path, out: str | bool, against: str | None) -> Path:
         raise BadInput(f"{path} holds no run over time; --html shows runs and comparisons")
     if not (other is None or isinstance(other, Trajectory)):
         raise BadInput(f"--against {against} holds no run")
+    curve = None if other is None else w2_curve(getattr(run, "field", run), other)
     try:
-        return save_page(run, path.with_suffix(".html") if out is True else str(out), against=other)
+        return save_page(
+            run, path.with_suffix(".html") if out is True else str(out), distances=curve
+        )
     except ImportError as error:
         raise BadInput(str(error)) from None
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -20,8 +19,11 @@ import numpy as np
 from meanfield.checks import Array, whole
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
+from meanfield.metrics import w2
+from meanfield.plotting import html
 from meanfield.plotting.circle import circular
 from meanfield.plotting.comparison import of_comparison
+from meanfield.plotting.layout import controls, framed, laid_out
 from meanfield.plotting.runs import chosen_states, has_curve, of_labels, weights_move
 from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, PLAYERS, RED, shades
 from meanfield.plotting.summary import rows as summary_rows
@@ -29,8 +31,6 @@ from meanfield.plotting.traces import Panel, player, rounded
 from meanfield.plotting.words import of_run
 from meanfield.storage.atomic import replace
 from meanfield.storage.files import as_path
-from meanfield.studies import html
-from meanfield.studies.w2_curve import w2_curve
 from meanfield.trajectory import Trajectory
 
 FEW = 300  # atoms up to which W2 away from circles takes no time
@@ -68,14 +68,14 @@ WIDE = "<style>body { max-width: 78em } h1 { font-size: 1.4em; margin: 0 }</styl
 
 def save_page(
     result: Any, path: str | os.PathLike[str] | None = None, *, frames: int = 50,
-    against: Trajectory | None = None,
+    distances: Any = None,
 ) -> Path:  # fmt: skip
     """Write a run, or a comparison with its mean field, as one HTML page with a slider of time.
 
     The page needs no network and no server. It shows both players, spheres and tori as surfaces
     that can be turned, and marks on the curves of the value, the NI error, W2 and the moments
     that move along; below, where the run came from and what to cite. W2 is that to the last
-    state, on circles and for few particles, or to another run.
+    state, on circles and for few particles, unless other distances are given.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def save_page(
     frames : int
         The largest number of states shown, evenly spaced. Fifty of densities on surfaces make a
         page of 3 to 4 MB, of which plotly.js is 2 MB.
-    against : Trajectory, optional
-        A run of the same game from which distances are taken at the times that both saved.
+    distances : W2Curve, optional
+        What is drawn of W2, such as `meanfield.w2_curve(swarm, field)`.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def save_page(
     if target.suffix != ".html":
         raise ValueError(f"{target} must end in .html")
     library = plotly_js()
-    drawn = figure(result, run, whole("frames", frames), against)
+    drawn = figure(result, run, whole("frames", frames), distances)
     text = json.dumps(drawn, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     told = _plain(of_run(run) if run is result else of_comparison(result) + ", mean field")
     body = [
@@ -162,7 +162,7 @@ def _subscripted(title: str) -> str:
     return re.sub(r"ℓ_(\w)", r"ℓ<sub>\1</sub>", escape(title))
 
 
-def figure(result: Any, run: Trajectory, frames: int, against: Trajectory | None) -> dict[str, Any]:
+def figure(result: Any, run: Trajectory, frames: int, distances: Any) -> dict[str, Any]:
     """The whole figure as plotly.js reads it: traces, layout and frames."""
     chosen = chosen_states(len(run), frames)
     times = run.times[chosen]
@@ -172,10 +172,10 @@ def figure(result: Any, run: Trajectory, frames: int, against: Trajectory | None
         )
         for side, (name, color) in zip((run.x, run.y), PLAYERS, strict=True)
     ]
-    below = curves(result, run, chosen, against) if len(run) > 1 else []
-    drawn = _laid_out([*panels, *below])
-    drawn["frames"] = _frames(drawn.pop("moves"), times)
-    drawn["layout"] |= _controls(times)
+    below = curves(result, run, chosen, distances) if len(run) > 1 else []
+    drawn = laid_out([*panels, *below])
+    drawn["frames"] = framed(drawn.pop("moves"), times)
+    drawn["layout"] |= controls(times)
     drawn["config"] = {
         "responsive": True, "displaylogo": False, "modeBarButtons": [["toImage", "resetViews"]],
     }  # fmt: skip
@@ -186,7 +186,7 @@ def figure(result: Any, run: Trajectory, frames: int, against: Trajectory | None
 Line = tuple[str, Array, Array, str]
 
 
-def curves(result: Any, run: Trajectory, chosen: Any, against: Trajectory | None) -> list[Panel]:
+def curves(result: Any, run: Trajectory, chosen: Any, distances: Any) -> list[Panel]:
     """The panels below: value, NI, distances and moments, each with its marks at the frames."""
     found: list[tuple[str, list[Line], bool]] = []
     if has_curve(run, "value"):
@@ -195,7 +195,7 @@ def curves(result: Any, run: Trajectory, chosen: Any, against: Trajectory | None
         found += _compared(result)
     elif has_curve(run, "ni"):
         found.append(("Nikaido-Isoda error", [_recorded(run, "ni")], True))
-    found += [(title, lines, False) for title, lines in _distances(run, chosen, against)]
+    found += [(title, lines, False) for title, lines in _distances(run, chosen, distances)]
     for name, _ in PLAYERS:
         found.append((f"moments of {name}", moments(run, name), False))
     return [_curve_panel(*of, run.times[chosen]) for of in found]
@@ -222,20 +222,19 @@ def _hex(colour: Any) -> str:
     return to_hex(colour)
 
 
-def _distances(
-    run: Trajectory, chosen: Any, against: Trajectory | None
-) -> list[tuple[str, list[Line]]]:
+def _distances(run: Trajectory, chosen: Any, distances: Any) -> list[tuple[str, list[Line]]]:
     """W2 to another run, or to the last state where it takes no time."""
-    if against is not None:
-        curve, to = w2_curve(run, against), "the other run"
+    if distances is not None:
+        of, title = [(distances.times, distances.x), (distances.times, distances.y)], ""
     else:
         ends = (run.x[0], run.y[0])
-        fast = circular(*ends) or all(type(m) is Measure and len(m) <= FEW for m in ends)
-        if not fast:
+        if not (circular(*ends) or all(type(m) is Measure and len(m) <= FEW for m in ends)):
             return []
-        curve, to = w2_curve(run, run[-1], run.times[chosen]), "the last state"
-    lines = [(name, curve.times, getattr(curve, name), color) for name, color in PLAYERS]
-    return [(f"W<sub>2</sub> to {to}", lines)]
+        times = run.times[chosen]
+        of = [(times, np.array([w2(side[k], side[-1]) for k in chosen])) for side in (run.x, run.y)]
+        title = " to the last state"
+    lines = [(name, *curve, color) for curve, (name, color) in zip(of, PLAYERS, strict=True)]
+    return [(f"W<sub>2</sub>{title}", lines)]
 
 
 def moments(run: Trajectory, name: str) -> list[Line]:
@@ -293,94 +292,3 @@ def _curve_panel(title: str, lines: list[Line], log: bool, marks: Array) -> Pane
         hoverinfo="skip",
     )  # fmt: skip
     return panel
-
-
-# Heights in pixels, gaps as shares of the width, and the most curves in a row.
-TOP, TALL, LOW, BETWEEN, FOOT = 150, 360, 140, 95, 60
-GAP, MOST = 0.07, 4
-
-
-def _laid_out(panels: Sequence[Panel]) -> dict[str, Any]:
-    """The slider at the top, two large panels, and the others in rows below."""
-    below = len(panels) - 2
-    rows_below = -(-below // MOST)
-    per_row = -(-below // max(rows_below, 1))
-    inner = TALL + rows_below * (LOW + BETWEEN)
-    layout: dict[str, Any] = {
-        "height": TOP + inner + FOOT, "margin": {"t": TOP, "b": FOOT, "l": 55, "r": 20},
-        "template": "none", "uirevision": "kept", "annotations": [], "hovermode": "closest",
-        "font": {"family": "system-ui, sans-serif", "size": 12}, "showlegend": False, "bargap": 0,
-    }  # fmt: skip
-    traces: list[dict[str, Any]] = []
-    moves: dict[int, list[dict[str, Any]]] = {}
-    for k, panel in enumerate(panels):
-        count, column = (2, k) if k < 2 else (per_row, (k - 2) % per_row)
-        high = 0 if k < 2 else TALL + BETWEEN + ((k - 2) // per_row) * (LOW + BETWEEN)
-        width = (1 - GAP * (count - 1)) / count
-        left = column * (width + GAP)
-        tall = TALL if k < 2 else LOW
-        across, up = [left, left + width], [1 - (high + tall) / inner, 1 - high / inner]
-        where = _place(layout, panel, k + 1, across, up)
-        layout["annotations"].append({
-            "text": panel.title, "x": left + width / 2, "y": up[1], "xref": "paper",
-            "yref": "paper", "xanchor": "center", "yanchor": "bottom", "yshift": 4,
-            "showarrow": False, "font": {"size": 13},
-        })  # fmt: skip
-        for j, trace in enumerate(panel.traces):
-            if j in panel.moves:
-                moves[len(traces)] = panel.moves[j]
-            if "colorbar" in trace:
-                bar = {"x": left + width, "len": 0.8 * tall / inner, "y": sum(up) / 2}
-                trace = {**trace, "colorbar": {**trace["colorbar"], **bar}}
-            traces.append({**trace, **where})
-    return {"data": traces, "layout": layout, "moves": moves}
-
-
-def _place(
-    layout: dict[str, Any], panel: Panel, number: int, across: list[float], up: list[float]
-) -> dict[str, str]:
-    """Put a panel's axes and legend into the layout; how its traces name them."""
-    end = "" if number == 1 else str(number)
-    if panel.solid:
-        layout[f"scene{end}"] = {**panel.axes, "domain": {"x": across, "y": up}}
-        return {"scene": f"scene{end}"}
-    lines = {"showline": True, "linecolor": "#888", "ticks": "outside", "gridcolor": "#eee"}
-    if "scaleanchor" in panel.axes["yaxis"]:
-        panel.axes["yaxis"]["scaleanchor"] = f"x{end}"
-    for axis, other, domain in (("x", "y", across), ("y", "x", up)):
-        place = {"domain": domain, "anchor": f"{other}{end}", "zeroline": False}
-        layout[f"{axis}axis{end}"] = {**lines, **place, **panel.axes[f"{axis}axis"]}
-    return {"xaxis": f"x{end}", "yaxis": f"y{end}"}
-
-
-def _frames(moves: dict[int, list[dict[str, Any]]], times: Array) -> list[dict[str, Any]]:
-    """What changes at each time, named by its number."""
-    numbers = list(moves)
-    return [
-        {"name": str(k), "traces": numbers, "data": [moves[i][k] for i in numbers]}
-        for k in range(len(times))
-    ]
-
-
-def _controls(times: Array) -> dict[str, Any]:
-    """The slider of time, and buttons to play and to pause."""
-    how = {"mode": "immediate", "frame": {"duration": 0, "redraw": True},
-           "transition": {"duration": 0}}  # fmt: skip
-    steps = [
-        {"label": f"{t:.4g}", "method": "animate", "args": [[str(k)], how]}
-        for k, t in enumerate(times)
-    ]
-    slider = {
-        "steps": steps, "x": 0.1, "len": 0.9, "y": 1, "yanchor": "bottom", "pad": {"b": 40, "t": 0},
-        "currentvalue": {"prefix": "t = ", "xanchor": "left", "font": {"size": 14}},
-    }  # fmt: skip
-    play = {**how, "fromcurrent": True, "frame": {"duration": 120, "redraw": True}}
-    buttons = [
-        {"label": "▶ play", "method": "animate", "args": [None, play]},
-        {"label": "❚❚ pause", "method": "animate", "args": [[None], how]},
-    ]
-    menu = {
-        "type": "buttons", "buttons": buttons, "direction": "down", "showactive": False,
-        "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 40},
-    }  # fmt: skip
-    return {"sliders": [slider], "updatemenus": [menu]} if len(times) > 1 else {}

@@ -10,8 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from meanfield.plotting import html
 from meanfield.storage.files import as_path, replace
-from meanfield.studies import html
 from meanfield.studies.verdicts import Verdict
 
 EQUATIONS = """
