@@ -26,7 +26,7 @@ _HOMES = {
     "simulate": "particles.simulate", "copies": "particles.copies", "Drive": "particles.copies",
     "solve": "density.solve",
     "gibbs": "equilibria", "gibbs_path": "equilibria", "nash": "equilibria", "polish": "equilibria",
-    "stability": "equilibria",
+    "stability": "equilibria", "orbit": "equilibria", "branch": "equilibria",
     "compare": "studies", "merge": "studies.merge", "w2_curve": "studies.w2_curve",
     "W2Curve": "studies.w2_curve",
     "resume": "studies.resume", "sweep": "studies.sweep",
@@ -45,8 +45,10 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from meanfield.citations import cite as cite
     from meanfield.density.solve import solve as solve
     from meanfield.equilibria import gibbs_path as gibbs_path
+    from meanfield.equilibria.branch import branch as branch
     from meanfield.equilibria.gibbs import gibbs as gibbs
     from meanfield.equilibria.nash import nash as nash
+    from meanfield.equilibria.orbit import orbit as orbit
     from meanfield.equilibria.polish import polish as polish
     from meanfield.equilibria.stability import stability as stability
     from meanfield.flows import (

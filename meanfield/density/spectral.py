@@ -84,7 +84,11 @@ class Spectral(Engine):
         caches = [np.empty((etd.CACHE, 6, b.span)) for b in self.bases]
         self._works = works
         self._compiled = (*constants, *works, *caches, np.append(np.full(etd.CACHE, np.nan), 0.0))
-        for (basis, z), work in zip(players, works, strict=True):
+        self.place(players[0][1], players[1][1])
+
+    def place(self, *coefficients: Array) -> None:
+        """Make these coefficients of both players in `bases` the present state."""
+        for basis, z, work in zip(self.bases, coefficients, self._works, strict=True):
             work[etd.STATE][:, basis.places] = (z.real, z.imag)[: basis.parts]
 
     def coefficients(self, p: int) -> Array:

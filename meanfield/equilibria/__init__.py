@@ -1,12 +1,14 @@
-"""Equilibria: the Gibbs point (9), its path and stability, and exact sparse equilibria."""
+"""Equilibria: the Gibbs point (9), its path and stability, orbits, and exact sparse equilibria."""
 
+from meanfield.equilibria.branch import Branch, branch
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.nash import Equilibrium, nash
+from meanfield.equilibria.orbit import Orbit, orbit
 from meanfield.equilibria.path import GibbsPath, gibbs_path
 from meanfield.equilibria.polish import Polished, polish
 from meanfield.equilibria.stability import Stability, stability
 
 __all__ = [
-    "Equilibrium", "GibbsPath", "GibbsPoint", "Polished", "Stability", "gibbs", "gibbs_path",
-    "nash", "polish", "stability",
+    "Branch", "Equilibrium", "GibbsPath", "GibbsPoint", "Orbit", "Polished", "Stability", "branch",
+    "gibbs", "gibbs_path", "nash", "orbit", "polish", "stability",
 ]  # fmt: skip

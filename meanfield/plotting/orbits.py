@@ -1,0 +1,88 @@
+"""Periodic solutions over one period, and followed in a parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from meanfield.plotting.circle import circular, draw_space_time
+from meanfield.plotting.measures import plot_measure
+from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, RED, stage, styled
+from meanfield.plotting.words import of_flow, of_game, wrapped
+
+
+def plot_orbit(orbit: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
+    """Draw an `Orbit`: both players over one period (at time 0 where they do not move on circles),
+    and the Floquet multipliers with the unit circle.
+
+    ax, title, figsize and what is returned: as of `plot_trajectory`.
+    """
+    if title is None:
+        kind = "stable" if orbit.stable else "unstable"
+        words = of_game(orbit.game), of_flow(orbit.flow), f"{kind} orbit"
+        title = wrapped(", ".join([*words, f"period ${orbit.period:.8g}$"]))
+    with styled():
+        figure = stage(9.6, 2.9, ax, title, figsize)
+        axes = figure.subplots(1, 3, width_ratios=(1, 1, 0.75))
+        for axis, measures, (name, color) in zip(axes, (orbit.x, orbit.y), PLAYERS, strict=False):
+            if circular(measures[0]):
+                times = np.append(orbit.times, orbit.period)
+                draw_space_time(axis, times, [*measures, measures[0]], color, None)
+                axis.set(xlabel="time $t$", ylabel=f"${name}$")
+            else:
+                plot_measure(measures[0], axis, color=color, name=name)
+                axis.set_title(f"$\\mu_{name}$, $t = 0$")
+        _multipliers(axes[2], orbit)
+    return figure.figure
+
+
+def _multipliers(ax: Any, orbit: Any) -> None:
+    angle = np.linspace(0, 2 * np.pi, 200)
+    ax.plot(np.cos(angle), np.sin(angle), color=GREY, lw=0.8)
+    others = orbit.others
+    out = np.abs(others) >= 1
+    ax.plot(others[~out].real, others[~out].imag, "o", color=BLUE, ms=5, label="decays")
+    if out.any():
+        ax.plot(others[out].real, others[out].imag, "o", color=RED, ms=5, label="grows")
+    ax.plot(1, 0, "x", color=ORANGE, label="shift in time")
+    ax.set(xlabel=r"$\mathrm{Re}\,\lambda$", ylabel=r"$\mathrm{Im}\,\lambda$", aspect="equal")
+    ax.set_title("Floquet multipliers")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3, columnspacing=0.8)
+
+
+def plot_branch(
+    branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
+) -> Any:
+    """Draw a `Branch`: period, size and the leading multiplier's modulus over the parameter.
+
+    Full lines are stable orbits, broken ones unstable; circles are folds. ax, title, figsize and
+    what is returned: as of `plot_trajectory`.
+    """
+    leading = np.abs(branch.multipliers).max(axis=1)
+    rows = (("period", branch.periods), ("size", branch.sizes), ("leading multiplier", leading))
+    with styled():
+        figure = stage(
+            9.6, 2.9, ax, "Periodic solutions of (7)" if title is None else title, figsize
+        )
+        for axis, (name, values) in zip(figure.subplots(1, 3), rows, strict=True):
+            for chosen, how in ((branch.stable, "-"), (~branch.stable, "--")):
+                drawn = np.where(_joined(chosen), values, np.nan)
+                axis.plot(branch.values, drawn, how, color=BLUE, marker="o", ms=2.5)
+            axis.set(xlabel=_symbol(branch.name), title=name)
+            if name == "period":
+                axis.plot(*branch.folds.T, "o", mfc="none", color=ORANGE, ms=8, label="fold")
+                axis.legend()
+        axis.axhline(1.0, color=GREY, lw=0.8)
+    return figure.figure
+
+
+def _joined(chosen: Any) -> Any:
+    """The chosen points and their neighbours, so that lines meet."""
+    wider = chosen.copy()
+    wider[1:] |= chosen[:-1]
+    return wider
+
+
+def _symbol(name: str) -> str:
+    return f"$\\{name}$" if name in ("alpha", "beta", "gamma", "eta") else name

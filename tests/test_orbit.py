@@ -1,0 +1,159 @@
+"""Periodic solutions of (7), held against an integration of the Fourier modes by scipy."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import meanfield as mf
+
+# Both sides have the same 31 modes, which leave an error of 1e-5 in the densities.
+pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
+
+BETA, K = 13.0, 31  # modes of the independent integration
+GAME = mf.games.oscillator(3.0)
+START = GAME.answers["start"]
+
+
+@pytest.fixture(scope="module")
+def cycle():
+    return mf.orbit(GAME, mf.Langevin(BETA), START, settle=30.0, cells=64, count=4)
+
+
+@pytest.fixture(scope="module")
+def branch(cycle):
+    """From the stable orbit at beta = 11.5 through the fold."""
+    stable = mf.orbit(GAME, mf.Langevin(11.5), cycle, count=3)
+    family = lambda beta: (GAME, mf.Langevin(beta))  # noqa: E731
+    return mf.branch(family, stable, 11.5, (11.0, 11.8), step=-0.3, name="beta", progress=False)
+
+
+def modes(mu):
+    """int exp(-ikx) dmu for k = 0 to K."""
+    return np.array([mu.masses @ np.exp(-1j * k * mu.points[:, 0]) for k in range(K + 1)])
+
+
+def velocity(beta, z):
+    """The right-hand side of (7) for the modes z (2, K + 1) of both players, from the loss as text.
+
+    l = -(2/3)(cos x - cos y) + (5/12)(cos 2x - cos 2y) + 3 sin x sin y.
+    """
+    k, moved = np.arange(-K, K + 1), []
+    for p, sign in ((0, 1.0), (1, -1.0)):
+        sine = -z[1 - p, 1].imag  # E sin of the opponent
+        # Both have the same wells; the coupling is what one gains and the other loses.
+        U = {1: complex(-1 / 3, -sign * 1.5 * sine), 2: 5 / 24}
+        full = np.concatenate([z[p, :0:-1].conj(), z[p]])
+        drift = np.zeros(2 * K + 1, dtype=complex)
+        for m, c in [*U.items(), *((-m, np.conj(c)) for m, c in U.items())]:
+            shifted = np.zeros_like(full)
+            inside = np.abs(k - m) <= K
+            shifted[inside] = full[k[inside] - m + K]
+            drift -= k * m * c * shifted
+        moved.append((drift - k**2 / beta * full)[K:])
+    return np.array(moved)
+
+
+def integrated(beta, z, time):
+    """The modes after a time, by scipy."""
+
+    def right(_, v):
+        return velocity(beta, v.view(complex).reshape(2, K + 1)).ravel().view(float)
+
+    how = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-12}
+    found = solve_ivp(right, (0, time), z.ravel().view(float), **how)
+    return found.y[:, -1].copy().view(complex).reshape(2, K + 1)
+
+
+def first(orbit):
+    return np.array([modes(orbit.x[0]), modes(orbit.y[0])])
+
+
+def test_an_orbit_comes_back_after_its_period_and_not_before(cycle):
+    z, T = first(cycle), cycle.period
+    assert cycle.stable and cycle.residual <= 1e-11 and cycle.period_error < 1e-11
+    back = integrated(BETA, z, T)
+    assert np.abs(back - z).max() < 1e-8
+    # The phase that is left over says by how much the period is off.
+    along = velocity(BETA, z)
+    late = np.vdot(along, back - z).real / np.vdot(along, along).real
+    assert abs(late) < 2e-9
+
+
+def test_the_multipliers_are_those_of_the_linearised_equation(cycle):
+    """A perturbation is integrated beside the orbit: after some periods it has nothing left of
+    faster modes, and shrinks by the leading multiplier.
+    """
+    z, T = first(cycle), cycle.period
+    lead = cycle.others[0].real
+    start = z.copy()
+    start[0, 1] += 1e-3j
+    start[1, 2] += 1e-3
+    sizes = []
+    for _ in range(6):
+        start, before = integrated(BETA, start, T), start
+        # What is left across the orbit; the part along it stays.
+        sizes.append(start - before)
+    ratio = [np.vdot(b, a).real / np.vdot(b, b).real for b, a in pairwise(sizes)]
+    assert ratio[-1] == pytest.approx(lead, rel=2e-3)
+    assert abs(cycle.multipliers - 1).min() < 1e-7
+
+
+def test_a_branch_turns_back_at_a_fold(branch):
+    ((value, period),) = branch.folds
+    assert value == pytest.approx(11.1274566, abs=2e-6)
+    assert branch.stable[0] and not branch.stable[-1]
+    assert "leaves the range" in branch.end
+    assert (np.diff(branch.periods) > 0).all() and branch.periods[0] < period
+
+
+def test_an_unstable_orbit_is_found_from_the_branch(branch):
+    k = len(branch.values) - 1
+    near, beta = mf.Start(x=branch.x[k], y=branch.y[k]), 11.6
+    found = mf.orbit(GAME, mf.Langevin(beta), near, period=branch.periods[k], cells=64, count=3)
+    assert not found.stable and np.abs(found.others[0]) > 1.2
+    assert np.abs(integrated(beta, first(found), found.period) - first(found)).max() < 1e-7
+
+
+def test_a_game_of_one_coordinate_has_the_same_orbit_on_the_torus(cycle):
+    terms = [((a, 0), (b, 0), c, s) for a, b, c, s in (
+        (1, 0, -2 / 3, 0.0), (2, 0, 5 / 12, 0.0), (0, 1, 2 / 3, 0.0), (0, 2, -5 / 12, 0.0),
+        (1, -1, 1.5, 0.0), (1, 1, -1.5, 0.0))]  # fmt: skip
+    flat = mf.games.trigonometric(terms)
+    law = [mf.Density(np.repeat(mu.masses / 4, 4), mf.mesh(mf.Torus(2), (64, 4)))
+           for mu in (cycle.x[0], cycle.y[0])]  # fmt: skip
+    near = mf.Start(x=law[0], y=law[1])
+    flow, how = mf.Langevin(BETA), {"period": cycle.period, "cells": ((64, 4), (64, 4)), "count": 3}
+    found = mf.orbit(flat, flow, near, tol=1e-10, **how)
+    assert found.period == pytest.approx(cycle.period, abs=1e-9)
+    # cos and sin of the other coordinate diffuse, and nothing else happens to them.
+    decay = np.exp(-found.period / BETA)
+    assert np.abs(found.multipliers) == pytest.approx([1, decay, decay], abs=1e-7)
+
+
+def test_orbits_are_kept_whole(cycle, branch, tmp_path):
+    for k, found in enumerate((cycle, branch)):
+        again = mf.load(found.save(tmp_path / f"{k}.h5"))
+        assert repr(again) == repr(found)
+        assert (again.x[-1].masses == found.x[-1].masses).all()
+        assert found.plot().axes
+    assert (mf.load(tmp_path / "0.h5").multipliers == cycle.multipliers).all()
+
+
+def test_what_has_no_orbit_is_told(cycle):
+    flow = mf.Langevin(BETA)
+    with pytest.raises(mf.NotConverged, match="does not move"):
+        mf.orbit(GAME, mf.Langevin(2.0), START, settle=60.0, cells=32)
+    with pytest.raises(ValueError, match="Fourier modes or spherical harmonics"):
+        mf.orbit(mf.games.expression("exp(cos(x - y))"), flow, mf.Start())
+    with pytest.raises(ValueError, match="Fourier modes or spherical harmonics"):
+        mf.orbit(GAME, mf.WassersteinFisherRao(), START)
+    with pytest.raises(TypeError, match="near must be"):
+        mf.orbit(GAME, flow, 3.0)
+    with pytest.raises(ValueError, match="outside the range"):
+        mf.branch(lambda beta: (GAME, mf.Langevin(beta)), cycle, BETA, (1.0, 2.0))
+    with pytest.raises(TypeError, match="near must be"):
+        mf.branch(lambda beta: (GAME, mf.Langevin(beta)), START, BETA, (1.0, 20.0))
