@@ -25,10 +25,10 @@ def cycle():
 
 @pytest.fixture(scope="module")
 def branch(cycle):
-    """From the stable orbit at beta = 11.5 through the fold."""
-    stable = mf.orbit(GAME, mf.Langevin(11.5), cycle, count=3)
+    """From the stable orbit at beta = 11.3 through the fold."""
+    stable = mf.orbit(GAME, mf.Langevin(11.3), cycle, count=3)
     family = lambda beta: (GAME, mf.Langevin(beta))  # noqa: E731
-    return mf.branch(family, stable, 11.5, (11.0, 11.8), step=-0.3, name="beta", progress=False)
+    return mf.branch(family, stable, 11.3, (11.0, 11.45), step=-0.15, name="beta", progress=False)
 
 
 def modes(mu):
@@ -112,7 +112,7 @@ def test_a_branch_turns_back_at_a_fold(branch):
 
 def test_an_unstable_orbit_is_found_from_the_branch(branch):
     k = len(branch.values) - 1
-    near, beta = mf.Start(x=branch.x[k], y=branch.y[k]), 11.6
+    near, beta = mf.Start(x=branch.x[k], y=branch.y[k]), 11.4
     found = mf.orbit(GAME, mf.Langevin(beta), near, period=branch.periods[k], cells=64, count=3)
     assert not found.stable and np.abs(found.others[0]) > 1.2
     assert np.abs(integrated(beta, first(found), found.period) - first(found)).max() < 1e-7
