@@ -9,13 +9,19 @@ import argparse
 import sys
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from figures.store import computed, folder_of, stored
 
-FIGURES = ("oscillator", "second_game", "figure1")  # the quickest first
+FIGURES = ("oscillator", "second_game", "figure1", "figure2", "figure3")  # the quickest first
+# Figures that need more than the package does: the module, and what to do without.
+NEEDS = {
+    "figure2": ("torch", "mixtures of GANs need PyTorch: pip install '.[gan]'"),
+    "figure3": ("torch", "mixtures of GANs need PyTorch: pip install '.[gan]'"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,9 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = sorted(set(options.names) - set(FIGURES))
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
-    names, pictures = options.names or FIGURES, []
+    names, pictures, left = options.names or FIGURES, [], []
     for k, name in enumerate(names, 1):
         print(f"{name} (figure {k} of {len(names)})", flush=True)
+        if why := missing(name):
+            print(f"  left out: {why}", flush=True)
+            left.append(name)
+            continue
         try:
             pictures.append(make(name, options.quick, options.out))
         except KeyboardInterrupt:
@@ -46,13 +56,22 @@ def main(arguments: list[str] | None = None) -> int:
             return 130
         except Exception:
             traceback.print_exc()
-    failed = [name for name in names if name not in {path.stem for path in pictures}]
+    done = {*left, *(path.stem for path in pictures)}
+    failed = [name for name in names if name not in done]
     if pictures:
         print("pictures, each with its caption in a .txt beside it:")
         print(*(f"  {path}" for path in pictures), sep="\n")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def missing(name: str) -> str:
+    """Why a figure cannot be made here; empty where it can."""
+    module, why = NEEDS.get(name, ("", ""))
+    if module and find_spec(module) is None:
+        return why
+    return str(getattr(import_module(f"figures.{name}"), "missing", str)())
 
 
 def make(name: str, quick: bool, out: Path) -> Path:

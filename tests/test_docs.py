@@ -20,6 +20,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.cli import build, grid, parser, schema
+from meanfield.cli.gan import described
 from meanfield.games.catalogue import CONSTRUCTORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,9 @@ def test_toml_files_are_read(page: Path, tmp_path: Path) -> None:
         file = tmp_path / "shown.toml"
         file.write_text(block)
         spec = schema.read(str(file), [])
+        if "train" in spec.content:
+            assert described(spec)
+            continue
         game, flow = build.game(spec), build.flow(spec)
         assert build.start(spec, game) and flow
         for section in spec.content:

@@ -21,12 +21,20 @@ A run is described by a TOML file: a game, a flow, where it starts, and what to 
 `meanfield run FILE.toml` follows the flow, `compare` measures the distance between particles and
 mean field, `gibbs` and `nash` look for equilibria. Every key is checked before anything runs, and
 an error names the file, the line, the key and what to do. `--set section.key=value` changes one
-value from the command line. A top-level `title` is free text.
+value from the command line. A top-level `title` is free text. Mixtures of GANs
+(`meanfield gan train`) have sections of their own, from [data] on, beside [flow] and [output].
 
 The tables below are made from the program itself.
 """
 
 WAVES = "list of waves `[k, re, im]`: the sum of re cos kx - im sin kx"
+NETWORK = {
+    "kind": "`mlp` for a ring, `dcgan` for images of 28 x 28, `resnet` for those of 32 x 32",
+    "width": "units, or channels, of a layer",
+    "depth": "hidden layers of an mlp; 0 is linear",
+    "norm": "BatchNorm in an mlp",
+    "bound": "outputs of an mlp are bound tanh(...)",
+}
 MEANINGS: dict[str, dict[str, str]] = {
     "game": {
         "coupling": "a, the strength of the term that both players share",
@@ -126,6 +134,41 @@ MEANINGS: dict[str, dict[str, str]] = {
     "output": {
         "file": "where the result goes",
         "checkpoint_every": "seconds between checkpoints",
+    },
+    "data": {
+        "kind": "Gaussians on a circle (the default), or images; `mnist` reads Fashion-MNIST too",
+        "modes": "of a ring",
+        "std": "of each Gaussian",
+        "radius": "of the circle of their means",
+        "folder": "where the files of the images are",
+        "part": "of the images",
+        "name": "of the images, as results tell it",
+    },
+    "generator": NETWORK,
+    "critic": NETWORK,
+    "gan": {
+        "noise": "the dimension of what generators take",
+        "clip": "bound of the critics' parameters",
+        "penalty": "lambda of the critics' gradient penalty",
+    },
+    "train": {
+        "steps": "how many",
+        "step": "learning rates are gamma, and eta' is alpha, times this",
+        "generators": "how many",
+        "critics": "how many",
+        "batch": "data in a batch",
+        "fakes": "noise for each generator; as many as data by default",
+        "rule": "how networks move: with a trial step or without, by Adam or along the gradient",
+        "order": "whether generators see the critics before or after they moved",
+        "betas": "of Adam",
+        "warm_up": "steps during which weights stay",
+        "average": "decay of a running average of parameters; 0 keeps none",
+        "seed": "names starts, batches and noise",
+        "save_every": "steps between what is recorded",
+        "scores": "what is recorded beside losses and weights, on a ring",
+        "compile": "whether PyTorch compiles the loss",
+        "device": "where networks are",
+        "threads": "of PyTorch; a resumed run needs the same",
     },
 }
 STARTS = """
