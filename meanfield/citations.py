@@ -136,5 +136,15 @@ def _of_flow(flow: Any) -> list[str]:
 
 
 def cite(result: Any) -> str:
-    """The paper and the sources of the methods behind a result, a line each."""
+    """The paper and the sources of the methods behind a result, a line each.
+
+    Parameters
+    ----------
+    result
+        A run, a comparison, an equilibrium or any other result.
+
+    Returns
+    -------
+    str
+    """
     return "\n".join([PAPER, *(line for key in methods(result) for line in SOURCES[key]), *TOOLS])

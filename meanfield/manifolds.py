@@ -62,7 +62,15 @@ class Manifold(Protocol):
 
 @dataclass(frozen=True)
 class Torus:
-    """The flat torus T^d, points given by d angles of the stated period (default 2 pi)."""
+    """The flat torus T^d, points given by d angles.
+
+    Parameters
+    ----------
+    d : int
+        The dimension.
+    period : float
+        Of every angle, 2 pi by default.
+    """
 
     d: int = 1
     period: float = 2.0 * np.pi
@@ -143,7 +151,13 @@ class Torus:
 
 @dataclass(frozen=True)
 class Sphere:
-    """The unit sphere S^d in R^{d+1}; `Sphere(2)` is the sphere of everyday life."""
+    """The unit sphere S^d in R^{d+1}; `Sphere(2)` is the sphere of everyday life.
+
+    Parameters
+    ----------
+    d : int
+        The dimension; points have d + 1 coordinates.
+    """
 
     d: int = 2
 

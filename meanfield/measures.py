@@ -23,10 +23,26 @@ FEW = 1 << 24  # nodes times nodes up to which harmonics at nodes are kept: 64 M
 class Measure(Shown):
     """A probability measure sum_i masses_i delta(points_i) on a manifold.
 
-    points (n, a), masses (n,) nonnegative with sum one (uniform when None). Raises ValueError for
-    wrong shapes, non-finite or negative masses, masses that do not sum to one within 1e-8, and
-    points off the manifold. Numbers of single precision may be off by their own rounding, and are
-    brought back to the manifold and to the sum one.
+    Parameters
+    ----------
+    points : (n, a)
+    masses : (n,), optional
+        Nonnegative with sum one; uniform when None. Numbers of single precision may be off by their
+        own rounding, and are brought back to the manifold and to the sum one.
+    manifold : Torus or Sphere
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, non-finite or negative masses, masses that do not sum to one within 1e-8,
+        and points off the manifold.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mu = mf.Measure([[0.0], [1.0]], [0.25, 0.75], mf.Torus(1))
+    >>> float(mu.integrate(lambda x: x[:, 0]))
+    0.75
     """
 
     points: Array
@@ -85,7 +101,11 @@ class Measure(Shown):
 class Density(Measure):
     """A measure whose points are the nodes of a mesh and that is spread evenly over its cells.
 
-    `masses` (N,) are cell masses; `values` = masses / volumes is the density.
+    Parameters
+    ----------
+    masses : (N,)
+        Cell masses; `values` = masses / volumes is the density.
+    mesh : Mesh
     """
 
     mesh: Mesh = field(repr=False)
@@ -217,9 +237,24 @@ def _in_cap(d: int, radius: float, bases: Array, nodes: Array, rng: np.random.Ge
 
 
 def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Measure:
-    """sum_k weights_k measures_k (equal weights when None): time averages, for one.
+    """sum_k weights_k measures_k: time averages, for one.
 
-    Densities on one mesh give a density, anything else a measure on all points.
+    Parameters
+    ----------
+    measures : sequence of Measure
+        On one manifold.
+    weights : (K,), optional
+        Equal ones by default.
+
+    Returns
+    -------
+    Measure
+        A density where all are densities on one mesh, otherwise a measure on all points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no measure, for none at all, and for weights that do not sum to one.
     """
     measures = list(measures) if isinstance(measures, Iterable) else [measures]
     if not measures:
@@ -248,7 +283,16 @@ def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Me
 
 
 def uniform(manifold: Manifold) -> Density:
-    """The uniform law, as a density on the manifold's default mesh."""
+    """The uniform law, as a density on the manifold's default mesh.
+
+    Parameters
+    ----------
+    manifold : Torus or Sphere
+
+    Returns
+    -------
+    Density
+    """
     cells = mesh(manifold)
     return Density(cells.volumes / cells.volumes.sum(), cells)
 
@@ -282,7 +326,21 @@ def _same_manifold(a: Manifold, b: Manifold) -> None:
 
 
 def total_variation(a: Density, b: Density) -> float:
-    """Half the L1 distance of two densities on the same mesh."""
+    """Half the L1 distance of two densities on the same mesh.
+
+    Parameters
+    ----------
+    a, b : Density
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Unless both are densities on one mesh.
+    """
     if not (isinstance(a, Density) and isinstance(b, Density) and a.mesh.same(b.mesh)):
         raise ValueError(
             "total variation needs two densities on the same mesh; deposit them on one first"

@@ -61,6 +61,11 @@ def concentrated(center: ArrayLike, std: float) -> Concentrated:
         least 1e-15. It is that of a narrow bump; a bump as wide as the space is a little wider than
         it says: on the circle of period 2 pi by 1% at 0.2, 2% at 0.3 and 12% at 0.55.
 
+    Returns
+    -------
+    Concentrated
+        What `Start` takes for a player.
+
     Raises
     ------
     ValueError
@@ -97,6 +102,16 @@ class Start:
     ----------
     x, y : "uniform", concentrated(...), Measure or callable
         A callable maps points (n, a) to a nonnegative density (n,) that need not be normalised.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> start = mf.Start(x=mf.concentrated(1.0, std=0.2), y=mf.games.density("1 + 0.5*cos(y)"))
+    >>> run = mf.solve(mf.games.oscillator(), mf.Langevin(beta=5.0), start, time=0.0, cells=128)
+    >>> means = [mu.integrate(lambda z: np.cos(z[:, 0])) for mu in run[0]]
+    >>> print(f"{means[0]:.2f}, {means[1]:.2f}")
+    0.53, 0.25
     """
 
     x: Given = "uniform"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 
@@ -230,13 +233,38 @@ def test_narrow_functions_on_the_sphere_are_refused():
     law(lambda x: np.exp((x[:, 2] - 1) / 0.3**2), sphere).on(mf.mesh(sphere, 642))
 
 
-def test_the_best_response_example_decays_as_its_title_says(tmp_path, monkeypatch):
-    """NI falls like exp(-rate t), to the error of its equal steps: a fiftieth at the end."""
-    from meanfield.cli import main
+def public():
+    for room in (mf, mf.games, mf.metrics, mf.plotting):
+        for name in room.__all__:
+            thing = getattr(room, name)
+            warns = isinstance(thing, type) and issubclass(thing, Warning | RuntimeError)
+            if callable(thing) and not warns:
+                yield pytest.param(thing, id=f"{room.__name__.removeprefix('meanfield')}.{name}")
 
-    monkeypatch.chdir(tmp_path)
-    assert main(["examples", "best_response.toml"]) == 0
-    assert main(["run", "best_response.toml", "--quiet"]) == 0
-    run = mf.load("best_response.h5")
-    ni = run.diagnostics["ni"]
-    assert ni[0] > 1 and np.abs(ni / (ni[0] * np.exp(-run.times)) - 1).max() < 0.03
+
+@pytest.mark.parametrize("thing", list(public()))
+def test_docstrings_have_the_sections_that_apply(thing):
+    """A summary, what is taken (fields, for results), what is returned and what is raised."""
+    text = inspect.getdoc(thing)
+    assert text and text.split("\n")[0].endswith((".", ":"))
+    held = set(re.findall(r"^(\w+)\n-{3,}$", text, re.MULTILINE))
+    parameters = [p for p in inspect.signature(thing).parameters if p not in ("args", "kwargs")]
+    if parameters:
+        assert held & {"Parameters", "Attributes"}
+    if isinstance(thing, type):
+        return
+    assert "Returns" in held or inspect.signature(thing).return_annotation in (None, "None")
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(thing))))
+    raises = any(isinstance(node, ast.Raise) for node in ast.walk(tree))
+    assert "Raises" in held or not raises
+    # What a Parameters section names is taken by the call.
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\w+\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    for line in section[1].splitlines() if section else ():
+        if line and not line.startswith(" "):
+            named = [n.strip().lstrip("*") for n in line.split(" : ")[0].split(",")]
+            assert set(named) <= {*parameters, *KEYWORDS.get(thing.__name__, ())}, line
+
+
+KEYWORDS = {"solve": {"options"}}

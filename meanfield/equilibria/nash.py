@@ -73,13 +73,41 @@ def nash(
 ) -> Equilibrium:  # fmt: skip
     """A mixed Nash equilibrium of the game, sparse and certified.
 
-    Stops when the best responses found gain less than `tol` (relative to the losses met), after
-    `rounds` rounds, or when nothing new can be added; the atoms are then merged, and refined by
-    Newton's method on the equilibrium's own equations (positions, weights, value). The certificate
-    says what was reached. Exact for games that are quadratic on spheres, in any dimension; for
-    others it is as good as the search for best responses (`method`). start: measures whose atoms
-    the supports begin with, instead of one random atom each. progress: a bar of rounds (by default
-    on terminals); few games need all of them.
+    Stops when the best responses found gain less than `tol`, after `rounds` rounds, or when nothing
+    new can be added; the atoms are then merged, and refined by Newton's method on the equilibrium's
+    own equations (positions, weights, value). The certificate says what was reached. Exact for
+    games that are quadratic on spheres, in any dimension; for others it is as good as the search
+    for best responses (`method`).
+
+    Parameters
+    ----------
+    game : Game
+    tol : float
+        Relative to the losses met.
+    rounds : int
+        The most rounds; few games need all of them.
+    seed : int
+        Of the random atoms that the supports begin with.
+    start : pair of Measure, optional
+        Whose atoms the supports begin with instead.
+    progress : bool, optional
+        A bar of rounds, by default on terminals.
+
+    Returns
+    -------
+    Equilibrium
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a start that is not on the game's manifolds.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> equilibrium = mf.nash(mf.games.expression("cos(x - y)"))
+    >>> equilibrium.certified, bool(abs(equilibrium.value) < 1e-8)
+    (True, True)
     """
     tol = real("tol", tol, 0.0, strict=True)
     oracle = _Oracle(a_game(game))

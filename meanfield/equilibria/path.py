@@ -69,9 +69,28 @@ def gibbs_path(
 ) -> GibbsPath:
     """Gibbs fixed points (9) at rising inverse temperatures, each started from the one before.
 
-    betas (B,): above 0 and rising. cells, tol: as of `gibbs`. spectrum: the leading eigenvalue of
-    the linearised (7) at each, too. progress: a bar (by default on terminals). Raises ValueError
-    for betas that do not rise, NotConverged with the beta reached.
+    Parameters
+    ----------
+    game : Game
+    betas : (B,)
+        Above 0 and rising.
+    cells, tol
+        As of `gibbs`.
+    spectrum : bool
+        Whether the leading eigenvalue of the linearised (7) is computed at each, too.
+    progress : bool, optional
+        A bar, by default on terminals.
+
+    Returns
+    -------
+    GibbsPath
+
+    Raises
+    ------
+    ValueError
+        For betas that do not rise.
+    NotConverged
+        With the beta reached.
     """
     a_game(game)
     at = finite_array("betas", betas, (None,))

@@ -67,8 +67,21 @@ class Polished(Shown, Result):
 def polish(game: Game, mu_x: Measure, mu_y: Measure, tol: float = 1e-9) -> Polished:
     """The exact equilibrium nearby: from particles, say, of a Wasserstein-Fisher-Rao run.
 
-    tol: certificate wanted, relative to the losses met. Raises ValueError or TypeError for measures
-    that are not on the game's manifolds.
+    Parameters
+    ----------
+    game : Game
+    mu_x, mu_y : Measure
+    tol : float
+        The certificate wanted, relative to the losses met.
+
+    Returns
+    -------
+    Polished
+
+    Raises
+    ------
+    TypeError, ValueError
+        For measures that are not on the game's manifolds.
     """
     tol, error = real("tol", tol, 0.0, strict=True), NikaidoIsoda(a_game(game), tight=True)
     before = error(mu_x, mu_y).value

@@ -110,13 +110,36 @@ def stability(
 ) -> Stability:
     """Leading eigenvalues and modes of (7), linearised at the Gibbs point (9).
 
-    beta: an inverse temperature, one or one a player, or a Gibbs point that is known already.
-    cells: as for `gibbs`. count: how many eigenvalues. gamma: the players' transport rates. modes:
-    how many eigenvectors of each player's own generator carry the coupled modes on meshes of more
-    than 320 cells; raise it when `residuals` are large.
+    Differences are of order 8 on tori and of order 2 elsewhere.
 
-    Differences are of order 8 on tori and of order 2 elsewhere. Raises what `gibbs` raises; warns
-    UnderResolved where beta |dU| over one cell exceeds 6.
+    Parameters
+    ----------
+    game : Game
+    beta : float, pair or GibbsPoint
+        An inverse temperature, one or one a player, or a Gibbs point that is known already.
+    cells
+        As for `gibbs`.
+    count : int
+        How many eigenvalues.
+    gamma : float or pair
+        The players' transport rates.
+    modes : int
+        How many eigenvectors of each player's own generator carry the coupled modes on meshes of
+        more than 320 cells; raise it when `residuals` are large.
+
+    Returns
+    -------
+    Stability
+
+    Raises
+    ------
+    ValueError, NotConverged
+        What `gibbs` raises.
+
+    Warns
+    -----
+    UnderResolved
+        Where beta |dU| over one cell exceeds 6.
     """
     a_game(game)
     count, modes = whole("count", count), whole("modes", modes, 2)

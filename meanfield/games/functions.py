@@ -25,16 +25,38 @@ def function(
 ) -> Function:
     """The game of a numpy function loss(x, y) of points x (n, 1, a) and y (1, m, b) -> (n, m).
 
+    The functions cannot write to the points that they see.
+
     Parameters
     ----------
-    gradient_x, gradient_y : the derivatives in the coordinates of x (n, m, a) and of y (n, m, b),
-        which are projected on the tangent spaces. Without them central differences of fourth order
-        along the manifold are taken; docs/explanation/games.md says how large their errors are.
-    name : what the game is called, by default the function's own name.
+    loss : function
+    X, Y : Torus or Sphere
+    gradient_x, gradient_y : function, optional
+        The derivatives in the coordinates of x (n, m, a) and of y (n, m, b), which are projected on
+        the tangent spaces. Without them central differences of fourth order along the manifold are
+        taken; docs/explanation/games.md says how large their errors are.
+    name : str, optional
+        What the game is called, by default the function's own name.
 
-    The functions cannot write to the points that they see. Raises ValueError when outputs have a
-    wrong shape or are not finite, when the loss is not periodic on a torus, and when a gradient
-    disagrees with differences of the loss.
+    Returns
+    -------
+    Function
+
+    Raises
+    ------
+    ValueError
+        When outputs have a wrong shape or are not finite, when the loss is not periodic on a torus,
+        and when a gradient disagrees with differences of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> def loss(x, y):
+    ...     return np.cos(x[..., 0] - y[..., 0])
+    >>> game = mf.games.function(loss, mf.Torus(1), mf.Torus(1))
+    >>> print(f"{game.value(mf.uniform(game.X), mf.uniform(game.Y)):.6f}".replace("-", ""))
+    0.000000
     """
     if not callable(loss):
         raise TypeError(f"loss must be a function of points x and y, got {type(loss).__name__}")
@@ -48,7 +70,15 @@ def function(
 
 
 class Function(Pairwise):
-    """A game known by a function; every look at it is checked."""
+    """A game known by a function; every look at it is checked. Made by `function`.
+
+    Parameters
+    ----------
+    loss : function
+    X, Y : Torus or Sphere
+    gradients : pair of functions or None
+    name : str
+    """
 
     def __init__(
         self,

@@ -29,6 +29,20 @@ def oscillator(coupling: float = 3.0) -> LowRank:
     """l = V(x) - V(y) + a sin x sin y, V(x) = -(2/3) cos x + (5/12) cos 2x, a = `coupling`.
 
     At a = 3, beta = 25 the mean field (7) settles on a limit cycle, whose numbers are the answers.
+
+    Parameters
+    ----------
+    coupling : float
+
+    Returns
+    -------
+    LowRank
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> print(f"{mf.games.oscillator().answers['period']:.2f}")
+    4.03
     """
     a = real("coupling", coupling)
     terms: list[Term] = [
@@ -69,6 +83,27 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
     """l = A cos(k.(x - y)), A = `amplitude`, on the torus with as many angles as k has entries.
 
     answers: "value"; "eigenvalues"(beta, gamma=1) of mode k at the uniform equilibrium.
+
+    Parameters
+    ----------
+    amplitude : float
+    k : int or sequence of int
+        The frequency, one for each angle.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For a frequency of zero.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.games.uniform_equilibrium(k=(1, 2)).X
+    Torus(2)
     """
     A = real("amplitude", amplitude)
     mode = tuple(whole("k entry", v, -(10**6)) for v in np.atleast_1d(np.asarray(k)).tolist())
@@ -96,10 +131,25 @@ def _eigenvalues(A: float, square: float, beta: float, gamma: float = 1.0) -> tu
 
 @recorded
 def free(X: Manifold | None = None, Y: Manifold | None = None) -> LowRank:
-    """l = 0 on any tori and spheres (X the circle by default, Y like X): Brownian motion.
+    """l = 0 on any tori and spheres: Brownian motion.
 
     answers: "value"; "decay"(p, degree, beta, t), the factor of player p's eigenfunctions of that
     degree: the frequency |w k| on a torus, the degree of the harmonic on a sphere.
+
+    Parameters
+    ----------
+    X, Y : Torus or Sphere, optional
+        The circle by default, Y like X.
+
+    Returns
+    -------
+    LowRank
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> print(f"{mf.games.free(mf.Sphere(2)).answers['decay'](0, 1, beta=2.0, t=1.0):.6f}")
+    0.367879
     """
     X = Torus(1) if X is None else X
     manifolds = (X, X if Y is None else Y)
@@ -135,11 +185,26 @@ Wave = tuple[int, float, float]
 
 @recorded
 def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None) -> LowRank:
-    """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im); g like f.
+    """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im).
 
     answers: "f" and "g", each a `Wells` with every local minimum to rounding, the Gibbs density and
     the spectral gap at any beta; "value"; "plain_ni"(x0, y0), the NI error that the plain flow (6)
     ends with from atoms at x0, y0.
+
+    Parameters
+    ----------
+    f, g : sequence of (k, re, im)
+        g like f by default.
+
+    Returns
+    -------
+    LowRank
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.games.separable([(1, 1.0, 0.0)]).answers["value"]
+    0.0
     """
     wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
     terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
@@ -167,10 +232,30 @@ def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
 
 @recorded
 def double_well(tilt: float = 0.3) -> LowRank:
-    """l = f(x) - f(y), f(x) = cos 2x + tilt sin x, 0 < tilt < 4: wells at 3 pi/2 and, higher, pi/2.
+    """l = f(x) - f(y), f(x) = cos 2x + tilt sin x: wells at 3 pi/2 and, higher, pi/2.
 
     answers, besides those of `separable`: "f_min" at "x_min", the local minimum "f_loc" at "x_loc"
     with its "basin", and "trapped_ni", the NI error of the plain flow (6) from inside the basin.
+
+    Parameters
+    ----------
+    tilt : float
+        Between 0 and 4.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For another tilt.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> print(f"{mf.games.double_well(tilt=0.3).answers['trapped_ni']:.6f}")
+    1.200000
     """
     t = real("tilt", tilt, 0.0, strict=True)
     if t >= 4:
@@ -198,6 +283,22 @@ def wang_chizat() -> LowRank:
     answers: "equilibrium" (two measures), "value", "measures"(a, b): its atoms with weights
     1/2 +- a, 1/2 +- b; "velocity"(a, b, alpha) of the WFR flow (8) there, "conserved"(a, b),
     "period"(alpha) of small orbits.
+
+    Returns
+    -------
+    LowRank
+
+    References
+    ----------
+    G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium
+    of continuous games. arXiv:2211.01280, 2022.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> game = mf.games.wang_chizat()
+    >>> bool(mf.nikaido_isoda(game, *game.answers["equilibrium"]).value < 1e-12)
+    True
     """
     answers = {
         "equilibrium": _two_atoms(0.0, 0.0), "value": 0.0, "measures": _two_atoms,
@@ -246,9 +347,31 @@ _WANG_CHIZAT = (
 
 @recorded
 def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
-    """l = x'Ay on the unit spheres of R^d and R^e, A (d, e), by default the identity of size dim.
+    """l = x'Ay on the unit spheres of R^d and R^e.
 
     answers: "value" 0; "ni"(mu_x, mu_y) = |A'E x| + |A E y|, exact; "best_response_rate" of NI.
+
+    Parameters
+    ----------
+    A : (d, e), optional
+        By default the identity of size dim.
+    dim : int
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For an A that is no matrix of finite numbers.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> game = mf.games.bilinear([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    >>> game.X, game.Y, game.answers["value"]
+    (Sphere(1), Sphere(2), 0.0)
     """
     A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
     statement = (
@@ -270,9 +393,29 @@ def _mean_norms(A: Array, mu_x: Measure, mu_y: Measure) -> float:
 
 @recorded
 def benchmark(which: Literal["circle", "torus", "sphere"] = "circle") -> LowRank:
-    """The three problems that mean-field schemes are timed on, on the circle, T^2 and S^2.
+    """The three problems that mean-field schemes are timed on.
 
     answers: "beta" 10, "time" 5, "start".
+
+    Parameters
+    ----------
+    which : {"circle", "torus", "sphere"}
+        The circle, T^2 or S^2.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For another name.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.games.benchmark("sphere").answers["beta"]
+    10.0
     """
     from meanfield.games.formulas.densities import density
 

@@ -21,10 +21,19 @@ from meanfield.measures import Measure
 
 
 class LowRank(Game):
-    """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases, C of shape (K_x, K_y).
+    """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases.
 
     A constant in l moves no player, but would take digits from what does. `coefficients`,
     `cost_matrix` and views leave it out; `loss`, `value` and `cost` have it.
+
+    Parameters
+    ----------
+    basis_x, basis_y : Basis
+        Of K_x and K_y features.
+    C : (K_x, K_y)
+    name, statement : str
+    answers : dict, optional
+        What is known of the game, by name.
     """
 
     bases: tuple[Basis, Basis]
@@ -107,9 +116,34 @@ def trigonometric(
 ) -> LowRank:
     """The sum of re cos(k.x + l.y) - im sin(k.x + l.y) over terms ((k...), (l...), re, im).
 
-    That is the real part of (re + i im) exp(i (k.x + l.y)). X and Y, both or neither, default to
-    tori of period 2 pi with as many angles as k and l have entries; on `Torus(d, period=P)` angles
-    are 2 pi x / P.
+    That is the real part of (re + i im) exp(i (k.x + l.y)). On `Torus(d, period=P)` angles are
+    2 pi x / P.
+
+    Parameters
+    ----------
+    terms : iterable of ((k...), (l...), re, im)
+    X, Y : Torus, both or neither
+        By default tori of period 2 pi with as many angles as k and l have entries.
+    **about
+        name, statement and answers of the game.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For terms of another form, and for tori that they do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> game = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0)])  # cos(x - y)
+    >>> atom = mf.Measure([[0.5]], None, game.X)
+    >>> print(f"{game.value(atom, atom):.6f}")
+    1.000000
     """
     rows = [_term(i, t) for i, t in enumerate(terms)]
     if not rows:
@@ -171,7 +205,29 @@ def polynomial_from(
 ) -> LowRank:  # fmt: skip
     """l_a = x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y on the unit spheres of R^d and R^e.
 
-    A0 (d, d), A1 (d, e), A2 (e, e), A3 (e, d), a0 (d,), a1 (e,); 0 stands for a zero array.
+    Parameters
+    ----------
+    A0, A1, A2, A3 : (d, d), (d, e), (e, e), (e, d)
+        0 stands for a zero array.
+    a0, a1 : (d,), (e,)
+    **about
+        name, statement and answers of the game.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For arrays whose shapes do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> mf.games.polynomial_from(np.eye(3), np.eye(3), 0, 0, 0, 0).Y
+    Sphere(2)
     """
     A1 = finite_array("A1", A1, (None, None))
     d, e = A1.shape
@@ -202,8 +258,31 @@ def polynomial_from(
 def polynomial(kind: Literal["a", "b"] = "a", dim: int = 3, seed: int = 0) -> LowRank:
     """The paper's random games on S^{dim-1} x S^{dim-1}, entries N(0, 1) from the seed.
 
-    "a": x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y;
-    "b": x'A0'A0x + x'A1y + y'A2'A2y + a0'x + a1'y. Drawn in the order A0, A1, A2, A3, a0, a1.
+    l_a = x'A0x + x'A1y + y'A2y + y'A3(x^2) + a0'x + a1'y;
+    l_b = x'A0'A0x + x'A1y + y'A2'A2y + a0'x + a1'y.
+
+    Parameters
+    ----------
+    kind : {"a", "b"}
+    dim : int
+        The number of coordinates.
+    seed : int
+        Entries are drawn in the order A0, A1, A2, A3, a0, a1.
+
+    Returns
+    -------
+    LowRank
+
+    Raises
+    ------
+    ValueError
+        For another kind, and for fewer than two coordinates.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.games.polynomial("b", dim=4, seed=1).X
+    Sphere(3)
     """
     d = whole("dim", dim, 2)
     rng = np.random.default_rng(whole("seed", seed, 0))

@@ -22,10 +22,29 @@ USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fe
 def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) -> Mesh:
     """The mesh of a torus or a sphere of dimension 1 to 3, with about `cells` cells.
 
-    Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3). S^1:
-    the number of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number 10 m^2 + 2 is
-    nearest (2562). S^3: Hopf's grid whose number 16 m^3 is nearest (8192). A Mesh of the manifold
-    is returned as it is. Raises ValueError for other manifolds, and for a Mesh of another one.
+    Parameters
+    ----------
+    manifold : Torus or Sphere
+    cells : int, tuple or Mesh, optional
+        Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3).
+        S^1: the number of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number
+        10 m^2 + 2 is nearest (2562). S^3: Hopf's grid whose number 16 m^3 is nearest (8192). A Mesh
+        of the manifold is returned as it is.
+
+    Returns
+    -------
+    Mesh
+
+    Raises
+    ------
+    ValueError
+        For other manifolds, and for a Mesh of another one.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> len(mf.mesh(mf.Torus(2), 32)), len(mf.mesh(mf.Sphere(2), 600))
+    (1024, 642)
     """
     if isinstance(cells, Mesh):
         if cells.manifold != manifold:

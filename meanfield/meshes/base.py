@@ -19,14 +19,23 @@ Index = NDArray[np.int64]
 class Mesh:
     """N cells of a manifold and the F faces between them.
 
-    nodes (N, a), volumes (N,) : of the cells.
-    pairs (F, 2) : the two cells that share a face.
-    transmissibilities (F,) : a face's area over the distance of their nodes.
-    faces (F, a) : the point where the segment from node to node crosses a face.
-    shape : of a tensor grid, whose nodes run in C order (along axes of a torus; by parallels and
+    Parameters
+    ----------
+    nodes : (N, a)
+    volumes : (N,)
+        Of the cells.
+    pairs : (F, 2)
+        The two cells that share a face.
+    transmissibilities : (F,)
+        A face's area over the distance of their nodes.
+    faces : (F, a)
+        The point where the segment from node to node crosses a face.
+    shape : tuple of int, optional
+        Of a tensor grid, whose nodes run in C order (along axes of a torus; by parallels and
         meridians of S^2), else None.
-    radius : for Voronoi cells (of the points nearest to their node) a bound on the distance of a
-        cell's points from its node; None for other cells.
+    radius : float, optional
+        For Voronoi cells (of the points nearest to their node) a bound on the distance of a cell's
+        points from its node; None for other cells.
     """
 
     manifold: Manifold

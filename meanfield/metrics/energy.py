@@ -23,8 +23,19 @@ from meanfield.responses import cost_against
 def kl(mu: Density, nu: Density) -> float:
     """The relative entropy KL(mu | nu) = int log(dmu/dnu) dmu.
 
-    Infinite when mu charges a cell that nu does not. Raises ValueError unless both are densities on
-    one mesh.
+    Parameters
+    ----------
+    mu, nu : Density
+
+    Returns
+    -------
+    float
+        Infinite when mu charges a cell that nu does not.
+
+    Raises
+    ------
+    ValueError
+        Unless both are densities on one mesh.
     """
     if not (isinstance(mu, Density) and isinstance(nu, Density) and mu.mesh.same(nu.mesh)):
         raise ValueError("KL needs two densities on the same mesh; deposit them on one first")
@@ -38,7 +49,15 @@ def kl(mu: Density, nu: Density) -> float:
 def free_energy(game: Game, beta: Number | Flow, mu_x: Density, mu_y: Density) -> float:
     """The regularised value L_beta(mu_x, mu_y) = L - H(mu_x)/beta_x + H(mu_y)/beta_y.
 
-    beta: a number, a pair or a flow.
+    Parameters
+    ----------
+    game : Game
+    beta : float, pair or Flow
+    mu_x, mu_y : Density
+
+    Returns
+    -------
+    float
     """
     _densities(game, mu_x, mu_y)
     tau_x, tau_y = temperatures(beta)
@@ -52,6 +71,21 @@ def regularised_nikaido_isoda(
 
     It equals KL(mu_x|G_x)/beta_x + KL(mu_y|G_y)/beta_y for the Gibbs measures G of the current
     potentials, and is no less than that sum for those of the fixed point (9).
+
+    Parameters
+    ----------
+    game : Game
+    beta : float, pair or Flow
+    mu_x, mu_y : Density
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `gibbs_measures`.
     """
     _densities(game, mu_x, mu_y)
     tau, total = temperatures(beta), 0.0
@@ -69,7 +103,21 @@ def gibbs_measures(
 ) -> tuple[Density, Density]:
     """The entropic best responses: G_x proportional to exp(-beta_x V_x) and G_y to exp(beta_y V_y).
 
-    On the meshes of mu_x and mu_y.
+    Parameters
+    ----------
+    game : Game
+    beta : float, pair or Flow
+    mu_x, mu_y : Density
+
+    Returns
+    -------
+    pair of Density
+        On the meshes of mu_x and mu_y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no density on the game's manifolds, and for a flow without temperature.
     """
     _densities(game, mu_x, mu_y)
     tau = temperatures(beta)

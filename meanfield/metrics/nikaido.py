@@ -21,8 +21,15 @@ from meanfield.shown import Shown
 class NikaidoIsodaError(Shown):
     """A Nikaido-Isoda error with its bounds: NI lies in [lower, upper].
 
-    `value` = lower is what the best responses best_x (a,) and best_y (b,) attain. upper is infinite
-    where nothing is proven, and `method` says so.
+    Attributes
+    ----------
+    value, lower : float
+        What the best responses found attain; both are the same.
+    upper : float
+        Infinite where nothing is proven, and `method` says so.
+    best_x, best_y : (a,), (b,)
+        The best responses.
+    method : str
     """
 
     value: float
@@ -45,8 +52,12 @@ class NikaidoIsoda:
 
     Call it on two measures or, for low-rank games, on the players' feature means (`game.moments`).
 
-    tight: prove `upper` to 1e-10 for trigonometric games rather than to a percent of their range,
-    and to 1e-9 for formulas on tori, at the price of time.
+    Parameters
+    ----------
+    game : Game
+    tight : bool
+        Prove `upper` to 1e-10 for trigonometric games rather than to a percent of their range, and
+        to 1e-9 for formulas on tori, at the price of time.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -108,5 +119,33 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
     starts and Newton's method; `upper` is proven by branch and bound for trigonometric games and
     for formulas on T^1 and T^2, and infinite otherwise. For many pairs of one game build
     `NikaidoIsoda`, whose `estimate` is the paper's way.
+
+    Parameters
+    ----------
+    game : Game
+    mu_x, mu_y : Measure
+        Or, for low-rank games, the players' feature means (`game.moments`).
+
+    Returns
+    -------
+    NikaidoIsodaError
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no measure, and for measures that are not on the game's manifolds.
+
+    Examples
+    --------
+    The uniform pair is the equilibrium of cos(x - y); a pair of atoms gains by deviating:
+
+    >>> import meanfield as mf
+    >>> game = mf.games.expression("cos(x - y)")
+    >>> pair = mf.uniform(game.X), mf.uniform(game.Y)
+    >>> bool(abs(mf.nikaido_isoda(game, *pair).value) < 1e-12)
+    True
+    >>> atom = mf.Measure([[0.0]], None, game.X)
+    >>> print(f"{mf.nikaido_isoda(game, atom, atom).value:.6f}")
+    2.000000
     """
     return NikaidoIsoda(game, tight=True)(mu_x, mu_y)

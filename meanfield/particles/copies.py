@@ -45,8 +45,17 @@ from meanfield.trajectory import Trajectory
 class Drive:
     """A mean field made ready to drive many runs: the costs of its saved states.
 
-    Raises TypeError for what is no trajectory, ValueError for one on other manifolds than the
-    game's.
+    Parameters
+    ----------
+    game : Game
+    field : Trajectory
+
+    Raises
+    ------
+    TypeError
+        For what is no trajectory.
+    ValueError
+        For one on other manifolds than the game's.
     """
 
     def __init__(self, game: Game, field: Trajectory) -> None:
@@ -114,8 +123,9 @@ def copies(
     refine: int = 1,
     placement: str = "iid",
 ) -> Trajectory:
-    """The copies of simulate(game, flow, start, time, ...) with the same numbers, driven by
-    `field`.
+    """The copies of simulate(game, flow, start, time, ...) with its numbers, driven by `field`.
+
+    Particle i of this run and of that one have the same start and the same noise.
 
     Parameters
     ----------
@@ -125,9 +135,6 @@ def copies(
         Any trajectory on the game's manifolds will do; the copies are of law mu_t when it is the
         mean field of this game, flow and start. For many replicas hand in `Drive(game, field)`,
         which reads its states once.
-
-    The other numbers are those of `simulate`, and particle i of this run and of that one have the
-    same start and the same noise.
 
     Returns
     -------

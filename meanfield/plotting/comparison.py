@@ -31,7 +31,16 @@ def plot_comparison(
     """Draw a `Comparison`: distances over time, their rate in n and the Nikaido-Isoda errors.
 
     Errors of time averages have a panel of their own. Bands and bars are confidence intervals.
-    ax, title, figsize and what is returned: as of `plot_trajectory`.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     panels = [draw_distances, draw_rate, draw_errors]
     if getattr(comparison, "ni_average", None) is not None:

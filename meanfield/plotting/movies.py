@@ -63,6 +63,10 @@ def save_movie(
     progress : bool, optional
         A bar of frames, by default on terminals and in notebooks.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     TypeError

@@ -17,8 +17,20 @@ def plot_pair(
 ) -> Any:  # fmt: skip
     """Draw two strategies, the measures `pair.x` and `pair.y`, side by side.
 
-    ax, title, figsize and what is returned: as of `plot_trajectory`. view is that of
-    `plot_measure`; symbol is what the measures are called in mathematical text.
+    Parameters
+    ----------
+    pair
+        Anything with measures x and y.
+    ax, title, figsize
+        As of `plot_trajectory`.
+    view : {"map", "3d"}
+        As in `plot_measure`.
+    symbol : str
+        What the measures are called in mathematical text.
+
+    Returns
+    -------
+    matplotlib figure
     """
     wide = pair.x.manifold == pair.y.manifold == Sphere(2) and view == "map"
     height = 2.9 if circular(pair.x, pair.y) or wide else 3.8
@@ -40,7 +52,15 @@ def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = No
                      **options: Any) -> Any:  # fmt: skip
     """Draw the sparse strategies of a Nash equilibrium and the bounds on its value.
 
-    ax, title, options and what is returned: as of `plot_pair`.
+    Parameters
+    ----------
+    equilibrium : Equilibrium
+    ax, title, **options
+        As of `plot_pair`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     e = equilibrium
     if title is None:
@@ -54,7 +74,15 @@ def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = No
 def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **options: Any) -> Any:
     """Draw both players' Gibbs densities, the fixed point of equation (9).
 
-    ax, title, options and what is returned: as of `plot_pair`.
+    Parameters
+    ----------
+    result : GibbsPoint
+    ax, title, **options
+        As of `plot_pair`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     if title is None:
         words = [of_game(getattr(result, "game", None))]
@@ -69,7 +97,17 @@ def plot_spectrum(
 ) -> Any:
     """Draw the leading eigenvalues of (7) linearised; those left of the line decay.
 
-    ax: axes to draw in. title, figsize and what is returned: as of `plot_trajectory`.
+    Parameters
+    ----------
+    stability : Stability
+    ax : matplotlib axes, optional
+        To draw in.
+    title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     s = stability
     if title is None:

@@ -235,7 +235,15 @@ def draw_curve(ax: Any, trajectory: Trajectory, key: str) -> None:
 def plot_path(path: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
     """Draw a `GibbsPath` against beta: value, entropies, NI and the leading eigenvalue.
 
-    ax, title, figsize and what is returned: as of `plot_trajectory`.
+    Parameters
+    ----------
+    path : GibbsPath
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 

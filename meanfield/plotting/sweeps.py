@@ -19,12 +19,26 @@ FEW = 5  # values of a second parameter that are drawn as curves rather than as 
 
 
 def plot_sweep(sweep: Any, number: str | None = None) -> Any:
-    """Draw a number of every task over the swept parameters; returns the figure.
+    """Draw a number of every task over the swept parameters.
 
     One parameter: a curve. Two: a curve for each value of the shorter axis where it has at most
     five values, colours otherwise. Over seeds and replicas the mean is drawn with two standard
-    errors. number: which, by default the sweep's `main`. Raises ValueError for more parameters, and
-    where there is nothing to draw.
+    errors.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    number : str, optional
+        Which number; by default the sweep's `main`.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Raises
+    ------
+    ValueError
+        For more parameters, and where there is nothing to draw.
     """
     name = sweep.main if number is None else number
     if name not in sweep.numbers:

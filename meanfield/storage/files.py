@@ -45,8 +45,26 @@ class Header:
 def save(result: Any, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """Write a trajectory, comparison, Gibbs point, equilibrium or measure to one HDF5 file.
 
-    The file appears whole or not at all. Raises ValueError when it exists already (unless
-    `overwrite`) or when its name does not end in .h5, TypeError for what cannot be stored.
+    The file appears whole or not at all.
+
+    Parameters
+    ----------
+    result
+    path : path
+        Ends in .h5.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        When the file exists already, unless `overwrite`, or its name does not end in .h5.
+    TypeError
+        For what cannot be stored.
     """
     target = checked_path(path)
     if target.exists() and not overwrite:
@@ -197,14 +215,39 @@ def load_plain(path: str | os.PathLike[str]) -> Any:
 
 
 def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | None = None) -> Any:
-    """What was saved: a trajectory, comparison, Gibbs point, equilibrium or measure, equal to the
-    original.
+    """What was saved, equal to the original.
 
-    Nothing in the file is evaluated or unpickled. A game or a start that was a Python function is
-    in the file by name only: give it again as `game`, `start`; without it, what needs it says so.
-    An unfinished run loads as far as it got; `meanfield.resume` finishes it. Raises
-    FileNotFoundError where there is no file, ValueError for one that is cut short, of another kind,
-    or of a version that this reader does not know.
+    Nothing in the file is evaluated or unpickled. An unfinished run loads as far as it got;
+    `meanfield.resume` finishes it.
+
+    Parameters
+    ----------
+    path : path
+    game, start : Game, Start, optional
+        What was a Python function is in the file by name only: give it again; without it, what
+        needs it says so.
+
+    Returns
+    -------
+    Trajectory, Comparison, GibbsPoint, Equilibrium or Measure
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no file.
+    ValueError
+        For one that is cut short, of another kind, or of a version that this reader does not know.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import meanfield as mf
+    >>> point = mf.gibbs(mf.games.oscillator(), beta=2.0, cells=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = mf.load(point.save(Path(folder) / "point.h5"))
+    >>> bool((again.x.masses == point.x.masses).all()), again.beta
+    (True, (2.0, 2.0))
     """
     if game is not None:
         a_game(game)

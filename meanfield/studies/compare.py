@@ -221,6 +221,10 @@ def compare(
         The number of the first replica of each n. More replicas are a second call that begins where
         the first ended; `merge` makes of both, to the bit, what one call would have given.
 
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
     ValueError
@@ -238,6 +242,14 @@ def compare(
     20 to 2000 times on the circle and 20 to 200 times on T^2 at moderate times, 2 to 6 times on the
     oscillator at t = 2, for runs that cost twice as much for low-rank games, W2 apart, and a mean
     field kept at every half step.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> game, flow = mf.games.oscillator(), mf.Langevin(beta=5.0)
+    >>> far = mf.compare(game, flow, time=0.2, particles=(50, 200), replicas=8, step=0.05, cells=64)
+    >>> far.w2_squared.shape, bool(far.w2_squared[0, -1] > far.w2_squared[1, -1])
+    ((2, 5), True)
     """
     p = plan(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol,

@@ -27,6 +27,10 @@ def merge(*comparisons: Comparison) -> Comparison:
         follow one another: the first replica of each (`first_replica` of `compare`) is that after
         the last of another. Their order does not matter. The confidence is the first's.
 
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
     TypeError, ValueError

@@ -56,6 +56,10 @@ def resume(
     threads, progress, checkpoint_every
         As in `compare`.
 
+    Returns
+    -------
+    Trajectory or Comparison
+
     Raises
     ------
     ValueError

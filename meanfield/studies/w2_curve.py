@@ -77,6 +77,10 @@ def w2_curve(
     times : (T,), optional
         Times that both runs saved; by default all of them.
 
+    Returns
+    -------
+    W2Curve
+
     Raises
     ------
     TypeError

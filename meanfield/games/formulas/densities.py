@@ -16,8 +16,29 @@ def density(text: str, **constants: float) -> TextDensity:
     """The function of points (n, a) with the formula `text`, for `Start` and `Measure.integrate`.
 
     Coordinates are x1, x2, ... (x when there is one); y1, y2, ... mean the same, so that a density
-    of the second player reads like one. The grammar is that of `expression`. Raises ExpressionError
-    for text outside it, for a formula that mixes x and y, and for constants that it does not use.
+    of the second player reads like one. The grammar is that of `expression`.
+
+    Parameters
+    ----------
+    text : str
+    **constants : float
+
+    Returns
+    -------
+    TextDensity
+
+    Raises
+    ------
+    ExpressionError
+        For text outside the grammar, for a formula that mixes x and y, and for constants that it
+        does not use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import meanfield as mf
+    >>> mf.games.density("1 + a*x", a=0.5)(np.array([[2.0]]))
+    array([2.])
     """
     return TextDensity(text, tuple(sorted(constants.items())))
 

@@ -48,15 +48,35 @@ def expression(
 
     Parameters
     ----------
-    X, Y : both or neither; by default tori of period 2 pi with as many angles as the formula uses.
-    truncate : on tori, replace any other loss by a trigonometric polynomial within this fraction
-        of its largest absolute value, say 1e-12; `answers["truncation"]` then states the error.
-    constants : named numbers: expression("a*cos(x - y)", a=2) is the game "a*cos(x - y), a=2".
+    text : str
+    X, Y : Torus or Sphere, both or neither
+        By default tori of period 2 pi with as many angles as the formula uses.
+    truncate : float, optional
+        On tori, replace any other loss by a trigonometric polynomial within this fraction of its
+        largest absolute value, say 1e-12; `answers["truncation"]` then states the error.
+    **constants : float
+        Named numbers: expression("a*cos(x - y)", a=2) is the game "a*cos(x - y), a=2".
 
-    Returns a `LowRank` game when the loss is a trigonometric polynomial in the angles and quadratic
-    in sphere coordinates, else an `Expression`. Raises ExpressionError, a ValueError pointing at
-    the place, for text outside the grammar, for a loss that is infinite or kinked somewhere, for
-    one that is not periodic on a torus, and for constants that the formula does not use.
+    Returns
+    -------
+    LowRank or Expression
+        A `LowRank` game when the loss is a trigonometric polynomial in the angles and quadratic in
+        sphere coordinates.
+
+    Raises
+    ------
+    ExpressionError
+        A ValueError pointing at the place, for text outside the grammar, for a loss that is
+        infinite or kinked somewhere, for one that is not periodic on a torus, and for constants
+        that the formula does not use.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> type(mf.games.expression("a*cos(x - y)", a=2)).__name__
+    'LowRank'
+    >>> type(mf.games.expression("exp(sin(x))*cos(y)")).__name__
+    'Expression'
     """
     bound = None if truncate is None else real("truncate", truncate, 0.0, strict=True)
     parsed = parse(text, constants, ("X", "Y", "truncate"))
@@ -85,7 +105,16 @@ def numbered(parsed: Parsed, X: Manifold) -> tuple[Graph, int]:
 
 
 class Expression(Formula, Pairwise):
-    """The game of a formula; made by `expression`."""
+    """The game of a formula; made by `expression`.
+
+    Parameters
+    ----------
+    graph : Graph
+    root : int
+        Which node of the graph is the loss.
+    X, Y : Torus or Sphere
+    name, statement : str
+    """
 
     def __init__(
         self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = ""

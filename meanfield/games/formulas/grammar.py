@@ -48,7 +48,15 @@ _HINTS = {
 
 
 class ExpressionError(ValueError):
-    """A loss given as text was refused; the message shows the text with the place marked."""
+    """A loss given as text was refused; the message shows the text with the place marked.
+
+    Parameters
+    ----------
+    message : str
+    text : str
+    at : (int, int), optional
+        Where the place begins and ends.
+    """
 
     def __init__(self, message: str, text: str = "", at: tuple[int, int] | None = None) -> None:
         super().__init__(message if at is None else f"{message}\n{_marked(text, *at)}")

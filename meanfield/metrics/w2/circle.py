@@ -35,8 +35,21 @@ def circle_transport(a: Measure | Prepared, b: Measure | Prepared) -> Transport:
 def prepare(measure: Measure | Prepared) -> Prepared:
     """The quantile function of a measure on the circle: sorted and summed once for many `w2`.
 
-    Masses that vanish in the cumulative sum (below about 1e-16) are left out. Raises ValueError off
-    the circle.
+    Masses that vanish in the cumulative sum (below about 1e-16) are left out.
+
+    Parameters
+    ----------
+    measure : Measure
+
+    Returns
+    -------
+    Prepared
+        What `w2` takes in place of the measure.
+
+    Raises
+    ------
+    ValueError
+        Off the circle.
     """
     if isinstance(measure, Prepared):
         return measure

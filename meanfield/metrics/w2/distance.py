@@ -24,7 +24,16 @@ def w2(
 ) -> float:
     """The 2-Wasserstein distance, W2 = (min int d^2 dpi)^(1/2) over plans pi between a and b.
 
-    Arguments and errors as in `w2_details`.
+    Parameters
+    ----------
+    a, b : Measure
+        On one manifold; on the circle also what `metrics.prepare` makes of them.
+    method, metric : str
+        As in `metrics.w2_details`, whose errors these are, too.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -40,7 +49,18 @@ def w2(
 def w2_squared(
     a: Measure | Prepared, b: Measure | Prepared, method: str = "auto", metric: str = "geodesic"
 ) -> float:
-    """The square of the 2-Wasserstein distance. Arguments and errors as in `w2_details`."""
+    """The square of the 2-Wasserstein distance.
+
+    Parameters
+    ----------
+    a, b : Measure
+    method, metric : str
+        As in `w2_details`, whose errors these are, too.
+
+    Returns
+    -------
+    float
+    """
     return _solved(a, b, method, metric, bounded=False).squared
 
 
@@ -49,9 +69,13 @@ def w2_details(
 ) -> Transport:
     """W2^2 between two measures on one manifold, with the method that found it and bounds.
 
+    How near the bounds and how large the bias are: docs/explanation/distances.md.
+
     Parameters
     ----------
-    method : "auto" takes the best solver for what a and b are:
+    a, b : Measure
+    method : {"auto", "semidiscrete", "discrete"}
+        "auto" takes the best solver for what a and b are:
 
         - on the circle shifted quantile functions, exact for atoms and densities alike;
         - between atoms a network simplex, exact;
@@ -64,13 +88,23 @@ def w2_details(
           at their nodes, which biases distances smaller than the cells.
 
         "semidiscrete" and "discrete" ask for Laguerre cells or the network simplex.
-    metric : "geodesic", or "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the
-        square root of the sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by
-        elements between atoms and a density on a torus or S^2 and between densities on a torus.
+    metric : {"geodesic", "extrinsic"}
+        "extrinsic" for chords: |x - y| on spheres and, on tori of period P, the square root of the
+        sum over axes of (P/pi)^2 sin^2(pi (x - y)/P). Exact between atoms; by elements between
+        atoms and a density on a torus or S^2 and between densities on a torus.
 
-    How near the bounds and how large the bias are: docs/explanation/distances.md. Raises TypeError
-    for what is no measure; ValueError for measures on different manifolds, for what a method or
-    metric does not cover and for discrete problems that are too large; NotConverged.
+    Returns
+    -------
+    Transport
+
+    Raises
+    ------
+    TypeError
+        For what is no measure.
+    ValueError
+        For measures on different manifolds, for what a method or metric does not cover and for
+        discrete problems that are too large.
+    NotConverged
     """
     return _solved(a, b, method, metric, bounded=True)
 

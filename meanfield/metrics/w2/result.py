@@ -13,11 +13,19 @@ from meanfield.shown import Shown
 class Transport(Shown):
     """W2^2 of two measures, the solver that found it, and how far it can be trusted.
 
-    squared: W2^2 where `exact`, to rounding; otherwise `note` says what it is. method: "circle",
-    "semidiscrete", "discrete" or "elements". lower, upper: bounds of W2^2, equal to `squared` where
-    it is exact; they are proven on tori and between atoms, while on S^2 with a density they hold up
-    to quadrature, third order in the elements' width. residual: a bound on the sum over both
-    measures of the mass that the plan leaves in the wrong place.
+    Attributes
+    ----------
+    squared : float
+        W2^2 where `exact`, to rounding; otherwise `note` says what it is.
+    method : {"circle", "semidiscrete", "discrete", "elements"}
+    exact : bool
+    note : str
+    lower, upper : float
+        Bounds of W2^2, equal to `squared` where it is exact; they are proven on tori and between
+        atoms, while on S^2 with a density they hold up to quadrature, third order in the elements'
+        width.
+    residual : float
+        A bound on the sum over both measures of the mass that the plan leaves in the wrong place.
     """
 
     squared: float
