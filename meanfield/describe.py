@@ -28,8 +28,8 @@ Content = dict[str, Any]
 
 # Records whose fields say all: kind -> module.
 RECORDS = {
-    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows", "Memory": "flows",
-    "Schedule": "flows", "Start": "start", "Concentrated": "start",
+    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows.base", "Memory": "flows.base",
+    "Schedule": "flows.base", "Start": "start", "Concentrated": "start",
     "TextDensity": "games.formulas.densities", "TrigBasis": "games.bases",
     "QuadraticBasis": "games.bases", "Trajectory": "trajectory", "Interval": "studies.statistics",
     "Comparison": "studies.compare", "Partial": "studies.replicas",
