@@ -13,10 +13,20 @@ from meanfield.plotting.words import of_flow, of_game, wrapped
 
 
 def plot_orbit(orbit: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
-    """Draw an `Orbit`: both players over one period (at time 0 where they do not move on circles),
-    and the Floquet multipliers with the unit circle.
+    """Draw an `Orbit`: both players over one period, and the Floquet multipliers.
 
-    ax, title, figsize and what is returned: as of `plot_trajectory`.
+    Players who do not move on circles are drawn at time 0. The multipliers stand with the unit
+    circle.
+
+    Parameters
+    ----------
+    orbit : Orbit
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     if title is None:
         kind = "stable" if orbit.stable else "unstable"
@@ -56,8 +66,17 @@ def plot_branch(
 ) -> Any:
     """Draw a `Branch`: period, size and the leading multiplier's modulus over the parameter.
 
-    Full lines are stable orbits, broken ones unstable; circles are folds. ax, title, figsize and
-    what is returned: as of `plot_trajectory`.
+    Full lines are stable orbits, broken ones unstable; circles are folds.
+
+    Parameters
+    ----------
+    branch : Branch
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
     """
     leading = np.abs(branch.multipliers).max(axis=1)
     rows = (("period", branch.periods), ("size", branch.sizes), ("leading multiplier", leading))
