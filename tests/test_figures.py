@@ -150,7 +150,7 @@ def test_fields_of_comparisons_are_those_that_pictures_need() -> None:
     """What `pack` stores is what meanfield.compare returns."""
     from dataclasses import fields
 
-    from meanfield.studies.compare import Comparison
+    from meanfield.studies.comparison import Comparison
 
     names = {f.name for f in fields(Comparison)}
     wanted = set(vars(comparison()))

@@ -12,10 +12,9 @@ GAME, FLOW, START = mf.games.benchmark("circle"), mf.Langevin(2.0), mf.Start()
 
 
 def compared(replicas, **options):
-    how = {"step": 0.05, "save_every": 0.1, "cells": 32, "progress": False}
-    return mf.compare(
-        GAME, FLOW, START, 0.2, particles=(20, 60), replicas=replicas, **{**how, **options}
-    )
+    how = {"time": 0.2, "step": 0.05, "save_every": 0.1, "cells": 32, "progress": False}
+    how |= {"particles": (20, 60), "replicas": replicas}
+    return mf.compare(GAME, FLOW, START, **{**how, **options})
 
 
 @pytest.fixture(scope="module")
@@ -79,5 +78,46 @@ def test_another_confidence_runs_nothing(whole):
 def test_replicas_that_were_interrupted_go_on_where_they_began(tmp_path):
     part = compared(8, first_replica=8, checkpoint=tmp_path / "part.h5")
     assert equal(mf.resume(tmp_path / "part.h5"), part)
-    with pytest.raises(ValueError, match="numbered below 1,000,000"):
-        compared(8, first_replica=999_999)
+    with pytest.raises(ValueError, match="numbered below 2,147,483,648"):
+        compared(8, first_replica=2**31 - 1)
+
+
+def test_more_numbers_of_particles_merge_to_the_bits_of_one_run(whole):
+    """Smaller, larger and between: a run does not depend on which n is the largest."""
+    small, large = compared(20, particles=20), compared(20, particles=60)
+    assert equal(mf.merge(small, large), whole) and equal(mf.merge(large, small), whole)
+    with pytest.raises(ValueError, match="replicas of n = 60 begin with 3, others with 0"):
+        mf.merge(small, compared(20, particles=60, first_replica=3))
+
+
+@pytest.mark.parametrize(
+    "earlier", [{"replicas": 8}, {"particles": 20}, {"particles": 60}, {"time": 0.1}]
+)
+def test_comparisons_extend_to_the_bits_of_one_run(whole, earlier, monkeypatch):
+    from meanfield.studies import distances
+
+    begun = compared(**{"replicas": 20, **earlier})
+    count, real = [0], distances.w2_squared
+
+    def counted(*args):
+        count[0] += 1
+        return real(*args)
+
+    monkeypatch.setattr(distances, "w2_squared", counted)
+    assert equal(compared(20, resume=begun, threads=1), whole)
+    # Two players, three times, 40 runs at two n and 20 with half the step: what is left of them.
+    runs = {"replicas": 36, "particles": 40 if earlier.get("particles") == 20 else 20}
+    of = 60 if "time" in earlier else runs[next(iter(earlier))]
+    assert count[0] == 2 * of * (1 if "time" in earlier else 3)
+
+
+def test_what_does_not_begin_alike_does_not_extend(whole):
+    for change, why in (
+        ({"seed": 1}, "seed"),
+        ({"save_every": 0.05}, "times"),
+        ({"cells": 48}, "the mean field"),
+        ({"control": False}, "what is measured"),
+        ({"first_replica": 20}, "first_replica"),
+    ):
+        with pytest.raises(ValueError, match=f"resume differs from this comparison in .*{why}"):
+            compared(20, resume=whole, **change)

@@ -4,18 +4,21 @@ theorem 3's claim.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 import meanfield as mf
+from meanfield.checks import Array
 from meanfield.metrics import prepare, w2_squared
-from meanfield.metrics.mode_energy import ModeEnergy
 from meanfield.studies.averages import average_moments
 from meanfield.studies.theorems.averages import averaged
+from validation.schemes_reference import Space, circle, sphere, torus
 
-BETA = 10.0
+Parameters = tuple[float, float, float]  # beta, gamma, alpha
+RIGHT: Parameters = (10.0, 1.0, 1.0)
 # game, flow, T, step, comparisons after the first, area of both manifolds over 4 pi (None: the
 # circle)
 PROBLEMS: dict[str, tuple[str, str, float, float, int, float | None]] = {
@@ -26,35 +29,76 @@ PROBLEMS: dict[str, tuple[str, str, float, float, int, float | None]] = {
     "S^2, Langevin": ("sphere", "langevin", 0.6, 0.025, 3, 2.0),
     "S^2, WFR": ("sphere", "wfr", 0.42, 0.02, 3, 2.0),
 }
+MODES = {"circle": (circle, 8), "torus": (torus, 3), "sphere": (sphere, 4)}  # that are looked at
+
+
+@cache
+def space(which: str) -> Space:
+    """The modes that are looked at."""
+    build, K = MODES[which]
+    return build(K)
+
+
+def moments(which: str, pair: Any, masses: Any = (1.0, 1.0)) -> Array:
+    """Of both players' measures, all modes but the constant one, (2 K,)."""
+    at = space(which).at
+    pairs = zip(pair, masses, strict=True)
+    return np.concatenate([w * (mu.masses @ at(mu.points)[:, 1:]) for mu, w in pairs])
+
+
+def covariance(which: str, pair: Any, labels: Any) -> tuple[Array, Array]:
+    """Sigma, and the matrix A of H^-1(mu): W2^2 is eta' A^-1 eta to leading order. (2 K, 2 K) each.
+
+    labels: masses of the points that the mean field's atoms started from, None for densities.
+    """
+    at, blocks, h = space(which).at, [], 1e-4
+    for mu, label in zip(pair, labels, strict=True):
+        M, m = mu.manifold, mu.masses / mu.masses.sum()
+        w = m if label is None else m * m / (label / label.sum())
+        off = at(mu.points)[:, 1:]
+        off = off - m @ off
+        frame = M.basis(mu.points)
+        A = np.zeros((off.shape[1],) * 2)
+        for k in range(M.dim):
+            ends = [at(M.retract(mu.points, s * frame[:, k]))[:, 1:] for s in (h, -h)]
+            slope = (ends[0] - ends[1]) / (2 * h)
+            A += slope.T @ (m[:, None] * slope)
+        blocks.append((off.T @ (w[:, None] * off), A))
+    return tuple(block_diag(*some) for some in zip(*blocks, strict=True))
 
 
 @lru_cache(maxsize=2)
-def mean_field(name: str, beta: float, step: float, n: int) -> tuple[Any, ...]:
-    """Game, flow, start, the field that drives (saved every step), indices of comparisons, laws to
-    compare with.
+def mean_field(name: str, of: Parameters, step: float, n: int) -> tuple[Any, ...]:
+    """Game, the particles' flow, start, the field that drives (saved every step, with parameters
+    `of`), indices of comparisons, laws to compare with.
     """
     which, kind, T, _, saves, _ = PROBLEMS[name]
     game = mf.games.benchmark(which)
     start = game.answers["start"]
+    flow, moved = (flow_of(kind, *numbers) for numbers in (RIGHT, of))
     if kind == "langevin":
         cells = {"circle": 256, "torus": 80, "sphere": None}[which]
-        field = mf.solve(game, mf.Langevin(beta), start, T, cells=cells, save_every=step, tol=1e-10)
+        field = mf.solve(game, moved, start, T, cells=cells, save_every=step, tol=1e-10)
         laws = list(field)
     else:
-        # Labels for moments: 10 n^(1/2) of them put a floor of 1% under W2^2. On surfaces W2 needs
-        # cells.
-        cells = {"circle": max(300, int(10 * np.sqrt(n))), "torus": 64, "sphere": 2562}[which]
-        field = mf.solve(game, mf.WassersteinFisherRao(), start, T, cells=cells, save_every=step)
+        # Labels for moments: 20 n^(1/2) of them put a floor of 0.25% under W2^2. On surfaces W2
+        # needs cells.
+        cells = {"circle": max(600, int(20 * np.sqrt(n))), "torus": 64, "sphere": 2562}[which]
+        field = mf.solve(game, moved, start, T, cells=cells, save_every=step)
         laws = list(field)
         if which != "circle":
             cells = {"torus": 128, "sphere": 10_242}[which]
             laws = list(
-                mf.solve(game, field.flow, start, T, cells=cells, engine="muscl", save_every=step)
+                mf.solve(game, moved, start, T, cells=cells, engine="muscl", save_every=step)
             )
     at = np.linspace(0, len(field) - 1, saves + 1).astype(int)
     ready = prepare if which == "circle" else (lambda mu: mu)
-    flow = mf.Langevin(BETA) if kind == "langevin" else field.flow
     return game, flow, start, field, at, [[ready(mu) for mu in laws[k]] for k in at]
+
+
+def flow_of(kind: str, beta: float, gamma: float, alpha: float) -> mf.flows.Flow:
+    """The flow of a problem's kind."""
+    return mf.Langevin(beta, gamma) if kind == "langevin" else mf.WassersteinFisherRao(gamma, alpha)
 
 
 def thinned(run: mf.Trajectory, count: int) -> mf.Trajectory:
@@ -97,22 +141,23 @@ def replicas(
     distances: int,
     scheme: str,
     coarser: float,
-    beta: float,
+    of: Parameters,
     seed: int,
     swapped: bool = False,
 ) -> dict[str, Any]:
-    """Of replicas first, first + 1, ..., at each comparison: the copies' energies (summed over the
-    players), mean |x - copy|^2 and NI (after the start; `swapped` puts that of the states in the
-    place of that of the averages, and the other way round); W2^2 of those numbered below
-    `distances`,
-    and on the circle that of their copies at the end.
+    """Of replicas first, first + 1, ..., at each comparison: mean |x - copy|^2, the moments of
+    particles and copies less the mean field's, and NI (after the start; `swapped` puts that of the
+    states in the place of that of the averages, and the other way round); W2^2 of those numbered
+    below `distances`, and on the circle that of their copies at the end.
     """
-    h, T, saves = PROBLEMS[name][3] * coarser, PROBLEMS[name][2], PROBLEMS[name][4]
-    game, flow, start, field, at, laws = mean_field(name, beta, h / 2, n)
+    which, _, T, h, saves, _ = PROBLEMS[name]
+    h *= coarser
+    game, flow, start, field, at, laws = mean_field(name, of, h / 2, n)
     labels = [mu.masses if flow.reacts else None for mu in field[0]]
-    gauges = [[ModeEnergy(mu, on) for mu, on in zip(field[k], labels, strict=True)] for k in at]
+    normal = [covariance(which, field[k], labels) for k in at]
+    exact = np.array([moments(which, field[k]) for k in at])
     drive, ni = mf.Drive(game, field), mf.NikaidoIsoda(game)
-    rows: dict[str, list[Any]] = {key: [] for key in ("squared", "energy", "copies", "chaos")}
+    rows: dict[str, list[Any]] = {k: [] for k in ("squared", "copies", "chaos", "eta", "zeta")}
     errors_of = []
     for r in range(first, first + count):
         how = {"step": h, "scheme": scheme, "particles": n, "replica": r}
@@ -129,27 +174,21 @@ def replicas(
         )
         errors_of.append(errors(every, ni, saves))
         run = thinned(every, saves)
-        copies = mf.copies(game, flow, start, drive, T, seed=seed, save_every=T / saves, **how)
+        copies = mf.copies(
+            game, field.flow, start, drive, T, seed=seed, save_every=T / saves, **how
+        )
         mass = copies.diagnostics.get("mass", np.ones((len(at), 2)))
-        rows["chaos"].append(
-            [
-                sum(gap(a, b) for a, b in zip(*pair, strict=True))
-                for pair in zip(run, copies, strict=True)
-            ]
-        )
-        rows["energy"].append(
-            [
-                sum(E(mu, m) for E, mu, m in zip(*row, strict=True))
-                for row in zip(gauges, copies, mass, strict=True)
-            ]
-        )
+        pairs = zip(run, copies, strict=True)
+        rows["chaos"].append([sum(gap(a, b) for a, b in zip(*p, strict=True)) for p in pairs])
+        rows["eta"].append([moments(which, pair) for pair in run] - exact)
+        weighted = zip(copies, mass, strict=True)
+        rows["zeta"].append([moments(which, pair, m) for pair, m in weighted] - exact)
         if r < distances:
             rows["squared"].append(far(run, laws))
             if name == "S^1, Langevin":
                 rows["copies"].append(
                     sum(w2_squared(a, b) for a, b in zip(copies[-1], laws[-1], strict=True))
                 )
-    exact = [sum(E.mean for E in pair) / n for pair in gauges]
     stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
     of_field = errors(stepped, ni, saves)
     names = dict(zip(of_field, reversed(of_field) if swapped else of_field, strict=True))
@@ -157,7 +196,8 @@ def replicas(
         **rows,
         **{key: [row[held] for row in errors_of] for key, held in names.items()},
         **{f"field_{key}": of_field[held] for key, held in names.items()},
-        "exact": exact,
+        "sigma": [sigma for sigma, _ in normal],
+        "metric": [A for _, A in normal],
         "times": field.times[at],
     }
 
@@ -176,12 +216,15 @@ def far(run: mf.Trajectory, laws: list[Any]) -> list[float]:
 
 
 def halved(
-    name: str, n: int, count: int, scheme: str, coarser: float, beta: float
+    name: str, n: int, count: int, scheme: str, coarser: float, of: Parameters
 ) -> dict[str, Any]:
-    """W2^2 with the step and with half of it, on the same Brownian paths."""
-    h, T = PROBLEMS[name][3] * coarser, PROBLEMS[name][2]
-    game, flow, start, _, at, laws = mean_field(name, beta, h / 2, n)
-    found: dict[str, list[Any]] = {"full": [], "half": []}
+    """W2^2 with the step and with half of it, on the same Brownian paths; moments at T by which
+    they differ.
+    """
+    which, _, T, h, *_ = PROBLEMS[name]
+    h *= coarser
+    game, flow, start, _, at, laws = mean_field(name, of, h / 2, n)
+    found: dict[str, list[Any]] = {"full": [], "half": [], "moved": []}
     for r in range(count):
         how = {
             "scheme": scheme,
@@ -190,18 +233,12 @@ def halved(
             "save_every": T / (len(at) - 1),
             "progress": False,
         }
-        found["full"].append(far(mf.simulate(game, flow, start, T, step=h, refine=2, **how), laws))
-        found["half"].append(far(mf.simulate(game, flow, start, T, step=h / 2, **how), laws))
+        runs = [
+            mf.simulate(game, flow, start, T, step=h, refine=2, **how),
+            mf.simulate(game, flow, start, T, step=h / 2, **how),
+        ]
+        for key, run in zip(("full", "half"), runs, strict=True):
+            found[key].append(far(run, laws))
+        full, half = (moments(which, run[-1]) for run in runs)
+        found["moved"].append(full - half)
     return {key: np.array(rows) for key, rows in found.items()}
-
-
-def independent(beta: float) -> dict[str, Any]:
-    """n E W2^2 of n independent samples of the circle's mean field at T, both players."""
-    field = mean_field("S^1, Langevin", beta, PROBLEMS["S^1, Langevin"][3] / 2, 1)[3]
-    total = 0.0
-    for mu in field[-1]:
-        h = mu.mesh.volumes
-        s, F = h / mu.values, np.cumsum(mu.masses) - mu.masses / 2
-        paired = s @ (np.minimum(F[:, None], F) - F[:, None] * F) @ s
-        total += float(s @ (F * (1 - F)) - paired / s.sum())
-    return {"constant": total}

@@ -25,7 +25,6 @@ from meanfield.checks import Array, finite_array, real, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.meshes.harmonics import degrees, of_atoms
-from meanfield.metrics import w2_squared
 
 
 def shell_energies(a: Measure, b: Measure | None = None, modes: int = 16) -> Array:
@@ -118,36 +117,9 @@ def controlled_mean(
     return mean, mean - half, mean + half
 
 
-def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -> float:
-    """The mean over slices of W2^2 of one-dimensional images, a lower bound of W2^2.
-
-    T^2: x -> k.x on circles of length P/|k|, k the primitive vectors of least length; every image
-    is a lower bound of W2^2. S^2: x -> x.u for `slices` random axes u; lower bounds too. Densities
-    are atoms at nodes. For n uniform points it falls like 1/n where W2^2 falls like log n / n (3-6%
-    of W2^2 on T^2, 8% on S^2): use it to rank measures that differ at large scales, not to judge
-    sampling error or rates in n.
-    """
-    _check(a.manifold)
-    count = whole("slices", slices)
-    if a.manifold != b.manifold:
-        raise ValueError(
-            f"both measures must live on one manifold, got {a.manifold} and {b.manifold}"
-        )
-    if isinstance(a.manifold, Sphere):
-        axes = a.manifold.sample(count, np.random.default_rng(seed))
-        return float(np.mean([_line(a.points @ u, a.masses, b.points @ u, b.masses) for u in axes]))
-    P = a.manifold.period  # type: ignore[attr-defined]
-    circle = Torus(1, P)
-    total = 0.0
-    for k in _primitive(count):
-        one, two = (Measure(m.points @ k[:, None], m.masses, circle) for m in (a, b))
-        total += w2_squared(one, two) / float(k @ k)
-    return total / count
-
-
 def _check(manifold: Manifold) -> None:
     if not (isinstance(manifold, (Torus, Sphere)) and manifold.d == 2):
-        raise ValueError(f"mode energies and slices are for T^2 and S^2, got {manifold}")
+        raise ValueError(f"mode energies are for T^2 and S^2, got {manifold}")
 
 
 def _frequencies(count: int) -> tuple[Array, NDArray[np.int64]]:
@@ -171,26 +143,3 @@ def _torus_modes(measure: Measure, count: int) -> Array:
     k = np.arange(-count, count + 1)
     waves = [np.exp(-1j * angle[:, axis, None] * k) for axis in range(2)]
     return (measure.masses[:, None] * waves[0]).T @ waves[1]
-
-
-def _primitive(count: int) -> Array:
-    """The `count` shortest integer vectors without common divisor, one of each pair +-k."""
-    reach = int(np.sqrt(count)) + 3
-    k = [
-        (i, j)
-        for i in range(reach + 1)
-        for j in range(-reach, reach + 1)
-        if np.gcd(i, j) == 1 and (i, j) > (0, 0)
-    ]
-    return np.array(sorted(k, key=lambda v: (v[0] ** 2 + v[1] ** 2, v))[:count])
-
-
-def _line(x: Array, p: Array, y: Array, q: Array) -> float:
-    """W2^2 on the line: quantile against quantile."""
-    i, j = np.argsort(x), np.argsort(y)
-    F, G = np.cumsum(p[i]) / p.sum(), np.cumsum(q[j]) / q.sum()
-    F[-1] = G[-1] = 1.0
-    cuts = np.union1d(F, G)
-    width = np.diff(cuts, prepend=0.0)
-    u, v = np.searchsorted(F, cuts - 0.5 * width), np.searchsorted(G, cuts - 0.5 * width)
-    return float(np.sum(width * (x[i][u] - y[j][v]) ** 2))

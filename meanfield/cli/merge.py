@@ -8,7 +8,7 @@ from typing import Any
 
 from meanfield.cli.schema import BadInput
 from meanfield.storage.files import checked_path, load, save
-from meanfield.studies.compare import Comparison
+from meanfield.studies.comparison import Comparison
 from meanfield.studies.merge import merge as merge_comparisons
 from meanfield.studies.sweep.merging import merge_sweeps, of_folder
 from meanfield.studies.sweep.table import Sweep

@@ -1,5 +1,6 @@
 """Studies: many runs that together answer a question."""
 
-from meanfield.studies.compare import Comparison, compare
+from meanfield.studies.compare import compare
+from meanfield.studies.comparison import Comparison
 
 __all__ = ["Comparison", "compare"]

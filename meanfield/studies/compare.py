@@ -5,150 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from dataclasses import field as hidden
 from typing import Any
 
-import numpy as np
-
-from meanfield.checks import Array, allow_underflow, real, warn, whole
+from meanfield.checks import allow_underflow, warn, whole
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.machine import made
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
-from meanfield.shown import Shown
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper
-from meanfield.storage.results import Result
-from meanfield.studies.controls import USED, controls_of
-from meanfield.studies.plan import REMAINING, plan
-from meanfield.studies.replicas import (
-    STREAMS,
-    Compared,
-    Filed,
-    Partial,
-    Replicas,
-    at_times,
-    filed,
-    mean_field,
-)
-from meanfield.studies.statistics import Interval, band, exponent, sup_of_means
+from meanfield.studies.comparison import Comparison, judge
+from meanfield.studies.controls import USED
+from meanfield.studies.distances import Compared, Filed, filed
+from meanfield.studies.merge import Known, check_extends
+from meanfield.studies.plan import plan
+from meanfield.studies.reference import References, references
+from meanfield.studies.replicas import STREAMS, Partial, Replicas, mean_field
 from meanfield.trajectory import Trajectory, check_held, versions
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison(Shown, Result):
-    """Runs of n particles, for several n, against the mean field over [0, T].
-
-    Attributes
-    ----------
-    particles, replicas : (S,)
-        The numbers n, and of replicas of each.
-    times : (T,)
-    w2_squared, w2_squared_low, w2_squared_high : (S, T)
-        The mean over replicas of W2^2_x + W2^2_y, with its confidence band.
-    ni, ni_low, ni_high : (S, T)
-        The mean Nikaido-Isoda error, with its confidence band; field_ni (T,) is the mean field's.
-    sup, exponent : list of Interval, Interval or None
-        For each n the sup over [0, T] of the mean W2^2, corrected for the bias that the largest of
-        noisy means has, and its slope in n.
-    ni_sup, ni_exponent
-        The same of the mean |NI - field NI| (Theorem 3 (i) and (ii)).
-    ni_average, ni_average_low, ni_average_high, field_ni_average,
-    ni_average_sup, ni_average_exponent
-        The same of the time averages (1/t) int_0^t mu ds of both players, of which Theorem 3 (ii)
-        speaks; None where they were not asked for.
-    step_bias : Interval
-        How far the time step itself moves the mean W2^2 at the largest n.
-    samples : dict
-        For each n, arrays (replicas, T, 2) of W2^2 and (replicas, T) of NI, and of "ni_average";
-        with a control also
-        "energies" (replicas, T) of the copies and their exact "energy_means" (T,).
-    field : Trajectory
-        The mean field.
-    provenance : dict
-        Game, flow, start, scheme, step, seed, versions, where it was made; "control" says what was
-        made of copies.
-    """
-
-    particles: tuple[int, ...]
-    replicas: tuple[int, ...]
-    times: Array
-    w2_squared: Array
-    w2_squared_low: Array
-    w2_squared_high: Array
-    ni: Array
-    ni_low: Array
-    ni_high: Array
-    field_ni: Array
-    sup: list[Interval]
-    ni_sup: list[Interval]
-    exponent: Interval | None
-    ni_exponent: Interval | None
-    step_bias: Interval
-    samples: dict[str, list[Array]] = hidden(repr=False)
-    field: Trajectory = hidden(repr=False)
-    provenance: dict[str, Any] = hidden(repr=False)
-    ni_average: Array | None = None
-    ni_average_low: Array | None = None
-    ni_average_high: Array | None = None
-    field_ni_average: Array | None = None
-    ni_average_sup: list[Interval] | None = None
-    ni_average_exponent: Interval | None = None
-
-    @property
-    def relative_bias(self) -> float:
-        """The step bias over the mean W2^2 at the largest n."""
-        return abs(self.step_bias.value) / self.sup[-1].value
-
-    @property
-    def energy(self) -> Interval | None:
-        """The copies' mean energy at the end over its exact mean, all n together.
-
-        It is 1 where the copies' law is the mean field, and so shows what the control hides: what
-        particles and copies have in common, such as a mean field that is not theirs.
-        """
-        if "energies" not in self.samples:
-            return None
-        pairs = zip(self.samples["energies"], self.samples["energy_means"], strict=True)
-        ratios = np.concatenate([E[:, -1] / m[-1] for E, m in pairs])
-        return Interval(*map(float, band(ratios, self.provenance["confidence"])))
-
-    def at_confidence(self, confidence: float) -> Comparison:
-        """The same samples with bands and intervals of another confidence; nothing is run again."""
-        if not 0 < real("confidence", confidence) < 1:
-            raise ValueError(
-                f"confidence must lie between 0 and 1, such as 0.95, got {confidence!r}"
-            )
-        about = {**self.provenance, "confidence": float(confidence)}
-        sizes, average = self.particles, self.field_ni_average
-        return judge(sizes, self.field, self.field_ni, self.samples, about, average)
-
-    def __repr__(self) -> str:
-        of = self.provenance
-        rows = [f"Comparison: {of['game']}, {of['flow'].name}, t in [0, {self.times[-1]:g}]"]
-        for n, R, w, v in zip(self.particles, self.replicas, self.sup, self.ni_sup, strict=True):
-            sups = f"sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}"
-            rows.append(f"  |-- n = {n:>8,} x {R:>5} replicas: {sups}")
-        if self.ni_average_sup is not None:
-            pairs = zip(self.particles, self.ni_average_sup, strict=True)
-            sups = ", ".join(f"{v!r} at n = {n:,}" for n, v in pairs)
-            rows.append(f"  |-- of time averages: sup E|NI - NI*| = {sups}")
-            rows.append(f"  |   exponent in n: {self.ni_average_exponent!r}")
-        if self.energy is not None:
-            energy = f"their energy over its mean: {self.energy!r}"
-            rows.append(f"  |-- control: {of['control']}; {energy}")
-        slopes = f"of W2^2 in n: {self.exponent!r}, of |NI - NI*|: {self.ni_exponent!r}"
-        bias = f"step bias of W2^2: {self.step_bias!r}, {self.relative_bias:.1%} of the last"
-        return "\n".join([*rows, f"  |-- exponent {slopes}", f"  '-- {bias}"])
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the curves as `meanfield.plotting.plot_comparison` does; returns the figure."""
-        from meanfield.plotting import plot_comparison
-
-        return plot_comparison(self, ax, **options)
 
 
 @allow_underflow
@@ -175,6 +50,8 @@ def compare(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
     first_replica: int = 0,
+    reference: int | None = None,
+    resume: Comparison | None = None,
 ) -> Comparison:
     """Run replicas of n particles for each n and measure their distance from the mean field.
 
@@ -219,7 +96,18 @@ def compare(
 
     first_replica : int
         The number of the first replica of each n. More replicas are a second call that begins where
-        the first ended; `merge` makes of both, to the bit, what one call would have given.
+        the first ended, or one at other n; `merge` makes of both, to the bit, what one call would
+        have given.
+    reference : int, optional
+        Particles that stand for the mean field; by default 8 times the largest n where W2 between
+        atoms and a density is not exact, off the circle, T^2 and S^2, and none elsewhere. Runs of N
+        and of N/2 particles are compared with, exactly; of E W2^2 against the two, 2 a(N) - a(N/2)
+        is free of their own error to first order in 1/N (`Comparison.bounds` has what is proven).
+        Sliced W2^2 is recorded beside it.
+    resume : Comparison, optional
+        An earlier comparison of the same problem: with fewer replicas, other n or a shorter time at
+        the same saves. What it holds is not measured again, and the result is, to the bit, that of
+        a call without it. For a longer time particles are run anew, not their distances.
 
     Returns
     -------
@@ -253,7 +141,7 @@ def compare(
     """
     p = plan(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol,
-        control, seed, threads, confidence,
+        control, seed, threads, confidence, reference,
     )  # fmt: skip
     if not (average == "auto" or isinstance(average, bool)):
         raise ValueError(f'average must be "auto", True or False, got {average!r}')
@@ -261,51 +149,65 @@ def compare(
     begin = whole("first_replica", first_replica, 0)
     if begin + max(p.counts) > STREAMS:
         raise ValueError(f"replicas of one n are numbered below {STREAMS:,}; choose earlier ones")
-    options = {"time": time, "scheme": scheme, "save_every": p.every, "seed": seed}
+    options = {"time": time, "scheme": scheme, "save_every": p.every}
     done, keeper = Partial(None, {}), None
     if checkpoint is not None:
-        asked = {**options, **p.field, "particles": p.sizes, "replicas": p.counts, "step": step}
-        asked |= {"confidence": confidence, "control": control, "average": average}
+        asked = {**options, **p.field, "seed": seed, "particles": p.sizes, "replicas": p.counts}
+        asked |= {"step": step, "confidence": confidence, "control": control, "average": average}
         asked |= {"first_replica": begin} if begin else {}
+        asked |= {"reference": p.reference} if p.reference else {}
         job = {"call": "compare", "game": game, "flow": flow, "start": p.start, "options": asked}
         keeper = Keeper(checkpoint, job, checkpoint_every)
         found, finished = keeper.held(game)
-        if found is not None and found.field is not None:
+        if found is not None and isinstance(found.field, Trajectory):
             first = lambda: _first_states(game, flow, p.start, p.field)  # noqa: E731
             check_held(found.field, game, flow, p.start, first, keeper.path)
         if finished:
             return found  # type: ignore[no-any-return]
         done = found or done
     with keeper or nullcontext():
-        how = {**p.field, "save_every": p.gap, "progress": progress}
-        solved = mean_field(game, flow, p.start, time, how, done, keeper)
         averaged = flow.reacts and game.bases is not None if average == "auto" else bool(average)
-        compared = Compared(p.start, saved_times(time, p.every), controlled, averaged)
-        distances = compared(game, solved)
-        field = at_times(solved, compared.times) if controlled else solved
-        near = None if keeper is None else keeper.path
-        work = sum(n * R for n, R in zip(p.sizes, p.counts, strict=True))
-        with (
-            Workers(executor, threads) as workers,
-            filed(solved, near) if workers.remote else nullcontext("") as file,
-            bar(
-                work + 2 * p.sizes[-1] * p.counts[-1], f"{flow.name}: particles", progress
-            ) as progressed,
-        ):
-            partial, options = Partial(solved, done.rows), {**options, "executor": workers}
-            measure = Filed(file, compared) if file else None
-            runs = Replicas(
-                distances, game, flow, p.start, options, progressed, partial, keeper, measure, begin
-            )
-            samples = runs.samples(p.sizes, p.counts, step)
-        provenance = {
-            "game": game.name, "flow": flow, "start": p.start, "scheme": scheme, "step": step,
-            "seed": seed, "field": field.provenance, "confidence": confidence,
-            "versions": versions(), "made": made(), "control": p.without,
-            "first_replica": begin,
-        }  # fmt: skip
+        times = saved_times(time, p.every)
+        compared = Compared(p.start, times, controlled, averaged)
+        with Workers(executor, threads) as workers:
+            run = {**options, "step": step, "executor": workers}
+            how = {**p.field, "save_every": p.gap, "progress": progress}
+            if not p.reference:
+                solved: Any = mean_field(game, flow, p.start, time, how, done, keeper)
+            elif isinstance(done.field, References):
+                solved = done.field
+            else:
+                solved = references(game, flow, p.start, p.reference, seed, run)
+            partial = Partial(solved, done.rows)
+            if keeper is not None:
+                keeper.offer(lambda: partial)
+            distances = compared(game, solved)
+            provenance = {
+                "game": game.name, "flow": flow, "start": p.start, "scheme": scheme, "step": step,
+                "seed": seed, "field": distances.field.provenance, "confidence": confidence,
+                "versions": versions(), "made": made(), "control": p.without,
+                "first_replica": begin, "streams": "by n",
+            }  # fmt: skip
+            provenance |= {"reference": p.reference} if p.reference else {}
+            known = None
+            if resume is not None:
+                check_extends(resume, provenance, times, distances)
+                known = Known.of(resume, distances.names, controlled, times, step)
+            near = None if keeper is None else keeper.path
+            work = sum(n * R for n, R in zip(p.sizes, p.counts, strict=True))
+            work += 2 * p.sizes[-1] * p.counts[-1]
+            with (
+                filed(solved, near) if workers.remote else nullcontext("") as file,
+                bar(work, f"{flow.name}: particles", progress) as progressed,
+            ):
+                measure = Filed(file, compared) if file else None
+                runs = Replicas(
+                    distances, game, flow, p.start, options | {"executor": workers}, seed,
+                    progressed, partial, keeper, measure, begin, known,
+                )  # fmt: skip
+                samples = runs.samples(p.sizes, p.counts, step)
         errors = distances.field_ni, distances.field_ni_average
-        result = judge(p.sizes, field, errors[0], samples, provenance, errors[1])
+        result = judge(p.sizes, distances.field, errors[0], samples, provenance, errors[1])
         if keeper is not None:
             keeper.finish(result)
     if controlled and result.provenance["control"] != USED:
@@ -320,83 +222,3 @@ def _first_states(game: Game, flow: Flow, start: Start, how: dict[str, Any]) -> 
     from meanfield.density.solve import build
 
     return build(game, flow, start, **how).measures()
-
-
-def judge(
-    sizes: Sequence[int], field: Trajectory, field_ni: Array, samples: dict[str, list[Array]],
-    provenance: dict[str, Any], field_ni_average: Array | None = None,
-) -> Comparison:  # fmt: skip
-    """Bands, suprema, exponents and the step bias of stored samples: nothing is run again."""
-    confidence = provenance["confidence"]
-    totals = [s.sum(axis=2) for s in samples["w2_squared"]]
-    gaps = [np.abs(s - field_ni) for s in samples["ni"]]
-    controls, about = controls_of(samples)
-    if "energies" not in samples and str(provenance.get("control")).startswith(about):
-        about = provenance["control"]  # with the reason
-    none: list[Array | None] = [None] * len(gaps)
-    half = samples["w2_squared_half_step"][0].sum(axis=2)
-    return Comparison(
-        particles=tuple(sizes),
-        replicas=tuple(len(s) for s in totals),
-        times=field.times,
-        **_bands("w2_squared", totals, confidence, controls),
-        **_bands("ni", samples["ni"], confidence, none),
-        field_ni=field_ni,
-        sup=_sups(totals, confidence, controls),
-        ni_sup=_sups(gaps, confidence, none),
-        exponent=_slope(sizes, totals, confidence, controls),
-        ni_exponent=_slope(sizes, gaps, confidence, none),
-        step_bias=step_bias(totals[-1], half, provenance["scheme"], confidence),
-        samples=samples,
-        field=field,
-        provenance={**provenance, "control": about},
-        **_averages(sizes, samples.get("ni_average"), field_ni_average, confidence),
-    )
-
-
-def _averages(
-    sizes: Sequence[int], samples: list[Array] | None, exact: Array | None, confidence: float
-) -> dict[str, Any]:
-    """The fields of a comparison that are about time averages; none without samples."""
-    if samples is None or exact is None:
-        return {}
-    gaps, none = [np.abs(s - exact) for s in samples], [None] * len(samples)
-    return {
-        **_bands("ni_average", samples, confidence, none),  # type: ignore[arg-type]
-        "field_ni_average": exact,
-        "ni_average_sup": _sups(gaps, confidence, none),  # type: ignore[arg-type]
-        "ni_average_exponent": _slope(sizes, gaps, confidence, none),  # type: ignore[arg-type]
-    }
-
-
-def _bands(
-    name: str, samples: list[Array], confidence: float, controls: list[Array | None]
-) -> dict[str, Any]:
-    bands = [band(s, confidence, c) for s, c in zip(samples, controls, strict=True)]
-    names = (name, f"{name}_low", f"{name}_high")
-    return {key: np.array(rows) for key, rows in zip(names, zip(*bands, strict=True), strict=True)}
-
-
-def _sups(samples: list[Array], confidence: float, controls: list[Array | None]) -> list[Interval]:
-    pairs = zip(samples, controls, strict=True)
-    return [sup_of_means(s, confidence, controls=c) for s, c in pairs]
-
-
-def _slope(
-    sizes: Sequence[int], samples: list[Array], confidence: float, controls: list[Array | None]
-) -> Interval | None:
-    """The exponent in n; None for one size and for what vanishes, such as NI without a loss."""
-    if len(sizes) < 2 or any(not s.any() for s in samples):
-        return None
-    return exponent(sizes, samples, confidence, controls=controls)
-
-
-def step_bias(full: Array, half: Array, scheme: str, confidence: float = 0.95) -> Interval:
-    """How much the step moves the mean W2^2 at worst over the times, from runs with h and h/2.
-
-    full, half (R, T): the same replicas on the same Brownian paths, so that most of the noise
-    cancels. The bias that remains at h/2 (`REMAINING`) is added.
-    """
-    mean, low, high = band((full - half) / (1 - REMAINING[scheme]), confidence)
-    worst = int(np.argmax(np.abs(mean)))
-    return Interval(float(mean[worst]), float(low[worst]), float(high[worst]))

@@ -16,6 +16,7 @@ from meanfield.manifolds import Torus
 from meanfield.particles.plan import check_flow, check_scheme, make_plan, whole_steps
 from meanfield.start import Start
 from meanfield.studies.controls import FEWEST, LOOKS, TOO_FEW, no_control, too_long
+from meanfield.studies.reference import reference_size
 
 # The share of the step's bias that a halved step leaves at worst: it is of first order in dt for
 # Algorithm 1's step, of second order for the Strang step.
@@ -28,7 +29,8 @@ class Plan:
 
     sizes: numbers of particles; counts: replicas of each. every: time between comparisons; gap:
     between the states of the mean field that are kept; field: options of `solve`. without: why no
-    control is used, beginning with "none", or empty where one is.
+    control is used, beginning with "none", or empty where one is. reference: how many particles
+    stand for the mean field, None where it is solved.
     """
 
     start: Start
@@ -38,13 +40,14 @@ class Plan:
     gap: float
     field: dict[str, Any]
     without: str
+    reference: int | None = None
 
 
 def plan(
     game: Game, flow: Flow, start: Start | None, time: float, particles: Sequence[int],
     replicas: int | Sequence[int] | None, step: float, scheme: str, save_every: float | None,
     cells: Any, engine: str | None, tol: float | None, control: str | bool, seed: int = 0,
-    threads: int | None = None, confidence: float = 0.95, **_: Any,
+    threads: int | None = None, confidence: float = 0.95, reference: int | None = None, **_: Any,
 ) -> Plan:  # fmt: skip
     """The arguments of `compare` checked; ValueError for control=True where there is no control."""
     check_flow(game, flow, scheme)
@@ -75,15 +78,21 @@ def plan(
         whole("threads", threads)
     if not (control == "auto" or isinstance(control, bool)):
         raise ValueError(f'control must be "auto", True or False, got {control!r}')
-    cells = _labels(game, flow, sizes[-1]) if cells is None else cells
-    field, gap, why = {"cells": cells, "engine": engine, "tol": tol}, LOOKS[scheme] * step, ""
-    if control is not False:
+    field: dict[str, Any] = {"cells": cells, "engine": engine, "tol": tol}
+    N, gap, why = reference_size(game, sizes, reference, field), LOOKS[scheme] * step, ""
+    if N:
+        field, why = {}, "particles stand for the mean field, and copies have none"
+        if control is True:
+            raise ValueError(f"control=True: {why}; leave control or reference out")
+    elif cells is None:
+        field["cells"] = _labels(game, flow, sizes[-1])
+    if control is not False and not N:
         why = no_control(game, flow, scheme, control) or (TOO_FEW if max(counts) < FEWEST else "")
         why = why or too_long(game, flow, start, time, gap, field)
         if control is True and why:
             raise ValueError(f"control=True: {why}")
     without = "none" if control is False else f"none: {why}" if why else ""
-    return Plan(start, sizes, counts, every, every if without else gap, field, without)
+    return Plan(start, sizes, counts, every, every if without else gap, field, without, N)
 
 
 def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | None:

@@ -19,7 +19,8 @@ from meanfield.metrics import NikaidoIsoda
 from meanfield.particles.ensemble import ensemble
 from meanfield.start import Start
 from meanfield.studies.averages import average_errors
-from meanfield.studies.compare import Comparison, compare
+from meanfield.studies.compare import compare
+from meanfield.studies.comparison import Comparison
 from meanfield.studies.controls import controls_of
 from meanfield.studies.curves import pack
 from meanfield.studies.statistics import Interval, band, exponent
