@@ -88,6 +88,22 @@ def test_the_paper_s_games_are_compared_in_high_dimension():
     assert len(found.field.x[-1]) == 160
 
 
+def test_the_command_compares_without_a_mesh(tmp_path, capsys):
+    from meanfield.cli import main
+
+    text = """
+    game = {name = "polynomial", kind = "b", dim = 6, seed = 1}
+    flow = {name = "Langevin", beta = 5.0}
+    compare = {time = 0.02, particles = [4, 8], replicas = 2, step = 0.02, reference = 32}
+    """
+    (tmp_path / "high.toml").write_text(text)
+    out = tmp_path / "high.h5"
+    assert main(["compare", str(tmp_path / "high.toml"), "--out", str(out)]) == 0
+    assert "4 runs of 32 particles and 4 of half as many" in capsys.readouterr().out
+    assert main(["show", str(out)]) == 0
+    assert "reference: 32 particles" in capsys.readouterr().out
+
+
 def test_references_that_cannot_be_are_refused():
     for wrong, why in (
         ({"reference": 49}, "even and at least 4 times the largest n, 48, got 49"),

@@ -10,13 +10,13 @@ from scipy.special import eval_legendre
 
 import meanfield as mf
 from meanfield.metrics import w2_squared
+from meanfield.metrics.sliced import sliced_w2_squared
 from validation.sobolev import (
     bands,
     controlled_mean,
     negative_sobolev,
     shell_energies,
     shell_means,
-    sliced_w2_squared,
 )
 
 T2, S2 = mf.Torus(2, 1.5), mf.Sphere(2)

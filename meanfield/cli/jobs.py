@@ -124,6 +124,16 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
     return saves * state_bytes(x, y), plan
 
 
+def _particles_need(p: Problem, s: Any) -> tuple[float, str]:
+    """The same where particles stand for the mean field."""
+    from meanfield.studies.reference import REPLICAS
+
+    saves = round(p.spec.section("compare")["time"] / s.every) + 1
+    one = 8.0 * sum(1 + M.ambient for M in p.game.manifolds)
+    words = f"{REPLICAS} runs of {s.reference:,} particles and {REPLICAS} of half as many"
+    return 1.5 * REPLICAS * s.reference * saves * one, f"{words} in the mean field's place"
+
+
 def compare(options: Any) -> int:
     """Compare particles with the mean field: meanfield compare FILE.toml."""
     from meanfield.studies.compare import compare as study
@@ -138,7 +148,8 @@ def compare(options: Any) -> int:
     asked.apply_defaults()
     with build.placed(p.spec, "compare"):
         s = make_plan(**asked.arguments)
-        size, plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})
+        field = {**s.field, "time": given["time"], "save_every": s.gap}
+        size, plan = _particles_need(p, s) if s.reference else _field_need(p, field)
     if p.flow:
         what = f"particles against the mean field, {p.flow.name} on {p.game.name}"
         p.say(f"{p.spec.path}: {what}")

@@ -142,6 +142,7 @@ COMPARE = {
     "scheme": one_of("euler", "strang"), "save_every": number, "cells": cells,
     "engine": FIELD["engine"], "tol": number, "seed": whole, "threads": whole,
     "first_replica": whole, "confidence": number, "control": auto_or_not, "average": auto_or_not,
+    "reference": whole,
 }  # fmt: skip
 CHECK = {
     "theorems": many(whole), "time": number, "particles": many(whole),

@@ -64,21 +64,21 @@ def of_comparison(comparison: Any) -> str:
 def draw_distances(ax: Any, comparison: Any) -> None:
     """Draw E W2^2 over time with its confidence bands, a colour for each n, named at its end."""
     c = comparison
-    floor = 0.3 * float(c.w2_squared.min())
+    floor, sliced = 0.3 * float(c.w2_squared.min()), getattr(c, "sliced", None)
     for k, color in enumerate(shades(len(c.particles))):
         low, mean = np.maximum(c.w2_squared_low[k], floor), c.w2_squared[k]
         _band(ax, c.times, mean, low, c.w2_squared_high[k], color)
-        if c.sliced is not None:
-            floor = min(floor, 0.3 * float(c.sliced.min()))
-            ax.plot(c.times, c.sliced[k], color=color, ls=":", label="" if k else "sliced")
+        if sliced is not None:
+            floor = min(floor, 0.3 * float(sliced.min()))
+            ax.plot(c.times, sliced[k], color=color, ls=":", label="" if k else "sliced")
         at = c.times[-1], mean[-1]
         ax.text(*at, f" $n =$ {number(c.particles[k])}", color=color, va="center", fontsize=8)
     ax.set_yscale("log")
-    if c.sliced is not None:
+    title = "distance of $n$ particles from the mean field"
+    if sliced is not None:
         ax.legend(loc="best")
-    N = c.provenance.get("reference")
-    of = "the mean field" if N is None else f"{number(N)} particles, their part removed"
-    _time_axis(ax, c.times, DISTANCE, f"distance of $n$ particles from {of}")
+        title = f"distance from {number(c.provenance['reference'])} particles, less their part"
+    _time_axis(ax, c.times, DISTANCE, title)
 
 
 def draw_errors(ax: Any, comparison: Any) -> None:
@@ -136,12 +136,13 @@ def draw_rate(ax: Any, comparison: Any) -> None:
         fit = f"$n^{{{c.exponent.value:.3f}}}$ [{c.exponent.low:.3f}, {c.exponent.high:.3f}]"
         ax.plot(n, centre * (n / middle) ** c.exponent.value, color=ORANGE, label=fit)
     # Of n independent points: -1, as for dimension 2 with a logarithm, and -2/d above.
-    d = max(2, *(M.dim for M in c.field.game.manifolds)) if c.sliced is not None else 2
+    bounds = getattr(c, "bounds", None)
+    d = 2 if bounds is None else max(2, *(M.dim for M in c.field.game.manifolds))
     rate, said = -2 / d, "-1" if d == 2 else f"-2/{d}"
     expected = centre * (n / middle) ** rate
     ax.plot(n, expected, color=GREY, ls=DASHED, lw=1, label=f"slope ${said}$")
-    if c.bounds is not None:
-        ax.vlines(n, *c.bounds.max(axis=2).T, color=GREY, lw=4, alpha=0.4, label="proven bounds")
+    if bounds is not None:
+        ax.vlines(n, *bounds.max(axis=2).T, color=GREY, lw=4, alpha=0.4, label="bounds")
     _bias_line(ax, c, n)
     ax.set_ylim(top=3 * at.max())
     ax.legend(loc="upper right")
