@@ -30,7 +30,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 paper: $(STAMP)
-	$(BIN)/python -m figures --quick --out $(OUT)
+	$(BIN)/python -m figures oscillator second_game figure1 figure2 figure3 --quick --out $(OUT)
 	$(BIN)/python -m validation theorem1_fixed_point theorem1_if theorem2 theorem3 --quick --out $(OUT)/validation
 	@echo "look at: $(OUT)/*.png, then $(OUT)/validation/report-quick.html (verdicts and their pictures)"
 

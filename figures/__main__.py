@@ -16,7 +16,14 @@ from typing import Any
 
 from figures.store import computed, folder_of, stored
 
-FIGURES = ("oscillator", "second_game", "figure1", "figure2", "figure3")  # the quickest first
+FIGURES = (
+    "oscillator",
+    "second_game",
+    "phase",
+    "figure1",
+    "figure2",
+    "figure3",
+)  # the quickest first
 # Figures that need more than the package does: the module, and what to do without.
 NEEDS = {
     "figure2": ("torch", "mixtures of GANs need PyTorch: pip install '.[gan]'"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from figures import oscillator, second_game
+from figures import oscillator, phase, second_game
 from figures.__main__ import FIGURES, main
 from figures.store import load, stored
 from meanfield.studies.curves import pack, unpack
@@ -94,7 +94,7 @@ def forbid(monkeypatch: Any, *names: str) -> None:
 
 
 def test_pictures_are_drawn_from_stored_data_alone(tmp_path: Any, monkeypatch: Any) -> None:
-    forbid(monkeypatch, "solve", "simulate", "compare", "gibbs")
+    forbid(monkeypatch, "solve", "simulate", "compare", "gibbs", "orbit", "branch")
     angle = np.linspace(0, 6, 9)
     masses = np.full((9, 16), 1 / 16)
     arrays = {
@@ -108,6 +108,13 @@ def test_pictures_are_drawn_from_stored_data_alone(tmp_path: Any, monkeypatch: A
         key: value for name in second_game.FLOWS for key, value in pack(comparison(), name).items()
     }
     picture = second_game.draw(stored(tmp_path / "second_game.npz", {}, lambda: curves))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    cycles = {
+        "beta": [18.0, 12.0, 14.0], "period": [4.2, 5.0, 6.0], "leading": [0.2, 0.9, 2.0],
+        "turn": [11.1, 5.1], "betas": [12.0, 18.0], "folds": [[2.6, 5.1], [1.8, 5.3]],
+    }  # fmt: skip
+    drawn = {key: np.array(value) for key, value in cycles.items()}
+    picture = phase.draw(stored(tmp_path / "phase.npz", {}, lambda: drawn))
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,5 +1,6 @@
 """Equilibria: the Gibbs point (9), its path and stability, orbits, and exact sparse equilibria."""
 
+from meanfield.equilibria.atoms import AtomStability
 from meanfield.equilibria.branch import Branch, branch
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.nash import Equilibrium, nash
@@ -9,6 +10,6 @@ from meanfield.equilibria.polish import Polished, polish
 from meanfield.equilibria.stability import Stability, stability
 
 __all__ = [
-    "Branch", "Equilibrium", "GibbsPath", "GibbsPoint", "Orbit", "Polished", "Stability", "branch",
-    "gibbs", "gibbs_path", "nash", "orbit", "polish", "stability",
+    "AtomStability", "Branch", "Equilibrium", "GibbsPath", "GibbsPoint", "Orbit", "Polished",
+    "Stability", "branch", "gibbs", "gibbs_path", "nash", "orbit", "polish", "stability",
 ]  # fmt: skip

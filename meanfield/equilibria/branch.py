@@ -83,6 +83,7 @@ def branch(
     between: tuple[float, float],
     step: float | None = None,
     points: int = 100,
+    folds: int | None = None,
     name: str = "parameter",
     tol: float = 1e-10,
     progress: bool | None = None,
@@ -103,6 +104,8 @@ def branch(
         the range, towards its nearer end.
     points : int, optional
         The most orbits.
+    folds : int, optional
+        End at the fold of this number, the first being 1.
     name : str, optional
         What the parameter is called in pictures and tables.
     tol : float, optional
@@ -125,9 +128,10 @@ def branch(
     if not isinstance(near, Orbit):
         raise TypeError(f"near must be a meanfield Orbit, got {type(near).__name__}")
     away = (low - at if at - low < high - at else high - at) / 50 if step is None else step
+    most = None if folds is None else whole("folds", folds)
     curve = _Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
     with bar(points, f"branch in {name}", progress) as shown:
-        return _walked(curve, at, away, (low, high), points, name, shown)
+        return _walked(curve, at, away, (low, high), points, most, name, shown)
 
 
 class _Curve:
@@ -231,8 +235,8 @@ class _Point:
 
 
 def _walked(
-    curve: _Curve, at: float, away: float, between: tuple[float, float], points: int, name: str,
-    shown: Any,
+    curve: _Curve, at: float, away: float, between: tuple[float, float], points: int,
+    most: int | None, name: str, shown: Any,
 ) -> Branch:  # fmt: skip
     u, row = curve.first(at)
     along = np.sign(away) * np.eye(len(u))[-1]
@@ -254,6 +258,9 @@ def _walked(
             continue
         if there.tangent[-1] * here.tangent[-1] < 0:
             folds.append(curve.fold(here, length, there).u)
+            if len(folds) == most:
+                end = f"ends at fold {most}"
+                break
         value = there.u[-1] * curve.unit
         if not between[0] <= value <= between[1]:
             end = f"leaves the range at {name} = {value:.6g}"

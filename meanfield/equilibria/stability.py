@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from meanfield.checks import Array, allow_underflow, warn, whole
 from meanfield.density.coupling import both
 from meanfield.density.inputs import per_player
+from meanfield.equilibria.atoms import AtomStability, atom_stability
 from meanfield.equilibria.gibbs import GibbsPoint, LinearMaps, gibbs
-from meanfield.flows import Number, pair
+from meanfield.equilibria.nash import Equilibrium
+from meanfield.flows import Flow, Number, pair
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density
@@ -99,7 +101,7 @@ class Stability(Shown, Result):
         )
 
 
-@allow_underflow
+@overload
 def stability(
     game: Game,
     beta: Number | GibbsPoint,
@@ -107,8 +109,24 @@ def stability(
     count: int = 6,
     gamma: Number = 1.0,
     modes: int = 40,
-) -> Stability:
-    """Leading eigenvalues and modes of (7), linearised at the Gibbs point (9).
+) -> Stability: ...
+@overload
+def stability(game: Game, beta: Flow, *, near: Equilibrium | None = None) -> AtomStability: ...
+@allow_underflow
+def stability(
+    game: Game,
+    beta: Number | GibbsPoint | Flow,
+    cells: Any = None,
+    count: int = 6,
+    gamma: Number = 1.0,
+    modes: int = 40,
+    near: Equilibrium | None = None,
+) -> Stability | AtomStability:
+    """How (7) returns to the Gibbs point (9): leading eigenvalues and modes of its linearisation.
+
+    For a flow with weights and no noise in the place of beta, such as (8), the spectrum of its
+    linearisation at the equilibrium `near` (by default that of `nash`), as
+    `meanfield.equilibria.AtomStability` tells it.
 
     Differences are of order 8 on tori and of order 2 elsewhere.
 
@@ -142,6 +160,8 @@ def stability(
         Where beta |dU| over one cell exceeds 6.
     """
     a_game(game)
+    if isinstance(beta, Flow):
+        return atom_stability(game, beta, near)
     count, modes = whole("count", count), whole("modes", modes, 2)
     rates = pair("gamma", gamma, strict=True)
     if isinstance(beta, GibbsPoint) and cells is not None:

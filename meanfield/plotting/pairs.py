@@ -8,7 +8,7 @@ from meanfield.manifolds import Sphere
 from meanfield.plotting.circle import circular
 from meanfield.plotting.measures import colour_bar, plot_measure, shadow
 from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, panel, stage, styled
-from meanfield.plotting.words import equal, of_game, small, wrapped
+from meanfield.plotting.words import equal, of_flow, of_game, small, wrapped
 
 
 def plot_pair(
@@ -111,9 +111,13 @@ def plot_spectrum(
     """
     s = stability
     if title is None:
-        numbers = equal(r"\beta", s.point.beta), equal(r"\gamma", s.gamma)
-        title = wrapped(", ".join([of_game(s.point.game), *numbers]), 60)
-        title += "\n(7) linearised at (9)"
+        if hasattr(s, "point"):
+            numbers = equal(r"\beta", s.point.beta), equal(r"\gamma", s.gamma)
+            title = wrapped(", ".join([of_game(s.point.game), *numbers]), 60)
+            title += "\n(7) linearised at (9)"
+        else:
+            title = wrapped(f"{of_game(s.game)}, {of_flow(s.flow)}", 60)
+            title += "\nlinearised at a Nash equilibrium"
     with styled():
         ax = panel(4.6, 3.4, ax, figsize)
         ax.axvline(0.0, color=GREY, lw=0.8)
