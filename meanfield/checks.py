@@ -101,11 +101,7 @@ def reals(value: Any) -> NDArray[Any]:
     Raises TypeError for text, truth values and complex numbers, which numpy would turn into floats,
     and for masked arrays, whose mask it would drop.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            "it is a masked array; give the entries that count, such as value.compressed()"
-        )
-    array = np.asarray(value)
+    array = unmasked(value)
     if array.dtype.kind == "O" and any(
         isinstance(v, (str, bytes, bool, type(None))) for v in array.flat
     ):
@@ -113,6 +109,19 @@ def reals(value: Any) -> NDArray[Any]:
     if array.dtype.kind not in "iufO":
         raise TypeError(f"it holds {array.dtype.name} entries")
     return array
+
+
+def unmasked(value: Any) -> NDArray[Any]:
+    """`value` as an array of any kind; TypeError where a mask would be dropped."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            "it is a masked array; give the entries that count, such as value.compressed()"
+        )
+    if isinstance(value, list | tuple):
+        for part in value:
+            if isinstance(part, np.ma.MaskedArray | list | tuple):
+                unmasked(part)
+    return np.asarray(value)
 
 
 def _number(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array, read_only
+from meanfield.checks import Array, read_only, unmasked
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.machine import made
@@ -109,8 +109,8 @@ def _read_only(mu: Measure) -> Measure:
 def _truth(said: Any) -> bool:
     """What `stop` returned, as a truth value."""
     try:
-        return bool(said)
-    except ValueError:  # an array of several
+        return bool(unmasked(said))
+    except (TypeError, ValueError):  # a masked array, or one of several
         raise ValueError(
             f"stop must return true or false, got {said!r}; reduce it by all() or any()"
         ) from None

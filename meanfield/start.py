@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, known_keywords, read_only, real
+from meanfield.checks import Array, finite_array, known_keywords, read_only, real, unmasked
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
@@ -186,7 +186,10 @@ class _Function:
     name: str
 
     def density(self, points: Array) -> Array:
-        raw = np.asarray(self.f(read_only(points)))
+        try:
+            raw = unmasked(self.f(read_only(points)))
+        except TypeError as error:
+            raise TypeError(f"{self.name} must return densities, got no array: {error}") from None
         # The indicator of a set is a density, too.
         values = finite_array(
             f"{self.name} density", raw.astype(float) if raw.dtype == bool else raw

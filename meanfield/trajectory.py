@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real
+from meanfield.checks import Array, real, unmasked
 from meanfield.measures import Measure, mixture
 from meanfield.shown import Shown
 from meanfield.storage.files import by_name
@@ -105,9 +105,9 @@ def same_measures(a: Pair, b: Pair) -> bool:
 def recorded(name: str, value: Any, before: list[Any]) -> Any:
     """What a diagnostic returned; ValueError unless it is numbers, in the shape of those before."""
     try:
-        array = np.asarray(value)
+        array = unmasked(value)
         fits = array.dtype.kind in "biufc" and (not before or array.shape == np.shape(before[0]))
-    except ValueError:  # rows of different lengths
+    except (TypeError, ValueError):  # a masked array, rows of different lengths
         fits = False
     if not fits:
         raise ValueError(

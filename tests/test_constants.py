@@ -58,3 +58,80 @@ def test_a_constant_on_spheres_and_in_formulas_is_kept_apart_too():
     best = mf.nash(game)
     assert best.value == pytest.approx(1e10, rel=1e-9) and best.lower > 9e9
     assert game.swapped().constant == -1e10
+
+
+FORMULA = "exp(sin(x - y)) + 0.3*sin(2*x)*cos(y)"
+
+
+def smooth(x, y):
+    u, v = x[..., 0], y[..., 0]
+    return np.exp(np.sin(u - v)) + 0.3 * np.sin(2 * u) * np.cos(v)
+
+
+@pytest.mark.parametrize(
+    ("text", "c"),
+    [
+        ("5e8 - (1 - 2*(2e8 + 0.5*(" + FORMULA + ") + 0.5)) + 1e8", 1e9),
+    ],
+)
+def test_a_constant_in_a_formula_is_found_in_sums_and_multiples(text, c):
+    """Atoms, weights, NI and flows to rounding, however large it is; value and bounds hold it."""
+    plain, game = mf.games.expression(FORMULA), mf.games.expression(text)
+    assert game.constant == c and game.rounding == plain.constant == 0.0
+    assert game.swapped().constant == -c
+    mu, nu = draw(T1, T1)
+    few, many = (mf.nikaido_isoda(g, mu, nu) for g in (plain, game))
+    assert (many.lower, many.upper) == pytest.approx((few.lower, few.upper), abs=1e-12)
+    few, many = (mf.gibbs(g, beta=20.0, cells=128) for g in (plain, game))
+    np.testing.assert_allclose(many.x.masses, few.x.masses, rtol=1e-9, atol=1e-15)
+    few, many = (mf.nash(g) for g in (plain, game))
+    assert many.certified and len(many.x) == len(few.x)
+    np.testing.assert_allclose(many.x.points, few.x.points, atol=1e-6)
+    assert many.lower <= few.value + c <= many.upper
+    assert many.error <= few.error + 4 * np.spacing(abs(c))
+    flow = mf.WassersteinFisherRao(1.0, 1.0)
+    few, many = (
+        mf.simulate(g, flow, mf.Start(), time=0.5, step=1e-2, particles=20) for g in (plain, game)
+    )
+    np.testing.assert_allclose(many.x[-1].masses, few.x[-1].masses, rtol=1e-11)
+    few, many = (mf.solve(g, flow, mf.Start(), time=0.5, cells=64) for g in (plain, game))
+    np.testing.assert_allclose(many.y[-1].masses, few.y[-1].masses, rtol=1e-9)
+    np.testing.assert_allclose(
+        game.potential_x(mu.points, nu) - c, plain.potential_x(mu.points, nu), atol=2e-15 * abs(c)
+    )
+    short = mf.games.expression(text, truncate=1e-8)
+    assert short.constant == pytest.approx(c, rel=1e-15, abs=10)
+    assert short.answers["truncation"] < 1e-7
+
+
+def test_a_constant_in_a_function_takes_its_digits_and_no_more():
+    """1e6 leaves nine digits, and all answers have them; 1e12 is told."""
+    plain = mf.games.function(smooth, T1, T1)
+    game = mf.games.function(lambda x, y: smooth(x, y) + 1e6, T1, T1)
+    assert plain.constant == plain.rounding == 0.0
+    assert game.constant == pytest.approx(1e6, abs=3) and game.rounding < 1e-9
+    mu, nu = draw(T1, T1)
+    few, many = (mf.nikaido_isoda(g, mu, nu) for g in (plain, game))
+    assert many.lower == pytest.approx(few.lower, abs=1e-8)
+    few, many = (mf.gibbs(g, beta=20.0, cells=64) for g in (plain, game))
+    np.testing.assert_allclose(many.x.masses, few.x.masses, rtol=1e-6, atol=1e-9)
+    few, many = (mf.nash(g) for g in (plain, game))
+    assert many.value - 1e6 == pytest.approx(few.value, abs=1e-7) and many.error < 1e-7
+    assert game.swapped().constant == -game.constant
+    flow = mf.WassersteinFisherRao(1.0, 1.0)
+    few, many = (mf.solve(g, flow, mf.Start(), time=0.1, cells=16, tol=1e-4) for g in (plain, game))
+    np.testing.assert_allclose(many.y[-1].masses, few.y[-1].masses, rtol=1e-4)
+    with pytest.warns(mf.UnderResolved, match="of its digits 4 are left"):
+        mf.games.function(lambda x, y: smooth(x, y) + 1e12, T1, T1)
+
+
+def test_a_constant_that_no_sum_shows_is_told():
+    with pytest.warns(mf.UnderResolved, match="varies by"):
+        hidden = mf.games.expression("sqrt(1e24 + 1e12*exp(sin(x - y)))")
+    assert hidden.constant == pytest.approx(1e12) and hidden.rounding > 1e-5
+    mild = mf.games.expression("sqrt(1e10 + 1e5*exp(sin(x - y)))")
+    assert mild.constant == pytest.approx(1e5, rel=1e-4) and 0 < mild.rounding < 1e-10
+    assert mild.swapped().constant == pytest.approx(-mild.constant, rel=1e-5)
+    plain, flat = mf.games.expression("0.5*exp(sin(x - y))"), mf.uniform(T1)
+    assert mf.nash(mild).value - 1e5 == pytest.approx(mf.nash(plain).value, abs=1e-4)
+    assert mild.value(flat, flat) - 1e5 == pytest.approx(plain.value(flat, flat), abs=1e-4)

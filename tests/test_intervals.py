@@ -9,8 +9,16 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.formulas.calculus import NUMPY, Graph
-from meanfield.responses.bounds import least_on_interval
-from meanfield.responses.intervals import enclose
+from meanfield.responses import cells
+from meanfield.responses.cells import least_on_interval
+from meanfield.responses.costs import OpponentCost
+from meanfield.responses.enclosures import enclosed, tape
+
+
+def enclose(graph, roots, low, high):
+    """Bounds (n, R) of the roots for variables from low to high (n, a), against one idle atom."""
+    steps = tape(graph, roots, range(low.shape[1]))
+    return enclosed(steps, low, high, np.zeros((1, 0)), np.ones(1))
 
 
 def build(graph, x, y):
@@ -33,14 +41,12 @@ def test_every_operation_stays_within_its_interval():
     graph, rng = Graph(), np.random.default_rng(0)
     named = build(graph, graph.variable(0), graph.variable(1))
     ends = np.sort(rng.uniform(0.2, 0.9, (2, 2, 300)), axis=0)  # low and high of x and y
-    found = enclose(
-        graph, list(named.values()), [(ends[0, 0], ends[1, 0]), (ends[0, 1], ends[1, 1])]
-    )
+    lows, highs = enclose(graph, list(named.values()), ends[0].T, ends[1].T)
     inside = ends[0] + (ends[1] - ends[0]) * rng.random((400, 2, 300))
     inside[0], inside[1] = ends[0], ends[1]
     exact = graph.evaluate(list(named.values()), [inside[:, 0], inside[:, 1]])
-    for name, (low, high), values in zip(named, found, exact, strict=True):
-        slack = 1e-12 * (1 + np.abs(values))
+    for name, low, high, values in zip(named, lows.T, highs.T, exact, strict=True):
+        slack = 0.0
         assert (values >= low - slack).all() and (values <= high + slack).all(), name
         # And where one operation alone is looked at, the interval is not wider than what it takes
         # on.
@@ -53,8 +59,17 @@ def test_every_operation_stays_within_its_interval():
 def test_quotients_by_what_may_vanish_prove_nothing():
     graph = Graph()
     q = graph.div(graph.constant(1.0), graph.variable(0))
-    ((low, high),) = enclose(graph, [q], [(np.array([-1.0, 1.0]), np.array([1.0, 2.0]))])
-    assert (low == [-np.inf, 0.5]).all() and (high == [np.inf, 1.0]).all()
+    low, high = enclose(graph, [q], np.array([[-1.0], [1.0]]), np.array([[1.0], [2.0]]))
+    np.testing.assert_allclose(low[:, 0], [-np.inf, 0.5], rtol=1e-14)
+    np.testing.assert_allclose(high[:, 0], [np.inf, 1.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("call", ["log", "sqrt", "asin"])
+def test_what_is_not_defined_on_a_box_proves_nothing(call):
+    graph = Graph()
+    root = graph.mul(graph.constant(0.5), graph.call(call, graph.variable(0)))
+    low, high = enclose(graph, [root], np.array([[-1.5]]), np.array([[0.5]]))
+    assert low[0, 0] == -np.inf and high[0, 0] == np.inf
 
 
 def test_parabolas_against_a_dense_grid():
@@ -99,12 +114,169 @@ def test_the_uniform_equilibrium_of_a_formula():
 
 
 def test_where_nothing_is_proven_nothing_is_claimed():
-    game = mf.games.expression("exp(x1*y2) + x3*y1", mf.Sphere(2), mf.Sphere(2))
-    rng = np.random.default_rng(3)
-    x, y = (mf.Measure(M.sample(5, rng), None, M) for M in game.manifolds)
-    found = mf.nikaido_isoda(game, x, y)
-    assert found.upper == np.inf and "lower bound only" in found.method
-    assert not mf.nash(game, rounds=5).certified
+    """A function, and a formula in a dimension that is not cut."""
+    S3 = mf.Sphere(4)
+    for game in (
+        mf.games.function(lambda x, y: np.exp(x[..., 0] * y[..., 1]), mf.Sphere(2), mf.Sphere(2)),
+        mf.games.expression("exp(x1*y2) + x3*y1", S3, S3),
+    ):
+        rng = np.random.default_rng(3)
+        x, y = (mf.Measure(M.sample(5, rng), None, M) for M in game.manifolds)
+        found = mf.nikaido_isoda(game, x, y)
+        assert found.upper == np.inf and "lower bound only" in found.method
+        assert not mf.nash(game, rounds=2).certified
+
+
+T1, T2, S1, S2 = mf.Torus(1), mf.Torus(2), mf.Sphere(1), mf.Sphere(2)
+ON_SPHERES = [
+    ("exp(0.8*(x1*y1 + x2*y2)) + 0.5*x1*x2*y2", S1, S1),
+    ("exp(0.8*cos(x)*y1) + 0.5*sin(x)*y2*y3 + 0.3*y1**3", T1, S2),
+    ("exp(0.5*cos(x1)*y1) + 0.5*sin(x2)*y2*y3 + 0.3*y1**3*sin(x1 + x2)", T2, S2),
+    ("exp(0.8*(x1*y1 + x2*y2 + x3*y3)) + 0.5*x1*y2**3 + x2**3*y1 + log(2 + x3*y1)", S2, S2),
+]
+
+
+@pytest.mark.parametrize(("text", "X", "Y"), ON_SPHERES)
+def test_floors_on_spheres_hold_and_are_tight(text, X, Y):
+    """Below the best of many points, each polished; within 1e-8 of it."""
+    game, rng = mf.games.expression(text, X, Y), np.random.default_rng(4)
+    for atoms in (1, 70):  # in one block of atoms, and in two
+        x, y = (mf.Measure(M.sample(atoms, rng), None, M) for M in game.manifolds)
+        found = mf.nikaido_isoda(game, x, y)
+        many = [M.sample(20_000, rng) for M in game.manifolds]
+        brute = game.potential_y(many[1], x).max() - game.potential_x(many[0], y).min()
+        assert brute <= found.upper and 0 <= found.upper - found.lower < 1e-8
+        assert "interval" in found.method
+
+
+def test_equilibria_with_spheres_are_certified():
+    text, X, Y = ON_SPHERES[1]
+    found = mf.nash(mf.games.expression(text, X, Y))
+    assert found.certified and 0 < found.error < 1e-8
+    assert found.lower <= found.value <= found.upper
+
+
+@pytest.mark.parametrize(("M", "text"), [
+    (S2, "exp(x1*y1 + 0.3*x2*y3) + x3**3*y2"),
+    (S1, "tanh(2*x1 + y1) + x2**3*y2"),
+    (T2, "exp(sin(x1 - y1))*cos(x2) + 0.3*cos(x1 + x2 - y2)"),
+])  # fmt: skip
+def test_each_ball_is_bounded_below_what_it_holds(M, text, monkeypatch):
+    """The bound of every cell against the cost at its centre and at points of the cell."""
+    from meanfield.responses import intervals
+
+    game, rng = mf.games.expression(text, M, M), np.random.default_rng(5)
+    seen = []
+
+    def cut(manifold, bound, target, budget):
+        for r in (0.2, 0.02) if M != T2 else (0.06, 0.006):
+            u = rng.uniform(-1 + r, 1 - r, (300, M.dim))
+            charts = rng.integers(0, 1 if M == T2 else 2 * (M.dim + 1), 300)
+            at = cells.balls(manifold, u, charts, r)
+            seen.append((at, bound(at)))
+        return -np.inf
+
+    monkeypatch.setattr(intervals, "cut", cut)
+    for p in (0, 1):
+        mu = mf.Measure(M.sample(5, rng), None, M)
+        cost = OpponentCost(game, p, mu)
+        intervals.floor_by_intervals(cost, 0.0, 1.0)
+        for at, low in seen:
+            v = rng.normal(size=(60, 300, M.dim))
+            v *= rng.random((60, 300, 1)) ** 0.3 / np.linalg.norm(v, axis=2, keepdims=True)
+            frame = M.basis(at.centres)
+            length = np.tan(at.radii) if M != T2 else at.radii
+            least = cost.values(at.centres)
+            for s in v:
+                points = M.retract(at.centres, length * np.einsum("ni,nia->na", s, frame))
+                # On the torus what is bounded is the box inside the ball.
+                inside = np.abs(M.difference(at.centres, points)) <= at.widths * (1 + 1e-12)
+                value = np.where(inside.all(axis=1), cost.values(points), np.inf)
+                least = np.minimum(least, value)
+            assert (low <= least).all() and np.isfinite(low).all()
+        seen.clear()
+
+
+def test_cells_cover_and_lie_in_their_balls():
+    """Every point of the manifold, in the box and the ball of the cell that it is in."""
+    rng = np.random.default_rng(6)
+    for M in (T1, T2, S1, S2, mf.Sphere(3)):
+        d, charts = M.dim, 1 if hasattr(M, "period") else 2 * (M.dim + 1)
+        x = M.sample(2000, rng)
+        if charts == 1:
+            u, at = x / (0.5 * M.period) - 1, np.zeros(len(x), int)
+        else:
+            axis = np.abs(x).argmax(axis=1)
+            sign = np.take_along_axis(x, axis[:, None], 1)[:, 0]
+            at = axis + (d + 1) * (sign < 0)
+            u = (
+                np.stack([np.delete(p, k) for p, k in zip(x, axis, strict=True)])
+                / abs(sign)[:, None]
+            )
+        assert set(at) == set(range(charts)) and np.abs(u).max() <= 1
+        for n in (4, 1 << 10):
+            r = 1.0 / n
+            centre = (np.floor(0.5 * n * (u + 1)) + 0.5) * 2 * r - 1
+            ball = cells.balls(M, centre, at, r)
+            assert (M.distance(ball.centres, x) <= ball.radii[:, 0]).all()
+            assert (np.abs(ball.centres - x) <= ball.widths).all()
+            assert ball.radii.max() < 4 * r * max(1.0, 0.5 * getattr(M, "period", 2.0))
+
+
+def smooth(x, y):
+    return (
+        np.exp(0.8 * np.cos(x[..., 0]) * y[..., 0])
+        + 0.5 * np.sin(x[..., 0]) * y[..., 1] * y[..., 2]
+    )
+
+
+def test_functions_are_certified_by_the_curvature_that_the_user_gives():
+    """The same bounds as the formula's, for any number that is large enough."""
+    rng = np.random.default_rng(7)
+    x, y = mf.Measure(T1.sample(6, rng), None, T1), mf.Measure(S2.sample(5, rng), None, S2)
+    text = "exp(0.8*cos(x)*y1) + 0.5*sin(x)*y2*y3"
+    exact = mf.nikaido_isoda(mf.games.expression(text, T1, S2), x, y)
+    for curvature in (6.0, (3.0, 12.0)):
+        game = mf.games.function(smooth, T1, S2, curvature=curvature)
+        found = mf.nikaido_isoda(game, x, y)
+        assert found.lower == pytest.approx(exact.lower, abs=1e-9)
+        assert exact.lower <= found.upper <= exact.lower + 1e-8
+        assert "curvature given" in found.method
+        turned = mf.nikaido_isoda(game.swapped(), y, x)
+        assert turned.upper == pytest.approx(found.upper, abs=1e-8)
+    with pytest.raises(ValueError, match="no bound for x"):
+        mf.games.function(smooth, T1, S2, curvature=(0.1, 6.0))
+    with pytest.raises(ValueError, match="one number or two"):
+        mf.games.function(smooth, T1, S2, curvature=(1.0, 2.0, 3.0))
+
+
+def test_the_curvature_decides_how_low_a_ball_may_go():
+    """cos has the least second derivative -1 at its top: a curvature of 1 is sharp, none else is
+    needed, and half of it would let the floor rise above the least value.
+    """
+    game = mf.games.function(lambda x, y: np.cos(x[..., 0]) + 0 * y[..., 0], T1, T1, curvature=1.0)
+    mu = mf.Measure([[0.0]], None, T1)
+    seen = []
+
+    def cut(manifold, bound, target, budget):
+        for r in (0.3, 0.03):
+            at = cells.balls(manifold, np.array([[-1.0], [-0.9], [-0.5]]), np.zeros(3, int), r)
+            seen.append((at, bound(at)))
+        return -np.inf
+
+    from meanfield.responses import curvature
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(curvature, "cut", cut)
+        curvature.floor_by_curvature(OpponentCost(game, 0, mu), 0.0, 1.0)
+    for at, low in seen:
+        s = np.linspace(-1, 1, 2001) * at.radii
+        least = np.cos(at.centres + s).min(axis=1)
+        assert (low <= least).all()
+        # Remainders are those of a parabola, and one sixteenth for differences.
+        r = at.radii[0, 0]
+        assert (least - low < 1.1 * r * r * (0.5 + 1 / 32) + 0.5 * r * r).all()
+        assert least[0] - low[0] < r * r * (1 / 32) * 1.1 + r**4
 
 
 def test_flat_potentials_are_measured_by_the_loss(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from scipy.special import i0e, i1e
 
+import meanfield as mf
 from meanfield.checks import UnderResolved
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure, density_on, mixture, total_variation, uniform
@@ -359,6 +360,25 @@ def test_masked_arrays_are_refused(what: str) -> None:
     given[what] = np.ma.masked_array(given[what], mask=given[what] == given[what].flat[1])
     with pytest.raises(TypeError, match=f"{what} must be .* masked array"):
         Measure(given["points"], given["masses"], Torus(1))
+
+
+def test_masks_are_refused_in_lists_and_in_what_functions_return() -> None:
+    half = np.ma.masked_array([1.0, 2.0], mask=[0, 1])
+    with pytest.raises(TypeError, match="masked array"):
+        Measure([half[:1], half[1:]], None, Torus(1))
+
+    def masked(points):
+        return np.ma.masked_less(np.ones(len(points)), 2.0)
+
+    game, flow, run = (
+        mf.games.oscillator(), mf.Langevin(2.0), {"time": 0.1, "step": 0.1, "particles": 3}
+    )  # fmt: skip
+    with pytest.raises(TypeError, match="must return densities.*masked"):
+        mf.solve(game, flow, mf.Start(x=masked), time=0.1, cells=32)
+    with pytest.raises(ValueError, match="must return numbers"):
+        mf.simulate(game, flow, mf.Start(), diagnostics={"half": lambda x, y: half}, **run)
+    with pytest.raises(ValueError, match="stop must return"):
+        mf.simulate(game, flow, mf.Start(), stop=lambda t, x, y: np.ma.masked, **run)
 
 
 @pytest.mark.parametrize("manifold", [Torus(2), Sphere(2), Sphere(9)], ids=str)

@@ -14,7 +14,7 @@ import pytest
 import meanfield as mf
 from meanfield import trust_region
 from meanfield.games.bases import TrigBasis
-from meanfield.responses import bounds
+from meanfield.responses import bounds, cells
 
 
 def on_circle(waves, amplitudes, phases):
@@ -106,7 +106,7 @@ def test_bounds_of_a_parabola_stay_below_it_and_touch_it_in_one_dimension():
         s = r * (2 * rng.random((4000, d)) - 1)
         s = np.concatenate([s, r * np.sign(s[:8]), np.clip(-np.linalg.pinv(H) @ g, -r, r)[None]])
         least = (s @ g + 0.5 * np.einsum("ni,ij,nj->n", s, H, s)).min()
-        found = bounds.least_in_cell(g[None], H[None], r)[0]
+        found = cells.least_in_ball(g[None], H[None], np.array([[r * np.sqrt(d)]]))[0]
         assert found <= least + 1e-12
         if d == 1:
             assert found == pytest.approx(least, abs=1e-12)

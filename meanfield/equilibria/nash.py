@@ -125,7 +125,7 @@ def nash(
             if best.error < min(0.1 * tried, 1e-2 * scale):
                 tried = best.error
                 best = _refined(game, oracle, best)
-            if best.error <= tol * scale:
+            if best.error <= max(tol * scale, 64 * game.rounding):
                 break
             gains = [SIGNS[p] * found.value - responses[p].value for p in (0, 1)]
             grown = [
@@ -137,7 +137,16 @@ def nash(
     assert best is not None
     best = _refined(game, oracle, best)
     unique, remark = uniqueness(game, best.x, best.y, oracle(best.x, best.y, 0)[1], best.error)
-    return oracle.certified(replace(best, unique=unique, remark=remark))
+    return _raised(oracle.certified(replace(best, unique=unique, remark=remark)), game.constant)
+
+
+def _raised(found: Equilibrium, constant: float) -> Equilibrium:
+    """The equilibrium of a loss that is larger by a constant; bounds are rounded outwards."""
+    if not constant:
+        return found
+    value, lower, upper = found.value + constant, found.lower + constant, found.upper + constant
+    lower, upper = float(np.nextafter(lower, -np.inf)), float(np.nextafter(upper, np.inf))
+    return replace(found, value=value, lower=lower, upper=upper)
 
 
 def _begun(game: Game, seed: int, start: tuple[Measure, Measure] | None) -> list[Array]:
@@ -172,15 +181,15 @@ class _Oracle:
         self, mu_x: Measure, mu_y: Measure, rounds: int
     ) -> tuple[Equilibrium, tuple[Response, Response]]:
         """The pair as an equilibrium bounded by the best responses found, and these."""
-        to_y = self.searches.best_response(0, mu_y)
-        to_x = self.searches.best_response(1, mu_x)
-        value, bounds = self.game.value(mu_x, mu_y), (to_y.value, -to_x.value)
+        to_y = self.searches.without_constant(0, mu_y)
+        to_x = self.searches.without_constant(1, mu_x)
+        value, bounds = self.game.moving_value(mu_x, mu_y), (to_y.value, -to_x.value)
         return Equilibrium(mu_x, mu_y, value, *bounds, rounds, False, to_y.method), (to_y, to_x)
 
     def certified(self, found: Equilibrium) -> Equilibrium:
         """The same with the tightest bounds that there are, proven ones where possible."""
         searches = Searches(self.game, tight=True)
-        to_y, to_x = searches.best_response(0, found.y), searches.best_response(1, found.x)
+        to_y, to_x = searches.without_constant(0, found.y), searches.without_constant(1, found.x)
         if not (np.isfinite(to_y.floor) and np.isfinite(to_x.floor)):
             return replace(found, lower=to_y.value, upper=-to_x.value, method=to_y.method)
         return replace(
@@ -205,7 +214,7 @@ def matrix_game(game: Game, supports: list[Array]) -> tuple[Measure, Measure]:
     """Equilibrium of the matrix game on finite supports, by one linear program and its dual."""
     from scipy.optimize import linprog
 
-    A = game.loss(*supports)
+    A = game.moving_loss(*supports)
     n, m = A.shape
     # Scaled to [0, 1]: HiGHS's tolerances are absolute.
     A = (A - A.min()) / max(float(np.ptp(A)), 1e-300)

@@ -26,7 +26,7 @@ def losses(game: Game, x: Array, y: Array) -> float:
 
     A constant added to the loss does not change it.
     """
-    return max(float(np.ptp(game.loss(x, y))), loss_size(game)) or 1.0
+    return max(float(np.ptp(game.moving_loss(x, y))), loss_size(game)) or 1.0
 
 
 def clustered(mu: Measure) -> Measure:
@@ -127,7 +127,8 @@ class _Unknowns:
         self.bases = [
             u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)
         ]
-        self.value, self.losses = game.value(mu_x, mu_y), losses(game, mu_x.points, mu_y.points)
+        self.value = game.moving_value(mu_x, mu_y)
+        self.losses = losses(game, mu_x.points, mu_y.points)
         dims = [len(mu) * (M.dim + 1) for M, mu in zip(game.manifolds, self.start, strict=True)]
         self.ends = np.cumsum(dims)
         self.size = int(self.ends[-1]) + 1

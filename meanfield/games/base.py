@@ -37,11 +37,13 @@ class Game(ABC):
     bases : the features of x and of y where l is a finite sum phi(x)' C psi(y), None for others.
     name, statement : what it is called, and what is known exactly about it, in words.
     answers : the numbers and functions of the statement.
-    constant : a part of l that `cost_matrix` and views leave out, because it moves nobody.
+    constant : a part of l that moves nobody; costs and views leave it out, as it takes digits.
+    rounding : how far losses err where a constant has taken digits that cannot be had back.
     """
 
     bases: tuple[Basis, Basis] | None = None
     constant: float = 0.0
+    rounding: float = 0.0
 
     X: Manifold
     Y: Manifold
@@ -60,6 +62,11 @@ class Game(ABC):
         Raises ValueError for points off the manifolds.
         """
 
+    def moving_loss(self, x: Array, y: Array) -> Array:
+        """l less its constant at all pairs, shape (n, m)."""
+        values = self.loss(x, y)
+        return values - self.constant if self.constant else values
+
     @abstractmethod
     def swapped(self) -> Game:
         """The same game with the players' names exchanged: l'(y, x) = -l(x, y)."""
@@ -74,7 +81,7 @@ class Game(ABC):
 
     @abstractmethod
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
-        """U_p at points (n, a), shape (n,)."""
+        """U_p, less the constant, at points (n, a), shape (n,)."""
 
     @abstractmethod
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
@@ -100,11 +107,13 @@ class Game(ABC):
 
     def potential_x(self, points: Array, mu_y: Measure) -> Array:
         """First variation V_x(x) = int l(x, y) dmu_y(y) at points (n, a), shape (n,)."""
-        return self.cost(0, self.X.check("points", points), _on(mu_y, self.Y, "mu_y"))
+        U = self.cost(0, self.X.check("points", points), _on(mu_y, self.Y, "mu_y"))
+        return U + self.constant
 
     def potential_y(self, points: Array, mu_x: Measure) -> Array:
         """First variation V_y(y) = int l(x, y) dmu_x(x) at points (m, b), shape (m,)."""
-        return -self.cost(1, self.Y.check("points", points), _on(mu_x, self.X, "mu_x"))
+        U = self.cost(1, self.Y.check("points", points), _on(mu_x, self.X, "mu_x"))
+        return self.constant - U
 
     def gradient_x(self, points: Array, mu_y: Measure) -> Array:
         """Riemannian gradient of V_x at points (n, a)."""
@@ -116,7 +125,12 @@ class Game(ABC):
 
     def value(self, mu_x: Measure, mu_y: Measure) -> float:
         """L(mu_x, mu_y) = int int l dmu_x dmu_y."""
-        return float(_on(mu_x, self.X, "mu_x").masses @ self.potential_x(mu_x.points, mu_y))
+        return self.moving_value(mu_x, mu_y) + self.constant
+
+    def moving_value(self, mu_x: Measure, mu_y: Measure) -> float:
+        """L(mu_x, mu_y) less the constant."""
+        x, y = _on(mu_x, self.X, "mu_x"), _on(mu_y, self.Y, "mu_y")
+        return float(x.masses @ self.cost(0, x.points, y))
 
     def __repr__(self) -> str:
         return f"{self.name} on {self.X} x {self.Y}"

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from meanfield.checks import Array, read_only, reals
-from meanfield.games.pairwise import Pairwise
+from meanfield.checks import Array, read_only, real, reals
+from meanfield.games.pairwise import EPS, Pairwise, apart
 from meanfield.manifolds import Manifold, Torus
 
 Loss = Callable[[Array, Array], Array]
@@ -22,6 +22,7 @@ def function(
     gradient_x: Loss | None = None,
     gradient_y: Loss | None = None,
     name: str | None = None,
+    curvature: float | tuple[float, float] | None = None,
 ) -> Function:
     """The game of a numpy function loss(x, y) of points x (n, 1, a) and y (1, m, b) -> (n, m).
 
@@ -37,6 +38,10 @@ def function(
         taken; docs/explanation/games.md says how large their errors are.
     name : str, optional
         What the game is called, by default the function's own name.
+    curvature : float or pair of float, optional
+        Numbers for x and for y, or one for both, that no second derivative of the loss along a
+        geodesic exceeds in size. Certificates rest on them: Nikaido-Isoda errors have upper bounds
+        then, and equilibria of `nash` are certified, up to the rounding of the loss.
 
     Returns
     -------
@@ -46,7 +51,12 @@ def function(
     ------
     ValueError
         When outputs have a wrong shape or are not finite, when the loss is not periodic on a torus,
-        and when a gradient disagrees with differences of the loss.
+        and when a gradient or a curvature disagrees with differences of the loss.
+
+    Warns
+    -----
+    UnderResolved
+        When a constant in the loss, which is kept apart, leaves few of its digits.
 
     Examples
     --------
@@ -64,7 +74,13 @@ def function(
         if not hasattr(manifold, "retract"):
             raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
     name = str(name or getattr(loss, "__name__", "function"))
-    game = Function(loss, X, Y, (gradient_x, gradient_y), name)
+    bounds = None
+    if curvature is not None:
+        both = curvature if isinstance(curvature, tuple | list) else (curvature, curvature)
+        if len(both) != 2:
+            raise ValueError(f"curvature must be one number or two, for x and y, got {curvature!r}")
+        bounds = real("curvature", both[0], 0.0), real("curvature", both[1], 0.0)
+    game = Function(loss, X, Y, (gradient_x, gradient_y), name, bounds)
     _probe(game)
     return game
 
@@ -87,12 +103,17 @@ class Function(Pairwise):
         Y: Manifold,
         gradients: tuple[Loss | None, Loss | None],
         name: str,
+        curvature: tuple[float, float] | None = None,
     ) -> None:
+        self.curvature = curvature
         self.function, self.gradients, self.X, self.Y = loss, gradients, X, Y
         self.name, self.statement, self.answers = name, "", {}
 
     def loss(self, x: Array, y: Array) -> Array:
         return self._values("loss", self.function, *self._pairs(x, y))
+
+    def moving_loss(self, x: Array, y: Array) -> Array:
+        return self._values("loss", self.function, x, y) - self.constant
 
     def _values(self, what: str, function: Loss, x: Array, y: Array, *tail: int) -> Array:
         """The user's function as floats (n, m, *tail), named where shape or entries are wrong."""
@@ -139,7 +160,7 @@ class Function(Pairwise):
     def pair_laplacian(self, p: int, x: Array, y: Array) -> Array:
         """[-l(-2h) + 16 l(-h) - 30 l(0) + 16 l(h) - l(2h)]/12h^2, summed over the tangent frame."""
         h, dim = SECOND * self._scale(p), self.manifolds[p].dim
-        total = -30 * dim * self._values("loss", self.function, x, y)
+        total = -30 * dim * self.moving_loss(x, y)
         for k in range(dim):
             for s, c in ((2, -1), (1, 16)):
                 total += c * (self._moved(p, x, y, s * h, k) + self._moved(p, x, y, -s * h, k))
@@ -149,7 +170,7 @@ class Function(Pairwise):
         """The loss with player p's points moved by t along the k-th vector of the frame."""
         own, M = (x, y)[p], self.manifolds[p]
         there = M.retract(own, t * M.basis(own)[:, k])
-        return self._values("loss", self.function, *((there, y) if p == 0 else (x, there)))
+        return self.moving_loss(*((there, y) if p == 0 else (x, there)))
 
     def _scale(self, p: int) -> float:
         manifold = self.manifolds[p]
@@ -158,7 +179,11 @@ class Function(Pairwise):
     def swapped(self) -> Function:
         gx, gy = (None if g is None else partial(_turned, g) for g in self.gradients)
         loss = partial(_turned, self.function)
-        return Function(loss, self.Y, self.X, (gy, gx), f"{self.name}, swapped")
+        bounds = None if self.curvature is None else self.curvature[::-1]
+        name = f"{self.name}, swapped"
+        game = Function(loss, self.Y, self.X, (gy, gx), name, bounds)
+        game.constant, game.rounding = -self.constant, self.rounding
+        return game
 
 
 def _turned(f: Loss, y: Array, x: Array) -> Array:
@@ -174,24 +199,41 @@ def _probe(game: Function) -> None:
     rng = np.random.default_rng(0)
     x, y = game.X.sample(5, rng), game.Y.sample(3, rng)
     values = game.loss(x, y)
-    size = float(np.abs(values).max())
+    game.constant, game.rounding = apart(game.name, values)
+    rounding = 64 * EPS * float(np.abs(values).max())
     for p, manifold in enumerate(game.manifolds):
         if isinstance(manifold, Torus):
             for v in manifold.period * np.eye(manifold.d):
                 moved = game.loss(x + v, y) if p == 0 else game.loss(x, y + v)
-                if np.abs(moved - values).max() > 1e-9 * max(size, 1e-300):
+                if np.abs(moved - values).max() > 1e-9 * float(np.ptp(values)) + rounding:
                     raise ValueError(
                         f"loss of {game.name!r} changes when {'xy'[p]} moves by the period "
                         f"{manifold.period:.6g} of {manifold}; it must be periodic"
                     )
         if game.gradients[p] is not None:
-            _compare_gradients(game, p, x, y)
+            _compare_gradients(game, p, x, y, rounding)
+        if game.curvature is not None:
+            _compare_curvature(game, p, x, y, rounding)
 
 
-def _compare_gradients(game: Function, p: int, x: Array, y: Array) -> None:
+def _compare_curvature(game: Function, p: int, x: Array, y: Array, rounding: float) -> None:
+    assert game.curvature is not None
+    h, bound = SECOND * game._scale(p), game.curvature[p]
+    for k in range(game.manifolds[p].dim):
+        ends = game._moved(p, x, y, h, k) + game._moved(p, x, y, -h, k)
+        found = float(np.abs(ends - 2 * game.moving_loss(x, y)).max()) / (h * h)
+        if found > bound * (1 + 1e-4) + 4 * rounding / (h * h):
+            raise ValueError(
+                f"curvature={bound:g} is no bound for {'xy'[p]}: the loss of {game.name!r} has a "
+                f"second derivative of {found:.6g}"
+            )
+
+
+def _compare_gradients(game: Function, p: int, x: Array, y: Array, rounding: float) -> None:
     gradient, differences = game.pair_gradient(p, x, y), game._differences(p, x, y)
     off = float(np.abs(gradient - differences).max())
-    if off > 1e-5 * (1 + float(np.abs(differences).max())):
+    rounding /= FIRST * game._scale(p)
+    if off > 1e-5 * (1 + float(np.abs(differences).max())) + rounding:
         raise ValueError(
             f"gradient_{'xy'[p]} of {game.name!r} differs from differences of its loss by "
             f"{off:.3g}; give the derivative in the point's own coordinates, or leave it out"

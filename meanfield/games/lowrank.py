@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, real, whole
-from meanfield.games.base import CHUNK, SIGNS, Game, both_or_neither
+from meanfield.games.base import CHUNK, Game, both_or_neither
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
@@ -23,8 +23,8 @@ from meanfield.measures import Measure
 class LowRank(Game):
     """l(x, y) = phi(x)' C psi(y), phi and psi the features of two bases.
 
-    A constant in l moves no player, but would take digits from what does. `coefficients`,
-    `cost_matrix` and views leave it out; `loss`, `value` and `cost` have it.
+    A constant in l moves no player, but would take digits from what does. `loss`,
+    `value` and potentials have it; the rest leaves it out.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ class LowRank(Game):
         x, y = self._pairs(x, y)
         return self.bases[0].values(x) @ self.C @ self.bases[1].values(y).T
 
+    def moving_loss(self, x: Array, y: Array) -> Array:
+        x, y = self._pairs(x, y)
+        return self.bases[0].values(x) @ self._maps[0] @ self.bases[1].values(y).T
+
     def swapped(self) -> LowRank:
         phi, psi = self.bases
         return LowRank(psi, phi, -self.C.T, f"{self.name}, swapped", self.statement)
@@ -92,8 +96,7 @@ class LowRank(Game):
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
         c = self._against(p, opponent)
-        U = np.concatenate([self.bases[p].values(q) @ c for q in _chunks(points)])
-        return U + SIGNS[p] * self.constant if self.constant else U
+        return np.concatenate([self.bases[p].values(q) @ c for q in _chunks(points)])
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         c = self._against(p, opponent)

@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, warn
 from meanfield.games.base import SIGNS, Game
 from meanfield.measures import Measure
 
+EPS = 2.0**-52
 PAIRS = 1 << 21  # pairs at a time: 16 MB a block
 
 
@@ -28,17 +29,17 @@ class Pairwise(Game):
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         """Cost (n,) of player p at points (n, a), and its gradient (n, a), against atoms."""
         slope, ambient = partial(self.pair_gradient, p), self.manifolds[p].ambient
-        cost = self._averages(p, self.loss, points, nodes, masses)
+        cost = self._averages(p, self.moving_loss, points, nodes, masses)
         return cost, self._averages(p, slope, points, nodes, masses, ambient)
 
     def moment_matrix(self, p: int, nodes: Array) -> None:
         return None
 
     def cost_matrix(self, p: int, points: Array, opponent_nodes: Array) -> Array:
-        return SIGNS[p] * _oriented(p, self.loss, points, opponent_nodes)
+        return SIGNS[p] * _oriented(p, self.moving_loss, points, opponent_nodes)
 
     def cost(self, p: int, points: Array, opponent: Measure) -> Array:
-        return self._averages(p, self.loss, points, opponent.points, opponent.masses)
+        return self._averages(p, self.moving_loss, points, opponent.points, opponent.masses)
 
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         slope, ambient = partial(self.pair_gradient, p), self.manifolds[p].ambient
@@ -78,3 +79,20 @@ class Pairwise(Game):
 def _oriented(p: int, pairs: Callable[[Array, Array], Array], own: Array, other: Array) -> Array:
     """The values at all pairs with player p's points along the rows."""
     return pairs(own, other) if p == 0 else pairs(other, own).swapaxes(0, 1)
+
+
+def apart(name: str, values: Array) -> tuple[float, float]:
+    """The middle of a loss's values and the rounding that it leaves in them.
+
+    Both are zero where it takes fewer than two digits. Warns where seven digits or fewer are left.
+    """
+    low, high = float(values.min()), float(values.max())
+    size = max(abs(low), abs(high))
+    if size > 1e9 * (high - low):
+        left = max(0, int(-np.log10(EPS * size / max(high - low, EPS * size))))
+        warn(
+            f"loss of {name!r} is about {size:.3g} and varies by {high - low:.3g}: of its digits "
+            f"{left} are left; leave the constant out of it"
+        )
+    middle = low + 0.5 * (high - low)
+    return (middle, EPS * size) if size > 100 * (high - low) else (0.0, 0.0)

@@ -57,7 +57,7 @@ class NikaidoIsoda:
     game : Game
     tight : bool
         Prove `upper` to 1e-10 for trigonometric games rather than to a percent of their range, and
-        to 1e-9 for formulas on tori, at the price of time.
+        to 1e-9 for formulas and for functions with a curvature, at the price of time.
     """
 
     def __init__(self, game: Game, tight: bool = False) -> None:
@@ -116,8 +116,8 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 
     Exact for costs quadratic on spheres. Elsewhere best responses are found by a grid or many
-    starts and Newton's method; `upper` is proven by branch and bound for trigonometric games and
-    for formulas on T^1 and T^2, and infinite otherwise. For many pairs of one game build
+    starts and Newton's method; `upper` is proven by branch and bound for trigonometric games
+    and, up to dimension 3, for formulas and functions with a `curvature`, and infinite otherwise. For many pairs of one game build
     `NikaidoIsoda`, whose `estimate` is the paper's way.
 
     Parameters

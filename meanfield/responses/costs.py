@@ -42,7 +42,7 @@ class Response:
 def loss_size(game: Game) -> float:
     """The range of l among 16 x 16 points, which measures errors where a cost is flat."""
     x, y = (M.sample(16, np.random.default_rng(0)) for M in game.manifolds)
-    return float(np.ptp(game.loss(x, y)))
+    return float(np.ptp(game.moving_loss(x, y)))
 
 
 class Cost(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index, mesh
 from meanfield.responses.bounds import branch_and_bound, ehlich_zeller
+from meanfield.responses.cells import can_be_cut
 from meanfield.responses.costs import (
     Cost,
     FeatureCost,
@@ -23,6 +25,7 @@ from meanfield.responses.costs import (
     cost_against,
     loss_size,
 )
+from meanfield.responses.curvature import floor_by_curvature
 from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
 
@@ -37,7 +40,8 @@ class Searches:
     """Best responses in one game for many opponents: grids and features are computed once.
 
     tight: prove floors to 1e-10 for trigonometric costs, by branch and bound instead of Ehlich and
-    Zeller's bound on the grid alone, and to 1e-9 for formulas on T^1 and T^2, by intervals.
+    Zeller's bound on the grid alone, and to 1e-9 for formulas, by intervals, and for functions with
+    a curvature.
     """
 
     def __init__(self, game: Game, tight: bool = True) -> None:
@@ -110,8 +114,8 @@ class Search:
         basis = game.bases[p] if game.bases else None
         self.trig = basis if isinstance(basis, TrigBasis) else None
         torus = self.manifold.d if isinstance(self.manifold, Torus) else 0
-        self.formula = isinstance(game, Expression) and 1 <= torus <= 2
-        self.size = loss_size(game) if self.formula else 0.0
+        self.prove = _prover(game) if can_be_cut(self.manifold) else None
+        self.size = loss_size(game) if self.prove else 0.0
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
         self.side = _side(torus, self.degree) if 1 <= torus <= 3 else 0
         if self.side:
@@ -150,8 +154,8 @@ class Search:
         if self.trig and np.isfinite(floor):
             c = cost.c  # type: ignore[attr-defined]
             return branch_and_bound(self.trig, c, self.points, on_points, self.side, best)
-        if self.formula and isinstance(cost, OpponentCost):
-            return floor_by_intervals(cost, best, max(float(np.abs(on_points).max()), self.size))
+        if self.prove and isinstance(cost, OpponentCost):
+            return self.prove(cost, best, max(float(np.abs(on_points).max()), self.size))
         return -np.inf
 
     def _candidates(self, on_points: Array, slack: float) -> Index:
@@ -172,8 +176,16 @@ class Search:
         proof = UNPROVEN
         if np.isfinite(floor):
             proof = "Ehlich-Zeller bound" + (" and branch and bound" if self.tight else "")
-            proof = "branch and bound by interval Hessians" if self.formula else proof
+            by = "the curvature given" if self.prove is floor_by_curvature else "interval Hessians"
+            proof = f"branch and bound by {by}" if self.prove else proof
         return f"{where}, Newton polish, {proof}"
+
+
+def _prover(game: Game) -> Callable[[OpponentCost, float, float], float] | None:
+    """Lower bounds of min U from a cost, a value that it takes, and what a relative gap is of."""
+    if isinstance(game, Expression):
+        return floor_by_intervals
+    return floor_by_curvature if getattr(game, "curvature", None) else None
 
 
 def _side(d: int, degree: int) -> int:

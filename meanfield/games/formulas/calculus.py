@@ -123,6 +123,20 @@ class Graph:
             total = self.add(total, part)
         return total
 
+    def without_constant(self, root: int) -> tuple[int, float]:
+        """An operation less the constants that are added to it, and their sum."""
+        op, args, value = self.entries[root]
+        if op == "const":
+            return self.constant(0.0), value
+        if op == "add":
+            (a, c), (b, d) = (self.without_constant(i) for i in args)
+            return self.add(a, b), c + d
+        factor = -1.0 if op == "neg" else self.number(args[0]) if op == "mul" else None
+        if factor is None:
+            return root, 0.0
+        part, c = self.without_constant(args[-1])
+        return self.mul(self.constant(factor), part), factor * c
+
     def slope(self, root: int, var: int) -> int:
         """The derivative of an operation with respect to a variable."""
         for i in self.needed([root]):

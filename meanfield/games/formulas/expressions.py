@@ -23,7 +23,7 @@ from meanfield.games.formulas.grammar import Parsed, at_the_call, parse
 from meanfield.games.formulas.loops import kernel, pair_kernel
 from meanfield.games.formulas.truncation import truncated
 from meanfield.games.lowrank import LowRank
-from meanfield.games.pairwise import Pairwise
+from meanfield.games.pairwise import Pairwise, apart
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 
@@ -119,7 +119,14 @@ class Expression(Formula, Pairwise):
     def __init__(
         self, graph: Graph, root: int, X: Manifold, Y: Manifold, name: str, statement: str = ""
     ) -> None:
-        super().__init__(graph, root, X, Y, name)
+        moving, self.constant = graph.without_constant(root)
+        super().__init__(graph, moving, X, Y, name)
+        # What no sum shows, such as that of sqrt(1e8 + cos(x)).
+        x, y = (M.sample(16, np.random.default_rng(0)) for M in (X, Y))
+        hidden, self.rounding = apart(name, self.moving_loss(x, y))
+        if hidden:
+            self.constant += hidden
+            super().__init__(graph, graph.add(moving, graph.constant(-hidden)), X, Y, name)
         self.statement, self.answers = statement, {}
 
     def _at(self, roots: Sequence[int], x: Array, y: Array) -> list[Array]:
@@ -128,6 +135,9 @@ class Expression(Formula, Pairwise):
         return [np.broadcast_to(v, (len(x), len(y))) for v in self.graph.evaluate(roots, variables)]
 
     def loss(self, x: Array, y: Array) -> Array:
+        return self.moving_loss(x, y) + self.constant
+
+    def moving_loss(self, x: Array, y: Array) -> Array:
         return np.array(self._at([self.root], *self._pairs(x, y))[0])
 
     def pair_gradient(self, p: int, x: Array, y: Array) -> Array:
@@ -214,8 +224,9 @@ class Expression(Formula, Pairwise):
         graph, a, b = Graph(), self.X.ambient, self.Y.ambient
         numbers = {k: b + k for k in range(a)} | {a + k: k for k in range(b)}
         (root,) = self.graph.copy_into(graph, [self.root], numbers)
+        root = graph.neg(graph.add(root, graph.constant(self.constant)))
         name = f"{self.name}, swapped"
-        return Expression(graph, graph.neg(root), self.Y, self.X, name, self.statement)
+        return Expression(graph, root, self.Y, self.X, name, self.statement)
 
 
 def _contiguous(values: Array) -> Array:

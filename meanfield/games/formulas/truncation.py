@@ -18,7 +18,7 @@ MODES = 400  # a player
 
 
 def truncated(game: Game, bound: float) -> LowRank:
-    """The loss within bound times its largest absolute value, as a `LowRank` game.
+    """The loss within bound times its largest size, the constant left out, as a `LowRank` game.
 
     l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes
     sums to less than a tenth of the bound; then the smallest coefficients go, as many as sum to the
@@ -46,7 +46,8 @@ def truncated(game: Game, bound: float) -> LowRank:
         "statement": f"{game.statement}, as a trigonometric polynomial within {error:.1e}",
         "answers": {"truncation": error},
     }
-    short = trigonometric(_terms(c, keep, X.d), X, Y, **about)
+    constant = ((0,) * X.d, (0,) * Y.d, game.constant, 0.0)
+    short = trigonometric([*_terms(c, keep, X.d), constant], X, Y, **about)
     if max(basis.size for basis in short.bases) > 2 * MODES:
         raise ValueError(
             f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; "
@@ -59,7 +60,7 @@ def _coefficients(game: Game, X: Torus, Y: Torus, bound: float) -> tuple[Any, fl
     """Fourier coefficients on the first grid that is fine enough; the loss's largest size."""
     D, n = X.d + Y.d, 16
     while n**D <= NODES:
-        values = game.loss(_grid(X, n), _grid(Y, n)).reshape((n,) * D)
+        values = game.moving_loss(_grid(X, n), _grid(Y, n)).reshape((n,) * D)
         c, size = np.fft.fftn(values) / values.size, float(np.abs(values).max())
         # What the rounding of values and transform leaves in a coefficient that is zero.
         c[np.abs(c) < 8 * np.finfo(float).eps * size / np.sqrt(c.size)] = 0.0

@@ -55,7 +55,7 @@ def epsilon(beta: float, M: Manifold, K: float, slope: float) -> float:
 
 def regrets(game: Game, x: Measure, y: Measure, error: NikaidoIsoda) -> list[float]:
     """What x and y would gain by their best responses, NI, and its certified upper bound."""
-    found, value = error(x, y), game.value(x, y)
+    found, value = error(x, y), game.moving_value(x, y)
     best: Any = game.cost(0, found.best_x[None], y)[0], game.cost(1, found.best_y[None], x)[0]
     return [value - float(best[0]), -value - float(best[1]), found.value, found.upper]
 
