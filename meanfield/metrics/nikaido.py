@@ -116,9 +116,10 @@ def nikaido_isoda(game: Game, mu_x: Measure | Array, mu_y: Measure | Array) -> N
     """NI(mu_x, mu_y) = L(mu_x, best y) - L(best x, mu_y), with lower and upper bound.
 
     Exact for costs quadratic on spheres. Elsewhere best responses are found by a grid or many
-    starts and Newton's method; `upper` is proven by branch and bound for trigonometric games
-    and, up to dimension 3, for formulas and functions with a `curvature`, and infinite otherwise. For many pairs of one game build
-    `NikaidoIsoda`, whose `estimate` is the paper's way.
+    starts and Newton's method. `upper` is proven by branch and bound for trigonometric games and,
+    on tori and spheres up to dimension 3, for formulas and for functions with a `curvature`; it is
+    infinite otherwise. For many pairs of one game build `NikaidoIsoda`, whose `estimate` is the
+    paper's way.
 
     Parameters
     ----------
