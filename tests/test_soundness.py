@@ -150,16 +150,64 @@ def test_the_dual_bound_on_spheres_holds_for_wrong_multipliers(d, factor, monkey
         assert bound <= least + 1e-12
 
 
+def wavy(x, y):
+    return np.cos(x - y)[..., 0] + 0.3 * np.sin(3 * x)[..., 0] * np.exp(np.cos(y))[..., 0]
+
+
+T1, S2 = mf.Torus(1), mf.Sphere(2)
+PROVEN = {
+    "waves": lambda: mf.games.trigonometric([((1,), (-1,), 1.0, 0.2), ((5,), (2,), 0.7, 0.0)]),
+    "formula": lambda: mf.games.expression("exp(sin(3*x - y)) + 0.5*cos(2*x)*tanh(cos(y))"),
+    "sphere": lambda: mf.games.expression("exp(2*x1*y1 - x2) + x3**3*y2", S2, S2),
+    "function": lambda: mf.games.function(wavy, T1, T1, curvature=9.0),
+    "quadratic": lambda: mf.games.polynomial("a", dim=3, seed=2),
+}
+
+
+@pytest.mark.parametrize("kind", PROVEN)
+def test_floors_hold_whatever_the_search_found(kind, monkeypatch):
+    """A search that looks at one region and polishes nothing tells a wrong minimiser: its value is
+    passed on, but the floor stays below the least of many values, for either player.
+    """
+    from meanfield.responses import curvature, intervals, search
+
+    for module, name in ((intervals, "PAIRS"), (curvature, "PAIRS"), (bounds, "CELLS")):
+        monkeypatch.setattr(module, name, 1 << 12)
+    game, rng = PROVEN[kind](), np.random.default_rng(3)
+    mu, nu = (mf.Measure(M.sample(4, rng), None, M) for M in game.manifolds)
+    missed = 0
+    for p, opponent in ((0, nu), (1, mu)):
+        sign, M = (1, -1)[p], game.manifolds[p]
+        least = game.cost(p, M.sample(20_000, rng), opponent).min()
+        honest = search.Searches(game, tight=True).without_constant(p, opponent)
+        assert honest.floor <= honest.value and least >= honest.floor - 1e-13 * (1 + abs(least))
+        if kind == "quadratic":  # minimised by its dual, which is attacked above
+            assert honest.value - honest.floor < 1e-12
+            missed += 1
+            continue
+        for k in range(3):
+            found = search.Search(game, p, tight=True)
+            monkeypatch.setattr(found, "_candidates", lambda on, slack, k=k: np.array([7 * k]))
+            with monkeypatch.context() as patched:
+                patched.setattr(search, "polish", lambda c, M, x: (x, c.values(x)))
+                patched.setattr(
+                    search, "polish_on_circle",
+                    lambda w, c, x, basis=found.trig: (x, basis.values(x) @ c),
+                )  # fmt: skip
+                told = found(search.cost_against(game, p, opponent))
+            assert told.floor <= least, (sign, k)
+            missed += told.value > least + 1e-3
+    assert missed
+
+
 def test_without_a_proof_nothing_is_called_certified():
-    """A loss on spheres that is no quadratic form: found values have no floor under them."""
-    S = mf.Sphere(2)
-    text = "exp(0.3*(x1*y1 + x2*y2 + x3*y3)) + x1*y2"
-    game = mf.games.expression(text, S, S)
-    mu = mf.Measure(np.eye(3), None, S)
+    """A function on spheres without a curvature: what was found has no floor under it."""
+    game = mf.games.function(lambda x, y: np.exp(0.3 * x[..., 0] * y[..., 1]) + x[..., 2], S2, S2)
+    mu = mf.Measure(np.eye(3), None, S2)
     error = mf.nikaido_isoda(game, mu, mu)
-    assert error.upper == np.inf or error.upper > error.lower
-    if error.upper == np.inf:
-        assert "lower bound only" in error.method
+    assert error.upper == np.inf and "lower bound only" in error.method
+    found = mf.nash(game, rounds=3)
+    assert not found.certified and "lower bound only" in found.method
 
 
 def dense_generator(beta, gamma, n):
