@@ -223,6 +223,35 @@ def test_cells_cover_and_lie_in_their_balls():
             assert ball.radii.max() < 4 * r * max(1.0, 0.5 * getattr(M, "period", 2.0))
 
 
+@pytest.mark.parametrize("M", [T1, T2, S1, S2, mf.Sphere(3)], ids=str)
+def test_nothing_is_left_out_by_the_first_cells_or_by_those_cut(M):
+    """Every point lies in a cell, at each of three levels; one cell of a low bound is enough."""
+    x, seen = M.sample(50, np.random.default_rng(8)), []
+
+    def bound(at):
+        for q in x:
+            away = M.difference(at.centres, q[None]) if hasattr(M, "period") else at.centres - q
+            inside = (np.abs(away) <= at.widths).all(axis=1)
+            assert (inside & (M.distance(at.centres, q) <= at.radii[:, 0])).any()
+        seen.append(len(at.radii))
+        return np.full(len(at.radii), -1.0 if len(seen) < 3 else 1.0)
+
+    assert cells.cut(M, bound, 0.0, 1 << 20) == 0.0
+    assert seen == [seen[0], seen[0] * 2**M.dim, seen[0] * 4**M.dim]
+    lows = iter([-0.5, -0.25])
+
+    def stubborn(at):
+        return np.where(np.arange(len(at.radii)) == len(at.radii) - 1, next(lows), 1.0)
+
+    with pytest.raises(StopIteration):
+        cells.cut(M, stubborn, 0.0, 1 << 20)
+    lows = iter([-0.5, -0.25])
+    first = seen[0]
+    assert cells.cut(M, stubborn, 0.0, first) == -0.5  # the budget is used up
+    lows = iter([-0.5, -0.25])
+    assert cells.cut(M, stubborn, 0.0, first + 2**M.dim) == -0.25
+
+
 def smooth(x, y):
     return (
         np.exp(0.8 * np.cos(x[..., 0]) * y[..., 0])
