@@ -30,6 +30,7 @@ from meanfield.responses.enclosures import EPS, Tape, enclosed, tape
 
 TIGHT = 1e-9  # gap wanted, relative to the largest size of cost and loss
 PAIRS = 1 << 26  # cells times atoms looked at in all
+ALONE = 32  # atoms that a cell itself costs as much as
 
 
 def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
@@ -63,7 +64,7 @@ def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
         # NaN, from operations outside their domain somewhere in a box, proves nothing.
         return np.where(np.isnan(total), -np.inf, total - 4 * EPS * np.abs(low[:, 0]))
 
-    return cut(manifold, bound, best - TIGHT * scale, PAIRS // len(mu))
+    return cut(manifold, bound, best - TIGHT * scale, PAIRS // (len(mu) + ALONE))
 
 
 def _on_sphere(
