@@ -23,7 +23,7 @@ import meanfield as mf
 from figures.store import Parts, load, merged, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.gan.pictures import colour, draw_weights, grid
-from meanfield.plotting.style import GREY, new_figure, styled
+from meanfield.plotting.style import BLUE, GREY, new_figure, styled
 
 FOLDERS = {"MNIST": "mnist", "Fashion-MNIST": "fashion-mnist", "CIFAR-10": "cifar-10"}
 SIZES = ((1, 1), (5, 1), (5, 2))  # of CIFAR-10
@@ -145,24 +145,27 @@ def draw(path: Path) -> Path:
 
 
 def draw_run(part: Any, title: str, held: dict[str, Array]) -> None:
-    """Images of two generators, weights, classes, distances."""
+    """Images of two generators, loss, weights, classes, distances."""
     part.suptitle(title)
-    axes = part.subplots(1, 5, width_ratios=(1, 1, 1, 1, 0.9))
+    axes = part.subplots(1, 6, width_ratios=(1, 1, 0.9, 0.9, 0.9, 0.8))
     weights, outputs = held["weights"], held["outputs"]
     for i, ax in enumerate(axes[:2]):
         ax.axis("off")
         if i < len(outputs):
             ax.imshow(grid(outputs[i, :49]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             ax.set_title(f"generator {i + 1}, $w = {weights[-1, i]:.2f}$", color=colour(i))
-    draw_weights(axes[2], held["step"], weights)
-    axes[2].set_xlabel("step")
-    ax = axes[3]
+    axes[2].plot(held["step"], held["value"], color=BLUE)
+    axes[2].set(xlabel="step", ylabel="$L$ of both mixtures", ylim=(0, None))
+    draw_weights(axes[3], held["step"], weights)
+    axes[3].set_xlabel("step")
+    ax = axes[4]
     laws = held["classes"]
     for i, law in enumerate(laws):
         at = np.arange(len(law)) + 0.8 * (i / len(laws) - 0.5)
         ax.bar(at, weights[-1, i] * law, 0.8 / len(laws), color=colour(i), align="edge")
     ax.set(xlabel="class", ylabel="mass", title=f"{float(held['information']):.2f} bits")
-    ax = axes[4]
+    ax.set_xticks(range(laws.shape[1]))
+    ax = axes[5]
     each = held["frechet_each"]
     ax.bar(0, float(held["frechet"]), 0.6, color="black")
     for i, value in enumerate(each):
@@ -189,8 +192,8 @@ def caption(held: dict[str, Array], s: dict[str, Any], titles: list[str]) -> str
     return f"""
     Mixtures of GANs on images, with a gradient penalty ({s["penalty"]:g}), extrapolated Adam at
     {s["step"]:g} and eta' = {s["rate"]:g}. From the left: images of two generators from the same
-    noise; weights over the steps; the classes that each makes, as a network trained here sees
-    them; the Frechet distance, in the 64 features of that network, of the mixture and of each
-    generator to {s["samples"]} test images, the line being that of as many other real ones. It is
-    not FID. {" ".join(said)}
+    noise; the loss L and the weights over the steps; the classes that each makes, as a network
+    trained here sees them; the Frechet distance, in the 64 features of that network, of the mixture
+    and of each generator to {s["samples"]} test images, the line being that of as many other real
+    ones. It is not FID. {" ".join(said)}
     """

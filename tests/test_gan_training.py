@@ -226,6 +226,8 @@ def test_a_run_in_pieces_has_the_bits_of_a_whole_one(whole: Any, tmp_path: Path)
     with pytest.raises(Stop):
         gan.train(GAME, FLOW, 12, callback=stop, checkpoint=path, checkpoint_every=0, **how)
     assert mf.load(path).state["step"] == 5
+    with pytest.raises(ValueError, match="the command meanfield gan train"):
+        mf.resume(path)
     done = gan.train(GAME, FLOW, 12, checkpoint=path, **how)
     assert same_result(done, whole) and same_result(mf.load(path), whole)
     longer = gan.train(GAME, FLOW, 12, resume=gan.train(GAME, FLOW, 6, **how), **how)

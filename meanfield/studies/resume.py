@@ -72,6 +72,11 @@ def resume(
         raise ValueError(
             f"{path} is unfinished and does not say what made it; this is a damaged file"
         )
+    if header.job.get("call") == "gan":
+        raise ValueError(
+            f"{path} holds a mixture of GANs; the call of meanfield.gan.train that made it goes on "
+            "with it, or the command meanfield gan train"
+        )
     try:
         call, options, game, start = _job(header.job, game, start)
     except (KeyError, AttributeError, IndexError) as error:
