@@ -29,8 +29,7 @@ _STRANG = [
 ]
 _WANG_CHIZAT = [
     "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash "
-    "equilibrium of "
-    "continuous games. arXiv:2211.01280, 2022."
+    "equilibrium of continuous games. Open J. Math. Optim. 6, 2025."
 ]
 SOURCES = {
     "galerkin": _ETD,

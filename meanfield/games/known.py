@@ -291,7 +291,7 @@ def wang_chizat() -> LowRank:
     References
     ----------
     G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash equilibrium
-    of continuous games. arXiv:2211.01280, 2022.
+    of continuous games. Open J. Math. Optim. 6, 2025.
 
     Examples
     --------
