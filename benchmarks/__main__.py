@@ -3,8 +3,9 @@
 All contestants of a row run in turn, round after round, one thread each, by processor time; the
 ratio is that of a peer's time to ours in the same round, its median and quartiles over rounds.
 Peers that are not installed are named and left out. Solvers of equation (7) are tuned first, each
-to the same error (`benchmarks.mean_field`). At the end come start-up times, of processes of their
-own.
+to the same error (`benchmarks.mean_field`). Rows such as "simulate, ..." are calls as people make
+them, beside the same without saves (`benchmarks.calls`). At the end come start-up times, of
+processes of their own, and one run over several threads, by elapsed time.
 """
 # ruff: noqa: E402  (threads are limited before numpy is loaded)
 
@@ -25,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import generators, mean_field, particles, startup, transport
+from benchmarks import calls, generators, mean_field, particles, startup, transport
 from benchmarks.race import Raced, Row, peaks, race
 
 SHOWN = (
@@ -183,6 +184,7 @@ def rows(words: list[str] | None, apart: bool) -> list[Row]:
         *particles.rows(),
         *generators.rows(),
         *transport.rows(),
+        *calls.rows(),
         *(() if apart else mean_field.rows()),
     ]
     return [r for r in found if words is None or any(w in r.name for w in words)]
@@ -236,6 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"left out: {line}")
     if options.rows is None and not options.no_startup:
         content["starts"] = startup.table()
+        content["threads"] = calls.scaling()
     content["reference_gaps"] = mean_field.gaps(entries)
     keep()
     draw(entries, options.out / "benchmarks.png")

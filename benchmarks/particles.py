@@ -42,7 +42,7 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
             one, two = players
             s, t = states
             looks = (
-                (form(one, two), form(two, one))
+                (form(one, two, s), form(two, one, t))
                 if fits(players)
                 else (by_modes(one, s), by_modes(two, t))
             )

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,10 @@ def kernel(
     """
     if function is None:
         return lambda f: kernel(f, counted=counted, **options)
+    if config.DISABLE_JIT:
+        raise RuntimeError(
+            "meanfield needs numba's compiler, which NUMBA_DISABLE_JIT switches off; unset it"
+        )
     settings = {
         "cache": True,
         "nogil": True,
@@ -70,23 +74,55 @@ def kernel(
         "_nrt": counted,
         **options,
     }
-    compiled = _on_disk_if_possible(function, settings)
-    if PARTS:
-        from meanfield.parts import Kernel
+    return Kernel(function, settings)
 
-        compiled.__class__ = Kernel
-    index: Any = getattr(compiled._cache, "_cache_file", None)
-    if hasattr(index, "_source_stamp"):
-        index._source_stamp = stamp(Path(inspect.getfile(function)))
-    return compiled
+
+class Kernel:
+    """A function that is made ready for numba when it is first called, by Python or in another
+    kernel: most of those that a process imports are found compiled inside others.
+    """
+
+    def __init__(self, function: Callable[..., Any], settings: dict[str, Any]) -> None:
+        self.py_func, self.settings = function, settings
+        update_wrapper(self, function)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """What Python calls."""
+        found = _on_disk_if_possible(self.py_func, self.settings)
+        index: Any = getattr(found._cache, "_cache_file", None)
+        if hasattr(index, "_source_stamp"):
+            index._source_stamp = stamp(Path(inspect.getfile(self.py_func)))
+        return found
+
+    @cached_property
+    def part(self) -> Any:
+        """What kernels that name it call."""
+        if not PARTS:
+            return self.compiled
+        from meanfield.parts import part_of
+
+        return part_of(self.py_func, self.settings)
+
+    @property
+    def _numba_type_(self) -> Any:
+        return types.Dispatcher(self.part)
+
+    def __call__(self, *given: Any) -> Any:
+        return self.compiled(*given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.compiled, name)
 
 
 def _on_disk_if_possible(function: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """The compiled function, kept in memory alone where no folder can be written."""
-    if config.DISABLE_JIT:
-        raise RuntimeError(
-            "meanfield needs numba's compiler, which NUMBA_DISABLE_JIT switches off; unset it"
-        )
+    if PARTS:
+        from meanfield.parts import load_arrays
+
+        load_arrays()
     try:
         return njit(**settings, no_cfunc_wrapper=True)(function)
     except RuntimeError as error:

@@ -6,11 +6,11 @@ This rests on inner workings of numba that its versions 0.60 to 0.68 share; see
 
 from __future__ import annotations
 
-from functools import cached_property
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from numba import types
+from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
@@ -40,14 +40,24 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         super().__init__(typing, target, Part(target.codegen(), "part"), *rest)
 
 
-class Kernel(CPUDispatcher):  # type: ignore[misc]
-    """What Python calls; kernels that name it call its `part`."""
+def part_of(function: Any, settings: dict[str, Any]) -> Any:
+    """A kernel as others take it into themselves, made with numba's settings `njit(...)`."""
+    plain = njit(**{**settings, "cache": False}, no_cfunc_wrapper=True)(function)
+    options = {**plain.targetoptions, "no_cpython_wrapper": True}
+    return CPUDispatcher(function, targetoptions=options, pipeline_class=PartCompiler)
 
-    @cached_property
-    def part(self) -> Any:
-        options = {**self.targetoptions, "no_cpython_wrapper": True}
-        return CPUDispatcher(self.py_func, targetoptions=options, pipeline_class=PartCompiler)
 
-    @property
-    def _numba_type_(self) -> Any:
-        return types.Dispatcher(self.part)
+def load_arrays() -> None:
+    """Load numba's functions of arrays, without scipy's linear algebra.
+
+    numba imports that, a fifth of all that a process imports, to see whether it is there; what
+    needs it imports it when it is compiled.
+    """
+    from numba.np import linalg
+
+    asked: Any = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asked

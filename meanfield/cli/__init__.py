@@ -166,6 +166,7 @@ def parser() -> argparse.ArgumentParser:
     add = command("examples", "list the example files, or copy some here")
     add("names", metavar="NAME", nargs="*")
     add("--to", metavar="FOLDER", default=".", help="where to copy them (default: here)")
+    command("warm", "compile what most runs need and keep it, for containers and lessons")
     return whole
 
 
@@ -188,11 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import check, examples, figure, gan, jobs, merge, show, sweeps
+    from meanfield.cli import check, examples, figure, gan, jobs, merge, show, sweeps, warm
     from meanfield.cli.build import one_line
 
     rooms: Any = {"show": show, "examples": examples, "merge": merge, "sweep": sweeps}
-    rooms |= {"check": check, "figure": figure, "gan": gan}
+    rooms |= {"check": check, "figure": figure, "gan": gan, "warm": warm}
     room: Any = rooms.get(options.command, jobs)
     try:
         with warnings.catch_warnings():

@@ -22,9 +22,8 @@ from meanfield.checks import Array, allow_underflow
 from meanfield.flows import Flow
 from meanfield.games.base import SIGNS, Game
 from meanfield.measures import Measure
+from meanfield.particles.crews import Crew
 from meanfield.particles.looks.driven import Driven
-from meanfield.particles.looks.forms import form
-from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.pairs import Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.plan import (
@@ -187,7 +186,9 @@ class _Copies(Stepper):
         ]  # of log W summed over particles, in the steps of a look
         self.grown = np.zeros(2)  # over the run: logarithms of the total masses of W / n
 
-    def take(self, steps: int) -> None:
+    shows = False
+
+    def take(self, steps: int, showing: bool = False) -> None:
         # A loop in Python adds up its growth step by step.
         for taken in [steps] if self.compiled else [1] * steps:
             super().take(taken)
@@ -195,22 +196,28 @@ class _Copies(Stepper):
                 self.grown[p] += growth[0]
                 growth[:] = 0.0
 
-    def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
-        return self.driven(players, first, self.rows[first : first + steps], self.fused)
+    def crew(self, players: Players, first: int, steps: int) -> list[Crew]:
+        return self.driven_crew(first, self.rows[first : first + steps])
 
-    def driven(self, players: Players, first: int, rows: Any, fused: bool) -> tuple[Any, Any]:
-        """Looks at the field's costs in its saved states `rows`, one a step."""
-        one, two = (self._look(me, players[1 - me.number], first, rows, fused) for me in players)
+    def driven_crew(self, first: int, rows: Any) -> list[Crew]:
+        """Those of `hired`, driven by the field's costs in its saved states `rows`, one a step."""
+        (hired,) = self.hired()
+        looks = [self._look(own.me, own, first, rows) for own in hired.looks]
+        return [hired._replace(looks=(looks[0], looks[1]))]
+
+    def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
+        one, two = (self._look(me, None, first, self.rows[first : first + steps]) for me in players)
         return one, two
 
-    def _look(self, me: Player, opponent: Player, first: int, rows: Any, fused: bool) -> Any:
+    def _look(self, me: Player, own: Any, first: int, rows: Any) -> Any:
         p = me.number
         s, n, drive = self.states[p], self.plan.particles[p], self.drive
         means = drive.means[p][rows] if me.reaction > 0 else np.zeros(len(rows))
         if not self.compiled:
             kind = DrivenPairs if self.known_manifolds() else DrivenPlain
             return kind(drive, me, s, n, rows, means, first, self.growth[p])
-        own = form(me, opponent, seen=False) if fused else modes(me, s)
+        if self.fused:  # nobody asks for its means
+            own = own._replace(parts=own.parts[:, :, :0])
         C = np.ascontiguousarray(self.frame.coefficients(p, drive.coefficients[p][rows]))
         return Driven(me, own, C, means, first, self.growth[p])
 
@@ -218,7 +225,14 @@ class _Copies(Stepper):
         if not len(self.rows):
             return super().forces()
         row = self.rows[[min(self.done, len(self.rows) - 1)]]
-        return self.shown(*self.driven(self.players, 0, row, self.fused))
+        if self.compiled:
+            return self.shown(self.driven_crew(0, row))
+        one, two = (self._look(me, None, 0, row) for me in self.players)
+        return self.shown((one, two))
+
+    def value(self, mu: Measure, nu: Measure) -> float:
+        self.surveyed(super().forces())  # against one another, not against the field
+        return super().value(mu, nu)
 
     def diagnostics(self) -> dict[str, Any]:
         mass = {"mass": np.exp(self.grown)} if self.flow.reacts else {}

@@ -25,7 +25,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
-from meanfield.particles.simd.product import product
+from meanfield.particles.simd.product import products
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves
 
@@ -116,6 +116,5 @@ def _times(A: Array, B: Array) -> Array:
 
 def _apply(M: Array, x: Array) -> Array:
     out = np.empty_like(x)
-    for block, made in zip(x, out, strict=True):
-        product(M, block, made)
+    products(M, x, out)
     return out

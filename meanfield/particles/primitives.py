@@ -18,6 +18,7 @@ from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
+from meanfield.particles.team import meet
 
 # Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places
 # of the first cache.
@@ -49,6 +50,9 @@ class Player(NamedTuple):
     replica: int
     refine: int
     single: Flag  # whether the noise is that of `simd.singles`, or that of `noise`
+    first: int  # the number of the first block that this thread moves
+    size: int  # of its team
+    gate: Array  # where the team meets
 
 
 class Scratch(NamedTuple):
@@ -62,13 +66,14 @@ class Scratch(NamedTuple):
 
 class State(NamedTuple):
     """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks,
-    lanes).
+    lanes), of the blocks of one thread; `totals` is room for numbers of all blocks.
     """
 
     x: Array
     logw: Array
     w: Array
     sums: Array
+    totals: Array  # (2, all blocks)
 
 
 @kernel
@@ -138,7 +143,8 @@ def move(
     if me.transport > 0.0:
         x = to.x[b]
         if noise > 0.0:
-            draw(me.single, r.Z, b * x.shape[1], tick, me.number, me.replica, me.seed, me.refine)
+            first = (me.first + b) * x.shape[1]
+            draw(me.single, r.Z, first, tick, me.number, me.replica, me.seed, me.refine)
         velocity(me.sphere, part * me.transport, noise, base, r.UG, r.Z, r.t)
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
@@ -193,7 +199,8 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     a, lanes = s.x.shape[1:]
     scale = kick_scale(me.sphere, me.variance, a)
     for b in range(len(s.x)):
-        draw(me.single, r.Z, b * lanes, tick, me.number, me.replica, me.seed, me.refine)
+        first = (me.first + b) * lanes
+        draw(me.single, r.Z, first, tick, me.number, me.replica, me.seed, me.refine)
         geodesic(me.sphere, s.x[b], scale, r.Z[:a], r.t, r.u)
         settle(me.sphere, me.period, s.x[b], r.t)
 
@@ -236,9 +243,17 @@ def reweigh(me: Player, s: State) -> float:
     """
     if me.reaction <= 0.0:
         return 0.0
-    top = largest(s.logw)
+    for b in range(len(s.logw)):
+        s.totals[0, me.first + b] = largest(s.logw[b])
+    meet(me.size, me.gate)
+    top = largest(s.totals[0])
     exponentials(s.logw, top, s.w)
-    total = summed(s.w)
+    for b in range(len(s.w)):
+        s.totals[1, me.first + b] = summed(s.w[b])
+    meet(me.size, me.gate)
+    total = 0.0
+    for b in range(s.totals.shape[1]):
+        total += s.totals[1, b]
     shift = top + math.log(total)
     for b in range(s.logw.shape[0]):
         for i in range(s.logw.shape[1]):
@@ -268,9 +283,8 @@ def push_along(
 def largest(logw: Array) -> float:
     """The largest entry; a reduction that may be reordered."""
     top = -math.inf
-    for b in range(logw.shape[0]):
-        for i in range(logw.shape[1]):
-            top = logw[b, i] if logw[b, i] > top else top
+    for i in range(len(logw)):
+        top = logw[i] if logw[i] > top else top
     return top
 
 
@@ -278,12 +292,11 @@ def largest(logw: Array) -> float:
 def summed(w: Array) -> float:
     """The sum of all entries, in four series, whose order the compiler may not choose."""
     p, q, r, t = 0.0, 0.0, 0.0, 0.0
-    for b in range(w.shape[0]):
-        for i in range(0, w.shape[1], 4):
-            p += w[b, i]
-            q += w[b, i + 1]
-            r += w[b, i + 2]
-            t += w[b, i + 3]
+    for i in range(0, len(w), 4):
+        p += w[i]
+        q += w[i + 1]
+        r += w[i + 2]
+        t += w[i + 3]
     return (p + q) + (r + t)
 
 
@@ -330,4 +343,9 @@ def midpoint(s: State) -> State:
     """A copy to stand at within a step; the running sums are shared, for nothing is added to them
     there.
     """
-    return State(s.x.copy(), s.logw.copy(), s.w.copy(), s.sums)
+    return s._replace(x=s.x.copy(), logw=s.logw.copy(), w=s.w.copy())
+
+
+def own(s: State, blocks: slice) -> State:
+    """The part of a state that is one thread's."""
+    return s._replace(x=s.x[blocks], logw=s.logw[blocks], w=s.w[blocks], sums=s.sums[blocks])

@@ -17,8 +17,8 @@ from meanfield.particles.plan import (
     check_settings,
     make_plan,
 )
-from meanfield.particles.step_error import step_errors
 from meanfield.particles.stepper import Stepper
+from meanfield.particles.team import processors
 from meanfield.run import Observer, Run, Watch
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
@@ -41,6 +41,7 @@ def simulate(
     placement: str = "iid",
     device: str = "cpu",
     precision: str = "float64",
+    threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
     callback: Observer | None = None,
@@ -94,6 +95,9 @@ def simulate(
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
         the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
         the rounding (`meanfield.particles.looks.choose`). States stay double.
+    threads : int, optional
+        How many threads take the steps of low-rank games together, as far as there are particles
+        enough (default: all processors). Results have the same bits for any number.
     diagnostics : mapping, optional
         name -> f(mu_x, mu_y), recorded at saves beside "value" (the expected loss) and
         "displacement" (S, 2), the farthest that a particle of either player has got since the save
@@ -157,7 +161,7 @@ def simulate(
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     plan = make_plan(time=time, **given)
     check_scheme(game, flow, plan.scheme)
-    stepper = Stepper(game, flow, plan, start)
+    stepper = Stepper(game, flow, plan, start, processors(threads))
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,
@@ -168,9 +172,11 @@ def simulate(
     watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
     found = run.complete(plan.saves, watch, job, start, resume)
     if check_step:
+        from meanfield.particles.step_error import step_errors
 
         def again(**other: Any) -> Trajectory:
-            return simulate(game, flow, start, **{**given, **other}, progress=progress)
+            how: Any = {**given, **other, "threads": threads, "progress": progress}
+            return simulate(game, flow, start, **how)
 
         found.diagnostics.update(step_errors(found, plan, again))
     return found

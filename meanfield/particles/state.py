@@ -18,6 +18,7 @@ from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.noise import initial_generator
 from meanfield.particles.primitives import LANES, Player, State, exponentials
 from meanfield.particles.simd.product import TILE
+from meanfield.particles.team import new_gate
 from meanfield.start import Law, Start
 
 PLACEMENTS = ("iid", "quantile", "atoms")
@@ -55,7 +56,7 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
     logw, total = (np.ascontiguousarray(r.reshape(blocks, lanes)) for r in rows)
     w = np.empty_like(logw)
     exponentials(logw, 0.0, w)
-    return State(blocked(points), logw, w, total)
+    return State(blocked(points), logw, w, total, np.zeros((2, blocks)))
 
 
 def compiled(game: Game) -> bool:
@@ -108,6 +109,9 @@ def player(
         replica,
         refine,
         (True,) if spherical(game) else (),
+        0,
+        1,
+        new_gate(),
     )
 
 

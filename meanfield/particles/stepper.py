@@ -15,19 +15,25 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
+from meanfield.particles.crews import Crew, at_rates, go, hire
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
-from meanfield.particles.looks.compiled import COMPILED, SCHEMES, march
-from meanfield.particles.looks.forms import form
-from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.pairs import Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
-from meanfield.particles.looks.single_modes import single_modes
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import Response
-from meanfield.particles.state import compiled, flat, known_to_kernels, place, player, state
+from meanfield.particles.saves import measured, read_off, survey
+from meanfield.particles.state import (
+    blocked,
+    compiled,
+    flat,
+    known_to_kernels,
+    place,
+    player,
+    state,
+)
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_same_state
 
@@ -44,18 +50,26 @@ class Stepper:
 
     level = "particles"
 
-    def __init__(self, game: Game, flow: Flow, plan: Plan, start: Start | None) -> None:
+    def __init__(
+        self, game: Game, flow: Flow, plan: Plan, start: Start | None, threads: int = 1
+    ) -> None:
+        self.threads = threads
+        self.crews: dict[str, list[Crew]] = {}
         self.game, self.flow, self.plan, self.start = game, flow, plan, start
         self.label = f"particles ({check_memory(game, plan, flow) / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
         self.turn(frame(game, flow))
         self.states: list[State] = []
+        self.others: list[State] = []  # where both players stand in the middle of a step
         self.done = 0
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
-        self.saved: tuple[Any, Any] = (None, None)  # measures at the save before, and at this one
+        self.saved: Pair | None = None  # both players' blocks at the last save, in the game's axes
+        self.displacement = [0.0, 0.0]
+        self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
+        self.shown_at = -1  # steps done when `others` had the forces last
 
     def turn(self, to: Frame) -> None:
         """Move in this frame."""
@@ -78,30 +92,50 @@ class Stepper:
 
     def measures(self) -> tuple[Measure, Measure]:
         """Where the particles are, with their weights; at the start to the bit as it has them."""
-        if not self.states:
-            placed = self.begin()
-            pair = self._pair([s.x for s in placed])
-        else:
-            pair = self._here()
-        self.saved = self.saved[1] or pair, pair
+        placed = self._blocks() if self.states else [s.x for s in self.begin()]
+        if self.saved is None:
+            self.saved = placed[0].copy(), placed[1].copy()
+        x, y = (self._saved(p, blocks) for p, blocks in enumerate(placed))
         if self.flow.reacts:
             self.mean_weights[self.done] = self._mean_weights()
-        return pair
+        return x, y
+
+    def _saved(self, p: int, blocks: Array) -> Measure:
+        """Player p's measure; remembers where it was and how far it had got from the last one."""
+        n, M, before = self.plan.particles[p], self.game.manifolds[p], self.saved[p]  # type: ignore[index]
+        masses = self.states[p].w.ravel()[:n].copy()
+        if not known_to_kernels(M):
+            found = Measure(flat(blocks, n), masses, M)
+            self.displacement[p] = float(M.distance(flat(before, n), found.points).max())
+            before[:] = blocked(found.points)
+            return found
+        points, room = np.empty((n, blocks.shape[1])), np.empty((4, blocks.shape[2]))
+        me = self.players[p]
+        self.displacement[p] = read_off(me.sphere, me.period, blocks, before, points, room)
+        return measured(points, masses, M)
 
     def begin(self) -> list[State]:
         """Stand at the start; returns both states in the game's own coordinates."""
         game, plan = self.game, self.plan
         given = plan.particles, plan.placement, plan.seed, plan.replica
         placed = place(game, self.start, *given)  # type: ignore[arg-type]
-        self.states = [s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)]
+        self.stand([s._replace(x=self.frame.into(p, s.x)) for p, s in enumerate(placed)])
         self.check_step()
         return placed
 
-    def _here(self) -> tuple[Measure, Measure]:
-        return self._pair([self.frame.back(p, s.x) for p, s in enumerate(self.states)])
+    def stand(self, states: list[State]) -> None:
+        """Stand in these states, in the frame."""
+        self.states, self.others = states, [midpoint(s) for s in states]
+        self.crews.clear()
 
-    def _pair(self, blocks: list[Array]) -> tuple[Measure, Measure]:
-        rows = zip(blocks, self.states, self.plan.particles, self.game.manifolds, strict=True)
+    def _blocks(self) -> list[Array]:
+        """Both players' positions in the game's own axes."""
+        return [self.frame.back(p, s.x) for p, s in enumerate(self.states)]
+
+    def _here(self) -> tuple[Measure, Measure]:
+        rows = zip(
+            self._blocks(), self.states, self.plan.particles, self.game.manifolds, strict=True
+        )
         x, y = (Measure(flat(b, n), s.w.ravel()[:n].copy(), M) for b, s, n, M in rows)
         return x, y
 
@@ -116,15 +150,25 @@ class Stepper:
         return means[0], means[1]
 
     def value(self, mu: Measure, nu: Measure) -> float:
-        """L(mu, nu)."""
-        return self.source.value(mu, nu)  # type: ignore[no-any-return]
+        """L(mu, nu) of the measures here: the mean of the costs that `check_step` looked at.
+
+        With L = m'Cn + a + b + constant, C between means and a, b of one player alone, quadratic
+        forms' costs leave b and a out: their means are m'Cn + a and -(m'Cn + b).
+        """
+        if self.source is not self.game:
+            return self.source.value(mu, nu)  # type: ignore[no-any-return]
+        if not self.compiled:
+            return self.means[0]
+        look = self.hired()[0].looks[0]
+        if not self.fused:
+            return self.means[0] + self.game.constant
+        own = look.parts[look.turn[0]].sum(axis=0)
+        shared = (look.cost - look.constant)[: len(own)] @ own[: len(look.cost)]
+        return float(self.means[0] - self.means[1] - shared) + self.game.constant
 
     def diagnostics(self) -> dict[str, Any]:
         """The farthest that a particle of either player has got since the save before."""
-        rows = zip(*self.saved, strict=True)
-        return {
-            "displacement": [float(b.manifold.distance(a.points, b.points).max()) for a, b in rows]
-        }
+        return {"displacement": list(self.displacement)}
 
     def state(self) -> dict[str, Any]:
         rows = list(zip(self.states, self.plan.particles, strict=True))
@@ -154,11 +198,11 @@ class Stepper:
         self.turn(frame(self.game, self.flow, state_))
         points = state_.get("framed", state_["positions"])
         rows = zip(points, state_["log_weights"], state_["weight_sums"], strict=True)
-        self.states = [state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows]
+        self.stand([state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows])
         if self.flow.memory is not None and "averaged_moments" in state_:
             self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
         self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
-        self.saved = old[-1], old[-1]
+        self.saved = blocked(old[-1][0].points), blocked(old[-1][1].points)
         check_same_state(old, self.time, self._here())
         self.check_step()
 
@@ -168,7 +212,7 @@ class Stepper:
         while self.done < end:
             clock, left = perf_counter(), end - self.done
             taken = left if pause is None else min(self.piece, left)
-            self.take(taken)
+            self.take(taken, showing=taken == left)
             spent = perf_counter() - clock
             self.piece = (
                 max(1, self.piece // 2) if spent > 0.5 else 2 * taken if spent < 0.2 else self.piece
@@ -181,13 +225,13 @@ class Stepper:
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def take(self, steps: int) -> None:
-        """So many steps."""
+    def take(self, steps: int, showing: bool = False) -> None:
+        """So many steps; showing, and what `forces` is then asked for, where that is less work."""
         if by_steps(self.flow):
             for k in range(self.done, self.done + steps):
                 self.step(k)
         else:
-            self.march(self.players, self.done, steps)
+            self.march(self.players, self.done, steps, showing and self.shows)
         self.done += steps
 
     def step(self, k: int) -> None:
@@ -224,47 +268,60 @@ class Stepper:
             now = game.moments(p, flat(s.x, n), s.w.ravel()[:n])  # type: ignore[attr-defined]
             self.averages[p] = remember(self.averages[p], now, share)
 
-    def march(self, players: Players, first: int, steps: int) -> None:
+    @property
+    def shows(self) -> bool:
+        """Whether crews see the present costs as `forces` has them."""
+        return self.compiled and self.plan.precision == "float64"
+
+    def march(self, players: Players, first: int, steps: int, showing: bool = False) -> None:
         """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
-        one, two = self.looks(players, first, steps)
-        s, t = self.states
-        m, n = (s, t) if self.plan.scheme == "euler" else (midpoint(s), midpoint(t))
-        if isinstance(one, COMPILED):
-            scheme = SCHEMES[self.plan.scheme]
-            march(scheme, False, one, two, (s, t), (m, n), first, first + steps)
+        scheme, end = self.plan.scheme, first + steps
+        if self.compiled and self.flow.memory is None:
+            go(self.crew(players, first, steps), scheme, first, end, showing)
+            self.shown_at = end if showing else -1
             return
-        for k in range(first, first + steps):
-            if self.plan.scheme == "euler":
+        one, two = self.looks(players, first, steps)
+        (s, t), (m, n) = self.states, self.others
+        for k in range(first, end):
+            if scheme == "euler":
                 euler(one, two, s, t, k)
             else:
-                text = strang if self.plan.scheme == "strang" else mirror_prox
+                text = strang if scheme == "strang" else mirror_prox
                 text(one, two, s, t, m, n, k)
 
+    def crew(self, players: Players, first: int, steps: int) -> list[Crew]:
+        """Who takes these steps in compiled code."""
+        crews = self.hired("single" if self.plan.precision == "float32" else "")
+        return crews if players is self.players else at_rates(crews, players)
+
+    def hired(self, kind: str = "") -> list[Crew]:
+        """Crews that look at the present costs, in double precision unless another kind is asked
+        for.
+        """
+        if kind not in self.crews:
+            threads = 1 if by_steps(self.flow) else self.threads
+            given = self.players, self.states, self.others, threads
+            self.crews[kind] = hire(kind or ("forms" if self.fused else "modes"), *given)
+        return self.crews[kind]
+
     def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
-        """Both players' looks for these steps."""
+        """Both players' looks for these steps, where Python takes them."""
         if self.flow.memory is not None:
             one, two = self._each(Averaged, self.frame.game, players)
             one.mean, two.mean = self.averages
             return one, two
-        if self.compiled and self.plan.precision == "float32":
-            return self._each(single_modes, None, players)
         return self.exact_looks(players)
 
     def exact_looks(self, players: Players) -> tuple[Any, Any]:
-        """Looks at the present costs in double precision, as far as the game has them."""
-        if self.fused:
-            return form(players[0], players[1]), form(players[1], players[0])
-        if self.compiled:
-            return self._each(modes, None, players)
-        kind = Pairs if self.known_manifolds() else Plain
-        return self._each(kind, self.source, players)
+        """Looks at the present costs, likewise."""
+        return self._each(Pairs if self.known_manifolds() else Plain, self.source, players)
 
     def known_manifolds(self) -> bool:
         return all(known_to_kernels(M) for M in self.game.manifolds)
 
     def _each(self, kind: Any, game: Any, players: Players) -> tuple[Any, Any]:
         given = zip(players, self.states, self.plan.particles, strict=True)
-        one, two = (kind(me, s) if game is None else kind(game, me, s, n) for me, s, n in given)
+        one, two = (kind(game, me, s, n) for me, s, n in given)
         return one, two
 
     # -- the size of a step ---------------------------------------------------------------------
@@ -273,33 +330,44 @@ class Stepper:
         """Costs (blocks, lanes), perhaps up to a constant, and gradients (blocks, a, lanes) now, in
         the frame.
         """
-        return self.shown(*self.exact_looks(self.players))
+        if self.shown_at == self.done:
+            return [(s.logw, s.x) for s in self.others]
+        return self.shown(self.hired() if self.compiled else self.exact_looks(self.players))
 
-    def shown(self, one: Any, two: Any) -> list[tuple[Array, Array]]:
-        s, t = self.states
-        m, n = midpoint(s), midpoint(t)
-        if isinstance(one, COMPILED):
-            march(SCHEMES[self.plan.scheme], True, one, two, (s, t), (m, n), 0, 1)
+    def shown(self, by: list[Crew] | tuple[Any, Any]) -> list[tuple[Array, Array]]:
+        """What crews or looks see."""
+        if isinstance(by, list):
+            go(by, self.plan.scheme, 0, 0, showing=True)
         else:
-            both(one, two, (s, t), (m, n), 0.0, 0.0, 0)
-        return [(m.logw, m.x), (n.logw, n.x)]
+            both(*by, self.states, self.others, 0.0, 0.0, 0)
+        return [(s.logw, s.x) for s in self.others]
 
     def check_step(self) -> None:
         """Refuse a step that is too long for the forces and the noise here, with one that would do.
 
         Raises ValueError.
         """
-        for p, (U, blocks) in enumerate(self.forces()):
+        for p, (steepest, finite) in enumerate(self.surveyed(self.forces())):
             name, rates, half = "xy"[p], self.flow.players[p], self.game.manifolds[p].reach / 2
-            G, dt = flat(blocks, self.plan.particles[p]), self.plan.step
-            if not (np.isfinite(U).all() and np.isfinite(G).all()):
+            dt = self.plan.step
+            if not finite:
                 raise ValueError(
                     f"the cost or gradient of player {name} is not finite at t={self.done * dt:g}"
                 )
-            steepest = float(np.sqrt((G * G).sum(axis=1).max()))
             _refuse_step(name, "gamma dt max|grad U|", rates.gamma * steepest * dt, half, dt, 1)
             noise = np.sqrt(2 * rates.gamma * rates.temperature * dt)
             _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
+
+    def surveyed(self, forces: list[tuple[Array, Array]]) -> list[tuple[float, bool]]:
+        """The largest gradient of each player, and whether all is finite; keeps the mean costs."""
+        found = []
+        for p, ((U, G), s, n) in enumerate(
+            zip(forces, self.states, self.plan.particles, strict=True)
+        ):
+            mean, squared, off = survey(s.w, U, G, n, np.empty((4, U.shape[1])))
+            self.means[p] = float(mean)
+            found.append((float(np.sqrt(squared)), off == 0.0))
+        return found
 
 
 def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:

@@ -29,14 +29,11 @@ def march(
 ) -> None:
     """Steps first, ..., end - 1 of both players, in place; `others` is room for the midpoint.
 
-    Showing, nothing moves: costs and gradients are written into `others`. One kernel does both, or
+    Showing, the costs and gradients after them are written into `others`. One kernel does both, or
     most of what they share would be compiled twice.
     """
     s, t = states
     m, n = others
-    if showing:
-        both(one, two, states, others, 0.0, 0.0, first)
-        return
     for k in range(first, end):
         if len(scheme) == 0:
             euler(one, two, s, t, k)
@@ -44,3 +41,5 @@ def march(
             strang(one, two, s, t, m, n, k)
         if len(scheme) == 2:
             mirror_prox(one, two, s, t, m, n, k)
+    if showing:
+        both(one, two, states, others, 0.0, 0.0, end)

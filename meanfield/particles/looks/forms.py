@@ -35,24 +35,27 @@ from meanfield.particles.simd.tiles import (
     noisy,
     noisy_dense,
 )
+from meanfield.particles.team import next_turn, take_moments
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
 
 
 @kernel
 def means(look: Form, s: State) -> None:
-    """Means of the coordinates and, where the opponent asks for them, of their squares."""
-    if len(look.m) == 0:
-        return
+    """What each block adds to the means of the coordinates and, where the opponent asks for them,
+    of their squares.
+    """
     d = s.x.shape[1]
-    for k in range(len(look.m)):
-        look.m[k] = 0.0
-    for b in range(len(s.x)):
+    parts = look.parts[next_turn(look.turn)]
+    for b in range(len(s.x) if parts.shape[1] > 0 else 0):
+        m = parts[look.me.first + b]
+        for k in range(len(m)):
+            m[k] = 0.0
         for k in range(0, d, 4):
-            add_means(s.x[b], s.w[b], look.m, 0, k)
+            add_means(s.x[b], s.w[b], m, 0, k)
         if look.me.squares:
             for k in range(0, d, 4):
-                add_squares(s.x[b], s.w[b], look.m, d, k)
+                add_squares(s.x[b], s.w[b], m, d, k)
 
 
 @kernel
@@ -71,7 +74,8 @@ def push_form(look: Form, at: State, to: State, part: float, noise: float, k: in
         for i in range(0, lanes, CHUNK):
             drawn = min(CHUNK, lanes - i)
             if noise > 0.0:
-                singles(look.Z, drawn, b * lanes + i, k, me.number, me.replica, me.seed, me.refine)
+                first = (me.first + b) * lanes + i
+                singles(look.Z, drawn, first, k, me.number, me.replica, me.seed, me.refine)
             for j in range(0, drawn, TILE):
                 tile(look, s.x[b], i + j, j, noise, costs, sigma, moved)
                 if costs:
@@ -89,8 +93,11 @@ class Form(NamedTuple):
     B: Array  # (d or 2 d, columns): a and s from the opponent's means, columns a multiple of TILE
     constant: Array  # (d or 2 d,): what a and s are without them
     q: float
-    # Means of x, then of x^2 where asked for, then zeros up to the opponent's columns; or empty.
-    m: Array
+    turn: Array  # (1,): which of the two parts is the latest
+    # (2, all blocks, columns): what blocks add to the means of x, then of x^2 where asked for, then
+    # zeros up to the opponent's columns; or empty. Now and a step ago.
+    parts: Array
+    m: Array  # the opponent's means, (columns,)
     cost: Array  # a, then s
     c: Array  # (d,): sigma a
     h: Array  # (d,): 2 sigma (s + q S), S where it is diagonal
@@ -103,10 +110,11 @@ class Form(NamedTuple):
         means(self, s)
 
     def aim(self, opponent: Form) -> None:
+        take_moments(self.me, opponent.turn, opponent.parts, self.m)
         for k in range(len(self.cost)):
             self.cost[k] = self.constant[k]
         for k in range(0, len(self.cost), 4):
-            add_means(self.B, opponent.m, self.cost, 0, k)
+            add_means(self.B, self.m, self.cost, 0, k)
 
     def set_cost(self, c: Array) -> float:
         """From the coefficients of `modes`: all but the constant, which is returned."""
@@ -118,8 +126,10 @@ class Form(NamedTuple):
         return push_form(self, at, to, part, noise, k)  # type: ignore[no-any-return]
 
 
-def form(me: Player, opponent: Player, seen: bool = True) -> Form:
-    """The look of one player; seen: whether the opponent's look will ask for its means."""
+def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
+    """The look of one player at particles like those of s; seen: whether the opponent's look will
+    ask for its means.
+    """
     d, e = me.matrix.shape[1], opponent.matrix.shape[1]
     used = 2 * d if me.map[1 + d : 1 + 2 * d].any() else d  # whether s is zero
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
@@ -133,7 +143,9 @@ def form(me: Player, opponent: Player, seen: bool = True) -> Form:
         B,
         me.map[1 : 1 + used, 0].copy(),
         float(me.map[-1, 0]),
-        np.zeros(_whole(own) if seen else 0),
+        np.zeros(1, np.int64),
+        np.zeros((2, s.totals.shape[1], _whole(own) if seen else 0)),
+        np.zeros(_whole(theirs)),
         *map(np.zeros, shapes),
     )
 
@@ -160,13 +172,15 @@ def show(look: Form, s: State, found: State) -> None:
         for i in range(0, x.shape[1], TILE):
             tile(look, x, i, 0, 0.0, True, -1.0, 0)
             for t in range(TILE):
-                found.logw[b, i + t], normal = look.U[t], 0.0
-                for k in range(len(x)):
+                found.logw[b, i + t], look.W[0, t] = look.U[t], 0.0
+            for k in range(len(x)):
+                for t in range(TILE):
                     form = 0.0 if look.diagonal else look.q * look.v[k, t]
                     g[k, i + t] = 2.0 * form - look.h[k] * x[k, i + t] - look.c[k]
-                    normal += g[k, i + t] * x[k, i + t]
-                for k in range(len(x)):
-                    g[k, i + t] -= normal * x[k, i + t]
+                    look.W[0, t] += g[k, i + t] * x[k, i + t]
+            for k in range(len(x)):
+                for t in range(TILE):
+                    g[k, i + t] -= look.W[0, t] * x[k, i + t]
 
 
 @kernel

@@ -7,7 +7,7 @@ operations, not O(n n').
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from meanfield.particles.primitives import (
     show,
 )
 from meanfield.particles.simd.product import apply, product
+from meanfield.particles.team import next_turn, take_moments
 
 # Features of all blocks stay from moments to forces when they are no more numbers than this.
 KEPT = 1 << 15
@@ -35,15 +36,18 @@ KEPT = 1 << 15
 
 @kernel
 def moments(sphere: Flag, look: Modes, s: State) -> None:
-    """The player's moments; its features stay in look.v where that has a place for all blocks."""
+    """What each block adds to the moments; features stay in look.v where it has a place for all
+    blocks.
+    """
     apart()
-    me, r, m, d = look.me, look.r, look.m, s.x.shape[1]
-    for k in range(len(m)):
-        m[k] = 0.0
+    me, r, d = look.me, look.r, s.x.shape[1]
+    parts = look.parts[next_turn(look.turn)]
     for i in range(len(r.t)):
-        r.t[i], r.UG[0, i] = 0.0, 1.0
+        r.t[i] = 1.0
     for b in range(len(s.x)):
-        x, w, v = s.x[b], s.w[b], look.v[b % len(look.v)]
+        x, w, v, m = s.x[b], s.w[b], look.v[b % len(look.v)], parts[me.first + b]
+        for k in range(len(m)):
+            m[k] = 0.0
         features(sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
         if len(sphere) == 0:
             add_means(v, w, m)
@@ -52,11 +56,7 @@ def moments(sphere: Flag, look: Modes, s: State) -> None:
         if me.squares:
             add_squares(x, w, m[1 + d : 1 + 2 * d])
         dots(x, v, r.u)
-        for i in range(len(w)):
-            r.t[i] += w[i] * r.u[i]
-        m[0] += dot(w, r.UG[0])
-    if len(sphere) > 0:
-        m[1 + 2 * d] = dot(r.t, r.UG[0])
+        m[0], m[1 + 2 * d] = dot(w, r.t), dot(w, r.u)
 
 
 @kernel
@@ -84,7 +84,9 @@ class Modes(NamedTuple):
     r: Scratch
     v: Array  # features (blocks or 1, K, lanes)
     P: Array  # powers of the cosines and sines, (rows, lanes)
-    m: Array  # moments (K,)
+    turn: Array  # (1,): which of the two parts is the latest
+    parts: Array  # (2, all blocks, K): what blocks add to the moments, now and a step ago
+    m: Array  # the opponent's moments (K_opponent,)
     c: Array  # coefficients of the cost (K,)
     A: Array  # on a torus the rows that take features to cost and gradient, (1 + d, 2J)
 
@@ -92,7 +94,8 @@ class Modes(NamedTuple):
         moments(self.me.sphere, self, s)
 
     def aim(self, opponent: Modes) -> None:
-        apply(self.me.map, opponent.m, self.c)
+        take_moments(self.me, opponent.turn, opponent.parts, self.m)
+        apply(self.me.map, self.m, self.c)
 
     def set_cost(self, c: Array) -> float:
         for k in range(len(c)):
@@ -112,15 +115,21 @@ class Modes(NamedTuple):
 def modes(me: Player, s: State) -> Modes:
     """The look of one player at particles like those of s."""
     blocks, d, lanes = s.x.shape
-    J, K = len(me.modes), len(me.map)
+    J, (K, K_opponent) = len(me.modes), me.map.shape
     height = d if me.sphere else 2 * J
-    places = blocks if me.sphere or blocks * height * lanes <= KEPT else 1
+    places = max(blocks, 1) if me.sphere or blocks * height * lanes <= KEPT else 1
     ladder = (
         d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     )
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
-    shapes: tuple[Any, ...] = ((places, height, lanes), (powers, lanes), K, K, (1 + d, 2 * J))
-    return Modes(me, scratch(me, s), *map(np.zeros, shapes))
+    v, P, parts, m, c, A = map(
+        np.zeros,
+        (
+            (places, height, lanes), (powers, lanes), (2, s.totals.shape[1], K), K_opponent, K,
+            (1 + d, 2 * J),
+        ),
+    )  # fmt: skip
+    return Modes(me, scratch(me, s), v, P, np.zeros(1, np.int64), parts, m, c, A)
 
 
 @kernel

@@ -24,6 +24,7 @@ from meanfield.jit import apart, fma, kernel
 from meanfield.manifolds import Torus
 from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, move, scratch
 from meanfield.particles.simd.product import apply
+from meanfield.particles.team import next_turn, take_moments
 
 FEWEST = 8  # modes from which on this gains a fifth
 # Rows of `table`: cosine and sine of four modes at these places, of four angles, and one row for
@@ -116,15 +117,20 @@ def slope(look: SingleModes, x: Array, out: Array) -> None:
 @kernel
 def moments(look: SingleModes, s: State) -> None:
     K, J = look.slopes.shape[1], len(look.modes)
-    look.means[:] = 0.0
+    parts = look.parts[next_turn(look.turn)]
     for b in range(len(s.x)):
+        look.means[:] = 0.0
         add_means(look, s.x[b, 0], s.w[b])
-    for j in range(J):
-        k = look.modes[j]
-        # The mean of mode zero is one: weights stay as they are, and sum to one.
-        look.m[j], look.m[J + j] = (
-            (look.means[k - 1], look.means[K + k - 1]) if k > 0 else (1.0, 0.0)
-        )
+        for j in range(J):
+            k, m = look.modes[j], parts[look.me.first + b]
+            m[j], m[J + j] = (look.means[k - 1], look.means[K + k - 1]) if k > 0 else (0.0, 0.0)
+
+
+@kernel
+def complete(modes: Array, m: Array) -> None:
+    """The mean of mode zero is one: weights stay as they are, and sum to one."""
+    for j in range(len(modes)):
+        m[j] = 1.0 if modes[j] == 0 else m[j]
 
 
 @kernel
@@ -149,14 +155,18 @@ class SingleModes(NamedTuple):
     table: Array  # single precision
     means: Array  # (2K,) of the cosines, then of the sines
     slopes: Array  # (2, K) single precision: what they count in the gradient
-    m: Array  # moments (2J,)
+    turn: Array  # (1,): which of the two parts is the latest
+    parts: Array  # (2, all blocks, 2J): what blocks add to the moments, now and a step ago
+    m: Array  # the opponent's moments (2J_opponent,)
     c: Array  # coefficients of the cost (2J,)
 
     def see(self, s: State) -> None:
         moments(self, s)
 
     def aim(self, opponent: SingleModes) -> None:
-        apply(self.me.map, opponent.m, self.c)
+        take_moments(self.me, opponent.turn, opponent.parts, self.m)
+        complete(opponent.modes, self.m)
+        apply(self.me.map, self.m, self.c)
         set_slopes(self)
 
     def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
@@ -174,8 +184,12 @@ def single_modes(me: Player, s: State) -> SingleModes:
     modes = np.ascontiguousarray(me.modes[:, 0])
     K = -(-int(modes.max()) // 4) * 4
     table, slopes = np.zeros(_LAST + LANES, F), np.zeros((2, K), F)
-    means, m, c = (np.zeros(size) for size in (2 * K, len(me.map), len(me.map)))
-    return SingleModes(me, scratch(me, s), 2 * np.pi / me.period, modes, table, means, slopes, m, c)
+    means, m, c = map(np.zeros, (2 * K, me.map.shape[1], len(me.map)))
+    parts = np.zeros((2, s.totals.shape[1], len(me.map)))
+    return SingleModes(
+        me, scratch(me, s), 2 * np.pi / me.period, modes, table, means, slopes,
+        np.zeros(1, np.int64), parts, m, c,
+    )  # fmt: skip
 
 
 def check(game: Any) -> None:

@@ -1,0 +1,100 @@
+"""What a save reads off the particles, each in one pass over their blocks: places and how far they
+are from those saved before, and the sizes of costs and forces.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from meanfield.checks import Array
+from meanfield.jit import apart, fma, kernel
+from meanfield.manifolds import Manifold
+from meanfield.measures import Measure
+from meanfield.particles.primitives import Flag
+
+LINE = 8  # numbers that come from memory at once
+
+
+@kernel
+def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> tuple[float, float, float]:
+    """sum_i w_i U_i, max |G_i|^2, and zero, or NaN where something is not finite, over n particles.
+
+    w, U (blocks, lanes), G (blocks, a, lanes); r (4, lanes) is room.
+    """
+    apart()
+    lanes, mean, top, off = w.shape[1], 0.0, 0.0, 0.0
+    for k in range(1, 4):
+        for i in range(lanes):
+            r[k, i] = 0.0
+    for b in range(len(w)):
+        count = min(lanes, n - b * lanes)
+        for i in range(lanes):
+            r[0, i] = 0.0
+        for k in range(G.shape[1]):
+            for i in range(lanes):
+                r[0, i] = fma(G[b, k, i], G[b, k, i], r[0, i])
+        for i in range(count):
+            r[1, i] = fma(w[b, i], U[b, i], r[1, i])
+            r[2, i] = max(r[2, i], r[0, i])
+            r[3, i] += 0.0 * (r[0, i] + U[b, i])
+    for i in range(lanes):
+        mean, top, off = mean + r[1, i], max(top, r[2, i]), off + r[3, i]
+    return mean, top, off
+
+
+@kernel
+def read_off(
+    sphere: Flag, period: float, x: Array, before: Array, points: Array, r: Array
+) -> float:
+    """Write the particles of x (blocks, a, lanes) to points (n, a) and to `before`, which holds
+    those of the save before; the farthest that one has got.
+
+    Spheres' points are divided by their norms. r (4, lanes) is room.
+    """
+    apart()
+    lanes, top = x.shape[2], 0.0
+    near, far, norm, most = r[0], r[1], r[2], r[3]
+    for i in range(lanes):
+        most[i] = 0.0
+    for b in range(len(x)):
+        first = b * lanes
+        count = min(lanes, len(points) - first)
+        for i in range(lanes):
+            near[i], far[i], norm[i] = 0.0, 0.0 if len(sphere) > 0 else 1.0, 0.0
+        if len(sphere) > 0:
+            for k in range(x.shape[1]):
+                for i in range(lanes):
+                    norm[i] = fma(x[b, k, i], x[b, k, i], norm[i])
+            for i in range(lanes):
+                norm[i] = math.sqrt(norm[i])
+        for k in range(x.shape[1]):
+            old, new = before[b, k], x[b, k]
+            for i in range(lanes):
+                if len(sphere) > 0:
+                    at = new[i] / norm[i]
+                    far[i] = fma(at + old[i], at + old[i], far[i])
+                    gap = at - old[i]
+                else:
+                    at, gap = new[i], abs(new[i] - old[i])
+                    gap = min(gap, period - gap)
+                near[i] += gap * gap
+                old[i] = at
+        for i in range(0, count, LINE):
+            for k in range(x.shape[1]):
+                for j in range(i, min(count, i + LINE)):
+                    points[first + j, k] = before[b, k, j]
+        for i in range(count):
+            most[i] = max(most[i], near[i] / far[i])
+    for i in range(lanes):
+        top = max(top, most[i])
+    # On a sphere the tangents of half the angles, squared.
+    return 2.0 * math.atan(math.sqrt(top)) if len(sphere) > 0 else math.sqrt(top)
+
+
+def measured(points: Array, masses: Array, manifold: Manifold) -> Measure:
+    """The measure of particles, which are where they should be: nothing is looked at again."""
+    made: Any = object.__new__(Measure)
+    for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):
+        object.__setattr__(made, name, value)
+    return made  # type: ignore[no-any-return]
