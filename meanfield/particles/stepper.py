@@ -93,9 +93,12 @@ class Stepper:
     def measures(self) -> tuple[Measure, Measure]:
         """Where the particles are, with their weights; at the start to the bit as it has them."""
         placed = self._blocks() if self.states else [s.x for s in self.begin()]
-        if self.saved is None:
+        first = self.saved is None
+        if first:
             self.saved = placed[0].copy(), placed[1].copy()
         x, y = (self._saved(p, blocks) for p, blocks in enumerate(placed))
+        if first:  # points on spheres have been divided by their norms once more
+            self.displacement = [0.0, 0.0]
         if self.flow.reacts:
             self.mean_weights[self.done] = self._mean_weights()
         return x, y
