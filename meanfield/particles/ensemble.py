@@ -84,7 +84,7 @@ class _Replica:
     def __call__(self, replica: int) -> Any:
         run = simulate(
             self.game, self.flow, self.start, self.time, replica=replica, progress=False,
-            threads=1, **self.options,
+            **self.options,
         )  # fmt: skip
         return run if self.reduce is None else self.reduce(run)
 

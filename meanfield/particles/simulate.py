@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from meanfield.checks import allow_underflow, known_keywords
+from meanfield.checks import allow_underflow, known_keywords, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -18,7 +18,6 @@ from meanfield.particles.plan import (
     make_plan,
 )
 from meanfield.particles.stepper import Stepper
-from meanfield.particles.team import processors
 from meanfield.run import Observer, Run, Watch
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
@@ -41,7 +40,7 @@ def simulate(
     placement: str = "iid",
     device: str = "cpu",
     precision: str = "float64",
-    threads: int | None = None,
+    threads: int = 1,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
     callback: Observer | None = None,
@@ -95,9 +94,10 @@ def simulate(
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
         the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
         the rounding (`meanfield.particles.looks.choose`). States stay double.
-    threads : int, optional
+    threads : int
         How many threads take the steps of low-rank games together, as far as there are particles
-        enough (default: all processors). Results have the same bits for any number.
+        enough. Results have the same bits for any number. They wait for one another in every step:
+        ask for no more than there are idle processors.
     diagnostics : mapping, optional
         name -> f(mu_x, mu_y), recorded at saves beside "value" (the expected loss) and
         "displacement" (S, 2), the farthest that a particle of either player has got since the save
@@ -161,7 +161,7 @@ def simulate(
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     plan = make_plan(time=time, **given)
     check_scheme(game, flow, plan.scheme)
-    stepper = Stepper(game, flow, plan, start, processors(threads))
+    stepper = Stepper(game, flow, plan, start, whole("threads", threads))
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,

@@ -9,7 +9,6 @@ none goes on before all have come.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -22,7 +21,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array
 from meanfield.jit import apart, kernel
 
 SPINS = 2000  # looks at the gate before a waiting thread offers its processor to others
@@ -140,11 +139,6 @@ def together(function: Callable[..., Any], calls: Sequence[Sequence[Any]], gate:
     if failed:
         raise failed[0]
     gate[0] = 0
-
-
-def processors(threads: Any) -> int:
-    """How many threads are asked for: as many as there are processors, where none are named."""
-    return whole("threads", os.cpu_count() or 1 if threads is None else threads)
 
 
 def new_gate() -> Any:

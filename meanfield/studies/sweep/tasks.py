@@ -167,7 +167,7 @@ class Compute:
         record = how.pop("record", [])
         if sent.call in ("simulate", "solve"):
             how |= {"diagnostics": diagnostics_of(record, game), "callback": self.halt}
-        if sent.call in ("simulate", "compare", "check"):
+        if sent.call in ("compare", "check"):
             how["threads"] = 1
         if sent.call != "gibbs":
             how["progress"] = False
