@@ -279,6 +279,20 @@ def test_functions_are_certified_by_the_curvature_that_the_user_gives():
         mf.games.function(smooth, T1, S2, curvature=(1.0, 2.0, 3.0))
 
 
+def test_floors_of_functions_allow_for_the_digits_that_a_constant_took(monkeypatch):
+    """cos x + 1e6: its values err by 1e-10, and so may a floor of a ball as good as a point."""
+    from meanfield.responses import curvature
+
+    game = mf.games.function(lambda x, y: 1e6 + np.cos(x - y)[..., 0], T1, T1, curvature=1.0)
+    at = cells.balls(T1, np.array([[-1.0]]), np.zeros(1, int), 1e-9)
+    lows = []
+    monkeypatch.setattr(curvature, "cut", lambda M, bound, *rest: lows.append(bound(at)) or -np.inf)
+    mu = mf.Measure([[0.0]], None, T1)
+    curvature.floor_by_curvature(OpponentCost(game, 0, mu), 0.0, 1.0)
+    exact = np.cos(at.centres[0, 0]) + 1e6 - game.constant
+    assert lows[0][0] < exact - 60 * game.rounding and game.rounding > 1e-10
+
+
 def test_the_curvature_decides_how_low_a_ball_may_go():
     """cos has the least second derivative -1 at its top: a curvature of 1 is sharp, none else is
     needed, and half of it would let the floor rise above the least value.
