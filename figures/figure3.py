@@ -172,7 +172,7 @@ def draw_run(part: Any, title: str, held: dict[str, Array]) -> None:
         ax.bar(1 + i, value, 0.6, color=colour(i))
     ax.axhline(float(held["floor"]), color=GREY, lw=1)
     ax.set_xticks(range(1 + len(each)), ["mix", *(str(i + 1) for i in range(len(each)))])
-    ax.set(ylabel="Frechet distance", xlabel="the line: other real images")
+    ax.set(ylabel="Frechet distance", xlabel="line: real images")
 
 
 def caption(held: dict[str, Array], s: dict[str, Any], titles: list[str]) -> str:
