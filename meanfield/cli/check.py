@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from meanfield.cli import build
 from meanfield.cli.schema import BadInput, Spec, read
+from meanfield.storage.atomic import replace
 
 
 def check(options: Any) -> int:
@@ -50,5 +52,5 @@ def written(result: Any, folder: Path) -> list[Path]:
     for theorem in result.rows:
         if result.data.get(theorem):
             paths.append(folder / f"theorem{theorem}.pdf")
-            result.plot(theorem).savefig(paths[-1])
+            replace(paths[-1], partial(result.plot(theorem).savefig, format="pdf"))
     return paths

@@ -19,6 +19,7 @@ from meanfield.games.base import Game
 from meanfield.start import Start
 from meanfield.storage.files import checked_path, read_header, write_file
 from meanfield.storage.keeper import EVERY
+from meanfield.storage.lock import Lock
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,11 @@ def nash(options: Any) -> int:
 
 def _once(p: Problem, given: dict[str, Any], compute: Callable[..., Any]) -> int:
     """A result without checkpoints: computed and written unless the file holds it already."""
+    with Lock(p.out.resolve()):
+        return _once_locked(p, given, compute)
+
+
+def _once_locked(p: Problem, given: dict[str, Any], compute: Callable[..., Any]) -> int:
     job = describe({"call": p.command, "game": p.game, "options": given})
     if p.out.exists():
         if not same(read_header(p.out).job, job):

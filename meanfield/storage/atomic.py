@@ -12,15 +12,22 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from glob import escape
 from pathlib import Path
 from socket import gethostname
 from threading import get_ident
 
+_swept: set[Path] = set()  # folders that this process has looked through
+
 
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`."""
+    """Let `fill` write a file beside `target`, flush it to the disk and rename it to `target`.
+
+    An OSError says which file could not be written.
+    """
     target = target.resolve()  # what a link points to, so that the link stays
+    if target.parent not in _swept:
+        sweep(target.parent)
+        _swept.add(target.parent)
     name = f".{short(target.name)}.{_here()}.{os.getpid()}.{get_ident()}.partial"
     partial = target.with_name(name)
     try:
@@ -30,15 +37,19 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
             _copy_owner_and_mode(target, partial)
         os.replace(partial, target)
         _flush(target.parent)
+    except OSError as error:
+        if error.errno is None or str(target) in str(error):
+            raise
+        why = f"{target} cannot be written: {error.strerror}"
+        raise OSError(error.errno, why) from None
     finally:
         partial.unlink(missing_ok=True)
 
 
-def sweep(target: Path) -> None:
-    """Remove what killed writers of this file have left beside it, those of this machine."""
-    begin = f".{short(target.name)}.{_here()}."
-    for left in target.parent.glob(f"{escape(begin)}*.partial"):
-        owner = left.name.removeprefix(begin).split(".")[0]
+def sweep(folder: Path) -> None:
+    """Remove what killed writers have left in a folder, those of this machine."""
+    for left in folder.glob(f".*.{_here()}.*.partial"):
+        owner = left.name.rpartition(f".{_here()}.")[2].split(".")[0]
         if owner.isdigit() and not _alive(int(owner)):
             left.unlink(missing_ok=True)
 

@@ -69,7 +69,6 @@ def to_npz(result: Any, path: str | os.PathLike[str]) -> Path:
 
 def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
     """See `Result.to_csv`."""
-    target = _target(path, ".csv")
     if what not in ("curves", "measures"):
         raise ValueError(f'what must be "curves" or "measures", got {what!r}')
     table = columns(result)
@@ -85,6 +84,12 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
             if what == "measures" or not hasattr(result, "times")
             else curve_rows(result)
         )
+    return write_csv(path, rows)
+
+
+def write_csv(path: str | os.PathLike[str], rows: Iterable[list[Any]]) -> Path:
+    """A table, whole or not at all."""
+    target = _target(path, ".csv")
 
     def fill(partial: Path) -> None:
         with partial.open("w", newline="") as file:

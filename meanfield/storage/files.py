@@ -24,7 +24,7 @@ from meanfield.games.missing import MissingFunction, MissingGame
 from meanfield.start import Start
 from meanfield.storage import tree
 from meanfield.storage.atomic import replace
-from meanfield.storage.seal import Written, check_seal, seal
+from meanfield.storage.seal import Written, check_heaps, check_seal, seal
 
 FORMAT, VERSION = "meanfield", 1
 SUFFIXES = (".h5", ".hdf5")
@@ -181,12 +181,18 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}")
     check_seal(file)
+    check_heaps(file)
     try:
         with h5py.File(file, "r") as held:
             _check_format(held, file)
             yield held
-    except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # whatever HDF5 and h5py make of what stands there
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: str | os.PathLike[str], error: Exception) -> Exception:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return error if said.startswith(f"{file} ") else ValueError(f"{file} is damaged: {said}")
 
 
 def _check_format(held: Any, file: Path) -> None:
@@ -263,8 +269,8 @@ def load_object(path: str | os.PathLike[str]) -> Any:
     plain = load_plain(path)
     try:
         return rebuild(plain)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    except Exception as error:  # of whichever constructor was given what does not fit
+        raise _damaged(path, error) from None
 
 
 def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> None:

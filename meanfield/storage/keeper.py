@@ -54,7 +54,7 @@ class Keeper:
         self._before: dict[int, Any] = {}
         self._lock = Lock(self.path)
         self._seen = stamp(self.path)
-        sweep(self.path)
+        sweep(self.path.parent)
 
     def held(self, game: Game | None = None) -> tuple[Any, bool]:
         """What the file holds of this job and whether it is finished; (None, False) without a file.

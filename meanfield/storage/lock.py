@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from meanfield.storage.atomic import short
 
@@ -52,6 +53,13 @@ class Lock:
                 os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
             else:  # its holder let it go and removed it in between
                 os.close(handle)
+
+    def __enter__(self) -> Lock:
+        self.take()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.release()
 
     def _is(self, handle: int) -> bool:
         """Whether the file locked is the one that has the name still."""

@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,51 @@ def check_seal(path: Path) -> None:
             f"{path} is damaged: its bytes are not those that were written (between {first:,} and "
             f"{last:,}); `meanfield show --damaged` lists what still reads"
         )
+
+
+NAMES, TEXTS = b"HEAP\0\0\0\0", b"GCOL\1\0\0\0"  # the first bytes of HDF5's heaps
+STEP = 16  # bytes that a place in a heap takes at least
+
+
+def check_heaps(path: Path) -> None:
+    """ValueError for a heap in which HDF5 would go round for ever, and take memory at each step.
+
+    No program writes one: free places that follow each other in a circle, or texts of no size.
+    """
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as held:
+        for mark, goes_on in ((NAMES, _goes_round), (TEXTS, _stands_still)):
+            at = held.find(mark)
+            while at >= 0:
+                if goes_on(held, at):
+                    raise ValueError(f"{path} is damaged: one of its heaps has no end")
+                at = held.find(mark, at + 1)
+
+
+def _goes_round(held: Any, at: int) -> bool:
+    """Whether the free places of a heap of names form a circle."""
+    size, free, begin = struct.unpack("<QQQ", _bytes(held, at + 8, 24))
+    left = size // STEP + 1
+    while free != 1 and left and begin + free + STEP <= len(held):
+        free, left = int.from_bytes(_bytes(held, begin + free, 8), "little"), left - 1
+    return left == 0
+
+
+def _stands_still(held: Any, at: int) -> bool:
+    """Whether a place in a heap of texts is said to be shorter than its own heading."""
+    end = min(at + int.from_bytes(_bytes(held, at + 8, 8), "little"), len(held))
+    at += STEP
+    while at + STEP <= end:
+        number, size = struct.unpack("<H6xQ", _bytes(held, at, STEP))
+        step = size if number == 0 else (STEP + (size + 7 & ~7)) % 2**64  # as HDF5 counts
+        if step < STEP:
+            return True
+        at += step
+    return False
+
+
+def _bytes(held: Any, at: int, size: int) -> bytes:
+    """Bytes of the file; zeros after its end."""
+    return bytes(held[at : at + size]).ljust(size, b"\0")
 
 
 def _compared(file: Any, path: Path) -> Seal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.start import Start
+from meanfield.storage.export import write_csv
+from meanfield.storage.lock import Lock
 from meanfield.storage.results import Result
 from meanfield.studies.computing import Done, Part, Store
 from meanfield.studies.stored import Data
@@ -108,20 +111,13 @@ class CheckResult(Result):
 
     def to_csv(self, path: str | os.PathLike[str], what: str = "verdicts") -> Path:
         """Write the verdicts as a table. A file of that name is replaced."""
-        import csv
-
-        from meanfield.storage.export import _target
-
-        target = _target(path, ".csv")
-        with target.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["theorem", "outcome", "claim", "measured", "error", "expected"])
-            for theorem, rows in self.rows.items():
-                for row in rows:
-                    wanted = row.allowed if isinstance(row, Verdict) else ""
-                    line = [theorem, row.outcome, row.claim, repr(row.measured), repr(row.error)]
-                    writer.writerow([*line, wanted])
-        return target
+        rows = [["theorem", "outcome", "claim", "measured", "error", "expected"]]
+        for theorem, held in self.rows.items():
+            for row in held:
+                wanted = row.allowed if isinstance(row, Verdict) else ""
+                line = [theorem, row.outcome, row.claim, repr(row.measured), repr(row.error)]
+                rows.append([*line, wanted])
+        return write_csv(path, rows)
 
 
 def table(result: CheckResult) -> str:
@@ -206,7 +202,8 @@ def check(
     store = None if out is None else Store(Path(out), p)
     parts = {(t, n): part for t in asked if not why[t] for n, part in _parts(t, p, store).items()}
     done = Done()
-    done.compute(parts, store, progress)
+    with nullcontext() if store is None else Lock(store.folder):
+        done.compute(parts, store, progress)
     refused = {t: reason for t, reason in why.items() if reason}
     return judged(done, p, refused, list(parts))
 

@@ -5,7 +5,6 @@ how long it took.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from meanfield import __version__
+from meanfield.storage.atomic import replace
 
 Data = dict[str, np.ndarray]
 ABOUT = ("key", "seconds", "package")
@@ -44,13 +44,13 @@ def keep(path: Path, key: str, data: Mapping[str, Any], seconds: float = 0.0) ->
     if odd := [name for name, value in arrays.items() if value.dtype == object]:
         raise TypeError(f"{path.name}: {', '.join(odd)} would need pickle; store plain arrays")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        about = {"key": np.array(key), "seconds": np.array(seconds), "package": np.array(package())}
-        np.savez_compressed(file, **about, **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    about = {"key": np.array(key), "seconds": np.array(seconds), "package": np.array(package())}
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **about, **arrays)  # type: ignore[arg-type]
+
+    replace(path, fill)
 
 
 def held(path: Path, key: str) -> tuple[Data, float] | None:

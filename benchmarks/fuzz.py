@@ -1,0 +1,549 @@
+"""python -m benchmarks.fuzz TARGET [--cases N] [--seed S]: hostile formulas and files, counted.
+
+    grammar    a loss as text, read alone
+    formula    a loss as text: read, checked, evaluated
+    toml       a file of `meanfield run | compare | check | gibbs | nash | sweep`, up to the run
+    bytes      a result file whose bytes were changed and which was given a fitting digest
+    structure  a result file whose groups, arrays and attributes were changed, likewise
+
+A case passes when it is accepted, or refused by an error that this package raises on purpose. It
+fails by any other exception, by more than SECONDS of processor time, by memory beyond MEMORY, by
+the end of its process, and by code that is run or a file that is opened outside the folder of the case (an audit hook looks).
+Where atheris is installed, cases are led by the lines of the package that they reach; elsewhere
+they are changes of known files at random. What is found is printed with its case, and kept in
+--out; the number of cases is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import linecache
+import os
+import random
+import select
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SECONDS, MEMORY, HANGS = 10.0, 4 << 30, 30.0
+READING = (tomllib.TOMLDecodeError, UnicodeError)  # whose words say what is wrong, too
+ROOT = Path(__file__).resolve().parent.parent
+# What coverage is counted in: modules that read what strangers write, without compiled kernels.
+READERS = (
+    "tomllib", "meanfield.cli.schema", "meanfield.cli.build", "meanfield.cli.grid",
+    "meanfield.cli.jobs", "meanfield.games.formulas.grammar", "meanfield.games.formulas.domain",
+    "meanfield.games.formulas.calculus", "meanfield.games.formulas.expansion",
+    "meanfield.games.formulas.expressions", "meanfield.games.formulas.densities",
+    "meanfield.storage", "meanfield.describe", "meanfield.start", "meanfield.flows",
+    "meanfield.studies.sweep.axes",
+)  # fmt: skip
+TOKENS = {
+    "formula": (
+        "x y x1 x2 y1 y2 sin( cos( exp( log( sqrt( tan( asin( abs( tanh( ) ( + - * / ** 2 0.5 1e3 "
+        "1e-9 64 pi 0 -1 x999 cos(x-y) 2*x (x+y) 1/(2+cos(x)) 1e99 __class__ import"
+    ).split(" "),
+    "toml": (
+        "[game] [flow] [start] [run] [compare] [check] [gibbs] [nash] [output] [sweep] [figure] = "
+        "name expression constants X Y torus sphere period coupling beta gamma alpha ratio memory "
+        "cooling kind power rate level field particles time step save_every record cells engine "
+        "tol seed replica refine placement x y center std density points masses command range "
+        "linspace logspace replicas \"uniform\" \"Langevin\" \"oscillator\" true nan inf -inf 1e308 "
+        "-1 0 1e-300 9223372036854775807 [1,2] {} [] {a=1} \"\\u0000\" 1979-05-27 \"../../x.h5\""
+    ).split(" "),
+}  # fmt: skip
+
+
+class Escape(BaseException):
+    """A case ran code or opened a file that is none of its business."""
+
+
+class Watch:
+    """An audit hook: while `on`, files are opened in `folder` alone and no code is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.on = str(folder.resolve()), False
+        self.ours = tuple(map(str, (ROOT / "meanfield", *map(Path, {sys.prefix, sys.base_prefix}))))
+        sys.addaudithook(self.look)
+
+    def look(self, event: str, args: tuple[Any, ...]) -> None:
+        if (
+            not self.on
+            or event not in ("open", "exec")
+            and not event.startswith(
+                (
+                    "os.system",
+                    "os.exec",
+                    "os.posix_spawn",
+                    "subprocess.",
+                    "socket.",
+                    "ctypes.dlopen",
+                )
+            )
+        ):
+            return
+        if event == "exec" and args[0].co_filename.startswith(
+            (*self.ours, "<frozen", "<string>", "<unknown>")
+        ):
+            return  # a module imported late, or what dataclasses make of their own text
+        if event == "open" and (isinstance(args[0], int) or self._may(*args)):
+            return
+        self.on = False
+        raise Escape(f"{event} {args!r:.300}")
+
+    def _may(self, path: Any, mode: Any, flags: int) -> bool:
+        name = os.path.realpath(os.fsdecode(path))
+        reads = not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        known = (*self.ours, "/proc", "/dev/null", "/sys", str(Path.home() / ".cache"))
+        return name.startswith(self.folder) or (reads and name.startswith(known))
+
+
+def on_purpose(error: BaseException) -> bool:
+    """Whether an error, and those whose words it repeats, come from a `raise` of this package."""
+    seen: BaseException | None = error
+    while seen is not None and str(seen) in str(error):
+        frames = traceback.extract_tb(seen.__traceback__)
+        line = linecache.getline(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
+        ours = bool(frames) and frames[-1].filename.startswith(str(ROOT / "meanfield"))
+        if not isinstance(seen, READING) and not (ours and line.strip().startswith("raise")):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return True
+
+
+# -- what is done with a case ---------------------------------------------------------------------
+
+
+def grammar(data: bytes, folder: Path) -> None:
+    """The graph of a loss, which is bounded by its text."""
+    from meanfield.games.formulas.grammar import ExpressionError, parse
+
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        parsed = parse(text, {"a": 2.0} if "a" in text else {})
+    except ExpressionError as error:
+        assert len(str(error)) < 2000
+        return
+    assert len(parsed.graph.entries) <= 200 * len(text) + 10
+
+
+def formula(data: bytes, folder: Path) -> None:
+    """The game of a loss, its values, its derivatives, and the game again from plain data."""
+    import numpy as np
+
+    import meanfield as mf
+    from meanfield.describe import describe, rebuild
+
+    spaces = [(), (mf.Torus(1), mf.Torus(1)), (mf.Sphere(2), mf.Sphere(2)),
+              (mf.Torus(2), mf.Sphere(1)), (mf.Torus(1, 1.0), mf.Torus(1, 1.0))]  # fmt: skip
+    text = data[1:].decode("utf-8", "surrogateescape")
+    how: Any = spaces[data[0] % len(spaces)] if data else ()
+    try:
+        game = mf.games.expression(text, *how)
+    except mf.games.ExpressionError as error:
+        assert len(str(error)) < 2000
+        return
+    rng = np.random.default_rng(0)
+    x, y = game.X.sample(3, rng), game.Y.sample(2, rng)
+    loss = game.loss(x, y)
+    assert loss.shape == (3, 2) and np.isfinite(loss).all(), loss
+    with np.errstate(all="ignore"):
+        game.gradient(0, x, mf.Measure(y, None, game.Y))
+    assert np.array_equal(rebuild(describe(game)).loss(x, y), loss)
+
+
+def toml(data: bytes, folder: Path) -> None:
+    """All that the commands do before they compute."""
+    from types import SimpleNamespace
+
+    from meanfield.cli import build, grid, jobs, sweeps
+    from meanfield.cli.schema import BadInput, read
+    from meanfield.studies.sweep.folder import Folder
+
+    path = folder / "case.toml"
+    path.write_bytes(data)
+    try:
+        spec = read(str(path), [])
+    except BadInput:
+        return
+    if "sweep" in spec.content:
+        settings, axes = grid.settings_of(spec), grid.axes_of(spec)
+        if all(len(axis.values) < 20 for axis in axes):
+            list(sweeps._tasks(spec, settings["command"], axes, Folder(folder / "sweep")))
+    for command in ("run", "compare", "gibbs", "nash"):
+        out = str(folder / "out.h5")
+        options = SimpleNamespace(
+            file=str(path), set=[], command=command, out=out, quiet=True, threads=None
+        )
+        p = jobs.problem(options, needs_flow=command in ("run", "compare"))
+        if command == "gibbs":
+            jobs.gibbs_options(p)
+        if command == "run" and "run" in spec.content:
+            given = jobs.run_options(p)
+            if given.pop("level") == "particles":
+                given.pop("record", None)
+                with build.placed(spec, "run"):
+                    jobs.particles_need(p, given)
+    spec.section("check"), spec.section("figure")
+
+
+def _loaded(path: Path) -> None:
+    """What `meanfield show` makes of a file: loaded, told as text, and its arrays."""
+    import meanfield as mf
+    from meanfield.storage import read_header
+    from meanfield.storage.export import arrays
+
+    header = read_header(path)
+    result = mf.load(path)
+    repr(result)
+    with suppress(TypeError):
+        arrays(result)
+    assert isinstance(header.finished, bool)
+
+
+def changed_bytes(data: bytes, folder: Path) -> None:
+    from meanfield.storage.seal import seal
+
+    path = folder / "case.h5"
+    with path.open("w+b") as file:
+        file.write(data)
+        seal(file)
+    _loaded(path)
+
+
+class Choices:
+    """Bytes as a source of choices; at their end every choice is the first."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def one(self, n: int) -> int:
+        self.at += 1
+        return self.data[self.at - 1] % n if self.at <= len(self.data) and n else 0
+
+    def of(self, many: Any) -> Any:
+        return many[self.one(len(many))]
+
+    @property
+    def left(self) -> bool:
+        return self.at < len(self.data)
+
+
+def structure(data: bytes, folder: Path) -> None:
+    """Up to eight changes of what stands in a file, in turn."""
+    import h5py
+
+    from meanfield.storage.seal import seal
+
+    path, source = folder / "case.h5", Choices(data)
+    path.write_bytes(source.of(list(known("structure"))))
+    with h5py.File(path, "a") as file:
+        for _ in range(8):
+            if source.left:
+                with suppress(KeyError, ValueError, TypeError, OSError, RuntimeError):
+                    _change(file, source)
+    with path.open("r+b") as held:
+        seal(held)
+    _loaded(path)
+
+
+def _values() -> list[Any]:
+    import h5py
+    import numpy as np
+
+    return [
+        0, -1, 1, 2**63 - 1, 1e308, float("nan"), float("inf"), 1e-320, True, "", "uniform", "dict",
+        "list", "tuple", "tuple of arrays", "list of int", "list of tuples", "Torus", "Sphere",
+        "Mesh", "Measure", "Density", "Densities", "Atoms", "Recipe", "LowRank", "Start", "Flow",
+        "Function", "MissingGame", "Trajectory", "Sweep", "TextDensity", "cos(x - y)", "\x1b[2J",
+        "/etc/passwd", "x" * 20_000, 1j, np.zeros(0), np.zeros((0, 3)), np.ones(3), np.ones((2, 2)),
+        np.full(4, np.nan), np.arange(5), np.array([2**62, 2**62]), np.array(b"a"), np.bool_(True),
+        np.zeros((1, 1, 1, 1)), np.array([1e308, 1e308]), np.array([-1.0]), h5py.Empty("f8"),
+        np.array(["a", "b"], dtype=object), np.zeros(2, dtype=[("a", "f8"), ("b", "i4")]),
+    ]  # fmt: skip
+
+
+def _change(file: Any, source: Choices) -> None:
+    import h5py
+    import numpy as np
+
+    places: list[Any] = [file]
+    file.visititems(lambda _, item: places.append(item))
+    place, kind = source.of(places), source.one(9)
+    value = source.of(VALUES or VALUES.extend(_values()) or VALUES)
+    if kind <= 2 and place.attrs:  # an attribute takes another value
+        place.attrs[source.of(list(place.attrs))] = value
+    elif kind == 3 and place.attrs:
+        del place.attrs[source.of(list(place.attrs))]
+    elif kind == 4 and isinstance(place, h5py.Group) and len(place):
+        del place[source.of(list(place))]
+    elif kind == 5 and isinstance(place, h5py.Dataset):
+        name, parent = place.name, place.parent
+        del parent[name]
+        parent[name] = value
+    elif kind == 6 and isinstance(place, h5py.Group):  # the same thing in two places, or in itself
+        place[source.of(["twice", "0", "x", "state", "game"])] = source.of(places)
+    elif kind == 7 and isinstance(place, h5py.Group) and len(place):
+        name = source.of(list(place))
+        place.move(name, source.of(["times", "x", "y", "0", "1", "stack", "numbers", "masses"]))
+    elif isinstance(place, h5py.Dataset) and place.size:
+        flat = np.asarray(place[()])
+        if flat.dtype.kind in "iuf":
+            flat.reshape(-1)[source.one(256) % flat.size] = source.of([0, -1, 2, 3, 10**9])
+            place[...] = flat
+
+
+VALUES: list[Any] = []
+TOKENS["grammar"] = TOKENS["formula"]
+TARGETS: dict[str, Callable[[bytes, Path], None]] = {
+    "grammar": grammar, "formula": formula, "toml": toml, "bytes": changed_bytes, "structure": structure,
+}  # fmt: skip
+
+
+# -- what cases begin from ------------------------------------------------------------------------
+
+
+@cache
+def known(target: str) -> tuple[bytes, ...]:
+    """Texts and files that are right, or were wrong once."""
+    if target in ("grammar", "formula"):
+        texts = ("cos(x - y) + 0.3*sin(2*x)*cos(y)", "exp(cos(x - y))/(2 + sin(x))", "x1*y1 + x2**2",
+                 "(1 + cos(x)**2)**0.5", "log(3 + cos(x)*sin(y + x))", "sin(2*pi*x)*y1")  # fmt: skip
+        first = [bytes([k]) if target == "formula" else b"" for k in range(len(texts))]
+        return tuple(k + text.encode() for k, text in zip(first, texts, strict=True))
+    if target == "toml":
+        from meanfield.cli.examples import shipped
+
+        return tuple(text.encode() for text in shipped().values())
+    return tuple(_results(target))
+
+
+def _results(target: str) -> list[bytes]:
+    import meanfield as mf
+
+    game, flow, wide = mf.games.oscillator(), mf.Langevin(5.0), mf.Start(mf.concentrated(1.0, 0.6))
+    formula = mf.games.expression("exp(cos(x - y))")
+    how: Any = {"time": 0.02, "step": 0.01, "save_every": 0.01, "progress": False}
+    made = [
+        mf.simulate(game, flow, mf.Start(), particles=3, **how),
+        mf.simulate(formula, mf.WassersteinFisherRao(), mf.Start(), particles=(2, 3), **how),
+        mf.solve(game, flow, wide, time=0.02, cells=16, save_every=0.01),
+        mf.gibbs(game, 1.0, cells=16),
+        mf.nash(mf.games.polynomial("a", 3)),
+        mf.compare(game, flow, wide, time=0.02, particles=(2, 3), replicas=2,
+                   cells=16, threads=1),
+        mf.sweep(mf.gibbs, mf.games.oscillator, over={"beta": [1.0, 2.0]}, cells=16),
+        mf.uniform(mf.Torus(1)),
+    ]  # fmt: skip
+    if target == "bytes":
+        made = [made[k] for k in (0, 3, 7)]
+    with tempfile.TemporaryDirectory() as folder:
+        return [_content(mf.save(one, Path(folder) / f"{k}.h5")) for k, one in enumerate(made)]
+
+
+def _content(path: Path) -> bytes:
+    """What HDF5 wrote, without our digests."""
+    from meanfield.storage.seal import read_seal
+
+    return path.read_bytes()[: read_seal(path).length]
+
+
+def mutated(rng: random.Random, target: str) -> bytes:
+    """A case at random: a few changes of something known."""
+    if target == "structure":
+        return rng.randbytes(rng.randrange(4, 40))
+    data = bytearray(rng.choice(known(target)))
+    tokens = TOKENS.get(target, ["\0", "\xff", "\x01"])
+    for _ in range(rng.randrange(1, 6)):
+        at = rng.randrange(len(data) + 1)
+        kind = rng.randrange(5)
+        if kind == 0 and at < len(data):
+            data[at] = rng.randrange(256)
+        elif kind == 1:
+            data[at : at + rng.randrange(1, 9)] = b""
+        elif kind == 2 and target == "bytes" and at < len(data):
+            data[at : at + 8] = rng.choice([b"\xff" * 8, b"\0" * 8, rng.randbytes(8)])
+        elif target != "bytes":
+            data[at:at] = rng.choice(tokens).encode() + b" " * rng.randrange(2)
+    return bytes(data)
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+class Trial:
+    """Runs cases of one target, counts them, and keeps those that fail."""
+
+    def __init__(self, target: str, out: Path | None = None) -> None:
+        self.target, self.out, self.count = target, out, 0
+        self.files = target in ("bytes", "structure")  # whose errors all say the same first
+        self.found: Counter[str] = Counter()
+        self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.watch = Watch(self.folder)
+        self.begun, self.said = time.perf_counter(), 0.0
+
+    def __call__(self, data: bytes) -> None:
+        self.count += 1
+        clock, why = time.process_time(), ""
+        try:
+            self.watch.on = True
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                TARGETS[self.target](data, self.folder)
+        except (ValueError, TypeError, OSError) as error:
+            self.watch.on = False
+            if not (str(error).startswith(str(self.folder)) if self.files else on_purpose(error)):
+                why = _why(error)
+        except (Exception, Escape) as error:
+            self.watch.on = False
+            why = _why(error)
+        finally:
+            self.watch.on = False
+        spent = time.process_time() - clock
+        if spent > SECONDS:
+            why = why or "slow"
+        if why:
+            self.note(why, data, spent)
+        if time.perf_counter() - self.said > 60:
+            self.said = time.perf_counter()
+            print(f"{self}", flush=True)
+
+    def note(self, why: str, data: bytes, spent: float) -> None:
+        self.found[why] += 1
+        if self.found[why] > 3:
+            return
+        print(f"FOUND {why} ({spent:.1f} s): {data[:300]!r}", flush=True)
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256(data).hexdigest()[:12]
+            (self.out / f"{self.target}-{name}").write_bytes(data)
+
+    def __str__(self) -> str:
+        spent = time.perf_counter() - self.begun
+        found = ", ".join(f"{count} {why:.40}" for why, count in self.found.items()) or "none found"
+        return f"{self.target}: {self.count:,} cases in {spent:.0f} s; {found}"
+
+
+def _why(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    inner = error.__context__
+    more = f" from {type(inner).__name__}: {inner!s:.80}" if inner is not None else ""
+    return f"{type(error).__name__} at {where}: {' '.join(str(error).split())[:150]}{more}"
+
+
+def case(target: str, seed: int, k: int) -> bytes:
+    """The k-th case at random, the same on every machine."""
+    return mutated(random.Random(f"{seed} {k}"), target)
+
+
+def blind(trial: Trial, cases: int, seed: int) -> None:
+    """Cases at random, in a child process each time that one dies or hangs."""
+    k = 0
+    while k < cases:
+        into, out = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(into)
+            for j in range(k, cases):
+                found = sum(trial.found.values())
+                trial(case(trial.target, seed, j))
+                os.write(out, b"x" if sum(trial.found.values()) > found else b".")
+            os._exit(0)
+        os.close(out)
+        end = ""
+        while select.select([into], [], [], HANGS)[0] and (said := os.read(into, 4096)):
+            k, trial.count = k + len(said), trial.count + len(said)
+            trial.found["told above"] += said.count(b"x")
+        if k < cases:
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            end = "hangs" if number == signal.SIGKILL else f"dies of signal {number}"
+            trial.note(f"the process {end}", case(trial.target, seed, k), 0.0)
+            k, trial.count = k + 1, trial.count + 1
+        else:
+            os.waitpid(child, 0)
+        os.close(into)
+    trial.found = +trial.found
+
+
+def guided(trial: Trial, cases: int, seed: int, corpus: Path) -> None:
+    """Cases led by coverage; ends the process."""
+    import atheris
+
+    corpus.mkdir(parents=True, exist_ok=True)
+    if trial.target != "structure":
+        for k, data in enumerate(known(trial.target)):
+            (corpus / f"known-{k}").write_bytes(data)
+    arguments = [sys.argv[0], f"-runs={cases}", f"-seed={seed + 1}", "-max_len=4000", "-timeout=300",
+                 "-rss_limit_mb=6000", "-print_final_stats=1", "-verbosity=0", str(corpus)]  # fmt: skip
+    if trial.target in TOKENS:
+        words = corpus.parent / f"{trial.target}.dict"
+        words.write_text("".join(
+            '"' + token.replace("\\", "\\\\").replace('"', '\\"') + '"\n'
+            for token in TOKENS[trial.target]
+        ))  # fmt: skip
+        arguments.insert(1, f"-dict={words}")
+    atheris.Setup(arguments, trial)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """0 when every case passed."""
+    layout: Any = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzz", description=__doc__, formatter_class=layout
+    )
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blind", action="store_true", help="at random even with atheris")
+    parser.add_argument("--out", type=Path, default=Path("results/fuzz"))
+    options = parser.parse_args()
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    except ImportError:  # not a Unix
+        pass
+    try:
+        if options.blind:
+            raise ImportError
+        import atheris
+
+        with atheris.instrument_imports(include=list(READERS)):
+            _import_all(options.target)
+    except ImportError:
+        _import_all(options.target)
+        options.blind = True
+    trial = Trial(options.target, options.out)
+    if not options.blind:
+        guided(trial, options.cases, options.seed, options.out / f"corpus-{options.target}")
+        return 0
+    blind(trial, options.cases, options.seed)
+    print(trial)
+    return 1 if trial.found else 0
+
+
+def _import_all(target: str) -> None:
+    """Everything that a case may need, so that no case imports."""
+    import h5py
+
+    import meanfield.cli.sweeps
+
+    known(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
