@@ -8,10 +8,10 @@
 
 A case passes when it is accepted, or refused by an error that this package raises on purpose. It
 fails by any other exception, by more than SECONDS of processor time, by memory beyond MEMORY, by
-the end of its process, and by code that is run or a file that is opened outside the folder of the case (an audit hook looks).
-Where atheris is installed, cases are led by the lines of the package that they reach; elsewhere
-they are changes of known files at random. What is found is printed with its case, and kept in
---out; the number of cases is printed at the end.
+the end of its process, and by code that is run or a file that is opened outside the folder of the
+case (an audit hook looks). Where atheris is installed, cases are led by the lines of the package
+that they reach; elsewhere they are changes of known files at random. What is found is printed with
+its case, and kept in --out; the number of cases is printed at the end.
 """
 
 from __future__ import annotations
@@ -48,20 +48,21 @@ READERS = (
     "meanfield.storage", "meanfield.describe", "meanfield.start", "meanfield.flows",
     "meanfield.studies.sweep.axes",
 )  # fmt: skip
+# ruff: noqa: SIM905  (words are easier read than lists of words)
 TOKENS = {
     "formula": (
         "x y x1 x2 y1 y2 sin( cos( exp( log( sqrt( tan( asin( abs( tanh( ) ( + - * / ** 2 0.5 1e3 "
         "1e-9 64 pi 0 -1 x999 cos(x-y) 2*x (x+y) 1/(2+cos(x)) 1e99 __class__ import"
-    ).split(" "),
+    ).split(),
     "toml": (
         "[game] [flow] [start] [run] [compare] [check] [gibbs] [nash] [output] [sweep] [figure] = "
         "name expression constants X Y torus sphere period coupling beta gamma alpha ratio memory "
         "cooling kind power rate level field particles time step save_every record cells engine "
         "tol seed replica refine placement x y center std density points masses command range "
-        "linspace logspace replicas \"uniform\" \"Langevin\" \"oscillator\" true nan inf -inf 1e308 "
-        "-1 0 1e-300 9223372036854775807 [1,2] {} [] {a=1} \"\\u0000\" 1979-05-27 \"../../x.h5\""
-    ).split(" "),
-}  # fmt: skip
+        'linspace logspace replicas "uniform" "Langevin" "oscillator" true nan inf -inf 1e308 '
+        '-1 0 1e-300 9223372036854775807 [1,2] {} [] {a=1} "\\u0000" 1979-05-27 "../../x.h5"'
+    ).split(),
+}
 
 
 class Escape(BaseException):
@@ -77,9 +78,8 @@ class Watch:
         sys.addaudithook(self.look)
 
     def look(self, event: str, args: tuple[Any, ...]) -> None:
-        if (
-            not self.on
-            or event not in ("open", "exec")
+        if not self.on or (
+            event not in ("open", "exec")
             and not event.startswith(
                 (
                     "os.system",
@@ -306,7 +306,8 @@ def _change(file: Any, source: Choices) -> None:
 VALUES: list[Any] = []
 TOKENS["grammar"] = TOKENS["formula"]
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
-    "grammar": grammar, "formula": formula, "toml": toml, "bytes": changed_bytes, "structure": structure,
+    "grammar": grammar, "formula": formula, "toml": toml, "bytes": changed_bytes,
+    "structure": structure,
 }  # fmt: skip
 
 
@@ -317,8 +318,9 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
 def known(target: str) -> tuple[bytes, ...]:
     """Texts and files that are right, or were wrong once."""
     if target in ("grammar", "formula"):
-        texts = ("cos(x - y) + 0.3*sin(2*x)*cos(y)", "exp(cos(x - y))/(2 + sin(x))", "x1*y1 + x2**2",
-                 "(1 + cos(x)**2)**0.5", "log(3 + cos(x)*sin(y + x))", "sin(2*pi*x)*y1")  # fmt: skip
+        texts = ("cos(x - y) + 0.3*sin(2*x)*cos(y)", "exp(cos(x - y))/(2 + sin(x))",
+                 "x1*y1 + x2**2", "(1 + cos(x)**2)**0.5", "log(3 + cos(x)*sin(y + x))",
+                 "sin(2*pi*x)*y1")  # fmt: skip
         first = [bytes([k]) if target == "formula" else b"" for k in range(len(texts))]
         return tuple(k + text.encode() for k, text in zip(first, texts, strict=True))
     if target == "toml":
@@ -486,8 +488,9 @@ def guided(trial: Trial, cases: int, seed: int, corpus: Path) -> None:
     if trial.target != "structure":
         for k, data in enumerate(known(trial.target)):
             (corpus / f"known-{k}").write_bytes(data)
-    arguments = [sys.argv[0], f"-runs={cases}", f"-seed={seed + 1}", "-max_len=4000", "-timeout=300",
-                 "-rss_limit_mb=6000", "-print_final_stats=1", "-verbosity=0", str(corpus)]  # fmt: skip
+    arguments = [sys.argv[0], f"-runs={cases}", f"-seed={seed + 1}", "-max_len=4000",
+                 "-timeout=300", "-rss_limit_mb=6000", "-print_final_stats=1",
+                 "-verbosity=0", str(corpus)]  # fmt: skip
     if trial.target in TOKENS:
         words = corpus.parent / f"{trial.target}.dict"
         words.write_text("".join(
@@ -538,9 +541,6 @@ def main() -> int:
 
 def _import_all(target: str) -> None:
     """Everything that a case may need, so that no case imports."""
-    import h5py
-
-    import meanfield.cli.sweeps
 
     known(target)
 

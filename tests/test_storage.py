@@ -314,7 +314,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 
 def test_what_killed_writers_leave_is_swept(tmp_path):
-    path, here = saved(tmp_path), atomic._here()
+    here = atomic._here()
     dead, alive = (
         tmp_path / f".run.h5.{here}.4194305.partial",
         tmp_path / f".run.h5.{here}.{os.getpid()}.partial",
@@ -441,8 +441,12 @@ def test_names_with_brackets_are_swept(tmp_path):
 
 
 def test_what_cannot_be_read_within_a_file_is_damage():
+    class Attributes(dict):
+        def get_id(self, key):
+            return SimpleNamespace(shape=(), get_type=lambda: h5py.h5t.C_S1)
+
     class Broken(dict):
-        name, attrs = "/result", {"@kind": "dict"}
+        name, attrs = "/result", Attributes({"@kind": "dict"})
 
         def get(self, key, getlink):
             return h5py.HardLink()

@@ -26,6 +26,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from tqdm import tqdm
 
 import meanfield as mf
 from meanfield.cli import main
@@ -64,7 +65,7 @@ CASES: dict[str, tuple[str, str]] = {
     "field, finite volumes": ("run", CIRCLE + LANGEVIN + FIELD + 'engine = "finite-volume"\n'),
     "field, characteristics": (
         "run",
-        CIRCLE + WFR + FIELD.replace("0.25", "0.05").replace("0.05", "0.01"),
+        CIRCLE + WFR + FIELD.replace("0.05", "0.01").replace("0.25", "0.05"),
     ),
     "field, muscl": ("run", CIRCLE + WFR + FIELD + 'engine = "muscl"\n'),
     "field, mirror descent": ("run", CIRCLE + '[flow]\nname = "MirrorDescent"\n' + FIELD),
@@ -234,6 +235,7 @@ def target_of(what: str, file: Path, name: str) -> Path:
 def uninterrupted(what: str, file: Path) -> tuple[Any, float]:
     """The result without kills, and its wall time."""
     warm, target = (target_of(what, file, name) for name in ("warm", "whole"))
+    tqdm.monitor_interval = 0  # whose thread would stand in the way of copies of this process
     if threading.active_count() == 1:  # compiled here, once, for all processes to come
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             main(_words(what, file, warm))

@@ -1,5 +1,6 @@
 """The command line: `meanfield run | compare | check | figure | gibbs | nash | sweep | merge |
-resume | show | examples | gan`.
+resume | show | examples |
+schema | gan`.
 """
 
 from __future__ import annotations
@@ -167,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     add("names", metavar="NAME", nargs="*")
     add("--to", metavar="FOLDER", default=".", help="where to copy them (default: here)")
     command("warm", "compile what most runs need and keep it, for containers and lessons")
+    command("schema", "print the JSON schema of TOML files, for editors")
     return whole
 
 
@@ -189,11 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
-    from meanfield.cli import check, examples, figure, gan, jobs, merge, show, sweeps, warm
+    from meanfield.cli import (
+        check, editors, examples, figure, gan, jobs, merge, show, sweeps, warm,
+    )  # fmt: skip
     from meanfield.cli.build import one_line
 
     rooms: Any = {"show": show, "examples": examples, "merge": merge, "sweep": sweeps}
-    rooms |= {"check": check, "figure": figure, "gan": gan, "warm": warm}
+    rooms |= {"check": check, "figure": figure, "gan": gan, "warm": warm, "schema": editors}
     room: Any = rooms.get(options.command, jobs)
     try:
         with warnings.catch_warnings():

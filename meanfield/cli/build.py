@@ -17,12 +17,16 @@ from meanfield.cli.schema import (
     Check,
     Spec,
     anything,
+    constants,
+    either,
     many,
     nearest,
     number,
     one_of,
     one_or_many,
     pair_or_one,
+    table,
+    takes,
     text,
     whole,
 )
@@ -53,6 +57,7 @@ FLOWS: dict[str, dict[str, Check]] = {
 NEEDED = {"ratio": "write ratio = 10.0", "rate": "write rate = 0.1", "beta": "write beta = 10.0"}
 
 
+@takes(table({"power": number, "rate": number}, minProperties=1, maxProperties=1))
 def memory(value: Any) -> Memory:
     """A flow's memory, {power = 0} or {rate = 0.1}."""
     if not isinstance(value, dict) or set(value) not in ({"power"}, {"rate"}):
@@ -61,14 +66,17 @@ def memory(value: Any) -> Memory:
     return _built(Memory, given)  # type: ignore[no-any-return]
 
 
+SCHEDULE: dict[str, Check] = {"kind": text, "scale": number, "power": number, "floor": number}
+
+
+@takes(table(SCHEDULE, ("kind",)))
 def schedule(value: Any) -> Schedule:
     """A flow's schedule, {kind = "log"} with scale, power and floor."""
-    known: dict[str, Check] = {"kind": text, "scale": number, "power": number, "floor": number}
-    if not isinstance(value, dict) or "kind" not in value or not set(value) <= set(known):
+    if not isinstance(value, dict) or "kind" not in value or not set(value) <= set(SCHEDULE):
         raise BadInput(
             f'must be like {{kind = "log", scale = 1.0, power = 1.0, floor = 0.0}}, got {value!r}'
         )
-    given = {key: known[key](item) for key, item in value.items()}
+    given = {key: SCHEDULE[key](item) for key, item in value.items()}
     return _built(Schedule, given)  # type: ignore[no-any-return]
 
 
@@ -83,6 +91,11 @@ def _built(kind: Any, given: dict[str, Any]) -> Any:
 CHANGES: dict[str, Check] = {"memory": memory, "cooling": schedule, "speed": schedule}
 
 
+@takes(
+    either(
+        table({"torus": whole, "period": number}, ("torus",)), table({"sphere": whole}, ("sphere",))
+    )
+)
 def manifold(value: Any) -> Manifold:
     """A manifold, {torus = 1, period = 6.28...} or {sphere = 2}."""
     if isinstance(value, dict) and set(value) in ({"torus"}, {"torus", "period"}):
@@ -93,13 +106,6 @@ def manifold(value: Any) -> Manifold:
     raise BadInput(
         f"must be {{torus = 1}}, {{torus = 1, period = 1.0}} or {{sphere = 2}}, got {value!r}"
     )
-
-
-def constants(value: Any) -> dict[str, float]:
-    """The named numbers of a formula, {a = 1.5}."""
-    if not isinstance(value, dict):
-        raise BadInput(f"must be a table such as {{a = 1.5}}, got {value!r}")
-    return {key: number(item) for key, item in value.items()}
 
 
 SPACES: dict[str, Check] = {"X": manifold, "Y": manifold}

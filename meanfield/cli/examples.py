@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from meanfield.cli import editors
 from meanfield.cli.schema import BadInput, nearest
 
 
@@ -22,7 +23,7 @@ def examples(options: Any) -> int:
     if not options.names:
         width = max(map(len, known))
         for name, content in known.items():
-            print(f"{name:{width}}  {content.splitlines()[0].lstrip('# ')}")
+            print(f"{name:{width}}  {content.splitlines()[1].lstrip('# ')}")
         print(
             "\ncopy one here: meanfield examples oscillator.toml; then: meanfield run "
             "oscillator.toml"
@@ -41,6 +42,8 @@ def examples(options: Any) -> int:
             )
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}; make it first")
+    # What their first line names, for editors.
+    (folder / editors.NAME).write_text(editors.written(), encoding="utf-8")
     for name in names:
         (folder / name).write_text(known[name], encoding="utf-8")
         sections = {"sweep": "sweep", "check": "check", "run": "run", "train": "gan train"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,41 @@ class BadInput(ValueError):
     """Something that the user can put right, said in one line; the command's exit code is 2."""
 
 
+def takes(json: Any) -> Callable[[Any], Any]:
+    """Note on a check what it lets pass, as a JSON schema, for editors (`meanfield schema`)."""
+
+    def noted(check: Any) -> Any:
+        check.json = json
+        return check
+
+    return noted
+
+
+def json_of(check: Check) -> dict[str, Any]:
+    """What a check lets pass; anything where it does not say."""
+    return getattr(check, "json", {})
+
+
+def rows(item: dict[str, Any], least: int, most: int | None = None) -> dict[str, Any]:
+    """The JSON schema of a list."""
+    return {"type": "array", "items": item, "minItems": least} | (
+        {} if most is None else {"maxItems": most}
+    )
+
+
+def either(*kinds: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a value of one of these kinds."""
+    return {"anyOf": list(kinds)}
+
+
+def table(known: Mapping[str, Check], required: Iterable[str] = (), **more: Any) -> dict[str, Any]:
+    """The JSON schema of a table of checked keys and no others."""
+    keys = {key: json_of(check) for key, check in known.items()}
+    found = {"type": "object", "properties": keys, "additionalProperties": False, **more}
+    return {**found, "required": list(required)} if required else found
+
+
+@takes({"type": "number"})
 def number(value: Any) -> float:
     """A number, whole or not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -33,6 +68,7 @@ def number(value: Any) -> float:
         raise BadInput("must be a number below 1.8e308") from None
 
 
+@takes({"type": "integer"})
 def whole(value: Any) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -40,6 +76,7 @@ def whole(value: Any) -> int:
     return value
 
 
+@takes({"type": "string"})
 def text(value: Any) -> str:
     """Text in quotes."""
     if not isinstance(value, str):
@@ -47,6 +84,7 @@ def text(value: Any) -> str:
     return value
 
 
+@takes({"type": "boolean"})
 def truth(value: Any) -> bool:
     """true or false."""
     if not isinstance(value, bool):
@@ -62,6 +100,7 @@ def anything(value: Any) -> Any:
 def one_of(*names: str) -> Check:
     """One of these names."""
 
+    @takes({"enum": list(names)})
     def check(value: Any) -> str:
         if value not in names:
             hint = nearest(str(value), names)
@@ -74,6 +113,7 @@ def one_of(*names: str) -> Check:
 def pair_or_one(item: Check) -> Check:
     """A value for both players, or [for x, for y]."""
 
+    @takes(either(json_of(item), rows(json_of(item), 2, 2)))
     def check(value: Any) -> Any:
         if not isinstance(value, list):
             return item(value)
@@ -87,6 +127,7 @@ def pair_or_one(item: Check) -> Check:
 def many(item: Check) -> Check:
     """A list of at least one value."""
 
+    @takes(rows(json_of(item), 1))
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list) or not value:
             raise BadInput(f"must be a list such as [1, 2], got {value!r}")
@@ -97,9 +138,18 @@ def many(item: Check) -> Check:
 
 def one_or_many(item: Check) -> Check:
     """A value or a list of them."""
-    return lambda value: (many(item) if isinstance(value, list) else item)(value)
+
+    @takes(either(json_of(item), rows(json_of(item), 1)))
+    def check(value: Any) -> Any:
+        return (many(item) if isinstance(value, list) else item)(value)
+
+    return check
 
 
+_AXES = either({"type": "integer"}, rows({"type": "integer"}, 1))
+
+
+@takes(either({"type": "integer"}, rows(_AXES, 2, 2)))
 def cells(value: Any) -> Any:
     """A number per axis, or [for x, for y], each a number or [one for each axis]."""
     if isinstance(value, list):
@@ -109,10 +159,35 @@ def cells(value: Any) -> Any:
     return whole(value)
 
 
+@takes({"enum": [True, False, "auto"]})
 def auto_or_not(value: Any) -> Any:
     """true, false or "auto"."""
     if value != "auto" and not isinstance(value, bool):
         raise BadInput(f'must be true, false or "auto", got {value!r}')
+    return value
+
+
+@takes({"type": "object", "additionalProperties": json_of(number)})
+def constants(value: Any) -> dict[str, float]:
+    """The named numbers of a formula, {a = 1.5}."""
+    if not isinstance(value, dict):
+        raise BadInput(f"must be a table such as {{a = 1.5}}, got {value!r}")
+    return {key: number(item) for key, item in value.items()}
+
+
+POINTS = rows(either(json_of(number), rows(json_of(number), 1)), 1)
+
+
+@takes(
+    either(
+        {"const": "uniform"},
+        table({"center": anything, "std": number}, ("center", "std")),
+        table({"density": text, "constants": constants}, ("density",)),
+        table({"points": takes(POINTS)(lambda value: value), "masses": many(number)}, ("points",)),
+    )
+)
+def law(value: Any) -> Any:
+    """A law, checked where its space is known."""
     return value
 
 
@@ -183,7 +258,7 @@ TRAIN = {
 SECTIONS: dict[str, Mapping[str, Check]] = {
     "game": {},
     "flow": {},
-    "start": {"x": anything, "y": anything},
+    "start": {"x": law, "y": law},
     "run": {**RUN, **PARTICLES, **FIELD},
     "compare": COMPARE,
     "check": CHECK,

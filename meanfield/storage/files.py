@@ -196,9 +196,9 @@ def _damaged(file: str | os.PathLike[str], error: Exception) -> Exception:
 
 
 def _check_format(held: Any, file: Path) -> None:
-    if held.attrs.get("format") != FORMAT:
+    if tree.attribute(held, "format") != FORMAT:
         raise ValueError(f"{file} is an HDF5 file, but not one of meanfield's")
-    version = int(held.attrs.get("format_version", -1))
+    version = int(tree.attribute(held, "format_version", -1))
     if version != VERSION:
         raise ValueError(
             f"{file} has format version {version}, this meanfield reads version {VERSION}; "
@@ -209,9 +209,12 @@ def _check_format(held: Any, file: Path) -> None:
 def read_header(path: str | os.PathLike[str]) -> Header:
     """What a file holds, without reading its arrays."""
     with opened(path) as held:
-        kind = str(held["result"].attrs["@kind"])
+        kind, finished, by = (
+            tree.attribute(*place)
+            for place in ((held["result"], "@kind"), (held, "finished"), (held, "written_by"))
+        )
         job = tree.read(held["job"]) if "job" in held else None
-        return Header(kind, bool(held.attrs["finished"]), str(held.attrs["written_by"]), job)
+        return Header(str(kind), bool(finished), str(by), job)
 
 
 def load_plain(path: str | os.PathLike[str]) -> Any:

@@ -130,16 +130,14 @@ def read(group: Any, seen: set[int] | None = None) -> Any:
     place.
     """
     seen = set() if seen is None else seen
-    kind = _text(group.attrs.get("@kind", ""))
+    kind = attribute(group, "@kind", "")
     if kind == "":
         raise ValueError(
             f"the group {group.name} does not say what it is; this part was not written by "
             "meanfield"
         )
     items = {
-        _unescaped(key): _attribute(value)
-        for key, value in group.attrs.items()
-        if not key.startswith("@")
+        _unescaped(key): attribute(group, key) for key in group.attrs if not key.startswith("@")
     }
     for key in group:
         member = _member(group, key, seen)
@@ -186,7 +184,39 @@ def _member(group: Any, key: str, seen: set[int]) -> Any:
             f"{member.name} keeps its numbers in another file; meanfield reads none but the one "
             "named"
         )
+    if isinstance(member, h5py.Dataset):
+        _check_numbers(member)
     return member
+
+
+def _check_numbers(member: Any) -> None:
+    """ValueError unless an array is plain numbers, or one text, that all stand in the file.
+
+    What is packed, shared or never written can claim any size.
+    """
+    kind, begin = member.id.get_type(), member.id.get_offset()
+    size = member.size * kind.get_size()
+    one = member.ndim == 0 or kind.get_class() != _types().STRING
+    end = 0 if begin is None else begin + size
+    stands = member.id.get_storage_size() == size and end <= member.file.id.get_filesize()
+    if not (_plain(kind) and one and stands and member.chunks is None):
+        raise ValueError(f"{member.name} does not hold numbers as meanfield writes them")
+
+
+def _types() -> Any:
+    from h5py import h5t
+
+    return h5t
+
+
+def _plain(kind: Any) -> bool:
+    """Whether a type is one of numbers, truth values, text or complex numbers: HDF5 may crash on
+    others.
+    """
+    t = _types()
+    if kind.get_class() == t.COMPOUND:
+        return all(kind.get_member_class(k) == t.FLOAT for k in range(kind.get_nmembers()))
+    return kind.get_class() in (t.INTEGER, t.FLOAT, t.ENUM, t.STRING)
 
 
 def _dataset(member: Any) -> Any:
@@ -194,7 +224,14 @@ def _dataset(member: Any) -> Any:
     return _text(value) if isinstance(value, (str, bytes)) else np.asarray(value)
 
 
-def _attribute(value: Any) -> Any:
+def attribute(group: Any, key: str, usual: Any = None) -> Any:
+    """One number, text or nothing; `usual` where there is no such attribute."""
+    if key not in group.attrs:
+        return usual
+    held = group.attrs.get_id(key)
+    if held.shape or not _plain(held.get_type()):
+        raise ValueError(f"{group.name} has {key!r}, which is not as meanfield writes it")
+    value = group.attrs[key]
     if type(value).__name__ == "Empty":
         return None
     if isinstance(value, (str, bytes)):

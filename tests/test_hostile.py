@@ -1,0 +1,164 @@
+"""What strangers write: cases at random, few of those that `benchmarks/fuzz.py` counts, and every
+kind of case that was found by it.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import meanfield as mf
+from benchmarks import fuzz
+from meanfield.games.formulas.grammar import ExpressionError, parse
+from meanfield.storage import read_header
+from meanfield.storage.seal import NAMES, TEXTS, seal
+from tests.stored_runs import edited, swarm
+
+
+@pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
+@pytest.mark.parametrize(
+    ("target", "cases"), [("grammar", 1500), ("formula", 40), ("toml", 30), ("structure", 15)]
+)
+def test_cases_at_random_are_accepted_or_refused(target, cases):
+    fuzz.known(target)  # before the watch begins
+    trial = fuzz.Trial(target)
+    for k in range(cases):
+        trial(fuzz.case(target, 100, k))
+    assert trial.count == cases and not trial.found
+
+
+def test_what_no_case_may_do_is_found(monkeypatch, tmp_path):
+    def opens(data, folder):
+        (tmp_path / "elsewhere").write_text("")
+
+    def breaks(data, folder):
+        return [][1]
+
+    def slips(data, folder):
+        int("no number")
+
+    for act, why in ((opens, "Escape"), (breaks, "IndexError"), (slips, "ValueError")):
+        monkeypatch.setitem(fuzz.TARGETS, "grammar", act)
+        trial = fuzz.Trial("grammar")
+        trial(b"")
+        assert [name.split(" ")[0] for name in trial.found] == [why]
+
+
+ATOMS = st.sampled_from(["x", "y", "2", "0.5", "pi", "x1", "1e3"])
+FORMULAS = st.recursive(
+    ATOMS,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map("".join),
+        inner.map(lambda f: f"cos({f})"),
+        inner.map(lambda f: f"({f})"),
+        inner.map(lambda f: f"-({f})**2"),
+    ),
+    max_leaves=12,
+)
+
+
+@given(text=FORMULAS)
+@settings(max_examples=150, deadline=None)
+def test_formulas_mean_what_python_makes_of_them(text):
+    """The graph's value is that of Python's own arithmetic."""
+    try:
+        parsed = parse(text)
+    except ExpressionError:
+        return  # divided by a constant zero, or too large
+    x, y = 0.7, 1.9
+    names = {"x": x, "x1": x, "y": y, "pi": np.pi, "cos": np.cos}
+    with np.errstate(all="ignore"):
+        (value,) = parsed.graph.evaluate([parsed.root], {(0, 0): x, (1, 0): y})
+        try:
+            wanted = eval(text, {"__builtins__": {}}, names)
+        except (ZeroDivisionError, OverflowError):
+            return
+    assert np.isclose(value, wanted, rtol=1e-6, equal_nan=True) or abs(wanted) > 1e12
+
+
+@given(text=st.text(max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_read_or_refused(text):
+    try:
+        parse(text)
+    except ExpressionError as error:
+        assert len(str(error)) < 1000
+
+
+def saved(tmp_path):
+    path = tmp_path / "run.h5"
+    swarm().save(path)
+    return path
+
+
+def test_heaps_without_an_end_are_refused(tmp_path):
+    """HDF5 2.0 goes round in them for ever, and takes memory at every step."""
+    path = saved(tmp_path)
+    clean = path.read_bytes()
+    at = clean.index(NAMES)
+    _, free, begin = struct.unpack("<QQQ", clean[at + 8 : at + 32])
+    circle = bytearray(clean)
+    circle[begin + free : begin + free + 8] = struct.pack("<Q", free)
+    still = bytearray(clean)
+    at = clean.index(TEXTS) + 16
+    still[at : at + 16] = struct.pack("<H6xQ", 0, 8)
+    for broken in (circle, still):
+        with path.open("w+b") as file:
+            file.write(broken)
+            seal(file)
+        with pytest.raises(ValueError, match=r"run\.h5 is damaged: one of its heaps has no end"):
+            mf.load(path)
+
+
+def test_what_claims_more_than_it_holds_is_refused_at_once(tmp_path):
+    """Packed zeros, arrays never written, lists of texts and types that HDF5 dies of."""
+    lists = h5py.vlen_dtype(np.float64)
+    makers = [
+        lambda g: g.create_dataset("spy", (1 << 40,), "f8", chunks=(1 << 20,), compression="gzip"),
+        lambda g: g.create_dataset("spy", (1 << 40,), "f8"),
+        lambda g: g.create_dataset("spy", (1000,), h5py.string_dtype()),
+        lambda g: g.create_dataset("spy", (3,), lists),
+        lambda g: g.attrs.create("spy", np.zeros(4)),
+        lambda g: h5py.h5a.create(
+            g.id, b"spy", h5py.h5t.py_create(lists), h5py.h5s.create(h5py.h5s.SCALAR)
+        ),
+    ]
+    for k, make in enumerate(makers):
+        path = tmp_path / f"{k}.h5"
+        swarm().save(path)
+        with edited(path) as file:
+            make(file["result/diagnostics"])
+        clock = time.process_time()
+        with pytest.raises(ValueError, match=r"\d\.h5 is damaged: .* as meanfield writes"):
+            mf.load(path)
+        assert time.process_time() - clock < 5
+
+
+@pytest.mark.parametrize("value", ["uniform", np.inf, -1, 2.5, h5py.Empty("f8")])
+def test_every_error_names_the_file(value, tmp_path):
+    path = saved(tmp_path)
+    for place, name in ((".", "format_version"), ("result/flow", "gamma"), ("result", "@kind")):
+        with edited(path) as file:
+            before = file[place].attrs[name]
+            file[place].attrs[name] = value
+        with pytest.raises(ValueError, match=r"run\.h5 (is|has)"):
+            read_header(path), mf.load(path)
+        with edited(path) as file:
+            file[place].attrs[name] = before
+
+
+def test_groups_nested_without_end_are_refused(tmp_path):
+    path = saved(tmp_path)
+    with edited(path) as file:
+        inner = file["result/diagnostics"]
+        for _ in range(1500):
+            inner = inner.create_group("a")
+            inner.attrs["@kind"] = "dict"
+    with pytest.raises(ValueError, match=r"run\.h5 is damaged"):
+        mf.load(path)
