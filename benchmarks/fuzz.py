@@ -186,12 +186,13 @@ def toml(data: bytes, folder: Path) -> None:
 def _loaded(path: Path) -> None:
     """What `meanfield show` makes of a file: loaded, told as text, and its arrays."""
     import meanfield as mf
+    from meanfield.cli.show import summary
     from meanfield.storage import read_header
     from meanfield.storage.export import arrays
 
     header = read_header(path)
     result = mf.load(path)
-    repr(result)
+    summary(path, result, header)
     with suppress(TypeError):
         arrays(result)
     assert isinstance(header.finished, bool)

@@ -32,7 +32,7 @@ def show(options: Any) -> int:
         result = load(path)
     state = "finished" if header.finished else f"unfinished; go on with: meanfield resume {path}"
     print(f"{path}: {bytes_of(path.stat().st_size)}, written by {header.written_by}, {state}")
-    print(tree(result, header))
+    print(summary(path, result, header))
     if (options.cite or options.export) and not isinstance(result, Result):
         what = "a comparison under way" if header.kind == "Partial" else "a measure"
         raise BadInput(f"{path} holds {what}: it has nothing to cite or to export, only pictures")
@@ -63,6 +63,14 @@ def show_damaged(path: Path, targets: list[str]) -> int:
         salvage(path, Path(target))
         print(f"wrote {target}")
     return 0
+
+
+def summary(path: Path, result: Any, header: Any) -> str:
+    """`tree`; BadInput where the parts of a file, each right, do not go together."""
+    try:
+        return tree(result, header)
+    except Exception as error:
+        raise BadInput(f"{path} is damaged: its parts do not go together ({error})") from None
 
 
 def tree(result: Any, header: Any) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from socket import gethostname
 from threading import get_ident
 
-_swept: set[Path] = set()  # folders that this process has looked through
+_swept: set[tuple[int, Path]] = set()  # folders that each process has looked through
 
 
 def replace(target: Path, fill: Callable[[Path], None]) -> None:
@@ -25,9 +25,9 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
     An OSError says which file could not be written.
     """
     target = target.resolve()  # what a link points to, so that the link stays
-    if target.parent not in _swept:
+    if (here := (os.getpid(), target.parent)) not in _swept:
         sweep(target.parent)
-        _swept.add(target.parent)
+        _swept.add(here)
     name = f".{short(target.name)}.{_here()}.{os.getpid()}.{get_ident()}.partial"
     partial = target.with_name(name)
     try:
