@@ -192,7 +192,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     from meanfield.checks import NotConverged
     from meanfield.cli import (
-        check, editors, examples, figure, gan, jobs, merge, show, sweeps, warm,
+        check,
+        editors,
+        examples,
+        figure,
+        gan,
+        jobs,
+        merge,
+        show,
+        sweeps,
+        warm,
     )  # fmt: skip
     from meanfield.cli.build import one_line
 
