@@ -247,13 +247,13 @@ def uninterrupted(what: str, file: Path) -> tuple[Any, float]:
 def until_killed(
     what: str, file: Path, seconds: float, wanted: int, rng: Any
 ) -> tuple[int, int, int, Any]:
-    """Kill until `wanted` kills have left something, or as many again have not, then finish.
+    """Kill until `wanted` kills have left something, or three times as many have not, then finish.
 
     Returns kills, bare ones, unreadable files and the result.
     """
     target = target_of(what, file, "killed")
     kills = bare = unreadable = 0
-    while kills - bare < wanted and kills < 2 * wanted:
+    while kills - bare < wanted and kills < 4 * wanted:
         if _finished(target):  # it came to its end before enough kills: begin again
             _remove(target)
         resumes = target.is_file() and rng.random() < 0.5 and what in ("run", "compare")
@@ -269,7 +269,9 @@ def until_killed(
         process.join()
         kills += 1
         left = list(_files(target))
-        bare += not left
+        if not left:
+            bare += 1
+            seconds *= 1.3  # too early: starting takes a large part of the time
         for path in left:
             try:
                 _load(path)
