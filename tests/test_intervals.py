@@ -329,9 +329,9 @@ def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
     from meanfield.responses import search
 
     sizes = []
-    floor = search.floor_by_intervals
+    floor = intervals.floor_by_intervals
     monkeypatch.setattr(
-        search, "floor_by_intervals", lambda c, v, size: sizes.append(size) or floor(c, v, size)
+        intervals, "floor_by_intervals", lambda c, v, size: sizes.append(size) or floor(c, v, size)
     )
     game, flat = (
         mf.games.expression("sin(x)*cos(2*y) + 0.2*tanh(sin(x - y))"),

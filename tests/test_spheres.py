@@ -133,8 +133,8 @@ def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
         ends = []
         for kind in (form, modes):
             states = tuple(place(game, mf.Start(), n, "iid", 0, 0))
-            given = players[::-1] if kind is form else states
-            looks = [kind(me, other) for me, other in zip(players, given, strict=True)]
+            given = zip(players, players[::-1], states, strict=True)
+            looks = [form(me, other, s) if kind is form else modes(me, s) for me, other, s in given]
             march((), False, *looks, states, states, 3, 11)
             ends.append(states)
         for s, t, count in zip(*ends, n, strict=True):

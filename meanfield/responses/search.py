@@ -26,7 +26,6 @@ from meanfield.responses.costs import (
     loss_size,
 )
 from meanfield.responses.curvature import floor_by_curvature
-from meanfield.responses.intervals import floor_by_intervals
 from meanfield.responses.polish import polish, polish_on_circle
 
 STARTS = 2048  # points looked at where there is no mesh
@@ -184,6 +183,8 @@ class Search:
 def _prover(game: Game) -> Callable[[OpponentCost, float, float], float] | None:
     """Lower bounds of min U from a cost, a value that it takes, and what a relative gap is of."""
     if isinstance(game, Expression):
+        from meanfield.responses.intervals import floor_by_intervals  # loads numba
+
         return floor_by_intervals
     return floor_by_curvature if getattr(game, "curvature", None) else None
 
