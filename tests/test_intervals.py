@@ -326,7 +326,7 @@ def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
     """Against uniform measures this loss leaves rounding, which is no size to ask a relative 1e-9
     of.
     """
-    from meanfield.responses import search
+    from meanfield.responses import intervals
 
     sizes = []
     floor = intervals.floor_by_intervals
