@@ -66,3 +66,10 @@ def edited(path):
     with path.open("r+b") as file:
         # HDF5 takes the old digests for its own bytes, which does no harm.
         seal(file)
+
+
+def saved(tmp_path):
+    """The file of a run of particles."""
+    path = tmp_path / "run.h5"
+    swarm().save(path)
+    return path

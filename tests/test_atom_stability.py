@@ -77,6 +77,10 @@ def test_turning_a_sphere_leaves_the_spectrum():
 def test_what_has_no_such_spectrum_is_told():
     with pytest.raises(ValueError, match="weights and without noise"):
         mf.stability(EXAMPLE, mf.Langevin(2.0))
+    with pytest.raises(TypeError, match="the flow has its own gamma"):
+        mf.stability(EXAMPLE, mf.MirrorDescent(1.0), gamma=2.0)
+    with pytest.raises(TypeError, match="near= is for flows"):
+        mf.stability(EXAMPLE, 2.0, near=held(EXAMPLE, EXAMPLE.answers["equilibrium"]))
     with pytest.raises(TypeError, match="near must be what nash returns"):
         mf.stability(EXAMPLE, mf.MirrorDescent(1.0), near=3)
     off = held(EXAMPLE, EXAMPLE.answers["measures"](0.2, 0.0))

@@ -23,13 +23,7 @@ from meanfield.storage import atomic
 from meanfield.storage.keeper import Keeper
 from meanfield.storage.salvage import salvage
 from meanfield.storage.seal import BLOCK, MARK
-from tests.stored_runs import carried, edited, equal, field, swarm
-
-
-def saved(tmp_path):
-    path = tmp_path / "run.h5"
-    swarm().save(path)
-    return path
+from tests.stored_runs import carried, edited, equal, field, saved, swarm
 
 
 def test_no_flipped_bit_is_silent(tmp_path):

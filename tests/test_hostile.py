@@ -18,7 +18,7 @@ from benchmarks import fuzz
 from meanfield.games.formulas.grammar import ExpressionError, parse
 from meanfield.storage import read_header
 from meanfield.storage.seal import NAMES, TEXTS, seal
-from tests.stored_runs import edited, swarm
+from tests.stored_runs import edited, saved, swarm
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
@@ -89,12 +89,6 @@ def test_any_text_is_read_or_refused(text):
         parse(text)
     except ExpressionError as error:
         assert len(str(error)) < 1000
-
-
-def saved(tmp_path):
-    path = tmp_path / "run.h5"
-    swarm().save(path)
-    return path
 
 
 def test_heaps_without_an_end_are_refused(tmp_path):

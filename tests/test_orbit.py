@@ -153,6 +153,8 @@ def test_what_has_no_orbit_is_told(cycle):
         mf.orbit(GAME, mf.WassersteinFisherRao(), START)
     with pytest.raises(TypeError, match="near must be"):
         mf.orbit(GAME, flow, 3.0)
+    with pytest.raises(ValueError, match="count"):  # one alone is no sign of stability
+        mf.orbit(GAME, flow, cycle, count=1)
     with pytest.raises(ValueError, match="outside the range"):
         mf.branch(lambda beta: (GAME, mf.Langevin(beta)), cycle, BETA, (1.0, 2.0))
     with pytest.raises(TypeError, match="near must be"):

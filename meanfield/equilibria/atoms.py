@@ -11,32 +11,30 @@ looked at: where U exceeds its minimum by d they die out at the rate alpha d.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.density.coupling import both
 from meanfield.equilibria.nash import Equilibrium, nash
+from meanfield.equilibria.spectrum import Complex, Spectrum
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.shown import Shown
-from meanfield.storage.results import Result
 
 NUDGE = 1e-5  # of the difference quotients
 STILL = 1e-6  # velocity, relative to the Jacobian, up to which a pair counts as at rest
 
 
 @dataclass(frozen=True, eq=False)
-class AtomStability(Shown, Result):
+class AtomStability(Spectrum):
     """Spectrum of a flow with weights, linearised at an equilibrium of atoms.
 
     eigenvalues (k,): all of them, largest real part first; those of conserved mass are left out.
     x, y: the equilibrium. residual: how fast its atoms and log-weights still move.
     """
 
-    eigenvalues: Any
+    eigenvalues: Complex
     x: Measure = field(repr=False)
     y: Measure = field(repr=False)
     residual: float
@@ -44,31 +42,14 @@ class AtomStability(Shown, Result):
     flow: Flow
 
     @property
-    def rate(self) -> float:
-        """Small perturbations decay like exp(-rate t); zero where some only turn."""
-        return -float(self.eigenvalues[0].real)
-
-    @property
-    def frequency(self) -> float:
-        """Angular frequency of the leading mode."""
-        return abs(float(self.eigenvalues[0].imag))
-
-    @property
     def stable(self) -> bool:
         """Whether all perturbations decay, beyond what rounding makes of those that only turn."""
         return self.rate > 1e-8 * float(np.abs(self.eigenvalues).max())
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the eigenvalues as `meanfield.plotting.plot_spectrum` does; returns the figure."""
-        from meanfield.plotting import plot_spectrum
-
-        return plot_spectrum(self, ax, **options)
-
     def __repr__(self) -> str:
-        leading = ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
         return (
             f"AtomStability: rate {self.rate:.6g}, frequency {self.frequency:.6g} with "
-            f"{len(self.x)} and {len(self.y)} atoms; leading eigenvalues {leading}"
+            f"{len(self.x)} and {len(self.y)} atoms; leading eigenvalues {self.leading}"
         )
 
 

@@ -29,10 +29,10 @@ REACH = 1e-4  # of difference quotients in the parameter, relative to the range
 ACCURATE = 1e-7  # relative error of a state after one period that its steps may leave
 SHORTEST, LONGEST, LONGER = 1e-3, 20.0, 1.4  # steps in units of the first; growth after a good one
 STRAIGHT, BENT = 0.98, 0.8  # cosines between tangents: after a good step, after one too long
-FLAT = 1e-5  # part of the tangent along the parameter at a fold; its value is off by the square
-SWINGS = 30  # secant steps to a fold
-GONE = 1e-2  # size, in units of the first orbit's, below which one has shrunk to a fixed point
-LENGTHENED = 20.0  # factor by which a period may grow: beyond, the branch goes to infinity
+FOLD_TOL = 1e-5  # part of the tangent along the parameter at a fold; its value is off by the square
+FOLD_ROUNDS = 30  # secant steps to a fold
+SHRUNK = 1e-2  # size, in units of the first orbit's, below which one has shrunk to a fixed point
+LONGEST_PERIOD = 20.0  # factor by which a period may grow: beyond, the branch goes to infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,11 +191,11 @@ class _Curve:
     def fold(self, here: _Point, length: float, there: _Point) -> _Point:
         """The fold between two points, by regula falsi in the length (Illinois)."""
         a, b, at_a, at_b, last = 0.0, length, here.tangent[-1], there.tangent[-1], 0
-        for _ in range(SWINGS):
+        for _ in range(FOLD_ROUNDS):
             s = b - at_b * (b - a) / (at_b - at_a)
             there = self.after(here, s)
             slope = there.tangent[-1]
-            if abs(slope) <= FLAT:
+            if abs(slope) <= FOLD_TOL:
                 break
             if slope * at_a > 0:
                 a, at_a, at_b = s, slope, at_b / 2 if last == 1 else at_b
@@ -267,10 +267,10 @@ def _walked(
             break
         found.append(there)
         shown.update(1)
-        if curve.size(there.u) < GONE * size:
+        if curve.size(there.u) < SHRUNK * size:
             end = f"shrinks to a fixed point at {name} = {value:.6g}"
             break
-        if there.u[-2] > LENGTHENED * curve.near.period:
+        if there.u[-2] > LONGEST_PERIOD * curve.near.period:
             end = f"its period grows without bound towards {name} = {value:.6g}"
             break
         if straight > STRAIGHT:

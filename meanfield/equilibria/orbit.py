@@ -25,11 +25,11 @@ from meanfield.storage.results import Result
 Complex = NDArray[np.complex128]
 
 PHASES = 64  # states that are kept of a period
-STANDS = 1e-12  # relative change of the period from which steps are not halved any more
+PERIOD_TOL = 1e-12  # relative change of the period from which steps are not halved any more
 LOOKS = 400  # states between which the first return is looked for
 NEAR = 0.1  # share of the farthest distance within which a return is near
-ROUGH = 1e-3  # relative error of a state that is good enough to begin Newton's method with
-STILL = 1e-6  # distance within which a solution does not move
+GUESS_TOL = 1e-3  # relative error of a state that is good enough to begin Newton's method with
+AT_REST = 1e-6  # distance within which a solution does not move
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def orbit(
     tol : float, optional
         The residual wanted, in the coefficients' Euclidean norm.
     count : int, optional
-        How many Floquet multipliers.
+        How many Floquet multipliers, 2 or more, as one of them is that of a shift in time.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def orbit(
     4.03419486 True
     """
     a_game(game)
-    tol, count = real("tol", tol, 0.0, strict=True), whole("count", count)
+    tol, count = real("tol", tol, 0.0, strict=True), whole("count", count, 2)
     settle, within = real("settle", settle, 0.0), real("within", within, 0.0, strict=True)
     if isinstance(near, Orbit):
         begin, cells = near.start, near.cells if cells is None else cells
@@ -171,11 +171,11 @@ def orbit(
 def first_return(here: ReturnMap, v: Array, within: float) -> float:
     """When the solution from v first comes back near to v; NotConverged where it does not."""
     h, states = within / LOOKS, [v]
-    here.refine(v, within, ROUGH)
+    here.refine(v, within, GUESS_TOL)
     for _ in range(LOOKS):
         states.append(here(states[-1], h, -(-here.steps // LOOKS)))
     d = np.linalg.norm(np.array(states) - v, axis=1)
-    if d.max() < STILL:
+    if d.max() < AT_REST:
         raise NotConverged(
             f"(7) does not move from here (by {d.max():.1e} within time {within:g}): it has "
             "settled on the Gibbs point; begin elsewhere, or settle for a shorter time"
@@ -194,13 +194,13 @@ def first_return(here: ReturnMap, v: Array, within: float) -> float:
 
 def closed(here: ReturnMap, v: Array, T: float, tol: float, count: int) -> Orbit:
     """The orbit through a guess (v, T), in as many steps as the period takes to stand still."""
-    here.refine(v, T, ROUGH)
+    here.refine(v, T, GUESS_TOL)
     v, T, residual = on_cycle(here, v, T, tol)
     while True:
         here.steps, before = 2 * here.steps, T
         v, T, residual = on_cycle(here, v, T, tol)
         error = abs(T - before) / 15  # of order 4
-        if error <= STANDS * T or here.steps >= MOST_STEPS:
+        if error <= PERIOD_TOL * T or here.steps >= MOST_STEPS:
             return described(here, v, T, error, residual, count)
 
 

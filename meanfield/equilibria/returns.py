@@ -21,13 +21,13 @@ from meanfield.measures import Density
 from meanfield.start import Start
 
 ENGINES = ("galerkin", "harmonics")
-SETTLING = 1e-10  # tol of the run that finds how many coefficients a solution has
+SETTLING_TOL = 1e-10  # tol of the run that finds how many coefficients a solution has
 RESOLVED = 1e-6  # share of the outer coefficients: an error of about its power 3/2
 NUDGE = 1e-4  # of a difference quotient, in units of the state
 FEWEST_STEPS, MOST_STEPS = 64, 2**17  # of the time that is mapped
 INEXACT = 1e-6  # relative residual of linear equations
 ROUNDS, SHORTEST = 30, 1e-3  # steps of Newton's method, and the least share of one
-LOST = 4.0  # factor that a period may change by in one step
+LARGEST_FACTOR = 4.0  # factor that a period may change by in one step
 
 
 class ReturnMap:
@@ -156,7 +156,7 @@ def spectral(game: Game, flow: Flow, start: Start, cells: Any, **options: Any) -
 
 def settled(game: Game, flow: Flow, start: Start, time: float, cells: Any) -> Spectral:
     """(7) run for a time from a start, with as many coefficients as that takes."""
-    engine = spectral(game, flow, start, cells, tol=SETTLING)
+    engine = spectral(game, flow, start, cells, tol=SETTLING_TOL)
     engine.advance(time)
     return engine
 
@@ -184,7 +184,7 @@ def newton(
         share, T = 1.0, u[-2]
         while share >= SHORTEST:
             trial = u + share * step
-            if T / LOST < trial[-2] < T * LOST:
+            if T / LARGEST_FACTOR < trial[-2] < T * LARGEST_FACTOR:
                 F = equations(maps, trial, rows, wanted)
                 if np.linalg.norm(F) < (1 - 0.1 * share) * size:
                     break

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, allow_underflow, warn, whole
 from meanfield.density.coupling import both
@@ -25,15 +24,12 @@ from meanfield.density.inputs import per_player
 from meanfield.equilibria.atoms import AtomStability, atom_stability
 from meanfield.equilibria.gibbs import GibbsPoint, LinearMaps, gibbs
 from meanfield.equilibria.nash import Equilibrium
+from meanfield.equilibria.spectrum import Complex, Spectrum
 from meanfield.flows import Flow, Number, pair
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density
 from meanfield.meshes import Mesh, mesh
-from meanfield.shown import Shown
-from meanfield.storage.results import Result
-
-Complex = NDArray[np.complex128]
 
 ORDER = 8  # of the differences on tori; two-point fluxes elsewhere are of order 2
 DENSE = 320  # cells up to which all modes of S are computed
@@ -43,7 +39,7 @@ PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too littl
 
 
 @dataclass(frozen=True, eq=False)
-class Stability(Shown, Result):
+class Stability(Spectrum):
     """Leading spectrum of the linearised (7) at the Gibbs point.
 
     eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals
@@ -59,24 +55,8 @@ class Stability(Shown, Result):
     gamma: tuple[float, float] = (1.0, 1.0)
 
     @property
-    def rate(self) -> float:
-        """Small perturbations decay like exp(-rate t); negative where they grow."""
-        return -float(self.eigenvalues[0].real)
-
-    @property
-    def frequency(self) -> float:
-        """Angular frequency of the leading mode, 0 where it does not turn."""
-        return abs(float(self.eigenvalues[0].imag))
-
-    @property
     def stable(self) -> bool:
         return self.rate > 0
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the eigenvalues as `meanfield.plotting.plot_spectrum` does; returns the figure."""
-        from meanfield.plotting import plot_spectrum
-
-        return plot_spectrum(self, ax, **options)
 
     def perturbed(self, amplitude: float, k: int = 0) -> tuple[Density, Density]:
         """The Gibbs point moved along mode k, so that the largest relative change of a density is
@@ -93,10 +73,9 @@ class Stability(Shown, Result):
         return moved(*moves[0]), moved(*moves[1])
 
     def __repr__(self) -> str:
-        leading = ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
         return (
             f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency "
-            f"{self.frequency:.6g}; leading eigenvalues {leading} (residuals up to "
+            f"{self.frequency:.6g}; leading eigenvalues {self.leading} (residuals up to "
             f"{self.residuals.max():.1e})"
         )
 
@@ -126,7 +105,7 @@ def stability(
 
     For a flow with weights and no noise in the place of beta, such as (8), the spectrum of its
     linearisation at the equilibrium `near` (by default that of `nash`), as
-    `meanfield.equilibria.AtomStability` tells it.
+    `meanfield.equilibria.AtomStability` describes it.
 
     Differences are of order 8 on tori and of order 2 elsewhere.
 
@@ -161,7 +140,11 @@ def stability(
     """
     a_game(game)
     if isinstance(beta, Flow):
+        if (cells, count, gamma, modes) != (None, 6, 1.0, 40):
+            raise TypeError("with a flow, stability takes near= alone: the flow has its own gamma")
         return atom_stability(game, beta, near)
+    if near is not None:
+        raise TypeError("near= is for flows with weights, given in the place of beta")
     count, modes = whole("count", count), whole("modes", modes, 2)
     rates = pair("gamma", gamma, strict=True)
     if isinstance(beta, GibbsPoint) and cells is not None:

@@ -19,6 +19,7 @@ from meanfield.metrics.w2.distance import w2
 from meanfield.particles.plan import Plan
 from meanfield.trajectory import Trajectory
 
+ROUNDING = 1e-12  # mass
 LARGE = 0.1  # share of the particles' spread by which a step may move them without a word
 
 
@@ -63,8 +64,8 @@ def distance(a: Measure, b: Measure) -> float:
         return w2(a, b)
     kept = np.minimum(a.masses, b.masses)
     moved = float(kept @ M.distance(a.points, b.points) ** 2)
-    # Measures of mass one.
-    return float(np.sqrt(moved + (1 - kept.sum()).clip(0) * diameter(M) ** 2))
+    changed = 1 - float(kept.sum())  # of a mass of one
+    return float(np.sqrt(moved + (changed * diameter(M) ** 2 if changed > ROUNDING else 0.0)))
 
 
 def diameter(M: Manifold) -> float:
@@ -75,7 +76,7 @@ def diameter(M: Manifold) -> float:
 
 
 def spread(mu: Measure) -> float:
-    """The root mean square distance of a particle to the one half of the others away in order."""
+    """The root mean square distance between particles, each with one other, half the list away."""
     other = np.roll(np.arange(len(mu)), len(mu) // 2)
     d = mu.manifold.distance(mu.points, mu.points[other])
     return float(np.sqrt(mu.masses @ d**2))
