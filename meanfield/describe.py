@@ -28,8 +28,9 @@ Content = dict[str, Any]
 
 # Records whose fields say all: kind -> module.
 RECORDS = {
-    "Torus": "manifolds", "Sphere": "manifolds", "Flow": "flows.base", "Memory": "flows.base",
-    "Schedule": "flows.base", "Start": "start", "Concentrated": "start",
+    "Torus": "manifolds", "Sphere": "manifolds", "MissingManifold": "games.missing",
+    "Flow": "flows.base", "Memory": "flows.base", "Schedule": "flows.base",
+    "Start": "start", "Concentrated": "start",
     "TextDensity": "games.formulas.densities", "TrigBasis": "games.bases",
     "QuadraticBasis": "games.bases", "Trajectory": "trajectory", "Interval": "studies.statistics",
     "Comparison": "studies.comparison", "Partial": "studies.replicas",
@@ -86,12 +87,22 @@ def _object(value: Any) -> Described:
         return Described("Measure", _fields(value))
     if isinstance(value, Game):
         return _game(value)
+    if hasattr(value, "retract"):
+        return _manifold(value)
     if callable(value):
         return Described("Function", {"name": str(getattr(value, "__name__", kind))})
     raise TypeError(
         f"{kind} cannot be stored; files hold numbers, text, arrays and what meanfield makes of "
         "them"
     )
+
+
+def _manifold(value: Any) -> Described:
+    """A manifold of a user's class by its name and sizes: no file can hold the class."""
+    kind = type(value)
+    name = kind.__name__ if kind.__repr__ is object.__repr__ else repr(value)
+    sizes = {"dim": int(value.dim), "ambient": int(value.ambient), "volume": float(value.volume)}
+    return Described("MissingManifold", {"name": name, **sizes})
 
 
 def _fields(value: Any) -> Content:
@@ -161,7 +172,8 @@ def _recipe(game: Game) -> Content | None:
 def known_by_name(plain: Any) -> bool:
     """Whether something in the tree is known by its name alone."""
     if isinstance(plain, Described):
-        return plain.kind in ("Function", "MissingGame") or known_by_name(plain.content)
+        by_name = ("Function", "MissingGame", "MissingManifold")
+        return plain.kind in by_name or known_by_name(plain.content)
     if isinstance(plain, dict):
         return any(map(known_by_name, plain.values()))
     return isinstance(plain, (list, tuple)) and any(map(known_by_name, plain))

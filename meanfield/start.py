@@ -18,6 +18,7 @@ NARROWEST = 1e-15  # standard deviation; narrower bumps are points to rounding
 
 FAR = 0.25  # by how much the integral of a density may depend on where the nodes of a mesh lie
 MOVES = 4
+RAREST, BATCH = 1e5, 1 << 18  # uniform points for one of a bump, and at once
 
 
 class Law(Protocol):
@@ -50,7 +51,8 @@ def concentrated(center: ArrayLike, std: float) -> Concentrated:
 
         exp((cos(k (x - center)) - 1) / (k std)^2);
 
-    on a sphere it is proportional to exp((<x, center> - 1) / std^2) (von Mises-Fisher).
+    on a sphere it is proportional to exp((<x, center> - 1) / std^2) (von Mises-Fisher), on other
+    manifolds to exp(-distance(x, center)^2 / (2 std^2)).
 
     Parameters
     ----------
@@ -281,21 +283,18 @@ def _moved(on: Mesh) -> list[Array]:
 
 
 def _spacing(on: Mesh) -> float:
-    """How far nodes of a mesh are apart, along the coarsest axis of a grid on a torus."""
+    """How far nodes of a mesh are apart, along the coarsest axis of a grid or of a product."""
+    if on.factors is not None:
+        return max(map(_spacing, on.factors))
     if isinstance(on.manifold, Torus) and on.shape is not None:
         return float(on.manifold.period / min(on.shape))
     return float(on.volumes.mean() ** (1 / on.manifold.dim))
 
 
 class _Bump(_Function):
-    """A von Mises(-Fisher) bump, sampled by exact generators."""
+    """A von Mises(-Fisher) bump, sampled by exact generators; one of the distance elsewhere."""
 
     def __init__(self, given: Concentrated, manifold: Manifold, name: str) -> None:
-        if not isinstance(manifold, (Torus, Sphere)):
-            raise ValueError(
-                f"{name}: concentrated(...) is defined on tori and spheres; give a density "
-                f"function on {manifold}"
-            )
         if len(given.center) != manifold.ambient:
             raise ValueError(
                 f"{name}: the center has {len(given.center)} coordinates, points of {manifold} "
@@ -310,7 +309,9 @@ class _Bump(_Function):
             with np.errstate(under="ignore"):  # far from the center the density is zero
                 if isinstance(manifold, Torus):
                     return np.exp(kappa * np.sum(np.cos(turn * (points - center)) - 1, axis=1))
-                return np.exp(kappa * (points @ center - 1))
+                if isinstance(manifold, Sphere):
+                    return np.exp(kappa * (points @ center - 1))
+                return np.exp(-0.5 * kappa * manifold.distance(points, center) ** 2)
 
         super().__init__(values, manifold, name)
         object.__setattr__(self, "parameters", (center, kappa, given.std))
@@ -329,6 +330,24 @@ class _Bump(_Function):
         if isinstance(self.manifold, Torus):
             angles = rng.vonmises(0.0, kappa, (n, self.manifold.d))
             return self.manifold.wrap(center + angles * (self.manifold.period / (2 * np.pi)))
+        if not isinstance(self.manifold, Sphere):
+            return self._by_rejection(n, rng)
         from scipy.stats import vonmises_fisher
 
         return vonmises_fisher(center, kappa).rvs(n, random_state=rng)
+
+    def _by_rejection(self, n: int, rng: np.random.Generator) -> Array:
+        """Uniform points kept where the bump is: about as many a point as it fits in the space."""
+        M, std = self.manifold, self.parameters[2]  # type: ignore[attr-defined]
+        tries = max(M.volume / (np.sqrt(2 * np.pi) * std) ** M.dim, 1.0)
+        if tries > RAREST:
+            raise ValueError(
+                f"{self.name} fills 1/{tries:.2g} of {M}, too little to be found by uniform "
+                "points; take a wider bump, or draw points of your own and give them as a Measure"
+            )
+        drawn = np.empty((0, M.ambient))
+        while len(drawn) < n:
+            count = min(int(1.2 * tries * (n - len(drawn))) + 64, BATCH)
+            points = M.sample(count, rng)
+            drawn = np.concatenate([drawn, points[rng.random(count) < self.density(points)]])
+        return drawn[:n]

@@ -1,9 +1,13 @@
-"""What stands for a user's function that a file could only name."""
+"""What stands for a user's function or manifold that a file could only name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from numpy.typing import ArrayLike
+
+from meanfield.checks import Array, finite_array
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold
 
@@ -25,6 +29,36 @@ class MissingGame(Game):
         )
 
     loss = swapped = moment_matrix = cost_matrix = cost = gradient = _refuse
+
+
+@dataclass(frozen=True)
+class MissingManifold:
+    """A manifold of a user's class: its name and sizes are known, so that points can be looked at.
+
+    Whatever moves or measures points raises ValueError and says how to give the manifold:
+    `load(path, game=...)`.
+    """
+
+    name: str
+    dim: int
+    ambient: int
+    volume: float
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def check(self, name: str, points: ArrayLike) -> Array:
+        """Points (n, a), whose shape alone can be checked."""
+        return finite_array(name, points, (None, self.ambient))
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise ValueError(
+            f"the manifold {self.name} is a class of its user's, which a file cannot hold; give it "
+            "with its game: meanfield.load(path, game=...)"
+        )
+
+    reach = property(_refuse)
+    project = retract = difference = distance = sample = ball_fraction = basis = _refuse
 
 
 class MissingFunction:

@@ -6,13 +6,14 @@ from meanfield.checks import whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes.base import Index, Mesh
 from meanfield.meshes.hopf import hopf_mesh
+from meanfield.meshes.product import product_mesh
 from meanfield.meshes.quadrature import quadrature_mesh
 from meanfield.meshes.sphere import circle_mesh, frequency, sphere_mesh
 from meanfield.meshes.torus import torus_mesh
 
 __all__ = [
-    "Index", "Mesh", "circle_mesh", "hopf_mesh", "mesh", "quadrature_mesh", "sphere_mesh",
-    "torus_mesh",
+    "Index", "Mesh", "circle_mesh", "hopf_mesh", "mesh", "product_mesh", "quadrature_mesh",
+    "sphere_mesh", "torus_mesh",
 ]  # fmt: skip
 
 USUAL = {1: 256, 2: 64, 3: 24}  # cells per axis of a torus
@@ -22,9 +23,12 @@ USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fe
 def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) -> Mesh:
     """The mesh of a torus or a sphere of dimension 1 to 3, with about `cells` cells.
 
+    A manifold of yours has the meshes that its own method `mesh(cells)` makes, if it has one;
+    `meshes.product_mesh` puts those of two factors together.
+
     Parameters
     ----------
-    manifold : Torus or Sphere
+    manifold : Torus, Sphere or their like
     cells : int, tuple or Mesh, optional
         Tori: cells per axis, one number or one an axis (default 256 on T^1, 64 on T^2, 24 on T^3).
         S^1: the number of arcs (256). S^2: Voronoi cells of the icosahedral grid whose number
@@ -62,7 +66,12 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
         if manifold.d == 2:
             return sphere_mesh(frequency(n))
         return hopf_mesh(round((n / 16) ** (1 / 3)))
+    if callable(own := getattr(manifold, "mesh", None)):
+        made = own(cells)
+        if not isinstance(made, Mesh) or made.manifold != manifold:
+            raise TypeError(f"the method mesh of {manifold} must return a Mesh of it, got {made!r}")
+        return made
     raise ValueError(
-        f"no mesh for {manifold}: meshes exist for tori and spheres of dimension 1 to 3; "
-        "particles run on every manifold (meanfield.simulate)"
+        f"no mesh for {manifold}: meshes exist for tori and spheres of dimension 1 to 3, and for "
+        "manifolds with a method mesh(cells); particles run on every manifold (meanfield.simulate)"
     )

@@ -36,6 +36,8 @@ class Mesh:
     radius : float, optional
         For Voronoi cells (of the points nearest to their node) a bound on the distance of a cell's
         points from its node; None for other cells.
+    factors : (Mesh, Mesh), optional
+        Of a mesh of a product of two manifolds, see `product_mesh`.
     """
 
     manifold: Manifold
@@ -46,6 +48,7 @@ class Mesh:
     faces: Array
     shape: tuple[int, ...] | None = None
     radius: float | None = None
+    factors: tuple[Mesh, Mesh] | None = None
 
     def __len__(self) -> int:
         return len(self.volumes)
@@ -104,6 +107,10 @@ class Mesh:
             row = np.searchsorted(self.parallels[1:-1], points[:, 2])
             turn = np.arctan2(points[:, 1], points[:, 0]) * (columns / (2 * np.pi))
             return row * columns + np.rint(turn).astype(np.int64) % columns
+        if self.factors is not None:
+            first, second = self.factors
+            a = first.manifold.ambient
+            return first.locate(points[:, :a]) * len(second) + second.locate(points[:, a:])
         return np.asarray(self._tree.query(points)[1], dtype=np.int64)
 
     @cached_property

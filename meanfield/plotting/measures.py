@@ -226,10 +226,13 @@ def draw_axes(
     if isinstance(space, Torus):
         turn(ax.xaxis, space.period, inner=False)
         turn(ax.yaxis, space.period, inner=False)
-    else:
+    elif isinstance(space, Sphere):
         circle = np.exp(1j * np.linspace(0, 2 * np.pi, 181))
         ax.plot(circle.real, circle.imag, color="0.75", lw=0.7, zorder=0)
         ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    else:
+        side = 1.05 * float(np.abs(measure.points @ plane.axes).max())
+        ax.set(xlim=(-side, side), ylim=(-side, side))
     ax.set(xlabel=plane.labels[0], ylabel=plane.labels[1], aspect="equal")
 
 
@@ -245,22 +248,26 @@ def _disc_image(ax: Any, measure: Density, at: Array, color: str, top: float) ->
 
 
 def disc_values(measure: Density, at: Array) -> tuple[Array, Array]:
-    """The mean density of the points of a sphere that are seen at one place, nodes at (n, 2).
+    """The mean density of the points of a manifold that are seen at one place, nodes at (n, 2).
 
-    Returned are the edges of cells of [-1, 1] and the values there, NaN outside of the circle.
-    Masses and volumes are smoothed alike, over the distance of nodes, so that none shows singly.
+    Returned are the edges of cells of the square that holds all, [-1, 1]^2 for a sphere, and the
+    values there, NaN where nothing is. Masses and volumes are smoothed alike, over the distance of
+    nodes, so that none shows singly.
     """
     from scipy.ndimage import gaussian_filter
 
     cells, dim = 64, measure.manifold.dim
-    edges = np.linspace(-1, 1, cells + 1)
-    reach = (measure.manifold.volume / len(measure)) ** (1 / dim) * cells / 2
+    side = 1.0 if isinstance(measure.manifold, Sphere) else float(np.abs(at).max())
+    edges = side * np.linspace(-1, 1, cells + 1)
+    reach = (measure.manifold.volume / len(measure)) ** (1 / dim) * cells / (2 * side)
     masses, volumes = (
         gaussian_filter(np.histogram2d(at[:, 0], at[:, 1], [edges, edges], weights=w)[0].T, reach)
         for w in (measure.masses, measure.mesh.volumes)
     )
     middles = 0.5 * (edges[1:] + edges[:-1])
-    outside = np.hypot(middles, middles[:, None]) > 1
+    outside = volumes < 1e-3 * volumes.max()
+    if isinstance(measure.manifold, Sphere):
+        outside = np.hypot(middles, middles[:, None]) > 1
     return edges, np.where(outside, np.nan, masses / np.maximum(volumes, 1e-300))
 
 

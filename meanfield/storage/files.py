@@ -20,7 +20,10 @@ import numpy as np
 from meanfield.checks import warn
 from meanfield.describe import Described, describe, rebuild, same
 from meanfield.games.base import Game, a_game
-from meanfield.games.missing import MissingFunction, MissingGame
+from meanfield.games.missing import MissingFunction, MissingGame, MissingManifold
+from meanfield.manifolds import Manifold
+from meanfield.measures import Measure
+from meanfield.meshes import Mesh
 from meanfield.start import Start
 from meanfield.storage import tree
 from meanfield.storage.atomic import replace
@@ -288,6 +291,9 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
         )
     if isinstance(held, Game) and game is not None:
         object.__setattr__(found, "game", agreed(held, game))
+        homes = dict(zip(held.manifolds, game.manifolds, strict=True))
+        if any(isinstance(M, MissingManifold) for M in homes):
+            _settle(vars(found), homes)
     provenance = getattr(found, "provenance", None)
     if start is not None and isinstance(provenance, dict) and "start" in provenance:
         provenance["start"] = start
@@ -297,7 +303,7 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
 
 def agreed(held: Game, game: Game) -> Game:
     """The given game, if it is the stored one as far as a file can tell."""
-    if game.manifolds != held.manifolds:
+    if not same(describe(game.manifolds), describe(held.manifolds)):
         raise ValueError(
             f"game lives on {game.X} x {game.Y}, the stored one on {held.X} x {held.Y}"
         )
@@ -306,6 +312,17 @@ def agreed(held: Game, game: Game) -> Game:
             f"game is {game!r}, but the file holds {held!r}, which it can rebuild; leave game out"
         )
     return game
+
+
+def _settle(value: Any, homes: dict[Manifold, Manifold]) -> None:
+    """Put the manifolds of a game in the places of those that a file could only name."""
+    if isinstance(getattr(value, "manifold", None), MissingManifold):
+        object.__setattr__(value, "manifold", homes[value.manifold])
+    if isinstance(value, (Measure, Mesh, Start)):
+        value = vars(value)
+    if isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _settle(item, homes)
 
 
 def by_name(start: Start) -> bool:
