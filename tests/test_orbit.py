@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
+from meanfield.describe import same_result
 
 # Both sides have the same 31 modes, which leave an error of 1e-5 in the densities.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
@@ -24,11 +25,20 @@ def cycle():
 
 
 @pytest.fixture(scope="module")
-def branch(cycle):
+def begun(cycle):
+    """A stable orbit from which a branch begins."""
+    return mf.orbit(GAME, mf.Langevin(11.3), cycle, count=3)
+
+
+def follow(begun, family=lambda beta: (GAME, mf.Langevin(beta)), **options):
     """From the stable orbit at beta = 11.3 through the fold."""
-    stable = mf.orbit(GAME, mf.Langevin(11.3), cycle, count=3)
-    family = lambda beta: (GAME, mf.Langevin(beta))  # noqa: E731
-    return mf.branch(family, stable, 11.3, (11.0, 11.45), step=-0.15, name="beta", progress=False)
+    how = {"step": -0.15, "name": "beta", "progress": False, **options}
+    return mf.branch(family, begun, 11.3, (11.0, 11.45), **how)
+
+
+@pytest.fixture(scope="module")
+def branch(begun):
+    return follow(begun)
 
 
 def modes(mu):
@@ -159,3 +169,25 @@ def test_what_has_no_orbit_is_told(cycle):
         mf.branch(lambda beta: (GAME, mf.Langevin(beta)), cycle, BETA, (1.0, 2.0))
     with pytest.raises(TypeError, match="near must be"):
         mf.branch(lambda beta: (GAME, mf.Langevin(beta)), START, BETA, (1.0, 20.0))
+
+
+def test_a_stopped_branch_goes_on_from_its_file(begun, branch, tmp_path):
+    asked = []
+
+    def family(beta):
+        asked.append(beta)
+        if len(asked) == 22:
+            raise KeyboardInterrupt
+        return GAME, mf.Langevin(beta)
+
+    how = {"checkpoint": tmp_path / "branch.h5", "checkpoint_every": 0, "points": 3}
+    with pytest.raises(KeyboardInterrupt):
+        follow(begun, family, **how)
+    held = mf.load(how["checkpoint"])
+    assert held.end == "not finished" and len(held.values) == 2
+    found = follow(begun, family, **how)
+    for name in ("values", "periods", "sizes", "multipliers"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(branch, name)[:3])
+    assert same_result(mf.load(how["checkpoint"]), found)
+    with pytest.raises(ValueError, match="holds another run"):
+        follow(begun, **{**how, "points": 4})

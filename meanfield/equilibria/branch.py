@@ -7,32 +7,21 @@ curve turns back: a stable and an unstable orbit meet and vanish.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, allow_underflow, real, whole
-from meanfield.equilibria.orbit import Complex, Orbit, multipliers, phase
-from meanfield.equilibria.returns import ReturnMap, newton, solve_linear
-from meanfield.flows import Flow
-from meanfield.games.base import Game
+from meanfield.checks import Array, allow_underflow, real, whole
+from meanfield.equilibria.curve import Curve, Family, Walk
+from meanfield.equilibria.orbit import Complex, Orbit
 from meanfield.measures import Density
 from meanfield.progress import bar
 from meanfield.shown import Shown
+from meanfield.storage.keeper import Keeper
 from meanfield.storage.results import Result
-
-Family = Callable[[float], tuple[Game, Flow]]
-
-REACH = 1e-4  # of difference quotients in the parameter, relative to the range
-ACCURATE = 1e-7  # relative error of a state after one period that its steps may leave
-SHORTEST, LONGEST, LONGER = 1e-3, 20.0, 1.4  # steps in units of the first; growth after a good one
-STRAIGHT, BENT = 0.98, 0.8  # cosines between tangents: after a good step, after one too long
-FOLD_TOL = 1e-5  # part of the tangent along the parameter at a fold; its value is off by the square
-FOLD_ROUNDS = 30  # secant steps to a fold
-SHRUNK = 1e-2  # size, in units of the first orbit's, below which one has shrunk to a fixed point
-LONGEST_PERIOD = 20.0  # factor by which a period may grow: beyond, the branch goes to infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +32,7 @@ class Branch(Shown, Result):
     the densities change over one (the largest distance of coefficients from the first state).
     multipliers (P, k): of each, but that of a shift in time. folds (F, 2): parameter and period
     where the branch turns back, at which the leading multiplier is 1. end: why it ends. x, y: the
-    densities of each orbit at its phase zero.
+    densities of each orbit at its phase zero. state: of an unfinished branch, how to go on.
     """
 
     name: str
@@ -55,6 +44,7 @@ class Branch(Shown, Result):
     end: str
     x: list[Density] = field(repr=False)
     y: list[Density] = field(repr=False)
+    state: dict[str, Any] = field(repr=False, default_factory=dict)
 
     @property
     def stable(self) -> Any:
@@ -87,6 +77,8 @@ def branch(
     name: str = "parameter",
     tol: float = 1e-10,
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float | None = None,
 ) -> Branch:
     """The periodic solutions of (7) that an orbit belongs to, as a parameter changes.
 
@@ -111,6 +103,9 @@ def branch(
     tol : float, optional
         The residual wanted of each orbit.
     progress : bool, optional
+    checkpoint, checkpoint_every : path, seconds, optional
+        The file that is kept up to date, from which the same call goes on to the same bits, as in
+        `meanfield.simulate`.
 
     Returns
     -------
@@ -129,165 +124,43 @@ def branch(
         raise TypeError(f"near must be a meanfield Orbit, got {type(near).__name__}")
     away = (low - at if at - low < high - at else high - at) / 50 if step is None else step
     most = None if folds is None else whole("folds", folds)
-    curve = _Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
-    with bar(points, f"branch in {name}", progress) as shown:
-        return _walked(curve, at, away, (low, high), points, most, name, shown)
+    game, flow = family(at)
+    options = {"between": (low, high), "step": away, "points": points, "folds": most, "tol": tol}
+    job = {"call": "branch", "game": game, "flow": flow, "near": near, "at": at, "name": name}
+    curve = Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
+    walk = Walk(curve, (low, high), points, most, name)
+    keeper = None
+    if checkpoint is not None:
+        keeper = Keeper(checkpoint, {**job, "options": options}, checkpoint_every)
+        found, finished = keeper.held()
+        if finished:
+            return found  # type: ignore[no-any-return]
+        if found is not None:
+            walk.restore(found.state)
+    with keeper or nullcontext(), bar(points, f"branch in {name}", progress) as shown:
+        if not walk.found:
+            walk.begin(at, away)
+        shown.update(len(walk.found))
+        while not walk.end:
+            if keeper is not None:
+                keeper.offer(lambda: _gathered(walk))
+            before = len(walk.found)
+            walk.step()
+            shown.update(len(walk.found) - before)
+        curve.watch(np.array([point.u for point in walk.found]))
+        result = _gathered(walk)
+        if keeper is not None:
+            keeper.finish(result)
+    return result
 
 
-class _Curve:
-    """The equations of the orbits of a family, and their solutions one after the other.
-
-    A point is u = (v, T, p): state, period, and parameter in units of the range.
-    """
-
-    def __init__(self, family: Family, near: Orbit, unit: float, tol: float) -> None:
-        self.family, self.near, self.unit, self.tol = family, near, unit, tol
-        self._maps: dict[float, ReturnMap] = {}
-        self.steps = 0
-
-    def maps(self, p: float) -> ReturnMap:
-        """The return map at a parameter; the last few are kept."""
-        if p not in self._maps:
-            game, flow = self.family(p * self.unit)
-            made = ReturnMap(game, flow, self.near.start, self.near.cells)
-            made.steps = self.steps or made.steps
-            if len(self._maps) > 4:
-                del self._maps[next(iter(self._maps))]
-            self._maps[p] = made
-        return self._maps[p]
-
-    def solved(self, guess: Array, row: Array, tangent: Array) -> Array:
-        """The point of the curve on the plane through a guess, across `tangent`."""
-        rows = np.stack([row, tangent])
-        return newton(self.maps, guess, rows, rows @ guess, self.tol, REACH)[0]
-
-    def first(self, at: float) -> tuple[Array, Array]:
-        """The point at a value of the parameter, and the row that fixes its phase."""
-        p = at / self.unit
-        here = self.maps(p)
-        here.refine(here.state, self.near.period, ACCURATE)
-        self.steps = here.steps
-        u = np.concatenate([here.state, [self.near.period, p]])
-        row = phase(here, here.state)
-        return self.solved(u, row, np.eye(len(u))[-1]), row
-
-    def tangent(self, u: Array, row: Array, before: Array) -> Array:
-        """The direction (n + 2,) of the curve at u, of length one, on the side of `before`."""
-        right = np.zeros(len(u))
-        right[-1] = 1.0
-        found = solve_linear(self.maps, u, np.stack([row, before]), right, REACH)
-        return found / np.linalg.norm(found)
-
-    def row(self, u: Array) -> Array:
-        """The row that fixes the phase of points near u."""
-        return phase(self.maps(float(u[-1])), u[:-2])
-
-    def after(self, here: _Point, length: float) -> _Point:
-        """The point a length further along the curve; NotConverged where none is found."""
-        u = self.solved(here.u + length * here.tangent, here.row, here.tangent)
-        row = self.row(u)
-        return _Point(u, row, self.tangent(u, row, here.tangent))
-
-    def fold(self, here: _Point, length: float, there: _Point) -> _Point:
-        """The fold between two points, by regula falsi in the length (Illinois)."""
-        a, b, at_a, at_b, last = 0.0, length, here.tangent[-1], there.tangent[-1], 0
-        for _ in range(FOLD_ROUNDS):
-            s = b - at_b * (b - a) / (at_b - at_a)
-            there = self.after(here, s)
-            slope = there.tangent[-1]
-            if abs(slope) <= FOLD_TOL:
-                break
-            if slope * at_a > 0:
-                a, at_a, at_b = s, slope, at_b / 2 if last == 1 else at_b
-                last = 1
-            else:
-                b, at_b, at_a = s, slope, at_a / 2 if last == -1 else at_a
-                last = -1
-        return there
-
-    def watch(self, points: Array) -> None:
-        """Warn where the coefficients do not resolve the least smooth of the points."""
-        worst = max(points, key=lambda u: self.maps(u[-1]).tail(u[:-2]))
-        self.maps(worst[-1]).check(worst[:-2])
-
-    def size(self, u: Array) -> float:
-        """The largest distance from the first of eight states at equal parts of the period."""
-        here, v, T = self.maps(float(u[-1])), u[:-2], float(u[-2])
-        states, count = [v], here.steps // 8
-        for _ in range(7):
-            states.append(here(states[-1], T / 8, count))
-        return float(np.linalg.norm(np.array(states) - v, axis=1).max())
-
-    def multipliers(self, u: Array, count: int = 4) -> Complex:
-        """The leading multipliers, but that of a shift in time."""
-        here = self.maps(float(u[-1]))
-        found = multipliers(here.along, u[:-2], float(u[-2]), count)
-        return np.delete(found, np.argmin(np.abs(found - 1)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """A point of the curve, the row that fixes the phase near it, and the curve's direction."""
-
-    u: Array
-    row: Array
-    tangent: Array
-
-
-def _walked(
-    curve: _Curve, at: float, away: float, between: tuple[float, float], points: int,
-    most: int | None, name: str, shown: Any,
-) -> Branch:  # fmt: skip
-    u, row = curve.first(at)
-    along = np.sign(away) * np.eye(len(u))[-1]
-    here = _Point(u, row, curve.tangent(u, row, along))
-    found, folds, end = [here], [], f"ends after {points} orbits"
-    first = length = abs(away) / curve.unit / abs(here.tangent[-1])
-    size = curve.size(u)
-    while len(found) < points:
-        try:
-            there = curve.after(here, length)
-            straight = float(there.tangent @ here.tangent)
-        except NotConverged:
-            straight = -1.0
-        if straight < BENT:
-            length /= 2
-            if length < SHORTEST * first:
-                end = f"no orbit was found beyond {name} = {here.u[-1] * curve.unit:.6g}"
-                break
-            continue
-        if there.tangent[-1] * here.tangent[-1] < 0:
-            folds.append(curve.fold(here, length, there).u)
-            if len(folds) == most:
-                end = f"ends at fold {most}"
-                break
-        value = there.u[-1] * curve.unit
-        if not between[0] <= value <= between[1]:
-            end = f"leaves the range at {name} = {value:.6g}"
-            break
-        found.append(there)
-        shown.update(1)
-        if curve.size(there.u) < SHRUNK * size:
-            end = f"shrinks to a fixed point at {name} = {value:.6g}"
-            break
-        if there.u[-2] > LONGEST_PERIOD * curve.near.period:
-            end = f"its period grows without bound towards {name} = {value:.6g}"
-            break
-        if straight > STRAIGHT:
-            length = min(LONGER * length, LONGEST * first)
-        here = there
-    return _gathered(curve, found, folds, name, end)
-
-
-def _gathered(
-    curve: _Curve, found: list[_Point], folds: list[Array], name: str, end: str
-) -> Branch:
-    points = np.array([point.u for point in found])
-    curve.watch(points)
+def _gathered(walk: Walk) -> Branch:
+    """The branch so far."""
+    curve, points = walk.curve, np.array([point.u for point in walk.found])
     states = [curve.maps(u[-1]).densities(u[:-2]) for u in points]
-    turned = np.array([(u[-1] * curve.unit, u[-2]) for u in folds]).reshape(-1, 2)
+    turned = np.array([(walk.value(u), u[-2]) for u in walk.folds]).reshape(-1, 2)
     return Branch(
-        name, points[:, -1] * curve.unit, points[:, -2], np.array([curve.size(u) for u in points]),
-        np.array([curve.multipliers(u) for u in points]), turned, end,
-        [x for x, _ in states], [y for _, y in states],
+        walk.name, points[:, -1] * curve.unit, points[:, -2], np.array(walk.sizes),
+        np.array(walk.multipliers), turned, walk.end or "not finished",
+        [x for x, _ in states], [y for _, y in states], {} if walk.end else walk.state(),
     )  # fmt: skip
