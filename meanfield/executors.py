@@ -17,7 +17,9 @@ from concurrent.futures.process import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing import parent_process
 from queue import Empty, SimpleQueue
+from threading import current_thread, main_thread
 from time import perf_counter
 from typing import Any
 
@@ -30,10 +32,27 @@ TRIES = 3  # losses of a task before it is sent alone; one more and it is given 
 GONE = {"KilledWorker": 2, "ManagerLost": 1, "WorkerLost": 1, "ExecutorlibSocketError": 1}
 
 Given = Executor | Callable[[], Executor] | None
+_working = False  # whether this process is working for another one
 
 
 class WorkerLost(RuntimeError):
     """Every worker that was given this task died, the last one with nothing else to do."""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def free_cores() -> int:
+    """How many cores one computation may fill: one in a worker, process or thread, beside which
+    others work, and no more than OMP_NUM_THREADS says.
+    """
+    if _working or parent_process() is not None or current_thread() is not main_thread():
+        return 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores(), max(1, int(asked))) if asked.isdecimal() else cores()
 
 
 class Workers:
@@ -49,7 +68,7 @@ class Workers:
                 "executor must be a concurrent.futures.Executor or a function that makes one, "
                 f"got {type(given).__name__}"
             )
-        self.threads = whole("threads", os.cpu_count() or 1 if threads is None else threads)
+        self.threads = whole("threads", cores() if threads is None else threads)
         # An executor's class makes executors, although it has their methods.
         makes = isinstance(given, type) or (callable(given) and not hasattr(given, "submit"))
         self.maker: Any = given if makes else None
@@ -63,14 +82,14 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """Tasks that it works on at a time, as far as it tells; this machine's cores otherwise."""
+        """Tasks that it works on at a time, as far as it tells; otherwise our cores."""
         client: Any = getattr(self.pool, "_client", None)
         if hasattr(client, "ncores"):
             return max(1, sum(client.ncores().values()))
         for name in ("_max_workers", "num_workers"):
             if isinstance(found := getattr(self.pool, name, None), int) and found > 0:
                 return found
-        return os.cpu_count() or 1
+        return cores()
 
     def renew(self) -> None:
         """Another executor of the same kind in place of one that broke, or threads of our own."""
@@ -134,6 +153,8 @@ class Done:
 
 def work(call: Callable[[Any], Any], items: list[Any], remote: bool) -> Done:
     """A batch, in the worker."""
+    global _working
+    _working = _working or remote
     done = Done()
     for item in items:
         clock = perf_counter()

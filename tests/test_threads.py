@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield import executors
 from meanfield.games.functions import function
 from meanfield.particles import crews
+from meanfield.particles.copies import copies
 from meanfield.particles.team import meet, new_gate, shares, together
 
 L, WFR = mf.Langevin(20.0), mf.WassersteinFisherRao()
@@ -29,10 +31,25 @@ def run(name, **more):
     return mf.simulate(game, flow, mf.Start(), seed=4, progress=False, **how)
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
-    alone = run(name, threads=1)
+def assert_same_bits(one, two):
+    for a, b in zip(one, two, strict=True):
+        for mu, nu in zip(a, b, strict=True):
+            np.testing.assert_array_equal(mu.points, nu.points)
+            np.testing.assert_array_equal(mu.masses, nu.masses)
+    for key, column in one.diagnostics.items():
+        np.testing.assert_array_equal(column, two.diagnostics[key])
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """Free, and the smallest run is work enough for them."""
     monkeypatch.setattr(crews, "WORK", 1)
+    monkeypatch.setattr(crews, "free_cores", lambda: 3)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch, three_cores):
+    alone = run(name, threads=1)
     made = []
     hire = crews.hire
     monkeypatch.setattr(
@@ -41,12 +58,53 @@ def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
     for threads in (2, 16):
         shared = run(name, threads=threads)
         assert len(made[-1]) == min(threads, 3)  # 250 particles stand in three blocks
-        for a, b in zip(alone, shared, strict=True):
-            for mu, nu in zip(a, b, strict=True):
-                np.testing.assert_array_equal(mu.points, nu.points)
-                np.testing.assert_array_equal(mu.masses, nu.masses)
-        for key, column in alone.diagnostics.items():
-            np.testing.assert_array_equal(column, shared.diagnostics[key])
+        assert_same_bits(alone, shared)
+    made.clear()
+    assert_same_bits(alone, run(name))
+    assert {len(crew) for crew in made} == {1, 3}  # both were tried
+    half = run(name, time=0.02)
+    game, flow, _ = RUNS[name]
+    assert_same_bits(alone, mf.simulate(game, flow, time=0.03, resume=half, progress=False))
+
+
+@pytest.mark.parametrize("name", ["modes with weights", "dense forms"])
+def test_copies_have_the_same_bits_for_any_number_of_threads(name, monkeypatch, three_cores):
+    game, flow, _ = RUNS[name]
+    field = run(name, save_every=0.005, particles=30)
+    how = {"time": 0.03, "step": 0.005, "particles": (400, 250)}
+    shared = copies(game, flow, mf.Start(), field, **how)
+    monkeypatch.setattr(crews, "free_cores", lambda: 1)
+    assert_same_bits(copies(game, flow, mf.Start(), field, **how), shared)
+
+
+@pytest.mark.parametrize("gain", [0.4, 2.5])
+def test_steps_go_to_whichever_has_been_faster(gain, monkeypatch):
+    seconds = {1: 1e-3, 2: 1e-3 / gain}  # a step
+    clock, taken, done = [0.0], {1: 0, 2: 0}, 0
+    monkeypatch.setattr(crews, "perf_counter", lambda: clock[0])
+    for threads, first, end in crews.Pace((1, 2)).pieces(0, 5000):
+        assert first == done < end
+        done = end
+        taken[threads] += end - first
+        clock[0] += (end - first) * seconds[threads]
+    assert done == 5000
+    assert taken[2 if gain > 1 else 1] > 0.95 * 5000
+
+
+def test_workers_leave_the_other_cores_to_the_others(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(executors, "cores", lambda: 8)
+    assert executors.free_cores() == 8
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert executors.free_cores() == 3
+    found = []
+    thread = threading.Thread(target=lambda: found.append(executors.free_cores()))
+    thread.start()
+    thread.join()
+    assert found == [1]
+    monkeypatch.setattr(executors, "_working", False)
+    done = executors.work(lambda _: executors.free_cores(), [0], remote=True)
+    assert done.results == [1]
 
 
 def loss(x, y):
@@ -89,7 +147,7 @@ def test_threads_meet(size):
 
 
 def test_an_interruption_leaves_no_thread_waiting():
-    gate, began = new_gate(), threading.active_count()
+    gate, began = new_gate(), set(threading.enumerate())
 
     def interrupted(*given):
         if threading.current_thread() is threading.main_thread():
@@ -98,10 +156,9 @@ def test_an_interruption_leaves_no_thread_waiting():
 
     with pytest.raises(KeyboardInterrupt):
         together(interrupted, [(2, gate)] * 2, gate)
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and thread.daemon:
-            thread.join(5.0)
-    assert threading.active_count() <= began
+    for thread in set(threading.enumerate()) - began:
+        thread.join(5.0)
+        assert not thread.is_alive()
 
 
 def test_threads_must_be_a_whole_number():

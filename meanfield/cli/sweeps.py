@@ -15,6 +15,7 @@ from meanfield.cli import build, jobs
 from meanfield.cli.grid import axes_of, settings_of, substituted
 from meanfield.cli.schema import BadInput, Spec, read
 from meanfield.cli.workers import executor
+from meanfield.executors import cores
 from meanfield.packing import digest
 from meanfield.studies.sweep import costs, study
 from meanfield.studies.sweep.axes import points, shown
@@ -139,12 +140,12 @@ def needs(tasks: list[Task], keep: str, folder: Folder) -> str:
     todo = study.missing(tasks, found)
     if not todo:
         return f"  nothing is left to compute: {len(tasks)} tasks are in {folder.path}"
-    e, cores = costs.estimate(todo, keep == "all"), os.cpu_count() or 1
+    e, here = costs.estimate(todo, keep == "all"), cores()
     whole = "the smallest task" if e.share >= 1 else f"{e.share:.2g} of the smallest task"
     return "\n".join([
         f"  {len(todo)} of {len(tasks)} tasks are to do",
-        f"  {two_digits(e.seconds / 3600)} core-hours, about {duration(e.seconds / cores)} on the "
-        f"{cores} cores here, by a run of {whole} ({e.timed:.2g} s), the others in proportion",
+        f"  {two_digits(e.seconds / 3600)} core-hours, about {duration(e.seconds / here)} on the "
+        f"{here} cores here, by a run of {whole} ({e.timed:.2g} s), the others in proportion",
         f"  {jobs.bytes_of(e.memory)} of memory a worker, {jobs.bytes_of(e.disk)} of disk",
     ])  # fmt: skip
 

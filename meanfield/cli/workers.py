@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
+
+from meanfield.executors import cores
 
 EXECUTORS = ("threads", "processes", "loky", "dask", "mpi")
 
@@ -35,7 +36,7 @@ def executor(options: Any) -> Callable[[], Executor] | None:
         return None
     try:
         return {"processes": _processes, "loky": _loky, "dask": _dask, "mpi": _mpi}[name](
-            count or os.cpu_count() or 1, options.scheduler
+            count or cores(), options.scheduler
         )
     except ImportError as error:
         wanted = {"loky": "loky", "dask": "distributed", "mpi": "mpi4py"}[name]

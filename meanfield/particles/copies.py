@@ -196,14 +196,25 @@ class _Copies(Stepper):
                 self.grown[p] += growth[0]
                 growth[:] = 0.0
 
-    def crew(self, players: Players, first: int, steps: int) -> list[Crew]:
-        return self.driven_crew(first, self.rows[first : first + steps])
+    def crew(self, players: Players, first: int, steps: int, threads: int) -> list[Crew]:
+        return self.driven(self.hired("", threads), first, self.rows[first : first + steps])
 
-    def driven_crew(self, first: int, rows: Any) -> list[Crew]:
-        """Those of `hired`, driven by the field's costs in its saved states `rows`, one a step."""
-        (hired,) = self.hired()
-        looks = [self._look(own.me, own, first, rows) for own in hired.looks]
-        return [hired._replace(looks=(looks[0], looks[1]))]
+    def driven(self, crews: list[Crew], first: int, rows: Any) -> list[Crew]:
+        """Crews driven by the field's costs in its saved states `rows`, one a step."""
+        one, two = (self._look(look.me, look, first, rows) for look in crews[0].looks)
+        found = [crews[0]._replace(looks=(one, two))]
+        for crew in crews[1:]:  # which see the same growth
+            pairs = zip(found[0].looks, crew.looks, strict=True)
+            a, b = (
+                driven._replace(me=own.me, own=self._own(own), growth=np.zeros(1))
+                for driven, own in pairs
+            )
+            found.append(crew._replace(looks=(a, b)))
+        return found
+
+    def _own(self, look: Any) -> Any:
+        """A hired look without what nobody asks a driven one for, its means."""
+        return look._replace(parts=look.parts[:, :, :0]) if self.fused else look
 
     def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
         one, two = (self._look(me, None, first, self.rows[first : first + steps]) for me in players)
@@ -216,17 +227,15 @@ class _Copies(Stepper):
         if not self.compiled:
             kind = DrivenPairs if self.known_manifolds() else DrivenPlain
             return kind(drive, me, s, n, rows, means, first, self.growth[p])
-        if self.fused:  # nobody asks for its means
-            own = own._replace(parts=own.parts[:, :, :0])
         C = np.ascontiguousarray(self.frame.coefficients(p, drive.coefficients[p][rows]))
-        return Driven(me, own, C, means, first, self.growth[p])
+        return Driven(me, self._own(own), C, means, first, self.growth[p])
 
     def forces(self) -> list[tuple[Array, Array]]:
         if not len(self.rows):
             return super().forces()
         row = self.rows[[min(self.done, len(self.rows) - 1)]]
         if self.compiled:
-            return self.shown(self.driven_crew(0, row))
+            return self.shown(self.driven(self.hired(), 0, row))
         one, two = (self._look(me, None, 0, row) for me in self.players)
         return self.shown((one, two))
 

@@ -1,17 +1,23 @@
 """Who takes the steps of a run in compiled code: for each thread both players' looks and the blocks
-that it moves.
+that it moves, and how many threads take part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from time import perf_counter
 from typing import Any, NamedTuple
 
+from meanfield.executors import free_cores
 from meanfield.particles.looks.compiled import SCHEMES, march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.single_modes import single_modes
 from meanfield.particles.primitives import Player, State, own
 from meanfield.particles.team import WORK, new_gate, shares, together
+
+GAIN = 1.2  # times as fast as one thread, or several only take cores from others
+PIECE = 0.02  # seconds, at least, between looks at the clock once steps are known
 
 LOOKS: dict[str, Any] = {
     "forms": form,
@@ -28,13 +34,67 @@ class Crew(NamedTuple):
     others: tuple[State, State]
 
 
+def team_sizes(players: tuple[Player, Player], states: Any, threads: int | None) -> tuple[int, ...]:
+    """How many threads may take the steps of a run: one, or as many as there is work for of those
+    asked for; of the free cores where the number is left open, or one, by `Pace`.
+    """
+    work = sum(s.logw.size * len(me.map) for s, me in zip(states, players, strict=True))
+    most = free_cores() if threads is None else threads
+    most = max(1, min(most, *(len(s.x) for s in states), work // WORK))
+    return (1, most) if threads is None and most > 1 else (most,)
+
+
+class Pace:
+    """Which of some numbers of threads takes the next steps: the one that was faster of late.
+
+    Threads that wait for one another in every step gain what the rest of the machine leaves them,
+    which no rule knows. So steps are taken in pieces of some 20 ms, and ever more rarely one is
+    left to the slower number, to see whether it still is. Results have the same bits.
+    """
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        # Seconds that a step took last, by the number of threads; zero before the first.
+        self.spent = dict.fromkeys(sizes, 0.0)
+        self.piece, self.turns = 1, 0
+
+    @property
+    def best(self) -> int:
+        """Of the numbers of threads the one that was faster, several by enough."""
+        return min(self.spent, key=lambda k: self.spent[k] * (GAIN if k > 1 else 1.0))
+
+    def pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """(threads, first, end) of runs of steps, each to be done before the next is asked for."""
+        while first < end:
+            threads, count = self.next(end - first)
+            begun = perf_counter()
+            yield threads, first, first + count
+            took = perf_counter() - begun
+            self.spent[threads] = took / count
+            if count == self.piece and took < PIECE:
+                self.piece *= 2
+            elif took > 4 * PIECE:
+                self.piece = max(1, self.piece // 2)
+            first += count
+
+    def next(self, left: int) -> tuple[int, int]:
+        """How many threads take how many of the steps that are left."""
+        if len(self.spent) == 1:
+            return self.best, left
+        self.turns += 1
+        # At 8, 16, 32 and 64, and then every 64.
+        again = self.turns % 64 == 0 or self.turns in (8, 16, 32)
+        if not again or not all(self.spent.values()):
+            return self.best, min(self.piece, left)
+        (other,) = self.spent.keys() - {self.best}
+        return other, min(1 + self.piece // 4, left)
+
+
 def hire(
     kind: str, players: tuple[Player, Player], states: Any, others: Any, threads: int
 ) -> list[Crew]:
-    """A crew for each of at most so many threads, fewer where there is too little to move."""
-    work = sum(s.logw.size * len(me.map) for s, me in zip(states, players, strict=True))
-    size = max(1, min(threads, *(len(s.x) for s in states), work // WORK))
-    gate, held = new_gate(), [shares(len(s.x), size) for s in states]
+    """A crew for each of so many threads."""
+    size, gate = threads, new_gate()
+    held = [shares(len(s.x), size) for s in states]
     crews: list[Crew] = []
     for rank in range(size):
         parts = [blocks[rank] for blocks in held]

@@ -40,7 +40,7 @@ def simulate(
     placement: str = "iid",
     device: str = "cpu",
     precision: str = "float64",
-    threads: int = 1,
+    threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
     callback: Observer | None = None,
@@ -94,10 +94,11 @@ def simulate(
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
         the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
         the rounding (`meanfield.particles.looks.choose`). States stay double.
-    threads : int
-        How many threads take the steps of low-rank games together, as far as there are particles
-        enough. Results have the same bits for any number. They wait for one another in every step:
-        ask for no more than there are idle processors.
+    threads : int, optional
+        How many threads take the steps of low-rank games together, as far as there is work enough.
+        Results have the same bits for any number. By default, all the cores that this process may
+        use (or OMP_NUM_THREADS) or one, whichever turns out faster as the run goes; one in replicas
+        and wherever other workers, threads or processes, fill the cores already.
     diagnostics : mapping, optional
         name -> f(mu_x, mu_y), recorded at saves beside "value" (the expected loss) and
         "displacement" (S, 2), the farthest that a particle of either player has got since the save
@@ -160,8 +161,9 @@ def simulate(
         if not isinstance(start, Start):
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     plan = make_plan(time=time, **given)
+    threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme)
-    stepper = Stepper(game, flow, plan, start, whole("threads", threads))
+    stepper = Stepper(game, flow, plan, start, threads)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,

@@ -15,7 +15,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
-from meanfield.particles.crews import Crew, at_rates, go, hire
+from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
@@ -51,10 +51,16 @@ class Stepper:
     level = "particles"
 
     def __init__(
-        self, game: Game, flow: Flow, plan: Plan, start: Start | None, threads: int = 1
+        self,
+        game: Game,
+        flow: Flow,
+        plan: Plan,
+        start: Start | None,
+        threads: int | None = None,
     ) -> None:
-        self.threads = threads
-        self.crews: dict[str, list[Crew]] = {}
+        # Flows that Python looks at in every step would call threads anew for each.
+        self.threads = 1 if by_steps(flow) else threads
+        self.crews: dict[tuple[str, int], list[Crew]] = {}
         self.game, self.flow, self.plan, self.start = game, flow, plan, start
         self.label = f"particles ({check_memory(game, plan, flow) / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
@@ -70,6 +76,7 @@ class Stepper:
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
         self.shown_at = -1  # steps done when `others` had the forces last
+        self.showed: list[Crew] = []  # who moved or showed last
 
     def turn(self, to: Frame) -> None:
         """Move in this frame."""
@@ -130,6 +137,7 @@ class Stepper:
         """Stand in these states, in the frame."""
         self.states, self.others = states, [midpoint(s) for s in states]
         self.crews.clear()
+        self.pace = Pace(team_sizes(self.players, states, self.threads))
 
     def _blocks(self) -> list[Array]:
         """Both players' positions in the game's own axes."""
@@ -162,7 +170,7 @@ class Stepper:
             return self.source.value(mu, nu)  # type: ignore[no-any-return]
         if not self.compiled:
             return self.means[0]
-        look = self.hired()[0].looks[0]
+        look = self.showed[0].looks[0]
         if not self.fused:
             return self.means[0] + self.game.constant
         own = look.parts[look.turn[0]].sum(axis=0)
@@ -280,7 +288,9 @@ class Stepper:
         """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
         scheme, end = self.plan.scheme, first + steps
         if self.compiled and self.flow.memory is None:
-            go(self.crew(players, first, steps), scheme, first, end, showing)
+            for threads, k, next_k in self.pace.pieces(first, end):
+                self.showed = self.crew(players, k, next_k - k, threads)
+                go(self.showed, scheme, k, next_k, showing and next_k == end)
             self.shown_at = end if showing else -1
             return
         one, two = self.looks(players, first, steps)
@@ -292,20 +302,20 @@ class Stepper:
                 text = strang if scheme == "strang" else mirror_prox
                 text(one, two, s, t, m, n, k)
 
-    def crew(self, players: Players, first: int, steps: int) -> list[Crew]:
+    def crew(self, players: Players, first: int, steps: int, threads: int) -> list[Crew]:
         """Who takes these steps in compiled code."""
-        crews = self.hired("single" if self.plan.precision == "float32" else "")
+        crews = self.hired("single" if self.plan.precision == "float32" else "", threads)
         return crews if players is self.players else at_rates(crews, players)
 
-    def hired(self, kind: str = "") -> list[Crew]:
+    def hired(self, kind: str = "", threads: int | None = None) -> list[Crew]:
         """Crews that look at the present costs, in double precision unless another kind is asked
-        for.
+        for, as many as were the fastest.
         """
-        if kind not in self.crews:
-            threads = 1 if by_steps(self.flow) else self.threads
-            given = self.players, self.states, self.others, threads
-            self.crews[kind] = hire(kind or ("forms" if self.fused else "modes"), *given)
-        return self.crews[kind]
+        size = self.pace.best if threads is None else threads
+        if (kind, size) not in self.crews:
+            given = self.players, self.states, self.others, size
+            self.crews[kind, size] = hire(kind or ("forms" if self.fused else "modes"), *given)
+        return self.crews[kind, size]
 
     def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:
         """Both players' looks for these steps, where Python takes them."""
@@ -341,6 +351,7 @@ class Stepper:
         """What crews or looks see."""
         if isinstance(by, list):
             go(by, self.plan.scheme, 0, 0, showing=True)
+            self.showed = by
         else:
             both(*by, self.states, self.others, 0.0, 0.0, 0)
         return [(s.logw, s.x) for s in self.others]
