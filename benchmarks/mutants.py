@@ -1,12 +1,16 @@
 """How many small wrong changes of numerical modules the tests see: a mutation run, made by hand.
 
-    nice -n 19 python -m benchmarks.mutants --count 60 --seed 0
+    nice -n 19 python -m benchmarks.mutants --count 150 --seed 0 --results mutants.jsonl
 
-draws places in the modules below, changes each in one way (a constant doubled, a comparison turned,
-plus for minus, times for divided by, a term dropped), and runs the test files that are about the
-module in a copy of the checkout. A mutant is killed when a test fails or the time is up. Printed
-are the survivors, each with the line and what it became, and the score with a 95% interval (Wilson
-1927). Survivors are judged by eye: some changes are none (a starting guess, a budget, a message).
+draws places in the modules that `benchmarks/mutants.toml` names, changes each in one way (a
+constant doubled, a comparison turned, plus for minus, times for divided by, a term dropped), and
+runs the tests that are about the module in a copy of the checkout, likely killers first. A mutant
+is killed when a test fails that passes without it, or when the tests run out of processor time and
+take a third of it without the change. What came of each is kept in the file of results: a stopped
+run goes on, and `--again` tries the survivors once more, after a test was added. Survivors are
+judged by eye; those that change no answer (a starting guess, a budget, the order of a search) are
+named with the reason in the same file and count neither way. Printed are the others, and the score
+with a 95% interval (Wilson 1927).
 """
 
 from __future__ import annotations
@@ -14,36 +18,27 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import json
 import os
+import resource
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
 
+import numba  # noqa: F401  (loaded once, before the tests' processes part)
 import numpy as np
+import pytest
+import scipy.optimize
+import scipy.spatial
+import scipy.special  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
-COVERED = {
-    "responses/bounds.py": ("soundness", "nikaido_isoda"),
-    "responses/cells.py": ("intervals", "soundness"),
-    "responses/curvature.py": ("intervals",),
-    "responses/enclosures.py": ("intervals",),
-    "responses/intervals.py": ("intervals",),
-    "responses/polish.py": ("nikaido_isoda", "nash"),
-    "trust_region.py": ("trust_region", "soundness"),
-    "equilibria/support.py": ("nash",),
-    "equilibria/nash.py": ("nash", "constants"),
-    "equilibria/stability.py": ("soundness", "stability"),
-    "games/base.py": ("constants", "games"),
-    "games/lowrank.py": ("games", "constants"),
-    "games/bases.py": ("games", "nikaido_isoda"),
-    "games/functions.py": ("games", "constants", "intervals"),
-    "games/formulas/calculus.py": ("games", "intervals"),
-    "metrics/energy.py": ("nikaido_isoda", "energies"),
-    "manifolds.py": ("manifolds",),
-    "schedule.py": ("later_flows",),
-}
+SECONDS = 180.0  # processor time of a mutant's tests
 TURNED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -85,32 +80,59 @@ class Change(ast.NodeTransformer):
             return node.left
         return node
 
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        return node  # messages
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is not None:
+            node.value = self.visit(node.value)
+        return node
 
     def skip(self, node: ast.AST) -> ast.AST:
         return node
 
-    visit_AnnAssign = visit_JoinedStr = visit_arguments = skip
+    visit_Raise = visit_JoinedStr = visit_arguments = skip  # messages, annotations
 
 
-def mutated(text: str, wanted: int) -> tuple[str, int]:
-    change = Change(wanted)
-    return ast.unparse(change.visit(copy.deepcopy(ast.parse(text)))), change.line
+def mutant(module: str, number: int) -> tuple[str, dict[str, Any]]:
+    """A change of a module: its text, and where it is, with the line before and after."""
+    tree = ast.parse((ROOT / "meanfield" / module).read_text())
+    change = Change(number)
+    changed = ast.unparse(change.visit(copy.deepcopy(tree)))
+    both = zip(ast.unparse(tree).splitlines(), changed.splitlines(), strict=True)
+    was, became = next((a.strip(), b.strip()) for a, b in both if a != b)
+    return changed, {"module": module, "line": change.line, "was": was, "became": became}
 
 
-def killed(folder: Path, tests: tuple[str, ...], seconds: float) -> str:
-    """How the tests ended: "failed", "timed out", or "" where none saw anything."""
-    files = [f"tests/test_{name}.py" for name in tests]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "timed out"
-    return "failed" if done.returncode else ""
+def tried(folder: Path, tests: list[str], seconds: float) -> tuple[str, float]:
+    """How the tests of a checkout end, and the processor time that they take.
+
+    "" where all pass, "timed out" after so many seconds of it, or the name of what failed first. A
+    process of its own runs them that has the libraries loaded already.
+    """
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.chdir(folder)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+        log = os.open(folder.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        sys.path.insert(0, str(folder))
+        os.environ["PYTHONPATH"] = str(folder)
+        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=line", *tests])
+        sys.stdout.flush()
+        os._exit(int(code))
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        sleep(0.05)
+        if perf_counter() - begin > 20 * seconds:
+            os.killpg(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(ended[1])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return "timed out", used
+    said = (folder.parent / "log").read_text(errors="replace").splitlines()
+    first = next((line for line in said if line.startswith(("FAILED", "ERROR"))), f"code {code}")
+    return first.split(" - ")[0] if code else "", used
 
 
 def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -118,43 +140,113 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return float((middle - spread) / (n + z * z)), float((middle + spread) / (n + z * z))
 
 
+class Checkout:
+    """A copy of the checkout in which one module at a time is changed; leaves when it is closed."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        hidden = shutil.ignore_patterns(".git", "results", ".hypothesis", "*.pyc")
+        shutil.copytree(ROOT, self.folder / "checkout", ignore=hidden)
+        shutil.copytree(self.folder / "checkout/meanfield", self.folder / "clean")
+
+    def __enter__(self) -> Checkout:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.folder)
+
+    def tried(self, tests: list[str], seconds: float, module: str = "", text: str = "") -> Any:
+        here = self.folder / "checkout"
+        shutil.rmtree(here / "meanfield")
+        shutil.copytree(self.folder / "clean", here / "meanfield", copy_function=os.link)
+        if module:
+            (here / "meanfield" / module).unlink()
+            (here / "meanfield" / module).write_text(text)
+        return tried(here, tests, seconds)
+
+
+class Results:
+    """What came of mutants, and what tests of unchanged modules take, a line of a file each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.found = path, {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            one = json.loads(line)
+            self.found[self.key(one)] = one
+
+    def key(self, one: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(one.get(name) for name in ("module", "line", "was", "became", "tests"))
+
+    def get(self, one: dict[str, Any]) -> dict[str, Any] | None:
+        return self.found.get(self.key(one))
+
+    def add(self, one: dict[str, Any]) -> dict[str, Any]:
+        self.found[self.key(one)] = one
+        with self.path.open("a") as file:
+            file.write(json.dumps(one) + "\n")
+        return one
+
+
+def attempt(
+    module: str, number: int, tests: list[str], results: Results, checkout: Checkout, again: bool
+) -> dict[str, Any]:
+    """What came of a mutant, which is tried unless the results know it."""
+    text, one = mutant(module, number)
+    found = results.get(one)
+    if found is None or (again and not found["end"]):
+        files = [f"tests/test_{name}.py" for name in tests]
+        end, used = checkout.tried(files, SECONDS, module, text)
+        if end:
+            status, _, node = end.partition(" ")
+            confirm([node] if status in ("FAILED", "ERROR") else files, results, checkout)
+        found = results.add({**one, "end": end, "used": used})
+    return found
+
+
+def confirm(tests: list[str], results: Results, checkout: Checkout) -> None:
+    """What a mutant's tests say counts only where they pass without it, in a third of the time."""
+    one = {"tests": " ".join(tests)}
+    if results.get(one) is None:
+        end, used = checkout.tried(tests, SECONDS / 3)
+        if end:
+            raise SystemExit(f"{one['tests']}: without any change, {end}")
+        results.add({**one, "used": used})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=300.0, help="a mutant's time")
     parser.add_argument("--only", default="", help="part of the modules' names")
+    parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"))
+    parser.add_argument("--again", action="store_true", help="try survivors once more")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-    hidden = shutil.ignore_patterns(".git", "__pycache__", "results", "*.nbc", "*.nbi")
-    shutil.copytree(ROOT, folder / "checkout", ignore=hidden)
-    folder, places = folder / "checkout", []
-    for module in COVERED:
-        if asked.only in module:
-            counted = Change()
-            counted.visit(ast.parse((ROOT / "meanfield" / module).read_text()))
-            places += [(module, i) for i in range(counted.seen)]
-    rng, dead = np.random.default_rng(asked.seed), 0
-    drawn = rng.permutation(len(places))[: asked.count]
-    for done, k in enumerate(drawn, 1):
-        module, i = places[k]
-        text = (ROOT / "meanfield" / module).read_text()
-        changed, line = mutated(text, i)
-        (folder / "meanfield" / module).write_text(changed)
-        end = killed(folder, COVERED[module], asked.seconds)
-        (folder / "meanfield" / module).write_text(text)
-        dead += bool(end)
-        print(f"{done:4} {module}:{line} {end or 'SURVIVED'}", flush=True)
-        if not end:
-            before, after = ast.unparse(ast.parse(text)).splitlines(), changed.splitlines()
-            for a, b in zip(before, after, strict=False):
-                if a != b:
-                    print(f"       {a.strip()}\n    -> {b.strip()}", flush=True)
-    n = len(drawn)
+    known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+    places = []
+    for module in known["tests"]:
+        counted = Change()
+        counted.visit(ast.parse((ROOT / "meanfield" / module).read_text()))
+        places += [(module, i) for i in range(counted.seen) if asked.only in module]
+    drawn = np.random.default_rng(asked.seed).permutation(len(places))[: asked.count]
+    results, dead, equal = Results(asked.results), 0, 0
+    with Checkout() as checkout:
+        for module, number in (places[k] for k in drawn):
+            tests = known["tests"][module]
+            found = attempt(module, number, tests, results, checkout, asked.again)
+            reasons = [
+                j["why"]
+                for j in known.get("judged", ())
+                if j.items() <= {**found, "why": j["why"]}.items()
+            ]
+            told = found["end"] or (f"changes no answer: {reasons[0]}" if reasons else "SURVIVED")
+            dead, equal = dead + bool(found["end"]), equal + (not found["end"] and bool(reasons))
+            print(f"{module}:{found['line']} {told}", flush=True)
+            if not found["end"]:
+                print(f"    {found['was']}\n -> {found['became']}", flush=True)
+    n = len(drawn) - equal
     low, high = wilson(dead, n)
-    print(f"{dead} of {n} killed: {dead / n:.1%}, 95% interval {low:.1%} to {high:.1%}")
-    print(f"of {len(places)} places in {len(COVERED)} modules, seed {asked.seed}")
-    shutil.rmtree(folder.parent)
+    print(f"{dead} of {n} killed: {dead / n:.1%}, 95% interval {low:.1%} to {high:.1%}; {equal}")
+    print(f"more change no answer; {len(places)} places in {len(known['tests'])} modules")
 
 
 if __name__ == "__main__":
