@@ -25,7 +25,7 @@ from meanfield.machine import made
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.start import Start
-from meanfield.storage.keeper import Keeper, Keeps, Part
+from meanfield.storage.keeper import Heeds, Keeper, Keeps, Part
 from meanfield.trajectory import Trajectory, check_held, recorded, versions
 
 Pair = tuple[Measure, Measure]
@@ -144,11 +144,14 @@ class Run:
         job: dict[str, Any],
         start: Start | None,
         resume: Trajectory | None,
+        told: Callable[[Trajectory, Part | None], Mapping[str, Array]] | None = None,
     ) -> Trajectory:
         """Run to the end, from the start, from `resume`, or from what the checkpoint has of this
         job.
 
-        saves: the time now -> the times to be saved from then on, itself first.
+        saves: the time now -> the times to be saved from then on, itself first. told: diagnostics
+        of the whole run, which may take runs of their own: these get the checkpoint that it is
+        given, so that they end where this run is asked to stop.
         """
         keeper = watch.keeper(job)
         if isinstance(keeper, Keeper):
@@ -164,6 +167,9 @@ class Run:
         with keeper or nullcontext():
             self.follow(saves(self.moving.time), watch, keeper)
             result = self.trajectory()
+            if told is not None:
+                heeds = Heeds(keeper) if isinstance(keeper, Keeper) else None
+                result.diagnostics.update(told(result, heeds))
             if isinstance(keeper, Keeper):
                 keeper.finish(result)
         return result

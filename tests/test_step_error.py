@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.cli import main
+from meanfield.particles.stepper import Stepper
+from meanfield.storage.files import read_header
 
 WELL = mf.games.expression("0.5*(1 - cos(x)) + 0.2*sin(x)*cos(y)")
 START = mf.Start(x=mf.concentrated(1.0, std=0.3), y=mf.concentrated(1.0, std=0.3))
@@ -46,6 +51,55 @@ def test_a_step_that_is_too_long_says_so():
     game = mf.games.polynomial("a", dim=4)
     run = errors(mf.Langevin(20.0), 0.002, game=game, time=0.2, particles=50, start=mf.Start())
     assert 0 < run.diagnostics["step_error_x"][-1] < 0.1
+
+
+def test_a_run_that_was_stopped_goes_on_and_is_checked_to_the_same_bits(tmp_path):
+    """By the same call, by `resume` and from a TOML file; and longer, which leaves it unchecked."""
+    flow, path = mf.Langevin(20.0), tmp_path / "run.h5"
+    how = {"start": START, "time": 0.6, "step": 0.1, "particles": 20, "check_step": True}
+    whole = mf.simulate(WELL, flow, **how)
+
+    def failing(t, x, y):
+        if t > 0.35:
+            raise InterruptedError
+
+    for go_on in (lambda: mf.simulate(WELL, flow, **how, checkpoint=path), lambda: mf.resume(path)):
+        with pytest.raises(InterruptedError):
+            mf.simulate(WELL, flow, **how, checkpoint=path, checkpoint_every=0, callback=failing)
+        assert not read_header(path).finished
+        for run in (go_on(), mf.load(path)):
+            assert run.diagnostics.keys() == whole.diagnostics.keys()
+            for name, rows in whole.diagnostics.items():
+                assert np.array_equal(run.diagnostics[name], rows, equal_nan=True)
+        path.unlink()
+    longer = mf.simulate(WELL, flow, time=0.8, step=0.1, particles=20, resume=whole)
+    assert len(longer) > len(whole) and "step_error_x" not in longer.diagnostics
+    file = tmp_path / "run.toml"
+    file.write_text(
+        '[game]\nexpression = "cos(x - y)"\n[flow]\nname = "Langevin"\nbeta = 20.0\n[run]\n'
+        'level = "particles"\ntime = 0.4\nstep = 0.1\nparticles = 20\ncheck_step = true\n'
+    )
+    assert main(["run", str(file), "--quiet", "--out", str(path)]) == 0
+    assert 0 < mf.load(path).diagnostics["step_error_x"][-1] < 1
+
+
+def test_a_run_that_is_told_to_stop_heeds_it_while_its_step_is_checked(tmp_path, monkeypatch):
+    path, begun = tmp_path / "run.h5", []
+
+    def advance(self, until, pause=None):
+        begun.append(self.plan.step)
+        if self.plan.step == 0.2:
+            signal.raise_signal(signal.SIGTERM)
+        return moved(self, until, pause)
+
+    moved = Stepper.advance
+    monkeypatch.setattr(Stepper, "advance", advance)
+    how = {"start": START, "time": 0.8, "step": 0.1, "particles": 20, "check_step": True}
+    with pytest.raises(SystemExit):
+        mf.simulate(WELL, mf.Langevin(20.0), **how, checkpoint=path, checkpoint_every=0)
+    assert begun.count(0.2) == 1 and not read_header(path).finished
+    monkeypatch.undo()
+    assert np.nanmax(mf.resume(path).diagnostics["step_error_x"]) > 0
 
 
 def test_the_run_keeps_its_bits_and_odd_steps_are_compared_where_both_stand():

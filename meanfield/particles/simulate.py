@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from meanfield.checks import allow_underflow, known_keywords, whole
+from meanfield.checks import Array, allow_underflow, known_keywords, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -111,7 +113,8 @@ def simulate(
         Run once more with twice the step on the same noise, which costs half as much again, and
         record what the step is estimated to be off by: "step_error_value" of the expected loss,
         "step_error_x" and "step_error_y" in W2 (`meanfield.particles.step_error`). Warns
-        UnderResolved where that is more than a tenth of the spread of a player's particles.
+        UnderResolved where that is more than a tenth of the spread of a player's particles. With a
+        checkpoint, a run that is stopped while this is done goes on from its own last state.
     resume : Trajectory, optional
         A run to go on from, up to the final time `time`, to the bits of an uninterrupted one. It
         keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its
@@ -150,12 +153,15 @@ def simulate(
     True
     """
     given = {key: value for key, value in locals().items() if key in DEFAULTS}
-    if check_step and (resume is not None or checkpoint is not None):
-        raise ValueError("check_step looks at whole runs: give it without resume and checkpoint")
+    if check_step and resume is not None:
+        raise ValueError("check_step looks at whole runs: give it without resume")
     check_flow(game, flow, scheme)
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)
+        # What the step was off by over a part is not what it is off by over the whole.
+        kept = {k: v for k, v in resume.diagnostics.items() if not k.startswith("step_error_")}
+        resume = replace(resume, diagnostics=kept)
     else:
         start = Start() if start is None else start
         if not isinstance(start, Start):
@@ -169,19 +175,20 @@ def simulate(
         "time": plan.steps * plan.step,
         **plan.settings(),
         "diagnostics": sorted(run.observables),
+        **({"check_step": True} if check_step else {}),
     }
     job = {"call": "simulate", "game": game, "flow": flow, "start": start, "options": options}
     watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
-    found = run.complete(plan.saves, watch, job, start, resume)
-    if check_step:
+    if not check_step:
+        return run.complete(plan.saves, watch, job, start, resume)
+
+    def errors(found: Trajectory, heeds: Any) -> dict[str, Array]:
         from meanfield.particles.step_error import step_errors
 
-        def again(**other: Any) -> Trajectory:
-            how: Any = {**given, **other, "threads": threads, "progress": progress}
-            return simulate(game, flow, start, **how)
+        how = {**given, "threads": threads, "progress": progress, "checkpoint": heeds}
+        return step_errors(found, plan, partial(simulate, game, flow, start, **how))
 
-        found.diagnostics.update(step_errors(found, plan, again))
-    return found
+    return run.complete(plan.saves, watch, job, start, resume, errors)
 
 
 def about(stepper: Stepper) -> dict[str, Any]:

@@ -81,14 +81,15 @@ class Keeper:
         pause = max(self.every, self.cost / SHARE) if self.every > 0 else 0.0
         if self.caught or now - self.written >= pause:
             self._write(snapshot(), finished=False)
-        self._obey()
+        self.obey()
 
     def finish(self, result: Any) -> None:
         """Write the finished result; then stop what comes after it, if that was asked for."""
         self._write(result, finished=True)
-        self._obey()
+        self.obey()
 
-    def _obey(self) -> None:
+    def obey(self) -> None:
+        """Stop what runs, where that was asked for."""
         if self.caught == signal.SIGINT:
             raise KeyboardInterrupt
         if self.caught:
@@ -142,6 +143,18 @@ class Part:
 
     def __exit__(self, *_: Any) -> None:
         """The larger run ends it."""
+
+
+class Heeds(Part):
+    """The checkpoint of a run that only helps a kept one: nothing of it is written, and it ends
+    when the kept one is asked to stop.
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper: Keeper = keeper
+
+    def offer(self, snapshot: Callable[[], Any]) -> None:
+        self.keeper.obey()
 
 
 def _difference(held: Any, wanted: dict[str, Any]) -> str:
