@@ -5,12 +5,11 @@
 draws places in the modules that `benchmarks/mutants.toml` names, changes each in one way (a
 constant doubled, a comparison turned, plus for minus, times for divided by, a term dropped), and
 runs the tests that are about the module in a copy of the checkout, likely killers first. A mutant
-is killed when a test fails that passes without it, or when the tests run out of processor time and
-take a third of it without the change. What came of each is kept in the file of results: a stopped
-run goes on, and `--again` tries the survivors once more, after a test was added. Survivors are
-judged by eye; those that change no answer (a starting guess, a budget, the order of a search) are
-named with the reason in the same file and count neither way. Printed are the others, and the score
-with a 95% interval (Wilson 1927).
+is killed when a test fails, or runs out of processor time, that passes without it. What came of
+each is kept in the file of results: a stopped run goes on, and `--again` tries the survivors once
+more, after a test was added. Survivors are judged by eye; those that change no answer (a starting
+guess, a budget, the order of a search) stand with the reason in `benchmarks/mutants.toml` and count
+neither way. Printed are the others, and the score with a 95% interval (Wilson 1927).
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ import signal
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
@@ -38,7 +38,7 @@ import scipy.spatial
 import scipy.special  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 180.0  # processor time of a mutant's tests
+SECONDS = 75  # processor time of a mutant's tests
 TURNED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -101,18 +101,18 @@ def mutant(module: str, number: int) -> tuple[str, dict[str, Any]]:
     return changed, {"module": module, "line": change.line, "was": was, "became": became}
 
 
-def tried(folder: Path, tests: list[str], seconds: float) -> tuple[str, float]:
+def tried(folder: Path, tests: list[str]) -> tuple[str, float]:
     """How the tests of a checkout end, and the processor time that they take.
 
-    "" where all pass, "timed out" after so many seconds of it, or the name of what failed first. A
-    process of its own runs them that has the libraries loaded already.
+    "" where all pass, "timed out" after SECONDS of it, or the name of what failed first. A process
+    of its own runs them that has the libraries loaded already.
     """
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
     child = os.fork()
     if child == 0:
         os.setsid()
         os.chdir(folder)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
         log = os.open(folder.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(log, stream)
@@ -123,7 +123,7 @@ def tried(folder: Path, tests: list[str], seconds: float) -> tuple[str, float]:
         os._exit(int(code))
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
         sleep(0.05)
-        if perf_counter() - begin > 20 * seconds:
+        if perf_counter() - begin > 20 * SECONDS:
             os.killpg(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(ended[1])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -133,6 +133,11 @@ def tried(folder: Path, tests: list[str], seconds: float) -> tuple[str, float]:
     said = (folder.parent / "log").read_text(errors="replace").splitlines()
     first = next((line for line in said if line.startswith(("FAILED", "ERROR"))), f"code {code}")
     return first.split(" - ")[0] if code else "", used
+
+
+def compiled(text: str) -> bool:
+    """Whether a module is a part of kernels, which a change makes compile anew."""
+    return "meanfield.jit" in text
 
 
 def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -147,7 +152,9 @@ class Checkout:
         self.folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         hidden = shutil.ignore_patterns(".git", "results", ".hypothesis", "*.pyc")
         shutil.copytree(ROOT, self.folder / "checkout", ignore=hidden)
-        shutil.copytree(self.folder / "checkout/meanfield", self.folder / "clean")
+        self.package, self.kept = self.folder / "checkout/meanfield", self.folder / "kept"
+        # Kernels of formulas that mutants compile stay out of everybody's cache.
+        os.environ["XDG_CACHE_HOME"] = str(self.package / "cache")
 
     def __enter__(self) -> Checkout:
         return self
@@ -155,14 +162,24 @@ class Checkout:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder)
 
-    def tried(self, tests: list[str], seconds: float, module: str = "", text: str = "") -> Any:
-        here = self.folder / "checkout"
-        shutil.rmtree(here / "meanfield")
-        shutil.copytree(self.folder / "clean", here / "meanfield", copy_function=os.link)
-        if module:
-            (here / "meanfield" / module).unlink()
-            (here / "meanfield" / module).write_text(text)
-        return tried(here, tests, seconds)
+    def tried(self, tests: list[str], module: str = "", text: str = "") -> tuple[str, float]:
+        """How tests end with this text in a module's place.
+
+        What is compiled stays for the next mutant, unless the module is a part of kernels.
+        """
+        if not module:
+            return tried(self.folder / "checkout", tests)
+        shutil.copytree(self.package, self.kept, copy_function=os.link)
+        (self.package / module).unlink()
+        (self.package / module).write_text(text)
+        found = tried(self.folder / "checkout", tests)
+        if compiled(text):
+            shutil.rmtree(self.package)
+            self.kept.rename(self.package)
+        else:
+            (self.kept / module).replace(self.package / module)
+            shutil.rmtree(self.kept)
+        return found
 
 
 class Results:
@@ -194,23 +211,33 @@ def attempt(
     text, one = mutant(module, number)
     found = results.get(one)
     if found is None or (again and not found["end"]):
-        files = [f"tests/test_{name}.py" for name in tests]
-        end, used = checkout.tried(files, SECONDS, module, text)
-        if end:
-            status, _, node = end.partition(" ")
-            confirm([node] if status in ("FAILED", "ERROR") else files, results, checkout)
+        end, used = checkout.tried(tests, module, text)
         found = results.add({**one, "end": end, "used": used})
     return found
 
 
+def killer(end: str, tests: list[str]) -> list[str]:
+    """The tests that ended a mutant: one, or all where these took too long."""
+    status, _, node = end.partition(" ")
+    return [node] if status in ("FAILED", "ERROR") else tests
+
+
 def confirm(tests: list[str], results: Results, checkout: Checkout) -> None:
-    """What a mutant's tests say counts only where they pass without it, in a third of the time."""
-    one = {"tests": " ".join(tests)}
-    if results.get(one) is None:
-        end, used = checkout.tried(tests, SECONDS / 3)
+    """What tests say of mutants counts only where they pass without them, and in time."""
+    new = [test for test in tests if results.get({"tests": test}) is None]
+    for k in range(0, len(new), 10):
+        some = new[k : k + 10]
+        end, used = checkout.tried(some)
         if end:
-            raise SystemExit(f"{one['tests']}: without any change, {end}")
-        results.add({**one, "used": used})
+            raise SystemExit(f"{' '.join(some)}: without any change, {end}")
+        for test in some:
+            results.add({"tests": test, "used": used})
+
+
+def reason(found: dict[str, Any], judged: Sequence[dict[str, str]]) -> str:
+    """Why a survivor was judged to change no answer; "" where it was not."""
+    keys = ("module", "was", "became")
+    return next((j["why"] for j in judged if all(j[k] == found[k] for k in keys)), "")
 
 
 def main() -> None:
@@ -218,35 +245,38 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="part of the modules' names")
+    compiled_or_not: dict[str, Any] = {"action": argparse.BooleanOptionalAction, "default": None}
+    parser.add_argument("--compiled", **compiled_or_not, help="modules with kernels, or without")
     parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"))
     parser.add_argument("--again", action="store_true", help="try survivors once more")
     asked = parser.parse_args()
     known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     places = []
     for module in known["tests"]:
-        counted = Change()
-        counted.visit(ast.parse((ROOT / "meanfield" / module).read_text()))
-        places += [(module, i) for i in range(counted.seen) if asked.only in module]
+        text, counted = (ROOT / "meanfield" / module).read_text(), Change()
+        if asked.only in module and asked.compiled in (None, compiled(text)):
+            counted.visit(ast.parse(text))
+            places += [(module, i) for i in range(counted.seen)]
     drawn = np.random.default_rng(asked.seed).permutation(len(places))[: asked.count]
-    results, dead, equal = Results(asked.results), 0, 0
+    results, dead, equal, killers = Results(asked.results), 0, 0, set()
     with Checkout() as checkout:
         for module, number in (places[k] for k in drawn):
-            tests = known["tests"][module]
+            tests = [f"tests/test_{name}.py" for name in known["tests"][module]]
             found = attempt(module, number, tests, results, checkout, asked.again)
-            reasons = [
-                j["why"]
-                for j in known.get("judged", ())
-                if j.items() <= {**found, "why": j["why"]}.items()
-            ]
-            told = found["end"] or (f"changes no answer: {reasons[0]}" if reasons else "SURVIVED")
-            dead, equal = dead + bool(found["end"]), equal + (not found["end"] and bool(reasons))
+            why = "" if found["end"] else reason(found, known.get("judged", ()))
+            told = found["end"] or (f"changes no answer: {why}" if why else "SURVIVED")
             print(f"{module}:{found['line']} {told}", flush=True)
-            if not found["end"]:
+            if found["end"]:
+                dead, killers = dead + 1, killers | set(killer(found["end"], tests))
+            else:
+                equal += bool(why)
                 print(f"    {found['was']}\n -> {found['became']}", flush=True)
+        confirm(sorted(killers), results, checkout)
     n = len(drawn) - equal
     low, high = wilson(dead, n)
     print(f"{dead} of {n} killed: {dead / n:.1%}, 95% interval {low:.1%} to {high:.1%}; {equal}")
-    print(f"more change no answer; {len(places)} places in {len(known['tests'])} modules")
+    modules = len({module for module, _ in places})
+    print(f"more change no answer; {len(places)} places in {modules} modules, seed {asked.seed}")
 
 
 if __name__ == "__main__":

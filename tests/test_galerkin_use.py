@@ -7,11 +7,12 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
+from meanfield.density.choice import build
 from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
-from meanfield.meshes import mesh
+from meanfield.meshes import mesh, quadrature_mesh
 from meanfield.start import Start
 from tests.galerkin_runs import BUMPS, OSCILLATOR, engine, nodal_error, run
 from tests.langevin_runs import CIRCLE, WAVY, wavy
@@ -26,7 +27,30 @@ def test_first_measures_are_the_start():
     assert np.abs(x.values - wavy(x.points) / (2 * np.pi)).max() < 1e-14
     atoms = Start(Measure([[1.0], [2.0]], None, Torus(1)), "uniform")
     x, _ = engine(CIRCLE, Langevin(10.0), atoms, (64, 64)).measures()
-    assert np.sum(x.masses > 0) == 2
+    assert x is atoms.x
+
+
+@pytest.mark.parametrize(
+    ("game", "fine"),
+    [
+        (mf.games.benchmark("circle"), mesh(Torus(1), 1024)),
+        (mf.games.benchmark("torus"), mesh(Torus(2), 160)),
+        (mf.games.benchmark("sphere"), quadrature_mesh(90)),
+    ],
+)
+def test_what_solve_hands_out_from_atoms_on_is_what_the_coefficients_hold(game, fine):
+    rng, flow = np.random.default_rng(0), Langevin(2.0)
+    start = Start(*(Measure(M.sample(2, rng), [0.3, 0.7], M) for M in game.manifolds))
+    run = mf.solve(game, flow, start, time=0.5, save_every=0.5)
+    held = build(game, flow, start)
+    held.advance(0.5)
+    ends = [held.bases[p].masses(held.coefficients(p), fine) for p in (0, 1)]
+    pairs = (start.x, start.y), [Measure(fine.nodes, m / m.sum(), fine.manifold) for m in ends]
+    for k, pair in enumerate(pairs):
+        assert run.diagnostics["value"][k] == pytest.approx(game.value(*pair), abs=1e-12)
+        for p, (mu, nu) in enumerate(zip(run[k], pair, strict=True)):
+            found, exact = (game.moments(p, m.points, m.masses) for m in (mu, nu))
+            np.testing.assert_allclose(found, exact, rtol=0, atol=1e-12)
 
 
 def test_a_density_start_is_carried_to_other_cells():

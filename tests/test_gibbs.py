@@ -294,4 +294,24 @@ def test_cells_of_the_sphere_are_about_as_many_as_asked_and_coarse_ones_are_said
     assert len(point.x) == 648 and not point.y.mesh.by_parallels
     with pytest.warns(mf.UnderResolved, match="player x: the outer third"):
         mf.gibbs(game, 100.0, cells=2592)
-    assert len(mf.gibbs(game, 100.0).x) > 2592
+    path = mf.gibbs_path(game, [5.0, 100.0])
+    assert len(path.points[0].x) == 2592 < len(path.points[1].x)
+
+
+@pytest.mark.parametrize(
+    ("game", "beta", "fine"),
+    [
+        (mf.games.oscillator(), 2000.0, 1024),
+        (mf.games.benchmark("torus"), 40.0, 128),
+        (polynomial_from(0, np.zeros((2, 2)), 0, 0, [3.0, 0], [0, 2.0]), 3000.0, 2048),
+    ],
+)
+def test_means_are_right_to_rounding_without_cells_and_too_few_are_said(game, beta, fine):
+    def means(cells):
+        point = mf.gibbs(game, beta, cells=cells)
+        return [game.moments(p, mu.points, mu.masses) for p, mu in enumerate((point.x, point.y))]
+
+    for found, exact in zip(means(None), means(fine), strict=True):
+        assert np.abs(found - exact).max() < 2e-13
+    with pytest.warns(mf.UnderResolved, match="the outer third"):
+        mf.gibbs(game, beta, cells=fine // 16 if game.X.dim == 1 else 32)

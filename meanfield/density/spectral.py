@@ -17,8 +17,8 @@ from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
 from meanfield.density.engine import Engine, parts
-from meanfield.density.inputs import fits, only_langevin
-from meanfield.measures import Density, density_on
+from meanfield.density.inputs import fits, given_measure, only_langevin
+from meanfield.measures import Density, Measure, density_on
 
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
 
@@ -155,15 +155,22 @@ class Spectral(Engine):
                 f"{self.kind.plural} adapted"
             )
 
-    def measures(self) -> tuple[Density, Density]:
-        """Both densities at the nodes of a mesh."""
-        return both(self._density)
+    def measures(self) -> tuple[Measure, Measure]:
+        """Both densities at the nodes of a mesh; atoms as they stand where a run starts from them,
+        as coefficients that do not decay have nodal values that mean nothing yet.
 
-    def _density(self, p: int) -> Density:
+        The features of the game have the means that the coefficients say, to rounding.
+        """
+
+        def measure(p: int) -> Measure:
+            rough = self.time == 0.0 and self.kind.rough(self.laws[p])
+            return (given_measure(self.laws[p]) if rough else None) or self.on_nodes(p)
+
+        return both(measure)
+
+    def on_nodes(self, p: int) -> Density:
+        """The density of player p's coefficients at the nodes of a mesh."""
         grid = self.bases[p].grid(self._free[p])
-        if self.time == 0.0 and self.kind.rough(self.laws[p]):
-            # Coefficients that do not decay have nodal values that mean nothing yet.
-            return self.laws[p].on(grid)
         # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
         allowed = max(1e-10, self._free[p] * self.tol)
         what, masses = f"the masses of {'xy'[p]}", self._nodal(p)

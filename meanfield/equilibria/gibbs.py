@@ -38,8 +38,8 @@ ROUNDS = 60
 ON_THE_WAY = 1e-6  # residual wanted at the continuation's earlier values of beta
 SETTLED = 1e-9  # residual from which Newton's method has found its root, but for rounding
 USUAL_ON_SPHERE = 2592  # cells of S^2, on 36 parallels
-MOST = 180  # parallels of a quadrature that is chosen here
-RESOLVED, COARSE = 1e-2, 5e-2  # share of the outer degrees that is refined for, and warned of
+MOST = 1 << 16  # nodes of a mesh that is chosen here
+RESOLVED, COARSE = 2e-3, 5e-2  # share of outer modes that is refined for, and warned of
 SHORTEST = 1e-3  # step of log beta below which the continuation gives up
 
 Row = tuple[float, float, float]
@@ -134,8 +134,8 @@ def gibbs(
         One number, or one a player.
     cells : int, tuple, Mesh or a pair of these, optional
         As in `solve`: nodes per axis (the number of cells on spheres). Default 256 on the circle;
-        on T^2 64 for low-rank games, 32 for others; on S^2 2592, for low-rank games more where the
-        density asks.
+        on T^2 64 for low-rank games, 32 for others; on S^2 2592; for low-rank games the meshes of
+        `start`, if it is given, and on tori, S^1 and S^2 more nodes where the density asks.
     tol : float
         Bounds the residual, a total variation; the iteration goes on to rounding whatever tol is.
     start : pair of Density, optional
@@ -155,7 +155,7 @@ def gibbs(
     Warns
     -----
     UnderResolved
-        Where a quadrature of S^2 is too coarse.
+        Where the nodes of a torus, of S^1 or of a quadrature of S^2 are too few.
 
     Examples
     --------
@@ -168,13 +168,14 @@ def gibbs(
     cold = temperatures(beta)
     tol = real("tol", tol, 0.0, strict=True)
     asked = per_player(cells)
-    meshes = both(lambda p: _mesh(game, p, asked[p]))
     free = [one is None and game.bases is not None for one in asked]
+    begun = _checked(start)
+    meshes = both(lambda p: begun[p].mesh if begun and free[p] else _mesh(game, p, asked[p]))
     z: Moments | None = None
     path: list[Row] = []
     while True:
         players = _player(game, 0, meshes, 1 / cold[0]), _player(game, 1, meshes, 1 / cold[1])
-        z, rows = _continuation(players, tol, _starting(players, start) if z is None else z)
+        z, rows = _continuation(players, tol, _starting(players, begun) if z is None else z)
         path += rows
         x, y = (Density(players[p].respond(z[1 - p], 1.0), meshes[p]) for p in (0, 1))
         residual = max(map(total_variation, (x, y), gibbs_measures(game, beta, x, y)))
@@ -190,22 +191,40 @@ def gibbs(
 
 
 def _finer(mu: Density, free: bool, player: str) -> Mesh:
-    """The mesh of a Gibbs density, or a finer quadrature of S^2 where it is not resolved.
+    """The mesh of a Gibbs density, or a finer one of its kind where it is not resolved.
 
     Warns of a mesh that is not resolved and not `free` to be finer.
     """
-    if not mu.mesh.by_parallels:
-        return mu.mesh
-    n = mu.mesh.shape[0]  # type: ignore[index]
-    share = Degrees(n - 1).tail(of_values(mu.values, n - 1))
-    if free and share > RESOLVED and n < MOST:
-        return quadrature_mesh(3 * n // 2)
+    on, share = mu.mesh, _outer_share(mu)
+    if free and share > RESOLVED and len(on) * 1.5**on.manifold.dim <= MOST:
+        if on.by_parallels:
+            return quadrature_mesh(3 * on.shape[0] // 2)  # type: ignore[index]
+        return mesh(on.manifold, tuple(3 * n // 2 for n in on.shape) if on.shape else len(on) * 2)
     if share > COARSE:
         warn(
-            f"player {player}: the outer third of degrees holds a share of {share:.1e} of the "
-            f"Gibbs density on {n} parallels; raise `cells`"
+            f"player {player}: the outer third of modes or degrees holds a share of {share:.1e} of "
+            f"the Gibbs density on {on}; raise `cells`"
         )
-    return mu.mesh
+    return on
+
+
+def _outer_share(mu: Density) -> float:
+    """The outer third of modes or degrees' share of a density's l1 norm; 0 where there are none.
+
+    Where coefficients fall geometrically, integrals are off by about its third power.
+    """
+    on = mu.mesh
+    if on.by_parallels:
+        L = on.shape[0] - 1  # type: ignore[index]
+        return Degrees(L).tail(of_values(mu.values, L))
+    shape = (len(on),) if on.manifold == Sphere(1) else on.shape
+    if shape is None or not isinstance(on.manifold, Torus | Sphere):
+        return 0.0
+    sizes = np.abs(np.fft.fftn(mu.masses.reshape(shape)))
+    outer = np.zeros(shape, dtype=bool)
+    for along in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"):
+        outer |= np.abs(along) > 1 / 3
+    return float(sizes[outer].sum() / sizes.sum())
 
 
 def _mesh(game: Game, p: int, cells: Any) -> Mesh:
@@ -221,14 +240,21 @@ def _mesh(game: Game, p: int, cells: Any) -> Mesh:
     return mesh(manifold, cells)
 
 
+def _checked(start: Any) -> tuple[Density, Density] | None:
+    if start is not None and not (isinstance(start, (tuple, list)) and len(start) == 2):
+        raise TypeError(f"start must be a pair of densities (for x, for y), got {start!r}")
+    for name, mu in zip("xy", start or (), strict=False):
+        if not isinstance(mu, Density):
+            raise ValueError(f"start's {name} must be a density, got {mu!r}")
+    return (start[0], start[1]) if start is not None else None
+
+
 def _starting(players: Players, start: tuple[Density, Density] | None) -> Moments | None:
     """Moments of the starting pair; None without one."""
     if start is None:
         return None
-    if not isinstance(start, (tuple, list)) or len(start) != 2:
-        raise TypeError(f"start must be a pair of densities (for x, for y), got {start!r}")
     for mu, player, name in zip(start, players, "xy", strict=True):
-        if not isinstance(mu, Density) or not mu.mesh.same(player.mesh):
+        if not mu.mesh.same(player.mesh):
             raise ValueError(
                 f"start's {name} must be a density on {player.mesh}, got {mu!r}; pass cells to "
                 "match"

@@ -103,9 +103,8 @@ def gibbs_path(
     with bar(len(at), "Gibbs points", progress) as shown:
         for beta in at:
             begun = (points[-1].x, points[-1].y) if points else None
-            on = (points[-1].x.mesh, points[-1].y.mesh) if points else cells
             try:
-                points.append(gibbs(game, float(beta), on, tol, begun))
+                points.append(gibbs(game, float(beta), cells, tol, begun))
             except NotConverged as lost:
                 reached = f"{points[-1].beta[0]:g}" if points else "none"
                 raise NotConverged(

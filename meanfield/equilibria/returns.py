@@ -117,7 +117,7 @@ class ReturnMap:
     def densities(self, v: Array) -> tuple[Density, Density]:
         """Both players' densities at a state."""
         self._place(v)
-        return self.engine.measures()
+        return self.engine.on_nodes(0), self.engine.on_nodes(1)
 
     def tail(self, v: Array) -> float:
         """The outer coefficients' share of a state, the larger of both players'."""
