@@ -6,6 +6,7 @@ Parts are kept as they are finished: the same command goes on after a stop.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -92,7 +93,8 @@ def make(name: str, quick: bool, out: Path) -> Path:
 
     def compute() -> Any:
         parts = figure.parts(settings, folder)
-        return figure.joined(settings, computed(folder, settings, parts, say))
+        jobs = (os.cpu_count() or 1) if getattr(figure, "ONE_CORE", False) else 1
+        return figure.joined(settings, computed(folder, settings, parts, say, jobs))
 
     picture: Path = figure.draw(stored(path, settings, compute))
     say(f"drew {picture}")

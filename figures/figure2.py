@@ -33,6 +33,8 @@ COLORS = {1: GREY, 3: BLUE, 5: ORANGE}
 LINES = ("-", "--", ":")
 EARLY = 0.25  # of all updates: where "early" is
 
+ONE_CORE = True  # is what a part keeps to: several are computed at once
+
 
 def settings(quick: bool) -> dict[str, Any]:
     return {

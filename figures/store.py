@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -37,21 +39,52 @@ def folder_of(path: Path, settings: Mapping[str, Any]) -> Path:
 
 
 def computed(
-    folder: Path, settings: Mapping[str, Any], parts: Parts, say: Callable[[str], None]
-) -> dict[str, dict[str, np.ndarray]]:
-    """What each part gives, taken from `folder` where it was computed before; says what it does."""
-    made_with, found = key(settings), {}
+    folder: Path, settings: Mapping[str, Any], parts: Parts, say: Callable[[str], None],
+    jobs: int = 1,
+) -> dict[str, dict[str, np.ndarray]]:  # fmt: skip
+    """What each part gives, taken from `folder` where it was computed before; says what it does.
+
+    Several parts are computed at once by `jobs` processes.
+    """
+    made_with, found, n = key(settings), {}, len(parts)
+    paths = {name: folder / f"{re.sub(r'[^a-z0-9]+', '_', name.lower())}.npz" for name in parts}
+    if jobs > 1:
+        todo = {name: p for name, p in parts.items() if held(paths[name], made_with) is None}
+        for k, (name, data, seconds) in enumerate(_at_once(todo, jobs), n - len(todo) + 1):
+            keep(paths[name], made_with, data, seconds)
+            say(f"{k} of {n} are done: {name}")
     for k, (name, part) in enumerate(parts.items(), 1):
-        path = folder / f"{re.sub(r'[^a-z0-9]+', '_', name.lower())}.npz"
-        got = held(path, made_with)
-        say(f"{k} of {len(parts)}: {name}" + (" (kept from before)" if got else ""))
+        got = held(paths[name], made_with)
+        if jobs == 1:
+            say(f"{k} of {n}: {name}" + (" (kept from before)" if got else ""))
         if got is None:
-            clock = perf_counter()
-            data = part()
-            keep(path, made_with, data, perf_counter() - clock)
-            got = {name: np.asarray(value) for name, value in data.items()}, 0.0
+            got = _timed(part)
+            keep(paths[name], made_with, *got)
         found[name] = got[0]
     return found
+
+
+def _timed(part: Callable[[], Mapping[str, Any]]) -> tuple[dict[str, np.ndarray], float]:
+    """A part's arrays and the seconds they took."""
+    clock = perf_counter()
+    data = {name: np.asarray(value) for name, value in part().items()}
+    return data, perf_counter() - clock
+
+
+def _at_once(parts: Parts, jobs: int) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
+    """Names, arrays and seconds of parts as they are finished by `jobs` processes."""
+    if not parts:
+        return
+    with ProcessPoolExecutor(min(jobs, len(parts)), get_context("spawn")) as pool:
+        names = {pool.submit(_timed, part): name for name, part in parts.items()}
+        try:
+            for future in as_completed(names):
+                yield names[future], *future.result()
+        except BaseException:  # else the others would finish their parts, for minutes
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
 
 
 def merged(found: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ else.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import meanfield as mf
 from figures import oscillator, phase, second_game
 from figures.__main__ import FIGURES, main
-from figures.store import load, stored
+from figures.store import computed, load, stored
 from meanfield.studies.curves import pack, unpack
 from tests.test_plotting import comparison
 
@@ -59,6 +60,17 @@ def test_a_stopped_figure_goes_on(tmp_path: Any, monkeypatch: Any, capsys: Any) 
     assert main(command) == 0 and made == ["a", "b"]
     assert "1 of 2: a (kept from before)" in capsys.readouterr().out
     assert set(load(tmp_path / "second_game.npz")) >= {"a", "b"}
+
+
+def test_parts_of_one_core_are_computed_at_once(tmp_path: Any) -> None:
+    parts: Any = {"one": partial(dict, a=[1, 2]), "two": partial(dict, b=3.0)}
+    said: list[str] = []
+    found = computed(tmp_path, {}, parts, said.append, jobs=2)
+    assert found["one"]["a"].tolist() == [1, 2] and float(found["two"]["b"]) == 3.0
+    assert len(said) == 2 and said[-1].startswith("2 of 2 are done")
+    with pytest.raises(ValueError, match="invalid literal"):
+        computed(tmp_path, {}, {**parts, "three": partial(int, "no")}, said.append, jobs=2)
+    assert len(said) == 2  # those that were done are kept
 
 
 def test_stored_comparisons_come_back(tmp_path: Any) -> None:
