@@ -234,6 +234,19 @@ def confirm(tests: list[str], results: Results, checkout: Checkout) -> None:
             results.add({"tests": test, "used": used})
 
 
+def planted(known: dict[str, Any], checkout: Checkout) -> None:
+    """The named changes, each with the test that is to see it."""
+    for one in known["planted"]:
+        text = (ROOT / "meanfield" / one["module"]).read_text()
+        if text.count(one["was"]) != 1:
+            raise SystemExit(f"{one['module']} does not hold {one['was']!r} once")
+        name, _, test = one["test"].partition("::")
+        node = f"tests/test_{name}.py" + (f"::{test}" if test else "")
+        changed = text.replace(one["was"], one["became"])
+        end, _ = checkout.tried([node], one["module"], changed)
+        print(f"{one['what']}: {end or 'SURVIVED'}", flush=True)
+
+
 def reason(found: dict[str, Any], judged: Sequence[dict[str, str]]) -> str:
     """Why a survivor was judged to change no answer; "" where it was not."""
     keys = ("module", "was", "became")
@@ -249,8 +262,12 @@ def main() -> None:
     parser.add_argument("--compiled", **compiled_or_not, help="modules with kernels, or without")
     parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"))
     parser.add_argument("--again", action="store_true", help="try survivors once more")
+    parser.add_argument("--planted", action="store_true", help="try the named changes instead")
     asked = parser.parse_args()
     known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+    if asked.planted:
+        with Checkout() as checkout:
+            return planted(known, checkout)
     places = []
     for module in known["tests"]:
         text, counted = (ROOT / "meanfield" / module).read_text(), Change()

@@ -123,15 +123,16 @@ def test_memory_averages_the_moments_before_each_step(memory):
         np.testing.assert_allclose(np.ravel(held[p]), weights @ np.array(means), atol=1e-12)
 
 
-@pytest.mark.parametrize(("rate", "step"), [(2.0, 0.1), (3.0, 0.5)])
-def test_jumps_come_with_their_exact_probability(rate, step):
-    """1 - exp(-rho dt) of the particles move in a step, not rho dt of them."""
+@pytest.mark.parametrize(("rate", "step", "power"), [(2.0, 0.1, 0.0), (3.0, 0.5, 1.0)])
+def test_jumps_come_with_their_exact_probability(rate, step, power):
+    """1 - exp(-rho dt) of the particles move in a step, not rho dt of them, rho in its middle."""
     n = 40_000
     places = mf.Start(*(mf.Measure([[v]], None, T) for v in (1.0, 2.0)))
-    run = mf.simulate(
-        GAME, mf.EntropicBestResponse(2.0, rate), places, step, step=step, particles=n
-    )
-    chance = -np.expm1(-rate * step)
+    flow = mf.EntropicBestResponse(2.0, rate)
+    if power:
+        flow = mf.Annealed(flow, speed=mf.Schedule("poly", scale=1.0, power=power))
+    run = mf.simulate(GAME, flow, places, step, step=step, particles=n)
+    chance = -np.expm1(-rate * step / (1 + step / 2) ** power)
     for mu, at in zip(run[-1], (1.0, 2.0), strict=True):
         moved = float(mu.masses[np.abs(mu.points[:, 0] - at) > 1e-9].sum())
         assert abs(moved - chance) < 4 * np.sqrt(chance * (1 - chance) / n) + 1e-3

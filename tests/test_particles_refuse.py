@@ -8,6 +8,7 @@ from meanfield.games.lowrank import trigonometric
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.particles.ensemble import ensemble
+from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
 from meanfield.particles.simulate import simulate
 from tests.test_particles import FLOWS, GAMES, TORUS_TERMS, short
 
@@ -90,3 +91,14 @@ def test_bad_resume():
     with pytest.raises(ValueError, match="state has no"):
         empty = mf.Trajectory(part.times, part.x, part.y, game, flow)
         simulate(game, flow, None, 0.2, resume=empty)
+
+
+@pytest.mark.parametrize("flow", [mf.Langevin(10.0), mf.WassersteinFisherRao(1.0, 1.0)])
+def test_saved_states_take_the_memory_that_is_asked_for(flow):
+    game = mf.games.polynomial("a")
+    run = simulate(game, flow, time=0.2, step=0.01, particles=(3, 5), save_every=0.05)
+    parts = [part for mu in run.x + run.y for part in (mu.points, mu.masses)]
+    parts += [part for pair in run.state.get("mean_weights", ()) for part in pair]
+    how = {**DEFAULTS, "step": 0.01, "particles": (3, 5), "save_every": 0.05}
+    needed = check_memory(game, make_plan(time=0.2, **how), flow)
+    assert needed == sum(part.nbytes for part in parts)

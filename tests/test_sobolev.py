@@ -109,6 +109,12 @@ def test_sliced_distances_are_lower_bounds(manifold):
         assert sliced_w2_squared(one, two, slices=4000) == pytest.approx(chord / 3, rel=0.05)
 
 
+def test_a_circle_is_its_only_slice():
+    rng, T = np.random.default_rng(6), mf.Torus(1, period=3.0)
+    a, b = weighted(T, 9, rng), weighted(T, 7, rng)
+    assert sliced_w2_squared(a, b) == pytest.approx(w2_squared(a, b), rel=1e-12)
+
+
 def test_bad_input():
     circle = mf.Measure([[0.1]], None, mf.Torus(1))
     with pytest.raises(ValueError, match="T\\^2 and S\\^2"):

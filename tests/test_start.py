@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import iv
 
 import meanfield as mf
+from meanfield.meshes import mesh, quadrature_mesh
 from meanfield.schedule import saved_times
 from meanfield.start import law
 
@@ -24,6 +26,17 @@ def test_bumps_underflow_far_from_their_center_in_silence():
                 space.sample(100, np.random.default_rng(0))
             )
             assert (values == 0).any()
+
+
+def test_bumps_are_von_mises_laws_and_fishers():
+    """E cos = I_1(k)/I_0(k) on the circle, coth k - 1/k on S^2, k = 1/std^2 in radians."""
+    k, turn = 3.0, 2 * np.pi
+    circle = law(mf.concentrated(0.25, std=1 / (turn * k**0.5)), mf.Torus(1, period=1.0))
+    mean = circle.on(mesh(circle.manifold, 64)).integrate(lambda x: np.cos(turn * (x - 0.25)))
+    assert mean == pytest.approx(iv(1, k) / iv(0, k), abs=1e-14)
+    center = np.array([0.6, 0.0, 0.8])
+    mean = law(mf.concentrated(center, std=k**-0.5), mf.Sphere(2)).on(quadrature_mesh(20))
+    assert np.abs(mean.integrate(lambda x: x) - (1 / np.tanh(k) - 1 / k) * center).max() < 1e-13
 
 
 def test_times_are_saved_as_one_writes_them():

@@ -38,17 +38,17 @@ def sliced_w2_squared(a: Measure, b: Measure, slices: int = 24, seed: int = 0) -
         return float(np.mean([_line(u, a.masses, v, b.masses) for u, v in pairs]))
     if not isinstance(M, Torus):
         raise ValueError(f"slices are for tori and spheres, got {M}")
-    circle, total = Torus(1, M.period), 0.0
-    for k in _primitive(count, M.d):
+    circle, total, ks = Torus(1, M.period), 0.0, _primitive(count, M.d)
+    for k in ks:
         one, two = (Measure(m.points @ k[:, None], m.masses, circle) for m in (a, b))
         total += w2_squared(one, two) / float(k @ k)
-    return total / count
+    return total / len(ks)
 
 
 def _primitive(count: int, d: int) -> Array:
     """The `count` shortest integer vectors without common divisor, one of each pair +-k."""
     if d == 1:
-        return np.ones((count, 1))
+        return np.ones((1, 1))
     reach = int(count ** (1 / d)) + 2
     ks = product(range(-reach, reach + 1), repeat=d)
     found = [k for k in ks if k > (0,) * d and gcd(*k) == 1]
