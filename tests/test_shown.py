@@ -285,6 +285,39 @@ def test_logs_get_a_line_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert 20 < len(lines) < 33 and len(set(lines)) == len(lines)
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_time_left_counts_from_the_first_units(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Of 400 units at a second each, the first of every worker compiles for a minute more."""
+    clock, log = [0.0], Log()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
+    left = {}
+    with progress.bar(400, "a job", True) as shown:
+        shown._time = lambda: clock[0]
+        for k in range(400):
+            clock[0] = 61.0 + k // workers + 0.1 * (k % workers)
+            shown.update(1)
+            left[k + 1] = str(shown).split("<")[-1]
+    assert left[1] == left[8] == "?"
+    units = range(120, 400, workers)
+    told = [60 * int(left[k][:2]) + int(left[k][3:]) for k in units]
+    assert np.allclose(told, [(400 - k) / workers for k in units], atol=2, rtol=0.1)
+
+
+def test_bars_at_once_write_no_codes_into_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, log = [0.0], Log()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
+    with progress.bar(5, "outer", None) as outer, progress.bar(5, "inner", None) as inner:
+        for shown in (outer, inner):
+            shown._time = lambda: clock[0]
+        clock[0] = 40.0
+        inner.update(1)
+    assert log.getvalue().splitlines() == ["inner  20% after 00:40, about ? to go"]
+
+
 def test_bars_are_silent_where_asked_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     monkeypatch.setattr(sys, "stderr", log)
@@ -305,7 +338,12 @@ def test_notebooks_get_their_own_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     made: list[Any] = []
-    auto = SimpleNamespace(tqdm=lambda **how: made.append(how))
+
+    class Auto:
+        def __init__(self, **how: Any) -> None:
+            made.append(how)
+
+    auto = SimpleNamespace(tqdm=Auto)
     monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
