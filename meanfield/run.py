@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array, read_only, unmasked
+from meanfield.checks import Array, read_only, unmasked, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.machine import made
@@ -29,6 +29,7 @@ from meanfield.storage.keeper import Heeds, Keeper, Keeps, Part
 from meanfield.trajectory import Trajectory, check_held, recorded, versions
 
 Pair = tuple[Measure, Measure]
+ROUNDING = 1e-13  # of the largest loss
 Observer = Callable[[float, Measure, Measure], Any]
 Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
 
@@ -104,6 +105,26 @@ def _read_only(mu: Measure) -> Measure:
     for name in ("points", "masses"):
         object.__setattr__(seen, name, read_only(getattr(mu, name)))
     return seen
+
+
+def tell_rest(game: Game, flow: Flow, start: Start, pair: Callable[[], Pair]) -> None:
+    """Warn where a run begins with uniform laws, and both costs are constant against their `pair`:
+    nothing moves. Best responses without entropy are not said of constant costs.
+    """
+    if not start.x == start.y == "uniform":
+        return
+    if any(of.response > 0 and of.temperature == 0 for of in flow.players):
+        return
+    mu_x, mu_y = pair()
+    x, y = mu_x.points, mu_y.points
+    few = (at[:: max(1, len(at) // 64)] for at in (x, y))
+    rounding = ROUNDING * np.abs(game.moving_loss(*few)).max()
+    if np.ptp(game.cost(0, x, mu_y)) <= rounding and np.ptp(game.cost(1, y, mu_x)) <= rounding:
+        warn(
+            f"{game.name} does not move uniform laws: against them all strategies cost the same. "
+            "Give another start: Start(x=concentrated(...)), or [start] in a file",
+            UserWarning,
+        )
 
 
 def _truth(said: Any) -> bool:

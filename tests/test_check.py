@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.studies.theorems import averages, epsilon, one, settling, slowest, three, two
+from meanfield.studies.theorems import averages, epsilon, one, settling, slowest, two
 from meanfield.studies.theorems.problem import Problem, constants
 
 comparing = import_module("meanfield.studies.compare")
@@ -154,16 +154,16 @@ def test_theorem_3_holds_and_a_mean_field_of_another_temperature_fails(monkeypat
     assert wrong.outcome("3") == "fails"
 
 
-def test_without_a_mesh_theorem_3_is_about_particles_alone_and_the_reason_is_said():
+def test_without_a_mesh_theorem_3_is_against_many_more_particles():
     game = mf.games.polynomial("a", dim=6, seed=0)
-    result = mf.check(game, mf.Langevin(20.0))
-    assert "S" in result.refused["1"] or "Sphere(5) has no mesh" in result.refused["1"]
+    result = mf.check(
+        game, mf.Langevin(20.0), particles=(6, 24), replicas=(32, 16), time=0.2, step=0.1
+    )
     assert "Sphere(5) has no mesh" in result.refused["1"]
-    claims = [row.claim for row in result.rows["3"]]
-    assert claims and all("NI" in claim and "W2" not in claim for claim in claims)
-    assert "W2 left out" in three.by_particles_alone(game)
-    assert result.outcome("3") != "fails"
-    result.plot()
+    row = named(result, "at T = 0.2: E [W2^2")
+    assert "against 192 particles" in row.claim and "-0.4 expected" in row.claim
+    assert row.outcome == "holds" and -0.7 < row.measured < -0.3
+    assert "bounds" in result.plot("3").axes[1].get_legend_handles_labels()[1]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What runs start from, and the times at which they are saved."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import iv
@@ -66,3 +68,46 @@ def test_a_mean_field_resumed_between_has_the_bits_of_the_whole():
     assert np.array_equal(whole.times, again.times)
     for a, b in zip(whole.x + whole.y, again.x + again.y, strict=True):
         assert np.array_equal(a.masses, b.masses)
+
+
+RESTING = (
+    [mf.games.expression("cos(x - y)"), mf.Langevin(5.0)],
+    [mf.games.expression("cos(x - y)"), mf.MirrorDescent()],
+    [
+        mf.games.function(lambda x, y: np.cos(x - y)[..., 0], mf.Torus(1), mf.Torus(1)),
+        mf.Langevin(5.0),
+    ],
+    [mf.games.bilinear(), mf.Langevin(5.0)],
+)
+FOLLOWED = (
+    (mf.solve, {"time": 0.1, "step": 0.1}),
+    (mf.simulate, {"time": 0.1, "step": 0.1, "particles": 10}),
+)
+
+
+@pytest.mark.parametrize(("follow", "how"), FOLLOWED)
+@pytest.mark.parametrize("game_and_flow", RESTING)
+def test_a_start_that_nothing_moves_is_told(game_and_flow, follow, how):
+    game, flow = game_and_flow
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        follow(game, flow, **how)
+    # Losses that are no finite sums have no particles' uniform law to be held against.
+    expected = follow is mf.solve or game.bases is not None
+    assert [("uniform" in str(w.message), w.filename == __file__) for w in told] == (
+        [(True, True)] if expected else []
+    )
+
+
+@pytest.mark.parametrize(("follow", "how"), FOLLOWED)
+@pytest.mark.parametrize(
+    ("game", "start"),
+    [
+        (mf.games.expression("cos(x - y) + 1e-9*cos(y)"), None),
+        (mf.games.expression("cos(x - y)"), mf.Start(x=mf.concentrated(1.0, std=0.3))),
+    ],
+)
+def test_a_start_that_something_moves_is_not(game, start, follow, how):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        follow(game, mf.Langevin(5.0), start, **how)

@@ -42,7 +42,16 @@ EQUATIONS = {
 
 
 def html(text: str) -> str:
-    """A line of text with its formulas typeset; references to equations say what they are."""
+    """A line of text with its formulas typeset, and `code` as such; references to equations say
+    what they are.
+    """
+    parts = text.split("`")
+    parts[1::2] = [f"<code>{escape(code)}</code>" for code in parts[1::2]]
+    parts[::2] = [_typeset(part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _typeset(text: str) -> str:
     text = text.replace("&", "&amp;")
     for plain, sign in SIGNS.items():
         text = text.replace(plain, sign)

@@ -13,7 +13,7 @@ from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.run import Run, Watch
+from meanfield.run import Run, Watch, tell_rest
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.files import missing
@@ -134,6 +134,8 @@ def solve(
     if start is None:
         start = Start() if resume is None else _start_of(resume)
     built = build(game, flow, start, **asked)
+    if resume is None:
+        tell_rest(game, flow, start, built.measures)
     settings = {**asked, "engine": built.name}
     dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}

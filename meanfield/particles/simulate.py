@@ -11,7 +11,7 @@ from typing import Any
 from meanfield.checks import Array, allow_underflow, known_keywords, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.measures import Measure
+from meanfield.measures import Measure, uniform
 from meanfield.particles.plan import (
     DEFAULTS,
     check_flow,
@@ -20,7 +20,7 @@ from meanfield.particles.plan import (
     make_plan,
 )
 from meanfield.particles.stepper import Stepper
-from meanfield.run import Observer, Run, Watch
+from meanfield.run import Observer, Run, Watch, tell_rest
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
 
@@ -166,6 +166,8 @@ def simulate(
         start = Start() if start is None else start
         if not isinstance(start, Start):
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
+        if game.bases is not None and replica == 0 and max(M.dim for M in game.manifolds) <= 2:
+            tell_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme)

@@ -10,11 +10,12 @@ from meanfield.checks import Array
 from meanfield.plotting.style import (
     GREY,
     ORANGE,
-    logarithmic,
+    line_above_rounding,
     shades,
     stage,
     styled,
     ticks_at,
+    wide,
     widen,
 )
 from meanfield.plotting.words import number, of_flow, of_game, small, wrapped
@@ -99,9 +100,13 @@ def _errors(ax: Any, c: Any, mean: Array, low: Array, high: Array, exact: Array)
     for k, color in enumerate(shades(len(c.particles))):
         label = f"$n =$ {number(c.particles[k])}"
         _band(ax, c.times, mean[k], low[k], high[k], color, label)
-    ax.plot(c.times, exact, color="black", ls=DASHED, lw=1.1, label="mean field")
-    logarithmic(ax, mean, exact)
-    widen(ax, mean, exact)
+    look: Any = {"color": "black", "ls": DASHED, "lw": 1.1, "label": "mean field"}
+    if wide(mean, exact):
+        ax.set_yscale("log")
+        line_above_rounding(ax, c.times, exact, **look)
+    else:
+        ax.plot(c.times, exact, **look)
+        widen(ax, mean, exact)
     ax.legend(loc="best", ncols=2 if len(c.particles) > 3 else 1)
 
 
@@ -137,7 +142,7 @@ def draw_rate(ax: Any, comparison: Any) -> None:
         ax.plot(n, centre * (n / middle) ** c.exponent.value, color=ORANGE, label=fit)
     # Of n independent points: -1, as for dimension 2 with a logarithm, and -2/d above.
     bounds = getattr(c, "bounds", None)
-    d = 2 if bounds is None else max(2, *(M.dim for M in c.field.game.manifolds))
+    d = 2 if bounds is None else max(2, c.dim)
     rate, said = -2 / d, "-1" if d == 2 else f"-2/{d}"
     expected = centre * (n / middle) ** rate
     ax.plot(n, expected, color=GREY, ls=DASHED, lw=1, label=f"slope ${said}$")

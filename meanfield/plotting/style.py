@@ -171,6 +171,15 @@ def logarithmic(ax: Any, *curves: Array) -> None:
         ax.set_yscale("log")
 
 
+def line_above_rounding(
+    ax: Any, x: Array, y: Array, label: str = "", how: str = "", **look: Any
+) -> None:
+    """A line of a logarithmic axis without what is zero up to rounding, said where all of it is."""
+    seen = np.where(y > ROUNDING, y, np.nan)
+    label += "" if np.isfinite(seen).any() or not label else ": zero"
+    ax.plot(x, seen, how, label=label, **look)
+
+
 def ticks_at(axis: Any, values: Any, names: Any, apart: float = 0.09) -> None:
     """Ticks of a logarithmic axis at given values, unnamed where names would overlap."""
     at = np.log(np.asarray(values, dtype=float))

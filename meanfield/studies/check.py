@@ -159,7 +159,7 @@ def check(
     Gibbs pair (9); whether that is stable, and nearly an equilibrium. Theorem 2, for
     Wasserstein-Fisher-Rao flows: the Nikaido-Isoda error of time averages of (8) against a bound,
     and its rate in gamma/alpha. Theorem 3, for both: the distance of n particles from the mean
-    field and its exponent in n; without a mesh the error of n particles against that of many.
+    field and its exponent in n; without a mesh from many more particles, by exact transport.
 
     Parameters
     ----------

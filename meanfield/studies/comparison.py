@@ -94,6 +94,11 @@ class Comparison(Shown, Result):
         return abs(self.step_bias.value) / self.sup[-1].value
 
     @property
+    def dim(self) -> int:
+        """The larger dimension of the two spaces."""
+        return max(M.dim for M in self.field.game.manifolds)
+
+    @property
     def energy(self) -> Interval | None:
         """The copies' mean energy at the end over its exact mean, all n together.
 

@@ -21,6 +21,7 @@ CURVES = (
     "ni_high",
     "field_ni",
 )
+BY_PARTICLES = ("sliced", "bounds")
 AVERAGES = ("ni_average", "ni_average_low", "ni_average_high", "field_ni_average")
 
 
@@ -29,7 +30,11 @@ def pack(comparison: Any, prefix: str = "") -> dict[str, Array]:
     names: tuple[str, ...] = CURVES
     if getattr(comparison, "ni_average", None) is not None:
         names = (*names, *AVERAGES)
+    if getattr(comparison, "bounds", None) is not None:
+        names = (*names, *BY_PARTICLES, "dim")
     arrays = {name: getattr(comparison, name) for name in names}
+    if "bounds" in arrays:
+        arrays["reference"] = comparison.provenance["reference"]
     arrays["particles"] = np.array(comparison.particles)
     arrays["sup"] = np.array([_row(s) for s in comparison.sup])
     if comparison.exponent is not None:
@@ -42,10 +47,11 @@ def pack(comparison: Any, prefix: str = "") -> dict[str, Array]:
 def unpack(data: Mapping[str, Array], prefix: str = "") -> SimpleNamespace:
     """What `pack` stored, as the drawing functions of meanfield.plotting take it."""
     before = f"{prefix}_" if prefix else ""
-    held = {
-        name: data[f"{before}{name}"] for name in (*CURVES, *AVERAGES) if f"{before}{name}" in data
-    }
-    c = SimpleNamespace(**held)
+    names = (*CURVES, *AVERAGES, *BY_PARTICLES)
+    c = SimpleNamespace(**{n: data[f"{before}{n}"] for n in names if f"{before}{n}" in data})
+    if hasattr(c, "bounds"):
+        c.dim = int(data[f"{before}dim"])
+        c.provenance = {"reference": int(data[f"{before}reference"])}
     c.particles = tuple(int(n) for n in data[f"{before}particles"])
     c.sup = [Interval(*map(float, row)) for row in data[f"{before}sup"]]
     exponent = data.get(f"{before}exponent")

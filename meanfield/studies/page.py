@@ -87,7 +87,7 @@ def about(result: Any) -> str:
     made = ", ".join(f"{k} {v}" for k, v in result.provenance["versions"].items())
     pairs = [
         ("spaces", f"{result.game.X} and {result.game.Y}"), ("flow", repr(result.flow)),
-        ("start", repr((result.start.x, result.start.y))[:300]),
+        ("start", f"x: {result.start.x}, y: {result.start.y}"[:300]),
         ("run at", result.provenance["sizes"]), ("seed", result.provenance["seed"]),
         ("versions", made),
     ]  # fmt: skip

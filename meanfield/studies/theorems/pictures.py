@@ -8,23 +8,19 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.plotting.comparison import (
-    AVERAGED,
     DASHED,
-    ERROR,
     draw_average_errors,
     draw_distances,
     draw_errors,
     draw_rate,
-    number,
 )
-from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, shades
+from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, line_above_rounding
 from meanfield.studies.curves import unpack
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems.one import orbit_axes
 from meanfield.studies.theorems.two import by_ratio
 
 COLORS = (BLUE, ORANGE, GREEN, RED)
-ROUNDING = 1e-16
 
 
 def draw_one(part: Any, data: dict[str, Data]) -> None:
@@ -33,14 +29,16 @@ def draw_one(part: Any, data: dict[str, Data]) -> None:
     runs = {name: held for name, held in data.items() if name.startswith("(7)")}
     for (name, held), color in zip(runs.items(), COLORS, strict=False):
         label = name.removeprefix("(7) from ")
-        left.loglog(held["times"], np.maximum(held["tv"], ROUNDING), color=color, label=label)
+        line_above_rounding(left, held["times"], held["tv"], label, color=color)
         a, b = orbit_axes(held["orbit"])
         middle.plot(held["orbit"][:, a], held["orbit"][:, b], color=color, lw=1)
         middle.plot(*held["orbit"][-1, [a, b]], "o", color=color, ms=4)
     pair = data.get("Gibbs pair")
     if pair is not None:
         _regrets(right, pair["regrets"])
-    left.set(xlabel="time $t$", ylabel="total variation to the Gibbs pair")
+    left.set(
+        xlabel="time $t$", ylabel="total variation to the Gibbs pair", xscale="log", yscale="log"
+    )
     left.set_title("does (7) converge to (9)?")
     middle.set(xlabel="mean of $x$", ylabel="mean of $y$")
     middle.set_title("late orbits, ends marked")
@@ -52,13 +50,13 @@ def draw_one(part: Any, data: dict[str, Data]) -> None:
 def _regrets(ax: Any, rows: Array) -> None:
     beta, eps = rows[:, 0], rows[:, 5:7]
     for p, (name, color) in enumerate((("x", BLUE), ("y", ORANGE))):
-        ax.loglog(beta, np.maximum(rows[:, 1 + p], ROUNDING), "o-", ms=3, color=color,
-                  label=f"regret of ${name}$")  # fmt: skip
+        label = f"regret of ${name}$"
+        line_above_rounding(ax, beta, rows[:, 1 + p], label, "o-", ms=3, color=color)
         said = np.isfinite(eps[:, p])
         if said.any():
-            ax.loglog(beta[said], eps[said, p], color=color, ls=DASHED, lw=1,
-                      label=rf"Theorem 1's $\epsilon$, ${name}$")  # fmt: skip
-    ax.set(xlabel=r"$\beta$", ylabel="gain by a best response")
+            ax.plot(beta[said], eps[said, p], "x", color=color, ls=DASHED, lw=1, ms=4,
+                    label=rf"Theorem 1's $\epsilon$, ${name}$")  # fmt: skip
+    ax.set(xlabel=r"$\beta$", ylabel="gain by a best response", xscale="log", yscale="log")
     ax.set_title("the Gibbs pair is nearly an equilibrium")
     ax.set_xticks(beta, [f"{b:.3g}" for b in beta])
     ax.minorticks_off()
@@ -98,7 +96,7 @@ def draw_two(part: Any, data: dict[str, Data]) -> None:
 
 
 def draw_three(part: Any, data: dict[str, Data]) -> None:
-    """Theorem 3: the curves of the comparison, or of particles against many more."""
+    """Theorem 3: the curves of the comparison."""
     if (held := data.get("particles against the mean field")) is not None:
         c = unpack(held)
         panels = [draw_distances, draw_rate, draw_errors]
@@ -106,37 +104,6 @@ def draw_three(part: Any, data: dict[str, Data]) -> None:
             panels.append(draw_average_errors)
         for ax, draw in zip(part.subplots(1, len(panels)), panels, strict=True):
             draw(ax, c)
-    elif (held := data.get("particles against many more")) is not None:
-        names = [name for name in ("ni", "ni_average") if name in held]
-        axes = part.subplots(1, 2 * len(names), squeeze=False)[0]
-        for k, name in enumerate(names):
-            _alone(axes[2 * k], held, name)
-            _gaps(axes[2 * k + 1], held, name)
-
-
-def _alone(ax: Any, held: Data, name: str) -> None:
-    """E NI over time by n, and that of many more particles."""
-    n = held["particles"]
-    for k, color in enumerate(shades(len(n))):
-        ax.fill_between(held["times"], held[f"{name}_low"][k], held[f"{name}_high"][k],
-                        color=color, alpha=0.2, lw=0)  # fmt: skip
-        ax.plot(held["times"], held[name][k], color=color, label=f"$n = {number(n[k])[1:]}")
-    ax.plot(
-        held["times"], held[f"field_{name}"], color="black", ls=DASHED, lw=1.1, label="many more"
-    )
-    ax.set(xlabel="time $t$", ylabel=ERROR if name == "ni" else AVERAGED, yscale="log")
-    ax.legend()
-
-
-def _gaps(ax: Any, held: Data, name: str) -> None:
-    n, gaps = held["particles"].astype(float), held[f"{name}_gaps"]
-    value, low, high = held[f"slope_{name}"]
-    ax.loglog(n, gaps, "ko", ms=4)
-    ax.loglog(n, gaps[0] * (n / n[0]) ** value, color=ORANGE,
-              label=f"$n^{{{value:.2f}}}$ [{low:.2f}, {high:.2f}]")  # fmt: skip
-    ax.loglog(n, gaps[0] * (n / n[0]) ** -0.5, color=GREY, ls=DASHED, lw=1, label="slope $-1/2$")
-    ax.set(xlabel="particles $n$", ylabel=r"$\sup_t \mathbb{E}\,|\mathrm{NI} - \mathrm{NI}^*|$")
-    ax.legend()
 
 
 DRAWN = {"1": draw_one, "2": draw_two, "3": draw_three}
