@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,16 @@ def check_findable(value: Any, pool: Any) -> None:
                 "define it at the top of a module, or use an executor that sends functions by "
                 "value, such as loky's or Dask's"
             )
+
+
+def threads_for(threads: int | None, *held: Any) -> int | None:
+    """The threads asked for; one, where none are and some of these hold functions of a user, which
+    may not be made for several.
+    """
+    if threads is None:
+        with suppress(TypeError):  # whoever runs these tells what is wrong with them
+            return 1 if known_by_name(describe(list(held))) else None
+    return threads
 
 
 def functions_of(value: Any) -> Iterator[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
+import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -109,6 +111,52 @@ def test_functions_travel_when_they_pickle_and_are_refused_when_they_cannot():
 
 def _loss(x, y):
     return np.cos(x - y)[..., 0]
+
+
+class Counted:
+    """A function that counts by how many threads it is called at once."""
+
+    def __init__(self, function):
+        self.function, self.lock = function, threading.Lock()
+        self.inside = self.most = self.calls = 0
+
+    def __call__(self, *given):
+        with self.lock:
+            self.inside += 1
+            self.most, self.calls = max(self.most, self.inside), self.calls + 1
+        if self.calls < 40:
+            time.sleep(0.001)  # others may come in
+        found = self.function(*given)
+        with self.lock:
+            self.inside -= 1
+        return found
+
+
+def test_functions_of_users_are_called_by_one_thread_at_a_time(monkeypatch):
+    """Games, starts, diagnostics and reductions, unless threads are asked for."""
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    loss, density, seen, last = map(Counted, (_loss, _bump, _first, first_point))
+    game = mf.games.function(loss, mf.Torus(1), mf.Torus(1))
+    how = {"time": 0.02, "step": 0.01, "particles": 4, "replicas": 6}
+    list(ensemble(game, LANGEVIN, BUMPS, **how))
+    list(ensemble(CIRCLE, LANGEVIN, mf.Start(x=density), **how))
+    list(ensemble(CIRCLE, LANGEVIN, BUMPS, **how, reduce=last, diagnostics={"first": seen}))
+    mf.compare(game, LANGEVIN, BUMPS, time=0.01, step=0.01, particles=4, replicas=2, cells=64)
+    mf.sweep(mf.simulate, game, LANGEVIN, BUMPS, over={"seed": range(4)}, time=0.02, step=0.01,
+             particles=4)  # fmt: skip
+    assert [f.most for f in (loss, density, seen, last)] == [1, 1, 1, 1]
+    loss.calls = last.calls = 0
+    list(ensemble(game, LANGEVIN, BUMPS, **how, threads=3))
+    list(ensemble(CIRCLE, LANGEVIN, BUMPS, **how, threads=3, reduce=last))
+    assert loss.most > 1 and last.most > 1
+
+
+def _bump(x):
+    return 1 + 0.5 * np.cos(x[:, 0])
+
+
+def _first(mu_x, mu_y):
+    return mu_x.points[0, 0]
 
 
 def test_results_come_in_order_and_each_once():

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "parts", "jit", "fastmath", "progress", "executors", "machine", "schedule",
-    "shown", "manifolds", "meshes", "measures", "start", "games", "flows", "describe", "packing",
-    "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run",
+    "shown", "manifolds", "meshes", "measures", "start", "games", "flows", "needs", "describe",
+    "packing", "citations", "storage", "trust_region", "responses", "metrics", "trajectory", "run",
     "particles", "density", "equilibria", "plotting", "studies", "gan", "cli",
     "__main__",
 ]  # fmt: skip

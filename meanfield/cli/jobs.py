@@ -16,6 +16,7 @@ from meanfield.cli.schema import FIELD, OPTIONS, PARTICLES, RUN, BadInput, Spec,
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.needs import Needs
 from meanfield.start import Start
 from meanfield.storage.files import checked_path, read_header, write_file
 from meanfield.storage.keeper import EVERY
@@ -74,9 +75,9 @@ def run(options: Any) -> int:
     particles = given.pop("level") == "particles"
     diagnostics = diagnostics_of(given.pop("record", []), p.game)
     with build.placed(p.spec, "run"):
-        size, plan = (particles_need if particles else _field_need)(p, given)
+        takes, plan = (particles_need if particles else _field_need)(p, given)
     p.say(f"{p.spec.path}: {p.flow.name} on {p.game.name}" if p.flow else "")
-    _announce(p, size, plan)
+    _announce(p, takes, plan)
     return _checkpointed(p, simulate if particles else solve, {**given, "diagnostics": diagnostics})
 
 
@@ -92,24 +93,23 @@ def run_options(p: Problem) -> dict[str, Any]:
     return {**given, **p.spec.section("run", {**RUN, **own})}
 
 
-def particles_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
-    """Bytes of the saved states, and the plan in words."""
+def particles_need(p: Problem, given: dict[str, Any]) -> tuple[Needs, str]:
+    """What a run of particles takes, and the plan in words."""
     from meanfield.particles.plan import DEFAULTS, check_flow, check_memory, make_plan
 
     check_flow(p.game, p.flow, given.get("scheme", "euler"))
     plan = make_plan(**{**DEFAULTS, **given})
-    size = check_memory(p.game, plan, p.flow)  # type: ignore[arg-type]
+    takes = check_memory(p.game, plan, p.flow, True)  # type: ignore[arg-type]
     n, m = plan.particles
     steps = f"{plan.steps:,} steps of {plan.step:g} ({plan.scheme})"
-    return size, f"{n:,} and {m:,} particles, {steps}, seed {plan.seed}"
+    return takes, f"{n:,} and {m:,} particles, {steps}, seed {plan.seed}"
 
 
-def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
-    """Bytes of the saved states, and the plan in words."""
-    from meanfield.density.solve import build as engine
-    from meanfield.density.solve import default_engine
+def _field_need(p: Problem, given: dict[str, Any]) -> tuple[Needs, str]:
+    """What a mean field takes, and the plan in words."""
+    from meanfield.density.choice import build as engine
+    from meanfield.density.choice import default_engine, needs
     from meanfield.schedule import saved_times
-    from meanfield.studies.controls import state_bytes
 
     if p.flow is not None:
         used = given.get("engine") or default_engine(p.game, p.flow)
@@ -118,27 +118,20 @@ def _field_need(p: Problem, given: dict[str, Any]) -> tuple[float, str]:
                 message = f'belongs to engine = "{owner}"; this run uses "{used}"'
                 raise p.spec.fail(("run", key), message)
     how = {key: value for key, value in given.items() if key in FIELD}
-    moving = engine(p.game, p.flow, p.start, **how)  # type: ignore[arg-type]
-    x, y = moving.measures()
     saves = len(saved_times(given["time"], given.get("save_every")))
+    kept: Any = {**how, "saves": saves, "file": True}
+    moving = engine(p.game, p.flow, p.start, **kept)  # type: ignore[arg-type]
+    x, y = moving.measures()
     plan = f"{moving.name}: {len(x):,} and {len(y):,} nodes, {saves} saved states"
-    return saves * state_bytes(x, y), plan
-
-
-def _particles_need(p: Problem, s: Any) -> tuple[float, str]:
-    """The same where particles stand for the mean field."""
-    from meanfield.studies.reference import REPLICAS
-
-    saves = round(p.spec.section("compare")["time"] / s.every) + 1
-    one = 8.0 * sum(1 + M.ambient for M in p.game.manifolds)
-    words = f"{REPLICAS} runs of {s.reference:,} particles and {REPLICAS} of half as many"
-    return 1.5 * REPLICAS * s.reference * saves * one, f"{words} in the mean field's place"
+    return needs(p.game, p.flow, p.start, **kept), plan  # type: ignore[arg-type]
 
 
 def compare(options: Any) -> int:
     """Compare particles with the mean field: meanfield compare FILE.toml."""
     from meanfield.studies.compare import compare as study
+    from meanfield.studies.plan import needs
     from meanfield.studies.plan import plan as make_plan
+    from meanfield.studies.reference import REPLICAS
 
     p = problem(options)
     given = p.spec.section("compare")
@@ -149,12 +142,16 @@ def compare(options: Any) -> int:
     asked.apply_defaults()
     with build.placed(p.spec, "compare"):
         s = make_plan(**asked.arguments)
-        field = {**s.field, "time": given["time"], "save_every": s.gap}
-        size, plan = _particles_need(p, s) if s.reference else _field_need(p, field)
+        takes = needs(p.game, p.flow, s, given["time"], given.get("threads"))  # type: ignore[arg-type]
+        if s.reference:
+            words = f"{REPLICAS} runs of {s.reference:,} particles and {REPLICAS} of half as many"
+            plan = f"{words} in the mean field's place"
+        else:
+            plan = _field_need(p, {**s.field, "time": given["time"], "save_every": s.gap})[1]
     if p.flow:
         what = f"particles against the mean field, {p.flow.name} on {p.game.name}"
         p.say(f"{p.spec.path}: {what}")
-    _announce(p, size, plan)
+    _announce(p, takes, plan)
     return _checkpointed(p, study, given)
 
 
@@ -209,17 +206,17 @@ def _once_locked(p: Problem, given: dict[str, Any], compute: Callable[..., Any])
     return _computed(p, computed)
 
 
-def _announce(p: Problem, size: float, plan: str) -> None:
+def _announce(p: Problem, takes: Needs, plan: str) -> None:
     """Say what the run needs, and what becomes of it when it is stopped."""
     free = shutil.disk_usage(p.out.resolve().parent).free
     # The file that is being replaced and the new one stand side by side for a moment.
-    if 2.2 * size > free:
+    if 2 * takes.disk > free:
         raise BadInput(
-            f"{p.out} needs up to {bytes_of(2.2 * size)} of disk, {bytes_of(free)} are free: "
+            f"{p.out} needs up to {bytes_of(2 * takes.disk)} of disk, {bytes_of(free)} are free: "
             "save less often"
         )
     every = EVERY if p.every is None else p.every
-    memory, disk = bytes_of(2 * size + 2e8), bytes_of(size + 1e5)
+    memory, disk = bytes_of(takes.memory), bytes_of(takes.disk)
     p.say(
         f"  {plan}",
         f"  needs about {memory} of memory, {disk} of disk ({bytes_of(free)} free)",

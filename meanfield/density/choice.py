@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from inspect import signature
 from typing import Any, TypedDict
 
+from meanfield.density.coupling import STORED
 from meanfield.density.engine import Engine
-from meanfield.density.inputs import fits, per_player
+from meanfield.density.inputs import fits, given_measure, per_player
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
-from meanfield.start import Start
+from meanfield.manifolds import Manifold
+from meanfield.meshes import number
+from meanfield.needs import Needs, of_densities
+from meanfield.start import Law, Start
 
 # Where each engine is.
 ENGINES = {
@@ -61,9 +66,14 @@ def default_engine(game: Game, flow: Flow) -> str:
 
 def build(
     game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
-    step: float | None = None, tol: float | None = None, **options: Any,
+    step: float | None = None, tol: float | None = None, saves: int = 1, file: bool = False,
+    **options: Any,
 ) -> Engine:  # fmt: skip
-    """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`."""
+    """The engine at t = 0, for those who want to drive it themselves. Arguments as in `solve`.
+
+    ValueError, before anything large is built, where it and so many saved states, written to a file
+    or not, need more memory than there is.
+    """
     a_game(game)
     if not isinstance(flow, Flow):
         raise TypeError(
@@ -86,6 +96,11 @@ def build(
             f"engine {name!r} does not run the flow {flow.name!r}; leave engine out, or see its "
             "docstring"
         )
+    what, advice = (
+        f"{saves} saved states of cells={cells!r}",
+        "take fewer cells, or save less often",
+    )
+    needs(game, flow, start, cells, name, saves, file).check(what, advice)
     module, kind = ENGINES[name]
     laws = start.laws(game.X, game.Y)
     engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
@@ -93,3 +108,31 @@ def build(
         raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
     built: Engine = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
     return built
+
+
+def needs(
+    game: Game, flow: Flow, start: Start, cells: Any = None, engine: str | None = None,
+    saves: int = 1, file: bool = False, **_: Any,
+) -> Needs:  # fmt: skip
+    """What `solve` takes with these arguments, with or without a file; nothing is built for it.
+
+    Where the engine chooses its cells, of as many as it usually takes.
+    """
+    name = default_engine(game, flow) if engine is None else engine
+    asked = zip(game.manifolds, start.laws(game.X, game.Y), per_player(cells), strict=True)
+    nodes = [_shown(name, *one) for one in asked]
+    return of_densities(game, name, nodes, saves, STORED, file)
+
+
+def _shown(engine: str, manifold: Manifold, law: Law, cells: Any) -> float:
+    """How many nodes a player's measures have; 0 for what the engine will refuse."""
+    given = given_measure(law)
+    with suppress(TypeError, ValueError, OverflowError):
+        if engine == "harmonics":
+            from meanfield.density.harmonics import parallels
+
+            return 2.0 * parallels(cells) ** 2
+        if cells is None and engine != "galerkin" and given is not None:
+            return len(given)
+        return number(manifold, cells)
+    return 0.0

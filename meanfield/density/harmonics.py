@@ -37,6 +37,11 @@ _USUAL = 64  # degree up to which a start is looked at when degrees are free
 _FEWEST = 36  # parallels that measures are shown on at least
 
 
+def parallels(L: int | None) -> int:
+    """Of the quadrature on which densities of degree L are shown; None: of the usual degree."""
+    return max(_FEWEST, (_USUAL if L is None else L) + 1)
+
+
 @dataclass(frozen=True)
 class Degrees:
     """All harmonics of degree up to L, number l^2 + l + m (see `spherical`)."""
@@ -149,7 +154,7 @@ class Degrees:
 
     def grid(self, free: bool) -> Mesh:
         """The quadrature on which a density is shown: sums over it are integrals, to rounding."""
-        return quadrature_mesh(max(_FEWEST, self.L + 1))
+        return quadrature_mesh(parallels(self.L))
 
     def masses(self, c: Array, grid: Mesh) -> Array:
         """Density at the mesh's nodes times cell area, of sum one to rounding."""

@@ -133,7 +133,8 @@ def solve(
     same_start = resume is not None and start is not None
     if start is None:
         start = Start() if resume is None else _start_of(resume)
-    built = build(game, flow, start, **asked)
+    count = len(saved_times(time, save_every))
+    built = build(game, flow, start, **asked, saves=count, file=checkpoint is not None)
     if resume is None:
         tell_rest(game, flow, start, built.measures)
     settings = {**asked, "engine": built.name}

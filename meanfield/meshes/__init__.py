@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from meanfield.checks import whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes.base import Index, Mesh
@@ -75,3 +79,16 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
         f"no mesh for {manifold}: meshes exist for tori and spheres of dimension 1 to 3, and for "
         "manifolds with a method mesh(cells); particles run on every manifold (meanfield.simulate)"
     )
+
+
+def number(manifold: Manifold, cells: Any = None) -> float:
+    """How many cells `mesh` makes, without making them; what it refuses counts as it may."""
+    if isinstance(cells, Mesh):
+        return len(cells)
+    if isinstance(manifold, Torus):
+        each = USUAL.get(manifold.d, 0) if cells is None else cells
+        return float(np.prod(np.broadcast_to(np.asarray(each, dtype=float).ravel(), manifold.d)))
+    if isinstance(manifold, Sphere):
+        asked = float(USUAL_SPHERE.get(manifold.d, (0,))[0] if cells is None else cells)
+        return 10.0 * frequency(int(asked)) ** 2 + 2 if manifold.d == 2 else asked
+    return len(mesh(manifold, cells))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 from meanfield.checks import whole
 from meanfield.executors import Given, WorkerLost, Workers, shared, spread
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.packing import Packed, check_findable, pack
+from meanfield.packing import Packed, check_findable, pack, threads_for
 from meanfield.particles.simulate import simulate
 from meanfield.progress import bar
 from meanfield.start import Start
@@ -36,8 +37,10 @@ def ensemble(
     noise and nothing else does, so results are the same for any number of `threads` (default: all
     processors) and any executor, and equal simulate(..., replica=r). `reduce` runs in the worker,
     which then drops the trajectory; few are under way at a time. Low-rank games run outside
-    Python's lock; others take turns. `options` are those of `simulate`. The arguments are checked
-    when the first replica is asked for.
+    Python's lock; others take turns. A function of yours is never called by two threads at once
+    unless `threads` or `executor` is given: one thread runs games and starts that hold some.
+    `options` are those of `simulate`. The arguments are checked when the first replica is asked
+    for.
 
     executor: any `concurrent.futures.Executor`, or a function that makes one, in place of threads
     (`meanfield.executors`). Replicas that take less than 0.2 s are sent several at a time, those of
@@ -53,6 +56,9 @@ def ensemble(
     for key in ("replica", "resume", "checkpoint"):
         if key in options:
             raise TypeError(f"{key} belongs to one run; it is no option of an ensemble")
+    if executor is None and threads is None:
+        reduce, options = _in_turn(reduce, options)
+        threads = threads_for(None, game, flow, start)
     with shared(executor, threads) as workers, bar(len(numbers), "replicas", progress) as shown:
         if workers.remote:
             for held in (game, start):
@@ -68,6 +74,26 @@ def ensemble(
             shown.update(1)
             whole_run = workers.remote and reduce is None
             yield replace(result, game=game) if whole_run else result
+
+
+def _in_turn(reduce: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The same functions, no two of which are called at once."""
+    lock = Lock()
+
+    def alone(function: Any) -> Any:
+        if isinstance(function, Mapping):
+            return {name: alone(f) for name, f in function.items()}
+        if not callable(function) or str(function.__module__).startswith("meanfield."):
+            return function
+
+        def call(*given: Any) -> Any:
+            with lock:
+                return function(*given)
+
+        return call
+
+    named = ("diagnostics", "stop", "callback")
+    return alone(reduce), {k: alone(f) if k in named else f for k, f in options.items()}
 
 
 @dataclass(frozen=True)

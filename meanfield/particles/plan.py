@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, whole, within_memory
+from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Sphere, Torus
 from meanfield.meshes import mesh
+from meanfield.needs import Needs, of_particles
+from meanfield.particles.eigenbasis import spherical
 from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
@@ -233,17 +235,12 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
             )
 
 
-def check_memory(game: Game, plan: Plan, flow: Flow) -> float:
-    """Bytes of all saved states; ValueError when they exceed the machine's memory."""
+def check_memory(game: Game, plan: Plan, flow: Flow, file: bool = False) -> Needs:
+    """What the run takes, with or without a file; ValueError for more memory than there is."""
     saves = math.ceil(plan.steps / plan.every) + 1
-    rows = sum(
-        n * (m.ambient + 1 + flow.reacts)
-        for n, m in zip(plan.particles, game.manifolds, strict=True)
-    )
-    needed = 8.0 * saves * rows
-    what = f"{saves} saved states of {plan.particles} particles"
-    within_memory(what, needed, "raise save_every")
-    return needed
+    turned = spherical(game) and not flow.responds
+    needs = of_particles(game, flow, plan.particles, saves, turned, file)
+    return needs.check(f"{saves} saved states of {plan.particles} particles", "raise save_every")
 
 
 def check_settings(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:

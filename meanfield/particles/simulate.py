@@ -171,7 +171,7 @@ def simulate(
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme)
-    stepper = Stepper(game, flow, plan, start, threads)
+    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,

@@ -57,12 +57,13 @@ class Stepper:
         plan: Plan,
         start: Start | None,
         threads: int | None = None,
+        file: bool = False,
     ) -> None:
         # Flows that Python looks at in every step would call threads anew for each.
         self.threads = 1 if by_steps(flow) else threads
         self.crews: dict[tuple[str, int], list[Crew]] = {}
         self.game, self.flow, self.plan, self.start = game, flow, plan, start
-        self.label = f"particles ({check_memory(game, plan, flow) / 1e6:.0f} MB)"
+        self.label = f"particles ({check_memory(game, plan, flow, file).memory / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
         self.turn(frame(game, flow))

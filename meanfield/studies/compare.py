@@ -12,6 +12,7 @@ from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.machine import made
+from meanfield.packing import threads_for
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
@@ -70,7 +71,8 @@ def compare(
         The mean field's (`solve`). Without diffusion there are by default as many nodes as keep
         the effect of their spacing on W2^2 at 1% for the largest n.
     threads : int, optional
-        All cores by default; results do not depend on it.
+        All cores by default, one where game or start holds a function of yours, which is never
+        called by two threads at once unless you give `threads`; results do not depend on it.
     executor : concurrent.futures.Executor, or a function that makes one, optional
         Who runs the replicas in place of threads: spawned processes, loky, Dask, MPI and others, to
         the same bits on processors of one kind. They read the mean field from a file, beside the
@@ -169,7 +171,7 @@ def compare(
         averaged = flow.reacts and game.bases is not None if average == "auto" else bool(average)
         times = saved_times(time, p.every)
         compared = Compared(p.start, times, controlled, averaged)
-        with Workers(executor, threads) as workers:
+        with Workers(executor, threads_for(threads, game, flow, p.start)) as workers:
             run = {**options, "step": step, "executor": workers}
             how = {**p.field, "save_every": p.gap, "progress": progress}
             if not p.reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,13 @@ from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
+from meanfield.needs import NUMBER, PROCESS, Needs, of_particles
+from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.plan import check_flow, check_scheme, make_plan, whole_steps
+from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.studies.controls import FEWEST, LOOKS, TOO_FEW, no_control, too_long
-from meanfield.studies.reference import reference_size
+from meanfield.studies.reference import REPLICAS, reference_size
 
 # The share of the step's bias that a halved step leaves at worst: it is of first order in dt for
 # Algorithm 1's step, of second order for the Strang step.
@@ -93,6 +97,25 @@ def plan(
             raise ValueError(f"control=True: {why}")
     without = "none" if control is False else f"none: {why}" if why else ""
     return Plan(start, sizes, counts, every, every if without else gap, field, without, N)
+
+
+def needs(game: Game, flow: Flow, p: Plan, time: float, workers: int | None = None) -> Needs:
+    """What a comparison takes: what is compared with, the samples, and a run for each worker."""
+    from meanfield.density.choice import needs as of_field
+
+    saves, turned = len(saved_times(time, p.every)), spherical(game)
+    run = of_particles(game, flow, (p.sizes[-1],) * 2, saves, turned, False)
+    at_once = min(workers or os.cpu_count() or 1, max(p.counts)) * (1 if p.without else 2)
+    samples = NUMBER * 4 * saves * (sum(p.counts) + p.counts[-1])
+    if p.reference:
+        whole = of_particles(game, flow, (p.reference,) * 2, saves, turned, True)
+        field = Needs(*(1.5 * REPLICAS * size for size in (whole.memory - PROCESS, whole.disk)))
+        field = Needs(field.memory + PROCESS, field.disk)
+    else:
+        every = len(saved_times(time, p.gap))
+        field = of_field(game, flow, p.start, saves=every, file=True, **p.field)
+    memory = field.memory + at_once * (run.memory - PROCESS) + 2 * samples
+    return Needs(memory, field.disk + samples)
 
 
 def _labels(game: Game, flow: Flow, largest: int) -> tuple[int | None, ...] | None:

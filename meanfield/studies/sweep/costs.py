@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.density.choice import needs as of_field
+from meanfield.needs import PROCESS, Needs
 from meanfield.packing import Packed
-from meanfield.particles.plan import DEFAULTS, make_plan
+from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
 from meanfield.schedule import saved_times
+from meanfield.start import Start
 from meanfield.storage.files import size_of
+from meanfield.studies.plan import needs as of_comparison
+from meanfield.studies.plan import plan as make_comparison
 from meanfield.studies.plan import usual_replicas
 from meanfield.studies.sweep.tasks import Compute, Outcome, Sent, Task
 
 LONG_ENOUGH = 0.5  # seconds that the timed task should take
-BASE = 250e6  # bytes of a process with numpy, numba and compiled kernels
 
 
 def weight(task: Task) -> float:
@@ -77,21 +81,31 @@ def estimate(tasks: list[Task], whole: bool) -> Estimate:
         share = min(1.0, share * min(max(2.0, 1.2 * LONG_ENOUGH / max(seconds, 1e-9)), 100.0))
     per = seconds / weight(_shortened(small, share))
     of = [per * weight(task) for task in tasks]
-    largest = max(size * _states(task) / _states(_shortened(small, share)) for task in tasks)
+    takes = [_needs(task, size, whole) for task in tasks]
     rows = 8_000 + 40 * len(outcome.numbers) + size_of(outcome.curves)
-    disk = len(tasks) * (2.0 * rows + (largest if whole else 0.0))
-    return Estimate(sum(of), BASE + 2 * largest, disk, seconds, share)
+    disk = 2.0 * rows * len(tasks) + sum(one.disk for one in takes if whole)
+    return Estimate(sum(of), max(one.memory for one in takes), disk, seconds, share)
 
 
-def _states(task: Task) -> float:
-    """How many states a run saves, times its particles where it has some."""
-    if task.call not in ("simulate", "solve"):
-        return 1.0
-    given = task.all_options()
-    if task.call == "solve":
-        return float(len(saved_times(given["time"], given["save_every"])))
-    plan = make_plan(**{key: given[key] for key in ("time", *DEFAULTS)})
-    return float(len(plan.saves(0.0)) * sum(plan.particles))
+def _needs(task: Task, size: float, file: bool) -> Needs:
+    """What a task takes; that of a call without a length as the timed one, whose result has this
+    size.
+    """
+    game, flow, start = task.game, task.flow, task.start or Start()
+    try:
+        given = task.all_options()
+        if task.call == "simulate":
+            plan = make_plan(**{key: given[key] for key in ("time", *DEFAULTS)})
+            return check_memory(game, plan, flow, file)  # type: ignore[arg-type]
+        if task.call == "solve":
+            saves = len(saved_times(given["time"], given["save_every"]))
+            return of_field(game, flow, start, saves=saves, file=file, **given)  # type: ignore[arg-type]
+        if task.call == "compare":
+            asked = {**given, "game": game, "flow": flow, "start": start}
+            return of_comparison(game, flow, make_comparison(**asked), given["time"], 1)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ArithmeticError):  # the task itself will say what is wrong
+        return Needs(PROCESS, 0.0)
+    return Needs(PROCESS + 2 * size, size)
 
 
 def _shortened(task: Task, share: float) -> Task:

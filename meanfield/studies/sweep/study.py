@@ -12,7 +12,7 @@ from typing import Any
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
-from meanfield.packing import check_findable
+from meanfield.packing import check_findable, threads_for
 from meanfield.start import Start
 from meanfield.storage.files import write_file
 from meanfield.storage.lock import Lock
@@ -165,7 +165,8 @@ def run(
         found = dict(folder.outcomes())
     todo = missing(keyed, found, part, only_failed)
     if todo:
-        with Workers(executor, threads) as workers:
+        held = {id(part): part for task in todo for part in (task.game, task.start)}
+        with Workers(executor, threads_for(threads, *held.values())) as workers:
             if workers.remote:
                 for task in todo:
                     check_findable(task.game, workers.pool)
