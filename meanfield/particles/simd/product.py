@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -21,6 +20,7 @@ from meanfield.checks import Array
 from meanfield.jit import apart, kernel
 from meanfield.particles.simd.vectors import (
     DOUBLE,
+    LARGE,
     WORD,
     constant,
     everywhere,
@@ -34,7 +34,7 @@ _WIDTH = 8
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.
-_ROWS = 4 if get_host_cpu_features().get("avx512f") else 2
+_ROWS = 4 if LARGE else 2
 _DOUBLES = vector(DOUBLE, _WIDTH)
 
 

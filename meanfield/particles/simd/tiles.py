@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 from meanfield.particles.simd.product import TILE
 from meanfield.particles.simd.vectors import (
     DOUBLE,
+    LARGE,
     WORD,
     called,
     constant,
@@ -26,6 +27,10 @@ from meanfield.particles.simd.vectors import (
 
 _LANES = 8  # of a vector; a tile is two
 _VECTOR = vector(DOUBLE, _LANES)
+# Of so many rows, and of the vectors that begin there in a tile, sums are kept at a time: those of
+# all would not fit in 16 registers of 4 lanes (AVX2) or 32 of 2 (ARM).
+_ROWS = (slice(4),) if LARGE else (slice(2), slice(2, 4))
+_TOGETHER = ((0, 8),) if LARGE else ((0,), (8,))
 
 
 def _weigh(power: int) -> Any:
@@ -45,17 +50,16 @@ def _weigh(power: int) -> Any:
         sums = [
             [cgutils.alloca_once_value(b, zero) for _ in range(0, TILE, _LANES)] for _ in picked
         ]
-        with cgutils.for_range_slice(b, ir.Constant(WORD, 0), width, ir.Constant(WORD, TILE)) as (
-            i,
-            _,
-        ):
-            for part in range(TILE // _LANES):
-                j = b.add(i, ir.Constant(WORD, part * _LANES))
-                weights = b.load(place(b, w.data, j, _VECTOR), align=8)
-                for row, held in zip(picked, sums, strict=True):
-                    x = b.load(place(b, A.data, b.add(b.mul(row, width), j), _VECTOR), align=8)
-                    scaled = b.fmul(x, weights) if power == 2 else weights
-                    b.store(fused(b, x, scaled, b.load(held[part])), held[part])
+        for rows in _ROWS:
+            begin, step = ir.Constant(WORD, 0), ir.Constant(WORD, TILE)
+            with cgutils.for_range_slice(b, begin, width, step) as (i, _):
+                for part in range(TILE // _LANES):
+                    j = b.add(i, ir.Constant(WORD, part * _LANES))
+                    weights = b.load(place(b, w.data, j, _VECTOR), align=8)
+                    for row, held in zip(picked[rows], sums[rows], strict=True):
+                        x = b.load(place(b, A.data, b.add(b.mul(row, width), j), _VECTOR), align=8)
+                        scaled = b.fmul(x, weights) if power == 2 else weights
+                        b.store(fused(b, x, scaled, b.load(held[part])), held[part])
         found = [total(b, b.fadd(b.load(u), b.load(v))) for u, v in sums]
         places = [b.gep(out.data, [b.add(at, row)]) for row in picked]
         # All are read before one is written: the last row may stand here more than once.
@@ -98,7 +102,6 @@ def _drive(dense: bool, costs: bool) -> Any:
         i, j, numbers, moved = args[2:]
         d, lanes = cgutils.unpack_tuple(b, x.shape)
         drawn = cgutils.unpack_tuple(b, Z.shape)[1]
-        parts = range(0, TILE, _LANES)
         zero, one = constant(_VECTOR, 0.0), constant(_VECTOR, 1.0)
         noise, q, half = (
             everywhere(b, number, _LANES) for number in cgutils.unpack_tuple(b, numbers)
@@ -113,48 +116,49 @@ def _drive(dense: bool, costs: bool) -> Any:
 
         tile, none = ir.Constant(WORD, TILE), ir.Constant(WORD, 0)
         names = ("xW", "WW", "xx", "xc")
-        sums = [{name: cgutils.alloca_once_value(b, zero) for name in names} for _ in parts]
+        for parts in _TOGETHER:
+            sums = [{name: cgutils.alloca_once_value(b, zero) for name in names} for _ in parts]
 
-        def forces(k: Any) -> Any:
-            """c, and for each part x and W."""
-            slope, linear, found = number(h, k), number(c, k), []
-            for part in parts:
-                z = b.load(at(x, lanes, k, i, part), align=8)
-                w = fused(b, slope, z, linear)
-                if dense:
-                    w = fused(b, q, b.load(at(v, tile, k, none, part), align=8), w)
-                if not costs:
-                    w = fused(b, noise, b.load(at(Z, drawn, k, j, part), align=8), w)
-                found.append((z, w))
-            return linear, found
+            def forces(k: Any, parts: Any = parts) -> Any:
+                """c, and for each part x and W."""
+                slope, linear, found = number(h, k), number(c, k), []
+                for part in parts:
+                    z = b.load(at(x, lanes, k, i, part), align=8)
+                    w = fused(b, slope, z, linear)
+                    if dense:
+                        w = fused(b, q, b.load(at(v, tile, k, none, part), align=8), w)
+                    if not costs:
+                        w = fused(b, noise, b.load(at(Z, drawn, k, j, part), align=8), w)
+                    found.append((z, w))
+                return linear, found
 
-        with cgutils.for_range(b, d) as loop:
-            linear, found = forces(loop.index)
-            for part, (z, w), held in zip(parts, found, sums, strict=True):
-                if not costs:
-                    b.store(w, at(W, tile, loop.index, none, part), align=8)
-                products = [("xW", z, w), ("WW", w, w), ("xx", z, z)] + (
-                    [("xc", z, linear)] if costs else []
-                )
-                for name, left, right in products:
-                    b.store(fused(b, left, right, b.load(held[name])), held[name])
-        scales = []
-        for part, held in zip(parts, sums, strict=True):
-            dot, square, norm, own = (b.load(held[name]) for name in names)
-            if costs:
-                b.store(b.fmul(half, b.fadd(dot, own)), at(U, tile, none, none, part), align=8)
-            left = b.fsub(one, dot)
-            norm = fused(b, left, fused(b, left, norm, b.fadd(dot, dot)), square)
-            scale = b.fdiv(one, called(b, "sqrt", norm))
-            scales.append((scale, b.fmul(left, scale)))
-        with cgutils.for_range(b, moved) as loop:
-            # Forces without noise are taken once more: that is quicker than to keep them.
-            again = forces(loop.index)[1] if costs else [(None, None) for _ in parts]
-            for part, (z, w), (scale, left) in zip(parts, again, scales, strict=True):
-                here = at(x, lanes, loop.index, i, part)
-                z = b.load(here, align=8) if z is None else z
-                w = b.load(at(W, tile, loop.index, none, part), align=8) if w is None else w
-                b.store(fused(b, left, z, b.fmul(scale, w)), here, align=8)
+            with cgutils.for_range(b, d) as loop:
+                linear, found = forces(loop.index)
+                for part, (z, w), held in zip(parts, found, sums, strict=True):
+                    if not costs:
+                        b.store(w, at(W, tile, loop.index, none, part), align=8)
+                    products = [("xW", z, w), ("WW", w, w), ("xx", z, z)] + (
+                        [("xc", z, linear)] if costs else []
+                    )
+                    for name, left, right in products:
+                        b.store(fused(b, left, right, b.load(held[name])), held[name])
+            scales = []
+            for part, held in zip(parts, sums, strict=True):
+                dot, square, norm, own = (b.load(held[name]) for name in names)
+                if costs:
+                    b.store(b.fmul(half, b.fadd(dot, own)), at(U, tile, none, none, part), align=8)
+                left = b.fsub(one, dot)
+                norm = fused(b, left, fused(b, left, norm, b.fadd(dot, dot)), square)
+                scale = b.fdiv(one, called(b, "sqrt", norm))
+                scales.append((scale, b.fmul(left, scale)))
+            with cgutils.for_range(b, moved) as loop:
+                # Forces without noise are taken once more: that is quicker than to keep them.
+                again = forces(loop.index)[1] if costs else [(None, None) for _ in parts]
+                for part, (z, w), (scale, left) in zip(parts, again, scales, strict=True):
+                    here = at(x, lanes, loop.index, i, part)
+                    z = b.load(here, align=8) if z is None else z
+                    w = b.load(at(W, tile, loop.index, none, part), align=8) if w is None else w
+                    b.store(fused(b, left, z, b.fmul(scale, w)), here, align=8)
         return context.get_dummy_value()
 
     return emit

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils
 
+# Whether there are 32 registers of 8 doubles.
+LARGE = bool(get_host_cpu_features().get("avx512f"))
 WORD, INT, FLOAT, DOUBLE = ir.IntType(64), ir.IntType(32), ir.FloatType(), ir.DoubleType()
 
 

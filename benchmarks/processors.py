@@ -1,0 +1,252 @@
+"""Inner loops on processors that are not here: `python -m benchmarks.processors`, by hand.
+
+The package's kernels are compiled for each processor by the same compiler and passes as at run
+time. In the innermost loops with the most arithmetic of every function, vectors that are put on the
+stack are counted, and llvm-mca (of Debian's package llvm-19 or later) says how many cycles an
+iteration takes when all data are in the first cache. The unit is one multiplication of one number,
+fused or not, of doubles, floats or the generator's words, so that loops of different widths
+compare. Hand-written loops are also shaped by the processor: with AVX-512 as without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+# Name: (LLVM's triple, bits of its widest vectors in use).
+PROCESSORS = {
+    "znver3": ("x86_64-unknown-linux-gnu", 256),
+    "znver4": ("x86_64-unknown-linux-gnu", 512),
+    "skylake-avx512": ("x86_64-unknown-linux-gnu", 512),
+    "sapphirerapids": ("x86_64-unknown-linux-gnu", 512),
+    "neoverse-n1": ("aarch64-unknown-linux-gnu", 128),
+    "neoverse-v1": ("aarch64-unknown-linux-gnu", 128),
+}
+Row = tuple[float, int, int]  # cycles a multiplication, vectors stored, vectors loaded
+BEHIND = 1.5  # times the cycles of the best processor with vectors as wide
+FEWEST = 8  # multiplications an iteration of a loop that counts as arithmetic
+_X86 = {"x": 128, "y": 256, "z": 512}
+_TIMES = re.compile(r"^v?(f?n?m(ul|ad|sub|la|ls|sb)|umull|umlal|pmul)")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What stands between a label and the jump back to it."""
+
+    function: str
+    lines: tuple[str, ...]
+    times: int  # multiplications of single numbers
+    stored: int  # vectors put on the stack
+    loaded: int  # vectors taken from there
+
+
+def modules(large: bool) -> list[str]:
+    """What a few runs compile, before it is optimised; large: for 32 registers of 512 bits."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["NUMBA_CACHE_DIR"] = cache  # or nothing would be compiled
+        from numba.core.codegen import JITCodeLibrary
+
+        from meanfield.particles.simd import vectors
+
+        vectors.LARGE = large
+        found: list[str] = []
+        finish: Any = JITCodeLibrary._optimize_final_module
+
+        def noted(library: Any) -> None:
+            found.append(str(library._final_module))
+            finish(library)
+
+        JITCodeLibrary._optimize_final_module = noted
+        _run()
+    return [text for text in found if "meanfield" in text]
+
+
+def _run() -> None:
+    import meanfield as mf
+    from meanfield.games.lowrank import polynomial, trigonometric
+
+    modes = trigonometric([((k,), (-k,), 1.0 / k**2, 0.0) for k in range(1, 17)])
+    torus = mf.games.benchmark("torus")
+    langevin, wfr = mf.Langevin(10.0), mf.WassersteinFisherRao()
+    how: Any = {"time": 0.002, "particles": 120, "threads": 1, "progress": False}
+    for game, flow, more in (
+        (modes, langevin, {}),
+        (modes, langevin, {"precision": "float32"}),
+        (torus, wfr, {}),
+        (polynomial("a", 6), langevin, {}),
+        (mf.games.expression("exp(cos(x - y))"), langevin, {}),
+    ):
+        mf.simulate(game, flow, **how, **more)
+
+
+def assembly(text: str, processor: str) -> str:
+    """A module optimised and compiled for a processor, by the passes that numba runs."""
+    import llvmlite.binding as llvm
+
+    triple, _ = PROCESSORS[processor]
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=processor, opt=3, jit=True, codemodel="default", reloc="static"
+    )
+    text = re.sub(r"(?m)^target (triple|datalayout) = .*$", "", text)
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = triple, str(machine.target_data)
+    for vectors in (False, True):
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization, options.slp_vectorization = True, vectors
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+    return machine.emit_assembly(module)
+
+
+def loops(text: str) -> Iterator[Loop]:
+    """The innermost loops of every function."""
+    name, label, body = "", "", []
+    for line in text.splitlines():
+        line = re.split(r"\s+(?:# |//)", line.rstrip())[0]
+        if head := re.match(r"^([\w.$]+):", line):
+            if head[1].startswith(".L"):
+                label, body = head[1], []
+            else:
+                name = head[1]
+            continue
+        word = line.split()
+        if not word or word[0].startswith("."):
+            continue
+        body.append(line.strip())
+        if label and word[0][0] in "jbct" and word[-1] == label:
+            yield _loop(name, body[:-1])
+            label = ""
+
+
+def _loop(name: str, lines: list[str]) -> Loop:
+    times = stored = loaded = 0
+    for line in lines:
+        mnemonic, _, given = line.partition("\t")
+        bits = _bits(given)
+        if _TIMES.match(mnemonic):
+            times += bits // _of(mnemonic, given)
+        if bits and re.search(r"\(%r[sb]p|\[(sp|x29)", given):
+            out = mnemonic.startswith(("st", "vmov")) and given.rstrip().endswith((")", "]"))
+            stored, loaded = stored + out, loaded + (not out)
+    return Loop(name, tuple(lines), times, stored, loaded)
+
+
+def _bits(given: str) -> int:
+    """Of the widest register that an instruction names; none for those of single numbers."""
+    if found := re.findall(r"%([xyz])mm\d", given):
+        return max(_X86[f] for f in found)
+    return 128 if re.search(r"\bv\d+\.(2d|4s|2s|16b)|\bq\d+", given) else 256 * bool(
+        re.search(r"\bz\d+\.", given)
+    )  # fmt: skip
+
+
+def _of(mnemonic: str, given: str) -> int:
+    """Bits of a number; a scalar is a vector of one."""
+    if mnemonic.endswith(("sd", "ss")):
+        return 128
+    single = mnemonic.endswith("ps") or ".4s" in given.split(",")[0] or ".s," in given
+    return 32 if single else 64
+
+
+def cycles(loop: Loop, processor: str, mca: str) -> float:
+    """Of one iteration, repeated."""
+    triple, _ = PROCESSORS[processor]
+    done = subprocess.run(
+        [mca, f"-mtriple={triple}", f"-mcpu={processor}", "-iterations=100"],
+        input="\n".join(loop.lines), capture_output=True, text=True,
+    )  # fmt: skip
+    total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    if done.returncode or not total or "not a recognized processor" in done.stderr:
+        raise RuntimeError(f"{mca} on {loop.function} for {processor}: {done.stderr[:300]}")
+    return int(total[1]) / 100
+
+
+def named(function: str) -> str:
+    """The kernel that a symbol of numba's is: the last two parts of its dotted name."""
+    parts, rest = [], function.removeprefix("_ZN")
+    while size := re.match(r"\d+", rest):
+        start, end = size.end(), size.end() + int(size[0])
+        parts.append(rest[start:end])
+        rest = rest[end:]
+    return ".".join(parts[-2:]) or function
+
+
+def table(mca: str) -> dict[str, dict[str, Row]]:
+    """Of every kernel's largest loops, on every processor."""
+    import llvmlite.binding as llvm
+
+    held = {}
+    for large in (False, True):  # decided when the package is imported
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            held[large] = process.submit(modules, large).result()
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    found: dict[str, dict[str, Row]] = {}
+    for processor in PROCESSORS:
+        for text in held[PROCESSORS[processor][1] == 512]:
+            by: dict[str, list[Loop]] = {}
+            for loop in loops(assembly(text, processor)):
+                by.setdefault(named(loop.function), []).append(loop)
+            for name, several in by.items():
+                if row := _row(several, processor, mca):
+                    found.setdefault(name, {}).setdefault(processor, row)
+    return found
+
+
+def _row(several: list[Loop], processor: str, mca: str) -> Row | None:
+    """Of the loops with at least half as much arithmetic as the largest; what vectors leave over is
+    done by smaller ones.
+    """
+    most = max(loop.times for loop in several)
+    large = {loop.lines: loop for loop in several if 2 * loop.times >= most}.values()
+    if most < FEWEST:
+        return None
+    spent = sum(cycles(loop, processor, mca) for loop in large)
+    times, stored, loaded = (
+        sum(getattr(loop, what) for loop in large) for what in ("times", "stored", "loaded")
+    )
+    return spent / times, stored, loaded
+
+
+def show(found: dict[str, dict[str, Row]]) -> None:
+    """Lines of a Markdown table, and the kernels that fall behind."""
+    print(
+        "| loop |" + "".join(f" {p} |" for p in PROCESSORS) + "\n|---|" + "---|" * len(PROCESSORS)
+    )
+    for kernel, by in sorted(found.items()):
+        cells = (_cell(by[p]) if p in by else "" for p in PROCESSORS)
+        print(f"| `{kernel}` |" + "".join(f" {c} |" for c in cells))
+    for kernel, by in sorted(found.items()):
+        for processor, (each, stored, _) in by.items():
+            width = PROCESSORS[processor][1]
+            best = min(row[0] for p, row in by.items() if PROCESSORS[p][1] == width)
+            if stored:
+                print(f"{kernel} on {processor}: puts {stored} vectors on the stack in its loop")
+            if each > BEHIND * best:
+                print(f"{kernel} on {processor}: {each / best:.1f} times the best of {width} bits")
+
+
+def _cell(row: Row) -> str:
+    each, stored, loaded = row
+    return f"{each:.2f}" + f" ({stored} + {loaded})" * bool(stored or loaded)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    known = next(filter(shutil.which, ("llvm-mca-19", "llvm-mca")), "llvm-mca")
+    parser.add_argument("--mca", default=known, help="llvm-mca 16 or later")
+    show(table(parser.parse_args().mca))
+
+
+if __name__ == "__main__":
+    main()
