@@ -38,17 +38,16 @@ def rows(result: Any) -> list[tuple[str, str]]:
             v = result.values
             return [*where, ("density", f"from {v.min():.4g} to {v.max():.4g}")]
         return [*where, ("masses", _array(result.masses))]
-    table = []
+    table: dict[str, str] = {}  # provenance says some fields again
     for field in fields(result):
         value = getattr(result, field.name)
         hidden = field.name in HIDDEN or field.name.endswith(("_low", "_high"))
         if hidden or value is None or (isinstance(value, str) and not value):
             continue
-        if isinstance(value, dict):
-            table += [(name, cut(short(v))) for name, v in value.items() if name not in HIDDEN]
-        else:
-            table.append((field.name, cut(short(value))))
-    return table
+        for name, v in (value if isinstance(value, dict) else {field.name: value}).items():
+            if name not in HIDDEN:
+                table.setdefault(name, cut(short(v)))
+    return list(table.items())
 
 
 def cut(text: str) -> str:
