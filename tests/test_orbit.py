@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.describe import same_result
+from meanfield.equilibria import returns
 
 # Both sides have the same 31 modes, which leave an error of 1e-5 in the densities.
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
@@ -191,3 +193,18 @@ def test_a_stopped_branch_goes_on_from_its_file(begun, branch, tmp_path):
     assert same_result(mf.load(how["checkpoint"]), found)
     with pytest.raises(ValueError, match="holds another run"):
         follow(begun, **{**how, "points": 4})
+
+
+@pytest.mark.parametrize(("left", "stands"), [(20.0, True), (40.0, False)])
+def test_newtons_method_that_gains_nothing_counts_at_rounding_alone(monkeypatch, left, stands):
+    """A step that lessens nothing ends it: within 30 tol that is rounding, beyond it is told."""
+    tol, u = 1e-10, np.array([0.1, 4.0, 0.0])
+    monkeypatch.setattr(returns, "equations", lambda *_: np.array([left * tol, 0.0, 0.0]))
+    monkeypatch.setattr(returns, "solve_linear", lambda *_: np.zeros(3))
+    solve = partial(returns.newton, lambda p: None, u, np.eye(2, 3), np.zeros(2), tol, 0.0)
+    if stands:
+        found, size = solve()
+        assert np.array_equal(found, u) and size == pytest.approx(left * tol)
+    else:
+        with pytest.raises(mf.NotConverged, match="begin nearer"):
+            solve()
