@@ -4,7 +4,10 @@ kind of case that was found by it.
 
 from __future__ import annotations
 
+import errno
 import struct
+import subprocess
+import sys
 import time
 
 import h5py
@@ -15,8 +18,10 @@ from hypothesis import strategies as st
 
 import meanfield as mf
 from benchmarks import fuzz
+from meanfield.cli import main
 from meanfield.games.formulas.grammar import ExpressionError, parse
-from meanfield.storage import read_header
+from meanfield.storage import lock, read_header
+from meanfield.storage.lock import Lock
 from meanfield.storage.seal import NAMES, TEXTS, seal
 from tests.stored_runs import edited, saved, swarm
 
@@ -156,3 +161,54 @@ def test_groups_nested_without_end_are_refused(tmp_path):
             inner.attrs["@kind"] = "dict"
     with pytest.raises(ValueError, match=r"run\.h5 is damaged"):
         mf.load(path)
+
+
+def test_a_summary_of_parts_that_do_not_go_together_is_told(tmp_path, capsys):
+    """Numbers where the provenance has text; a diagnostic without one of its saved times."""
+    path = saved(tmp_path)
+    with edited(path) as file:
+        file["result/provenance/made"].attrs["processor"] = 3
+    assert main(["show", str(path), "--no-plot"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "run.h5 is damaged: its parts do not go together" in said
+
+
+@pytest.mark.parametrize(
+    "value", ["1" + "0" * 400, "1979-05-27", "nan", "[[[]]]", "{a = {}}", '"\\u0000"']
+)
+def test_odd_values_of_any_key_are_told_in_our_words(value):
+    """As numbers of files for commands: TOML's numbers may be longer than Python's floats."""
+    text = '[game]\nname = "oscillator"\n[flow]\nname = "Langevin"\nbeta = 5.0\n[run]\ntime = 0.1\n'
+    assert mf.simulate and mf.solve and mf.compare and mf.gibbs and mf.nash  # are imported
+    trial = fuzz.Trial("toml")
+    for old in ('"oscillator"', '"Langevin"', "5.0", "0.1"):
+        trial(text.replace(old, value).encode())
+    assert trial.count == 4 and not trial.found
+
+
+def test_a_lock_is_one_writers_and_a_killed_one_lets_it_go(tmp_path):
+    target = tmp_path / "run.h5"
+    hold = (
+        "import sys, time\nfrom pathlib import Path\nfrom meanfield.storage.lock import Lock\n"
+        "with Lock(Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(target)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=f"process {holder.pid} on"), Lock(target):
+            pass
+        holder.kill()
+        holder.wait()
+    with Lock(target), pytest.raises(ValueError, match="is being written"), Lock(target):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_locks_nothing_is_held(tmp_path, monkeypatch):
+    def none(handle, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", none)
+    with Lock(tmp_path / "run.h5"), Lock(tmp_path / "run.h5"):
+        pass
