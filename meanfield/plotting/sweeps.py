@@ -104,7 +104,14 @@ def _places(values: list[Any]) -> tuple[Array, bool, list[str] | None]:
 def _label(ax: Any, which: str, axis: Axis) -> Array:
     at, in_decades, names = _places(axis[1])
     if in_decades:
+        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
         ax.set(**{f"{which}scale": "log"})
+        line = getattr(ax, f"{which}axis")
+        if at.max() < 1e3 * at.min():  # 1, 2, 5, 10: more labels would run into each other
+            line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            line.set_major_formatter(StrMethodFormatter("{x:g}"))
+            line.set_minor_formatter(NullFormatter())
     if names is not None:
         ax.set(**{f"{which}ticks": at, f"{which}ticklabels": names})
     ax.set(**{f"{which}label": axis[0]})
