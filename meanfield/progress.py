@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 PATIENCE = 30.0  # seconds before a log's first line, and between its first lines
@@ -26,7 +27,9 @@ def bar(total: float, label: str, show: bool | None, initial: float = 0) -> Any:
         return _paced(notebook)(bar_format=layout, **how)
     # The error stream may be closed, or somebody's own.
     if show is None and not getattr(sys.stderr, "isatty", bool)():
-        return _log(line, how)
+        closed = sys.stderr is None or getattr(sys.stderr, "closed", False)
+        how |= {"mininterval": PATIENCE, "miniters": 0, "delay": PATIENCE, "disable": closed}
+        return _log()(bar_format=line, file=sys.stderr, **how)
     from tqdm import tqdm
 
     drawn = layout.replace("{bar}", "{bar:24}")
@@ -39,6 +42,7 @@ def in_notebook() -> bool:
     return "IPKernelApp" in getattr(shell, "config", {})
 
 
+@cache  # tqdm keeps a thread for each kind
 def _paced(kind: Any) -> Any:
     """A kind of bar whose pace is that since its first units, which workers may finish together."""
 
@@ -63,8 +67,9 @@ def _paced(kind: Any) -> Any:
     return Paced
 
 
-def _log(layout: str, how: dict[str, Any]) -> Any:
-    """A bar that writes whole lines, rarer and rarer; none into a stream that is closed."""
+@cache
+def _log() -> Any:
+    """A kind of bar that writes whole lines, rarer and rarer; none into a stream that is closed."""
     from tqdm import tqdm
 
     class Log(_paced(tqdm)):  # type: ignore[misc]
@@ -79,6 +84,4 @@ def _log(layout: str, how: dict[str, Any]) -> Any:
             self.mininterval = max(PATIENCE, LATER * spent)
             return super().display(msg, 0)  # of bars at once, too, each writes lines
 
-    closed = sys.stderr is None or getattr(sys.stderr, "closed", False)
-    how |= {"mininterval": PATIENCE, "miniters": 0, "delay": PATIENCE, "disable": closed}
-    return Log(bar_format=layout, file=sys.stderr, **how)
+    return Log

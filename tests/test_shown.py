@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import warnings
 from itertools import pairwise
 from types import SimpleNamespace
@@ -316,6 +317,17 @@ def test_bars_at_once_write_no_codes_into_logs(monkeypatch: pytest.MonkeyPatch) 
         clock[0] = 40.0
         inner.update(1)
     assert log.getvalue().splitlines() == ["inner  20% after 00:40, about ? to go"]
+
+
+def test_many_bars_leave_no_threads_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Log())
+    for show in (None, True):
+        with progress.bar(1, "first", show):
+            before = threading.active_count()
+        for _ in range(20):
+            with progress.bar(1, "more", show) as shown:
+                shown.update(1)
+        assert threading.active_count() == before
 
 
 def test_bars_are_silent_where_asked_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
