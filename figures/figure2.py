@@ -172,7 +172,8 @@ def spread(values: Array) -> Array:
 
 def draw_distances(ax: Any, held: dict[str, Array], s: dict[str, Any], k: int) -> None:
     """A dot a seed, with the mean number of modes above; the grey band is the floor."""
-    ax.axhspan(0.144 - 0.029, 0.144 + 0.029, color=GREY, alpha=0.2, lw=0)
+    floor, deviation = mf.gan.scores.w2_floor(mf.gan.Ring())
+    ax.axhspan(floor - deviation, floor + deviation, color=GREY, alpha=0.2, lw=0)
     for r, (n, _) in enumerate(runs_of(s)):
         values = curves(held, s, k, r, "w2")
         ax.scatter([r] * len(values), values, s=14, color=COLORS[n], lw=0, alpha=0.8)

@@ -324,3 +324,38 @@ def test_a_killed_command_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: 
     assert 0 < mf.load("killed.h5").state["step"] < 20
     assert main(often) == 0 and main([*command, "--out", "whole.h5"]) == 0
     assert same_result(mf.load("killed.h5"), mf.load("whole.h5"))
+
+
+def test_point_masses_are_looked_for_where_generators_reach():
+    """A linear critic f(a) = c.a gains |c|_1 times the bound of a generator."""
+    game = gan.GanGame(gan.Ring(), gan.mlp(4, 2, 8, bound=0.1), gan.mlp(2, 1, depth=0), 4, clip=0.3)
+    run = gan.train(game, mf.Wasserstein(), 2, threads=1, progress=False)
+    made = gan.nikaido_isoda(run, samples=500, restarts=1, steps=2)
+    assert 0 < -made.best_generator < 0.1 * 2 * 0.3 + 0.05
+    wide = gan.nikaido_isoda(run, samples=500, restarts=1, steps=2, box=2.0)
+    assert wide.best_generator < made.best_generator
+
+
+def test_critics_that_stand_still_are_clipped():
+    game = gan.GanGame(gan.Ring(), gan.mlp(4, 2, 8), gan.mlp(2, 1, 8), 4, clip=0.01)
+    run = gan.train(game, mf.MirrorDescent(1.0), 1, critics=2, threads=1, progress=False)
+    assert (
+        max(float(p.detach().abs().max()) for f in run.critics().networks for p in f.parameters())
+        <= 0.01
+    )
+
+
+def test_critics_that_mix_points_are_refused():
+    with pytest.raises(ValueError, match="leave norm out of critics"):
+        gan.GanGame(gan.Ring(), gan.mlp(4, 2, 8), gan.mlp(2, 1, 8, norm=True), 4, clip=0.1)
+    two = gan.GanGame(gan.Ring(), gan.mlp(4, 2, 8), gan.mlp(2, 2, 8), 4, clip=0.1)
+    with pytest.raises(ValueError, match="it must give one for each"):
+        gan.train(two, mf.Wasserstein(), 1, threads=1, progress=False)
+
+
+def test_resumed_runs_record_the_same_scores():
+    run = gan.train(GAME, mf.Wasserstein(), 2, threads=1, progress=False)
+    with pytest.raises(ValueError, match="ask for the same"):
+        gan.train(GAME, mf.Wasserstein(), 4, threads=1, scores=["modes"], resume=run)
+    with pytest.raises(ValueError, match="threads"):
+        gan.train(GAME, mf.Wasserstein(), 2, threads=0)

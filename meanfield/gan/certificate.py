@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array, real, whole
 from meanfield.gan.mixture import resting
 from meanfield.gan.needs import torch
 from meanfield.gan.particles import Particles, new_networks
-from meanfield.gan.recipes import Maker, Ring
+from meanfield.gan.recipes import Maker, Network, Ring
 from meanfield.gan.running import using
 from meanfield.storage.results import Result
 
@@ -59,6 +59,7 @@ def nikaido_isoda(
     restarts: int = 3,
     steps: int = 1000,
     seed: int = 0,
+    box: float | None = None,
 ) -> Certificate:
     """A lower bound on the Nikaido-Isoda error of a trained run, in the plane.
 
@@ -74,6 +75,9 @@ def nikaido_isoda(
         Fresh critics, and steps of Adam for each.
     seed : int
         Of critics and samples.
+    box : float, optional
+        Generators of the class can put all mass on any point of [-box, box]^2. By default the bound
+        of `mlp(..., bound=)`, or 2; give it where generators are yours and reach less.
     """
     game = run.game
     if not isinstance(game.data, Ring) or game.clip is None:
@@ -90,7 +94,8 @@ def nikaido_isoda(
 
     ring, clip = game.data, game.clip
     gain, its_error = critic_gain(ring, make, clip, sample, samples, restarts, steps, seed)
-    loss, other_error = point_mass(ring, critics, samples, seed)
+    reach = _reach(game.generator if generator is None else generator) if box is None else box
+    loss, other_error = point_mass(ring, critics, samples, seed, real("box", reach, 0.0))
     error = float(np.hypot(its_error, other_error))
     return Certificate(gain - loss - 2 * error, error, gain, loss, samples, restarts)
 
@@ -145,9 +150,17 @@ def _values(f: Any, points: Array) -> Array:
     return np.asarray(f(given).reshape(-1).numpy(), dtype=np.float64)
 
 
-def point_mass(ring: Ring, critics: Any, samples: int, seed: int) -> tuple[float, float]:
-    """E fbar(a) - max fbar over the grid, fbar = sum_j v_j f_j, and its standard error."""
-    axis = np.linspace(-BOX, BOX, GRID)
+def _reach(generator: Any) -> float:
+    """Half the side of the square in which generators of a kind put point masses."""
+    bound = generator.options.get("bound") if isinstance(generator, Network) else None
+    return BOX if bound is None else min(BOX, float(bound))
+
+
+def point_mass(
+    ring: Ring, critics: Any, samples: int, seed: int, box: float = BOX
+) -> tuple[float, float]:
+    """E fbar(a) - max fbar over a grid of the box, fbar = sum_j v_j f_j, and its standard error."""
+    axis = np.linspace(-box, box, GRID)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     a = ring.sample(samples, np.random.default_rng((seed, 10)))
     of_grid, of_a = np.zeros(len(grid)), np.zeros(samples)

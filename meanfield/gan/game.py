@@ -42,7 +42,13 @@ def payoffs(generators: Sequence[Any], critics: Sequence[Any], data: Any, noise:
     m, p = len(data), len(fakes)
     columns = []
     for f in critics:
-        values = f(together).reshape(-1)
+        values = f(together)
+        if values.numel() != len(together):
+            raise ValueError(
+                f"a critic gives {tuple(values.shape)} values for {len(together)} points; it must "
+                "give one for each"
+            )
+        values = values.reshape(-1)
         columns.append(values[:m].mean() - values[m:].view(p, -1).mean(dim=1))
     return torch.stack(columns, dim=1), fakes
 

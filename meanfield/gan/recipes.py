@@ -204,6 +204,11 @@ class GanGame:
                     f"{name} must be a Network or a function that returns a new torch.nn.Module, "
                     f"got {getattr(self, name)!r}; write lambda: ... around a module"
                 )
+        if isinstance(self.critic, Network) and self.critic.options.get("norm"):
+            raise ValueError(
+                "critics see data and the fakes of all generators together, and BatchNorm would "
+                "make one loss hang on the other generators; leave norm out of critics"
+            )
         whole("noise", self.noise)
         if self.clip is not None and self.penalty is not None:
             raise ValueError("critics are held by clip or by penalty, not by both; give one")

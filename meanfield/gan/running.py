@@ -28,6 +28,7 @@ from meanfield.trajectory import recorded, versions
 DYING = 1e-3  # a weight below it has, for all that is known, left the mixture
 IMAGES, POINTS = 64, 500  # outputs of each generator that a result holds
 USUAL = 50  # saves
+RECORDED = ("step", "losses", "weights_x", "spread_x", "weights_y", "spread_y")  # always
 
 
 @known_keywords()
@@ -113,7 +114,8 @@ def train(
         When networks diverge.
     """
     _check_flow(flow, rule)
-    steps, threads = whole("steps", steps), whole("threads", threads or torch.get_num_threads())
+    steps = whole("steps", steps)
+    threads = whole("threads", torch.get_num_threads() if threads is None else threads)
     settings = _settings(game, generators=generators, critics=critics, step=step, batch=batch,
         fakes=batch if fakes is None else fakes, rule=rule, order=order, betas=betas,
         warm_up=warm_up, average=average, seed=seed, compile=bool(compile), device=device,
@@ -217,6 +219,12 @@ class _Run:
                                 ("settings", asdict(t.s), old.settings)):  # fmt: skip
             if not same(describe(now), describe(then)):
                 raise ValueError(f"resume was made with other {name}: {then!r}, not {now!r}")
+        scores = {name for name in old.diagnostics if name not in RECORDED}
+        if scores != set(self.scores):
+            raise ValueError(
+                f"resume recorded the scores {sorted(scores)}, not {sorted(self.scores)}; ask for "
+                "the same"
+            )
         t.restore(old.state)
         columns = old.diagnostics.items()
         self.rows = [{name: rows[k] for name, rows in columns} for k in range(len(old.times))]

@@ -54,7 +54,7 @@ def mass_error(mixture: Mixture) -> float:
 def w2(mixture: Mixture) -> float:
     """W2 between 1000 samples of the mixture and 1000 data, by exact assignment.
 
-    Two samples of the truth are apart as well: 0.144 +- 0.029 on the usual ring (`w2_floor`).
+    Two samples of the truth are apart as well: 0.124 +- 0.024 on the usual ring (`w2_floor`).
     """
     ring, rng = _ring(mixture.game), np.random.default_rng(1)
     return assignment(mixture.sample(PAIRS)[0], ring.sample(PAIRS, rng))

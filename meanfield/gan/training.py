@@ -71,6 +71,8 @@ class Training:
             player.learn(rates.gamma > 0)
             if s.average:
                 player.mean = player.at.clone()
+        if game.clip is not None and flow.y.gamma == 0:  # no step will bring them in
+            self.y.at.clamp_(-game.clip, game.clip)
         self.payoffs = torch.compile(payoffs) if s.compile else payoffs
         self.sums, self.summed = np.zeros((s.generators, s.critics)), 0  # of l since the last save
 
