@@ -40,8 +40,9 @@ figure = field.plot()
 # space around it.
 
 mixed = mf.games.expression("cos(x)*y1 + 0.5*sin(2*x)*y2", X=mf.Torus(1), Y=mf.Sphere(2))
+start = mf.Start(y=mf.concentrated([0.6, 0.8, 0.0], std=0.5))
 run = mf.simulate(
-    mixed, mf.WassersteinFisherRao(), mf.Start(), time=1.0, step=0.01, particles=300, seed=0
+    mixed, mf.WassersteinFisherRao(), start, time=1.0, step=0.01, particles=300, seed=0
 )
 picture = run.plot(snapshots=3)
 

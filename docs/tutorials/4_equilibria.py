@@ -47,7 +47,7 @@ densities = gibbs.plot()
 # Colder means nearer to the equilibrium and slower to get there: NI falls like :math:`1/\beta`, and
 # so does the rate of the linearised flow, in many games far faster.
 
-path = mf.gibbs_path(game, np.geomspace(1.0, 20.0, 5), cells=48, spectrum=True)
+path = mf.gibbs_path(game, np.geomspace(1.0, 20.0, 5), cells=96, spectrum=True)
 tradeoff = path.plot()
 
 # %%
