@@ -18,7 +18,7 @@ from meanfield.studies.plan import plan
 T2 = mf.Torus(2)
 CIRCLE = mf.games.oscillator()
 TORUS = mf.games.expression("cos(x1 - y1) + 0.5*sin(x2 + y2)", T2, T2)
-PAIRS = mf.games.expression("exp(cos(x - y))")
+PAIRS = mf.games.expression("exp(cos(x - y)) + 0.2*cos(x)")
 QUADRATIC = mf.games.polynomial("a", 10)
 LANGEVIN, REACTING = mf.Langevin(5.0), mf.WassersteinFisherRao()
 
