@@ -6,7 +6,6 @@ Parts are kept as they are finished: the same command goes on after a stop.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from importlib import import_module
@@ -16,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from figures.store import computed, folder_of, stored
+from meanfield.executors import cores
 
 FIGURES = (
     "oscillator",
@@ -93,7 +93,7 @@ def make(name: str, quick: bool, out: Path) -> Path:
 
     def compute() -> Any:
         parts = figure.parts(settings, folder)
-        jobs = (os.cpu_count() or 1) if getattr(figure, "ONE_CORE", False) else 1
+        jobs = cores() if getattr(figure, "ONE_CORE", False) else 1
         return figure.joined(settings, computed(folder, settings, parts, say, jobs))
 
     picture: Path = figure.draw(stored(path, settings, compute))

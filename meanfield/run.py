@@ -25,7 +25,7 @@ from meanfield.machine import made
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.start import Start
-from meanfield.storage.keeper import Heeds, Keeper, Keeps, Part
+from meanfield.storage.keeper import Keeper, Keeps, Part, StopsWith
 from meanfield.trajectory import Trajectory, check_held, recorded, versions
 
 Pair = tuple[Measure, Measure]
@@ -107,9 +107,11 @@ def _read_only(mu: Measure) -> Measure:
     return seen
 
 
-def tell_rest(game: Game, flow: Flow, start: Start, pair: Callable[[], Pair]) -> None:
-    """Warn where a run begins with uniform laws, and both costs are constant against their `pair`:
-    nothing moves. Best responses without entropy are not said of constant costs.
+def warn_if_at_rest(game: Game, flow: Flow, start: Start, pair: Callable[[], Pair]) -> None:
+    """Warn when nothing will move: the run begins with uniform laws, and against them (`pair`) both
+    players' costs are constant.
+
+    Nothing is said of best responses without entropy, which constant costs leave undetermined.
     """
     if not start.x == start.y == "uniform":
         return
@@ -165,14 +167,14 @@ class Run:
         job: dict[str, Any],
         start: Start | None,
         resume: Trajectory | None,
-        told: Callable[[Trajectory, Part | None], Mapping[str, Array]] | None = None,
+        afterwards: Callable[[Trajectory, Part | None], Mapping[str, Array]] | None = None,
     ) -> Trajectory:
         """Run to the end, from the start, from `resume`, or from what the checkpoint has of this
         job.
 
-        saves: the time now -> the times to be saved from then on, itself first. told: diagnostics
-        of the whole run, which may take runs of their own: these get the checkpoint that it is
-        given, so that they end where this run is asked to stop.
+        saves: the time now -> the times to be saved from then on, itself first. afterwards:
+        diagnostics of the finished run, which may take runs of their own; these get the checkpoint
+        that it is given, so that they end when this run is asked to stop.
         """
         keeper = watch.keeper(job)
         if isinstance(keeper, Keeper):
@@ -188,9 +190,9 @@ class Run:
         with keeper or nullcontext():
             self.follow(saves(self.moving.time), watch, keeper)
             result = self.trajectory()
-            if told is not None:
-                heeds = Heeds(keeper) if isinstance(keeper, Keeper) else None
-                result.diagnostics.update(told(result, heeds))
+            if afterwards is not None:
+                part = StopsWith(keeper) if isinstance(keeper, Keeper) else None
+                result.diagnostics.update(afterwards(result, part))
             if isinstance(keeper, Keeper):
                 keeper.finish(result)
         return result

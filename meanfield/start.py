@@ -18,7 +18,8 @@ NARROWEST = 1e-15  # standard deviation; narrower bumps are points to rounding
 
 FAR = 0.25  # by how much the integral of a density may depend on where the nodes of a mesh lie
 MOVES = 4
-RAREST, BATCH = 1e5, 1 << 18  # uniform points for one of a bump, and at once
+MOST_TRIES = 1e5  # uniform points drawn for one that is kept of a bump
+BATCH = 1 << 18  # uniform points drawn at once
 
 
 class Law(Protocol):
@@ -292,7 +293,7 @@ def _spacing(on: Mesh) -> float:
 
 
 class _Bump(_Function):
-    """A von Mises(-Fisher) bump, sampled by exact generators; one of the distance elsewhere."""
+    """A von Mises(-Fisher) bump, sampled by exact generators; elsewhere a bump of the distance."""
 
     def __init__(self, given: Concentrated, manifold: Manifold, name: str) -> None:
         if len(given.center) != manifold.ambient:
@@ -337,10 +338,10 @@ class _Bump(_Function):
         return vonmises_fisher(center, kappa).rvs(n, random_state=rng)
 
     def _by_rejection(self, n: int, rng: np.random.Generator) -> Array:
-        """Uniform points kept where the bump is: about as many a point as it fits in the space."""
+        """Uniform points, each kept with its density as the probability: one of some `tries`."""
         M, std = self.manifold, self.parameters[2]  # type: ignore[attr-defined]
         tries = max(M.volume / (np.sqrt(2 * np.pi) * std) ** M.dim, 1.0)
-        if tries > RAREST:
+        if tries > MOST_TRIES:
             raise ValueError(
                 f"{self.name} fills 1/{tries:.2g} of {M}, too little to be found by uniform "
                 "points; take a wider bump, or draw points of your own and give them as a Measure"

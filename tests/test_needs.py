@@ -9,7 +9,7 @@ import pytest
 import meanfield as mf
 from meanfield.density.choice import needs
 from meanfield.density.coupling import STORED
-from meanfield.meshes import number
+from meanfield.meshes import cell_count
 from meanfield.needs import FILE, PROCESS, of_densities
 from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
 from meanfield.studies.plan import needs as of_comparison
@@ -86,7 +86,7 @@ def test_what_is_too_large_is_refused_before_it_is_built(monkeypatch):
      (mf.Sphere(2), None), (mf.Sphere(2), 600)],
 )  # fmt: skip
 def test_cells_are_counted_without_a_mesh(manifold, cells):
-    assert number(manifold, cells) == len(mf.mesh(manifold, cells))
+    assert cell_count(manifold, cells) == len(mf.mesh(manifold, cells))
 
 
 def test_a_comparison_needs_its_mean_field_and_a_run_for_each_worker():

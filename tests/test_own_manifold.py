@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import coo_array
 
 import meanfield as mf
-from meanfield.describe import same_result
+from meanfield.describe import Described, rebuild, same_result
 from meanfield.meshes import product_mesh
 from meanfield.start import law
 from tests.test_looks import Product, loss
@@ -158,3 +158,12 @@ def test_files_of_a_manifold_with_other_sizes_are_refused(game, tmp_path):
     other = mf.games.function(loss, Larger(), Larger())
     with pytest.raises(ValueError, match="game lives on"):
         mf.load(tmp_path / "run.h5", game=other)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": [1]}, {"dim": -1}, {"ambient": "four"}, {"volume": float("nan")}]
+)
+def test_files_cannot_hold_what_is_no_manifold(wrong):
+    sizes = {"name": "mine", "dim": 3, "ambient": 4, "volume": 1.0}
+    with pytest.raises(ValueError):
+        rebuild(Described("MissingManifold", {**sizes, **wrong}))

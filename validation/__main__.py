@@ -5,7 +5,6 @@ report.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +12,7 @@ from typing import Any
 
 from meanfield.cli.schema import BadInput
 from meanfield.cli.workers import EXECUTORS, executor
+from meanfield.executors import cores
 from meanfield.studies.verdicts import HOLDS
 from validation import suite
 from validation.report import table, write
@@ -43,9 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     data.add_argument(
         "--fresh", action="store_true", help="compute everything anew, whatever is stored"
     )
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
-    )
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: all cores)")
     parser.add_argument(
         "--executor", choices=EXECUTORS[1:], default="processes", help="who computes the parts"
     )

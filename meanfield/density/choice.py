@@ -13,7 +13,7 @@ from meanfield.density.inputs import fits, given_measure, per_player
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold
-from meanfield.meshes import number
+from meanfield.meshes import cell_count
 from meanfield.needs import Needs, of_densities
 from meanfield.start import Law, Start
 
@@ -120,11 +120,11 @@ def needs(
     """
     name = default_engine(game, flow) if engine is None else engine
     asked = zip(game.manifolds, start.laws(game.X, game.Y), per_player(cells), strict=True)
-    nodes = [_shown(name, *one) for one in asked]
+    nodes = [_node_count(name, *one) for one in asked]
     return of_densities(game, name, nodes, saves, STORED, file)
 
 
-def _shown(engine: str, manifold: Manifold, law: Law, cells: Any) -> float:
+def _node_count(engine: str, manifold: Manifold, law: Law, cells: Any) -> float:
     """How many nodes a player's measures have; 0 for what the engine will refuse."""
     given = given_measure(law)
     with suppress(TypeError, ValueError, OverflowError):
@@ -134,5 +134,5 @@ def _shown(engine: str, manifold: Manifold, law: Law, cells: Any) -> float:
             return 2.0 * parallels(cells) ** 2
         if cells is None and engine != "galerkin" and given is not None:
             return len(given)
-        return number(manifold, cells)
+        return cell_count(manifold, cells)
     return 0.0

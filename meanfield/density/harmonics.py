@@ -38,7 +38,7 @@ _FEWEST = 36  # parallels that measures are shown on at least
 
 
 def parallels(L: int | None) -> int:
-    """Of the quadrature on which densities of degree L are shown; None: of the usual degree."""
+    """How many the quadrature has on which densities of degree L are shown (None: the usual L)."""
     return max(_FEWEST, (_USUAL if L is None else L) + 1)
 
 

@@ -13,7 +13,7 @@ from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.run import Run, Watch, tell_rest
+from meanfield.run import Run, Watch, warn_if_at_rest
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.files import missing
@@ -136,7 +136,7 @@ def solve(
     count = len(saved_times(time, save_every))
     built = build(game, flow, start, **asked, saves=count, file=checkpoint is not None)
     if resume is None:
-        tell_rest(game, flow, start, built.measures)
+        warn_if_at_rest(game, flow, start, built.measures)
     settings = {**asked, "engine": built.name}
     dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}

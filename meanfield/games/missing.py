@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array
+from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.base import Game
 from meanfield.manifolds import Manifold
 
@@ -43,6 +43,13 @@ class MissingManifold:
     dim: int
     ambient: int
     volume: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"a manifold's name must be text, got {self.name!r}")
+        whole("dim", self.dim)
+        whole("ambient", self.ambient)
+        real("volume", self.volume, 0.0, strict=True)
 
     def __repr__(self) -> str:
         return self.name

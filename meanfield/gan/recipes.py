@@ -207,7 +207,7 @@ class GanGame:
         if isinstance(self.critic, Network) and self.critic.options.get("norm"):
             raise ValueError(
                 "critics see data and the fakes of all generators together, and BatchNorm would "
-                "make one loss hang on the other generators; leave norm out of critics"
+                "make a loss depend on the other generators; leave norm out of critics"
             )
         whole("noise", self.noise)
         if self.clip is not None and self.penalty is not None:

@@ -81,8 +81,8 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
     )
 
 
-def number(manifold: Manifold, cells: Any = None) -> float:
-    """How many cells `mesh` makes, without making them; what it refuses counts as it may."""
+def cell_count(manifold: Manifold, cells: Any = None) -> float:
+    """How many cells `mesh` makes, without making them; any number where it refuses."""
     if isinstance(cells, Mesh):
         return len(cells)
     if isinstance(manifold, Torus):

@@ -213,7 +213,7 @@ class _Copies(Stepper):
         return found
 
     def _own(self, look: Any) -> Any:
-        """A hired look without what nobody asks a driven one for, its means."""
+        """A hired look without its means, which nobody asks a driven one for."""
         return look._replace(parts=look.parts[:, :, :0]) if self.fused else look
 
     def looks(self, players: Players, first: int, steps: int) -> tuple[Any, Any]:

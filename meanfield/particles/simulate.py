@@ -20,7 +20,7 @@ from meanfield.particles.plan import (
     make_plan,
 )
 from meanfield.particles.stepper import Stepper
-from meanfield.run import Observer, Run, Watch, tell_rest
+from meanfield.run import Observer, Run, Watch, warn_if_at_rest
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_goes_on
 
@@ -167,7 +167,7 @@ def simulate(
         if not isinstance(start, Start):
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
         if game.bases is not None and replica == 0 and max(M.dim for M in game.manifolds) <= 2:
-            tell_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
+            warn_if_at_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme)
@@ -184,10 +184,10 @@ def simulate(
     if not check_step:
         return run.complete(plan.saves, watch, job, start, resume)
 
-    def errors(found: Trajectory, heeds: Any) -> dict[str, Array]:
+    def errors(found: Trajectory, part: Any) -> dict[str, Array]:
         from meanfield.particles.step_error import step_errors
 
-        how = {**given, "threads": threads, "progress": progress, "checkpoint": heeds}
+        how = {**given, "threads": threads, "progress": progress, "checkpoint": part}
         return step_errors(found, plan, partial(simulate, game, flow, start, **how))
 
     return run.complete(plan.saves, watch, job, start, resume, errors)

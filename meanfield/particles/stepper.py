@@ -77,7 +77,7 @@ class Stepper:
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
         self.shown_at = -1  # steps done when `others` had the forces last
-        self.showed: list[Crew] = []  # who moved or showed last
+        self.last_crews: list[Crew] = []  # who moved or last_crews last
 
     def turn(self, to: Frame) -> None:
         """Move in this frame."""
@@ -171,7 +171,7 @@ class Stepper:
             return self.source.value(mu, nu)  # type: ignore[no-any-return]
         if not self.compiled:
             return self.means[0]
-        look = self.showed[0].looks[0]
+        look = self.last_crews[0].looks[0]
         if not self.fused:
             return self.means[0] + self.game.constant
         own = look.parts[look.turn[0]].sum(axis=0)
@@ -290,8 +290,8 @@ class Stepper:
         scheme, end = self.plan.scheme, first + steps
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
-                self.showed = self.crew(players, k, next_k - k, threads)
-                go(self.showed, scheme, k, next_k, showing and next_k == end)
+                self.last_crews = self.crew(players, k, next_k - k, threads)
+                go(self.last_crews, scheme, k, next_k, showing and next_k == end)
             self.shown_at = end if showing else -1
             return
         one, two = self.looks(players, first, steps)
@@ -352,7 +352,7 @@ class Stepper:
         """What crews or looks see."""
         if isinstance(by, list):
             go(by, self.plan.scheme, 0, 0, showing=True)
-            self.showed = by
+            self.last_crews = by
         else:
             both(*by, self.states, self.others, 0.0, 0.0, 0)
         return [(s.logw, s.x) for s in self.others]

@@ -291,9 +291,9 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
         )
     if isinstance(held, Game) and game is not None:
         object.__setattr__(found, "game", agreed(held, game))
-        homes = dict(zip(held.manifolds, game.manifolds, strict=True))
-        if any(isinstance(M, MissingManifold) for M in homes):
-            _settle(vars(found), homes)
+        known = dict(zip(held.manifolds, game.manifolds, strict=True))
+        if any(isinstance(M, MissingManifold) for M in known):
+            _fill_in_manifolds(vars(found), known)
     provenance = getattr(found, "provenance", None)
     if start is not None and isinstance(provenance, dict) and "start" in provenance:
         provenance["start"] = start
@@ -314,15 +314,15 @@ def agreed(held: Game, game: Game) -> Game:
     return game
 
 
-def _settle(value: Any, homes: dict[Manifold, Manifold]) -> None:
+def _fill_in_manifolds(value: Any, known: dict[Manifold, Manifold]) -> None:
     """Put the manifolds of a game in the places of those that a file could only name."""
     if isinstance(getattr(value, "manifold", None), MissingManifold):
-        object.__setattr__(value, "manifold", homes[value.manifold])
+        object.__setattr__(value, "manifold", known.get(value.manifold, value.manifold))
     if isinstance(value, (Measure, Mesh, Start)):
         value = vars(value)
     if isinstance(value, (list, tuple, dict)):
         for item in value.values() if isinstance(value, dict) else value:
-            _settle(item, homes)
+            _fill_in_manifolds(item, known)
 
 
 def by_name(start: Start) -> bool:

@@ -145,9 +145,9 @@ class Part:
         """The larger run ends it."""
 
 
-class Heeds(Part):
-    """The checkpoint of a run that only helps a kept one: nothing of it is written, and it ends
-    when the kept one is asked to stop.
+class StopsWith(Part):
+    """The checkpoint of a run that serves another one: nothing of it is written, and it stops when
+    the other one is asked to.
     """
 
     def __init__(self, keeper: Keeper) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, real, whole
+from meanfield.executors import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
@@ -105,12 +105,12 @@ def needs(game: Game, flow: Flow, p: Plan, time: float, workers: int | None = No
 
     saves, turned = len(saved_times(time, p.every)), spherical(game)
     run = of_particles(game, flow, (p.sizes[-1],) * 2, saves, turned, False)
-    at_once = min(workers or os.cpu_count() or 1, max(p.counts)) * (1 if p.without else 2)
+    at_once = min(workers or cores(), max(p.counts)) * (1 if p.without else 2)
     samples = NUMBER * 4 * saves * (sum(p.counts) + p.counts[-1])
     if p.reference:
-        whole = of_particles(game, flow, (p.reference,) * 2, saves, turned, True)
-        field = Needs(*(1.5 * REPLICAS * size for size in (whole.memory - PROCESS, whole.disk)))
-        field = Needs(field.memory + PROCESS, field.disk)
+        one = of_particles(game, flow, (p.reference,) * 2, saves, turned, True)
+        runs = 1.5 * REPLICAS  # as many again of half as many particles
+        field = Needs(PROCESS + runs * (one.memory - PROCESS), runs * one.disk)
     else:
         every = len(saved_times(time, p.gap))
         field = of_field(game, flow, p.start, saves=every, file=True, **p.field)

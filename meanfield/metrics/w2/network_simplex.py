@@ -310,14 +310,14 @@ def simplex(
 ) -> int:
     """Pivot until no arc is cheaper than its prices by more than the tolerance.
 
-    Returns the number of pivots, -1 at the limit. Shifts move all prices of one side, far from zero
-    in the end, where their rounding would let pivots go in circles: long ways are priced anew.
+    Returns the number of pivots, -1 at the limit. Shifts add up and carry prices far from zero,
+    where their rounding could let pivots go in circles: the tree is priced anew from time to time.
     """
     arcs, price = len(tails), tree.price
-    long = 8 * len(price)
+    often = 8 * len(price)
     block, at = max(int(np.sqrt(arcs)), 16), 0
     for turn in range(limit):
-        if turn % long == long - 1:
+        if turn % often == often - 1:
             reprice(tree)
         best, entering, left = -tolerance, -1, block
         for _ in range(arcs):
