@@ -34,7 +34,7 @@ LINES = ("-", "--", ":")
 EARLY = 0.25  # of all updates: where "early" is
 LEFT = 1e-3  # a weight below which a generator has left the mixture
 
-ONE_CORE = True  # is what a part keeps to: several are computed at once
+ONE_CORE = True  # a part uses one core, so that several are computed at once
 
 
 def settings(quick: bool) -> dict[str, Any]:

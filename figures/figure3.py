@@ -28,7 +28,7 @@ from meanfield.plotting.style import BLUE, GREY, new_figure, styled
 FOLDERS = {"MNIST": "mnist", "Fashion-MNIST": "fashion-mnist", "CIFAR-10": "cifar-10"}
 SIZES = ((1, 1), (5, 1), (5, 2))  # of CIFAR-10
 
-ONE_CORE = True  # is what a part keeps to: several are computed at once
+ONE_CORE = True  # a part uses one core, so that several are computed at once
 
 
 def images_folder() -> Path:

@@ -135,7 +135,7 @@ class Counted:
 
 def test_functions_of_users_are_called_by_one_thread_at_a_time(monkeypatch):
     """Games, starts, diagnostics and reductions, unless threads are asked for."""
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("meanfield.executors.cores", lambda: 4)
     loss, density, seen, last = map(Counted, (_loss, _bump, _first, first_point))
     game = mf.games.function(loss, mf.Torus(1), mf.Torus(1))
     how = {"time": 0.02, "step": 0.01, "particles": 4, "replicas": 6}
