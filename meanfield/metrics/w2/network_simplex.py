@@ -198,10 +198,10 @@ def detach(v: int, at: int, tree: Tree) -> None:
 
 
 @kernel
-def reprice(tree: Tree) -> None:
-    """Write prices from the costs of the tree's arcs, zero at the root."""
+def reprice(tree: Tree) -> float:
+    """Write prices from the costs of the tree's arcs, zero at the root; returns the largest one."""
     root = len(tree.parent) - 1
-    v = root
+    v, largest = root, 0.0
     tree.price[root] = 0.0
     while True:
         if tree.first[v] >= 0:
@@ -210,9 +210,10 @@ def reprice(tree: Tree) -> None:
             while v != root and tree.after[v] < 0:
                 v = tree.parent[v]
             if v == root:
-                return
+                return largest
             v = tree.after[v]
         tree.price[v] = tree.cost[v] - tree.price[tree.parent[v]]
+        largest = max(largest, abs(tree.price[v]))
 
 
 @kernel
@@ -306,20 +307,30 @@ def exchange(i: int, j: int, cost: float, tree: Tree) -> None:
 
 @kernel
 def simplex(
-    tails: Index, heads: Index, costs: Array, tree: Tree, tolerance: float, limit: int
-) -> int:
+    tails: Index,
+    heads: Index,
+    costs: Array,
+    largest: float,
+    tree: Tree,
+    tolerance: float,
+    limit: int,
+) -> tuple[int, float]:
     """Pivot until no arc is cheaper than its prices by more than the tolerance.
 
-    Returns the number of pivots, -1 at the limit. Shifts add up and carry prices far from zero,
-    where their rounding could let pivots go in circles: the tree is priced anew from time to time.
+    The tolerance is relative to the largest cost (given) or price, because their rounding is no
+    reason to move. Returns the number of pivots, -1 at the limit, and the gain that this was.
+
+    Shifts carry all prices away from zero, where they round more coarsely than the tolerance and an
+    arc can seem to gain for ever: the tree is priced anew when its root's price has become larger
+    than they all were.
     """
     arcs, price = len(tails), tree.price
-    often = 8 * len(price)
+    scale = max(largest, reprice(tree), 1e-300)
     block, at = max(int(np.sqrt(arcs)), 16), 0
     for turn in range(limit):
-        if turn % often == often - 1:
-            reprice(tree)
-        best, entering, left = -tolerance, -1, block
+        if abs(price[-1]) > scale:
+            scale = max(largest, reprice(tree), 1e-300)
+        best, entering, left = -tolerance * scale, -1, block
         for _ in range(arcs):
             gain = costs[at] - price[tails[at]] - price[tree.n + heads[at]]
             if gain < best:
@@ -333,6 +344,6 @@ def simplex(
                     break
                 left = block
         if entering < 0:
-            return turn
+            return turn, tolerance * scale
         exchange(tails[entering], tree.n + heads[entering], costs[entering], tree)
-    return -1
+    return -1, tolerance * scale

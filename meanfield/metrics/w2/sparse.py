@@ -154,7 +154,6 @@ class Basis:
         self.u, self.v = price[: self.n], price[self.n :]
         link(self.tree)
         self.tree.cost[:-1] = problem.costs(*self.pairs())
-        reprice(self.tree)
 
     @classmethod
     def monotone(cls, problem: Problem | MatrixProblem, supply: Index, demand: Index) -> Basis:
@@ -177,16 +176,14 @@ class Basis:
     def optimise(self, tails: Index, heads: Index, tolerance: float) -> float:
         """Pivot over arcs until none gains more than the tolerance; returns the gain that this is.
 
-        The tolerance is relative to the largest cost or price, because their rounding is no reason
-        to move. Raises NotConverged.
+        Raises NotConverged.
         """
-        costs = self.problem.costs(tails, heads)
-        scale = max(float(costs.max()), float(np.abs(self.tree.price).max()), 1e-300)
-        gain, limit = tolerance * scale, 100 * (len(tails) + self.n + self.m)
-        if simplex(tails, heads, costs, self.tree, gain, limit) < 0:
+        costs, limit = self.problem.costs(tails, heads), 100 * (len(tails) + self.n + self.m)
+        pivots, gain = simplex(tails, heads, costs, costs.max(), self.tree, tolerance, limit)
+        if pivots < 0:
             raise NotConverged(f"sparse transport: {limit} pivots were not enough")
         reprice(self.tree)
-        return gain
+        return float(gain)
 
 
 def cheapest_arcs(
