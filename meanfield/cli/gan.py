@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -23,10 +24,12 @@ PICTURES = 30.0  # seconds between pictures while training
 
 def gan(options: Any) -> int:
     """Do what is asked of a mixture of GANs."""
-    code: int = {"train": train, "sample": sample, "evaluate": evaluate, "show": show}[
-        options.action
-    ](options)
-    return code
+    actions = {"train": train, "sample": sample, "evaluate": evaluate, "show": show}
+    try:
+        return actions[options.action](options)
+    except RuntimeError as error:  # PyTorch's, where memory ends for one
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise OSError(f"PyTorch cannot go on: {said}") from None
 
 
 def described(spec: Spec) -> tuple[room.GanGame, Any, dict[str, Any]]:
@@ -42,8 +45,6 @@ def described(spec: Spec) -> tuple[room.GanGame, Any, dict[str, Any]]:
     arguments = spec.section("train", TRAIN)
     if "steps" not in arguments:
         raise spec.fail(("train",), "steps is missing: how many, for example steps = 1000")
-    if "betas" in arguments:
-        arguments["betas"] = tuple(arguments["betas"])
     return game, build.flow(spec), arguments
 
 
@@ -163,26 +164,41 @@ def sample(options: Any) -> int:
 def evaluate(options: Any) -> int:
     """Scores: meanfield gan evaluate RUN.h5 [--data FOLDER]."""
     run = _loaded(options)
-    mixture = run.mixture()
-    if isinstance(run.game.data, room.Ring):
+    mixture, data = run.mixture(), run.game.data
+    if isinstance(data, room.Ring):
         for name, score in room.scores.NAMED.items():
             print(f"{name.replace('_', ' ')}: {score(mixture):.4g}")
-        mean, deviation = room.scores.w2_floor(run.game.data)
+        mean, deviation = room.scores.w2_floor(data)
         print(f"w2 of the truth against itself: {mean:.3f} +- {deviation:.3f}")
-        print(room.nikaido_isoda(run))
+        print(
+            "no bound of the Nikaido-Isoda error: critics are not clipped"
+            if run.game.clip is None
+            else room.nikaido_isoda(run)
+        )
         return 0
-    if options.data is None:
-        raise BadInput("give --data FOLDER, where the files of the images are")
-    read_images = room.cifar10 if run.game.data.shape[1] == 3 else room.mnist
-    features = room.features.trained(read_images(options.data, "train"))
-    test = read_images(options.data, "test")
-    count = min(options.count, len(test.pixels) // 2)
-    found = room.features.distances(mixture, test, features, count, options.seed)
+    seen, unseen = _images(options.data, data)
+    features = room.features.trained(seen)
+    count = min(options.count, len(unseen.pixels) // 2)
+    found = room.features.distances(mixture, unseen, features, count, options.seed)
     print(f"by {features.name}, {count} images:")
     for name, value in found.items():
         if name != "classes":
             print(f"  {name.replace('_', ' ')}: {np.array2string(np.asarray(value), precision=4)}")
     return 0
+
+
+def _images(folder: str | None, data: room.Images) -> tuple[room.Images, room.Images]:
+    """The images that a run was trained on, and those of the other part of the same data."""
+    if folder is None:
+        raise BadInput("give --data FOLDER, where the files of the images are")
+    read_images = room.cifar10 if data.shape[1] == 3 else room.mnist
+    train, test = (read_images(folder, part) for part in ("train", "test"))
+    if data.digest not in (train.digest, test.digest):
+        raise BadInput(
+            f"--data {folder} holds other images than {data.name!r}, which the run was trained on; "
+            "give the folder of those"
+        )
+    return (train, test) if data.digest == train.digest else (test, train)
 
 
 def show(options: Any) -> int:
@@ -196,7 +212,13 @@ def show(options: Any) -> int:
 
 def stop(options: Any, code: int) -> int:
     """Say, after Ctrl-C or SIGTERM, what is there and how to go on."""
-    out = None
-    if options.action == "train":
+    if options.action != "train":
+        return stopped(None, code)
+    again = ["meanfield", "gan", "train", options.file]
+    again += [word for change in options.set for word in ("--set", change)]
+    again += ["--out", options.out] if options.out else []
+    try:
         out = target(options, read(options.file, options.set))[0]
-    return stopped(out, code, f"meanfield gan train {options.file}")
+    except ValueError:
+        out = None
+    return stopped(out, code, shlex.join(again))

@@ -14,6 +14,8 @@ from typing import Any
 
 from meanfield import checks
 from meanfield.density.solve import ENGINES
+from meanfield.gan.scores import NAMED
+from meanfield.gan.training import ORDERS, RULES
 
 Check = Callable[[Any], Any]
 Key = tuple[str, ...]
@@ -124,12 +126,12 @@ def pair_or_one(item: Check) -> Check:
     return check
 
 
-def many(item: Check) -> Check:
-    """A list of at least one value."""
+def many(item: Check, least: int = 1) -> Check:
+    """A list of values."""
 
-    @takes(rows(json_of(item), 1))
+    @takes(rows(json_of(item), least))
     def check(value: Any) -> list[Any]:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or len(value) < least:
             raise BadInput(f"must be a list such as [1, 2], got {value!r}")
         return [item(v) for v in value]
 
@@ -249,10 +251,10 @@ NETWORK = {
 GAME_OF_GAN = {"noise": whole, "clip": number, "penalty": number}
 TRAIN = {
     "steps": whole, "step": number, "generators": whole, "critics": whole, "batch": whole,
-    "fakes": whole, "rule": one_of("extra-adam", "adam", "extragradient", "gradient"),
-    "order": one_of("simultaneous", "alternating"), "betas": many(number), "warm_up": whole,
+    "fakes": whole, "rule": one_of(*RULES), "order": one_of(*ORDERS), "betas": many(number),
+    "warm_up": whole,
     "average": number, "seed": whole, "save_every": whole,
-    "scores": many(one_of("log_likelihood", "modes", "mass_error", "w2", "information")),
+    "scores": many(one_of(*NAMED), 0),
     "compile": truth, "device": text, "threads": whole,
 }  # fmt: skip
 SECTIONS: dict[str, Mapping[str, Check]] = {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, real, whole
-from meanfield.gan.mixture import resting
+from meanfield.gan.mixture import values
 from meanfield.gan.needs import torch
 from meanfield.gan.particles import Particles, new_networks
 from meanfield.gan.recipes import Maker, Network, Ring
@@ -139,15 +139,9 @@ def _other(rng: np.random.Generator) -> int:
 def _judged(ring: Ring, f: Any, sample: Any, count: int, seed: int) -> tuple[float, float]:
     """What a critic gains on fresh samples, and the standard error of that."""
     a = ring.sample(count, np.random.default_rng((seed, 9)))
-    with resting(f):
-        of_a, of_b = (_values(f, points) for points in (a, sample(count, seed)))
+    of_a, of_b = (values(f, points) for points in (a, sample(count, seed)))
     error = np.sqrt((of_a.var(ddof=1) + of_b.var(ddof=1)) / count)
     return float(of_a.mean() - of_b.mean()), float(error)
-
-
-def _values(f: Any, points: Array) -> Array:
-    given = torch.from_numpy(np.ascontiguousarray(points, np.float32))
-    return np.asarray(f(given).reshape(-1).numpy(), dtype=np.float64)
 
 
 def _reach(generator: Any) -> float:
@@ -165,7 +159,6 @@ def point_mass(
     a = ring.sample(samples, np.random.default_rng((seed, 10)))
     of_grid, of_a = np.zeros(len(grid)), np.zeros(samples)
     for f, weight in zip(critics.networks, critics.weights, strict=True):
-        with resting(f):
-            of_grid += weight * _values(f, grid)
-            of_a += weight * _values(f, a)
+        of_grid += weight * values(f, grid)
+        of_a += weight * values(f, a)
     return float(of_a.mean() - of_grid.max()), float(of_a.std(ddof=1) / np.sqrt(samples))

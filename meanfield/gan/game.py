@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.gan.needs import torch
+from meanfield.gan.mixture import resting
+from meanfield.gan.needs import nn, torch
 from meanfield.gan.recipes import GanGame, Images
 
 
@@ -42,13 +43,7 @@ def payoffs(generators: Sequence[Any], critics: Sequence[Any], data: Any, noise:
     m, p = len(data), len(fakes)
     columns = []
     for f in critics:
-        values = f(together)
-        if values.numel() != len(together):
-            raise ValueError(
-                f"a critic gives {tuple(values.shape)} values for {len(together)} points; it must "
-                "give one for each"
-            )
-        values = values.reshape(-1)
+        values = f(together).reshape(-1)
         columns.append(values[:m].mean() - values[m:].view(p, -1).mean(dim=1))
     return torch.stack(columns, dim=1), fakes
 
@@ -74,3 +69,45 @@ def penalties(critics: Sequence[Any], at: Any) -> Any:
         (slope,) = torch.autograd.grad(f(at).sum(), at, create_graph=True)
         found.append((slope.flatten(1).norm(dim=1) - 1).square().mean())
     return torch.stack(found)
+
+
+def tried(game: GanGame, generator: Any, critic: Any, fakes: int, device: str) -> None:
+    """ValueError where networks do not fit the noise, the data or each other; on three points."""
+    made = _given("generator", generator, torch.zeros(3, game.noise, device=device))
+    if tuple(made.shape) != (3, *game.point):
+        raise ValueError(
+            f"from noise of shape (3, {game.noise}) the generator makes outputs of shape "
+            f"{tuple(made.shape)}; data ask for {(3, *game.point)}"
+        )
+    values = _given("critic", critic, made)
+    if tuple(values.shape) not in ((3,), (3, 1)):
+        raise ValueError(
+            f"the critic gives values of shape {tuple(values.shape)} for 3 points; it must give "
+            "one number for each"
+        )
+    if _normed(critic):
+        raise ValueError(
+            "critics see data and the fakes of all generators together, and BatchNorm would make a "
+            "loss depend on the other generators; leave norm out of critics"
+        )
+    if fakes == 1 and _normed(generator):
+        raise ValueError("fakes must be at least 2: BatchNorm cannot normalise a single output")
+
+
+def _given(who: str, network: Any, points: Any) -> Any:
+    """What a network makes of points, an error of its own told with what it was given."""
+    try:
+        with resting(network):
+            made = network(points)
+    except Exception as error:  # whatever a user's module raises
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        shape = tuple(points.shape)
+        raise ValueError(f"the {who} cannot take an input of shape {shape}: {said}") from error
+    if not isinstance(made, torch.Tensor):
+        raise TypeError(f"the {who} must give a tensor, got {type(made).__name__}")
+    return made
+
+
+def _normed(network: Any) -> bool:
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    return any(isinstance(m, kinds) for m in network.modules())

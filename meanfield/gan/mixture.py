@@ -30,31 +30,38 @@ class Mixture:
 
     def sample(self, count: int, seed: int = 0) -> tuple[Any, Any]:
         """Independent outputs (count, ...), and the number of the generator that made each."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(whole("seed", seed, 0))
         p = self.weights / self.weights.sum()
         which = rng.choice(len(self), size=whole("count", count), p=p)
-        found: Any = None
+        found: Any = np.empty((count, *self.game.point), np.float32)
         for i in np.unique(which):
-            made = self._outputs(i, int((which == i).sum()), rng)
-            found = np.empty((count, *made.shape[1:]), made.dtype) if found is None else found
-            found[which == i] = made
+            found[which == i] = self._outputs(i, int((which == i).sum()), rng)
         return found, which
 
     def each(self, count: int, seed: int = 0) -> Any:
         """Outputs of every generator, (p, count, ...), from the same noise."""
-        rngs = (np.random.default_rng(seed) for _ in self.networks)
-        return np.stack([self._outputs(i, count, rng) for i, rng in enumerate(rngs)])
-
-    def alone(self, i: int) -> Mixture:
-        """The i-th generator by itself."""
-        return Mixture(self.game, [self.networks[i]], np.ones(1))
+        rngs = [np.random.default_rng(whole("seed", seed, 0)) for _ in self.networks]
+        return np.stack([self._outputs(i, whole("count", count), g) for i, g in enumerate(rngs)])
 
     def _outputs(self, i: int, count: int, rng: np.random.Generator) -> Any:
-        noise = torch.from_numpy(rng.standard_normal((count, self.game.noise), dtype=np.float32))
-        device = next(self.networks[i].parameters()).device
-        with resting(self.networks[i]) as net:
-            made = [net(part.to(device)).cpu().numpy() for part in noise.split(CHUNK)]
-        return np.concatenate(made)
+        noise = rng.standard_normal((count, self.game.noise), dtype=np.float32)
+        with torch.random.fork_rng():
+            # for what modules draw themselves; the next noise does not depend on it
+            torch.manual_seed(int(rng.spawn(1)[0].integers(1 << 62)))
+            return through(self.networks[i], noise)
+
+
+def through(network: Any, points: Any) -> Any:
+    """What a network makes of points (n, ...), some at a time, as an array."""
+    device = next(network.parameters()).device
+    parts = torch.from_numpy(np.ascontiguousarray(points, np.float32)).split(CHUNK)
+    with resting(network):
+        return np.concatenate([network(part.to(device)).cpu().numpy() for part in parts])
+
+
+def values(critic: Any, points: Any) -> Array:
+    """The number that a critic gives each of n points, (n,) float64."""
+    return np.asarray(through(critic, points).reshape(-1), dtype=np.float64)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
-"""PyTorch, if it is installed; else what says how to install it, when something asks for it."""
+"""PyTorch, imported when something is first asked of it; without it, what to install."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 MESSAGE = (
@@ -12,18 +11,23 @@ MESSAGE = (
 )
 
 
-class Missing:
-    """In the place of PyTorch: everything that is asked of it raises ImportError."""
+class Later:
+    """A module of PyTorch that is imported on first use; ImportError where there is none."""
 
-    Module = object  # what networks are made from, so that files that define some can be read
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__"):  # asked by tools that look at every name
             raise AttributeError(name)
-        raise ImportError(MESSAGE)
+        try:
+            value = getattr(import_module(self._name), name)
+        except ModuleNotFoundError as error:
+            raise ImportError(MESSAGE) if error.name == "torch" else error from None
+        setattr(self, name, value)
+        return value
 
 
-there = find_spec("torch") is not None
-torch: Any = import_module("torch") if there else Missing()
-nn: Any = import_module("torch.nn") if there else Missing()
-functional: Any = import_module("torch.nn.functional") if there else Missing()
+torch: Any = Later("torch")
+nn: Any = Later("torch.nn")
+functional: Any = Later("torch.nn.functional")

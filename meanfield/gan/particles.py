@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,46 +27,73 @@ def new_networks(make: Callable[[], Any], count: int, *seed: int) -> list[Any]:
         for i in range(count):
             torch.manual_seed(seed_of(*seed, i))
             made.append(make())
-    if odd := [m for m in made if not isinstance(m, nn.Module)]:
-        raise TypeError(f"a network must be a torch.nn.Module, got {type(odd[0]).__name__}")
+            if not isinstance(made[-1], nn.Module):
+                kind = type(made[-1]).__name__
+                raise TypeError(f"a network must be a torch.nn.Module, got {kind}")
     if len({id(m) for m in made}) < count:
         raise ValueError("one module was returned for two particles; make a new one at each call")
+    if any(map(nn.parameter.is_lazy, chain(*(chain(m.parameters(), m.buffers()) for m in made)))):
+        raise ValueError(
+            "a network has layers whose sizes are not known yet (LazyLinear and its like); give "
+            "the sizes, or call it once on an example before it is returned"
+        )
     return made
 
 
 class Particles:
-    """n networks of one shape: parameters are rows of `at` (n, P), gradients rows of `slope`.
+    """n networks of one shape: what is trained of each is a row of `at` (n, P), its gradient one of
+    `slope`.
 
     The modules' own parameters are views into these matrices, so that a step of an optimiser is a
-    few operations on a matrix and a file holds one. first, second: Adam's moments, `moves` how
-    often they were updated. log_weights: (n,) in double precision.
+    few operations on a matrix. Frozen parameters (requires_grad=False) and buffers stay with the
+    modules. first, second: Adam's moments, `moves` how often they were updated. mean: running
+    averages of parameters and buffers, where they are kept. log_weights: (n,), double precision.
     """
 
     def __init__(self, networks: Sequence[Any], device: str = "cpu") -> None:
         self.networks = [net.to(device).train() for net in networks]
-        shapes = [[tuple(t.shape) for t in net.parameters()] for net in self.networks]
-        if any(s != shapes[0] for s in shapes) or not shapes[0]:
+        first = dict(self.networks[0].named_parameters())
+        self.trained = [name for name, t in first.items() if t.requires_grad]
+        layouts = [self._layout(net) for net in self.networks]
+        if not self.trained or any(one != layouts[0] for one in layouts):
             raise ValueError(
-                "the networks of one player must have the same parameters, and some: the particles "
-                "of a mixture are points of one space"
+                "the networks of one player must have the same parameters, and some that are not "
+                "frozen: the particles of a mixture are points of one space"
             )
-        if odd := {t.dtype for net in networks for t in net.parameters()} - {torch.float32}:
+        self.layout = layouts[0]
+        if odd := {first[name].dtype for name in self.trained} - {torch.float32}:
             raise TypeError(f"parameters must be torch.float32, got {odd.pop()}")
-        self.at = torch.stack([_flat(net.parameters()) for net in self.networks]).detach()
+        rows = [self._parameters(net) for net in self.networks]
+        self.at = torch.stack([_flat(row) for row in rows])
         self.slope, self.first, self.second = (torch.zeros_like(self.at) for _ in range(3))
         self.moves = 0
         self.log_weights: Array = np.full(len(networks), -np.log(len(networks)))
-        self.mean: Any = None  # the running average of `at`, where one is kept
-        for row, net in enumerate(self.networks):
-            begin = 0
-            for t in net.parameters():
-                end = begin + t.numel()
-                t.data = self.at[row, begin:end].view(t.shape)
-                t.grad = self.slope[row, begin:end].view(t.shape)
-                begin = end
+        self.mean: Any = None
+        for row, at, slope in zip(rows, self.at, self.slope, strict=True):
+            for t, value, grad in zip(row, _pieces(at, row), _pieces(slope, row), strict=True):
+                t.data, t.grad = value, grad
 
     def __len__(self) -> int:
         return len(self.networks)
+
+    def _layout(self, net: Any) -> list[str]:
+        """What a network consists of, in words: names and shapes of parameters and buffers."""
+        return [
+            f"{name} {tuple(t.shape)}{'' if name in self.trained else ', not trained'}"
+            for name, t in chain(net.named_parameters(), net.named_buffers())
+        ]
+
+    def _parameters(self, net: Any) -> list[Any]:
+        """What is trained of a network."""
+        return [t for name, t in net.named_parameters() if name in self.trained]
+
+    def _kept(self, net: Any) -> dict[str, Any]:
+        """The rest: buffers and frozen parameters."""
+        all_of = chain(net.named_parameters(), net.named_buffers())
+        return {name: t for name, t in all_of if name not in self.trained}
+
+    def _averaged(self, net: Any) -> list[Any]:
+        return [t for t in self._kept(net).values() if t.is_floating_point()]
 
     @property
     def weights(self) -> Array:
@@ -83,9 +111,10 @@ class Particles:
         self.slope.zero_()
 
     def learn(self, wanted: bool) -> None:
-        """Whether gradients with respect to the parameters are formed."""
+        """Whether gradients with respect to what is trained are formed."""
         for net in self.networks:
-            net.requires_grad_(wanted)
+            for t in self._parameters(net):
+                t.requires_grad_(wanted)
 
     def adam(self, betas: tuple[float, float]) -> Any:
         """The direction of Adam (Kingma & Ba 2015) along `slope`; updates both moments."""
@@ -100,38 +129,63 @@ class Particles:
         """The multiplicative update of Algorithm 2 at the given costs (n,)."""
         self.log_weights = react(self.log_weights, costs, rate)
 
+    def average(self, decay: float) -> None:
+        """Move the running averages towards the present parameters and buffers."""
+        nets = zip(self.at, self.networks, strict=True)
+        now = torch.stack([_flat([row, *self._averaged(net)]) for row, net in nets])
+        self.mean = now if self.mean is None else self.mean.lerp_(now, 1 - decay)
+
+    def settle(self) -> None:
+        """Put the running averages in the place of parameters and buffers."""
+        self.at.copy_(self.mean[:, : self.at.shape[1]])
+        for net, row in zip(self.networks, self.mean[:, self.at.shape[1] :], strict=True):
+            held = self._averaged(net)
+            for t, value in zip(held, _pieces(row, held), strict=True):
+                t.copy_(value)
+
+    def finite(self, buffers: bool = False) -> bool:
+        """Whether parameters, moments and weights are, and all the rest where it is asked for."""
+        rest = chain(*map(self._averaged, self.networks)) if buffers else ()
+        held = all(bool(torch.isfinite(t).all()) for t in (self.at, self.second, *rest))
+        return held and bool(np.isfinite(self.log_weights).all())
+
     def state(self) -> dict[str, Any]:
         """Copies of all that `restore` needs, as plain arrays."""
-        rows = [dict(net.named_buffers()) for net in self.networks]
-        buffers = {name: np.stack([_array(row[name]) for row in rows]) for name in rows[0]}
+        rows = [self._kept(net) for net in self.networks]
+        kept = {name: np.stack([_array(row[name]) for row in rows]) for name in rows[0]}
         matrices = {"at": self.at, "first": self.first, "second": self.second, "mean": self.mean}
         held = {name: None if m is None else _array(m) for name, m in matrices.items()}
-        weights = self.log_weights.copy()
-        return {**held, "moves": self.moves, "log_weights": weights, "buffers": buffers}
+        more = {"moves": self.moves, "log_weights": self.log_weights.copy()}
+        return {**held, **more, "kept": kept, "layout": list(self.layout)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to a stored state; ValueError where it is one of other networks."""
+        there, here = list(state.get("layout", ())), self.layout
+        if there != here or len(state["at"]) != len(self):
+            pairs = ((there, here), (here, there))
+            other, mine = ("; ".join(sorted({*a} - {*b})) or "nothing else" for a, b in pairs)
+            raise ValueError(
+                f"{len(state['at'])} stored networks have {other}, these {len(self)} have {mine}; "
+                "give those that the run was made with"
+            )
         for name in ("at", "first", "second"):
-            held, mine = state[name], getattr(self, name)
-            if np.shape(held) != tuple(mine.shape):
-                raise ValueError(
-                    f"the stored networks have {np.shape(held)} parameters, these "
-                    f"{tuple(mine.shape)}; give the networks that the run was made with"
-                )
-            mine.copy_(torch.from_numpy(np.array(held)))
+            getattr(self, name).copy_(torch.from_numpy(np.array(state[name])))
         for row, net in enumerate(self.networks):
-            mine = dict(net.named_buffers())
-            if set(mine) != set(state["buffers"]):
-                raise ValueError("the stored networks have other buffers than these")
-            for name, buffer in mine.items():
-                buffer.copy_(torch.from_numpy(np.array(state["buffers"][name][row])))
+            for name, t in self._kept(net).items():
+                t.copy_(torch.from_numpy(np.array(state["kept"][name][row])))
         self.moves, self.log_weights = int(state["moves"]), np.array(state["log_weights"])
         if state["mean"] is not None:
             self.mean = torch.from_numpy(np.array(state["mean"])).to(self.at.device)
 
 
-def _flat(tensors: Any) -> Any:
+def _flat(tensors: Sequence[Any]) -> Any:
     return torch.cat([t.detach().reshape(-1) for t in tensors])
+
+
+def _pieces(row: Any, like: Sequence[Any]) -> list[Any]:
+    """Views into a row, in the shapes of these tensors."""
+    parts = row.split([t.numel() for t in like])
+    return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
 
 
 def _array(tensor: Any) -> Any:

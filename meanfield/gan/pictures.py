@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.gan.scores import NAMED
 from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure, styled
 
 MAKERS = (BLUE, ORANGE, GREEN, RED, "#E69F00", "#56B4E9", "#8C6BB1", GREY)
@@ -50,15 +51,19 @@ def draw_weights(ax: Any, steps: Any, weights: Any) -> None:
 
 
 def draw_score(ax: Any, run: Any) -> None:
-    """The first score that was recorded, else the losses of each pair."""
+    """Two scores, the second on an axis of its own; the losses of each pair where there are none.
+
+    Log-likelihood comes first and modes second, without which it cannot be read.
+    """
     d = run.diagnostics
-    own = ("step", "losses", "weights_x", "weights_y", "spread_x", "spread_y")
-    name = next((n for n in d if n not in own and d[n].ndim == 1), None)
-    if name is None:
+    names = [n for n in dict.fromkeys([*NAMED, *run.scores]) if n in d and d[n].ndim == 1]
+    if not names:
         ax.plot(d["step"], d["losses"].reshape(len(d["step"]), -1), color=GREY, lw=0.8)
-    else:
-        ax.plot(d["step"], d[name], color=GREEN)
-    ax.set_ylabel("losses of pairs" if name is None else name.replace("_", " "))
+        ax.set_ylabel("losses of pairs")
+    for name, color, axis in zip(names, (GREEN, RED), (lambda: ax, ax.twinx), strict=False):
+        on = axis()
+        on.plot(d["step"], d[name], color=color)
+        on.set_ylabel(name.replace("_", " "), color=color)
 
 
 def draw_makers(ax: Any, outputs: Any, weights: Any, ring: Any) -> None:

@@ -12,6 +12,16 @@ import numpy as np
 
 from meanfield.checks import Array, real, whole
 
+LARGEST = float(np.finfo(np.float32).max)  # networks count in single precision
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a number above 0 of single precision; TypeError or ValueError for others."""
+    number = real(name, value, 0.0, strict=True)
+    if number > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST:.2g}, got {number:g}")
+    return number
+
 
 @dataclass(frozen=True)
 class Network:
@@ -45,27 +55,27 @@ def mlp(
 
     bound: outputs are bound * tanh(...), so that an infimum over generators is finite.
     """
-    whole("depth", depth, 0)
-    for name, value in (("inputs", inputs), ("outputs", outputs), ("width", width)):
-        whole(name, value)
-    if bound is not None:
-        real("bound", bound, 0.0, strict=True)
-    given = {"inputs": inputs, "outputs": outputs, "width": width, "depth": depth}
-    return Network("mlp", {**given, "norm": bool(norm), "bound": bound})
+    sizes = {"inputs": inputs, "outputs": outputs, "width": width}
+    given = {name: whole(name, value) for name, value in sizes.items()}
+    bound = None if bound is None else positive("bound", bound)
+    more = {"depth": whole("depth", depth, 0), "norm": bool(norm), "bound": bound}
+    return Network("mlp", {**given, **more})
 
 
 def dcgan(noise: int = 32, width: int = 16, channels: int = 1) -> tuple[Network, Network]:
     """Convolutional generator (with BatchNorm) and critic (without) for images of 28 x 28."""
-    sizes = {"width": whole("width", width), "channels": whole("channels", channels)}
-    generator = Network("dcgan generator", {"noise": whole("noise", noise), **sizes})
-    return generator, Network("dcgan critic", sizes)
+    return _both("dcgan", noise, width, channels)
 
 
 def resnet(noise: int = 128, width: int = 128, channels: int = 3) -> tuple[Network, Network]:
     """Residual generator and critic for images of 32 x 32 (Gulrajani et al. 2017, CIFAR-10)."""
+    return _both("resnet", noise, width, channels)
+
+
+def _both(kind: str, noise: int, width: int, channels: int) -> tuple[Network, Network]:
     sizes = {"width": whole("width", width), "channels": whole("channels", channels)}
-    generator = Network("resnet generator", {"noise": whole("noise", noise), **sizes})
-    return generator, Network("resnet critic", sizes)
+    generator = Network(f"{kind} generator", {"noise": whole("noise", noise), **sizes})
+    return generator, Network(f"{kind} critic", sizes)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Ring:
     def __post_init__(self) -> None:
         whole("modes", self.modes)
         for name in ("std", "radius"):
-            real(name, getattr(self, name), 0.0, strict=True)
+            positive(name, getattr(self, name))
 
     @property
     def centers(self) -> Array:
@@ -204,14 +214,14 @@ class GanGame:
                     f"{name} must be a Network or a function that returns a new torch.nn.Module, "
                     f"got {getattr(self, name)!r}; write lambda: ... around a module"
                 )
-        if isinstance(self.critic, Network) and self.critic.options.get("norm"):
-            raise ValueError(
-                "critics see data and the fakes of all generators together, and BatchNorm would "
-                "make a loss depend on the other generators; leave norm out of critics"
-            )
         whole("noise", self.noise)
         if self.clip is not None and self.penalty is not None:
             raise ValueError("critics are held by clip or by penalty, not by both; give one")
         for name in ("clip", "penalty"):
             if getattr(self, name) is not None:
-                real(name, getattr(self, name), 0.0, strict=True)
+                positive(name, getattr(self, name))
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        """The shape of a datum."""
+        return (2,) if isinstance(self.data, Ring) else self.data.shape[1:]

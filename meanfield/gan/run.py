@@ -10,9 +10,20 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.missing import MissingFunction
+from meanfield.gan.mixture import Mixture, values
+from meanfield.gan.particles import Particles, new_networks
 from meanfield.gan.recipes import GanGame, Maker
 from meanfield.shown import Shown
 from meanfield.storage.results import Result
+
+ALWAYS = ("step", "losses", "weights_x", "spread_x", "weights_y", "spread_y")  # what is recorded
+JUDGED = 16  # outputs of each generator by which critics are known again
+
+
+def judged(critics: Mixture, outputs: Any) -> Array:
+    """What each critic gives some outputs (p, n, ...) of each generator, (q, p * some)."""
+    some = outputs[:, :JUDGED].reshape(-1, *outputs.shape[2:])
+    return np.stack([values(f, some) for f in critics.networks])
 
 
 @dataclass
@@ -34,6 +45,20 @@ class GanRun(Result, Shown):
     outputs: Any
     provenance: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """What was recorded in one order, whatever that in a file."""
+        d = self.diagnostics
+        if lost := set(ALWAYS) - set(d):
+            raise ValueError(f"the run holds no {' and no '.join(sorted(lost))}")
+        if wrong := [name for name, rows in d.items() if len(rows) != len(self.times)]:
+            raise ValueError(f"a run of {len(self.times)} times has other lengths of {wrong[0]}")
+        self.diagnostics = {name: d[name] for name in (*ALWAYS, *sorted(set(d) - set(ALWAYS)))}
+
+    @property
+    def scores(self) -> list[str]:
+        """The names of what was recorded beside losses and weights."""
+        return [name for name in self.diagnostics if name not in ALWAYS]
 
     @property
     def value(self) -> Array:
@@ -57,9 +82,6 @@ class GanRun(Result, Shown):
         return self._rested("y", self.game.critic if critic is None else critic, "critic", False)
 
     def _rested(self, player: str, make: Maker, name: str, average: bool) -> Any:
-        from meanfield.gan.mixture import Mixture
-        from meanfield.gan.particles import Particles, new_networks
-
         if isinstance(make, MissingFunction):
             raise ValueError(
                 f"the {name} {make.__name__!r} was given as a function, which a file cannot hold; "
@@ -69,8 +91,17 @@ class GanRun(Result, Shown):
         if average and held["mean"] is None:
             raise ValueError("this run kept no average; train with average=0.999, say")
         made = Particles(new_networks(make, len(held["at"]), 0))
-        made.restore({**held, "at": held["mean"]} if average else held)
-        return Mixture(self.game, made.networks, made.weights)
+        made.restore(held)
+        found = Mixture(self.game, made.networks, made.weights)
+        now = found.each(self.outputs.shape[1]) if player == "x" else judged(found, self.outputs)
+        if not np.allclose(now, self.outputs if player == "x" else held["values"], 1e-3, 1e-3):
+            raise ValueError(
+                f"with the same parameters this {name} gives other values than the one of the run; "
+                f"give the one that it was made with: {name}=..."
+            )
+        if average:
+            made.settle()
+        return found
 
     def plot(self, title: str = "", figsize: Any = None) -> Any:
         """Losses, weights, scores, and who makes what; see `meanfield.gan.pictures`."""
@@ -80,16 +111,14 @@ class GanRun(Result, Shown):
 
     def __repr__(self) -> str:
         s, d = self.settings, self.diagnostics
-        held = "none" if self.game.clip is None is self.game.penalty else (
-            f"clip {self.game.clip:g}" if self.game.clip is not None
-            else f"penalty {self.game.penalty:g}"
-        )  # fmt: skip
+        ways = (("clip", self.game.clip), ("penalty", self.game.penalty))
+        held = "".join(f", {name} {value:g}" for name, value in ways if value is not None)
         lines = [
             f"GanRun: {s['generators']} generators, {s['critics']} critics, "
             f"{int(d['step'][-1]):,} steps of {s['step']:g}",
             f"  |-- data: {self.game.data!r}",
             f"  |-- generator: {self.game.generator!r}",
-            f"  |-- critic: {self.game.critic!r}, held by {held}",
+            f"  |-- critic: {self.game.critic!r}{held}",
             f"  |-- flow: {self.flow!r}",
             f"  |-- {s['rule']}, {s['order']}, batch {s['batch']}, seed {s['seed']}, "
             f"{s['threads']} threads on {s['device']}",

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import known_keywords, real, warn, whole
+from meanfield.checks import known_keywords, warn, whole
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.gan.mixture import Mixture
 from meanfield.gan.needs import torch
 from meanfield.gan.recipes import GanGame, Images
-from meanfield.gan.run import GanRun
+from meanfield.gan.run import GanRun, judged
 from meanfield.gan.scores import named
-from meanfield.gan.training import ORDERS, RULES, Settings, Training
+from meanfield.gan.training import Settings, Training, check
 from meanfield.machine import made
 from meanfield.progress import bar
 from meanfield.storage.keeper import Keeper
@@ -28,7 +28,6 @@ from meanfield.trajectory import recorded, versions
 DYING = 1e-3  # a weight below it has, for all that is known, left the mixture
 IMAGES, POINTS = 64, 500  # outputs of each generator that a result holds
 USUAL = 50  # saves
-RECORDED = ("step", "losses", "weights_x", "spread_x", "weights_y", "spread_y")  # always
 
 
 @known_keywords()
@@ -113,79 +112,34 @@ def train(
     FloatingPointError
         When networks diverge.
     """
-    _check_flow(flow, rule)
     steps = whole("steps", steps)
-    threads = whole("threads", torch.get_num_threads() if threads is None else threads)
-    settings = _settings(game, generators=generators, critics=critics, step=step, batch=batch,
-        fakes=batch if fakes is None else fakes, rule=rule, order=order, betas=betas,
-        warm_up=warm_up, average=average, seed=seed, compile=bool(compile), device=device,
-        threads=threads)  # fmt: skip
+    settings = Settings(
+        generators, critics, step, batch, batch if fakes is None else fakes, rule, order, betas,
+        warm_up, average, seed, compile, device,
+        torch.get_num_threads() if threads is None else threads,
+    )  # fmt: skip
+    check(game, flow, settings)
     every = max(steps // USUAL, 1) if save_every is None else whole("save_every", save_every)
     watched = named(scores, game)
     options = {**asdict(settings), "steps": steps, "save_every": every, "scores": list(watched)}
     job = {"call": "gan", "game": game, "flow": flow, "options": options}
+    if checkpoint is None and checkpoint_every is not None:
+        raise ValueError("checkpoint_every needs checkpoint, the file to keep: give both or none")
     keeper = None if checkpoint is None else Keeper(checkpoint, job, checkpoint_every)
-    if keeper is not None:
-        found, finished = keeper.held()
-        if finished:
-            return found  # type: ignore[no-any-return]
-        resume = found if found is not None else resume
-    with using(threads), keeper or nullcontext():
+    held: tuple[Any, bool] = (None, False) if keeper is None else keeper.held()
+    found, finished = held
+    resume = resume if found is None else found
+    with using(settings.threads), keeper or nullcontext():
         run = _Run(Training(game, flow, settings), every, watched)
         if resume is not None:
             run.restore(resume)
+        if finished:
+            return found  # type: ignore[no-any-return]
         run.follow(steps, progress, keeper, callback)
         result = run.result()
         if keeper is not None:
             keeper.finish(result)
     return result
-
-
-def _settings(game: GanGame, **given: Any) -> Settings:
-    """Checked settings."""
-    if not isinstance(game, GanGame):
-        raise TypeError(f"game must be a meanfield.gan.GanGame, got {type(game).__name__}")
-    for name in ("generators", "critics", "batch", "fakes"):
-        given[name] = whole(name, given[name])
-    for name in ("warm_up", "seed"):
-        given[name] = whole(name, given[name], 0)
-    given["step"] = real("step", given["step"], 0.0, strict=True)
-    for name, known in (("rule", tuple(RULES)), ("order", ORDERS)):
-        if given[name] not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {given[name]!r}")
-    betas = tuple(real("betas", b, 0.0) for b in given["betas"])
-    given["betas"], given["average"] = betas, real("average", given["average"], 0.0)
-    if len(betas) != 2 or max(betas) >= 1 or given["average"] >= 1:
-        raise ValueError("betas must be two numbers below 1, and average below 1")
-    if given["compile"] and game.penalty is not None:
-        raise ValueError(
-            "compile does not go with a gradient penalty, which needs second derivatives that "
-            "PyTorch cannot compile; leave one of the two"
-        )
-    return Settings(**given)
-
-
-def _check_flow(flow: Flow, rule: str) -> None:
-    """TypeError or ValueError for a flow that networks cannot follow."""
-    if not isinstance(flow, Flow):
-        raise TypeError(
-            "flow must be a meanfield flow such as WassersteinFisherRao(gamma, alpha), got "
-            f"{type(flow).__name__}"
-        )
-    if flow.memory is not None or flow.responds:
-        raise ValueError(
-            f"networks cannot follow {flow}: neither a memory of past opponents nor best responses "
-            "exist for them"
-        )
-    if any(p.temperature > 0 and p.alpha > 0 for p in flow.players):
-        raise ValueError(
-            f"networks cannot follow {flow}: particles have no log-density to react to"
-        )
-    if max(flow.temperature) > 0 and RULES.get(rule, (False, False))[1]:
-        raise ValueError(
-            f"{flow} has noise, which Adam's rescaled steps would make another temperature of; use "
-            'rule="gradient" or "extragradient"'
-        )
 
 
 @contextmanager
@@ -216,15 +170,14 @@ class _Run:
             raise TypeError(f"resume must be a meanfield.gan.GanRun, got {type(old).__name__}")
         t = self.training
         for name, now, then in (("game", t.game, old.game), ("flow", t.flow, old.flow),
-                                ("settings", asdict(t.s), old.settings)):  # fmt: skip
+                                ("settings", asdict(t.s), old.settings),
+                                ("scores", sorted(self.scores), old.scores)):  # fmt: skip
             if not same(describe(now), describe(then)):
-                raise ValueError(f"resume was made with other {name}: {then!r}, not {now!r}")
-        scores = {name for name in old.diagnostics if name not in RECORDED}
-        if scores != set(self.scores):
-            raise ValueError(
-                f"resume recorded the scores {sorted(scores)}, not {sorted(self.scores)}; ask for "
-                "the same"
-            )
+                raise ValueError(
+                    f"resume was made with other {name}: {then!r}, not {now!r}; give the same"
+                )
+        # Functions are the same by their names so far; what they make is compared here.
+        old.mixture(t.game.generator), old.critics(t.game.critic)
         t.restore(old.state)
         columns = old.diagnostics.items()
         self.rows = [{name: rows[k] for name, rows in columns} for k in range(len(old.times))]
@@ -247,19 +200,13 @@ class _Run:
                     self.save()
                     if callback is not None:
                         callback(self.result())
-                if keeper is not None and t.done < steps and self.rows:
-                    keeper.offer(self.result)
-
-    def mixture(self) -> Mixture:
-        """The generators now."""
-        x = self.training.x
-        return Mixture(self.training.game, x.networks, x.weights)
+                if keeper is not None and t.done < steps:
+                    keeper.offer(self.result) if self.rows else keeper.obey()
 
     def save(self) -> None:
         """Record the present state."""
         t = self.training
-        row: dict[str, Any] = {}
-        row["step"], row["losses"] = t.done, t.sums / t.summed
+        row: dict[str, Any] = {"step": t.done, "losses": t.sums / t.summed}
         t.sums, t.summed = np.zeros_like(t.sums), 0
         for name, player in (("x", t.x), ("y", t.y)):
             w = player.weights
@@ -274,7 +221,7 @@ class _Run:
                 )
         for name, score in self.scores.items():
             before = [r[name] for r in self.rows[:1]]
-            row[name] = recorded(name, score(self.mixture()), before)
+            row[name] = recorded(name, score(t.mixture(t.x)), before)
         self.rows.append(row)
 
     def result(self) -> GanRun:
@@ -284,10 +231,12 @@ class _Run:
         about = {
             "level": "networks",
             "wall_time": self.spent + perf_counter() - self.clock,
-            "versions": {**versions(), "torch": str(torch.__version__)},
+            "versions": {**versions(), "torch": str(torch.version.__version__)},
             "made": made(),
         }
-        count = IMAGES if isinstance(t.game.data, Images) else POINTS
-        outputs = self.mixture().each(count)
+        outputs = t.mixture(t.x).each(IMAGES if isinstance(t.game.data, Images) else POINTS)
+        state = t.state()
+        values = state["y"]["values"] = judged(t.mixture(t.y), outputs)
+        t.told("an output is", bool(np.isfinite(outputs).all() and np.isfinite(values).all()))
         times = columns["step"] * t.s.step
-        return GanRun(times, t.game, t.flow, asdict(t.s), columns, outputs, about, t.state())
+        return GanRun(times, t.game, t.flow, asdict(t.s), columns, outputs, about, state)

@@ -8,6 +8,7 @@ the error of their masses, W2 with its floor for n samples, and who makes what, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.gan.mixture import Mixture
 from meanfield.gan.recipes import GanGame, Ring
+from meanfield.gan.run import ALWAYS
 
 SAMPLES = 10_000
 PAIRS = 1000  # of exact transport
@@ -60,6 +62,7 @@ def w2(mixture: Mixture) -> float:
     return assignment(mixture.sample(PAIRS)[0], ring.sample(PAIRS, rng))
 
 
+@cache
 def w2_floor(ring: Ring, pairs: int = 20) -> tuple[float, float]:
     """The mean and the deviation of `w2` where the mixture is the truth itself."""
     rng = np.random.default_rng(2)
@@ -104,13 +107,18 @@ NAMED: dict[str, Callable[[Mixture], Any]] = {
     "log_likelihood": log_likelihood, "modes": modes, "mass_error": mass_error, "w2": w2,
     "information": information,
 }  # fmt: skip
-ALWAYS = ("losses", "step", "weights_x", "weights_y", "spread_x", "spread_y")
 
 
 def named(scores: Sequence[str] | Mapping[str, Any], game: GanGame) -> dict[str, Any]:
-    """Scores by their names, functions as they are; ValueError for a name that is none."""
+    """Scores by their names, functions as they are; TypeError or ValueError for what is neither.
+
+    log_likelihood brings `modes` along, without which it cannot be read.
+    """
     if isinstance(scores, Mapping):
-        if taken := set(scores) & set(ALWAYS):
+        for name, score in scores.items():
+            if not (isinstance(name, str) and callable(score)):
+                raise TypeError(f"scores must be functions by their names, got {name!r}: {score!r}")
+        if taken := set(scores) & {*ALWAYS, "time"}:
             raise ValueError(f"every run records {' and '.join(sorted(taken))}; choose other names")
         return dict(scores)
     if isinstance(scores, str) or (unknown := [s for s in scores if s not in NAMED]):
@@ -118,4 +126,5 @@ def named(scores: Sequence[str] | Mapping[str, Any], game: GanGame) -> dict[str,
         raise ValueError(f"scores are a list of {', '.join(NAMED)}, or functions; got {wrong}")
     if scores and not isinstance(game.data, Ring):
         raise ValueError("scores by name need a Ring; give functions for images")
-    return {name: NAMED[name] for name in scores}
+    beside = ["modes"] if "log_likelihood" in scores else []
+    return {name: NAMED[name] for name in dict.fromkeys([*scores, *beside])}

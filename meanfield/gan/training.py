@@ -17,16 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow, Rates
-from meanfield.gan.game import batch_of, between, noise_of, payoffs, penalties
+from meanfield.gan.game import batch_of, between, noise_of, payoffs, penalties, tried
+from meanfield.gan.mixture import Mixture
 from meanfield.gan.needs import torch
 from meanfield.gan.particles import Particles, new_networks, seed_of
-from meanfield.gan.recipes import GanGame
+from meanfield.gan.recipes import LARGEST, GanGame
 
 # By the name of a rule: whether a trial step comes first, and whether the direction is Adam's.
 RULES = {
@@ -34,6 +36,7 @@ RULES = {
     "extragradient": (True, False), "gradient": (False, False),
 }  # fmt: skip
 ORDERS = ("simultaneous", "alternating")
+THREADS = 256  # with some ten thousand PyTorch crashes
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,94 @@ class Settings:
     device: str
     threads: int
 
+    def __post_init__(self) -> None:
+        """TypeError or ValueError for what cannot be."""
+        least = {"warm_up": 0, "seed": 0}
+        for name in ("generators", "critics", "batch", "fakes", "threads", *least):
+            self._take(name, whole(name, getattr(self, name), least.get(name, 1)))
+        self._take("step", real("step", self.step, 0.0, strict=True))
+        for name, known in (("rule", tuple(RULES)), ("order", ORDERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers such as (0.5, 0.9), got {self.betas!r}")
+        self._take("betas", tuple(_below_one("betas", b) for b in self.betas))
+        self._take("average", _below_one("average", self.average))
+        self._take("compile", bool(self.compile))
+        if self.threads > THREADS:
+            raise ValueError(f"threads must be at most {THREADS}, got {self.threads}")
+        try:
+            torch.zeros(1, device=self.device).item()
+        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+            said = str(error).splitlines()[0]
+            raise ValueError(
+                f'device {self.device!r} is not to be had here ({said}); leave it at "cpu"'
+            ) from None
+
+    def _take(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _below_one(name: str, value: Any) -> float:
+    number = real(name, value, 0.0)
+    if number >= 1:
+        raise ValueError(f"{name} must be below 1, got {number:g}")
+    return number
+
+
+def check(game: GanGame, flow: Flow, s: Settings) -> None:
+    """TypeError or ValueError for a flow that networks cannot follow, and for what does not go
+    together.
+    """
+    if not isinstance(game, GanGame):
+        raise TypeError(f"game must be a meanfield.gan.GanGame, got {type(game).__name__}")
+    if not isinstance(flow, Flow):
+        raise TypeError(
+            "flow must be a meanfield flow such as WassersteinFisherRao(gamma, alpha), got "
+            f"{type(flow).__name__}"
+        )
+    if flow.memory is not None:
+        raise ValueError(f"networks cannot follow {flow}: no memory of past opponents is kept")
+    if flow.responds:
+        raise ValueError(f"networks cannot follow {flow}: their best responses are not known")
+    if any(p.temperature > 0 and p.alpha > 0 for p in flow.players):
+        raise ValueError(
+            f"networks cannot follow {flow}: particles have no log-density to react to"
+        )
+    if flow.diffuses and RULES[s.rule][1]:
+        raise ValueError(
+            f"{flow} has noise, which Adam's rescaled steps would make another temperature of; use "
+            'rule="gradient" or "extragradient"'
+        )
+    for p in flow.players:
+        noise = sqrt(2 * p.gamma) * sqrt(s.step) * sqrt(p.temperature)
+        if max(p.gamma * s.step, noise) > LARGEST or not isfinite(p.alpha * s.step):
+            raise ValueError(
+                f"step {s.step:g} is too large for {flow}: gamma * step and alpha * step are "
+                "learning rates; take one near 0.001"
+            )
+    if s.compile and game.penalty is not None:
+        raise ValueError(
+            "compile does not go with a gradient penalty, which needs second derivatives that "
+            "PyTorch cannot compile; leave one of the two"
+        )
+
 
 class Training:
     """The state of a run and its step."""
 
     def __init__(self, game: GanGame, flow: Flow, settings: Settings) -> None:
         self.game, self.flow, self.s, self.done = game, flow, settings, 0
-        s, makers = settings, (game.generator, game.critic)
-        made = [
-            new_networks(make, n, s.seed, number)
-            for number, (make, n) in enumerate(zip(makers, (s.generators, s.critics), strict=True))
-        ]
-        self.x, self.y = (Particles(networks, s.device) for networks in made)
+        s = settings
+        self.x = Particles(new_networks(game.generator, s.generators, s.seed, 0), s.device)
+        self.y = Particles(new_networks(game.critic, s.critics, s.seed, 1), s.device)
+        tried(game, self.x.networks[0], self.y.networks[0], s.fakes, s.device)
         for player, rates in zip((self.x, self.y), flow.players, strict=True):
             player.learn(rates.gamma > 0)
             if s.average:
-                player.mean = player.at.clone()
+                player.average(s.average)
         if game.clip is not None and flow.y.gamma == 0:  # no step will bring them in
             self.y.at.clamp_(-game.clip, game.clip)
         self.payoffs = torch.compile(payoffs) if s.compile else payoffs
@@ -79,30 +154,32 @@ class Training:
     def advance(self) -> None:
         """One step, whose random numbers depend on the seed and the step's number alone."""
         rng = np.random.default_rng((self.s.seed, 2, self.done))
-        reseed = (
-            torch.default_generator.manual_seed if self.s.device == "cpu" else torch.manual_seed
-        )
-        reseed(seed_of(self.s.seed, 3, self.done))  # for what modules draw themselves
+        torch.manual_seed(seed_of(self.s.seed, 3, self.done))  # for what modules draw themselves
         x, y = self.flow.at(self.done * self.s.step)
         one, two = (self.x, x, -1.0), (self.y, y, 1.0)
         turns = [[one, two]] if self.s.order == "simultaneous" else [[two], [one]]
         for turn in turns:
             losses = self._move(turn, rng)
-        if not np.isfinite(losses).all():
-            raise FloatingPointError(
-                f"the loss is not finite at step {self.done + 1}: networks have diverged; take a "
-                "smaller step, or hold critics by clip or penalty"
-            )
+        self.told("a loss is", bool(np.isfinite(losses).all()))
         if self.done >= self.s.warm_up:
             w, v = self.x.weights, self.y.weights
             self.x.react(losses @ v, x.alpha * self.s.step)
             self.y.react(-(w @ losses), y.alpha * self.s.step)
         for player in (self.x, self.y):
-            if player.mean is not None:
-                player.mean.lerp_(player.at, 1 - self.s.average)
+            self.told("a parameter, a moment or a weight is", player.finite())
+            if self.s.average:
+                player.average(self.s.average)
         self.sums += losses
         self.summed += 1
         self.done += 1
+
+    def told(self, what: str, finite: bool) -> None:
+        """FloatingPointError where something is not finite."""
+        if not finite:
+            raise FloatingPointError(
+                f"{what} not finite after {self.done} steps: networks have diverged; take a "
+                "smaller step, or hold critics by clip or penalty"
+            )
 
     def _move(self, turn: Sequence[tuple[Particles, Rates, float]], rng: Any) -> Array:
         """Move the players of a turn, and return the losses (p, q) where they really moved."""
@@ -117,19 +194,18 @@ class Training:
             for (player, _, _), old in zip(moving, before, strict=True):
                 player.at.copy_(old)
         for player, rates, sign in moving:
-            self._shift(player, rates, sign)
-            if rates.temperature > 0:
-                deviation = np.sqrt(2 * rates.gamma * self.s.step * rates.temperature)
-                drawn = rng.standard_normal(tuple(player.at.shape), dtype=np.float32)
-                noise = torch.from_numpy(drawn).to(player.at.device)
-                player.at.add_(noise, alpha=float(deviation))
+            self._shift(player, rates, sign, rng)
         return losses
 
-    def _shift(self, player: Particles, rates: Rates, sign: float) -> None:
-        """A step along the slopes, up for critics; critics are clipped."""
+    def _shift(self, player: Particles, rates: Rates, sign: float, rng: Any = None) -> None:
+        """A step along the slopes, up for critics, with noise where rng is given; then the clip."""
         adam = RULES[self.s.rule][1]
         direction = player.adam(self.s.betas) if adam else player.slope
         player.at.add_(direction, alpha=sign * rates.gamma * self.s.step)
+        if rng is not None and rates.temperature > 0:
+            deviation = sqrt(2 * rates.gamma * self.s.step * rates.temperature)
+            drawn = rng.standard_normal(tuple(player.at.shape), dtype=np.float32)
+            player.at.add_(torch.from_numpy(drawn).to(player.at.device), alpha=deviation)
         if player is self.y and self.game.clip is not None:
             player.at.clamp_(-self.game.clip, self.game.clip)
 
@@ -157,8 +233,13 @@ class Training:
                     player.slope.div_(weights[:, None])
         return np.asarray(losses.detach().cpu().numpy(), dtype=np.float64)
 
+    def mixture(self, player: Particles) -> Mixture:
+        """A player's networks now."""
+        return Mixture(self.game, player.networks, player.weights)
+
     def state(self) -> dict[str, Any]:
         """Copies of all that `restore` needs to go on to the same bits, as plain arrays."""
+        self.told("a buffer is", self.x.finite(True) and self.y.finite(True))
         players = {"x": self.x.state(), "y": self.y.state()}
         return {"step": self.done, **players, "sums": self.sums.copy(), "summed": self.summed}
 
