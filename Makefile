@@ -45,10 +45,11 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two halves of about the same time, side by side.
+# Two halves of about the same time, side by side, each with one thread for linear algebra: its threads
+# wait for one another in loops, which costs others the processor.
 LONG := $(addprefix tests/,test_validation.py test_check.py test_docs.py test_figures.py test_cold_start.py \
   test_executors.py test_sweep.py test_sweep_cli.py)
-PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider
 
 test: check
 	@$(MAKE) --no-print-directory -j2 test-long test-rest

@@ -26,9 +26,9 @@ def farthest(a, b):
     return max(abs(u - v).max() for u, v in zip(a, b, strict=True))
 for text, space in (({CIRCLE!r}, mf.Torus(1)), ({SPHERE!r}, mf.Sphere(2))):
     game = mf.games.expression(text, space, space)
-    x, y, wx, wy = space.sample(131, rng), space.sample(140, rng), rng.random(131), rng.random(140)
-    given = x, y, wx / wx.sum(), wy / wy.sum()
-    for single, bound in ((False, 1e-12), (True, 2e-6)):
+    for single, m, bound in ((False, 131, 1e-12), (True, 9, 2e-6)):
+        x, y, wx, wy = space.sample(m, rng), space.sample(140, rng), rng.random(m), rng.random(140)
+        given = x, y, wx / wx.sum(), wy / wy.sum()
         other = Cuda(game, single).both_forces(*given)
         for here, there in zip(game.both_forces(*given), other, strict=True):
             print(farthest(here, there) / bound / abs(here[0]).max(), abs(here[1]).max())

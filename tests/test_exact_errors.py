@@ -15,7 +15,7 @@ def pair(game, rng, n=5):
     return tuple(mf.Measure(M.sample(n, rng), None, M) for M in game.manifolds)
 
 
-def lower_by_descent(Q, c, rng, starts=400, steps=3000):
+def lower_by_descent(Q, c, rng, starts=100, steps=2000):
     """Projected gradient descent on x'Qx + c'x from many points, with no code of the package's."""
     x = rng.standard_normal((starts, len(c)))
     x /= np.linalg.norm(x, axis=1, keepdims=True)

@@ -5,14 +5,13 @@ list is a claim).
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from validation import kills
 
 
-@pytest.mark.parametrize("case", ["particles, mirror descent", "sweep of whole results"])
-def test_killed_runs_are_finished_to_the_same_bits(case, tmp_path):
-    what, source = kills.CASES[case]
+def test_a_killed_sweep_is_finished_to_the_same_bits(tmp_path):
+    """Runs are killed by the claim."""
+    what, source = kills.CASES["sweep of whole results"]
     file = tmp_path / "case.toml"
     file.write_text(source + kills.KEEP)
     # Kernels compiled by this very process may differ in the last bit from those kept on disk:
@@ -20,8 +19,8 @@ def test_killed_runs_are_finished_to_the_same_bits(case, tmp_path):
     kills.done(kills.command(what, file, kills.target_of(what, file, "compile")))
     whole, seconds = kills.uninterrupted(what, file)
     rng = np.random.default_rng(1)
-    n, bare, unreadable, result = kills.until_killed(what, file, seconds, 2, rng)
-    assert n >= 2 and n - bare >= 1 and unreadable == 0
+    n, bare, unreadable, result = kills.until_killed(what, file, seconds, 1, rng)
+    assert n > bare and unreadable == 0
     assert kills.equal(result, whole)
     assert not list(tmp_path.rglob(".*.partial"))
 

@@ -143,11 +143,9 @@ def replicas(
     coarser: float,
     of: Parameters,
     seed: int,
-    swapped: bool = False,
 ) -> dict[str, Any]:
     """Of replicas first, first + 1, ..., at each comparison: mean |x - copy|^2, the moments of
-    particles and copies less the mean field's, and NI (after the start; `swapped` puts that of the
-    states in the place of that of the averages, and the other way round); W2^2 of those numbered
+    particles and copies less the mean field's, and NI (after the start); W2^2 of those numbered
     below `distances`, and on the circle that of their copies at the end.
     """
     which, _, T, h, saves, _ = PROBLEMS[name]
@@ -191,11 +189,10 @@ def replicas(
                 )
     stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
     of_field = errors(stepped, ni, saves)
-    names = dict(zip(of_field, reversed(of_field) if swapped else of_field, strict=True))
     return {
         **rows,
-        **{key: [row[held] for row in errors_of] for key, held in names.items()},
-        **{f"field_{key}": of_field[held] for key, held in names.items()},
+        **{key: [row[key] for row in errors_of] for key in of_field},
+        **{f"field_{key}": found for key, found in of_field.items()},
         "sigma": [sigma for sigma, _ in normal],
         "metric": [A for _, A in normal],
         "times": field.times[at],

@@ -64,10 +64,11 @@ class Settings:
 QUICK = Settings()
 FULL = Settings(strang=(0.1, 0.05, 0.025, 0.0125), times=(2.0, 20.0), particles=100_000, chunks=5)
 FEW = replace(QUICK, euler=(0.04, 0.02), particles=10_000)
+LISTED = replace(QUICK, second=(50, 100))
 SABOTAGES = {
     "noise without its factor sqrt(2)": replace(FEW, noise=0.5**0.5),
-    "weights that start at one, as listed": replace(FEW, listing="weights of one"),
-    "y moves against the x of after its step": replace(FEW, listing="y sees the new x"),
+    "weights that start at one, as listed": replace(LISTED, listing="weights of one"),
+    "y moves against the x of after its step": replace(LISTED, listing="y sees the new x"),
 }
 
 

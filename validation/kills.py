@@ -253,6 +253,7 @@ def until_killed(
     """
     target = target_of(what, file, "killed")
     kills = bare = unreadable = 0
+    too_early = False
     while kills - bare < wanted and kills < 4 * wanted:
         if _finished(target):  # it came to its end before enough kills: begin again
             _remove(target)
@@ -260,7 +261,9 @@ def until_killed(
         process = (
             _started(["resume", str(target), "--quiet"]) if resumes else command(what, file, target)
         )
-        process.join(timeout=float(rng.uniform(0.05, 1.0)) * seconds)
+        if too_early:  # starting takes a large part of the time
+            _wait_for_a_file(process, target)
+        process.join(timeout=float(rng.uniform(0.0 if too_early else 0.05, 1.0)) * seconds)
         if not process.is_alive():
             # Too late: the first run had to compile, or the machine was busy.
             seconds *= 0.7
@@ -269,9 +272,8 @@ def until_killed(
         process.join()
         kills += 1
         left = list(_files(target))
-        if not left:
-            bare += 1
-            seconds *= 1.3  # too early: starting takes a large part of the time
+        too_early = not left
+        bare += too_early
         for path in left:
             try:
                 _load(path)
@@ -281,6 +283,11 @@ def until_killed(
                 path.unlink()
     done(command(what, file, target))
     return kills, bare, unreadable, result_of(target)
+
+
+def _wait_for_a_file(process: Any, target: Path) -> None:
+    while process.is_alive() and not any(_files(target)):
+        time.sleep(0.002)
 
 
 def _finished(target: Path) -> bool:

@@ -85,9 +85,10 @@ def every(problems: str, *sizes: tuple[int, int, int]) -> tuple[tuple[str, int, 
     return tuple((name, *size) for name in PROBLEMS if name.startswith(problems) for size in sizes)
 
 
+_CIRCLE = (1000, 80, 80), (10_000, 24, 24)
 QUICK = Settings(
     (
-        *every("S^1", (1000, 80, 80), (10_000, 24, 24)),
+        *every("S^1", *_CIRCLE),
         ("T^2, WFR", 100, 120, 12),
         ("T^2, WFR", 1000, 48, 6),
         ("S^2, Langevin", 100, 60, 12),
@@ -153,7 +154,7 @@ SABOTAGES = {
         **_WEIGHTED, field=(10.0, 1.05, 1.0)
     ),
     "errors of states and of time averages in each other's place": Settings(
-        **_WEIGHTED, swapped=True
+        **_WEIGHTED | {"runs": every("S^1, WFR", *_CIRCLE)}, swapped=True
     ),
     "copies that follow other noise": Settings(**_BROKEN, copies_seed=1),
 }
@@ -166,7 +167,7 @@ def parts(s: Settings) -> dict[str, Part]:
         for first in range(0, count, size):
             number, how = (
                 min(size, count - first),
-                (s.scheme, s.coarser, s.field, s.copies_seed, s.swapped),
+                (s.scheme, s.coarser, s.field, s.copies_seed),
             )
             found[label(name, n, first)] = partial(
                 replicas, name, n, first, number, distances, *how
@@ -192,6 +193,13 @@ def parts(s: Settings) -> dict[str, Part]:
 Row = dict[str, np.ndarray]
 
 
+def swapped(row: Row) -> Row:
+    """NI of states in the place of that of the averages, and the other way round."""
+    other = {"ni": "ni_average", "field_ni": "field_ni_average"}
+    other |= {there: here for here, there in other.items()}
+    return row | {key: row[other[key]] for key in other}
+
+
 def gathered(s: Settings, data: dict[str, Data]) -> Iterator[tuple[str, list[int], list[Row]]]:
     """(problem, its sizes, for each size all replicas' rows)."""
     for problem in dict.fromkeys(name for name, *_ in s.runs):
@@ -207,7 +215,8 @@ def gathered(s: Settings, data: dict[str, Data]) -> Iterator[tuple[str, list[int
             }
             sizes.append(n)
             shared = ("sigma", "metric", "times", *(f"field_{key}" for key in errors))
-            rows.append(one | {key: held[0][key] for key in shared})
+            one |= {key: held[0][key] for key in shared}
+            rows.append(swapped(one) if s.swapped else one)
         with_controls(PROBLEMS[problem][0], sizes, rows)
         yield problem, sizes, rows
 
