@@ -17,7 +17,7 @@ from meanfield.games.lowrank import polynomial
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"
 SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) + log(2 + y1*x2)"
 
-# More points than a tile has, and than a block of threads has; a resumed run.
+# More points than a tile has, and than a block of threads has; a resumed run of few.
 RUNS = f"""
 import numpy as np, meanfield as mf
 from meanfield.particles.looks.cuda import Cuda
@@ -32,7 +32,7 @@ for text, space in (({CIRCLE!r}, mf.Torus(1)), ({SPHERE!r}, mf.Sphere(2))):
         other = Cuda(game, single).both_forces(*given)
         for here, there in zip(game.both_forces(*given), other, strict=True):
             print(farthest(here, there) / bound / abs(here[0]).max(), abs(here[1]).max())
-options = dict(step=0.01, particles=(3, 130), progress=False)
+options = dict(step=0.01, particles=(3, 9), progress=False)
 here = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.02, **options)
 there = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.01, **options, device="cuda")
 there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=there)
