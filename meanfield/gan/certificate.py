@@ -122,7 +122,7 @@ def critic_gain(
         for k in range(whole("steps", steps)):
             a = torch.from_numpy(ring.sample(256, rng).astype(np.float32))
             b = pool[torch.from_numpy(rng.integers(len(pool), size=256))]
-            found.forget()
+            found.slope.zero_()
             gains = [f(a).mean() - f(b).mean() for f in found.networks]
             torch.stack(gains).sum().backward()
             found.at.add_(found.adam((0.5, 0.99)), alpha=5e-3 * (1 - k / steps))

@@ -54,7 +54,7 @@ def trained(images: Images, epochs: int = 2, seed: int = 0, width: int = 16) -> 
         order = rng.permutation(len(images.pixels))
         for some in np.array_split(order, max(len(order) // 64, 1)):
             wanted = torch.from_numpy(images.labels[some].astype(np.int64))
-            net.forget()
+            net.slope.zero_()
             guess = net.networks[0](scaled(images.pixels[some]))
             functional.cross_entropy(guess, wanted).backward()
             net.at.add_(net.adam((0.9, 0.999)), alpha=-1e-3)
@@ -100,7 +100,7 @@ def frechet(a: Array, b: Array) -> float:
     """
     a, b = _samples(a, b)
     gap = a.mean(axis=0) - b.mean(axis=0)
-    covariances = [np.cov(f, rowvar=False) for f in (a, b)]
+    covariances = [np.atleast_2d(np.cov(f, rowvar=False)) for f in (a, b)]
     one, two = map(_root, covariances)
     shared = np.linalg.svd(one @ two, compute_uv=False).sum()
     return float(gap @ gap + sum(map(np.trace, covariances)) - 2 * shared)

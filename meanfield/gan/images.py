@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
 import zlib
@@ -34,9 +35,7 @@ def idx(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{file} is no IDX file of bytes: it should begin with 00 00 08")
     shape = struct.unpack_from(f">{data[3]}I", data, 4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
-    wanted = 1
-    for size in shape:
-        wanted *= size  # Python's numbers, which do not overflow
+    wanted = math.prod(shape)  # Python's numbers, which do not overflow
     if len(body) != wanted:
         raise ValueError(f"{file} should hold {wanted:,} bytes of shape {shape}, not {len(body):,}")
     return body.reshape(shape)

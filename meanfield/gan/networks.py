@@ -8,13 +8,6 @@ from typing import Any
 from meanfield.gan.needs import functional, nn
 
 
-def build(name: str, options: dict[str, Any]) -> Any:
-    """A new module; ValueError for a name that is not in the catalogue."""
-    if name not in CATALOGUE:
-        raise ValueError(f"there is no network {name!r}; there are {', '.join(CATALOGUE)}")
-    return CATALOGUE[name](**options)
-
-
 class Bounded(nn.Module):  # type: ignore[misc]
     """bound tanh(z)."""
 

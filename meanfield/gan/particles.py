@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.density.equation import react
 from meanfield.gan.needs import nn, torch
 
 TINY = 1e-20  # weights below it count as this in single precision, where products would vanish
@@ -73,9 +72,6 @@ class Particles:
             for t, value, grad in zip(row, _pieces(at, row), _pieces(slope, row), strict=True):
                 t.data, t.grad = value, grad
 
-    def __len__(self) -> int:
-        return len(self.networks)
-
     def _layout(self, net: Any) -> list[str]:
         """What a network consists of, in words: names and shapes of parameters and buffers."""
         return [
@@ -106,10 +102,6 @@ class Particles:
         small = np.maximum(self.weights, TINY).astype(np.float32)
         return torch.from_numpy(small).to(self.at.device)
 
-    def forget(self) -> None:
-        """Set gradients to zero."""
-        self.slope.zero_()
-
     def learn(self, wanted: bool) -> None:
         """Whether gradients with respect to what is trained are formed."""
         for net in self.networks:
@@ -124,10 +116,6 @@ class Particles:
         self.second.mul_(b).addcmul_(self.slope, self.slope, value=1 - b)
         spread = (self.second / (1 - b**self.moves)).sqrt_().add_(1e-8)
         return (self.first / (1 - a**self.moves)).div_(spread)
-
-    def react(self, costs: Array, rate: float) -> None:
-        """The multiplicative update of Algorithm 2 at the given costs (n,)."""
-        self.log_weights = react(self.log_weights, costs, rate)
 
     def average(self, decay: float) -> None:
         """Move the running averages towards the present parameters and buffers."""
@@ -161,12 +149,12 @@ class Particles:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to a stored state; ValueError where it is one of other networks."""
         there, here = list(state.get("layout", ())), self.layout
-        if there != here or len(state["at"]) != len(self):
+        if there != here or len(state["at"]) != len(self.networks):
             pairs = ((there, here), (here, there))
             other, mine = ("; ".join(sorted({*a} - {*b})) or "nothing else" for a, b in pairs)
             raise ValueError(
-                f"{len(state['at'])} stored networks have {other}, these {len(self)} have {mine}; "
-                "give those that the run was made with"
+                f"{len(state['at'])} stored networks have {other}, these {len(self.networks)} "
+                f"have {mine}; give those that the run was made with"
             )
         for name in ("at", "first", "second"):
             getattr(self, name).copy_(torch.from_numpy(np.array(state[name])))

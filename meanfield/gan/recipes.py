@@ -38,9 +38,11 @@ class Network:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
 
     def __call__(self) -> Any:
-        from meanfield.gan.networks import build
+        from meanfield.gan.networks import CATALOGUE
 
-        return build(self.name, dict(self.options))
+        if self.name not in CATALOGUE:
+            raise ValueError(f"there is no network {self.name!r}; there are {', '.join(CATALOGUE)}")
+        return CATALOGUE[self.name](**self.options)
 
 
 def mlp(
@@ -91,8 +93,8 @@ class Ring:
 
     def __post_init__(self) -> None:
         whole("modes", self.modes)
-        for name in ("std", "radius"):
-            positive(name, getattr(self, name))
+        positive("std", self.std)
+        positive("radius", self.radius)
 
     @property
     def centers(self) -> Array:
@@ -140,9 +142,11 @@ class Images:
                 "pixels must be bytes (n, channels, height, width), got "
                 f"{pixels.dtype} {pixels.shape}"
             )
-        if labels.shape != pixels.shape[:1] or labels.dtype.kind not in "iu" or not len(labels):
+        fit = labels.shape == pixels.shape[:1] and labels.dtype.kind in "iu" and len(labels)
+        if not fit or labels.min() < 0:
             raise ValueError(
-                f"labels must be {len(pixels)} whole numbers, got {labels.dtype} {labels.shape}"
+                f"labels must be {len(pixels)} whole numbers from 0 on, got {labels.dtype} "
+                f"{labels.shape}"
             )
         digest = hashlib.sha256(pixels.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
         made = Images(name, tuple(pixels.shape), digest)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, real, whole
+from meanfield.density.equation import react
 from meanfield.flows import Flow, Rates
 from meanfield.gan.game import batch_of, between, noise_of, payoffs, penalties, tried
 from meanfield.gan.mixture import Mixture
@@ -163,8 +164,8 @@ class Training:
         self.told("a loss is", bool(np.isfinite(losses).all()))
         if self.done >= self.s.warm_up:
             w, v = self.x.weights, self.y.weights
-            self.x.react(losses @ v, x.alpha * self.s.step)
-            self.y.react(-(w @ losses), y.alpha * self.s.step)
+            self.x.log_weights = react(self.x.log_weights, losses @ v, x.alpha * self.s.step)
+            self.y.log_weights = react(self.y.log_weights, -(w @ losses), y.alpha * self.s.step)
         for player in (self.x, self.y):
             self.told("a parameter, a moment or a weight is", player.finite())
             if self.s.average:
@@ -226,11 +227,11 @@ class Training:
                 if game.penalty is not None and self.flow.y.gamma > 0:
                     at = between(data, fakes, self.x.weights, rng)
                     total = total - game.penalty * (v @ penalties(self.y.networks, at))
-                self.x.forget()
-                self.y.forget()
+                self.x.slope.zero_()
+                self.y.slope.zero_()
                 total.backward()
-                for player, weights in ((self.x, w), (self.y, v)):
-                    player.slope.div_(weights[:, None])
+                self.x.slope.div_(w[:, None])
+                self.y.slope.div_(v[:, None])
         return np.asarray(losses.detach().cpu().numpy(), dtype=np.float64)
 
     def mixture(self, player: Particles) -> Mixture:
