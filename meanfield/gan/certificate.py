@@ -21,6 +21,7 @@ from meanfield.gan.needs import torch
 from meanfield.gan.particles import Particles, new_networks
 from meanfield.gan.recipes import Maker, Network, Ring
 from meanfield.gan.running import using
+from meanfield.shown import Shown
 from meanfield.storage.results import Result
 
 BOX = 2.0  # half the side of the square in which a generator looks for its answer
@@ -28,7 +29,7 @@ GRID = 401  # points an axis
 
 
 @dataclass(frozen=True)
-class Certificate(Result):
+class Certificate(Result, Shown):
     """NI is at least `lower` = best_critic - best_generator - 2 standard_error.
 
     best_critic: L of the mixture of generators against the best critic found, by `samples` samples

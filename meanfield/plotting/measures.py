@@ -199,7 +199,7 @@ def paint(
     if circular(measure):
         return paint_curve(ax, measure, color, bins, label, spread, atoms)
     if view == "3d" and in_space(space):
-        return paint_in_space(ax, measure, color, top, dots(measure))
+        return paint_in_space(ax, measure, color, top, dots(measure), name)
     if space == Sphere(2):
         return paint_mollweide(ax, measure, color, top, dots(measure), name)
     if isinstance(measure, Density) and isinstance(space, Torus):

@@ -16,6 +16,7 @@ from meanfield.plotting.measures import (
     check_kind,
     check_view,
     colour_bar,
+    coloured,
     common_top,
     plot_measure,
     shadow,
@@ -94,10 +95,8 @@ def plot_trajectory(
         chosen if chosen is not None else chosen_states(len(trajectory), count or usual(m[0], view))
         for m in sides
     ]
-    heights = [
-        1.7 if f else row_height(m[0], len(c), view)
-        for f, m, c in zip(flat, sides, shown, strict=True)
-    ]
+    maps = [Maps(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
+    heights = [1.7 if f else m.height(view) for f, m in zip(flat, maps, strict=True)]
     heights += [1.3] * any(weighted) + [1.3] * bool(curves)
     with styled():
         said = of_run(trajectory) if title is None else title
@@ -114,7 +113,7 @@ def plot_trajectory(
                 ax.set(ylabel=f"${name}$", xlabel="time $t$" if last else "")
             else:
                 how = {"color": color, "view": view, "spread": spread, "name": name, "bins": bins}
-                _snapshots(figure, grid[row, :], trajectory.times, measures, shown[row], how)
+                maps[row].draw(grid[row, :], trajectory.times, how)
         _below(figure, grid, trajectory, curves, weighted)
     return figure.figure
 
@@ -139,13 +138,47 @@ def usual(measure: Measure, view: str) -> int:
     return 2 if wide and view == "3d" else 3 if wide or circular(measure) else 5
 
 
-def row_height(measure: Measure, count: int, view: str) -> float:
-    """The height of a row of snapshots, in inches, that maps of their shape fill."""
-    width = 6.4 / count
-    if circular(measure):
-        return min(2.0, width) + 0.4
-    tall = measure.manifold.dim == 2 and view == "3d" and measure.manifold != Sphere(2)
-    return (0.56 if measure.manifold == Sphere(2) else 1.3 if tall else 1.0) * width + 0.6
+class Maps:
+    """A row of snapshots in one plane, on one scale where peaks are alike."""
+
+    def __init__(self, measures: Sequence[Measure], chosen: Any, name: str) -> None:
+        self.measures, self.chosen = [measures[k] for k in chosen], chosen
+        self.plane = shadow(self.measures, name)
+        self.seen = [self.plane.of(m) for m in self.measures]
+        self.top = common_top(self.seen)
+
+    def height(self, view: str) -> float:
+        """Of the row, in inches: maps of their shape, their names, and bars below them."""
+        space, width = self.measures[0].manifold, 6.4 / len(self.chosen)
+        if circular(self.measures[0]):
+            return min(2.0, width) + 0.4
+        bars = 0.5 * (self.top is None and coloured(self.seen[0]))
+        if space == Sphere(2):
+            return 0.56 * width + 0.6 + bars
+        tall = space.dim == 2 and view == "3d"
+        return (1.3 if tall else 0.85) * width + 0.85 + bars
+
+    def draw(self, place: Any, times: Array, how: dict[str, Any]) -> None:
+        """Draw into a place of a grid; axes are named once."""
+        name, color, count = how["name"], how["color"], len(self.chosen)
+        axes = place.subgridspec(1, count).subplots(squeeze=False)[0]
+        rows = zip(axes, self.chosen, self.measures, self.seen, strict=True)
+        for j, (ax, k, measure, seen) in enumerate(rows):
+            plot_measure(measure, ax, top=self.top, plane=self.plane, **how)
+            # Clear of the name of a sphere's upper pole.
+            ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5, pad=9)
+            if circular(measure):
+                ax.set_xlabel(f"${name}$")
+                continue
+            if self.top is None:
+                colour_bar(ax, seen, color, location="bottom", shrink=0.8)
+            if j != (count - 1) // 2:
+                ax.set_xlabel("")
+            if j:
+                ax.set_ylabel("")
+                ax.set_yticklabels([])
+        if self.top is not None:
+            colour_bar(axes, self.seen[0], color, self.top, label="density", pad=0.01, aspect=14)
 
 
 def has_curve(trajectory: Trajectory, key: str) -> bool:
@@ -185,31 +218,6 @@ def nearest(saved: Array, times: ArrayLike) -> Any:
     if not len(asked) or asked.min() < saved[0] - slack or asked.max() > saved[-1] + slack:
         raise ValueError(f"times must lie in [{saved[0]:g}, {saved[-1]:g}], got {times!r}")
     return np.unique(np.abs(saved - asked[:, None]).argmin(axis=1))
-
-
-def _snapshots(
-    figure: Any, place: Any, times: Array, measures: Sequence[Measure], chosen: Any,
-    how: dict[str, Any],
-) -> None:  # fmt: skip
-    """A row of maps on one scale, or each on its own where peaks differ too much."""
-    name, color = how["name"], how["color"]
-    axes = place.subgridspec(1, len(chosen)).subplots(squeeze=False)[0]
-    plane = shadow([measures[k] for k in chosen], name)
-    shown = [plane.of(measures[k]) for k in chosen]
-    top = common_top(shown)
-    for j, (k, ax) in enumerate(zip(chosen, axes, strict=True)):
-        plot_measure(measures[k], ax, top=top, plane=plane, **how)
-        # Clear of the name of a sphere's upper pole.
-        ax.set_title(f"$\\mu_{name}$, $t = {times[k]:.3g}$", fontsize=8.5, pad=9)
-        if circular(measures[k]):
-            ax.set_xlabel(f"${name}$")
-        elif top is None:
-            colour_bar(ax, shown[j], color, location="bottom", shrink=0.8)
-        if j and (not circular(measures[k])):
-            ax.set_ylabel("")
-            ax.set_yticklabels([])
-    if top is not None:
-        colour_bar(axes, shown[0], color, top, label="density", pad=0.01, aspect=14)
 
 
 def draw_weights(ax: Any, trajectory: Trajectory, player: str, color: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from meanfield.measures import Density, Measure
 
-HIDDEN = {"state", "samples", "modes_x", "modes_y", "path", "points", "masses", "versions"}
+HIDDEN = {"state", "samples", "modes_x", "modes_y", "path", "points", "masses", "versions", "runs"}
 LONGEST = 160  # characters of a value
 CELL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
 
@@ -25,7 +25,10 @@ def summary(result: Any) -> str:
     table = f"<b>{type(result).__name__}</b><table>{lines}</table>"
     if not hasattr(result, "plot"):
         return table
-    data = b64encode(result.plot()._repr_png_()).decode()
+    try:
+        data = b64encode(result.plot()._repr_png_()).decode()
+    except ValueError:  # a sweep over three parameters, say, has no picture
+        return table
     image = f'<img style="max-width:100%" src="data:image/png;base64,{data}">'
     return f"{table}<details><summary>picture</summary>{image}</details>"
 

@@ -170,15 +170,22 @@ def paint_mollweide(
     grid = ax.add_collection(LineCollection(_graticule(), colors=GREY, linewidths=0.4, alpha=0.35))
     t = np.linspace(0, 2 * np.pi, 181)
     rim = ax.plot(2 * np.cos(t), np.sin(t), color=GREY, lw=0.8)
-    marks = ax.plot(
-        *np.array([at for at, *_ in AXES.values()]).T, "+", color="black", ms=4, mew=0.7
-    )
+    ends = [(at, f"${axis.replace('x', name)}$", *how) for axis, (at, *how) in AXES.items()]
+    return [drawn, grid, *rim, *_named(ax, ends)]
+
+
+def _named(ax: Any, ends: list[Any]) -> list[Any]:
+    """Mark places: (place, name, the name's offset in points, its alignments)."""
+    from matplotlib.patheffects import withStroke
+
+    clear: Any = {"path_effects": [withStroke(linewidth=1.5, foreground="white")]}
+    look = {"color": "black", "ms": 4, "mew": 0.7}
+    marks = ax.plot(*np.array([at for at, *_ in ends]).T, "+", **look, **clear)
     how = {"textcoords": "offset points", "fontsize": 7}
-    names = [
-        ax.annotate(f"${axis.replace('x', name)}$", at, away, ha=across, va=up, **how)
-        for axis, (at, away, across, up) in AXES.items()
-    ]
-    return [drawn, grid, *rim, *marks, *names]
+    return marks + [
+        ax.annotate(word, at, away, ha=across, va=up, **how, **clear)
+        for at, word, away, across, up in ends
+    ]  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -192,8 +199,11 @@ def _graticule() -> list[Array]:
     return lines
 
 
-def paint_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Array) -> list[Any]:
-    """Draw a density as the colour of a shaded surface, atoms as dots on a white one.
+def paint_in_space(
+    ax: Any, measure: Measure, color: str, top: float, sizes: Array, name: str
+) -> list[Any]:
+    """Draw a density as the colour of a shaded surface, atoms as dots on a white one; a sphere's
+    axes where they leave it.
 
     The surface is seen from two opposite sides, next to each other for spheres, one above the
     other for tori, so that every point of a sphere is seen once.
@@ -201,6 +211,12 @@ def paint_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Arr
     drawn = []
     for side, extent in zip(SIDES, _places(measure.manifold), strict=True):
         seen = pixels(measure.manifold, *side)  # type: ignore[arg-type]
+        shift = extent[[0, 2]] - np.array(seen.extent)[[0, 2]]
+        if isinstance(measure.manifold, Sphere):
+            poles = [frame(*side) @ v for v in (*np.eye(3), *-np.eye(3))]
+            said = [f"${sign}{name}_{k}$" for sign in ("", "-") for k in (1, 2, 3)]
+            ends = [(v[:2] + shift, word) for v, word in zip(poles, said, strict=True) if v[2] > 0]
+            drawn += _named(ax, [(place, word, (4, 4), "left", "bottom") for place, word in ends])
         if isinstance(measure, Density):
             drawn.append(_image(ax, seen, measure, color, top, extent))
             continue
@@ -210,7 +226,6 @@ def paint_in_space(ax: Any, measure: Measure, color: str, top: float, sizes: Arr
         drawn.append(_show(ax, white, extent))
         at = embed(measure.manifold, measure.points)[0] @ frame(*side).T
         met = at[:, 2] > seen.depth_at(at) - 0.05
-        shift = extent[[0, 2]] - np.array(seen.extent)[[0, 2]]
         drawn.append(scatter_atoms(ax, at[met, :2] + shift, sizes[met], color, len(measure)))
     return drawn
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.plotting.style import BLUE, GREY, logarithmic, new_figure, shades, styled, wide
+from meanfield.plotting.style import BLUE, GREY, logarithmic, panel, shades, styled, wide
 
 # What replicas differ in: a picture shows their mean and its standard error.
 REPLICAS = ("seed", "replica")
@@ -18,7 +18,10 @@ NAMES = {
 FEW = 5  # values of a second parameter that are drawn as curves rather than as colours
 
 
-def plot_sweep(sweep: Any, number: str | None = None) -> Any:
+def plot_sweep(
+    sweep: Any, ax: Any = None, *, number: str | None = None, title: str | None = None,
+    figsize: Any = None,
+) -> Any:  # fmt: skip
     """Draw a number of every task over the swept parameters.
 
     One parameter: a curve. Two: a curve for each value of the shorter axis where it has at most
@@ -30,6 +33,8 @@ def plot_sweep(sweep: Any, number: str | None = None) -> Any:
     sweep : Sweep
     number : str, optional
         Which number; by default the sweep's `main`.
+    ax, title, figsize
+        As of `plot_trajectory`.
 
     Returns
     -------
@@ -46,25 +51,24 @@ def plot_sweep(sweep: Any, number: str | None = None) -> Any:
         raise ValueError(f"the sweep has no number {name!r}; it has {known}")
     values, axes = averaged(sweep, name)
     with styled():
-        figure = new_figure(5.6, 3.8)
-        ax = figure.subplots()
+        ax = panel(5.6, 3.8, ax, figsize)
         if len(axes) == 0:
             ax.plot(np.arange(values.shape[-1]), values, "o", color=BLUE)
             ax.set(xlabel="replica")
         elif len(axes) == 1:
             _curve(ax, axes[0], values, BLUE)
         elif len(axes) == 2:
-            _two(figure, ax, axes, values, name)
+            _two(ax, axes, values, name)
         else:
             many = ", ".join(axis[0] for axis in axes)
             raise ValueError(f"a picture shows one or two parameters, this sweep has {many}")
         if ax.get_ylabel() == "":
             ax.set_ylabel(NAMES.get(name, name))
-        ax.set_title(f"{sweep.call}: {name}")
+        ax.set_title(f"{sweep.call}: {name}" if title is None else title)
         if left := len(sweep) - sweep.status.count("done"):
             note = f"{left} of {len(sweep)} tasks are not in the picture"
             ax.text(0.02, 0.02, note, transform=ax.transAxes, color=GREY, fontsize=7)
-    return figure
+    return ax.figure
 
 
 Axis = tuple[str, list[Any]]
@@ -138,10 +142,10 @@ def _curve(ax: Any, axis: Axis, values: Array, color: Any, label: str | None = N
     logarithmic(ax, mean)
 
 
-def _two(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
+def _two(ax: Any, axes: list[Axis], values: Array, name: str) -> None:
     lengths = [len(axis[1]) for axis in axes]
     if min(lengths) > FEW:
-        _colours(figure, ax, axes, values, name)
+        _colours(ax, axes, values, name)
         return
     short = int(np.argmin(lengths[::-1]) == 0)  # the second of two equally short ones
     if short == 0:
@@ -153,7 +157,7 @@ def _two(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> No
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -> None:
+def _colours(ax: Any, axes: list[Axis], values: Array, name: str) -> None:
     """The first parameter across, the second up."""
     from matplotlib.colors import LogNorm
 
@@ -164,7 +168,7 @@ def _colours(figure: Any, ax: Any, axes: list[Axis], values: Array, name: str) -
              for k, v in enumerate((x, y)))  # fmt: skip
     how: Any = {"cmap": "viridis", "norm": LogNorm() if wide(mean) else None, "rasterized": True}
     drawn = ax.pcolormesh(*edges, mean[order].T, **how)
-    figure.colorbar(drawn, ax=ax, label=NAMES.get(name, name))
+    ax.figure.colorbar(drawn, ax=ax, label=NAMES.get(name, name))
 
 
 def _edges(at: Array, scale: str) -> Array:

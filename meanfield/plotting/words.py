@@ -66,6 +66,14 @@ def of_run(trajectory: Any) -> str:
     return wrapped(", ".join(filter(None, [of_game(trajectory.game), *words])))
 
 
+def of_pair(a: Any, b: Any) -> str:
+    """The title of two runs; b may be a pair of measures."""
+    own = " ".join(of_run(a).split())
+    other = " ".join(of_run(b).split()) if hasattr(b, "flow") else "a pair of measures"
+    rest = [word for word in other.split(", ") if word not in own.split(", ")]
+    return wrapped(f"{own}, against {', '.join(rest) or 'another run'}", 70)
+
+
 def wrapped(title: str, width: int = 105) -> str:
     """A title broken into lines between its words."""
     return fill(title, width, break_long_words=False, break_on_hyphens=False)

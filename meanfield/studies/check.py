@@ -15,6 +15,7 @@ from meanfield.checks import allow_underflow, whole
 from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
+from meanfield.shown import Shown
 from meanfield.start import Start
 from meanfield.storage.export import write_csv
 from meanfield.storage.lock import Lock
@@ -31,7 +32,7 @@ Row = Verdict | Observation
 
 
 @dataclass(frozen=True, eq=False)
-class CheckResult(Result):
+class CheckResult(Shown, Result):
     """What the theorems said of a game, and what was measured.
 
     Attributes
@@ -88,20 +89,29 @@ class CheckResult(Result):
 
         return "".join(section(self, theorem) for theorem in THEOREMS)
 
-    def plot(self, theorem: str | None = None) -> Any:
-        """Draw what was measured, a row for each theorem or one alone; returns the figure."""
-        from meanfield.plotting.style import new_figure, styled
+    def plot(
+        self, theorem: str | None = None, ax: Any = None, *, title: str | None = None,
+        figsize: Any = None,
+    ) -> Any:  # fmt: skip
+        """Draw what was measured, a row for each theorem or one alone; returns the figure.
+
+        ax, title, figsize: as of `plotting.plot_trajectory`.
+        """
+        from meanfield.plotting.style import stage, styled
+        from meanfield.plotting.words import of_flow, of_game, wrapped
         from meanfield.studies.theorems.pictures import DRAWN
 
         chosen = [t for t in self.rows if theorem in (None, t) and self.data.get(t)]
         if not chosen:
             raise ValueError("nothing was computed that could be drawn")
         with styled():
-            figure = new_figure(10.8, 3.4 * len(chosen))
+            if title is None:
+                title = wrapped(f"{of_game(self.game)}, {of_flow(self.flow)}", 140)
+            figure = stage(10.8, 3.4 * len(chosen) + 0.3, ax, title, figsize)
             places = figure.subfigures(len(chosen), 1, squeeze=False)[:, 0]
             for place, t in zip(places, chosen, strict=True):
                 DRAWN[t](place, self.data[t])
-        return figure
+        return figure.figure
 
     def page(self, path: str | os.PathLike[str]) -> Path:
         """Write one HTML page with verdicts, pictures and equations, which needs no network."""

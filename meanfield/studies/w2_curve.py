@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from meanfield.checks import Array, allow_underflow, finite_array
 from meanfield.measures import Measure
 from meanfield.metrics.w2.distance import w2
+from meanfield.shown import Shown
 from meanfield.trajectory import Trajectory, index_at
 
 
 @dataclass(frozen=True, eq=False)
-class W2Curve:
+class W2Curve(Shown):
     """The distances of two runs over time.
 
     Attributes
@@ -23,11 +24,14 @@ class W2Curve:
     times : (T,)
     x, y : (T,)
         W2 between the runs' measures of either player, not squared.
+    runs
+        What was compared, as given to `w2_curve`.
     """
 
     times: Array
     x: Array
     y: Array
+    runs: Any = field(default=None, repr=False)
 
     @property
     def squared(self) -> Array:
@@ -41,16 +45,19 @@ class W2Curve:
             rows.append(f"  |-- {name}: {values[-1]:.4g} at the end, {values.max():.4g} at most")
         return "\n".join([*rows, f"  '-- W2^2 of both: {self.squared[-1]:.4g} at the end"])
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
         """Draw both distances over time, on matplotlib's axes if given; returns the figure."""
         from meanfield.plotting.style import PLAYERS, panel, styled
+        from meanfield.plotting.words import of_pair
 
+        if title is None:
+            title = "distance of two runs" if self.runs is None else of_pair(*self.runs)
         with styled():
-            ax = panel(5.0, 3.4, ax)
+            ax = panel(5.0, 3.4, ax, figsize)
             for name, color in PLAYERS:
                 label = rf"$W_2(\mu_{name}, \nu_{name})$"
                 ax.plot(self.times, getattr(self, name), color=color, label=label)
-            ax.set(xlabel="time $t$", ylabel="distance", title="distance of two runs")
+            ax.set(xlabel="time $t$", ylabel="distance", title=title)
             ax.set_ylim(0, None)
             if len(self.times) > 1:
                 ax.set_xlim(self.times[0], self.times[-1])
@@ -112,7 +119,8 @@ def w2_curve(
     else:
         wanted = a.times if isinstance(b, tuple) else _shared(a.times, b.times)
     found = np.array([_apart(a.at(t), b if isinstance(b, tuple) else b.at(t)) for t in wanted])
-    return W2Curve(wanted, *found.reshape(-1, 2).T)
+    x, y = found.reshape(-1, 2).T
+    return W2Curve(wanted, x, y, (a, b))
 
 
 def _apart(p: tuple[Measure, Measure], q: tuple[Measure, Measure]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.describe import Described, describe
+from meanfield.shown import Shown
 from meanfield.storage.atomic import replace
 from meanfield.storage.export import _target
 from meanfield.storage.results import Result
@@ -25,7 +26,7 @@ STATUS = ("done", "failed", "missing")
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep(Result):
+class Sweep(Shown, Result):
     """A table of tasks, a row a point of the grid.
 
     Attributes
@@ -227,11 +228,11 @@ class Sweep(Result):
                     return False
         return True
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw it as `meanfield.plotting.plot_sweep` does; returns the figure."""
         from meanfield.plotting import plot_sweep
 
-        return plot_sweep(self, **options)
+        return plot_sweep(self, ax, **options)
 
 
 def tabulated(tasks: Sequence[Task], axes: list[Axis], found: dict[str, Outcome]) -> Sweep:
