@@ -230,6 +230,9 @@ def mpi(right: Any, folder: Path, log: Log) -> None:
     (folder / "s.toml").write_text(FILE)
     run = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", "-m", "meanfield", "sweep"]
     run += [str(folder / "s.toml"), "--no-plot", "--out", str(folder / "sweep")]
+    # Open MPI refuses more processes than cores, and waits in loops, unless it is told.
+    for name in ("rmaps_base_oversubscribe", "mpi_yield_when_idle"):
+        os.environ[f"OMPI_MCA_{name}"] = "1"
     with started([*run, "--executor", "mpi"], folder / "mpi.log") as process:
         code = process.wait(600)
     assert code == 0, (folder / "mpi.log").read_text()[-2000:]
