@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,15 @@ def has_vectors() -> bool:
 needs_vectors = pytest.mark.skipif(
     not has_vectors(), reason="this processor has no vectors of fused multiplications and additions"
 )
+
+
+def compiled_anew(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let kernels of formulas be compiled by this process: one that another test has found on disk
+    has no machine code to be read.
+    """
+    patch.setenv("MEANFIELD_CACHE", str(folder))
+    for name in [name for name in sys.modules if name.startswith("meanfield_kernel_")]:
+        patch.delitem(sys.modules, name)
 
 
 def arithmetic(function: Any) -> tuple[int, int]:
