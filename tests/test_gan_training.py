@@ -207,7 +207,7 @@ def test_diverging_networks_stop_the_run(gamma: float, steps: int, said: str) ->
     """At the last step too, after which no loss is formed."""
     ring = gan.Ring(radius=1.0 if steps > 1 else 1000.0)
     free = gan.GanGame(ring, gan.mlp(3, 2, 8), gan.mlp(2, 1, 8), 3)
-    with pytest.raises(FloatingPointError, match=f"{said}.* not finite after"):
+    with pytest.raises(FloatingPointError, match=f"{said}.* not finite in step"):
         gan.train(free, mf.Wasserstein(gamma), steps, rule="gradient", **HOW)
 
 
@@ -286,3 +286,42 @@ def test_critics_that_stand_still_are_clipped():
         max(float(p.detach().abs().max()) for f in run.critics().networks for p in f.parameters())
         <= 0.01
     )
+
+
+def test_networks_that_share_layers_or_freeze_others_are_refused():
+    shared = torch.nn.Linear(2, 2)
+    with_shared = lambda *more: lambda: torch.nn.Sequential(shared, *more)  # noqa: E731
+    plain = lambda: torch.nn.Sequential(torch.nn.Linear(2, 2))  # noqa: E731
+    count = iter(range(100))
+
+    def oddly():
+        made = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+        made[0].weight.requires_grad_(next(count) % 2 == 0)
+        return made
+
+    to_one = torch.nn.Linear(2, 1)
+    flow = mf.WassersteinFisherRao(1.0, 1.0)
+    for generator, critic, p, says in (
+        (with_shared(), lambda: torch.nn.Linear(2, 1), 2, "share a parameter"),
+        (with_shared(), lambda: torch.nn.Sequential(shared, to_one), 1, "share a parameter"),
+        (oddly, lambda: torch.nn.Linear(2, 1), 2, "the same of them frozen"),
+        (lambda: torch.nn.Sequential(plain(), torch.nn.BatchNorm1d(2, track_running_stats=False)),
+         lambda: torch.nn.Linear(2, 1), 1, "must keep running averages"),
+    ):  # fmt: skip
+        game = gan.GanGame(gan.Ring(), generator, critic, noise=2, clip=0.1)
+        with pytest.raises(ValueError, match=says):
+            gan.train(game, flow, steps=1, step=1e-3, generators=p, critics=1, progress=False)
+    with pytest.raises(TypeError, match="write lambda"):
+        gan.GanGame(gan.Ring(), torch.nn.Linear(2, 2), plain, noise=2)
+
+
+def test_critics_that_draw_are_judged_alike_when_given_again():
+    class Noisy(torch.nn.Linear):
+        def forward(self, z):
+            return super().forward(z + torch.randn_like(z))
+
+    game = gan.GanGame(
+        gan.Ring(), lambda: torch.nn.Linear(2, 2), lambda: Noisy(2, 1), noise=2, clip=0.1
+    )
+    run = gan.train(game, mf.Wasserstein(), steps=2, step=1e-3, progress=False)
+    assert len(run.critics().networks) == len(run.diagnostics["weights_y"][-1])

@@ -17,8 +17,8 @@ EXIT_CODES = """exit codes:
   0    done
   1    the computation failed (it says why)
   2    the input is wrong: one line says what and where, nothing is written
-  130  stopped by Ctrl-C; 143 by SIGTERM. `meanfield resume` goes on to the same bits, a sweep
-       by the same command
+  130  stopped by Ctrl-C; 143 by SIGTERM. `meanfield resume` goes on to the same bits; a sweep and
+       a mixture of GANs by the same command
 """
 OVERVIEW = """a first session:
   meanfield examples                    lists files to begin with

@@ -166,6 +166,8 @@ def evaluate(options: Any) -> int:
     run = _loaded(options)
     mixture, data = run.mixture(), run.game.data
     if isinstance(data, room.Ring):
+        if options.data is not None:
+            raise BadInput(f"--data is for runs on images; {options.file} was trained on a ring")
         for name, score in room.scores.NAMED.items():
             print(f"{name.replace('_', ' ')}: {score(mixture):.4g}")
         mean, deviation = room.scores.w2_floor(data)

@@ -90,6 +90,11 @@ def tried(game: GanGame, generator: Any, critic: Any, fakes: int, device: str) -
             "critics see data and the fakes of all generators together, and BatchNorm would make a "
             "loss depend on the other generators; leave norm out of critics"
         )
+    if not all(m.track_running_stats for m in _normed(generator)):
+        raise ValueError(
+            "BatchNorm in generators must keep running averages (track_running_stats=True): a "
+            "sample would depend on those drawn with it"
+        )
     if fakes == 1 and _normed(generator):
         raise ValueError("fakes must be at least 2: BatchNorm cannot normalise a single output")
 
@@ -108,6 +113,6 @@ def _given(who: str, network: Any, points: Any) -> Any:
     return made
 
 
-def _normed(network: Any) -> bool:
+def _normed(network: Any) -> list[Any]:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-    return any(isinstance(m, kinds) for m in network.modules())
+    return [m for m in network.modules() if isinstance(m, kinds)]

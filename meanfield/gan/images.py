@@ -31,8 +31,11 @@ def idx(path: str | os.PathLike[str]) -> Any:
     """
     file = Path(path)
     data = _read(file)
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
-        raise ValueError(f"{file} is no IDX file of bytes: it should begin with 00 00 08")
+    if data[:3] != b"\x00\x00\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
+        raise ValueError(
+            f"{file} is no IDX file of bytes: it should begin with 00 00 08, the number of sizes "
+            "and the sizes"
+        )
     shape = struct.unpack_from(f">{data[3]}I", data, 4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
     wanted = math.prod(shape)  # Python's numbers, which do not overflow

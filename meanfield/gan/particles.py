@@ -31,12 +31,23 @@ def new_networks(make: Callable[[], Any], count: int, *seed: int) -> list[Any]:
                 raise TypeError(f"a network must be a torch.nn.Module, got {kind}")
     if len({id(m) for m in made}) < count:
         raise ValueError("one module was returned for two particles; make a new one at each call")
+    apart(*made)
     if any(map(nn.parameter.is_lazy, chain(*(chain(m.parameters(), m.buffers()) for m in made)))):
         raise ValueError(
             "a network has layers whose sizes are not known yet (LazyLinear and its like); give "
             "the sizes, or call it once on an example before it is returned"
         )
     return made
+
+
+def apart(*networks: Any) -> None:
+    """ValueError where a parameter or buffer belongs to two networks."""
+    owned = [{id(t) for t in chain(m.parameters(), m.buffers())} for m in networks]
+    if len(set().union(*owned)) < sum(map(len, owned)):
+        raise ValueError(
+            "two networks share a parameter or a buffer, and would move each other; make new "
+            "layers at each call"
+        )
 
 
 class Particles:
@@ -52,16 +63,18 @@ class Particles:
     def __init__(self, networks: Sequence[Any], device: str = "cpu") -> None:
         self.networks = [net.to(device).train() for net in networks]
         first = dict(self.networks[0].named_parameters())
-        self.trained = [name for name, t in first.items() if t.requires_grad]
+        self.trained = self._free(self.networks[0])
         layouts = [self._layout(net) for net in self.networks]
-        if not self.trained or any(one != layouts[0] for one in layouts):
+        odd = any(self._free(net) != self.trained for net in self.networks)
+        if odd or not self.trained or any(one != layouts[0] for one in layouts):
             raise ValueError(
-                "the networks of one player must have the same parameters, and some that are not "
-                "frozen: the particles of a mixture are points of one space"
+                "the networks of one player must have the same parameters, the same of them "
+                "frozen, and some that are not frozen: the particles of a mixture are points of one "
+                "space"
             )
         self.layout = layouts[0]
-        if odd := {first[name].dtype for name in self.trained} - {torch.float32}:
-            raise TypeError(f"parameters must be torch.float32, got {odd.pop()}")
+        if other := {first[name].dtype for name in self.trained} - {torch.float32}:
+            raise TypeError(f"parameters must be torch.float32, got {other.pop()}")
         rows = [self._parameters(net) for net in self.networks]
         self.at = torch.stack([_flat(row) for row in rows])
         self.slope, self.first, self.second = (torch.zeros_like(self.at) for _ in range(3))
@@ -71,6 +84,11 @@ class Particles:
         for row, at, slope in zip(rows, self.at, self.slope, strict=True):
             for t, value, grad in zip(row, _pieces(at, row), _pieces(slope, row), strict=True):
                 t.data, t.grad = value, grad
+
+    @staticmethod
+    def _free(net: Any) -> list[str]:
+        """Names of what is not frozen in a network."""
+        return [name for name, t in net.named_parameters() if t.requires_grad]
 
     def _layout(self, net: Any) -> list[str]:
         """What a network consists of, in words: names and shapes of parameters and buffers."""

@@ -213,7 +213,8 @@ class GanGame:
         if not isinstance(self.data, (Ring, Images)):
             raise TypeError(f"data must be a meanfield.gan Ring or Images, got {self.data!r}")
         for name in ("generator", "critic"):
-            if not callable(getattr(self, name)):
+            # A module is callable, too; those of PyTorch have parameters.
+            if not callable(getattr(self, name)) or hasattr(getattr(self, name), "parameters"):
                 raise TypeError(
                     f"{name} must be a Network or a function that returns a new torch.nn.Module, "
                     f"got {getattr(self, name)!r}; write lambda: ... around a module"

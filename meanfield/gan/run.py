@@ -11,6 +11,7 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.missing import MissingFunction
 from meanfield.gan.mixture import Mixture, values
+from meanfield.gan.needs import torch
 from meanfield.gan.particles import Particles, new_networks
 from meanfield.gan.recipes import GanGame, Maker
 from meanfield.shown import Shown
@@ -23,7 +24,9 @@ JUDGED = 16  # outputs of each generator by which critics are known again
 def judged(critics: Mixture, outputs: Any) -> Array:
     """What each critic gives some outputs (p, n, ...) of each generator, (q, p * some)."""
     some = outputs[:, :JUDGED].reshape(-1, *outputs.shape[2:])
-    return np.stack([values(f, some) for f in critics.networks])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # for what critics draw themselves
+        return np.stack([values(f, some) for f in critics.networks])
 
 
 @dataclass

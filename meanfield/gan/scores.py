@@ -98,7 +98,7 @@ def information_of(labels: Array, weights: Array) -> float:
 def _ring(game: GanGame) -> Ring:
     if not isinstance(game.data, Ring):
         raise ValueError(
-            "this score needs a known law, a Ring; images have meanfield.gan.features.scores"
+            "this score needs a known law, a Ring; images have meanfield.gan.features.distances"
         )
     return game.data
 

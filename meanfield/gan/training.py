@@ -28,7 +28,7 @@ from meanfield.flows import Flow, Rates
 from meanfield.gan.game import batch_of, between, noise_of, payoffs, penalties, tried
 from meanfield.gan.mixture import Mixture
 from meanfield.gan.needs import torch
-from meanfield.gan.particles import Particles, new_networks, seed_of
+from meanfield.gan.particles import Particles, apart, new_networks, seed_of
 from meanfield.gan.recipes import LARGEST, GanGame
 
 # By the name of a rule: whether a trial step comes first, and whether the direction is Adam's.
@@ -142,6 +142,7 @@ class Training:
         s = settings
         self.x = Particles(new_networks(game.generator, s.generators, s.seed, 0), s.device)
         self.y = Particles(new_networks(game.critic, s.critics, s.seed, 1), s.device)
+        apart(*self.x.networks, *self.y.networks)
         tried(game, self.x.networks[0], self.y.networks[0], s.fakes, s.device)
         for player, rates in zip((self.x, self.y), flow.players, strict=True):
             player.learn(rates.gamma > 0)
@@ -178,7 +179,7 @@ class Training:
         """FloatingPointError where something is not finite."""
         if not finite:
             raise FloatingPointError(
-                f"{what} not finite after {self.done} steps: networks have diverged; take a "
+                f"{what} not finite in step {self.done + 1}: networks have diverged; take a "
                 "smaller step, or hold critics by clip or penalty"
             )
 
