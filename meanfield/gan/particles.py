@@ -69,8 +69,8 @@ class Particles:
         if odd or not self.trained or any(one != layouts[0] for one in layouts):
             raise ValueError(
                 "the networks of one player must have the same parameters, the same of them "
-                "frozen, and some that are not frozen: the particles of a mixture are points of one "
-                "space"
+                "frozen, and some that are not frozen: the particles of a mixture are points of "
+                "one space"
             )
         self.layout = layouts[0]
         if other := {first[name].dtype for name in self.trained} - {torch.float32}:
