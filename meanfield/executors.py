@@ -16,6 +16,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from concurrent.futures.process import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import islice
 from multiprocessing import parent_process
 from queue import Empty, SimpleQueue
@@ -97,7 +98,7 @@ class Workers:
         if again is None:
             again = _like(old)
         if self.own:
-            old.shutdown(wait=False, cancel_futures=True)
+            _end(old, False)
         if again is None:
             warn(
                 f"{type(old).__name__} broke and cannot be made again: the rest is computed by "
@@ -112,7 +113,14 @@ class Workers:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         if self.own:
-            self.pool.shutdown(wait=kind is None, cancel_futures=True)
+            _end(self.pool, kind is None)
+
+
+def _end(pool: Executor, wait: bool) -> None:
+    """Shut a pool down; Dask's knows no `cancel_futures`."""
+    known = signature(pool.shutdown).parameters
+    more = {"cancel_futures": True} if "cancel_futures" in known else {}
+    pool.shutdown(wait=wait, **more)
 
 
 def shared(given: Given | Workers, threads: int | None = None) -> AbstractContextManager[Workers]:

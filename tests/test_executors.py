@@ -238,6 +238,20 @@ def test_an_executors_class_makes_executors():
         assert dict(spread(square, range(5), workers)) == {k: k * k for k in range(5)}
 
 
+def test_pools_of_ours_are_shut_down_in_their_own_words():
+    """Dask's executor knows no `cancel_futures`."""
+
+    class Waits(Posted):
+        ended = None
+
+        def shutdown(self, wait=True):
+            Waits.ended = wait
+
+    with Workers(Waits) as workers:
+        assert dict(spread(square, range(3), workers, 3)) == {k: k * k for k in range(3)}
+    assert Waits.ended is True
+
+
 def test_executors_must_be_executors():
     with pytest.raises(TypeError, match=r"executor must be a concurrent.futures.Executor"):
         mf.compare(CIRCLE, LANGEVIN, BUMPS, time=0.1, executor=3)

@@ -425,6 +425,9 @@ def test_merged_sweeps_hold_every_task_once():
     assert merge_sweeps([right, left]).provenance["processors"] == both
     with pytest.raises(ValueError, match="one sweep goes over"):
         merge_sweeps([whole, mf.sweep("gibbs", CIRCLE, over={"beta": BETAS}, cells=32)])
+    finer = mf.sweep("gibbs", mf.games.oscillator, cells=48, over={**GRID, "beta": BETAS[:2]})
+    with pytest.raises(ValueError, match="differ in something that is not swept"):
+        merge_sweeps([left, finer])
     right.numbers["ni"][0] += 1e-15
     with pytest.raises(ValueError, match="disagree on ni at game.coupling = 1, beta = 4"):
         merge_sweeps([left, right])

@@ -11,6 +11,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.cli import main
+from meanfield.cli.grid import _spaced
 from meanfield.studies.sweep import tasks
 from meanfield.studies.sweep.folder import _rows
 from meanfield.studies.sweep.merging import of_folder
@@ -181,3 +182,8 @@ def test_a_sweep_with_failures_says_so(file, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "8 tasks failed" in out and "--only-failed" in out and "ZeroDivisionError" in out
     assert main(["sweep", file, "--only-failed", "--quiet"]) == 0
+
+
+def test_spaced_values_are_those_that_a_list_would_say():
+    assert _spaced([4, 64, 3], True) == [4.0, 16.0, 64.0]
+    assert _spaced([0, 1, 11], False)[3] == 0.3

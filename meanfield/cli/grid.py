@@ -140,8 +140,8 @@ def _spaced(given: list[Any], logarithmic: bool) -> list[float]:
     if logarithmic and min(low, high) <= 0:
         raise BadInput(f"logspace needs ends above 0, got {given!r}")
     _few(count)
-    values: list[float] = (np.geomspace if logarithmic else np.linspace)(low, high, count).tolist()
-    return values
+    values = (np.geomspace if logarithmic else np.linspace)(low, high, count)
+    return [float(f"{v:.15g}") for v in values]  # 16 and 0.3, as a list would say them
 
 
 def _few(count: int) -> None:

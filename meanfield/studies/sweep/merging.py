@@ -18,8 +18,8 @@ from meanfield.studies.sweep.table import STATUS, Sweep, tabulated_outcomes
 def merge_sweeps(sweeps: Sequence[Sweep]) -> Sweep:
     """One table of all tasks, each once: done where it is done in any of them.
 
-    Raises ValueError where the sweeps are of different calls or parameters, and where two say
-    different things of one task.
+    Raises ValueError where the sweeps are of different calls or parameters, where two say different
+    things of one task, and where tasks of the same labels differ in something that is not swept.
     """
     first = sweeps[0]
     for other in sweeps[1:]:
@@ -35,7 +35,19 @@ def merge_sweeps(sweeps: Sequence[Sweep]) -> Sweep:
                 _check_same(*best[key], sweep, k)
             if key not in best or _rank(sweep, k) < _rank(*best[key]):
                 best[key] = sweep, k
+    _check_labels(list(best.items()))
     return _in_grid_order(_table(first, list(best.values())))
+
+
+def _check_labels(rows: list[tuple[str, tuple[Sweep, int]]]) -> None:
+    seen: dict[str, str] = {}
+    for key, (sweep, k) in rows:
+        labels = "\0".join(str(values[k]) for values in sweep.labels.values())
+        if seen.setdefault(labels, key) != key:
+            raise ValueError(
+                f"two sweeps have different tasks at {sweep.label(k)}: they differ in something "
+                "that is not swept; sweep over it, or merge parts of one sweep"
+            )
 
 
 def _rank(sweep: Sweep, k: int) -> int:
