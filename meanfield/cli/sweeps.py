@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -127,7 +128,8 @@ def status(tasks: list[Task], folder: Folder) -> str:
     ]
     done = [outcome.seconds for outcome in held if not outcome.error]
     if left and len(done) >= 5:
-        lines.append(f"  left: about {duration(sum(done) / len(done) * len(left))} of work")
+        # The first task of a process waits for kernels: the median does not count it.
+        lines.append(f"  left: about {duration(median(done) * len(left))} of work")
     for outcome in failed[:5]:
         where = ", ".join(f"{name} = {shown(v)}" for name, v in outcome.labels.items())
         lines.append(f"  failed: {where}: {outcome.error.strip().splitlines()[-1]}")
