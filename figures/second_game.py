@@ -49,7 +49,7 @@ def settings(quick: bool) -> dict[str, Any]:
 
 
 def parts(s: dict[str, Any], folder: Path) -> Parts:
-    return {title: partial(distances, s, name, folder) for name, (_, title) in FLOWS.items()}
+    return {repr(flow): partial(distances, s, name, folder) for name, (flow, _) in FLOWS.items()}
 
 
 def joined(s: dict[str, Any], found: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -98,7 +98,7 @@ class Workers:
         if again is None:
             again = _like(old)
         if self.own:
-            _end(old, False)
+            _shut_down(old, False)
         if again is None:
             warn(
                 f"{type(old).__name__} broke and cannot be made again: the rest is computed by "
@@ -113,11 +113,11 @@ class Workers:
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         if self.own:
-            _end(self.pool, kind is None)
+            _shut_down(self.pool, kind is None)
 
 
-def _end(pool: Executor, wait: bool) -> None:
-    """Shut a pool down; Dask's knows no `cancel_futures`."""
+def _shut_down(pool: Executor, wait: bool) -> None:
+    """Shut a pool down and drop what waits, where it can: Dask's takes no `cancel_futures`."""
     known = signature(pool.shutdown).parameters
     more = {"cancel_futures": True} if "cancel_futures" in known else {}
     pool.shutdown(wait=wait, **more)

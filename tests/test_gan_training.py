@@ -325,3 +325,27 @@ def test_critics_that_draw_are_judged_alike_when_given_again():
     )
     run = gan.train(game, mf.Wasserstein(), steps=2, step=1e-3, progress=False)
     assert len(run.critics().networks) == len(run.diagnostics["weights_y"][-1])
+
+
+class ByBatch(torch.nn.Linear):
+    def forward(self, z):
+        return super().forward(z - z.mean(0))
+
+
+class Unregistered(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(2, 1)
+        self.rest = [torch.nn.Linear(1, 1)]
+
+    def forward(self, z):
+        return self.rest[0](super().forward(z))
+
+
+@pytest.mark.parametrize(
+    ("critic", "says"),
+    [(lambda: ByBatch(2, 1), "depends on the other points"), (Unregistered, "are not registered")],
+)
+def test_critics_that_look_at_the_batch_or_hide_layers_are_refused(critic, says):
+    game = gan.GanGame(gan.Ring(), lambda: torch.nn.Linear(2, 2), critic, noise=2, clip=0.1)
+    with pytest.raises(ValueError, match=says):
+        gan.train(game, mf.Wasserstein(), steps=1, step=1e-3, progress=False)

@@ -16,13 +16,13 @@ from meanfield.particles.looks.modes import modes as by_modes
 from meanfield.particles.primitives import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
 from meanfield.particles.state import place, player, shape
-from tests.vectors import arithmetic, compiled_anew, needs_vectors
+from tests.vectors import arithmetic, needs_vectors, use_fresh_kernels
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     patch = pytest.MonkeyPatch()
-    compiled_anew(patch, tmp_path_factory.mktemp("cache"))
+    use_fresh_kernels(patch, tmp_path_factory.mktemp("cache"))
     yield
     patch.undo()
 

@@ -10,7 +10,7 @@ from validation import kills
 
 
 def test_a_killed_sweep_is_finished_to_the_same_bits(tmp_path):
-    """Runs are killed by the claim."""
+    """Single runs are left to the claim `kills`."""
     what, source = kills.CASES["sweep of whole results"]
     file = tmp_path / "case.toml"
     file.write_text(source + kills.KEEP)

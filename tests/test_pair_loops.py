@@ -17,7 +17,7 @@ import meanfield as mf
 from meanfield.games.formulas import kernels, loops
 from meanfield.games.formulas.loops import forces_source
 from meanfield.games.lowrank import LowRank
-from tests.vectors import arithmetic, compiled_anew, needs_vectors
+from tests.vectors import arithmetic, needs_vectors, use_fresh_kernels
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 CIRCLE = (
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     """A cache folder for this file's kernels."""
     patch = pytest.MonkeyPatch()
     home = tmp_path_factory.mktemp("cache")
-    compiled_anew(patch, home)
+    use_fresh_kernels(patch, home)
     yield home / "kernels"
     patch.undo()
 

@@ -11,7 +11,6 @@ import pytest
 
 import meanfield as mf
 from meanfield.cli import main
-from meanfield.cli.grid import _spaced
 from meanfield.studies.sweep import tasks
 from meanfield.studies.sweep.folder import _rows
 from meanfield.studies.sweep.merging import of_folder
@@ -89,6 +88,27 @@ def test_looking_writes_nothing(file, capsys):
     assert "4 done, 0 failed, 0 under way, 4 to do" in capsys.readouterr().out
 
 
+def test_the_work_that_is_left_follows_the_sizes_of_tasks():
+    """Six small tasks are done, one of them slow because it compiled; one of a thousand times their
+    size is left.
+    """
+    from types import SimpleNamespace
+
+    from meanfield.cli.sweeps import status
+    from meanfield.studies.sweep.tasks import Outcome, Task
+
+    options = {"time": 1.0, "step": 0.1}
+    tasks = [
+        Task("simulate", mf.games.oscillator(), mf.Langevin(4.0), mf.Start(),
+             {**options, "particles": n}, {}, key=str(k))
+        for k, n in enumerate([10] * 6 + [10_000])
+    ]  # fmt: skip
+    seconds = [20.0] + [0.1] * 5
+    found = {str(k): Outcome(str(k), {}, seconds=s) for k, s in enumerate(seconds)}
+    folder = SimpleNamespace(path=Path("nowhere"), outcomes=lambda: found)
+    assert "left: about 1.7 min of work" in status(tasks, folder)
+
+
 def test_dotted_keys_need_no_quotes(file, capsys):
     Path("t.toml").write_text(SMALL.replace('"game.coupling"', "game.coupling")
                               .replace('"run.seed"', "run.seed"))  # fmt: skip
@@ -102,14 +122,15 @@ def test_ranges_replicas_and_rows():
     from meanfield.cli.schema import Spec
 
     table = {
-        "command": "run", "replicas": 2, "flow.beta": {"logspace": [1, 100, 3]},
-        "game.coupling": {"linspace": [0, 1, 3]}, "run.seed": {"range": [5, 1, -2]},
+        "command": "run", "replicas": 2, "flow.beta": {"logspace": [4, 64, 3]},
+        "game.coupling": {"linspace": [0, 0.3, 4]}, "run.seed": {"range": [5, 1, -2]},
         "run.particles, run.step": [[10, 0.1], [100, 0.01]], "start": {"x": {"std": [0.1, 0.2]}},
     }  # fmt: skip
     axes = axes_of(Spec("f", {"sweep": table, "run": {"level": "particles"}}))
     assert [(a.names, a.values) for a in axes] == [
-        (("flow.beta",), [(1.0,), (10.0,), (100.0,)]),
-        (("game.coupling",), [(0.0,), (0.5,), (1.0,)]),
+        # As a list would say them: numpy gives 15.999999999999993 and 0.09999999999999999.
+        (("flow.beta",), [(4.0,), (16.0,), (64.0,)]),
+        (("game.coupling",), [(0.0,), (0.1,), (0.2,), (0.3,)]),
         (("run.seed",), [(5,), (3,)]),
         (("run.particles", "run.step"), [(10, 0.1), (100, 0.01)]),
         (("start.x.std",), [(0.1,), (0.2,)]),
@@ -182,8 +203,3 @@ def test_a_sweep_with_failures_says_so(file, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "8 tasks failed" in out and "--only-failed" in out and "ZeroDivisionError" in out
     assert main(["sweep", file, "--only-failed", "--quiet"]) == 0
-
-
-def test_spaced_values_are_those_that_a_list_would_say():
-    assert _spaced([4, 64, 3], True) == [4.0, 16.0, 64.0]
-    assert _spaced([0, 1, 11], False)[3] == 0.3

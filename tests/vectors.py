@@ -37,7 +37,7 @@ needs_vectors = pytest.mark.skipif(
 )
 
 
-def compiled_anew(patch: pytest.MonkeyPatch, folder: Path) -> None:
+def use_fresh_kernels(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let kernels of formulas be compiled by this process: one that another test has found on disk
     has no machine code to be read.
     """

@@ -261,7 +261,7 @@ def until_killed(
         process = (
             _started(["resume", str(target), "--quiet"]) if resumes else command(what, file, target)
         )
-        if too_early:  # starting takes a large part of the time
+        if too_early:  # the last kill came before the first file: wait for it
             _wait_for_a_file(process, target)
         process.join(timeout=float(rng.uniform(0.0 if too_early else 0.05, 1.0)) * seconds)
         if not process.is_alive():

@@ -209,7 +209,9 @@ def compute(
     with bar(len(wanted), "parts", show) as progress:
 
         def told(task: Task) -> None:
-            progress.set_description(task.path.stem)
+            # The claim and the part, without the stamp of its settings.
+            name = task.path.stem.rpartition("-")[0].replace("_", " ")
+            progress.set_description(f"{task.path.parent.name}: {name}")
             progress.update()
 
         if executor is None and (jobs == 1 or len(wanted) < 2):

@@ -90,9 +90,9 @@ QUICK = Settings(
     (
         *every("S^1", *_CIRCLE),
         ("T^2, WFR", 100, 60, 12),
-        ("T^2, WFR", 1000, 36, 5),
-        ("S^2, Langevin", 100, 60, 8),
-        ("S^2, Langevin", 1000, 48, 4),
+        ("T^2, WFR", 1000, 36, 6),
+        ("S^2, Langevin", 100, 60, 12),
+        ("S^2, Langevin", 1000, 48, 6),
     ),
     (
         ("S^1, Langevin", 10_000, 4),
@@ -195,9 +195,8 @@ Row = dict[str, np.ndarray]
 
 def swapped(row: Row) -> Row:
     """NI of states in the place of that of the averages, and the other way round."""
-    other = {"ni": "ni_average", "field_ni": "field_ni_average"}
-    other |= {there: here for here, there in other.items()}
-    return row | {key: row[other[key]] for key in other}
+    pairs = (("ni", "ni_average"), ("field_ni", "field_ni_average"))
+    return row | {a: row[b] for a, b in pairs} | {b: row[a] for a, b in pairs}
 
 
 def gathered(s: Settings, data: dict[str, Data]) -> Iterator[tuple[str, list[int], list[Row]]]:

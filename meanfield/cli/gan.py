@@ -27,7 +27,7 @@ def gan(options: Any) -> int:
     actions = {"train": train, "sample": sample, "evaluate": evaluate, "show": show}
     try:
         return actions[options.action](options)
-    except RuntimeError as error:  # PyTorch's, where memory ends for one
+    except RuntimeError as error:  # PyTorch has not enough memory, for one
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise OSError(f"PyTorch cannot go on: {said}") from None
 

@@ -141,7 +141,7 @@ def _spaced(given: list[Any], logarithmic: bool) -> list[float]:
         raise BadInput(f"logspace needs ends above 0, got {given!r}")
     _few(count)
     values = (np.geomspace if logarithmic else np.linspace)(low, high, count)
-    return [float(f"{v:.15g}") for v in values]  # 16 and 0.3, as a list would say them
+    return [float(f"{v:.15g}") for v in values]  # 16, not 15.999999999999993
 
 
 def _few(count: int) -> None:

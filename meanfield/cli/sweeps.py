@@ -126,10 +126,13 @@ def status(tasks: list[Task], folder: Folder) -> str:
         f"{folder.path}: {len(held) - len(failed)} done, {len(failed)} failed, {running} under "
         f"way, {len(left) - running} to do; {duration(work)} of work so far"
     ]
-    done = [outcome.seconds for outcome in held if not outcome.error]
-    if left and len(done) >= 5:
-        # The first task of a process waits for kernels: the median does not count it.
-        lines.append(f"  left: about {duration(median(done) * len(left))} of work")
+    weights = {task.key: costs.weight(task) for task in tasks}
+    # The first task of a process waits for kernels: the median passes over it.
+    done = [key for key in keys if key in found and not found[key].error]
+    paces = [found[key].seconds / weights[key] for key in done]
+    if left and len(paces) >= 5:
+        rest = median(paces) * sum(weights[key] for key in left)
+        lines.append(f"  left: about {duration(rest)} of work")
     for outcome in failed[:5]:
         where = ", ".join(f"{name} = {shown(v)}" for name, v in outcome.labels.items())
         lines.append(f"  failed: {where}: {outcome.error.strip().splitlines()[-1]}")

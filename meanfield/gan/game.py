@@ -10,7 +10,7 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.gan.mixture import resting
 from meanfield.gan.needs import nn, torch
-from meanfield.gan.recipes import GanGame, Images
+from meanfield.gan.recipes import GanGame, Images, Maker
 
 
 def batch_of(game: GanGame, count: int, rng: np.random.Generator, device: str) -> Any:
@@ -71,35 +71,65 @@ def penalties(critics: Sequence[Any], at: Any) -> Any:
     return torch.stack(found)
 
 
-def tried(game: GanGame, generator: Any, critic: Any, fakes: int, device: str) -> None:
+def check_fit(game: GanGame, generator: Any, critic: Any, fakes: int, device: str) -> None:
     """ValueError where networks do not fit the noise, the data or each other; on three points."""
-    made = _given("generator", generator, torch.zeros(3, game.noise, device=device))
+    noise = torch.linspace(-1, 1, 3 * game.noise, device=device).view(3, game.noise)
+    made = _output_of("generator", generator, noise)
     if tuple(made.shape) != (3, *game.point):
         raise ValueError(
             f"from noise of shape (3, {game.noise}) the generator makes outputs of shape "
             f"{tuple(made.shape)}; data ask for {(3, *game.point)}"
         )
-    values = _given("critic", critic, made)
+    values = _output_of("critic", critic, made)
     if tuple(values.shape) not in ((3,), (3, 1)):
         raise ValueError(
             f"the critic gives values of shape {tuple(values.shape)} for 3 points; it must give "
             "one number for each"
         )
-    if _normed(critic):
+    if _batch_norms(critic):
         raise ValueError(
             "critics see data and the fakes of all generators together, and BatchNorm would make a "
             "loss depend on the other generators; leave norm out of critics"
         )
-    if not all(m.track_running_stats for m in _normed(generator)):
+    if torch.equal(values, _output_of("critic", critic, made)) and not torch.allclose(
+        values[:1], _output_of("critic", critic, made[:1]), 1e-4, 1e-6
+    ):
+        raise ValueError(
+            "the critic's value at a point depends on the other points; it must not, for critics "
+            "see data and the fakes of all generators together"
+        )
+    for who, make, network, given in (
+        ("generator", game.generator, generator, noise), ("critic", game.critic, critic, made)
+    ):  # fmt: skip
+        _check_registered(who, make, network, given)
+    if not all(m.track_running_stats for m in _batch_norms(generator)):
         raise ValueError(
             "BatchNorm in generators must keep running averages (track_running_stats=True): a "
             "sample would depend on those drawn with it"
         )
-    if fakes == 1 and _normed(generator):
+    if fakes == 1 and _batch_norms(generator):
         raise ValueError("fakes must be at least 2: BatchNorm cannot normalise a single output")
 
 
-def _given(who: str, network: Any, points: Any) -> Any:
+def _check_registered(who: str, make: Maker, network: Any, points: Any) -> None:
+    """ValueError where a second network with the same parameters and buffers gives other values."""
+    found = []
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        second = make().to(points.device)
+        second.load_state_dict(network.state_dict())
+        for one in (network, second):
+            torch.manual_seed(0)  # for what networks draw themselves
+            found.append(_output_of(who, one, points))
+    if not torch.allclose(*found, 1e-4, 1e-6):
+        raise ValueError(
+            f"a second {who} with the same parameters and buffers gives other values: some of its "
+            "layers are not registered (kept in a list, say), and no file could hold them; use "
+            "torch.nn.ModuleList or attributes"
+        )
+
+
+def _output_of(who: str, network: Any, points: Any) -> Any:
     """What a network makes of points, an error of its own told with what it was given."""
     try:
         with resting(network):
@@ -113,6 +143,6 @@ def _given(who: str, network: Any, points: Any) -> Any:
     return made
 
 
-def _normed(network: Any) -> list[Any]:
+def _batch_norms(network: Any) -> list[Any]:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     return [m for m in network.modules() if isinstance(m, kinds)]

@@ -31,7 +31,7 @@ def new_networks(make: Callable[[], Any], count: int, *seed: int) -> list[Any]:
                 raise TypeError(f"a network must be a torch.nn.Module, got {kind}")
     if len({id(m) for m in made}) < count:
         raise ValueError("one module was returned for two particles; make a new one at each call")
-    apart(*made)
+    check_unshared(*made)
     if any(map(nn.parameter.is_lazy, chain(*(chain(m.parameters(), m.buffers()) for m in made)))):
         raise ValueError(
             "a network has layers whose sizes are not known yet (LazyLinear and its like); give "
@@ -40,7 +40,7 @@ def new_networks(make: Callable[[], Any], count: int, *seed: int) -> list[Any]:
     return made
 
 
-def apart(*networks: Any) -> None:
+def check_unshared(*networks: Any) -> None:
     """ValueError where a parameter or buffer belongs to two networks."""
     owned = [{id(t) for t in chain(m.parameters(), m.buffers())} for m in networks]
     if len(set().union(*owned)) < sum(map(len, owned)):
@@ -63,9 +63,9 @@ class Particles:
     def __init__(self, networks: Sequence[Any], device: str = "cpu") -> None:
         self.networks = [net.to(device).train() for net in networks]
         first = dict(self.networks[0].named_parameters())
-        self.trained = self._free(self.networks[0])
+        self.trained = self._trainable(self.networks[0])
         layouts = [self._layout(net) for net in self.networks]
-        odd = any(self._free(net) != self.trained for net in self.networks)
+        odd = any(self._trainable(net) != self.trained for net in self.networks)
         if odd or not self.trained or any(one != layouts[0] for one in layouts):
             raise ValueError(
                 "the networks of one player must have the same parameters, the same of them "
@@ -86,7 +86,7 @@ class Particles:
                 t.data, t.grad = value, grad
 
     @staticmethod
-    def _free(net: Any) -> list[str]:
+    def _trainable(net: Any) -> list[str]:
         """Names of what is not frozen in a network."""
         return [name for name, t in net.named_parameters() if t.requires_grad]
 
@@ -101,13 +101,13 @@ class Particles:
         """What is trained of a network."""
         return [t for name, t in net.named_parameters() if name in self.trained]
 
-    def _kept(self, net: Any) -> dict[str, Any]:
-        """The rest: buffers and frozen parameters."""
+    def _untrained(self, net: Any) -> dict[str, Any]:
+        """Buffers and frozen parameters of a network."""
         all_of = chain(net.named_parameters(), net.named_buffers())
         return {name: t for name, t in all_of if name not in self.trained}
 
     def _averaged(self, net: Any) -> list[Any]:
-        return [t for t in self._kept(net).values() if t.is_floating_point()]
+        return [t for t in self._untrained(net).values() if t.is_floating_point()]
 
     @property
     def weights(self) -> Array:
@@ -150,19 +150,19 @@ class Particles:
                 t.copy_(value)
 
     def finite(self, buffers: bool = False) -> bool:
-        """Whether parameters, moments and weights are, and all the rest where it is asked for."""
+        """Whether parameters, moments and weights are finite, and on request buffers, too."""
         rest = chain(*map(self._averaged, self.networks)) if buffers else ()
         held = all(bool(torch.isfinite(t).all()) for t in (self.at, self.second, *rest))
         return held and bool(np.isfinite(self.log_weights).all())
 
     def state(self) -> dict[str, Any]:
         """Copies of all that `restore` needs, as plain arrays."""
-        rows = [self._kept(net) for net in self.networks]
-        kept = {name: np.stack([_array(row[name]) for row in rows]) for name in rows[0]}
+        rows = [self._untrained(net) for net in self.networks]
+        rest = {name: np.stack([_array(row[name]) for row in rows]) for name in rows[0]}
         matrices = {"at": self.at, "first": self.first, "second": self.second, "mean": self.mean}
         held = {name: None if m is None else _array(m) for name, m in matrices.items()}
         more = {"moves": self.moves, "log_weights": self.log_weights.copy()}
-        return {**held, **more, "kept": kept, "layout": list(self.layout)}
+        return {**held, **more, "untrained": rest, "layout": list(self.layout)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to a stored state; ValueError where it is one of other networks."""
@@ -177,8 +177,8 @@ class Particles:
         for name in ("at", "first", "second"):
             getattr(self, name).copy_(torch.from_numpy(np.array(state[name])))
         for row, net in enumerate(self.networks):
-            for name, t in self._kept(net).items():
-                t.copy_(torch.from_numpy(np.array(state["kept"][name][row])))
+            for name, t in self._untrained(net).items():
+                t.copy_(torch.from_numpy(np.array(state["untrained"][name][row])))
         self.moves, self.log_weights = int(state["moves"]), np.array(state["log_weights"])
         if state["mean"] is not None:
             self.mean = torch.from_numpy(np.array(state["mean"])).to(self.at.device)

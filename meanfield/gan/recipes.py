@@ -213,11 +213,13 @@ class GanGame:
         if not isinstance(self.data, (Ring, Images)):
             raise TypeError(f"data must be a meanfield.gan Ring or Images, got {self.data!r}")
         for name in ("generator", "critic"):
-            # A module is callable, too; those of PyTorch have parameters.
-            if not callable(getattr(self, name)) or hasattr(getattr(self, name), "parameters"):
+            make = getattr(self, name)
+            # A module is callable too, and is known by its parameters; its class makes new ones.
+            module = hasattr(make, "parameters") and not isinstance(make, type)
+            if module or not callable(make):
                 raise TypeError(
                     f"{name} must be a Network or a function that returns a new torch.nn.Module, "
-                    f"got {getattr(self, name)!r}; write lambda: ... around a module"
+                    f"got {make!r}; write lambda: ... around a module"
                 )
         whole("noise", self.noise)
         if self.clip is not None and self.penalty is not None:

@@ -21,7 +21,7 @@ ALWAYS = ("step", "losses", "weights_x", "spread_x", "weights_y", "spread_y")  #
 JUDGED = 16  # outputs of each generator by which critics are known again
 
 
-def judged(critics: Mixture, outputs: Any) -> Array:
+def critic_values(critics: Mixture, outputs: Any) -> Array:
     """What each critic gives some outputs (p, n, ...) of each generator, (q, p * some)."""
     some = outputs[:, :JUDGED].reshape(-1, *outputs.shape[2:])
     with torch.random.fork_rng():
@@ -96,8 +96,11 @@ class GanRun(Result, Shown):
         made = Particles(new_networks(make, len(held["at"]), 0))
         made.restore(held)
         found = Mixture(self.game, made.networks, made.weights)
-        now = found.each(self.outputs.shape[1]) if player == "x" else judged(found, self.outputs)
-        if not np.allclose(now, self.outputs if player == "x" else held["values"], 1e-3, 1e-3):
+        if player == "x":
+            then, now = self.outputs, found.each(self.outputs.shape[1])
+        else:
+            then, now = held["values"], critic_values(found, self.outputs)
+        if not np.allclose(now, then, 1e-3, 1e-3):
             raise ValueError(
                 f"with the same parameters this {name} gives other values than the one of the run; "
                 f"give the one that it was made with: {name}=..."

@@ -17,7 +17,7 @@ from meanfield.flows import Flow
 from meanfield.gan.mixture import Mixture
 from meanfield.gan.needs import torch
 from meanfield.gan.recipes import GanGame, Images
-from meanfield.gan.run import GanRun, judged
+from meanfield.gan.run import GanRun, critic_values
 from meanfield.gan.scores import named
 from meanfield.gan.training import Settings, Training, check
 from meanfield.machine import made
@@ -236,7 +236,9 @@ class _Run:
         }
         outputs = t.mixture(t.x).each(IMAGES if isinstance(t.game.data, Images) else POINTS)
         state = t.state()
-        values = state["y"]["values"] = judged(t.mixture(t.y), outputs)
-        t.told("an output is", bool(np.isfinite(outputs).all() and np.isfinite(values).all()))
+        values = state["y"]["values"] = critic_values(t.mixture(t.y), outputs)
+        t.require_finite(
+            "an output is", bool(np.isfinite(outputs).all() and np.isfinite(values).all())
+        )
         times = columns["step"] * t.s.step
         return GanRun(times, t.game, t.flow, asdict(t.s), columns, outputs, about, state)

@@ -25,10 +25,10 @@ import numpy as np
 from meanfield.checks import Array, real, whole
 from meanfield.density.equation import react
 from meanfield.flows import Flow, Rates
-from meanfield.gan.game import batch_of, between, noise_of, payoffs, penalties, tried
+from meanfield.gan.game import batch_of, between, check_fit, noise_of, payoffs, penalties
 from meanfield.gan.mixture import Mixture
 from meanfield.gan.needs import torch
-from meanfield.gan.particles import Particles, apart, new_networks, seed_of
+from meanfield.gan.particles import Particles, check_unshared, new_networks, seed_of
 from meanfield.gan.recipes import LARGEST, GanGame
 
 # By the name of a rule: whether a trial step comes first, and whether the direction is Adam's.
@@ -142,8 +142,8 @@ class Training:
         s = settings
         self.x = Particles(new_networks(game.generator, s.generators, s.seed, 0), s.device)
         self.y = Particles(new_networks(game.critic, s.critics, s.seed, 1), s.device)
-        apart(*self.x.networks, *self.y.networks)
-        tried(game, self.x.networks[0], self.y.networks[0], s.fakes, s.device)
+        check_unshared(*self.x.networks, *self.y.networks)
+        check_fit(game, self.x.networks[0], self.y.networks[0], s.fakes, s.device)
         for player, rates in zip((self.x, self.y), flow.players, strict=True):
             player.learn(rates.gamma > 0)
             if s.average:
@@ -162,20 +162,20 @@ class Training:
         turns = [[one, two]] if self.s.order == "simultaneous" else [[two], [one]]
         for turn in turns:
             losses = self._move(turn, rng)
-        self.told("a loss is", bool(np.isfinite(losses).all()))
+        self.require_finite("a loss is", bool(np.isfinite(losses).all()))
         if self.done >= self.s.warm_up:
             w, v = self.x.weights, self.y.weights
             self.x.log_weights = react(self.x.log_weights, losses @ v, x.alpha * self.s.step)
             self.y.log_weights = react(self.y.log_weights, -(w @ losses), y.alpha * self.s.step)
         for player in (self.x, self.y):
-            self.told("a parameter, a moment or a weight is", player.finite())
+            self.require_finite("a parameter, a moment or a weight is", player.finite())
             if self.s.average:
                 player.average(self.s.average)
         self.sums += losses
         self.summed += 1
         self.done += 1
 
-    def told(self, what: str, finite: bool) -> None:
+    def require_finite(self, what: str, finite: bool) -> None:
         """FloatingPointError where something is not finite."""
         if not finite:
             raise FloatingPointError(
@@ -241,7 +241,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Copies of all that `restore` needs to go on to the same bits, as plain arrays."""
-        self.told("a buffer is", self.x.finite(True) and self.y.finite(True))
+        self.require_finite("a buffer is", self.x.finite(True) and self.y.finite(True))
         players = {"x": self.x.state(), "y": self.y.state()}
         return {"step": self.done, **players, "sums": self.sums.copy(), "summed": self.summed}
 

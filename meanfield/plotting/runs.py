@@ -95,7 +95,7 @@ def plot_trajectory(
         chosen if chosen is not None else chosen_states(len(trajectory), count or usual(m[0], view))
         for m in sides
     ]
-    maps = [Maps(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
+    maps = [SnapshotRow(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
     heights = [1.7 if f else m.height(view) for f, m in zip(flat, maps, strict=True)]
     heights += [1.3] * any(weighted) + [1.3] * bool(curves)
     with styled():
@@ -138,8 +138,8 @@ def usual(measure: Measure, view: str) -> int:
     return 2 if wide and view == "3d" else 3 if wide or circular(measure) else 5
 
 
-class Maps:
-    """A row of snapshots in one plane, on one scale where peaks are alike."""
+class SnapshotRow:
+    """Snapshots of one player, side by side in one plane, on one scale where peaks are alike."""
 
     def __init__(self, measures: Sequence[Measure], chosen: Any, name: str) -> None:
         self.measures, self.chosen = [measures[k] for k in chosen], chosen
@@ -148,7 +148,7 @@ class Maps:
         self.top = common_top(self.seen)
 
     def height(self, view: str) -> float:
-        """Of the row, in inches: maps of their shape, their names, and bars below them."""
+        """The height of the row in inches, with room for titles, names of axes and colour bars."""
         space, width = self.measures[0].manifold, 6.4 / len(self.chosen)
         if circular(self.measures[0]):
             return min(2.0, width) + 0.4
@@ -159,7 +159,7 @@ class Maps:
         return (1.3 if tall else 0.85) * width + 0.85 + bars
 
     def draw(self, place: Any, times: Array, how: dict[str, Any]) -> None:
-        """Draw into a place of a grid; axes are named once."""
+        """Draw the row into a place of a grid; its axes are named once."""
         name, color, count = how["name"], how["color"], len(self.chosen)
         axes = place.subgridspec(1, count).subplots(squeeze=False)[0]
         rows = zip(axes, self.chosen, self.measures, self.seen, strict=True)

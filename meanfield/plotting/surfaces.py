@@ -171,11 +171,11 @@ def paint_mollweide(
     t = np.linspace(0, 2 * np.pi, 181)
     rim = ax.plot(2 * np.cos(t), np.sin(t), color=GREY, lw=0.8)
     ends = [(at, f"${axis.replace('x', name)}$", *how) for axis, (at, *how) in AXES.items()]
-    return [drawn, grid, *rim, *_named(ax, ends)]
+    return [drawn, grid, *rim, *_label_points(ax, ends)]
 
 
-def _named(ax: Any, ends: list[Any]) -> list[Any]:
-    """Mark places: (place, name, the name's offset in points, its alignments)."""
+def _label_points(ax: Any, ends: list[Any]) -> list[Any]:
+    """Mark points and write their names: (place, name, offset in points, both alignments)."""
     from matplotlib.patheffects import withStroke
 
     clear: Any = {"path_effects": [withStroke(linewidth=1.5, foreground="white")]}
@@ -216,7 +216,9 @@ def paint_in_space(
             poles = [frame(*side) @ v for v in (*np.eye(3), *-np.eye(3))]
             said = [f"${sign}{name}_{k}$" for sign in ("", "-") for k in (1, 2, 3)]
             ends = [(v[:2] + shift, word) for v, word in zip(poles, said, strict=True) if v[2] > 0]
-            drawn += _named(ax, [(place, word, (4, 4), "left", "bottom") for place, word in ends])
+            drawn += _label_points(
+                ax, [(place, word, (4, 4), "left", "bottom") for place, word in ends]
+            )
         if isinstance(measure, Density):
             drawn.append(_image(ax, seen, measure, color, top, extent))
             continue

@@ -67,7 +67,7 @@ def of_run(trajectory: Any) -> str:
 
 
 def of_pair(a: Any, b: Any) -> str:
-    """The title of two runs; b may be a pair of measures."""
+    """The title of a picture that compares two runs; b may be a pair of measures."""
     own = " ".join(of_run(a).split())
     other = " ".join(of_run(b).split()) if hasattr(b, "flow") else "a pair of measures"
     rest = [word for word in other.split(", ") if word not in own.split(", ")]

@@ -318,11 +318,11 @@ def simplex(
     """Pivot until no arc is cheaper than its prices by more than the tolerance.
 
     The tolerance is relative to the largest cost (given) or price, because their rounding is no
-    reason to move. Returns the number of pivots, -1 at the limit, and the gain that this was.
+    reason to move. Returns the number of pivots (-1 at the limit) and the tolerance as a cost.
 
-    Shifts carry all prices away from zero, where they round more coarsely than the tolerance and an
-    arc can seem to gain for ever: the tree is priced anew when its root's price has become larger
-    than they all were.
+    Each pivot shifts prices, and many shifts carry them far from zero. There they round more
+    coarsely than the tolerance, and an arc can seem to gain for ever. So the tree is priced anew
+    once its root's price is larger than all prices were at the last pricing.
     """
     arcs, price = len(tails), tree.price
     scale = max(largest, reprice(tree), 1e-300)

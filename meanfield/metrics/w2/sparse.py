@@ -174,7 +174,7 @@ class Basis:
         return partner[: self.n] - self.n, partner[self.n :]
 
     def optimise(self, tails: Index, heads: Index, tolerance: float) -> float:
-        """Pivot over arcs until none gains more than the tolerance; returns the gain that this is.
+        """Pivot over arcs until none gains more than the tolerance; returns that as a cost.
 
         Raises NotConverged.
         """
