@@ -16,6 +16,7 @@ from meanfield.manifolds import Torus
 
 NUMBER = 8.0  # bytes
 PROCESS = 1.85e8  # bytes of a process that has run something small, with kernels and libraries
+WEIGHTS = 4e7  # more of them where weights are compared at both levels, measured
 FILE = 8e4  # bytes of what describes a run
 # Numbers that an engine holds for each node of a mesh of dimension 1 and of a higher one, beside
 # saved states and costs.

@@ -14,7 +14,7 @@ from meanfield.executors import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus
-from meanfield.needs import NUMBER, PROCESS, Needs, of_particles
+from meanfield.needs import NUMBER, PROCESS, WEIGHTS, Needs, of_particles
 from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.plan import check_flow, check_scheme, make_plan, whole_steps
 from meanfield.schedule import saved_times
@@ -115,6 +115,7 @@ def needs(game: Game, flow: Flow, p: Plan, time: float, workers: int | None = No
         every = len(saved_times(time, p.gap))
         field = of_field(game, flow, p.start, saves=every, file=True, **p.field)
     memory = field.memory + at_once * (run.memory - PROCESS) + 2 * samples
+    memory += WEIGHTS if flow.reacts else 0.0
     return Needs(memory, field.disk + samples)
 
 
