@@ -66,6 +66,10 @@ SOURCES = {
     "strang": _STRANG,
     "splitting": _STRANG,
     "mirror-prox": _WANG_CHIZAT,
+    "alternating": [
+        "R.-A. Lascu, M. B. Majka, L. Szpruch. Mirror descent-ascent for mean-field min-max "
+        "problems. arXiv:2402.08106, 2024."
+    ],
     "averaged gradients": [
         "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics "
         "for distributional "

@@ -21,6 +21,7 @@ RUNS = {
     "modes in single precision": (MODES, L, {"precision": "float32"}),
     "dense forms": (mf.games.polynomial("a", 4), L, {}),
     "diagonal forms with weights": (mf.games.polynomial("b", 4), WFR, {}),
+    "modes alternating": (MODES, WFR, {"scheme": "alternating"}),
     "modes of spheres": (mf.games.polynomial("a", 4), WFR, {"scheme": "mirror-prox"}),
 }
 

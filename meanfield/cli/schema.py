@@ -16,6 +16,7 @@ from meanfield import checks
 from meanfield.density.solve import ENGINES
 from meanfield.gan.scores import NAMED
 from meanfield.gan.training import ORDERS, RULES
+from meanfield.particles.plan import SCHEMES
 
 Check = Callable[[Any], Any]
 Key = tuple[str, ...]
@@ -210,7 +211,7 @@ FIELD = {
 }  # fmt: skip
 PARTICLES = {
     "step": number, "particles": pair_or_one(whole), "seed": whole,
-    "scheme": one_of("euler", "strang", "mirror-prox"), "replica": whole, "refine": whole,
+    "scheme": one_of(*SCHEMES), "replica": whole, "refine": whole,
     "placement": one_of("iid", "quantile", "atoms"), "device": one_of("cpu", "cuda"),
     "precision": one_of("float64", "float32"), "check_step": truth,
 }  # fmt: skip

@@ -18,7 +18,7 @@ from meanfield.particles.eigenbasis import spherical
 from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
-SCHEMES = ("euler", "strang", "mirror-prox")
+SCHEMES = ("euler", "strang", "mirror-prox", "alternating")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that results name only where they differ from these.
 UNNAMED = {"device": DEVICES[0], "precision": PRECISIONS[0]}
@@ -83,7 +83,7 @@ def by_steps(flow: Flow) -> bool:
 
 def beyond_paper(flow: Flow, scheme: str) -> bool:
     """Whether these are other steps than those of the paper's flows and their second-order step."""
-    return by_steps(flow) or scheme == "mirror-prox"
+    return by_steps(flow) or scheme not in ("euler", "strang")
 
 
 def make_plan(

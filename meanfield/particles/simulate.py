@@ -62,10 +62,11 @@ def simulate(
 
     for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
     "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for
-    flows without noise. All of them are written in `meanfield.particles.algorithms`, beside the
-    paper's symbols. Flows with a schedule use their numbers at the middle of each step; those with
-    memory (low-rank games only) the cost against the averaged moments of the other player; those
-    with responses make particles jump (`meanfield.particles.response`).
+    flows without noise; "alternating" lets y move against what x has become. All of them are
+    written in `meanfield.particles.algorithms`, beside the paper's symbols. Flows with a
+    schedule use their numbers at the middle of each step; those with memory (low-rank games only)
+    the cost against the averaged moments of the other player; those with responses make
+    particles jump (`meanfield.particles.response`).
 
     Any game and any manifold will do, a user's own included (`meanfield.particles.looks.plain`).
 
@@ -80,7 +81,7 @@ def simulate(
     seed, replica : int
         Name the noise and the random starting points; runs that differ in one of them are
         independent.
-    scheme : "euler", "strang" or "mirror-prox"
+    scheme : "euler", "strang", "mirror-prox" or "alternating"
     save_every : float, optional
         Time between saves (default time / 50, as `solve` has it, where these are whole steps); the
         end is always saved.

@@ -14,7 +14,14 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
+from meanfield.particles.algorithms import (
+    alternating,
+    both,
+    euler,
+    mirror_prox,
+    remember,
+    strang,
+)
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.looks import forms
@@ -39,6 +46,9 @@ from meanfield.trajectory import Trajectory, check_same_state
 
 Players = tuple[Player, Player]
 Pair = tuple[Array, Array]
+
+# Steps that take the forces once, where the particles are.
+ONCE = {"euler": euler, "alternating": alternating}
 
 
 class Stepper:
@@ -86,7 +96,7 @@ class Stepper:
         self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
         self.response = Response(to.game, self.flow, plan) if self.flow.responds else None
         self.fused = (
-            plan.scheme == "euler"
+            plan.scheme in ONCE
             and not by_steps(self.flow)
             and self.compiled
             and forms.fits(self.players)
@@ -297,8 +307,8 @@ class Stepper:
         one, two = self.looks(players, first, steps)
         (s, t), (m, n) = self.states, self.others
         for k in range(first, end):
-            if scheme == "euler":
-                euler(one, two, s, t, k)
+            if scheme in ONCE:
+                ONCE[scheme](one, two, s, t, k)
             else:
                 text = strang if scheme == "strang" else mirror_prox
                 text(one, two, s, t, m, n, k)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.jit import kernel
-from meanfield.particles.algorithms import both, euler, mirror_prox, strang
+from meanfield.particles.algorithms import alternating, both, euler, mirror_prox, strang
 
 # The imports below also say which files outdate `march` on disk.
 from meanfield.particles.looks.driven import Driven
@@ -20,7 +20,12 @@ from meanfield.particles.looks.single_modes import SingleModes
 COMPILED = (Modes, SingleModes, Form, Driven)
 # By the length of a tuple, known before anything is compiled: the steps that are not taken are left
 # out.
-SCHEMES = {"euler": (), "strang": (True,), "mirror-prox": (True, True)}
+SCHEMES = {
+    "euler": (),
+    "strang": (True,),
+    "mirror-prox": (True, True),
+    "alternating": (True, True, True),
+}
 
 
 @kernel
@@ -41,5 +46,7 @@ def march(
             strang(one, two, s, t, m, n, k)
         if len(scheme) == 2:
             mirror_prox(one, two, s, t, m, n, k)
+        if len(scheme) == 3:
+            alternating(one, two, s, t, k)
     if showing:
         both(one, two, states, others, 0.0, 0.0, end)
