@@ -177,6 +177,8 @@ class Density(Measure):
         chosen = super().draw(n, rng)
         if self.mesh.by_parallels:
             return _between_parallels(self.mesh, chosen, rng)
+        if self.mesh.by_hopf:
+            return _between_tori(self.mesh, chosen, rng)
         if isinstance(self.manifold, Torus) and self.mesh.shape is not None:
             h = self.manifold.period / np.array(self.mesh.shape)
             return self.manifold.wrap(chosen + (rng.random(chosen.shape) - 0.5) * h)
@@ -222,6 +224,18 @@ def _between_parallels(on: Mesh, nodes: Array, rng: np.random.Generator) -> Arra
     z, phi = low + share * (high - low), (column + turn - 0.5) * (2 * np.pi / columns)
     flat = np.sqrt((1 - z) * (1 + z))
     return np.stack([flat * np.cos(phi), flat * np.sin(phi), z], 1)
+
+
+def _between_tori(on: Mesh, nodes: Array, rng: np.random.Generator) -> Array:
+    """For each of the nodes (n, 4) of a mesh of S^3 a uniform point of its cell."""
+    row, *turns = np.unravel_index(on.locate(nodes), on.shape)  # type: ignore[arg-type]
+    share, *ahead = rng.random((3, len(nodes)))
+    low, high = on.parallels[row], on.parallels[row + 1]
+    z = low + share * (high - low)
+    k = 2 * np.pi / on.shape[1]  # type: ignore[index]
+    u, v = ((turn + more - 0.5) * k for turn, more in zip(turns, ahead, strict=True))
+    c, s = np.sqrt((1 - z) / 2), np.sqrt((1 + z) / 2)
+    return np.stack([c * np.cos(u), c * np.sin(u), s * np.cos(v), s * np.sin(v)], 1)
 
 
 def _in_cap(d: int, radius: float, bases: Array, nodes: Array, rng: np.random.Generator) -> Array:

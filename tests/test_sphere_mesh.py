@@ -2,6 +2,8 @@
 spaces.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +11,7 @@ from scipy.linalg import expm
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import eigsh
 from scipy.spatial import SphericalVoronoi
+from scipy.special import gamma, iv
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
@@ -251,11 +254,43 @@ def test_the_sphere_of_four_coordinates_at_order_two():
         found = np.sort(eigsh(laplacian(on), k=14, sigma=-0.5, return_eigenvectors=False))
         errors.append(np.abs(found[1:] - np.repeat([3, 8], [4, 9])).max())
         i, j = on.pairs.T
-        assert (
-            np.ptp(S3.distance(on.faces, on.nodes[i]) - S3.distance(on.faces, on.nodes[j])) < 1e-14
-        )
+        a, b = (S3.distance(on.faces, on.nodes[k]) for k in (i, j))
+        across = len(i) - 2 * len(on)  # faces in t lie between their nodes, others halfway
+        assert np.abs(a - b)[across:].max() < 1e-14
+        assert np.abs(a + b - S3.distance(on.nodes[i], on.nodes[j]))[:across].max() < 1e-14
     assert -2.2 < fitted_order(sizes, errors) < -1.8
     assert len(mesh(S3)) == 8192 and len(mesh(S3, 1000)) == 1024
+
+
+@pytest.mark.parametrize("m", [3, 5])
+def test_sums_over_the_sphere_of_four_coordinates_are_integrals_up_to_degree_4m_minus_1(m):
+    """Of monomials: 2 prod Gamma((p_k + 1)/2) / Gamma(sum of these), 0 where a power is odd."""
+    on, degrees = hopf_mesh(m), np.arange(4 * m + 1)
+    off = np.zeros(4 * m + 1)
+    for p in map(np.array, product(degrees, repeat=4)):
+        if p.sum() <= 4 * m and not (p % 2).any():
+            exact = 2 * np.prod(gamma((p + 1) / 2)) / gamma((p + 1).sum() / 2)
+            off[p.sum()] = max(off[p.sum()], abs(on.volumes @ np.prod(on.nodes**p, axis=1) - exact))
+    assert off[:-1].max() < 1e-13 < off[-1]
+    for k in range(4):
+        assert abs(on.volumes @ (on.nodes[:, k] * on.nodes[:, 0] ** (4 * m - 2))) < 1e-13
+
+
+def test_gibbs_points_on_the_sphere_of_four_coordinates_are_exact():
+    """y meets one cost, 0.5 y_1, whose Gibbs mean is that of von Mises and Fisher: I_2/I_1; few
+    cells do, and samples of the density are uniform within them.
+    """
+    game = mf.games.expression("0.5*y1 - 0.2*x4", X=Sphere(3), Y=Sphere(3))
+    for cells in (None, 2000):
+        point = mf.gibbs(game, 5.0, cells=cells)
+        for mu, kappa, k in ((point.x, 1.0, 3), (point.y, 2.5, 0)):
+            mean = mu.masses @ mu.points
+            assert abs(mean[k] - iv(2, kappa) / iv(1, kappa)) < 1e-14
+            assert np.abs(np.delete(mean, k)).max() < 1e-15
+    drawn = point.y.draw(20_000, np.random.default_rng(0))
+    assert np.array_equal(point.y.mesh.locate(point.y.points), np.arange(len(point.y)))
+    assert len(np.unique(drawn[:, 0])) == len(drawn)
+    assert abs(drawn[:, 0].mean() - iv(2, 2.5) / iv(1, 2.5)) < 5 * drawn[:, 0].std() / 20_000**0.5
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")

@@ -4,6 +4,7 @@ theorem 3's claim.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 
@@ -146,7 +147,7 @@ def replicas(
 ) -> dict[str, Any]:
     """Of replicas first, first + 1, ..., at each comparison: mean |x - copy|^2, the moments of
     particles and copies less the mean field's, and NI (after the start); W2^2 of those numbered
-    below `distances`, and on the circle that of their copies at the end.
+    below `distances`, and that of their copies at the end.
     """
     which, _, T, h, saves, _ = PROBLEMS[name]
     h *= coarser
@@ -183,10 +184,7 @@ def replicas(
         rows["zeta"].append([moments(which, pair, m) for pair, m in weighted] - exact)
         if r < distances:
             rows["squared"].append(far(run, laws))
-            if name == "S^1, Langevin":
-                rows["copies"].append(
-                    sum(w2_squared(a, b) for a, b in zip(copies[-1], laws[-1], strict=True))
-                )
+            rows["copies"].append(far([copies[-1]], laws[-1:])[0])
     stepped = thinned(field, (len(field) - 1) // 2)  # the field is saved every half step
     of_field = errors(stepped, ni, saves)
     return {
@@ -204,7 +202,7 @@ def gap(a: mf.Measure, b: mf.Measure) -> float:
     return float(np.mean(a.manifold.distance(a.points, b.points) ** 2))
 
 
-def far(run: mf.Trajectory, laws: list[Any]) -> list[float]:
+def far(run: Iterable[Any], laws: list[Any]) -> list[float]:
     """W2^2_x + W2^2_y at every comparison."""
     return [
         sum(w2_squared(a, b) for a, b in zip(*pair, strict=True))

@@ -46,20 +46,30 @@ def _predicted(
 
 
 def level(name: str, n: int, row: Row, limit: Data, within: float) -> Iterator[Verdict]:
-    """n E W2^2 over its Gaussian limit, at the worst time, and that of the copies at T."""
-    mean, low_, high = band(n * row["squared"], controls=n * row["control"])
-    off, half = mean / limit["particles"] - 1, (high - low_) / 2 / limit["particles"]
-    k = int(np.argmax(np.abs(off) + half))
-    claim = f"{name}: n E W2^2 at n = {n} over its Gaussian limit, at the worst of all times"
-    yield Verdict(claim, float(1 + off[k]), 1, within, float(half[k]))
-    if len(row["copies"]):
-        count = len(row["copies"])
-        energies = _energies(row)[:count]
-        controls = n * (energies - _energy(row) / n)
-        mean, low_, high = (float(v) for v in band(n * row["copies"], controls=controls))
-        exact = float(limit["independent"][-1])
+    """On the circle n E W2^2 over its Gaussian limit, at the worst time, and that of the copies at
+    T; on every space the particles' at T over the copies' and what interaction adds.
+    """
+    count = len(row["copies"])
+    energies = n * (_energies(row)[:count] - _energy(row) / n)
+    if "independent" in limit:
+        independent = limit["independent"]
+        exact = independent + limit["interaction"]
+        mean, low_, high = band(n * row["squared"], controls=n * row["control"])
+        off, half = mean / exact - 1, (high - low_) / 2 / exact
+        k = int(np.argmax(np.abs(off) + half))
+        claim = f"{name}: n E W2^2 at n = {n} over its Gaussian limit, at the worst of all times"
+        yield Verdict(claim, float(1 + off[k]), 1, within, float(half[k]))
+        mean, low_, high = (float(v) for v in band(n * row["copies"], controls=energies))
         claim = f"{name}: n E W2^2 of {n} copies at T over the limit for independent samples"
-        yield Verdict(claim, mean / exact, 1, within, (high - low_) / 2 / exact)
+        alone = float(independent[-1])
+        yield Verdict(claim, mean / alone, 1, within, (high - low_) / 2 / alone)
+    added = n * (row["squared"][:count, -1] - row["copies"])
+    controls = n * row["control"][:count, -1] - energies
+    mean, low_, high = (float(v) for v in band(added, controls=controls))
+    expected = float(limit["interaction"][-1])
+    size = n * float(row["copies"].mean()) + expected
+    claim = f"{name}: n E W2^2 at T, n = {n}, over that of independent samples and interaction"
+    yield Verdict(claim, 1 + (mean - expected) / size, 1, within, (high - low_) / 2 / size)
 
 
 def _energies(row: Row) -> Array:

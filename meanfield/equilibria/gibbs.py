@@ -123,9 +123,8 @@ def gibbs(
 ) -> GibbsPoint:
     """The discrete Gibbs fixed point (9) at inverse temperature beta: dmu_x ~ exp(-beta V_x) dx.
 
-    On tori, circles and S^2 (there by the product quadrature whose number of nodes 2 n^2 is
-    nearest) integrals converge exponentially in the cells; on S^3 and on Voronoi cells they are of
-    second order.
+    On tori and on spheres (S^2: by the product quadrature whose number of nodes 2 n^2 is nearest)
+    integrals converge exponentially in the cells; on Voronoi cells they are of second order.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def gibbs(
     cells : int, tuple, Mesh or a pair of these, optional
         As in `solve`: nodes per axis (the number of cells on spheres). Default 256 on the circle;
         on T^2 64 for low-rank games, 32 for others; on S^2 2592; for low-rank games the meshes of
-        `start`, if it is given, and on tori, S^1 and S^2 more nodes where the density asks.
+        `start`, if it is given, and more nodes where the density asks.
     tol : float
         Bounds the residual, a total variation; the iteration goes on to rounding whatever tol is.
     start : pair of Density, optional
@@ -155,7 +154,7 @@ def gibbs(
     Warns
     -----
     UnderResolved
-        Where the nodes of a torus, of S^1 or of a quadrature of S^2 are too few.
+        Where the nodes of a torus, of S^1, S^3 or of a quadrature of S^2 are too few.
 
     Examples
     --------
@@ -199,7 +198,9 @@ def _finer(mu: Density, free: bool, player: str) -> Mesh:
     if free and share > RESOLVED and len(on) * 1.5**on.manifold.dim <= MOST:
         if on.by_parallels:
             return quadrature_mesh(3 * on.shape[0] // 2)  # type: ignore[index]
-        return mesh(on.manifold, tuple(3 * n // 2 for n in on.shape) if on.shape else len(on) * 2)
+        if on.by_hopf or on.shape is None:
+            return mesh(on.manifold, len(on) * 27 // 8 if on.by_hopf else len(on) * 2)
+        return mesh(on.manifold, tuple(3 * n // 2 for n in on.shape))
     if share > COARSE:
         warn(
             f"player {player}: the outer third of modes or degrees holds a share of {share:.1e} of "
@@ -217,6 +218,8 @@ def _outer_share(mu: Density) -> float:
     if on.by_parallels:
         L = on.shape[0] - 1  # type: ignore[index]
         return Degrees(L).tail(of_values(mu.values, L))
+    if on.by_hopf:
+        return _outer_share_by_hopf(mu)
     shape = (len(on),) if on.manifold == Sphere(1) else on.shape
     if shape is None or not isinstance(on.manifold, Torus | Sphere):
         return 0.0
@@ -224,6 +227,23 @@ def _outer_share(mu: Density) -> float:
     outer = np.zeros(shape, dtype=bool)
     for along in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"):
         outer |= np.abs(along) > 1 / 3
+    return float(sizes[outer].sum() / sizes.sum())
+
+
+def _outer_share_by_hopf(mu: Density) -> float:
+    """The same on S^3, by Legendre polynomials of the height and waves of both angles.
+
+    Where a wave's number is odd its part is no polynomial of the height, but a root times one: of
+    high degrees the parts with even numbers tell.
+    """
+    m, n, _ = mu.mesh.shape  # type: ignore[misc]
+    heights, weights = np.polynomial.legendre.leggauss(m)
+    onto = np.polynomial.legendre.legvander(heights, m - 1) * weights[:, None]
+    waves = np.fft.fft2(mu.values.reshape(m, n, n))
+    sizes = np.abs(np.tensordot(onto * (np.arange(m) + 0.5), waves, (0, 0)))
+    far, even = np.abs(np.fft.fftfreq(n)) > 1 / 3, np.arange(n) % 2 == 0
+    high = (np.arange(m) >= 2 * m / 3)[:, None, None] & even[:, None] & even
+    outer = high | far[:, None] | far
     return float(sizes[outer].sum() / sizes.sum())
 
 

@@ -32,7 +32,7 @@ class Mesh:
         The point where the segment from node to node crosses a face.
     shape : tuple of int, optional
         Of a tensor grid, whose nodes run in C order (along axes of a torus; by parallels and
-        meridians of S^2), else None.
+        meridians of S^2; by Hopf's coordinates of S^3), else None.
     radius : float, optional
         For Voronoi cells (of the points nearest to their node) a bound on the distance of a cell's
         points from its node; None for other cells.
@@ -70,10 +70,18 @@ class Mesh:
         """Whether this is a product quadrature of S^2, see `quadrature_mesh`."""
         return self.shape is not None and self.manifold == Sphere(2)
 
+    @property
+    def by_hopf(self) -> bool:
+        """Whether this is a product quadrature of S^3, see `hopf_mesh`."""
+        return self.shape is not None and self.manifold == Sphere(3)
+
     @cached_property
     def parallels(self) -> Array:
-        """The heights x_3 of the parallels that bound the n rows of its cells, (n + 1,)."""
-        up = np.concatenate([[0.0], np.cumsum(self.volumes.reshape(self.shape or ()).sum(axis=1))])
+        """The heights that bound the rows of its cells, (rows + 1,): x_3 on S^2, on S^3 that of
+        Hopf's map, x_3^2 + x_4^2 - x_1^2 - x_2^2.
+        """
+        rows = self.volumes.reshape(self.shape[0], -1).sum(axis=1)  # type: ignore[index]
+        up = np.concatenate([[0.0], np.cumsum(rows)])
         return 2 * up / up[-1] - 1
 
     @cached_property
@@ -107,6 +115,13 @@ class Mesh:
             row = np.searchsorted(self.parallels[1:-1], points[:, 2])
             turn = np.arctan2(points[:, 1], points[:, 0]) * (columns / (2 * np.pi))
             return row * columns + np.rint(turn).astype(np.int64) % columns
+        if self.by_hopf:
+            heights = (points**2) @ [-1.0, -1.0, 1.0, 1.0]
+            row = np.searchsorted(self.parallels[1:-1], heights)
+            n = self.shape[1]  # type: ignore[index]
+            turns = np.arctan2(points[:, 1::2], points[:, ::2]) * (n / (2 * np.pi))
+            u, v = np.rint(turns).astype(np.int64).T % n
+            return np.asarray((row * n + u) * n + v, dtype=np.int64)
         if self.factors is not None:
             first, second = self.factors
             a = first.manifold.ambient
