@@ -57,6 +57,7 @@ CLAIMS = (
     # the package's own
     "equilibria",
     "cures",
+    "partial_curvature",
     "w2_circle",
     "exact_answers",
     "w2_surfaces",
