@@ -73,7 +73,7 @@ def known_keywords(
     """The function, which tells a mistyped keyword itself, with the name that was meant.
 
     options: the names that it takes as **options. gone: what to do instead of names that it once
-    took. Calls raise TypeError.
+    took. Calls raise TypeError; the function's `keywords` are the names that it takes.
     """
 
     def checked(function: Callable[Given, Made]) -> Callable[Given, Made]:
@@ -82,17 +82,25 @@ def known_keywords(
 
         @wraps(function)
         def call(*args: Given.args, **given: Given.kwargs) -> Made:
-            for name in given:
-                if name not in known:
-                    near = nearest(name, known, 0.6)
-                    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
-                    hint = (gone or {}).get(name, hint)
-                    raise TypeError(f"{function.__name__}() has no argument {name!r}; {hint}")
+            refuse_unknown(function.__name__, given, known, gone)
             return function(*args, **given)
 
+        vars(call)["keywords"] = known
         return call
 
     return checked
+
+
+def refuse_unknown(
+    call: str, given: Iterable[str], known: Sequence[str], gone: Mapping[str, str] | None = None
+) -> None:
+    """TypeError for the first name given that a call does not take, with what was meant."""
+    for name in given:
+        if name not in known:
+            near = nearest(name, known, 0.6)
+            hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
+            hint = (gone or {}).get(name, hint)
+            raise TypeError(f"{call}() has no argument {name!r}; {hint}")
 
 
 def reals(value: Any) -> NDArray[Any]:

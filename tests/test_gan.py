@@ -39,6 +39,13 @@ def test_without_pytorch_the_message_says_what_to_install() -> None:
         Later("torch").__wrapped__  # noqa: B018
 
 
+def test_without_pytorch_collecting_the_tests_passes_over_what_needs_it() -> None:
+    code = "import sys\nsys.modules['torch'] = None\nimport pytest\n"
+    code += "sys.exit(pytest.main(['--collect-only', '-p', 'no:cacheprovider', 'meanfield/gan']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.stdout
+
+
 def test_react_is_the_compiled_reaction_of_particles() -> None:
     """One step of mirror descent, three particles against two, weights in logarithms."""
     game = mf.games.expression("cos(x - y) + sin(2*x)*cos(y)")

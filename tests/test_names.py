@@ -24,7 +24,7 @@ CIRCLE = mf.Torus(1)
 GAME, FLOW = mf.games.oscillator(), mf.Langevin(25.0)
 
 
-@pytest.mark.parametrize("call", [mf.solve, mf.simulate])
+@pytest.mark.parametrize("call", [mf.solve, mf.simulate, mf.compare])
 @pytest.mark.parametrize(
     ("mistyped", "meant"), [("T", "time"), ("dt", "step"), ("save_evry", "save_every")]
 )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import BrokenExecutor
 
 import numpy as np
@@ -174,8 +175,28 @@ def test_options_that_no_key_speaks_for_are_refused():
     for name in ("diagnostics", "stop", "checkpoint", "callback"):
         with pytest.raises((ValueError, TypeError), match=f"{name} is no option of a sweep"):
             key(**{name: {}})
-    with pytest.raises(TypeError, match="particels"):
+    with pytest.raises(TypeError, match=r"has no argument 'particels'; did you mean 'particles'"):
         key(particels=3)
+
+
+@pytest.mark.parametrize(
+    ("call", "over", "options", "told"),
+    [
+        ("simulate", {"replicas": [1, 2]}, {}, r"simulate\(\) .*'replicas'; give over=.*replica"),
+        ("simulate", {"seed": [1]}, {"replicas": 3}, r"'replicas'; give over=.*replica"),
+        ("compare", {"seed": [1]}, {"replcas": 3}, r"compare\(\) .*; did you mean 'replicas'"),
+        ("solve", {"tol": [1e-5]}, {"T": 1.0}, r"solve\(\) has .*'T'; did you mean 'time'"),
+        ("gibbs", {"bta": [1.0]}, {}, r"gibbs\(\) has no argument 'bta'; did you mean 'beta'"),
+        ("solve", {"flow.bta": [1.0]}, {}, r"Langevin\(\) has .*'bta'; did you mean 'beta'"),
+        ("solve", {"game.couplng": [1.0]}, {}, r"oscillator\(\) .*; did you mean 'coupling'"),
+    ],
+)  # fmt: skip
+def test_mistyped_names_are_told_before_anything_runs(call, over, options, told, monkeypatch):
+    monkeypatch.setattr("meanfield.studies.sweep.study.compute", None)
+    flow = mf.Langevin if "flow.bta" in over else mf.Langevin(4.0)
+    given = {} if call == "gibbs" else {"flow": flow}
+    with pytest.raises(TypeError, match=told):
+        mf.sweep(call, mf.games.oscillator(), **given, over=over, **options)
 
 
 def failing_grid(**more):
@@ -268,6 +289,10 @@ def test_damaged_files_are_told_and_computed_again(tmp_path, counted):
         again = fixed_points(folder=tmp_path)
     assert len(counted) == 6 + lost
     assert same_table(first, again)
+    assert not path.exists() and (tmp_path / "damaged" / path.name).read_bytes() == image
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same_table(first, fixed_points(folder=tmp_path))
 
 
 def test_parts_are_disjoint_and_make_the_whole(tmp_path, counted):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -80,6 +81,7 @@ def test_looking_writes_nothing(file, capsys):
     assert main(["sweep", file, "--dry-run"]) == 0
     assert main(["sweep", file, "--status"]) == 0
     out = capsys.readouterr().out
+    assert out.index("compiles for it") < out.index("8 of 8 tasks are to do")
     assert "8 of 8 tasks are to do" in out and "core-hours" in out and "of disk" in out
     assert "0 done, 0 failed, 0 under way, 8 to do" in out
     assert os.listdir() == ["s.toml"]
@@ -92,8 +94,6 @@ def test_the_work_that_is_left_follows_the_sizes_of_tasks():
     """Six small tasks are done, one of them slow because it compiled; one of a thousand times their
     size is left.
     """
-    from types import SimpleNamespace
-
     from meanfield.cli.sweeps import status
     from meanfield.studies.sweep.tasks import Outcome, Task
 
@@ -194,6 +194,19 @@ def test_words_of_the_command_are_checked(file, capsys):
     Path("n.toml").write_text(SMALL[: SMALL.index("[sweep]")])
     assert main(["sweep", "n.toml"]) == 2
     assert "there is no [sweep]" in capsys.readouterr().err
+
+
+def test_a_scheduler_is_asked_aloud(file, capsys, monkeypatch):
+    def client(address, timeout):
+        raise OSError(f"nobody answered within {timeout} s")
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
+    words = ["sweep", file, "--executor", "dask", "--scheduler", "tcp://10.0.0.1:8786"]
+    for quiet, asked in (([], 1), (["--quiet"], 0)):
+        assert main([*words, *quiet]) == 2
+        said = capsys.readouterr()
+        assert said.out.count("asking tcp://10.0.0.1:8786 for its Dask scheduler") == asked
+        assert "there is no Dask scheduler: nobody answered within 20 s" in said.err
 
 
 def test_a_sweep_with_failures_says_so(file, capsys, monkeypatch):

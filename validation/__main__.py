@@ -83,7 +83,7 @@ def _executor(parser: argparse.ArgumentParser, options: argparse.Namespace) -> A
     """What makes the executor asked for; None for the processes that the suite starts itself."""
     if options.executor == "processes" and not options.scheduler:
         return None
-    options.workers = options.jobs
+    options.workers, options.quiet = options.jobs, False
     try:
         return executor(options)
     except BadInput as error:

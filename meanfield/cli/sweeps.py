@@ -39,7 +39,7 @@ def sweep(options: Any) -> int:
         print(status(tasks, folder))
         return 0
     if options.dry_run:
-        print(needs(tasks, settings["keep"], folder))
+        print(needs(tasks, settings["keep"], folder, say))
         return 0
     clock = perf_counter()
     found = study.run(
@@ -139,12 +139,13 @@ def status(tasks: list[Task], folder: Folder) -> str:
     return "\n".join(lines)
 
 
-def needs(tasks: list[Task], keep: str, folder: Folder) -> str:
+def needs(tasks: list[Task], keep: str, folder: Folder, say: Any) -> str:
     """What the tasks need that are not done, by a short run of the smallest."""
     found = folder.outcomes()
     todo = study.missing(tasks, found)
     if not todo:
         return f"  nothing is left to compute: {len(tasks)} tasks are in {folder.path}"
+    say("  timing a short run of the smallest task; the first in an installation compiles for it")
     e, here = costs.estimate(todo, keep == "all"), cores()
     whole = "the smallest task" if e.share >= 1 else f"{e.share:.2g} of the smallest task"
     return "\n".join([

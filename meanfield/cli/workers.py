@@ -9,6 +9,7 @@ from typing import Any
 
 from meanfield.executors import cores
 
+PATIENCE = 20  # seconds that a scheduler has to answer
 EXECUTORS = ("threads", "processes", "loky", "dask", "mpi")
 
 
@@ -36,7 +37,7 @@ def executor(options: Any) -> Callable[[], Executor] | None:
         return None
     try:
         return {"processes": _processes, "loky": _loky, "dask": _dask, "mpi": _mpi}[name](
-            count or cores(), options.scheduler
+            count or cores(), options
         )
     except ImportError as error:
         wanted = {"loky": "loky", "dask": "distributed", "mpi": "mpi4py"}[name]
@@ -45,31 +46,33 @@ def executor(options: Any) -> Callable[[], Executor] | None:
         ) from None
 
 
-def _processes(count: int, _: str | None) -> Callable[[], Executor]:
+def _processes(count: int, _: Any) -> Callable[[], Executor]:
     return lambda: ProcessPoolExecutor(count, get_context("spawn"))
 
 
-def _loky(count: int, _: str | None) -> Callable[[], Executor]:
+def _loky(count: int, _: Any) -> Callable[[], Executor]:
     import loky
 
     return lambda: loky.get_reusable_executor(max_workers=count)  # type: ignore[no-any-return]
 
 
-def _dask(count: int, scheduler: str | None) -> Callable[[], Executor]:
+def _dask(count: int, options: Any) -> Callable[[], Executor]:
     from distributed import Client
 
     from meanfield.cli.schema import BadInput
 
-    if not scheduler:
+    if not (scheduler := options.scheduler):
         return lambda: Client(n_workers=count, threads_per_worker=1).get_executor()  # type: ignore[no-any-return]
+    if not options.quiet:
+        print(f"  asking {scheduler} for its Dask scheduler, up to {PATIENCE} s", flush=True)
     try:
-        client = Client(scheduler, timeout=20)
+        client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise BadInput(f"--scheduler {scheduler}: there is no Dask scheduler: {error}") from None
     return client.get_executor  # type: ignore[no-any-return]
 
 
-def _mpi(_: int, __: str | None) -> Callable[[], Executor]:
+def _mpi(_: int, __: Any) -> Callable[[], Executor]:
     from mpi4py.futures import MPIPoolExecutor
 
     return MPIPoolExecutor  # type: ignore[no-any-return]

@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, allow_underflow, real, warn, whole
+from meanfield.checks import (
+    Array,
+    NotConverged,
+    allow_underflow,
+    known_keywords,
+    real,
+    warn,
+    whole,
+)
 from meanfield.density.coupling import both
 from meanfield.density.harmonics import Degrees
 from meanfield.density.inputs import per_player
@@ -113,6 +121,7 @@ def _player(game: Game, p: int, meshes: tuple[Mesh, Mesh], beta: float) -> _Play
     return _Player(meshes[p], beta, LinearMaps.of(game, p, meshes))
 
 
+@known_keywords()
 @allow_underflow
 def gibbs(
     game: Game,

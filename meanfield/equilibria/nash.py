@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, NotConverged, allow_underflow, real, whole
+from meanfield.checks import Array, NotConverged, allow_underflow, known_keywords, real, whole
 from meanfield.equilibria.support import clustered, losses, refine, uniqueness
 from meanfield.games.base import SIGNS, Game, a_game
 from meanfield.manifolds import Manifold, unit
@@ -65,6 +65,7 @@ class Equilibrium(Shown, Result):
         )
 
 
+@known_keywords()
 @allow_underflow
 def nash(
     game: Game, tol: float = 1e-9, rounds: int = 400, seed: int = 0,

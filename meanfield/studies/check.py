@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import allow_underflow, whole
+from meanfield.checks import allow_underflow, known_keywords, whole
 from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
@@ -145,6 +145,7 @@ def table(result: CheckResult) -> str:
     return "\n".join([*lines, f"in {spent:.0f} s"])
 
 
+@known_keywords()
 @allow_underflow
 def check(
     game: Game,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from meanfield.checks import allow_underflow, warn, whole
+from meanfield.checks import allow_underflow, known_keywords, warn, whole
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -27,6 +27,7 @@ from meanfield.studies.replicas import STREAMS, Partial, Replicas, mean_field
 from meanfield.trajectory import Trajectory, check_held, versions
 
 
+@known_keywords()
 @allow_underflow
 def compare(
     game: Game,

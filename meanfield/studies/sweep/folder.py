@@ -1,14 +1,16 @@
 """A sweep's folder: finished tasks in files, and claims on tasks by the processes that run them.
 
 tasks/*.h5 hold what became of tasks, those that came back together in one file; results/KEY.h5
-their whole results where these are kept. A file appears whole (`storage`) and is written by the
-process that gave the tasks out, so that any number of such processes may share a folder.
+their whole results where these are kept; damaged/*.h5 what could not be read once its tasks were
+computed again. A file appears whole (`storage`) and is written by the process that gave the tasks
+out, so that any number of such processes may share a folder.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ class Folder:
             raise ValueError(f"{self.path} is a file; a sweep needs a folder")
         self.tasks, self.results = self.path / "tasks", self.path / "results"
         self.gathered = self.path / "sweep.h5"
+        self.damaged: list[Path] = []
         self._files: set[str] = set()
         self._found: dict[str, Outcome] = {}
         self._stamp = -1
@@ -57,7 +60,9 @@ class Folder:
         if stamp != self._stamp:
             for path in sorted(self.tasks.glob("*.h5")):
                 if path.name not in self._files:
-                    self._add(path.name, _rows(path))
+                    if (rows := _rows(path)) is None:
+                        self.damaged.append(path)
+                    self._add(path.name, rows or [])
             self._stamp = stamp
         return self._found
 
@@ -76,19 +81,27 @@ class Folder:
             write_file(self.tasks / name, describe(Outcomes(rows)))
             self._add(name, rows)
 
+    def set_aside(self) -> None:
+        """Move damaged files, whose tasks are done again, to where nobody is told of them twice."""
+        for path in self.damaged:
+            (self.path / "damaged").mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # another process was first
+                path.rename(self.path / "damaged" / path.name)
+        self.damaged.clear()
+
     def keep(self, key: str, result: Described, job: dict[str, Any]) -> None:
         """Store a whole result under its task's key, as `save` does."""
         self.results.mkdir(exist_ok=True)
         write_file(self.results / f"{key[:32]}.h5", result, job=job)
 
 
-def _rows(path: Path) -> list[Outcome]:
-    """The outcomes in a file; none in a damaged one, whose tasks are computed again."""
+def _rows(path: Path) -> list[Outcome] | None:
+    """The outcomes in a file; None for a damaged one, whose tasks are computed again."""
     try:
         held = rebuild(load_plain(path))
     except ValueError as error:
         warn(f"{error}; its tasks count as not yet computed", UserWarning)
-        return []
+        return None
     return held.rows if isinstance(held, Outcomes) else []
 
 

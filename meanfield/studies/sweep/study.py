@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from inspect import signature
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+from meanfield.checks import refuse_unknown
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -139,13 +141,23 @@ def _made(part: str, given: Any, arguments: dict[str, Any]) -> Any:
             )
         from meanfield import games
 
-        return getattr(games, recipe[0])(**{**recipe[1], **arguments})
+        make = getattr(games, recipe[0])
+        _check_names(make, arguments)
+        return make(**{**recipe[1], **arguments})
     if not callable(given):
         raise TypeError(f"{part} must be a {known.__name__} or make one, got {given!r}")
+    _check_names(given, arguments)
     made = given(**arguments)
     if not isinstance(made, known):
         raise TypeError(f"{part} must make a {known.__name__}, it made {made!r}")
     return made
+
+
+def _check_names(make: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    """TypeError for swept arguments that a function has not, with what was meant."""
+    takes = signature(make).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in takes):
+        refuse_unknown(getattr(make, "__name__", repr(make)), arguments, [p.name for p in takes])
 
 
 def run(
@@ -202,6 +214,7 @@ def gather(
     if folder is not None and not table.missing:
         with _alone(folder.gathered):
             write_file(folder.gathered, table.described())
+        folder.set_aside()
     return table
 
 

@@ -14,7 +14,7 @@ from inspect import signature
 from time import perf_counter
 from typing import Any
 
-from meanfield.checks import Array
+from meanfield.checks import Array, refuse_unknown
 from meanfield.describe import Described, describe
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -35,6 +35,8 @@ BESIDE = (
     "progress", "checkpoint", "checkpoint_every", "threads", "executor", "callback", "out",
 )  # fmt: skip
 FUNCTIONS = ("diagnostics", "stop", "resume")  # for which no key could speak
+# What a sweep over files calls it, and what to do instead.
+RENAMED = {"replicas": 'give over={"replica": range(3)} for three of each'}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Task:
         for name in (*BESIDE, *FUNCTIONS):
             if name in given:
                 raise ValueError(f"{name} is no option of a sweep's tasks")
-        bound = signature(function(self.call)).bind(*self.arguments(), **given)
+        call = function(self.call)
+        refuse_unknown(self.call, given, vars(call)["keywords"], RENAMED)
+        bound = signature(call).bind(*self.arguments(), **given)
         bound.apply_defaults()
         taken = ("game", "flow", "start", *BESIDE, *FUNCTIONS)
         if self.call in ("gibbs", "nash"):
