@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.cli import main
+from meanfield.cli import build, main
+from meanfield.cli.examples import shipped
+from meanfield.cli.gan import described
+from meanfield.cli.grid import axes_of
+from meanfield.cli.schema import Spec
 
 
 @pytest.fixture
@@ -29,6 +34,70 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def far(a: Any, b: Any) -> float:
     """Total variation of both players."""
     return max(0.5 * float(np.abs(p.masses - q.masses).sum()) for p, q in zip(a, b, strict=True))
+
+
+# What titles say of the files themselves; the tests below hold what they say of runs.
+TITLES: dict[str, Any] = {
+    "annealing": lambda game, flow, spec: all(
+        flow.at(t)[0].temperature == pytest.approx(0.2 / np.log(t), rel=1e-3) for t in (1e3, 1e6)
+    ) and flow.memory.rate > 0,
+    "averaged_gradients": lambda game, flow, spec: (
+        game.name.startswith("oscillator") and flow.memory == mf.Memory(power=0.0)
+    ),
+    **dict.fromkeys(("benchmark_circle", "benchmark_sphere", "benchmark_torus"), lambda g, f, s: (
+        s["game"]["which"] == {CIRCLE: "circle", mf.Sphere(2): "sphere", mf.Torus(2): "torus"}[g.X]
+        and f.temperature == (0.1, 0.1) and s["run"]["time"] == 5
+    )),
+    "bilinear": lambda game, flow, spec: (
+        game.manifolds == (mf.Sphere(2), mf.Sphere(2)) and spec["run"]["level"] == "particles"
+        and "nash" in spec
+    ),
+    "check": lambda game, flow, spec: game.name == spec["game"]["expression"] and "check" in spec,
+    "discounted_gradients": lambda game, flow, spec: (
+        game.name.startswith("oscillator") and flow.memory.rate > 0
+    ),
+    "expression": lambda game, flow, spec: game.manifolds == (CIRCLE, mf.Sphere(2)),
+    "oscillator_particles": lambda game, flow, spec: (
+        game.name.startswith("oscillator") and flow.diffuses and spec["run"]["particles"] == 10_000
+    ),
+    **{f"paper_{kind}_{which}": lambda game, flow, spec, diffuses=diffuses, which=which: (
+        game.recipe[1]["kind"] == which and flow.diffuses == diffuses == (not flow.reacts)
+        and spec["run"]["record"] == ["ni"] and spec["run"]["level"] == "particles"
+    ) for kind, diffuses in (("langevin", True), ("wfr", False)) for which in "ab"},
+    "sweep": lambda game, flow, spec: [len(a.values) for a in axes_of(spec_of("sweep"))] == [
+        5, 4, 10
+    ],
+    "gan_mnist": lambda game, flow, spec: (
+        spec["train"]["generators"] == spec["train"]["critics"] == 2
+        and spec["gan"]["penalty"] > 0 and spec["data"]["kind"] == "mnist"
+    ),
+    "gan_ring": lambda game, flow, spec: game.data.modes == 8,
+}  # fmt: skip
+CIRCLE = mf.Torus(1)
+RUN = {
+    "best_response", "double_well", "entropic_best_response", "entropic_wfr", "free_motion",
+    "mirror_descent", "mirror_prox", "oscillator", "separable", "two_time_scales",
+    "uniform_equilibrium", "wang_chizat",
+}  # fmt: skip
+
+
+def spec_of(name: str) -> Spec:
+    return Spec(f"{name}.toml", tomllib.loads(shipped()[f"{name}.toml"]))
+
+
+def test_the_title_of_every_example_is_looked_at() -> None:
+    assert {f"{name}.toml" for name in RUN | TITLES.keys()} == shipped().keys()
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_files_are_what_their_titles_say(name: str) -> None:
+    spec = spec_of(name)
+    game: Any = None
+    if name == "gan_ring":
+        game, _, _ = described(spec)
+    elif name != "gan_mnist":  # whose images are not here
+        game = build.game(spec)
+    assert TITLES[name](game, build.flow(spec), spec.content)
 
 
 def test_best_response_decays_at_its_rate(run: Any) -> None:
