@@ -34,6 +34,26 @@ def test_mistyped_keywords_are_told_by_the_call_itself(call, mistyped, meant):
         call(GAME, FLOW, **{mistyped: 1.0})
 
 
+@pytest.mark.parametrize(
+    ("call", "over", "options", "told"),
+    [
+        ("simulate", {"replicas": [1, 2]}, {}, r"simulate\(\) .*'replicas'; give over=.*replica"),
+        ("simulate", {"seed": [1]}, {"replicas": 3}, r"'replicas'; give over=.*replica"),
+        ("compare", {"seed": [1]}, {"replcas": 3}, r"compare\(\) .*; did you mean 'replicas'"),
+        ("solve", {"tol": [1e-5]}, {"T": 1.0}, r"solve\(\) has .*'T'; did you mean 'time'"),
+        ("gibbs", {"bta": [1.0]}, {}, r"gibbs\(\) has no argument 'bta'; did you mean 'beta'"),
+        ("solve", {"flow.bta": [1.0]}, {}, r"Langevin\(\) has .*'bta'; did you mean 'beta'"),
+        ("solve", {"game.couplng": [1.0]}, {}, r"oscillator\(\) .*; did you mean 'coupling'"),
+    ],
+)  # fmt: skip
+def test_mistyped_names_in_sweeps_are_told_at_once(call, over, options, told, monkeypatch):
+    monkeypatch.setattr("meanfield.studies.sweep.study.compute", None)
+    flow = mf.Langevin if "flow.bta" in over else mf.Langevin(4.0)
+    given = {} if call == "gibbs" else {"flow": flow}
+    with pytest.raises(TypeError, match=told):
+        mf.sweep(call, mf.games.oscillator(), **given, over=over, **options)
+
+
 def test_what_is_like_no_keyword_gets_the_list_of_them():
     with pytest.raises(TypeError, match=r"has no argument 'zzz'; it takes game, flow, start, time"):
         mf.solve(GAME, FLOW, zzz=5)

@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
 
 import meanfield as mf
@@ -212,6 +212,14 @@ def test_bins_are_as_many_as_the_atoms_bear() -> None:
     # Weights count as the equal atoms that scatter as much.
     w = np.where(np.arange(1000) < 10, 0.1, 1e-12)
     assert bins_for(mf.Measure(CIRCLE.sample(1000, rng), w / w.sum(), CIRCLE)) < 40
+
+
+def test_particles_over_time_are_histograms_without_stripes() -> None:
+    """A column of dots for each saved time would leave white stripes between them."""
+    many, few = (run(atoms(CIRCLE, n), atoms(CIRCLE, n)).plot().axes[0] for n in (50, 30))
+    (image,) = many.collections
+    assert isinstance(image, QuadMesh) and np.ptp(image.get_coordinates()[..., 0]) >= TIMES[-1]
+    assert all(isinstance(dots, PathCollection) for dots in few.collections)
 
 
 def test_weights_that_move_are_shown() -> None:

@@ -179,26 +179,6 @@ def test_options_that_no_key_speaks_for_are_refused():
         key(particels=3)
 
 
-@pytest.mark.parametrize(
-    ("call", "over", "options", "told"),
-    [
-        ("simulate", {"replicas": [1, 2]}, {}, r"simulate\(\) .*'replicas'; give over=.*replica"),
-        ("simulate", {"seed": [1]}, {"replicas": 3}, r"'replicas'; give over=.*replica"),
-        ("compare", {"seed": [1]}, {"replcas": 3}, r"compare\(\) .*; did you mean 'replicas'"),
-        ("solve", {"tol": [1e-5]}, {"T": 1.0}, r"solve\(\) has .*'T'; did you mean 'time'"),
-        ("gibbs", {"bta": [1.0]}, {}, r"gibbs\(\) has no argument 'bta'; did you mean 'beta'"),
-        ("solve", {"flow.bta": [1.0]}, {}, r"Langevin\(\) has .*'bta'; did you mean 'beta'"),
-        ("solve", {"game.couplng": [1.0]}, {}, r"oscillator\(\) .*; did you mean 'coupling'"),
-    ],
-)  # fmt: skip
-def test_mistyped_names_are_told_before_anything_runs(call, over, options, told, monkeypatch):
-    monkeypatch.setattr("meanfield.studies.sweep.study.compute", None)
-    flow = mf.Langevin if "flow.bta" in over else mf.Langevin(4.0)
-    given = {} if call == "gibbs" else {"flow": flow}
-    with pytest.raises(TypeError, match=told):
-        mf.sweep(call, mf.games.oscillator(), **given, over=over, **options)
-
-
 def failing_grid(**more):
     """A step that does not divide the time fails; the others must not care."""
     return mf.sweep(

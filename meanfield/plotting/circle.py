@@ -12,7 +12,8 @@ from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.plotting.style import colours, image
 
-FEW = 400  # up to so many atoms are drawn one by one over time
+FEW = 40  # up to so many atoms are drawn one by one over time
+WEIGHED = 400  # up to so many where weights move, which areas show
 STEMS = 12  # up to so many atoms are drawn as stems as high as their masses
 MOST = 128  # bins
 COLUMNS = 60  # saved times at which dots with areas by weight are drawn
@@ -144,7 +145,7 @@ def draw_space_time(
     weighted: weights move, so that dots are few and their areas in proportion to the weights.
     """
     first, period = measures[0], angles(measures[0])[1]
-    if isinstance(first, Density) or spread or len(first) > FEW:
+    if isinstance(first, Density) or spread or len(first) > (WEIGHED if weighted else FEW):
         if bins is None and not isinstance(first, Density):
             some = measures[:: max(1, len(measures) // 8)]
             bins = MOST if spread else int(np.median([bins_for(m) for m in some]))
