@@ -4,12 +4,13 @@
 
 draws places in the modules that `benchmarks/mutants.toml` names, changes each in one way (a
 constant doubled, a comparison turned, plus for minus, times for divided by, a term dropped), and
-runs the tests that are about the module in a copy of the checkout, likely killers first. A mutant
-is killed when a test fails, or runs out of processor time, that passes without it. What came of
-each is kept in the file of results: a stopped run goes on, and `--again` tries the survivors once
-more, after a test was added. Survivors are judged by eye; those that change no answer (a starting
-guess, a budget, the order of a search) stand with the reason in `benchmarks/mutants.toml` and count
-neither way. Printed are the others, and the score with a 95% interval (Wilson 1927).
+runs the tests that are about the module in a copy of the checkout, quick ones first. A mutant is
+killed when a test fails that passes without it, or when the tests run out of processor time, which
+is three times what they take without it, compiling included. What came of each is kept in the file
+of results: a stopped run goes on, and `--again` tries the survivors once more, after a test was
+added. Survivors are judged by eye; those that change no answer (a starting guess, a budget, the
+order of a search) stand with the reason in `benchmarks/mutants.toml` and count neither way. Printed
+are the others, and the score with a 95% interval (Wilson 1927).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numba  # noqa: F401  (loaded once, before the tests' processes part)
@@ -38,7 +39,8 @@ import scipy.spatial
 import scipy.special  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 75  # processor time of a mutant's tests
+SECONDS = 60  # processor time of a mutant's tests, three times theirs without it where that is more
+QUICK = 2.0  # seconds of a test that comes before the slower ones of all files
 TURNED = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -101,29 +103,54 @@ def mutant(module: str, number: int) -> tuple[str, dict[str, Any]]:
     return changed, {"module": module, "line": change.line, "was": was, "became": became}
 
 
-def tried(folder: Path, tests: list[str]) -> tuple[str, float]:
+class QuickestFirst:
+    """pytest's tests in the order of the processor time that they took before, in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.took = file, json.loads(file.read_text()) if file.exists() else {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        files = list(dict.fromkeys(item.path for item in items))  # a file's fixtures are made once
+        took = [self.took.get(item.nodeid, 1.0) for item in items]
+        keys = [(t > QUICK, files.index(item.path), t) for t, item in zip(took, items, strict=True)]
+        items[:] = [items[k] for k in sorted(range(len(items)), key=keys.__getitem__)]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        begin = process_time()
+        done = yield
+        used = process_time() - begin
+        if not item.session.testsfailed:
+            self.took[item.nodeid] = min(used, self.took.get(item.nodeid, used))
+            self.file.write_text(json.dumps(self.took))
+        return done
+
+
+def tried(folder: Path, took: Path, tests: list[str], seconds: float) -> tuple[str, float]:
     """How the tests of a checkout end, and the processor time that they take.
 
-    "" where all pass, "timed out" after SECONDS of it, or the name of what failed first. A process
-    of its own runs them that has the libraries loaded already.
+    "" where all pass, "timed out" after so many seconds of it, or the name of what failed first. A
+    process of its own runs them that has the libraries loaded already.
     """
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
     child = os.fork()
     if child == 0:
         os.setsid()
         os.chdir(folder)
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+        limit = int(seconds + process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         log = os.open(folder.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(log, stream)
         sys.path.insert(0, str(folder))
         os.environ["PYTHONPATH"] = str(folder)
-        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=line", *tests])
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
+        code = pytest.main([*options, *tests], plugins=[QuickestFirst(took)])
         sys.stdout.flush()
         os._exit(int(code))
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
         sleep(0.05)
-        if perf_counter() - begin > 20 * SECONDS:
+        if perf_counter() - begin > 20 * seconds:
             os.killpg(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(ended[1])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -148,8 +175,8 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
 class Checkout:
     """A copy of the checkout in which one module at a time is changed; leaves when it is closed."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    def __init__(self, took: Path) -> None:
+        self.folder, self.took = Path(tempfile.mkdtemp(prefix="mutants-")), took.absolute()
         hidden = shutil.ignore_patterns(".git", "results", ".hypothesis", "*.pyc")
         shutil.copytree(ROOT, self.folder / "checkout", ignore=hidden)
         self.package, self.kept = self.folder / "checkout/meanfield", self.folder / "kept"
@@ -162,17 +189,19 @@ class Checkout:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder)
 
-    def tried(self, tests: list[str], module: str = "", text: str = "") -> tuple[str, float]:
+    def tried(
+        self, tests: list[str], module: str = "", text: str = "", seconds: float = SECONDS
+    ) -> tuple[str, float]:
         """How tests end with this text in a module's place.
 
         What is compiled stays for the next mutant, unless the module is a part of kernels.
         """
         if not module:
-            return tried(self.folder / "checkout", tests)
+            return tried(self.folder / "checkout", self.took, tests, seconds)
         shutil.copytree(self.package, self.kept, copy_function=os.link)
         (self.package / module).unlink()
         (self.package / module).write_text(text)
-        found = tried(self.folder / "checkout", tests)
+        found = tried(self.folder / "checkout", self.took, tests, seconds)
         if compiled(text):
             shutil.rmtree(self.package)
             self.kept.rename(self.package)
@@ -180,6 +209,18 @@ class Checkout:
             (self.kept / module).replace(self.package / module)
             shutil.rmtree(self.kept)
         return found
+
+    def in_time(self, tests: list[str], module: str, text: str) -> tuple[str, float]:
+        """The same; what runs out of time has three times what the tests take without a change."""
+        end, used = self.tried(tests, module, text)
+        if end == "timed out":
+            tree = ast.parse((ROOT / "meanfield" / module).read_text())
+            failed, base = self.tried(tests, module, ast.unparse(tree), 10 * SECONDS)
+            if failed:
+                raise SystemExit(f"{' '.join(tests)}: without any change, {failed}")
+            if 3 * base > SECONDS:
+                end, used = self.tried(tests, module, text, 3 * base)
+        return end, used
 
 
 class Results:
@@ -211,7 +252,7 @@ def attempt(
     text, one = mutant(module, number)
     found = results.get(one)
     if found is None or (again and not found["end"]):
-        end, used = checkout.tried(tests, module, text)
+        end, used = checkout.in_time(tests, module, text)
         found = results.add({**one, "end": end, "used": used})
     return found
 
@@ -227,7 +268,7 @@ def confirm(tests: list[str], results: Results, checkout: Checkout) -> None:
     new = [test for test in tests if results.get({"tests": test}) is None]
     for k in range(0, len(new), 10):
         some = new[k : k + 10]
-        end, used = checkout.tried(some)
+        end, used = checkout.tried(some, seconds=10 * SECONDS)
         if end:
             raise SystemExit(f"{' '.join(some)}: without any change, {end}")
         for test in some:
@@ -264,9 +305,10 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="try survivors once more")
     parser.add_argument("--planted", action="store_true", help="try the named changes instead")
     asked = parser.parse_args()
+    took = asked.results.with_suffix(".took.json")
     known = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     if asked.planted:
-        with Checkout() as checkout:
+        with Checkout(took) as checkout:
             return planted(known, checkout)
     places = []
     for module in known["tests"]:
@@ -276,7 +318,7 @@ def main() -> None:
             places += [(module, i) for i in range(counted.seen)]
     drawn = np.random.default_rng(asked.seed).permutation(len(places))[: asked.count]
     results, dead, equal, killers = Results(asked.results), 0, 0, set()
-    with Checkout() as checkout:
+    with Checkout(took) as checkout:
         for module, number in (places[k] for k in drawn):
             tests = [f"tests/test_{name}.py" for name in known["tests"][module]]
             found = attempt(module, number, tests, results, checkout, asked.again)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.games.pairwise import Pairwise
 
 T1, S2 = mf.Torus(1), mf.Sphere(2)
 
@@ -135,3 +136,23 @@ def test_a_constant_that_no_sum_shows_is_told():
     plain, flat = mf.games.expression("0.5*exp(sin(x - y))"), mf.uniform(T1)
     assert mf.nash(mild).value - 1e5 == pytest.approx(mf.nash(plain).value, abs=1e-4)
     assert mild.value(flat, flat) - 1e5 == pytest.approx(plain.value(flat, flat), abs=1e-4)
+
+
+class Raised(Pairwise):
+    """cos(x - y) + 5 by a user who tells the constant."""
+
+    X = Y = T1
+    constant = 5.0
+
+    def loss(self, x, y):
+        return np.cos(x - y.T) + 5
+
+    def swapped(self):
+        raise NotImplementedError
+
+
+def test_costs_of_a_users_game_leave_the_constant_out():
+    mu, nu = draw(T1, T1)
+    cost = np.cos(mu.points - nu.points.T) @ nu.masses
+    np.testing.assert_allclose(Raised().cost(0, mu.points, nu), cost, atol=1e-14)
+    np.testing.assert_allclose(Raised().potential_x(mu.points, nu), cost + 5, rtol=1e-14)

@@ -72,6 +72,18 @@ def test_under_resolution_is_said_once():
     assert e.diagnostics()["worst_tail_x"] > 1e-2
 
 
+def test_the_worst_tail_is_the_largest_of_any_step():
+    """Compiled steps watch their own coefficients; `tail` is of those handed out."""
+    e = engine(OSCILLATOR, Langevin(25.0), BUMPS, (96, 128), step=0.05)
+    seen = []
+    for k in range(1, 5):
+        e.advance(0.05 * k)
+        noted = e.diagnostics()
+        seen.append([noted["tail_x"], noted["tail_y"]])
+        worst = noted["worst_tail_x"], noted["worst_tail_y"]
+        assert worst == pytest.approx(np.max(seen, axis=0), rel=1e-12)
+
+
 def test_a_resolved_run_is_silent():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

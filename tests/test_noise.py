@@ -36,7 +36,8 @@ def draw(n, first=0, tick=0, stream=0, replica=0, key=1, refine=1):
 
 def test_normals_are_box_muller_of_the_words():
     key, tick, stream, replica = 0x0123456789ABCDEF, 77, 5, 9
-    got = draw(8, 4, tick, stream, replica, key)
+    got, uniforms = draw(8, 4, tick, stream, replica, key), np.empty(8)
+    noise._uniforms(uniforms, 2, tick, stream, replica, np.uint64(key))
     for q in range(4):
         a, b, c, d = (
             int(v)
@@ -44,6 +45,7 @@ def test_normals_are_box_muller_of_the_words():
         )
         u = (((a >> 5) << 26) + (b >> 6) + 1) / 2**53
         v = (((c >> 5) << 26) + (d >> 6)) / 2**53
+        assert (uniforms[2 * q], uniforms[2 * q + 1]) == (u, v)
         radius = np.sqrt(-2 * np.log(u))
         want = radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)
         np.testing.assert_allclose(got[2 * q : 2 * q + 2], want, rtol=1e-13, atol=1e-14)

@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import poisson as poisson_law
 
-from meanfield.density.commutator_free import gauss_mixed
+from meanfield.density.commutator_free import STAGES, cubic, gauss_mixed, share
 from meanfield.density.rates import WEIGHTS, FaceRates, generate
 from meanfield.density.uniformisation import Exponential, mass, poisson
 from meanfield.flows import Rates
@@ -155,6 +155,16 @@ def test_mixed_rates_lose_their_sign_at_7_plus_4_root_3():
         early, late, least = gauss_mixed(jumps, 2.0)
         assert (least >= 0) == good
         np.testing.assert_allclose(early + late, jumps.sum(0), rtol=1e-14)  # dt/2 (k1 + k2) in all
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 4.0])
+def test_moments_of_fourth_degree_miss_their_share(ratio):
+    """t^4 from its values and slopes at 1 and 1 + h on to 1 + h + h/ratio."""
+    h = 0.5
+    a, b = (np.array([[t**4, 4 * t**3]]) for t in (1.0, 1.0 + h))
+    t = 1 + h + h / ratio * STAGES
+    early, late, end = t**4 - cubic.py_func(a, b, h, 1 + STAGES / ratio)[0]
+    assert (early + late) / 2 == pytest.approx(share(ratio) * end, rel=1e-10)
 
 
 def test_refuses_rates_without_bound():

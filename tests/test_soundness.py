@@ -8,6 +8,8 @@ place.
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -210,9 +212,11 @@ def test_without_a_proof_nothing_is_called_certified():
     assert not found.certified and "lower bound only" in found.method
 
 
+FORMULA = "cos(x - y) + 0.5*sin(2*x)*cos(y) + 0.2*cos(y)"
+
+
 def dense_generator(beta, gamma, n):
-    """Linearised (7) for l = cos(x - y) + 0.5 sin(2 x) cos(y) + 0.2 cos(y) at its Gibbs point, by
-    dense Fourier matrices.
+    """Linearised (7) for FORMULA at its Gibbs point, by dense Fourier matrices, and that point.
 
     Nothing of the package: the fixed point by damped iteration, derivatives by the DFT's matrix.
     """
@@ -237,7 +241,11 @@ def dense_generator(beta, gamma, n):
         own = gamma[p] * (D @ np.diag(D @ U) + D @ D / beta[p])
         other = gamma[p] * D @ np.diag(h[p]) @ D @ K[p]
         rows.append([own, other] if p == 0 else [other, own])
-    values = np.linalg.eigvals(np.block(rows))
+    return np.block(rows), np.concatenate(h)
+
+
+def dense_spectrum(beta, gamma, n):
+    values = np.linalg.eigvals(dense_generator(beta, gamma, n)[0])
     moving = values[np.abs(values) > 1e-8]
     return moving[np.lexsort((-moving.imag, -moving.real))]
 
@@ -248,15 +256,31 @@ def dense_generator(beta, gamma, n):
      ((2.0, 4.0), (0.5, 1.5))],
 )  # fmt: skip
 def test_stability_sees_each_players_temperature_and_rate(beta, gamma):
-    game = mf.games.expression("cos(x - y) + 0.5*sin(2*x)*cos(y) + 0.2*cos(y)")
+    game = mf.games.expression(FORMULA)
     found = mf.stability(game, beta, cells=48, gamma=gamma, count=5)
-    want = dense_generator(beta, gamma, 48)[:5]
+    want = dense_spectrum(beta, gamma, 48)[:5]
     np.testing.assert_allclose(found.eigenvalues, want, rtol=1e-6, atol=1e-8)
     for changed in range(2):  # and that they matter: another player's number is another spectrum
-        other = dense_generator(
+        other = dense_spectrum(
             tuple(b * (1.2 if p == changed else 1.0) for p, b in enumerate(beta)), gamma, 48
         )
         assert np.abs(other[:5] - want).max() > 1e-3
+
+
+def test_residuals_of_modes_are_what_they_miss_relative_to_their_size(monkeypatch):
+    """In the norm |v / sqrt(m)|, with a basis that is too small for the faster of the modes."""
+    home = import_module("meanfield.equilibria.stability")  # the name itself is the function
+    monkeypatch.setattr(home, "DENSE", 10)
+    monkeypatch.setattr(home, "POWERS", 1)
+    beta, gamma = (3.0, 2.0), (1.0, 0.4)
+    found = mf.stability(mf.games.expression(FORMULA), beta, 48, count=8, gamma=gamma, modes=2)
+    L, m = dense_generator(beta, gamma, 48)
+    v = np.concatenate([found.modes_x, found.modes_y], axis=1).T
+    missed, size = (
+        np.linalg.norm(a / np.sqrt(m)[:, None], axis=0) for a in (L @ v - v * found.eigenvalues, v)
+    )
+    assert found.residuals.min() < 1e-3 < found.residuals.max()
+    np.testing.assert_allclose(found.residuals, missed / size, rtol=0.01, atol=1e-7)
 
 
 def test_time_averages_are_trapezoids_over_the_saved_times():

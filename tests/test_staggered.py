@@ -112,6 +112,16 @@ def test_exponential_is_scipys(duration):
     assert np.abs(A).sum(0).max() <= bound * (1 + 1e-12) < 10 * np.abs(A).sum(0).max()
 
 
+def test_bounds_of_two_point_differences_are_sharp(monkeypatch):
+    """Their rates are not negative: columns of |A| are sums of what leaves a node, twice."""
+    monkeypatch.setitem(stencils.WEIGHTS, 2, (1.0,))
+    A, U, F, on, rates, found = generator((5, 7), 2)
+    bound = stencils.bound(found, rates.back, rates.shape)
+    assert bound == pytest.approx(np.abs(A).sum(0).max(), rel=1e-13)
+    i, j = on.pairs.T
+    assert rates(U[None], F[None])[1] == pytest.approx(2.0 * np.abs(U[i] - U[j]).max(), rel=1e-14)
+
+
 # -- orders --------------------------------------------------------------------------------------
 
 

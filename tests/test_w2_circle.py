@@ -200,6 +200,9 @@ def test_the_two_kernels_compute_one_function():
         theta = float(rng.choice([0.0, 0.5, 1.0, rng.uniform(-2, 2)]))
         walk = cost_at(theta, a.Q, b.Q)
         assert cost_of_atoms(theta, a.Q, b.Q) == pytest.approx(walk, rel=1e-12, abs=1e-14)
+        whole = cost_at(0.0, a.Q, b.Q)[0]  # -1e-20 lies a shift of 1, to rounding, after -1
+        for cost in (cost_at, cost_of_atoms):
+            assert cost(-1e-20, a.Q, b.Q)[0] == pytest.approx(whole, rel=1e-12, abs=1e-14)
 
 
 def test_many_atoms_against_few_cells():

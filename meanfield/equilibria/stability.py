@@ -169,12 +169,10 @@ def stability(
         return -rates[p] * (sides[p].S @ force)
 
     moved = both(generated)
-    missed = np.sqrt(
-        sum(np.sum(np.abs(a - b * values) ** 2, axis=0) for a, b in zip(moved, g, strict=True))
-    )
-    norms = np.sqrt(sum(np.sum(np.abs(b) ** 2, axis=0) for b in g))
+    # |g| = 1: the bases are orthonormal, and vectors in them have length one.
+    missed = np.linalg.norm(np.concatenate(moved) - np.concatenate(g) * values, axis=0)
     x, y = both(lambda p: (sides[p].root[:, None] * g[p]).T.astype(complex))
-    return Stability(values.astype(complex), missed / norms, x, y, point, rates)
+    return Stability(values.astype(complex), missed, x, y, point, rates)
 
 
 @dataclass(frozen=True, eq=False)
