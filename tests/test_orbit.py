@@ -122,6 +122,16 @@ def test_a_branch_turns_back_at_a_fold(branch):
     assert (np.diff(branch.periods) > 0).all() and branch.periods[0] < period
 
 
+def test_sizes_say_how_far_orbits_go(branch):
+    """From the first state, at eighths of the period."""
+    begin = z = np.array([modes(branch.x[0]), modes(branch.y[0])])
+    far = []
+    for _ in range(7):
+        z = integrated(branch.values[0], z, branch.periods[0] / 8)
+        far.append(np.linalg.norm(z - begin))
+    assert branch.sizes[0] == pytest.approx(max(far), rel=1e-5)
+
+
 def test_an_unstable_orbit_is_found_from_the_branch(branch):
     k = len(branch.values) - 1
     near, beta = mf.Start(x=branch.x[k], y=branch.y[k]), 11.4
