@@ -31,6 +31,10 @@ _WANG_CHIZAT = [
     "G. Wang, L. Chizat. An exponentially converging particle method for the mixed Nash "
     "equilibrium of continuous games. Open J. Math. Optim. 6, 2025."
 ]
+_KIM = [
+    "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics for "
+    "distributional minimax problems. ICLR, 2024."
+]
 SOURCES = {
     "galerkin": _ETD,
     "harmonics": _ETD,
@@ -70,11 +74,8 @@ SOURCES = {
         "R.-A. Lascu, M. B. Majka, L. Szpruch. Mirror descent-ascent for mean-field min-max "
         "problems. arXiv:2402.08106, 2024."
     ],
-    "averaged gradients": [
-        "J. Kim, K. Yamamoto, K. Oko, Z. Yang, T. Suzuki. Symmetric mean-field Langevin dynamics "
-        "for distributional "
-        "minimax problems. ICLR, 2024."
-    ],
+    "averaged gradients": _KIM,
+    "anchored best response": _KIM,
     "discounted gradients": [
         "Y. Lu, P. Monmarche. Convergence of time-averaged mean field gradient descent dynamics "
         "for continuous "
@@ -84,6 +85,10 @@ SOURCES = {
         "Y. Lu. Two-scale gradient descent ascent dynamics finds mixed Nash equilibria of "
         "continuous games: a "
         "mean-field perspective. ICML, 2023."
+    ],
+    "quasistatic": [
+        "C. Ma, L. Ying. Provably convergent quasistatic dynamics for mean-field two-player "
+        "zero-sum games. ICLR, 2022."
     ],
     "entropic best response": [
         "R.-A. Lascu, M. B. Majka, L. Szpruch. Entropic mean-field min-max problems via best "
@@ -117,6 +122,8 @@ def methods(result: Any) -> list[str]:
     if about.get("level") == "particles" or hasattr(result, "samples"):
         found += ["particles", str(about.get("scheme", ""))]
     found += _of_flow(getattr(result, "flow", None))
+    if about.get("inner") and "entropic best response" in found:
+        found += ["anchored best response"]
     if field is not None:
         found += methods(field)
         found += ["circle"] if any(m.manifold.dim == 1 for m in field[0]) else []
@@ -133,6 +140,8 @@ def _of_flow(flow: Any) -> list[str]:
     found = []
     if memory := getattr(flow, "memory", None):
         found += ["averaged gradients" if memory.rate is None else "discounted gradients"]
+    if getattr(flow, "quasistatic", False):
+        return [*found, "quasistatic"]
     if getattr(flow, "diffuses", False) and flow.gamma[0] != flow.gamma[1]:
         found += ["two time scales"]
     return [*found, "entropic best response"] if getattr(flow, "softens", False) else found

@@ -15,6 +15,7 @@ MEAN_FIELD = {
     "averaged, r = 0": mf.AveragedLangevin(BETA, 0.0),
     "averaged, r = 2": mf.AveragedLangevin(BETA, 2.0),
     "entropic WFR": mf.EntropicWassersteinFisherRao(BETA, (1.0, 0.5), 2.0),
+    "quasistatic": mf.Quasistatic(BETA, 0.5),
     "annealed": mf.Annealed(mf.Langevin(BETA), LOG, POLY),
     "all at once": Flow(
         1.0, 1.0, 0.2, response=1.0, memory=mf.Memory(rate=1.0), cooling=LOG, speed=POLY

@@ -4,13 +4,14 @@ refusals.
 
 import numpy as np
 import pytest
+from scipy.special import ive
 
 import meanfield as mf
 from meanfield.density.solve import build
 from meanfield.flows import Flow
-from meanfield.metrics import kl, regularised_nikaido_isoda
+from meanfield.metrics import free_energy, kl, regularised_nikaido_isoda
 from tests.convergence import fitted_order
-from tests.later_flows import BETA, GAME, LOG, MEAN_FIELD, START, masses, solved
+from tests.later_flows import BETA, GAME, LOG, MEAN_FIELD, START, masses, sines, solved
 from tests.stored_runs import equal
 from validation.linearised import Linear
 
@@ -51,7 +52,9 @@ def test_splitting_agrees_with_other_engines_where_they_reach():
     np.testing.assert_allclose(masses(cells), masses(labels), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["best response", "discounted", "averaged, r = 2", "entropic WFR"])
+@pytest.mark.parametrize(
+    "name", ["best response", "discounted", "averaged, r = 2", "entropic WFR", "quasistatic"]
+)
 def test_the_gibbs_point_stands_still(name):
     fixed = mf.gibbs(GAME, BETA, cells=64)
     run = solved(MEAN_FIELD[name], 0.4, start=mf.Start(x=fixed.x, y=fixed.y), step=0.2)
@@ -193,6 +196,45 @@ def test_two_time_scales_are_rates_per_player():
     np.testing.assert_allclose(masses(a), masses(b), atol=1e-8)
 
 
+def test_a_quasistatic_player_answers_in_closed_form():
+    """For cos(x - y) y's response to m = E e^{ix} is von Mises, E e^{iy} = m I1/I0(beta |m|)/|m|,
+    and m decays from near zero at the rate beta/4 + 1/beta, alone at 1/beta.
+    """
+    game = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0)])
+    start = mf.Start(x=lambda x: 1 + 2e-3 * np.cos(x[:, 0]))
+    flow = mf.Quasistatic(BETA)
+    run = solved(flow, 1.0, game=game, start=start, cells=128, step=5e-3, save_every=0.5)
+    for x, y in sines(run):
+        kappa = BETA * abs(x)
+        assert abs(y - x / abs(x) * ive(1, kappa) / ive(0, kappa)) < 1e-14
+    m = sines(run)[:, 0].real
+    np.testing.assert_allclose(m, 1e-3 * np.exp(-(BETA / 4 + 1 / BETA) * run.times), rtol=2e-3)
+    swapped = mf.games.trigonometric([((1,), (-1,), -1.0, 0.0)])  # y is slow, x answers
+    other = solved(
+        mf.Quasistatic(BETA, fast="x"), 1.0, game=swapped, start=mf.Start(y=start.x), cells=128,
+        step=5e-3,
+    )  # fmt: skip
+    np.testing.assert_allclose(other.y[-1].masses, run.x[-1].masses, atol=1e-15)
+
+
+def test_the_quasistatic_flow_descends_where_langevin_cycles():
+    """Ma & Ying: max over nu of L_beta(mu_x, nu) falls along it."""
+    run = solved(mf.Quasistatic(25.0), 6.0, save_every=0.25)
+    assert (np.diff([free_energy(GAME, 25.0, *pair) for pair in run]) < 0).all()
+
+
+def test_the_quasistatic_flow_decays_at_the_rate_of_its_linearisation():
+    """d/dt dm_x = A dm_x + B dz_y, dm_y = -beta m_y (K dz_x - mean); the error at twice that."""
+    fixed, linear = mf.gibbs(GAME, BETA, cells=64), Linear(GAME, BETA, 64)
+    K, m = GAME.cost_matrix(1, fixed.y.points, fixed.x.points), fixed.y.masses
+    answer = -BETA * m[:, None] * (K - m @ K)
+    slow = linear.A[0] + linear.B[0] @ linear.F[1] @ answer @ linear.F[0]
+    rate = np.sort(np.linalg.eigvals(slow).real)[-2]  # the largest keeps masses
+    run = solved(mf.Quasistatic(BETA), 6.0, step=5e-3, save_every=1.0)
+    before, after = (regularised_nikaido_isoda(GAME, BETA, *run[k]) for k in (4, 6))
+    assert np.log(after / before) / 2 == pytest.approx(2 * rate, rel=0.05)
+
+
 def test_slowing_down_is_a_change_of_time():
     """speed(t) = exp(-t): the state at t is that of the plain flow at 1 - exp(-t)."""
     slow = solved(mf.Annealed(mf.Langevin(BETA), speed=mf.Schedule("exp")), 2.0, step=2e-3)
@@ -264,6 +306,7 @@ def test_files_give_memory_and_schedules_to_any_flow(tmp_path):
     )
     assert (made(body).cooling, made(body).memory) == (mf.Schedule("log", 2.0), mf.Memory(rate=0.5))
     assert made('name = "TwoTimeScale"\nbeta = 5.0\nratio = 3').gamma == (1.0, 3.0)
+    assert made('name = "Quasistatic"\nbeta = 5.0\nfast = "x"') == mf.Quasistatic(5.0, fast="x")
     for bad, match in (
         (
             'name = "Langevin"\nbeta = 5.0\ncooling = {kind = "linear"}',
@@ -308,6 +351,10 @@ def test_results_name_the_sources_of_their_flows():
         (lambda: mf.Langevin((1.0, 2.0, 3.0)), ValueError, "beta must be one number or two"),
         (lambda: mf.Langevin("25"), TypeError, "beta must be a number"),
         (lambda: mf.TwoTimeScale(BETA, 0.0), ValueError, "ratio must be above 0"),
+        (lambda: mf.Quasistatic(BETA, fast="z"), ValueError, 'fast must be "x" or "y"'),
+        (lambda: mf.Quasistatic(BETA, np.inf), ValueError, "gamma must be finite"),
+        (lambda: Flow(0.0, 0.0, 1.0, np.inf), ValueError, "would wait for each other"),
+        (lambda: Flow(1.0, 0.0, 0.2, (0.0, np.inf)), ValueError, "gamma and alpha zero"),
         (lambda: solved(Flow(memory=mf.Memory(rate=1.0))), ValueError,
          "needs a temperature where it transports"),
         (lambda: solved(Flow(0.0, response=1.0, memory=mf.Memory(rate=1.0))), ValueError,

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.special import ive
 
 import meanfield as mf
+from tests import later_flows as later
+from tests import test_later_exact as exact
 from tests.convergence import fitted_order
+from tests.stored_runs import equal
 from tests.test_looks import GAMES, moved
 
 CIRCLE = mf.Torus(1)
@@ -66,8 +70,131 @@ def test_looks_alternate_as_the_plain_one_does(game):
             np.testing.assert_allclose(a.masses, b.masses, rtol=1e-11)
 
 
+# -- mirror-prox and proximal point ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", [1, 2, 3, 4, 5, 30])
+def test_inner_steps_multiply_a_turning_mode_by_their_geometric_sum(inner):
+    """Between two opposite points cos(x - y) turns the log-ratios of the weights, z = u + iv, at
+    unit speed: a step is z <- z sum_j (i dt)^j up to j = inner, the proximal point z/(1 - i dt).
+    """
+    h, steps, z = 0.5, 20, 1e-5 + 2e-5j
+    ratios = np.exp([z.real, z.imag])
+    points = np.array([[0.0], [np.pi]])
+    laws = (mf.Measure(points, [r / (1 + r), 1 / (1 + r)], CIRCLE) for r in ratios)
+    run = mf.simulate(
+        COSINE, mf.MirrorDescent(), mf.Start(*laws), steps * h, step=h, scheme="mirror-prox",
+        inner=inner, particles=2, placement="atoms",
+    )  # fmt: skip
+    u, v = (np.log(mu.masses[0] / mu.masses[1]) for mu in run[-1])
+    step = ((1j * h) ** np.arange(inner + 1)).sum()
+    assert abs((u + 1j * v) / (z * step**steps) - 1) < 1e-7
+    if inner == 30:
+        assert abs(step * (1 - 1j * h) - 1) < 1e-9
+
+
+def test_many_inner_steps_are_the_proximal_point():
+    """What is off in x' = x - dt grad U(x', ...), w' ~ w exp(-dt U(x', ...)), all primed unknown,
+    shrinks with every inner step, to rounding.
+    """
+    h, flow, off = 0.2, mf.WassersteinFisherRao(), []
+    for inner in (1, 2, 3, 4, 5, 60):
+        x, y = mf.simulate(
+            exact.GAME, flow, exact.START, h, step=h, scheme="mirror-prox", inner=inner,
+            particles=(3, 4), placement="atoms",
+        )[-1]  # fmt: skip
+        means = [exact.features(mu.points[:, 0], mu.masses) for mu in (x, y)]
+        gaps = []
+        for p, mu in enumerate((x, y)):
+            U, slope = exact.cost(p, mu.points[:, 0], means[1 - p])
+            w = exact.WEIGHTS[p] * np.exp(-h * U)
+            gaps.append(np.abs(mu.masses - w / w.sum()))
+            gaps.append(np.abs(np.sin(mu.points[:, 0] - exact.ATOMS[p] + h * slope)))
+        off.append(np.concatenate(gaps).max())
+    assert (np.array(off[1:-1]) < 0.6 * np.array(off[:-2])).all() and off[-1] < 1e-14
+
+
+def test_inner_steps_in_compiled_code_are_those_of_the_listing():
+    flow, how = mf.WassersteinFisherRao(), {"scheme": "mirror-prox", "inner": 4}
+    for a, b in zip(*(moved(GAMES["modes"](), flow, p, **how) for p in (False, True)), strict=True):
+        np.testing.assert_allclose(a.manifold.difference(a.points, b.points), 0, atol=1e-12)
+        np.testing.assert_allclose(a.masses, b.masses, rtol=1e-11)
+
+
+def test_inner_steps_are_of_mirror_prox_alone_and_resume(tmp_path):
+    how = {"step": 0.1, "particles": 20, "scheme": "mirror-prox", "save_every": 0.1}
+    flow, start = mf.MirrorDescent(), mf.Start(x=mf.concentrated(1.0, std=0.5))
+    whole = mf.simulate(COSINE, flow, start, 0.4, inner=3, **how)
+    half = mf.load(mf.simulate(COSINE, flow, start, 0.2, inner=3, **how).save(tmp_path / "half.h5"))
+    assert equal(mf.simulate(COSINE, flow, None, 0.4, resume=half), whole)
+    assert not equal(mf.simulate(COSINE, flow, start, 0.4, **how), whole)
+    with pytest.raises(ValueError, match="leave it out of"):
+        mf.simulate(COSINE, flow, start, 0.4, step=0.1, inner=3)
+    with pytest.raises(ValueError, match="inner must be at least 1"):
+        mf.simulate(COSINE, flow, start, 0.4, **how, inner=0)
+
+
+# -- inner loops ----------------------------------------------------------------------------------
+
+
+def test_an_inner_loop_of_langevin_is_another_time_scale():
+    """20 inner steps of y in a step of x: the law of y runs 20 times as fast (Ma & Ying's inner and
+    outer iterations), and is nearer to the quasistatic flow than to (7).
+    """
+    n, how = 5000, {"step": 0.02, "save_every": 0.5, "particles": 5000}
+    swarm = mf.simulate(later.GAME, mf.Quasistatic(later.BETA), later.START, 1.0, inner=20, **how)
+    fields = [
+        later.solved(flow, save_every=0.5)
+        for flow in (mf.TwoTimeScale(later.BETA, 20.0), mf.Langevin(later.BETA))
+    ]
+    near, far = (np.abs(later.sines(swarm) - later.sines(f))[1:].max() for f in fields)
+    assert near < 4 / np.sqrt(n) + 0.02 < 0.15 < far
+
+
+@pytest.mark.parametrize("rate", [1.0, np.inf])
+def test_responses_on_spheres_without_a_mesh_are_von_mises_fisher(rate):
+    """On S^5 against cost a'x: G ~ exp(-beta a'x), whose mean is -I3/I2(beta |a|) a/|a|; the law is
+    e^{-t} m(0) + (1 - e^{-t}) G, or G where the response is at once.
+    """
+    a, beta, n = np.array([2.0, 0, 0, 0, 1.0, 0]), 2.0, 8000
+    game = mf.games.polynomial_from(0, np.zeros((6, 6)), 0, 0, a, -a)
+    flow = mf.EntropicBestResponse(beta) if rate == 1.0 else mf.Quasistatic(beta)
+    run = mf.simulate(game, flow, mf.Start(), 1.0, step=0.05, particles=n, inner=20)
+    kappa = beta * np.linalg.norm(a)
+    mean = -(1 - np.exp(-rate)) * ive(3, kappa) / ive(2, kappa) * a / np.linalg.norm(a)
+    for mu in run[-1] if rate == 1.0 else run[-1][1:]:
+        np.testing.assert_allclose(mu.integrate(mu.points), mean, atol=4 / np.sqrt(6 * n) + 0.02)
+
+
+def test_inner_loops_repeat_and_resume_to_the_bit(tmp_path):
+    for flow in (mf.EntropicBestResponse(5.0, 2.0), mf.Quasistatic(5.0)):
+        how = {"step": 0.05, "particles": (60, 50), "seed": 3, "inner": 3, "save_every": 0.1}
+        whole = mf.simulate(later.GAME, flow, later.START, 0.4, **how)
+        half = mf.simulate(later.GAME, flow, later.START, 0.2, **how)
+        loaded = mf.load(half.save(tmp_path / "half.h5", overwrite=True))
+        assert loaded.flow == flow
+        assert equal(mf.simulate(later.GAME, flow, None, 0.4, resume=loaded), whole)
+
+
+@pytest.mark.parametrize(
+    ("flow", "inner", "match"),
+    [
+        (mf.Quasistatic(5.0), None, "give inner=20"),
+        (mf.Langevin(5.0), 3, "leave it out of"),
+        (mf.Flow(1.0, 0.0, 0.2, (1.0, 0.0)), 3, "has a response and moves"),
+        (mf.Flow(0.0, 0.0, 0.2, 1.0, memory=mf.Memory(rate=1.0)), 3, "not to its past"),
+    ],
+)
+def test_inner_loops_refuse_what_they_cannot_do(flow, inner, match):
+    with pytest.raises(ValueError, match=match):
+        mf.simulate(later.GAME, flow, later.START, 0.1, step=0.05, particles=20, inner=inner)
+
+
 def test_results_name_the_sources_of_their_schemes():
     run = mf.simulate(
         COSINE, mf.MirrorDescent(), START, 0.2, step=0.1, scheme="alternating", **ATOMS
     )
     assert "2402.08106" in run.cite()
+    inner = {"time": 0.1, "step": 0.05, "particles": 20, "inner": 2}
+    assert "Kim" in mf.simulate(COSINE, mf.EntropicBestResponse(2.0), START, **inner).cite()
+    assert "Ying" in mf.simulate(COSINE, mf.Quasistatic(2.0), START, **inner).cite()

@@ -39,14 +39,14 @@ from meanfield.start import Start, concentrated, law
 
 KINDS = (
     "Wasserstein", "Langevin", "WassersteinFisherRao", "MirrorDescent", "BestResponse",
-    "EntropicBestResponse", "TwoTimeScale", "AveragedLangevin", "DiscountedLangevin",
+    "EntropicBestResponse", "TwoTimeScale", "Quasistatic", "AveragedLangevin", "DiscountedLangevin",
     "EntropicWassersteinFisherRao",
 )  # fmt: skip
 
 
 def _checks(flow: Callable[..., Flow]) -> dict[str, Check]:
     """How each number of a flow is checked: one for both players, or a pair where it may be one."""
-    of = {"float": number, "Number": pair_or_one(number)}
+    of = {"float": number, "Number": pair_or_one(number), "Literal['x', 'y']": one_of("x", "y")}
     return {key: of[p.annotation] for key, p in signature(flow).parameters.items()}
 
 

@@ -8,6 +8,7 @@
 U is the first variation V_x for the minimising player x and -V_y for the maximising player y, T =
 1/beta the temperature, `mean` the average under mu of the bracket before it, and G the best
 response to U: the Gibbs measure exp(-U/T)/Z of equation (9), at T = 0 a unit mass where U is least.
+With rho infinite mu is G at all times.
 The paper's equations are
 
     (7)  ERIWGF   gamma = 1, T > 0, alpha = rho = 0     mf.Langevin

@@ -8,6 +8,9 @@ generator of `rates` ("sg"), by uniformisation; reaction and response by `equati
 reverse order. The error is of order two; masses stay nonnegative and sum to one at any step, and
 the discrete Gibbs measures (9) are stationary.
 
+A player with response infinite is the Gibbs measure of the other's moments at the end of each half
+and whole step.
+
 With a memory, costs come from the opponent's averaged moments: K numbers for a low-rank game,
 averaged masses for any other. Within a step moments follow a straight line. A law that relaxes
 within one step ends at the Gibbs measure of the step's middle, so that in long steps of slow
@@ -58,6 +61,9 @@ class Splitting(OnMeshes, Controlled):
         _check(self.flow)
         self.set_up(self.asked_meshes())
         self.averaged: Pair = self._moments(self.masses)
+        if self.flow.quasistatic:
+            self.masses = self._answered(self.masses, self.averaged, 0.0)
+            self.averaged = self._moments(self.masses)
         self.peclet = 0.0
         self._rates: list[FaceRates | None] = [None, None]
 
@@ -67,7 +73,8 @@ class Splitting(OnMeshes, Controlled):
     def first(self, left: float) -> float:
         """A tenth of the shortest time scale."""
         rates = self.flow.at(self.time)
-        return min(left, 0.1 / max(max(p.gamma, p.alpha, p.response) for p in rates))
+        finite = [r for p in rates for r in (p.gamma, p.alpha, p.response) if r < np.inf]
+        return min(left, 0.1 / max(finite))
 
     def attempt(self, dt: float) -> Trial:
         """A step at once and, where steps are controlled, in two halves."""
@@ -87,11 +94,35 @@ class Splitting(OnMeshes, Controlled):
 
     def _stepped(self, masses: Pair, averaged: Pair, t: float, dt: float) -> Trial:
         """The state a step later: a predicted half, then the whole step with its middle's costs."""
-        now, rates = self._moments(masses), self.flow.at(t + dt / 2)
-        half = self._frozen(masses, averaged, rates, dt / 2)
-        middle = self._average(averaged, now, self._moments(half), t, t + dt / 2)
-        new = self._frozen(masses, middle, rates, dt)
+        rates = self.flow.at(t + dt / 2)
+        half = self._moved(masses, averaged, averaged, rates, t, dt / 2)
+        return self._moved(masses, averaged, half.averaged, rates, t, dt)
+
+    def _moved(
+        self, masses: Pair, averaged: Pair, middle: Pair, rates: tuple[Rates, Rates], t: float,
+        dt: float,
+    ) -> Trial:  # fmt: skip
+        """The state dt later, by the costs that the moments `middle` make. Whoever is at its best
+        response at all times answers where the other one has come to.
+        """
+        now, new = self._moments(masses), self._frozen(masses, middle, rates, dt)
+        seen = self._average(averaged, now, self._moments(new), t, t + dt)
+        if not self.flow.quasistatic:
+            return Trial(new, seen)
+        new = self._answered(new, seen, t + dt)
         return Trial(new, self._average(averaged, now, self._moments(new), t, t + dt))
+
+    def _answered(self, masses: Pair, averaged: Pair, t: float) -> Pair:
+        """The same masses, but for the Gibbs measure of a player with response infinite."""
+        rates = self.flow.at(t)
+
+        def of(p: int) -> Array:
+            if rates[p].response < np.inf:
+                return masses[p]
+            cost = self.coupling.costs(p, averaged[1 - p][:, None])[0][0]
+            return gibbs_masses(cost / rates[p].temperature, self.meshes[p])
+
+        return both(of)
 
     def _average(self, averaged: Pair, now: Pair, then: Pair, t: float, end: float) -> Pair:
         """The averaged moments at `end`, moments going straight from `now` at t to `then`."""

@@ -10,6 +10,7 @@ from meanfield.flows.named import (
     EntropicWassersteinFisherRao,
     Langevin,
     MirrorDescent,
+    Quasistatic,
     TwoTimeScale,
     Wasserstein,
     WassersteinFisherRao,
@@ -18,6 +19,6 @@ from meanfield.flows.named import (
 __all__ = [
     "RATES", "Annealed", "AveragedLangevin", "BestResponse", "DiscountedLangevin",
     "EntropicBestResponse", "EntropicWassersteinFisherRao", "Flow", "Langevin", "Memory",
-    "MirrorDescent", "Number", "Rates", "Schedule", "TwoTimeScale", "Wasserstein",
+    "MirrorDescent", "Number", "Quasistatic", "Rates", "Schedule", "TwoTimeScale", "Wasserstein",
     "WassersteinFisherRao", "pair",
 ]  # fmt: skip

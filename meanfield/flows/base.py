@@ -7,7 +7,7 @@ With U the player's cost (V_x for the minimiser x, -V_y for the maximiser y),
 where `mean` is the average of the bracket under mu: transport gamma, reaction alpha, temperature
 1/beta. Equation (7) is gamma = 1, alpha = 0; (8) is 1/beta = 0; (6) is both. A fourth number, the
 response rho, adds rho (G - mu), with G proportional to exp(-beta U) the best response, at
-temperature zero the point of least cost.
+temperature zero the point of least cost. A player with rho infinite is G at all times.
 
 Any such flow may have a `memory`, by which U is that of the opponent's measures averaged over the
 past, a `cooling`, which multiplies the temperature by a function of time, and a `speed`, which
@@ -149,7 +149,8 @@ class Flow:
     Parameters
     ----------
     gamma, alpha, temperature, response : float or pair
-        Transport, reaction, 1/beta and response.
+        Transport, reaction, 1/beta and response; a response of infinity is for one player with a
+        temperature, who then neither transports nor reacts.
     name : str
     memory : Memory, optional
         How past opponents count; by default the present one alone does.
@@ -176,8 +177,16 @@ class Flow:
 
     def __post_init__(self) -> None:
         for key in RATES:
-            object.__setattr__(self, key, pair(key, getattr(self, key)))
+            object.__setattr__(self, key, pair(key, getattr(self, key), limit=key == "response"))
+        if min(self.response) == math.inf:
+            raise ValueError("response is infinite for both players, who would wait for each other")
         for player in self.players:
+            at_once = player.response == math.inf
+            if at_once and (player.gamma > 0 or player.alpha > 0 or player.temperature == 0):
+                raise ValueError(
+                    "a player with response infinite is its Gibbs measure at all times: give a "
+                    "temperature, and gamma and alpha zero"
+                )
             if player.gamma == player.alpha == player.response == 0:
                 raise ValueError(
                     "gamma, alpha and response are all zero for a player, who would never move"
@@ -260,14 +269,25 @@ class Flow:
         return max(self.response) > 0
 
     @property
+    def quasistatic(self) -> bool:
+        """Whether a player is at its best response at all times."""
+        return max(self.response) == math.inf
+
+    @property
     def diffuses(self) -> bool:
         """Whether a player's points diffuse."""
         return any(p.gamma > 0 and p.temperature > 0 for p in self.players)
 
 
-def pair(name: str, value: Any, strict: bool = False) -> tuple[float, float]:
-    """One number or two (for x, for y), at least zero (above it when `strict`), as two floats."""
+def pair(name: str, value: Any, strict: bool = False, limit: bool = False) -> tuple[float, float]:
+    """One number or two (for x, for y), at least zero (above it when `strict`), as two floats;
+    infinite ones where that is a limit that makes sense.
+    """
     values = value if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2:
         raise ValueError(f"{name} must be one number or two (for x, for y), got {value!r}")
-    return real(name, values[0], 0.0, strict=strict), real(name, values[1], 0.0, strict=strict)
+    x, y = (
+        v if limit and isinstance(v, float) and v == math.inf else real(name, v, 0.0, strict=strict)
+        for v in values
+    )
+    return x, y

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
+from typing import Literal
 
 from meanfield.checks import real
 from meanfield.flows.base import Flow, Memory, Number, Schedule, pair
@@ -128,8 +130,8 @@ def EntropicBestResponse(beta: Number, rate: Number = 1.0) -> Flow:
 def TwoTimeScale(beta: Number, ratio: float) -> Flow:
     """Equation (7) with y moving `ratio` times as fast as x.
 
-    Ma & Ying take the ratios 0 and infinity; Lu shows exponential convergence to (9) once the ratio
-    is far enough from one on either side.
+    Ma & Ying take the ratios 0 and infinity (Quasistatic); Lu shows exponential convergence to (9)
+    once the ratio is far enough from one on either side.
 
     Parameters
     ----------
@@ -150,6 +152,46 @@ def TwoTimeScale(beta: Number, ratio: float) -> Flow:
     """
     return replace(
         Langevin(beta, (1.0, real("ratio", ratio, 0.0, strict=True))), name="two time scales"
+    )
+
+
+def Quasistatic(beta: Number, gamma: float = 1.0, fast: Literal["x", "y"] = "y") -> Flow:
+    """Equation (7) for one player, while the other is at its Gibbs response at all times.
+
+    The limit of TwoTimeScale as ratio grows (y fast), or falls to zero (x fast). The slow player
+    descends a convex functional of its own law alone, x that of the largest L_beta(mu_x, nu) over
+    nu: it converges to (9) from any start, also where (7) does not.
+
+    Parameters
+    ----------
+    beta : float or pair
+        Inverse temperature, one for both players or (for x, for y).
+    gamma : float
+        The rate at which the slow player's positions move.
+    fast : "x" or "y"
+        The player who is at its best response.
+
+    Returns
+    -------
+    Flow
+
+    References
+    ----------
+    C. Ma, L. Ying. Provably convergent quasistatic dynamics for mean-field two-player zero-sum
+    games. ICLR 2022.
+
+    Examples
+    --------
+    >>> import meanfield as mf
+    >>> mf.Quasistatic(beta=25.0).response
+    (0.0, inf)
+    """
+    if fast not in ("x", "y"):
+        raise ValueError(f'fast must be "x" or "y", got {fast!r}')
+    rates, at_once = (real("gamma", gamma, 0.0, strict=True), 0.0), (0.0, inf)
+    order = slice(None, None, 1 if fast == "y" else -1)
+    return replace(
+        Langevin(beta), gamma=rates[order], response=at_once[order], name="quasistatic Langevin"
     )
 
 

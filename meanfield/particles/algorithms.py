@@ -113,20 +113,32 @@ def strang(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
 
 
 @shared
-def mirror_prox(one: Any, two: Any, s: Any, t: Any, m: Any, n: Any, k: int) -> None:
-    """The extragradient step in positions and weights (Wang & Chizat 2022), without noise.
+def mirror_prox(one: Any, two: Any, s: Any, t: Any, room: Any, inner: int, k: int) -> None:
+    """The extragradient step in positions and weights (Wang & Chizat 2025), without noise.
 
     (m, n) <- a whole step of `euler` from (s, t): the trial
-    (s, t) <- a whole step from (s, t) along the forces at (m, n)
+    (m, n) <- a whole step from (s, t) along the forces at (m, n), inner - 1 times
+    (s, t) <- (m, n)
+
+    inner = 1 is `euler` and 2 the extragradient step. As it grows this is the proximal point, which
+    moves along the forces where it ends, wherever the step is short enough for trials to converge.
+    Near a mixed equilibrium a mode of the flow that turns with frequency w is multiplied in a step
+    by the sum of (i w dt)^j up to j = inner, in the end by 1/(1 - i w dt).
     """
+    m, n, p, q = room
     add_weights(one.me, s)
     add_weights(two.me, t)
     copy(s, m)
     copy(t, n)
     both(one, two, (s, t), (m, n), 1.0, 0.0, k)
-    both(one, two, (m, n), (m, n), 0.0, 0.0, k)
-    follow(one, m, s, k)
-    follow(two, n, t, k)
+    for _ in range(inner - 1):
+        both(one, two, (m, n), (p, q), 0.0, 0.0, k)
+        copy(s, m)
+        copy(t, n)
+        follow(one, p, m, k)
+        follow(two, q, n, k)
+    copy(m, s)
+    copy(n, t)
 
 
 def remember(average: Any, moments: Any, share: float) -> Any:

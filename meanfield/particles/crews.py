@@ -13,6 +13,7 @@ from meanfield.particles.looks.compiled import SCHEMES, march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.single_modes import single_modes
+from meanfield.particles.plan import Plan
 from meanfield.particles.primitives import Player, State, own
 from meanfield.particles.team import WORK, new_gate, shares, together
 
@@ -31,7 +32,7 @@ class Crew(NamedTuple):
 
     looks: tuple[Any, Any]
     states: tuple[State, State]
-    others: tuple[State, State]
+    others: tuple[State, ...]  # both players', once or twice
 
 
 def team_sizes(players: tuple[Player, Player], states: Any, threads: int | None) -> tuple[int, ...]:
@@ -103,12 +104,12 @@ def hire(
             for me, b in zip(players, parts, strict=True)
         ]
         mine, room = (
-            tuple(own(s, b) for s, b in zip(both, parts, strict=True)) for both in (states, others)
+            tuple(own(s, parts[i % 2]) for i, s in enumerate(all_)) for all_ in (states, others)
         )
         looks = [LOOKS[kind](me, team[1 - p], mine[p]) for p, me in enumerate(team)]
         if crews:  # sums over blocks are for all threads to read
             looks = [a._replace(parts=b.parts) for a, b in zip(looks, crews[0].looks, strict=True)]
-        crews.append(Crew((looks[0], looks[1]), mine, room))  # type: ignore[arg-type]
+        crews.append(Crew((looks[0], looks[1]), (mine[0], mine[1]), room))
     return crews
 
 
@@ -127,7 +128,8 @@ def at_rates(crews: list[Crew], players: tuple[Player, Player]) -> list[Crew]:
     ]
 
 
-def go(crews: list[Crew], scheme: str, first: int, end: int, showing: bool = False) -> None:
+def go(crews: list[Crew], plan: Plan, first: int, end: int, showing: bool = False) -> None:
     """Steps first, ..., end - 1; showing, the costs and gradients after them go to `others`."""
-    calls = [(SCHEMES[scheme], showing, *c.looks, c.states, c.others, first, end) for c in crews]
+    how = SCHEMES[plan.scheme], plan.trials, showing
+    calls = [(*how, *c.looks, c.states, c.others, first, end) for c in crews]
     together(march, calls, crews[0].looks[0].me.gate)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, real, whole
-from meanfield.flows import Flow
+from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game, a_game
-from meanfield.manifolds import Sphere, Torus
+from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import mesh
 from meanfield.needs import Needs, of_particles
 from meanfield.particles.eigenbasis import spherical
@@ -21,7 +21,7 @@ from meanfield.trajectory import Trajectory
 SCHEMES = ("euler", "strang", "mirror-prox", "alternating")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that results name only where they differ from these.
-UNNAMED = {"device": DEVICES[0], "precision": PRECISIONS[0]}
+UNNAMED: dict[str, Any] = {"device": DEVICES[0], "precision": PRECISIONS[0], "inner": None}
 DEFAULTS: dict[str, Any] = {
     "step": 1e-3,
     "particles": 1000,
@@ -55,10 +55,16 @@ class Plan:
     steps: int
     device: str = DEVICES[0]
     precision: str = PRECISIONS[0]
+    inner: int | None = None
 
     @property
     def second_order(self) -> bool:
         return self.scheme == "strang"
+
+    @property
+    def trials(self) -> int:
+        """How often a step of mirror-prox looks at the forces."""
+        return self.inner or 2
 
     def saves(self, now: float) -> Array:
         """The times to be saved from now on, at whole multiples of `every` wherever a run began;
@@ -92,10 +98,12 @@ def make_plan(
     """Check the numbers of a run; ValueError names the nearest number of steps that would do."""
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
-    device = {key: rest.get(key, usual) for key, usual in UNNAMED.items()}
+    unnamed = {key: rest.get(key, usual) for key, usual in UNNAMED.items()}
     for key, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if device[key] not in known:
-            raise ValueError(f"{key} must be one of {', '.join(known)}, got {device[key]!r}")
+        if unnamed[key] not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, got {unnamed[key]!r}")
+    if unnamed["inner"] is not None:
+        unnamed["inner"] = whole("inner", unnamed["inner"])
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
@@ -119,9 +127,9 @@ def make_plan(
         rest["placement"],
         every,
         steps,
-        **device,
+        **unnamed,
     )
-    ticks = steps * refine * (2 if plan.second_order else 1)
+    ticks = steps * refine * (2 if plan.second_order else plan.inner or 1)
     if ticks >= 1 << 32:
         raise ValueError(
             f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered "
@@ -193,10 +201,20 @@ def check_flow(game: Game, flow: Any, scheme: str) -> None:
             )
 
 
-def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
-    """Refuse flows with memory or responses, and schemes, that do not go together, with the
-    reason.
+def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) -> None:
+    """Refuse flows with memory or responses, schemes and inner steps that do not go together, with
+    the reason.
     """
+    if inner is not None and scheme != "mirror-prox" and not flow.responds:
+        raise ValueError(
+            f'inner counts the inner steps of scheme "mirror-prox" and of responses; leave it out '
+            f"of {flow} by {scheme!r}"
+        )
+    if inner is not None and flow.memory is not None:
+        raise ValueError(
+            "inner steps answer to the opponent as it stands, not to its past; leave inner out, "
+            "or the memory"
+        )
     if flow.memory is not None and game.bases is None:
         raise ValueError(
             f"{game.name} is not low-rank: its averaged gradient needs the particles of all past "
@@ -222,8 +240,12 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
                 f"player {name} has a response and a reaction: particles that jump would need new "
                 "weights"
             )
-        if rates.response > 0:
-            mesh(manifold)  # raises ValueError where there is none
+        if rates.response > 0 and rates.gamma > 0 and inner is not None:
+            raise ValueError(
+                f"player {name} has a response and moves: leave inner out, for answers on a mesh"
+            )
+        if rates.response > 0 and inner is None:
+            _check_mesh(name, rates, manifold)
         if (
             scheme == "strang"
             and rates.temperature > 0
@@ -233,6 +255,21 @@ def check_scheme(game: Game, flow: Flow, scheme: str) -> None:
                 f'scheme "strang" knows the noise of tori and spheres; player {name} '
                 f'lives on {manifold}: use "euler"'
             )
+
+
+def _check_mesh(name: str, rates: Rates, manifold: Manifold) -> None:
+    """Refuse responses without inner steps where they are at once or where there is no mesh."""
+    if rates.response == math.inf:
+        raise ValueError(
+            f"player {name} is at its best response at all times, which particles come near to by "
+            "Langevin steps: give inner=20, say, so many in every step"
+        )
+    try:
+        mesh(manifold)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; give inner=20, say, for answers by so many Langevin steps in every step"
+        ) from None
 
 
 def check_memory(game: Game, plan: Plan, flow: Flow, file: bool = False) -> Needs:

@@ -42,6 +42,7 @@ def simulate(
     placement: str = "iid",
     device: str = "cpu",
     precision: str = "float64",
+    inner: int | None = None,
     threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
@@ -62,8 +63,9 @@ def simulate(
 
     for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
     "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for
-    flows without noise; "alternating" lets y move against what x has become. All of them are
-    written in `meanfield.particles.algorithms`, beside the paper's symbols. Flows with a
+    flows without noise, and with more inner steps the proximal point; "alternating" lets y move
+    against what x has become. All of them are written in `meanfield.particles.algorithms`, beside
+    the paper's symbols. Flows with a
     schedule use their numbers at the middle of each step; those with memory (low-rank games only)
     the cost against the averaged moments of the other player; those with responses make
     particles jump (`meanfield.particles.response`).
@@ -97,6 +99,11 @@ def simulate(
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
         the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
         the rounding (`meanfield.particles.looks.choose`). States stay double.
+    inner : int, optional
+        Inner steps of "mirror-prox", each of which looks at the forces once: 1 is "euler", 2, as
+        usual, the extragradient step; the more, the nearer to the proximal point. With flows that
+        have a response, so many Langevin steps in every step find the answer, on any manifold; a
+        mesh, where there is one, otherwise (`meanfield.particles.response`).
     threads : int, optional
         How many threads take the steps of low-rank games together, as far as there is work enough.
         Results have the same bits for any number. By default, all the cores that this process may
@@ -171,7 +178,7 @@ def simulate(
             warn_if_at_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
-    check_scheme(game, flow, plan.scheme)
+    check_scheme(game, flow, plan.scheme, plan.inner)
     stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {

@@ -30,7 +30,7 @@ from meanfield.particles.looks.pairs import Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
-from meanfield.particles.response import Response
+from meanfield.particles.response import InnerLoop, Response
 from meanfield.particles.saves import measured, read_off, survey
 from meanfield.particles.state import (
     blocked,
@@ -78,7 +78,8 @@ class Stepper:
         self.compiled = compiled(game)
         self.turn(frame(game, flow))
         self.states: list[State] = []
-        self.others: list[State] = []  # where both players stand in the middle of a step
+        # Where both players stand in the middle of a step; for mirror-prox their forces, too.
+        self.others: list[State] = []
         self.done = 0
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
@@ -94,7 +95,9 @@ class Stepper:
         self.frame, plan, rates = to, self.plan, self.flow.players
         shared = (plan.step, plan.seed, plan.replica, plan.refine)
         self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
-        self.response = Response(to.game, self.flow, plan) if self.flow.responds else None
+        self.response: Any = None
+        if self.flow.responds and not plan.inner:
+            self.response = Response(to.game, self.flow, plan)
         self.fused = (
             plan.scheme in ONCE
             and not by_steps(self.flow)
@@ -146,8 +149,15 @@ class Stepper:
 
     def stand(self, states: list[State]) -> None:
         """Stand in these states, in the frame."""
-        self.states, self.others = states, [midpoint(s) for s in states]
-        self.crews.clear()
+        self.gather(states)
+        if self.flow.responds and self.plan.inner:
+            self.response = InnerLoop(self)
+
+    def gather(self, states: list[State]) -> None:
+        """Take these states to move, with room and crews of their own."""
+        rooms = 2 if self.plan.scheme == "mirror-prox" else 1
+        self.states, self.others = states, [midpoint(s) for s in rooms * states]
+        self.crews = {}
         self.pace = Pace(team_sizes(self.players, states, self.threads))
 
     def _blocks(self) -> list[Array]:
@@ -202,6 +212,8 @@ class Stepper:
         }
         if axes := self.frame.axes_by_name():
             found |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
+        for p, z in getattr(self.response, "answers", {}).items():
+            found[f"answers_{'xy'[p]}"] = flat(z.x, self.plan.particles[p])
         if self.flow.reacts:
             found["mean_weights"] = list(self.mean_weights.values())
         if self.averages[0] is not None:
@@ -221,6 +233,8 @@ class Stepper:
         points = state_.get("framed", state_["positions"])
         rows = zip(points, state_["log_weights"], state_["weight_sums"], strict=True)
         self.stand([state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows])
+        for p, z in getattr(self.response, "answers", {}).items():
+            z.x[:] = blocked(np.asarray(state_[f"answers_{'xy'[p]}"], dtype=np.float64))
         if self.flow.memory is not None and "averaged_moments" in state_:
             self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
         self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
@@ -301,17 +315,18 @@ class Stepper:
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
                 self.last_crews = self.crew(players, k, next_k - k, threads)
-                go(self.last_crews, scheme, k, next_k, showing and next_k == end)
+                go(self.last_crews, self.plan, k, next_k, showing and next_k == end)
             self.shown_at = end if showing else -1
             return
         one, two = self.looks(players, first, steps)
-        (s, t), (m, n) = self.states, self.others
+        (s, t), room = self.states, tuple(self.others)
         for k in range(first, end):
             if scheme in ONCE:
                 ONCE[scheme](one, two, s, t, k)
+            elif scheme == "strang":
+                strang(one, two, s, t, *room, k)
             else:
-                text = strang if scheme == "strang" else mirror_prox
-                text(one, two, s, t, m, n, k)
+                mirror_prox(one, two, s, t, room, self.plan.trials, k)
 
     def crew(self, players: Players, first: int, steps: int, threads: int) -> list[Crew]:
         """Who takes these steps in compiled code."""
@@ -355,17 +370,21 @@ class Stepper:
         the frame.
         """
         if self.shown_at == self.done:
-            return [(s.logw, s.x) for s in self.others]
+            return self.held()
         return self.shown(self.hired() if self.compiled else self.exact_looks(self.players))
 
     def shown(self, by: list[Crew] | tuple[Any, Any]) -> list[tuple[Array, Array]]:
         """What crews or looks see."""
         if isinstance(by, list):
-            go(by, self.plan.scheme, 0, 0, showing=True)
+            go(by, self.plan, 0, 0, showing=True)
             self.last_crews = by
         else:
-            both(*by, self.states, self.others, 0.0, 0.0, 0)
-        return [(s.logw, s.x) for s in self.others]
+            both(*by, self.states, self.others[:2], 0.0, 0.0, 0)
+        return self.held()
+
+    def held(self) -> list[tuple[Array, Array]]:
+        """The costs and gradients that were shown."""
+        return [(s.logw, s.x) for s in self.others[:2]]
 
     def check_step(self) -> None:
         """Refuse a step that is too long for the forces and the noise here, with one that would do.
@@ -379,8 +398,9 @@ class Stepper:
                 raise ValueError(
                     f"the cost or gradient of player {name} is not finite at t={self.done * dt:g}"
                 )
-            _refuse_step(name, "gamma dt max|grad U|", rates.gamma * steepest * dt, half, dt, 1)
-            noise = np.sqrt(2 * rates.gamma * rates.temperature * dt)
+            gamma = 1.0 if rates.response > 0 and self.plan.inner else rates.gamma
+            _refuse_step(name, "gamma dt max|grad U|", gamma * steepest * dt, half, dt, 1)
+            noise = np.sqrt(2 * gamma * rates.temperature * dt)
             _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
 
     def surveyed(self, forces: list[tuple[Array, Array]]) -> list[tuple[float, bool]]:

@@ -30,23 +30,24 @@ SCHEMES = {
 
 @kernel
 def march(
-    scheme: Any, showing: bool, one: Any, two: Any, states: Any, others: Any, first: int, end: int
-) -> None:
-    """Steps first, ..., end - 1 of both players, in place; `others` is room for the midpoint.
+    scheme: Any, inner: int, showing: bool, one: Any, two: Any, states: Any, others: Any,
+    first: int, end: int,
+) -> None:  # fmt: skip
+    """Steps first, ..., end - 1 of both players, in place; `others` is room in their middle.
 
     Showing, the costs and gradients after them are written into `others`. One kernel does both, or
     most of what they share would be compiled twice.
     """
     s, t = states
-    m, n = others
+    m, n = others[0], others[1]
     for k in range(first, end):
         if len(scheme) == 0:
             euler(one, two, s, t, k)
         if len(scheme) == 1:
             strang(one, two, s, t, m, n, k)
         if len(scheme) == 2:
-            mirror_prox(one, two, s, t, m, n, k)
+            mirror_prox(one, two, s, t, others, inner, k)
         if len(scheme) == 3:
             alternating(one, two, s, t, k)
     if showing:
-        both(one, two, states, others, 0.0, 0.0, end)
+        both(one, two, states, (m, n), 0.0, 0.0, end)
