@@ -86,6 +86,10 @@ SOURCES = {
         "continuous games: a "
         "mean-field perspective. ICML, 2023."
     ],
+    "kernel density": [
+        "F. R. Crucinio, S. Pathiraja. Sequential Monte Carlo approximations of Wasserstein-"
+        "Fisher-Rao gradient flows. arXiv:2506.05905, 2025."
+    ],
     "quasistatic": [
         "C. Ma, L. Ying. Provably convergent quasistatic dynamics for mean-field two-player "
         "zero-sum games. ICLR, 2022."
@@ -122,6 +126,8 @@ def methods(result: Any) -> list[str]:
     if about.get("level") == "particles" or hasattr(result, "samples"):
         found += ["particles", str(about.get("scheme", ""))]
     found += _of_flow(getattr(result, "flow", None))
+    if about.get("bandwidth"):
+        found += ["kernel density"]
     if about.get("inner") and "entropic best response" in found:
         found += ["anchored best response"]
     if field is not None:

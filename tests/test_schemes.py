@@ -190,6 +190,57 @@ def test_inner_loops_refuse_what_they_cannot_do(flow, inner, match):
         mf.simulate(later.GAME, flow, later.START, 0.1, step=0.05, particles=20, inner=inner)
 
 
+# -- reactions to a kernel's log-density ----------------------------------------------------------
+
+
+def test_fisher_rao_weights_are_those_of_the_closed_form_but_for_the_kernel():
+    """Where nothing moves log mu(t) = e log mu(0) - (1 - e) U/T, e = exp(-alpha T t); weights of
+    nodes come near to it as h^2.
+    """
+    game, T, alpha = mf.games.trigonometric([((1,), (0,), 1.0, 0.0)]), 0.5, 2.0  # U = cos x
+    flow = mf.Flow(0.0, alpha, T)
+    nodes = 2 * np.pi * np.arange(300) / 300
+    first = 1 + 0.8 * np.sin(nodes)
+    start = mf.Start(x=mf.Measure(nodes[:, None], first / first.sum(), CIRCLE), y=START.y)
+    e = np.exp(-alpha * T)
+    exact = first**e * np.exp(-(1 - e) * np.cos(nodes) / T)
+    bandwidths, off = [0.4, 0.2, 0.1], []
+    for h in bandwidths:
+        run = mf.simulate(
+            game, flow, start, 1.0, step=0.02, particles=(300, 4), placement="atoms", bandwidth=h
+        )
+        off.append(np.abs(run.x[-1].masses - exact / exact.sum()).sum())
+    assert 1.7 < fitted_order(bandwidths, off) < 2.2 and off[-1] < 0.01
+
+
+def test_particles_of_the_entropic_wfr_flow_follow_its_mean_field():
+    n, flow = 600, mf.EntropicWassersteinFisherRao(later.BETA, 0.5, 1.0)
+    swarm = mf.simulate(
+        later.GAME, flow, later.START, 1.0, step=0.025, particles=n, bandwidth=0.15, save_every=0.5
+    )
+    fields = [later.solved(f, save_every=0.5) for f in (flow, mf.Langevin(later.BETA, 0.5))]
+    near, far = (np.abs(later.sines(swarm) - later.sines(f))[1:].max() for f in fields)
+    assert near < 2 / np.sqrt(n) + 0.02 < 0.5 < far
+
+
+def test_the_entropic_wfr_flow_on_a_sphere_ends_at_von_mises_fisher_and_resumes(tmp_path):
+    """On S^2 against a'x: mean -(coth k - 1/k) a/|a| at k = beta |a|."""
+    a, beta, n = np.array([1.0, 1.0, 0.0]), 2.0, 500
+    game = mf.games.polynomial_from(0, np.zeros((3, 3)), 0, 0, a, -a)
+    flow = mf.EntropicWassersteinFisherRao(beta, 1.0, 2.0)
+    how = {"step": 0.05, "particles": n, "bandwidth": 0.3, "save_every": 0.5}
+    run = mf.simulate(game, flow, mf.Start(), 2.0, **how)
+    k = beta * np.linalg.norm(a)
+    mean = -(1 / np.tanh(k) - 1 / k) * a / np.linalg.norm(a)
+    for mu in run[-1]:
+        np.testing.assert_allclose(mu.integrate(mu.points), mean, atol=4 / np.sqrt(3 * n) + 0.03)
+    half = mf.load(mf.simulate(game, flow, mf.Start(), 1.0, **how).save(tmp_path / "half.h5"))
+    assert equal(mf.simulate(game, flow, None, 2.0, resume=half), run)
+    assert "2506.05905" in run.cite()
+    with pytest.raises(ValueError, match="leave it out of"):
+        mf.simulate(game, mf.Langevin(beta), mf.Start(), 0.1, step=0.05, bandwidth=0.3)
+
+
 def test_results_name_the_sources_of_their_schemes():
     run = mf.simulate(
         COSINE, mf.MirrorDescent(), START, 0.2, step=0.1, scheme="alternating", **ATOMS

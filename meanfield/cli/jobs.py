@@ -97,7 +97,7 @@ def particles_need(p: Problem, given: dict[str, Any]) -> tuple[Needs, str]:
     """What a run of particles takes, and the plan in words."""
     from meanfield.particles.plan import DEFAULTS, check_flow, check_memory, make_plan
 
-    check_flow(p.game, p.flow, given.get("scheme", "euler"))
+    check_flow(p.game, p.flow, given.get("scheme", "euler"), given.get("bandwidth"))
     plan = make_plan(**{**DEFAULTS, **given})
     takes = check_memory(p.game, plan, p.flow, True)  # type: ignore[arg-type]
     n, m = plan.particles

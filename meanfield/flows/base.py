@@ -247,11 +247,15 @@ class Flow:
         return any(p.response > 0 and p.temperature > 0 for p in self.players)
 
     @property
+    def entropic(self) -> bool:
+        """Whether a player's weights react to its own log-density."""
+        return any(p.temperature > 0 and p.alpha > 0 for p in self.players)
+
+    @property
     def composite(self) -> bool:
         """Whether it is more than one of the paper's flows, or than best response alone."""
-        both = any(p.temperature > 0 and p.alpha > 0 for p in self.players)
         mixed = self.responds and (self.transports or self.reacts)
-        return self.memory is not None or self.scheduled or self.softens or both or mixed
+        return self.memory is not None or self.scheduled or self.softens or self.entropic or mixed
 
     @property
     def transports(self) -> bool:

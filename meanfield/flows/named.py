@@ -175,6 +175,11 @@ def Quasistatic(beta: Number, gamma: float = 1.0, fast: Literal["x", "y"] = "y")
     -------
     Flow
 
+    Raises
+    ------
+    ValueError
+        For another player than these two.
+
     References
     ----------
     C. Ma, L. Ying. Provably convergent quasistatic dynamics for mean-field two-player zero-sum
@@ -256,8 +261,8 @@ def EntropicWassersteinFisherRao(beta: Number, gamma: Number = 1.0, alpha: Numbe
     """The Wasserstein-Fisher-Rao flow of L_beta: transport, diffusion and reaction with log mu.
 
     d_t mu = gamma [div(mu grad U) + (1/beta) Lap mu] - alpha mu (U + (1/beta) log mu - mean): the
-    Gibbs measures (9) are stationary for every gamma and alpha. It is for densities only, since
-    particles have no log-density.
+    Gibbs measures (9) are stationary for every gamma and alpha. Particles take their
+    log-density from a kernel, simulate(..., bandwidth=0.2).
 
     Parameters
     ----------

@@ -21,7 +21,12 @@ from meanfield.trajectory import Trajectory
 SCHEMES = ("euler", "strang", "mirror-prox", "alternating")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that results name only where they differ from these.
-UNNAMED: dict[str, Any] = {"device": DEVICES[0], "precision": PRECISIONS[0], "inner": None}
+UNNAMED: dict[str, Any] = {
+    "device": DEVICES[0],
+    "precision": PRECISIONS[0],
+    "inner": None,
+    "bandwidth": None,
+}
 DEFAULTS: dict[str, Any] = {
     "step": 1e-3,
     "particles": 1000,
@@ -56,6 +61,7 @@ class Plan:
     device: str = DEVICES[0]
     precision: str = PRECISIONS[0]
     inner: int | None = None
+    bandwidth: float | None = None
 
     @property
     def second_order(self) -> bool:
@@ -83,8 +89,10 @@ class Plan:
 
 
 def by_steps(flow: Flow) -> bool:
-    """Whether a run does something of its own in every step: schedules, memory, responses."""
-    return flow.memory is not None or flow.scheduled or flow.responds
+    """Whether a run does something of its own in every step: schedules, memory, responses,
+    log-densities.
+    """
+    return flow.memory is not None or flow.scheduled or flow.responds or flow.entropic
 
 
 def beyond_paper(flow: Flow, scheme: str) -> bool:
@@ -104,6 +112,8 @@ def make_plan(
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {unnamed[key]!r}")
     if unnamed["inner"] is not None:
         unnamed["inner"] = whole("inner", unnamed["inner"])
+    if unnamed["bandwidth"] is not None:
+        unnamed["bandwidth"] = real("bandwidth", unnamed["bandwidth"], 0.0, strict=True)
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
@@ -183,20 +193,25 @@ def bits(name: str, value: Any, size: int) -> int:
     return number
 
 
-def check_flow(game: Game, flow: Any, scheme: str) -> None:
+def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> None:
     """Refuse what particles cannot follow, with the reason."""
     a_game(game)
     if not isinstance(flow, Flow):
         raise TypeError(
             f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}"
         )
+    if bandwidth is not None and not flow.entropic:
+        raise ValueError(
+            "bandwidth is for flows with temperature and reaction in one player, such as "
+            f"EntropicWassersteinFisherRao; leave it out of {flow}"
+        )
     for name, rates in zip("xy", flow.players, strict=True):
-        if rates.temperature > 0 and rates.alpha > 0:
+        if rates.temperature > 0 and rates.alpha > 0 and bandwidth is None:
             raise ValueError(
                 f"player {name} has temperature {rates.temperature:g} and reaction alpha "
                 f"{rates.alpha:g}: the reaction "
                 "needs the log-density of the law, which particles do not have; set one of them "
-                "to zero, "
+                "to zero, give the bandwidth of a kernel (bandwidth=0.2, say), "
                 "or use densities (meanfield.solve)"
             )
 
@@ -221,8 +236,11 @@ def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) 
             "steps; "
             "use densities (meanfield.solve), which average masses on their mesh"
         )
-    if (flow.memory is not None or flow.responds) and scheme != "euler":
-        raise ValueError(f'flows with memory or response run with scheme="euler", not {scheme!r}')
+    if (flow.memory is not None or flow.responds or flow.entropic) and scheme != "euler":
+        raise ValueError(
+            "flows with memory, response or a reaction to the log-density run with "
+            f'scheme="euler", not {scheme!r}'
+        )
     if scheme == "mirror-prox" and flow.diffuses:
         raise ValueError(
             'scheme "mirror-prox" is for flows without noise; with a temperature use "strang"'

@@ -43,6 +43,7 @@ def simulate(
     device: str = "cpu",
     precision: str = "float64",
     inner: int | None = None,
+    bandwidth: float | None = None,
     threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
@@ -104,6 +105,9 @@ def simulate(
         usual, the extragradient step; the more, the nearer to the proximal point. With flows that
         have a response, so many Langevin steps in every step find the answer, on any manifold; a
         mesh, where there is one, otherwise (`meanfield.particles.response`).
+    bandwidth : float, optional
+        Of the kernel that gives particles a log-density, for flows with temperature and reaction in
+        one player, at a cost of n^2 in every step (`meanfield.particles.kernel_density`).
     threads : int, optional
         How many threads take the steps of low-rank games together, as far as there is work enough.
         Results have the same bits for any number. By default, all the cores that this process may
@@ -144,8 +148,8 @@ def simulate(
     Raises
     ------
     ValueError
-        For numbers that do not fit, for a flow with temperature and reaction in one player, and for
-        an unstable
+        For numbers that do not fit, for a flow with temperature and reaction in one player where no
+        bandwidth is given, and for an unstable
         step: gamma dt max |grad U| or the noise sqrt(2 gamma T dt) above half the manifold's reach,
         looked at before the first step and at each save.
 
@@ -163,7 +167,8 @@ def simulate(
     given = {key: value for key, value in locals().items() if key in DEFAULTS}
     if check_step and resume is not None:
         raise ValueError("check_step looks at whole runs: give it without resume")
-    check_flow(game, flow, scheme)
+    held = getattr(resume, "provenance", {})  # a resumed run keeps its settings
+    check_flow(game, flow, scheme, held.get("bandwidth", bandwidth))
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)

@@ -15,6 +15,7 @@ from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
 from meanfield.particles.eigenbasis import spherical
+from meanfield.particles.kernel_density import reaction
 from meanfield.particles.noise import initial_generator
 from meanfield.particles.primitives import LANES, Player, State, exponentials
 from meanfield.particles.simd.product import TILE
@@ -103,7 +104,7 @@ def player(
         squares,
         np.ascontiguousarray(coefficients, dtype=np.float64),
         rates.gamma * step,
-        rates.alpha * step,
+        reaction(rates, step),
         2.0 * rates.gamma * rates.temperature * step,
         np.uint64(seed),
         replica,

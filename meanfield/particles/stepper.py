@@ -24,6 +24,7 @@ from meanfield.particles.algorithms import (
 )
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
+from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
 from meanfield.particles.looks.pairs import Averaged, Pairs
@@ -271,10 +272,12 @@ class Stepper:
         self.done += steps
 
     def step(self, k: int) -> None:
-        """Step k of a flow with a schedule, memory or responses."""
+        """Step k of a flow with a schedule, memory, responses or a reaction to the log-density."""
         if self.flow.memory is not None:
             self.remember(k)
         jumps = {} if self.response is None else self.response.jumps(self.states, self.averages, k)
+        if self.flow.entropic:
+            self.react(k)
         if self.flow.memory is not None or self.flow.transports or self.flow.reacts:
             self.march(self.scheduled(k), k, 1)
         for p, (chosen, points) in jumps.items():
@@ -289,12 +292,21 @@ class Stepper:
         a, b = (
             me._replace(
                 transport=now.gamma * dt,
-                reaction=now.alpha * dt,
+                reaction=reaction(now, dt),
                 variance=2.0 * now.gamma * now.temperature * dt,
             )
             for me, now in zip(self.players, self.flow.at((k + 0.5) * dt), strict=True)
         )
         return a, b
+
+    def react(self, k: int) -> None:
+        """The log-weights take in the log-densities before step k."""
+        dt, h = self.plan.step, self.plan.bandwidth
+        now = self.flow.at((k + 0.5) * dt)
+        for M, s, n, rates in zip(
+            self.game.manifolds, self.states, self.plan.particles, now, strict=True
+        ):
+            react(M, flat(s.x, n), s, rates, dt, h)  # type: ignore[arg-type]
 
     def remember(self, k: int) -> None:
         """The averaged moments take in those before step k."""
