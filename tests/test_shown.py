@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 import warnings
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -250,6 +250,21 @@ def test_maps_of_spheres_fill_the_page_and_name_their_axes() -> None:
     boxes = [ax.get_window_extent() for ax in maps]
     assert sum(b.width for b in boxes[:3]) > 0.75 * figure.bbox.width
     assert {t.get_text() for t in maps[3].texts} == {"$y_1$", "$y_2$", "$-y_2$", "$y_3$", "$-y_3$"}
+
+
+def test_the_first_draw_leaves_no_label_over_another() -> None:
+    rng = np.random.default_rng(0)
+    states: dict[Any, Any] = {}
+    for sphere in (SPHERE, mf.Sphere(9)):
+        points, tilt = sphere.sample(30, rng), np.linspace(1, 3, 30)
+        weights = [tilt**t / np.sum(tilt**t) for t in TIMES]
+        states[sphere] = [mf.Measure(points, w, sphere) for w in weights]
+    for held in states.values():
+        figure = mf.Trajectory(TIMES, held, held, GAME, mf.WassersteinFisherRao()).plot()
+        figure.draw_without_rendering()
+        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        assert len(boxes) >= 8
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
 def test_high_dimensions_are_seen_along_their_principal_axes() -> None:

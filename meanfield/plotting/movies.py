@@ -25,7 +25,7 @@ from meanfield.plotting.measures import (
     shadow,
 )
 from meanfield.plotting.runs import CURVES, chosen_states, draw_curve, has_curve, of_labels
-from meanfield.plotting.style import GREY, PLAYERS, Picture, ramp, styled
+from meanfield.plotting.style import GREY, PLAYERS, Picture, Settled, ramp, styled
 from meanfield.plotting.words import of_run
 from meanfield.progress import bar
 from meanfield.trajectory import Trajectory
@@ -126,7 +126,7 @@ class Film:
         self.key = next((key for key in reversed(CURVES) if has_curve(trajectory, key)), "")
         heights = [2.5 if circular(trajectory.x[0], trajectory.y[0]) else 3.6]
         heights += [1.1] if self.key else []
-        self.figure = Picture(figsize=(7.6, sum(heights) + 0.3), dpi=dpi, layout="constrained")
+        self.figure = Picture(figsize=(7.6, sum(heights) + 0.3), dpi=dpi, layout=Settled())
         self.canvas = FigureCanvasAgg(self.figure)
         self.title = self.figure.suptitle(of_run(trajectory) + "\n", fontsize=9.5)
         parts: Any = self.figure.subfigures(len(heights), 1, height_ratios=heights)

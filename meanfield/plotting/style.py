@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from meanfield.checks import Array
 from meanfield.plotting.words import small
@@ -57,6 +58,19 @@ class Picture(Figure):
             pyplot.show()
 
 
+class Settled(ConstrainedLayoutEngine):  # type: ignore[misc]
+    """Matplotlib's layout, run once more at first: its two rounds leave labels over titles where
+    axes keep their aspect.
+    """
+
+    fresh = True
+
+    def execute(self, fig: Any) -> None:
+        for _ in range(1 + self.fresh):
+            super().execute(fig)
+        self.fresh = False
+
+
 def new_figure(width: float, height: float) -> Any:
     """An empty figure, known to pyplot where the caller uses pyplot.
 
@@ -64,7 +78,7 @@ def new_figure(width: float, height: float) -> Any:
     Notebooks show what a cell returns; pyplot would show it once more.
     """
     pyplot = sys.modules.get("matplotlib.pyplot")
-    how: Any = {"figsize": (width, height), "layout": "constrained"}
+    how: Any = {"figsize": (width, height), "layout": Settled()}
     backend = "" if pyplot is None else str(matplotlib.get_backend()).lower()
     if pyplot is None or "inline" in backend:
         return Picture(**how)
@@ -105,7 +119,7 @@ def stage(width: float, height: float, ax: Any = None, title: str = "", figsize:
     else:
         figure = ax.get_figure()
         if figure.figure.get_layout_engine() is None:
-            figure.figure.set_layout_engine("constrained")  # panels need room for their labels
+            figure.figure.set_layout_engine(Settled())  # panels need room for their labels
         ax.remove()
         made = figure.add_subfigure(ax.get_subplotspec())
     if title:
