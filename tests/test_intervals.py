@@ -197,6 +197,37 @@ def test_each_ball_is_bounded_below_what_it_holds(M, text, monkeypatch):
         seen.clear()
 
 
+@pytest.mark.parametrize("kind", ["slope", "normal", "along", "across", "form", "all"])
+def test_second_derivatives_on_spheres_stay_within_their_bound(kind):
+    """Those of x'Mx + b.x along geodesics from c, in closed form, are w'Aw - d or more, and d is
+    sharp for b across c and along it, and for M in and off c's tangent space.
+    """
+    from meanfield.responses import intervals
+
+    n, r, rng = 40, 0.01, np.random.default_rng(12)
+    c = S2.sample(n, rng)
+    frame = S2.basis(c)
+    f, nothing = frame[:, 0], np.zeros((n, 3))
+    b = {"slope": f, "normal": -c, "all": f - c}.get(kind, nothing)
+    left, right = {"along": (-c, c), "across": (c, f), "form": (f, f)}.get(kind, (nothing, c))
+    M = rng.normal(size=(n, 3, 3)) if kind == "all" else left[:, :, None] * right[:, None]
+    H = M + M.transpose(0, 2, 1)
+
+    def slopes(x):
+        return np.einsum("nij,nj->ni", H, x) + b
+
+    at = cells.Balls(c, np.full((n, 1), r), np.full((n, 3), r))
+    A, d = intervals._on_sphere(at, frame, slopes(c), nothing, H, 0 * H)
+    below = np.full(n, -np.inf)
+    for angle in 2 * np.pi * np.arange(48) / 48:
+        u = np.array([np.cos(angle), np.sin(angle)])
+        w = u @ frame
+        x, v = c * np.cos(r) + w * np.sin(r), w * np.cos(r) - c * np.sin(r)
+        bend = np.einsum("ni,nij,nj->n", v, H, v) - np.sum(x * slopes(x), axis=1)
+        below = np.maximum(below, np.einsum("i,nij,j->n", u, A, u) - bend)
+    assert (below <= d).all() and (kind == "all" or (below > 0.998 * d).all())
+
+
 def test_cells_cover_and_lie_in_their_balls():
     """Every point of the manifold, in the box and the ball of the cell that it is in."""
     rng = np.random.default_rng(6)
