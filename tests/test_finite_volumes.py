@@ -210,11 +210,14 @@ def test_order_two_in_space_on_the_torus(weights):
 
 def test_step_control_reaches_its_tolerance():
     fine = moved(until=2.0, step=2 / 1600)
-    errors = [distance(moved(until=2.0, tol=tol), fine) for tol in (1e-2, 1e-4, 1e-6, 1e-8)]
+    runs = [moved(until=2.0, tol=tol) for tol in (1e-2, 1e-4, 1e-6, 1e-8)]
+    errors = [distance(run, fine) for run in runs]
+    told = [run.diagnostics()["estimated_error"] for run in runs]
     for tol, error in zip((1e-2, 1e-4, 1e-6, 1e-8), errors, strict=True):
         assert (
             1e-3 * tol < error < 2 * tol
         )  # per unit of time, over two of them; and not a thousand times too careful
+    assert (np.array(told) / errors < 6).all() and (np.array(told) > errors).all()
 
 
 def test_entropy_decays_with_costs_frozen():
