@@ -161,3 +161,30 @@ def test_shifting_the_game_by_cells_shifts_the_run(name):
 def test_states_of_other_cells_are_refused(name):
     with pytest.raises(ValueError, match="cells|shape"):
         made(name).restore(made(name, cells=(13, 13)).state())
+
+
+@every
+def test_what_engines_record_is_what_their_measures_say(name):
+    moving = made(name, 0.07)
+    moving.advance(0.21)
+    noted, measures = moving.diagnostics(), moving.measures()
+    least = [mu.masses.min() for mu in measures]
+    said = {"steps": 3, "step": 0.07, "smallest_mass": min(least), "min_mass": min(least)}
+    steepest = []
+    for p, mu in enumerate(measures):
+        player, cost = "xy"[p], moving.game.cost(p, mu.points, measures[1 - p])
+        said |= {f"smallest_{player}": least[p], f"log_weight_{player}": np.log(least[p])}
+        said |= {f"labels_{player}": len(mu)}
+        if isinstance(mu, mf.Density):
+            said[f"peak_{player}"] = (mu.masses / mu.mesh.volumes).max()
+            said[f"held_cells_{player}"] = 1 / np.sum(mu.masses**2)
+            slopes = np.abs(np.diff(cost[mu.mesh.pairs], axis=1))
+            steepest.append(slopes.max() / max(moving.players[p].temperature, 1e-300))
+        elif "labels_x" in noted:
+            said[f"peak_{player}"] = np.exp(moving.log_densities()[p].max())
+    if name != "splitting":  # which forgets slowly, and cools
+        said["largest_peclet"] = max(steepest, default=0.0)
+    shared = noted.keys() & said.keys()
+    assert {key: noted[key] for key in shared} == pytest.approx(
+        {key: said[key] for key in shared}, rel=1e-12
+    )
