@@ -71,6 +71,8 @@ def test_residual_below_1e_12(game, cells, beta):
     assert outside_residual(game, point) < 1e-12
     assert point.beta == (beta if isinstance(beta, tuple) else (beta, beta))
     assert point.path[-1, 0] == 1.0
+    if beta in (0.1, 1.0, 10.0):
+        assert point.path[:, 1].max() <= 8  # of Newton's method; it finds the way at low beta
     assert abs(point.x.masses.sum() - 1) < 1e-14
 
 

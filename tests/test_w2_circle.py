@@ -205,6 +205,18 @@ def test_the_two_kernels_compute_one_function():
             assert cost(-1e-20, a.Q, b.Q)[0] == pytest.approx(whole, rel=1e-12, abs=1e-14)
 
 
+def test_the_best_shift_takes_few_looks():
+    """Newton's steps, tangents and secants in turn: bisection alone would take fifty."""
+    from meanfield.metrics.w2.circle_shift import best_shift
+
+    rng, looks = np.random.default_rng(3), []
+    for k in range(60):
+        a = prepare(random_atoms(rng, UNIT, 60)).Q
+        b = prepare(random_atoms(rng, UNIT) if k % 3 == 0 else density(rng, 7, UNIT, holes=0.4)).Q
+        looks += [best_shift(*pair, float(pair[1].slopes.min()))[2] for pair in ((a, b), (b, a))]
+    assert 2 < min(looks) and np.mean(looks) < 15 and max(looks) < 35
+
+
 def test_many_atoms_against_few_cells():
     """Sizes at which the vectorised sums are used, against the independent minimisation."""
     rng = np.random.default_rng(11)
