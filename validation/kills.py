@@ -81,7 +81,9 @@ CASES: dict[str, tuple[str, str]] = {
         "run",
         CIRCLE + '[flow]\nname = "MirrorDescent"\n' + PARTICLES + 'scheme = "mirror-prox"\n',
     ),
-    "field, staggered": ("run", CIRCLE + LANGEVIN + FIELD + 'engine = "staggered"\n'),
+    "field, staggered": (
+        "run", CIRCLE + LANGEVIN + FIELD.replace("128", "192") + 'engine = "staggered"\n',
+    ),
     "field, best responses with entropy": ("run", CIRCLE + RESPONSE + FIELD),
     "field, T^2": (
         "run", '[game]\nname = "benchmark"\nwhich = "torus"\n' + LANGEVIN
