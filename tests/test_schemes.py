@@ -114,6 +114,29 @@ def test_many_inner_steps_are_the_proximal_point():
     assert (np.array(off[1:-1]) < 0.6 * np.array(off[:-2])).all() and off[-1] < 1e-14
 
 
+def test_the_proximal_point_goes_to_the_equilibrium_where_the_flow_goes_round():
+    """In Wang & Chizat's example 4.1 small offsets of weights turn under (8), at 2 alpha, and stay
+    as large; in a step of the proximal point they shrink by |1/(1 - 2 i alpha dt)|. Positions fall
+    at 16 pi^2 gamma as it is.
+    """
+    game, h = mf.games.wang_chizat(), 0.1
+    rest = game.answers["equilibrium"]
+    moved = (
+        mf.Measure(m.points + 1e-4, m.masses, m.manifold)
+        for m in game.answers["measures"](1e-3, 0.0)
+    )
+    run = mf.simulate(
+        game, mf.WassersteinFisherRao(0.002, 1.0), mf.Start(*moved), 600 * h, step=h, particles=2,
+        placement="atoms", scheme="mirror-prox", inner=20, save_every=300 * h,
+    )  # fmt: skip
+    off = [np.linalg.norm([mu.masses[0] - 0.5 for mu in pair]) for pair in run]
+    factor = abs(1 / (1 - 2j * h)) ** 300
+    assert off[1] / off[0] == pytest.approx(factor, rel=0.05)
+    assert off[2] / off[1] == pytest.approx(factor, rel=1e-3)
+    gaps = [m.manifold.distance(m.points, r.points) for m, r in zip(run[-1], rest, strict=True)]
+    assert np.max(gaps) < 1e-7
+
+
 def test_inner_steps_in_compiled_code_are_those_of_the_listing():
     flow, how = mf.WassersteinFisherRao(), {"scheme": "mirror-prox", "inner": 4}
     for a, b in zip(*(moved(GAMES["modes"](), flow, p, **how) for p in (False, True)), strict=True):
