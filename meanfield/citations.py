@@ -90,6 +90,10 @@ SOURCES = {
         "F. R. Crucinio, S. Pathiraja. Sequential Monte Carlo approximations of Wasserstein-"
         "Fisher-Rao gradient flows. arXiv:2506.05905, 2025."
     ],
+    "consensus": [
+        "H. Huang, J. Qiu, K. Riedl. Consensus-based optimization for saddle point problems. SIAM "
+        "J. Control Optim. 62, 2024."
+    ],
     "quasistatic": [
         "C. Ma, L. Ying. Provably convergent quasistatic dynamics for mean-field two-player "
         "zero-sum games. ICLR, 2022."
@@ -128,6 +132,8 @@ def methods(result: Any) -> list[str]:
     found += _of_flow(getattr(result, "flow", None))
     if about.get("bandwidth"):
         found += ["kernel density"]
+    if about.get("exploration") is not None:
+        found += ["consensus"]
     if about.get("inner") and "entropic best response" in found:
         found += ["anchored best response"]
     if field is not None:

@@ -264,6 +264,64 @@ def test_the_entropic_wfr_flow_on_a_sphere_ends_at_von_mises_fisher_and_resumes(
         mf.simulate(game, mf.Langevin(beta), mf.Start(), 0.1, step=0.05, bandwidth=0.3)
 
 
+# -- consensus ------------------------------------------------------------------------------------
+
+
+def test_a_step_towards_consensus_is_the_listed_one():
+    """On T^2, against constant costs: c is the mean, x' - c - (1 - rho dt)(x - c) is normal with
+    deviation sigma sqrt(dt) |x - c|.
+    """
+    n, rate, h, sigma, T2 = 4000, 2.0, 0.1, 0.7, mf.Torus(2)
+    start = mf.Start(*(mf.concentrated([1.0, 6.2], std=0.3) for _ in range(2)))
+    how = {"step": h, "particles": n, "exploration": sigma, "save_every": h}
+    run = mf.simulate(mf.games.free(T2, T2), mf.EntropicBestResponse(5.0, rate), start, h, **how)
+    for before, after in run.x, run.y:
+        c = np.angle(np.exp(1j * before.points).mean(axis=0))
+        off, moved = T2.difference(c, before.points), T2.difference(c, after.points)
+        size = np.linalg.norm(off, axis=1, keepdims=True)
+        xi = (moved - (1 - rate * h) * off) / (sigma * np.sqrt(h) * size)
+        assert np.abs(xi.mean(axis=0)).max() < 4 / np.sqrt(n)
+        assert np.abs(np.cov(xi.T) - np.eye(2)).max() < 4 * np.sqrt(2 / n)
+
+
+def test_consensus_finds_saddle_points_among_others():
+    """(1, 2) is the equilibrium of f(x - 1) - f(y - 2) + sin sin / 2; f has three wells."""
+    well = "(1 - cos({0})) + 0.8*(1 - cos(3*({0})))"
+    game = mf.games.expression(
+        f"{well.format('x - 1')} - ({well.format('y - 2')}) + 0.5*sin(x - 1)*sin(y - 2)"
+    )
+    how = {"step": 0.05, "particles": 200, "exploration": 0.7, "save_every": 2.5}
+    run = mf.simulate(game, mf.EntropicBestResponse(30.0), mf.Start(), 15.0, **how)
+    for mu, at in zip(run[-1], (1.0, 2.0), strict=True):
+        assert np.abs(CIRCLE.difference(mu.points, np.array([[at]]))).max() < 0.05
+    assert "Riedl" in run.cite()
+    half = mf.simulate(game, mf.EntropicBestResponse(30.0), mf.Start(), 7.5, **how)
+    assert equal(mf.simulate(game, half.flow, None, 15.0, resume=half), run)
+
+
+def test_consensus_on_spheres_of_any_dimension():
+    a = np.array([2.0, 0, 0, 0, 1.0, 0])
+    game = mf.games.polynomial_from(0, np.zeros((6, 6)), 0, 0, a, -a)
+    how = {"step": 0.05, "particles": 300, "exploration": 0.4}
+    run = mf.simulate(game, mf.EntropicBestResponse(50.0), mf.Start(), 15.0, **how)
+    for mu in run[-1]:
+        assert np.linalg.norm(mu.points + a / np.linalg.norm(a), axis=1).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("flow", "more", "match"),
+    [
+        (mf.Langevin(5.0), {}, "leave it out of"),
+        (mf.Quasistatic(5.0), {}, "leave it out of"),
+        (mf.EntropicBestResponse(5.0), {"inner": 3}, "leave one of them out"),
+        (mf.EntropicBestResponse(5.0, 30.0), {}, "a step of 0.017 would do"),
+    ],
+)
+def test_consensus_refuses_what_it_cannot_do(flow, more, match):
+    with pytest.raises(ValueError, match=match):
+        mf.simulate(later.GAME, flow, step=0.05, particles=20, exploration=0.5, **more)
+
+
 def test_results_name_the_sources_of_their_schemes():
     run = mf.simulate(
         COSINE, mf.MirrorDescent(), START, 0.2, step=0.1, scheme="alternating", **ATOMS

@@ -214,7 +214,7 @@ PARTICLES = {
     "scheme": one_of(*SCHEMES), "replica": whole, "refine": whole,
     "placement": one_of("iid", "quantile", "atoms"), "device": one_of("cpu", "cuda"),
     "precision": one_of("float64", "float32"), "check_step": truth, "inner": whole,
-    "bandwidth": number,
+    "bandwidth": number, "exploration": number,
 }  # fmt: skip
 COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,

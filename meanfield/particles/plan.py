@@ -26,6 +26,7 @@ UNNAMED: dict[str, Any] = {
     "precision": PRECISIONS[0],
     "inner": None,
     "bandwidth": None,
+    "exploration": None,
 }
 DEFAULTS: dict[str, Any] = {
     "step": 1e-3,
@@ -62,6 +63,7 @@ class Plan:
     precision: str = PRECISIONS[0]
     inner: int | None = None
     bandwidth: float | None = None
+    exploration: float | None = None
 
     @property
     def second_order(self) -> bool:
@@ -114,6 +116,8 @@ def make_plan(
         unnamed["inner"] = whole("inner", unnamed["inner"])
     if unnamed["bandwidth"] is not None:
         unnamed["bandwidth"] = real("bandwidth", unnamed["bandwidth"], 0.0, strict=True)
+    if unnamed["exploration"] is not None:
+        unnamed["exploration"] = real("exploration", unnamed["exploration"], 0.0)
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
@@ -216,7 +220,9 @@ def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> Non
             )
 
 
-def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) -> None:
+def check_scheme(
+    game: Game, flow: Flow, scheme: str, inner: int | None = None, exploration: Any = None
+) -> None:
     """Refuse flows with memory or responses, schemes and inner steps that do not go together, with
     the reason.
     """
@@ -225,6 +231,8 @@ def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) 
             f'inner counts the inner steps of scheme "mirror-prox" and of responses; leave it out '
             f"of {flow} by {scheme!r}"
         )
+    if exploration is not None:
+        _check_consensus(game, flow, inner)
     if inner is not None and flow.memory is not None:
         raise ValueError(
             "inner steps answer to the opponent as it stands, not to its past; leave inner out, "
@@ -262,7 +270,7 @@ def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) 
             raise ValueError(
                 f"player {name} has a response and moves: leave inner out, for answers on a mesh"
             )
-        if rates.response > 0 and inner is None:
+        if rates.response > 0 and inner is None and exploration is None:
             _check_mesh(name, rates, manifold)
         if (
             scheme == "strang"
@@ -272,6 +280,23 @@ def check_scheme(game: Game, flow: Flow, scheme: str, inner: int | None = None) 
             raise ValueError(
                 f'scheme "strang" knows the noise of tori and spheres; player {name} '
                 f'lives on {manifold}: use "euler"'
+            )
+
+
+def _check_consensus(game: Game, flow: Flow, inner: int | None) -> None:
+    """Refuse responses by consensus of flows and on manifolds that know of none."""
+    if not flow.responds or flow.quasistatic or flow.transports or flow.memory is not None:
+        raise ValueError(
+            "exploration is for responses by consensus, such as those of EntropicBestResponse; "
+            f"leave it out of {flow}"
+        )
+    if inner is not None:
+        raise ValueError("particles respond by inner steps or by consensus: leave one of them out")
+    for name, M in zip("xy", game.manifolds, strict=True):
+        if not isinstance(M, Torus | Sphere):
+            raise ValueError(
+                f"consensus is known on tori and spheres; player {name} lives on {M}: leave "
+                "exploration out"
             )
 
 

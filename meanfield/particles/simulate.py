@@ -44,6 +44,7 @@ def simulate(
     precision: str = "float64",
     inner: int | None = None,
     bandwidth: float | None = None,
+    exploration: float | None = None,
     threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
@@ -108,6 +109,9 @@ def simulate(
     bandwidth : float, optional
         Of the kernel that gives particles a log-density, for flows with temperature and reaction in
         one player, at a cost of n^2 in every step (`meanfield.particles.kernel_density`).
+    exploration : float, optional
+        Sigma of responses by consensus, at least 0: particles of flows with a response gather
+        where those of least cost are, without gradients (`meanfield.particles.consensus`).
     threads : int, optional
         How many threads take the steps of low-rank games together, as far as there is work enough.
         Results have the same bits for any number. By default, all the cores that this process may
@@ -183,7 +187,7 @@ def simulate(
             warn_if_at_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
-    check_scheme(game, flow, plan.scheme, plan.inner)
+    check_scheme(game, flow, plan.scheme, plan.inner, plan.exploration)
     stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {

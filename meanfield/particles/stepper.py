@@ -22,6 +22,7 @@ from meanfield.particles.algorithms import (
     remember,
     strang,
 )
+from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.kernel_density import react, reaction
@@ -98,7 +99,8 @@ class Stepper:
         self.players = player(to.game, 0, rates[0], *shared), player(to.game, 1, rates[1], *shared)
         self.response: Any = None
         if self.flow.responds and not plan.inner:
-            self.response = Response(to.game, self.flow, plan)
+            kind = Response if plan.exploration is None else Consensus
+            self.response = kind(to.game, self.flow, plan)
         self.fused = (
             plan.scheme in ONCE
             and not by_steps(self.flow)
