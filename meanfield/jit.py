@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import config, njit, types, version_info
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 from meanfield.checks import warn
 
@@ -36,11 +36,11 @@ def inside() -> dict[str, Any]:
     return settings
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+def shared(function: Callable[..., Any]) -> Any:
     """A function that Python runs as it stands, and that kernels which call it take into
     themselves.
     """
-    return register_jitable(**inside())(function)  # type: ignore[no-any-return]
+    return Shared(function, inside())
 
 
 def kernel(
@@ -117,12 +117,20 @@ class Kernel:
         return getattr(self.compiled, name)
 
 
+class Shared(Kernel):
+    """See `shared`."""
+
+    def __call__(self, *given: Any) -> Any:
+        return self.py_func(*given)
+
+
 def _on_disk_if_possible(function: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """The compiled function, kept in memory alone where no folder can be written."""
     if PARTS:
-        from meanfield.parts import load_arrays
+        from meanfield.parts import WholeCompiler, load_arrays
 
         load_arrays()
+        settings = {**settings, "pipeline_class": WholeCompiler}
     try:
         return njit(**settings, no_cfunc_wrapper=True)(function)
     except RuntimeError as error:
@@ -166,6 +174,40 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
         return None
     t = types.float32 if a == b == c == types.float32 else types.float64
     return t(t, t, t), lambda _, builder, __, given: builder.fma(*given)
+
+
+def _chosen(wins: str) -> Any:
+    def typed(_: Any, a: Any, b: Any) -> Any:
+        t = a if a == b else types.float64
+
+        def emit(_: Any, builder: Any, __: Any, given: Any) -> Any:
+            compare = builder.fcmp_ordered if isinstance(t, types.Float) else builder.icmp_signed
+            return builder.select(compare(wins, given[1], given[0]), given[1], given[0])
+
+        return t(t, t), emit
+
+    return typed
+
+
+# min and max of two numbers, the first where they do not compare, and the bits of a floating-point
+# number, and back. numba makes a kernel each, with a wrapper for Python, of its own.
+least, most = intrinsic(_chosen("<")), intrinsic(_chosen(">"))
+_SAME_BITS = {
+    types.float64: types.int64, types.int64: types.float64,
+    types.float32: types.int32, types.int32: types.float32,
+}  # fmt: skip
+
+
+def _reread(_: Any, x: Any) -> Any:
+    to = _SAME_BITS.get(x)
+    if to is None:
+        return None
+    return to(x), lambda context, builder, __, given: builder.bitcast(
+        given[0], context.get_value_type(to)
+    )
+
+
+bits, number = intrinsic(_reread), intrinsic(_reread)
 
 
 def stamp(*files: Path) -> str:

@@ -10,34 +10,120 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from numba import njit
+from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, Flags
 from numba.core.registry import CPUDispatcher
 
 
 class Part(JITCodeLibrary):
     """The code of a kernel inside others, left as it is until it is taken into one of them.
 
-    numba would optimise it and make machine code of it, and of a wrapper by which Python could
-    call it: half of all the time that compiling took.
+    numba would optimise it, function by function and as a whole, and make machine code of it, and
+    of a wrapper by which Python could call it: more than half of all the time that compiling took.
     """
 
     # What is not in memory holds no Python objects.
     codegen = SimpleNamespace(set_env=lambda name, env: None)
+    reorders = False
 
-    def _optimize_final_module(self) -> None:
+    def _optimize_functions(self, module: Any) -> None:
         pass
 
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                function.linkage = "linkonce_odr"
         self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        """With all its own parts, for code that is no `Whole`."""
+        module = self._final_module.clone()
+        _link(module, self)
+        return module
+
+
+def _link(module: Any, library: Any) -> set[Any]:
+    """Take in what a library calls, directly or not, each part of it once; all of them and it."""
+    seen, called = {library}, list(library._linking_libraries)
+    while called:
+        if (one := called.pop()) not in seen:
+            seen.add(one)
+            if hasattr(library, "_reload_init"):  # what is called when the code is loaded
+                library._reload_init.update(one._reload_init)
+            part = isinstance(one, Part)
+            module.link_in(
+                one._final_module if part else one._get_module_for_linking(), preserve=True
+            )
+            called += one._linking_libraries if part else []
+    return seen
+
+
+class Whole(JITCodeLibrary):
+    """The code of what Python calls, optimised once, with all its parts.
+
+    The wrapper that takes arguments out of Python's objects, the longest function of many kernels,
+    is left as it is. Where sums over numbers may be reordered all functions are first simplified,
+    each by itself as numba does it: the order that is found otherwise is another one.
+    """
+
+    reorders = False
+
+    def add_ir_module(self, module: Any) -> None:
+        if module.name == "wrapper":
+            for function in module.functions:
+                if not function.is_declaration:
+                    function.attributes.update({"noinline", "optnone"})
+        super().add_ir_module(module)
+
+    def add_llvm_module(self, module: Any) -> None:
+        self._final_module.link_in(module)
+
+    def finalize(self) -> None:
+        linked = _link(self._final_module, self)
+        self._linking_libraries.clear()
+        if any(getattr(library, "reorders", False) for library in linked):
+            self._optimize_functions(self._final_module)
+        super().finalize()
+
+
+class Settled(Flags):  # type: ignore[misc]
+    """numba's settings of a compilation that goes on, one object for equal ones: by them it looks
+    up what it has compiled, and would compare all values every time.
+    """
+
+    __hash__, __eq__ = object.__hash__, object.__eq__
+
+
+class Chosen(Flags):  # type: ignore[misc]
+    """Settings that become `Settled` when a compilation begins, for which numba copies them."""
+
+    def copy(self) -> Settled:
+        return _settled.setdefault(Flags(self), Settled(self))
+
+
+_settled: dict[Flags, Settled] = {}
 
 
 class PartCompiler(Compiler):  # type: ignore[misc]
     """numba's compiler, its library a `Part`."""
 
+    def __init__(
+        self, typing: Any, target: Any, _: Any, given: Any, back: Any, flags: Flags, names: Any
+    ) -> None:
+        part = Part(target.codegen(), "part")
+        part.reorders = flags.fastmath and not any(isinstance(t, types.Array) for t in given)
+        super().__init__(typing, target, part, given, back, Chosen(flags), names)
+
+
+class WholeCompiler(Compiler):  # type: ignore[misc]
+    """numba's compiler, its library a `Whole`."""
+
     def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
-        super().__init__(typing, target, Part(target.codegen(), "part"), *rest)
+        super().__init__(typing, target, Whole(target.codegen(), "whole"), *rest)
+        self.state.library.enable_object_caching()
+        self.state.library.reorders = bool(self.state.flags.fastmath)
+        self.state.library.reorders = bool(self.state.flags.fastmath)
 
 
 def part_of(function: Any, settings: dict[str, Any]) -> Any:

@@ -51,6 +51,20 @@ def off(got, exact, x):
         )
 
 
+def test_least_most_and_bits_are_those_of_python_and_numpy():
+    @njit
+    def every(a, b):
+        return jit.least(a, b), jit.most(a, b), jit.bits(a), jit.number(jit.bits(a))
+
+    for kind, word in ((np.float64, np.int64), (np.float32, np.int32)):
+        for a in (kind(v) for v in (0.0, -0.0, 1.5, -np.inf, np.nan)):
+            for b in (kind(v) for v in (-0.0, 0.0, 2.5, np.nan)):
+                low, high, bits, same = map(np.asarray, every(a, b))
+                got = low.astype(kind), high.astype(kind), bits.astype(word), same.astype(kind)
+                for found, asked in zip(got, (min(a, b), max(a, b), a, a), strict=True):
+                    assert found.tobytes() == asked.tobytes()
+
+
 def phases():
     rng = np.random.default_rng(1)
     near = np.arange(-400, 401) * (np.pi / 4)

@@ -24,6 +24,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
@@ -93,12 +94,29 @@ def _box_muller(out: Array) -> None:
         out[2 * q + 1] = radius * sine
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _flat(_: Any, Z: Any) -> Any:
+    """All rows of Z as one. numba's reshape is another kernel."""
+    if Z.layout != "C":
+        return None
+
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        rows = context.make_array(signature.args[0])(context, b, args[0])
+        found = context.make_array(signature.return_type)(context, b)
+        sizes = {"shape": [rows.nitems], "strides": [rows.itemsize], "itemsize": rows.itemsize}
+        held = {"meminfo": rows.meminfo, "parent": rows.parent}
+        populate_array(found, data=rows.data, **sizes, **held)
+        return found._getvalue()
+
+    return Z.copy(ndim=1)(Z), emit
+
+
 @kernel
 def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
     apart()
     for k in range(len(Z)):
         _uniforms(Z[k], first // 2, tick, 2 * k + player, replica, key)
-    _box_muller(Z.reshape(Z.size))
+    _box_muller(_flat(Z))
 
 
 @kernel
