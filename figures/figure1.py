@@ -22,7 +22,7 @@ from figures.store import Parts, load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.particles.ensemble import ensemble
 from meanfield.plotting.pages import LEAST, METHODS, spread
-from meanfield.plotting.style import new_figure, styled, ticks_at
+from meanfield.plotting.style import in_decades, new_figure, styled, ticks_at
 
 KINDS = ("a", "b")
 SHOWN = 1e-7  # errors below this are not drawn
@@ -284,6 +284,7 @@ def draw_time(ax: Any, times: Array, samples: Array) -> None:
 
 def span(ax: Any, at: Array, name: str, ticks: Array | None = None, apart: float = 0.25) -> None:
     """Logarithmic axes, the abscissa named at its points as far as names do not meet."""
-    ax.set(xscale="log", yscale="log", xlabel=name)
+    ax.set_xlabel(name)
+    in_decades(ax)
     marked = at if ticks is None else ticks
     ticks_at(ax.xaxis, marked, [f"{v:g}" for v in marked], apart)

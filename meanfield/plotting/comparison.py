@@ -10,6 +10,7 @@ from meanfield.checks import Array
 from meanfield.plotting.style import (
     GREY,
     ORANGE,
+    in_decades,
     line_above_rounding,
     shades,
     stage,
@@ -74,7 +75,7 @@ def draw_distances(ax: Any, comparison: Any) -> None:
             ax.plot(c.times, sliced[k], color=color, ls=":", label="" if k else "sliced")
         at = c.times[-1], mean[-1]
         ax.text(*at, f" $n =$ {number(c.particles[k])}", color=color, va="center", fontsize=8)
-    ax.set_yscale("log")
+    in_decades(ax, "y")
     title = "distance of $n$ particles from the mean field"
     if sliced is not None:
         ax.legend(loc="best")
@@ -102,7 +103,7 @@ def _errors(ax: Any, c: Any, mean: Array, low: Array, high: Array, exact: Array)
         _band(ax, c.times, mean[k], low[k], high[k], color, label)
     look: Any = {"color": "black", "ls": DASHED, "lw": 1.1, "label": "mean field"}
     if wide(mean, exact):
-        ax.set_yscale("log")
+        in_decades(ax, "y")
         line_above_rounding(ax, c.times, exact, **look)
     else:
         ax.plot(c.times, exact, **look)
@@ -133,7 +134,7 @@ def draw_rate(ax: Any, comparison: Any) -> None:
     n = np.array(c.particles, dtype=float)
     at = np.array([s.value for s in c.sup])
     reach = np.abs(np.array([[s.value - s.low, s.high - s.value] for s in c.sup]).T)
-    ax.set(xscale="log", yscale="log")
+    in_decades(ax)
     ax.errorbar(n, at, reach, fmt="o", ms=4.5, color="black", capsize=2.5, lw=1, zorder=3)
     # Both lines go through the measured points' centre, so that the eye compares slopes alone.
     middle, centre = np.exp(np.log(n).mean()), np.exp(np.log(at).mean())

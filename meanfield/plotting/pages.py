@@ -11,7 +11,7 @@ from meanfield.checks import Array
 from meanfield.measures import Measure
 from meanfield.plotting.circle import circular, draw_space_time
 from meanfield.plotting.measures import plot_measure
-from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, PLAYERS
+from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, PLAYERS, in_decades, ticks_at
 
 MAPS = 3  # states drawn of each level where players move on surfaces
 Level = tuple[str, Array, Sequence[Measure], Sequence[Measure]]  # title, times, x, y
@@ -69,10 +69,10 @@ def draw_iterations(ax: Any, data: dict[str, Array], size: int) -> None:
         ax.fill_between(data["times"], low, high, color=color, alpha=0.2, lw=0)
         ax.plot(data["times"], mean, color=color, label=name)
         ax.plot(data["times"], spread(data["last"][m, size])[0], ":", color=color)
-    ax.set(xscale="log", yscale="log", xlabel="time $t$ = iterations times step")
+    ax.set_xlabel("time $t$ = iterations times step")
+    in_decades(ax)
     ends = data["times"][[0, len(data["times"]) // 4, -1]]
-    ax.set_xticks(ends, [f"{t:.3g}" for t in ends])
-    ax.minorticks_off()
+    ticks_at(ax.xaxis, ends, [f"{t:.3g}" for t in ends])
     ax.set_title(f"$n = {int(data['sizes'][size])}$ (dotted: last iterate)")
 
 
@@ -82,6 +82,6 @@ def draw_ends(ax: Any, at: Array, samples: dict[str, Array], name: str) -> None:
         mean, low, high = spread(rows)
         color = METHODS.get(method, GREY)
         ax.errorbar(at, mean, [mean - low, high - mean], fmt="o-", ms=3.5, capsize=2, color=color)
-    ax.set(xscale="log", yscale="log", xlabel=name)
-    ax.set_xticks(at, [f"{v:g}" for v in at])
-    ax.minorticks_off()
+    ax.set_xlabel(name)
+    in_decades(ax)
+    ticks_at(ax.xaxis, at, [f"{v:g}" for v in at])

@@ -27,6 +27,7 @@ from meanfield.plotting.style import (
     GREY,
     ORANGE,
     PLAYERS,
+    in_decades,
     logarithmic,
     stage,
     styled,
@@ -253,8 +254,6 @@ def plot_path(path: Any, ax: Any = None, *, title: str | None = None, figsize: A
     -------
     matplotlib figure
     """
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
-
     beta, rate = path.beta, path.rate
     titles = ("value", "entropy", "Nikaido-Isoda error", "leading eigenvalue of (7)")
     panels = 3 if rate is None else 4
@@ -272,17 +271,17 @@ def plot_path(path: Any, ax: Any = None, *, title: str | None = None, figsize: A
             how = {"color": color, "ls": "-" if k == 0 else "--", "label": f"$H(\\mu_{name})$"}
             axes[1].plot(beta, path.entropy[:, k], **how)
         widen(axes[1], path.entropy)
-        axes[2].loglog(beta, path.ni, color=GREEN, label=r"$\mathrm{NI}(\mu_x, \mu_y)$")
-        axes[2].yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-        axes[2].yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
+        axes[2].plot(beta, path.ni, color=GREEN, label=r"$\mathrm{NI}(\mu_x, \mu_y)$")
+        in_decades(axes[2], "y")
         widen(axes[2], path.ni)
         if rate is not None:
-            axes[3].loglog(beta, np.where(rate > 0, rate, np.nan), color=BLUE, label="rate")
+            axes[3].plot(beta, np.where(rate > 0, rate, np.nan), color=BLUE, label="rate")
             turns = path.frequency > 1e-12
             if turns.any():
                 how = {"color": ORANGE, "label": "frequency"}
-                axes[3].loglog(beta[turns], path.frequency[turns], ".", **how)
+                axes[3].plot(beta[turns], path.frequency[turns], ".", **how)
         for k, axis in enumerate(axes):
-            axis.set(xscale="log", xlabel=r"$\beta$", title=titles[k])
+            axis.set(xlabel=r"$\beta$", title=titles[k])
+            in_decades(axis, "x" if k < 3 else "xy")
             axis.legend()
     return figure.figure

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter
 
 from meanfield.checks import Array
 from meanfield.plotting.words import small
@@ -182,7 +183,47 @@ def wide(*curves: Array) -> bool:
 def logarithmic(ax: Any, *curves: Array) -> None:
     """A logarithmic vertical axis for values that are `wide`."""
     if wide(*curves):
-        ax.set_yscale("log")
+        in_decades(ax, "y")
+
+
+class Decades(LogLocator):  # type: ignore[misc]
+    """Powers of ten; where fewer than two are in view 1, 2, 5, and else a few round numbers."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        for subs, least in (((1.0,), 2), ((1.0, 2.0, 5.0), 3)):
+            self.set_params(subs=subs)
+            ticks = np.asarray(super().tick_values(vmin, vmax))
+            if np.sum((vmin <= ticks) & (ticks <= vmax)) >= least:
+                return ticks
+        few = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+        ticks = np.asarray(few.tick_values(vmin, vmax))
+        return ticks[ticks > 0]
+
+
+class Powers(LogFormatterMathtext):  # type: ignore[misc]
+    """Powers of ten as such where all ticks are, else plain numbers."""
+
+    def format_ticks(self, values: Any) -> list[str]:
+        powers = np.log10(values)
+        if np.allclose(powers, np.round(powers), rtol=0, atol=1e-6):
+            return [str(self(v)) for v in values]
+        return [tick_name(v) for v in values]
+
+
+def tick_name(value: float) -> str:
+    """A round number with all its digits, powers of ten as such."""
+    digits, _, power = f"{value:.12g}".partition("e")
+    return rf"${digits} \cdot 10^{{{int(power)}}}$" if power else f"${digits}$"
+
+
+def in_decades(ax: Any, which: str = "xy") -> None:
+    """Logarithmic axes, two named ticks or more on each however little it spans."""
+    for letter in which:
+        ax.set(**{f"{letter}scale": "log"})
+        axis = getattr(ax, f"{letter}axis")
+        axis.set_major_locator(Decades())
+        axis.set_major_formatter(Powers())
+        axis.set_minor_formatter(NullFormatter())
 
 
 def line_above_rounding(
@@ -195,8 +236,9 @@ def line_above_rounding(
 
 
 def ticks_at(axis: Any, values: Any, names: Any, apart: float = 0.09) -> None:
-    """Ticks of a logarithmic axis at given values, unnamed where names would overlap."""
-    at = np.log(np.asarray(values, dtype=float))
+    """Ticks at given values, unnamed where names would overlap."""
+    at = np.asarray(values, dtype=float)
+    at = np.log(at) if axis.get_scale() == "log" else at
     span, last = max(float(np.ptp(at)), 1e-300), -np.inf
     shown = list(names)
     for k in np.argsort(at):

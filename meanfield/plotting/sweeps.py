@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.plotting.style import BLUE, GREY, logarithmic, panel, shades, styled, wide
+from meanfield.plotting.style import (
+    BLUE,
+    GREY,
+    in_decades,
+    logarithmic,
+    panel,
+    shades,
+    styled,
+    ticks_at,
+    wide,
+)
 
 # What replicas differ in: a picture shows their mean and its standard error.
 REPLICAS = ("seed", "replica")
@@ -16,6 +26,7 @@ NAMES = {
     "exponent": r"exponent of $W_2^2$ in $n$",
 }  # fmt: skip
 FEW = 5  # values of a second parameter that are drawn as curves rather than as colours
+MARKED = 8  # up to so many values of a parameter have a tick each
 
 
 def plot_sweep(
@@ -57,6 +68,7 @@ def plot_sweep(
             ax.set(xlabel="replica")
         elif len(axes) == 1:
             _curve(ax, axes[0], values, BLUE)
+            _legend(ax, values)
         elif len(axes) == 2:
             _two(ax, axes, values, name)
         else:
@@ -106,18 +118,13 @@ def _places(values: list[Any]) -> tuple[Array, bool, list[str] | None]:
 
 
 def _label(ax: Any, which: str, axis: Axis) -> Array:
-    at, in_decades, names = _places(axis[1])
-    if in_decades:
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-        ax.set(**{f"{which}scale": "log"})
-        line = getattr(ax, f"{which}axis")
-        if at.max() < 1e3 * at.min():  # 1, 2, 5, 10: more labels would run into each other
-            line.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            line.set_major_formatter(StrMethodFormatter("{x:g}"))
-            line.set_minor_formatter(NullFormatter())
+    at, logs, names = _places(axis[1])
+    if logs:
+        in_decades(ax, which)
     if names is not None:
         ax.set(**{f"{which}ticks": at, f"{which}ticklabels": names})
+    elif len(at) <= MARKED:
+        ticks_at(getattr(ax, f"{which}axis"), at, [f"{v:.4g}" for v in at])
     ax.set(**{f"{which}label": axis[0]})
     return at
 
@@ -142,6 +149,17 @@ def _curve(ax: Any, axis: Axis, values: Array, color: Any, label: str | None = N
     logarithmic(ax, mean)
 
 
+def _legend(ax: Any, values: Array, **how: Any) -> None:
+    """What curves and, of several replicas, bands are."""
+    from matplotlib.patches import Patch
+
+    entries = ax.get_legend_handles_labels()[0]
+    if values.shape[-1] > 1:
+        entries.append(Patch(color=GREY, alpha=0.3, lw=0, label="mean and two standard errors"))
+    if entries:
+        ax.legend(handles=entries, **how)
+
+
 def _two(ax: Any, axes: list[Axis], values: Array, name: str) -> None:
     lengths = [len(axis[1]) for axis in axes]
     if min(lengths) > FEW:
@@ -154,7 +172,7 @@ def _two(ax: Any, axes: list[Axis], values: Array, name: str) -> None:
     for k, color in enumerate(shades(len(each))):
         label = each[k] if isinstance(each[k], str) else f"{each[k]:g}"
         _curve(ax, long, values[:, k], color, f"{what} = {label}")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(ax, values, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _colours(ax: Any, axes: list[Axis], values: Array, name: str) -> None:

@@ -14,7 +14,16 @@ from meanfield.plotting.comparison import (
     draw_errors,
     draw_rate,
 )
-from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, line_above_rounding
+from meanfield.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    in_decades,
+    line_above_rounding,
+    ticks_at,
+)
 from meanfield.studies.curves import unpack
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems.one import orbit_axes
@@ -36,9 +45,8 @@ def draw_one(part: Any, data: dict[str, Data]) -> None:
     pair = data.get("Gibbs pair")
     if pair is not None:
         _regrets(right, pair["regrets"])
-    left.set(
-        xlabel="time $t$", ylabel="total variation to the Gibbs pair", xscale="log", yscale="log"
-    )
+    left.set(xlabel="time $t$", ylabel="total variation to the Gibbs pair")
+    in_decades(left)
     left.set_title("does (7) converge to (9)?")
     middle.set(xlabel="mean of $x$", ylabel="mean of $y$")
     middle.set_title("late orbits, ends marked")
@@ -56,10 +64,10 @@ def _regrets(ax: Any, rows: Array) -> None:
         if said.any():
             ax.plot(beta[said], eps[said, p], "x", color=color, ls=DASHED, lw=1, ms=4,
                     label=rf"Theorem 1's $\epsilon$, ${name}$")  # fmt: skip
-    ax.set(xlabel=r"$\beta$", ylabel="gain by a best response", xscale="log", yscale="log")
+    ax.set(xlabel=r"$\beta$", ylabel="gain by a best response")
     ax.set_title("the Gibbs pair is nearly an equilibrium")
-    ax.set_xticks(beta, [f"{b:.3g}" for b in beta])
-    ax.minorticks_off()
+    in_decades(ax)
+    ticks_at(ax.xaxis, beta, [f"{b:.3g}" for b in beta])
     ax.legend()
 
 
@@ -70,29 +78,29 @@ def draw_two(part: Any, data: dict[str, Data]) -> None:
     if several:
         order = np.argsort(several["ratio"])
         r, held = several["ratio"][order], {key: v[order] for key, v in several.items()}
-        left.loglog(r, held["ni"], "o-", ms=3, color=BLUE, label="NI of time averages")
-        left.loglog(r, held["entropic"] + held["moved"], color=BLUE, ls=DASHED, lw=1, label="bound")
-        left.loglog(r, held["explicit"], color=GREY, ls=":", label="bound by constants")
-        left.loglog(
-            r, held["last"], "s", ms=3, mfc="none", color=ORANGE, label="NI of last iterate"
-        )
-        left.loglog(r, held["ni"][-1] * np.sqrt(r / r[-1]), color=GREY, lw=0.8, label="slope 1/2")
+        left.plot(r, held["ni"], "o-", ms=3, color=BLUE, label="NI of time averages")
+        left.plot(r, held["entropic"] + held["moved"], color=BLUE, ls=DASHED, lw=1, label="bound")
+        left.plot(r, held["explicit"], color=GREY, ls=":", label="bound by constants")
+        left.plot(r, held["last"], "s", ms=3, mfc="none", color=ORANGE, label="NI of last iterate")
+        left.plot(r, held["ni"][-1] * np.sqrt(r / r[-1]), color=GREY, lw=0.8, label="slope 1/2")
         left.legend()
     left.set(xlabel=r"$\gamma/\alpha$", title=r"at $t_0 = (\alpha\gamma)^{-1/2}$")
     if (own := data.get("averages in time")) is not None:
-        middle.loglog(own["time"], own["ni"], color=BLUE, label="NI of averages over $[0, t]$")
-        middle.loglog(own["time"], own["last"], color=ORANGE, label="NI at $t$")
-        middle.loglog(own["time"], own["entropic"] + own["moved"], color=BLUE, ls=DASHED, lw=1,
+        middle.plot(own["time"], own["ni"], color=BLUE, label="NI of averages over $[0, t]$")
+        middle.plot(own["time"], own["last"], color=ORANGE, label="NI at $t$")
+        middle.plot(own["time"], own["entropic"] + own["moved"], color=BLUE, ls=DASHED, lw=1,
                       label="bound")  # fmt: skip
         middle.set_title(rf"the flow given, $\gamma/\alpha = {float(own['ratio']):.3g}$")
         middle.legend()
     middle.set(xlabel="time $t$, up to $t_0$")
     if (mirror := data.get("mirror descent")) is not None:
-        right.loglog(mirror["time"], mirror["ni"], "o", color=BLUE, label="NI of averages")
-        right.loglog(mirror["time"], mirror["entropic"], color=GREY,
+        right.plot(mirror["time"], mirror["ni"], "o", color=BLUE, label="NI of averages")
+        right.plot(mirror["time"], mirror["entropic"], color=GREY,
                      label=r"$(F_x + F_y)/(\alpha t)$")  # fmt: skip
         right.legend()
     right.set(xlabel="time $t$", title=r"$\gamma = 0$: an identity")
+    for ax in (left, middle, right):
+        in_decades(ax)
 
 
 def draw_three(part: Any, data: dict[str, Data]) -> None:
