@@ -47,7 +47,7 @@ def steps(game: LowRank, flow: Any, n: int, per_call: int = 1) -> Callable[[], W
                 else (by_modes(one, s), by_modes(two, t))
             )
             k = next(at)
-            march((), False, *looks, states, states, k, k + per_call)
+            march((), 1, False, *looks, states, states, k, k + per_call)
 
         return run
 

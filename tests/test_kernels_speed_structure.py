@@ -144,7 +144,7 @@ def test_keeping_features_changes_no_bit(monkeypatch, kept):
             player(game, p, rates, 0.01, 0, 0, 1) for p, rates in enumerate(flow.players)
         )
         looks = [by_modes(me, s) for me, s in zip(players, states, strict=True)]
-        march((True,), False, *looks, states, tuple(map(midpoint, states)), 0, 10)
+        march((True,), 1, False, *looks, states, tuple(map(midpoint, states)), 0, 10)
         ends.append(states[0].x.copy())
     np.testing.assert_array_equal(*ends)
 

@@ -135,7 +135,7 @@ def test_the_step_of_a_tile_is_the_plain_step(flow, kind, dim, n, refine):
             states = tuple(place(game, mf.Start(), n, "iid", 0, 0))
             given = zip(players, players[::-1], states, strict=True)
             looks = [form(me, other, s) if kind is form else modes(me, s) for me, other, s in given]
-            march((), False, *looks, states, states, 3, 11)
+            march((), 1, False, *looks, states, states, 3, 11)
             ends.append(states)
         for s, t, count in zip(*ends, n, strict=True):
             np.testing.assert_allclose(flat(s.x, count), flat(t.x, count), rtol=0, atol=1e-13)
