@@ -48,16 +48,25 @@ def modes(mu):
     return np.array([mu.masses @ np.exp(-1j * k * mu.points[:, 0]) for k in range(K + 1)])
 
 
-def velocity(beta, z):
-    """The right-hand side of (7) for the modes z (2, K + 1) of both players, from the loss as text.
-
-    l = -(2/3)(cos x - cos y) + (5/12)(cos 2x - cos 2y) + 3 sin x sin y.
+def oscillator(sign, opponent):
+    """U_m for m = 1, 2 of l = -(2/3)(cos x - cos y) + (5/12)(cos 2x - cos 2y) + 3 sin x sin y, from
+    the loss as text.
     """
+    sine = -opponent[1].imag  # E sin of the opponent
+    # Both have the same wells; the coupling is what one gains and the other loses.
+    return {1: complex(-1 / 3, -sign * 1.5 * sine), 2: 5 / 24}
+
+
+def three_terms(sign, opponent):
+    """The same of l = cos 2x - cos 2y + 8 cos(x - y)."""
+    return {1: sign * 4 * opponent[1], 2: 0.5}
+
+
+def velocity(beta, z, costs=oscillator):
+    """The right-hand side of (7) for the modes z (2, K + 1) of both players."""
     k, moved = np.arange(-K, K + 1), []
     for p, sign in ((0, 1.0), (1, -1.0)):
-        sine = -z[1 - p, 1].imag  # E sin of the opponent
-        # Both have the same wells; the coupling is what one gains and the other loses.
-        U = {1: complex(-1 / 3, -sign * 1.5 * sine), 2: 5 / 24}
+        U = costs(sign, z[1 - p])
         full = np.concatenate([z[p, :0:-1].conj(), z[p]])
         drift = np.zeros(2 * K + 1, dtype=complex)
         for m, c in [*U.items(), *((-m, np.conj(c)) for m, c in U.items())]:
@@ -69,11 +78,11 @@ def velocity(beta, z):
     return np.array(moved)
 
 
-def integrated(beta, z, time):
+def integrated(beta, z, time, costs=oscillator):
     """The modes after a time, by scipy."""
 
     def right(_, v):
-        return velocity(beta, v.view(complex).reshape(2, K + 1)).ravel().view(float)
+        return velocity(beta, v.view(complex).reshape(2, K + 1), costs).ravel().view(float)
 
     how = {"method": "DOP853", "rtol": 1e-11, "atol": 1e-12}
     found = solve_ivp(right, (0, time), z.ravel().view(float), **how)
@@ -93,6 +102,16 @@ def test_an_orbit_comes_back_after_its_period_and_not_before(cycle):
     along = velocity(BETA, z)
     late = np.vdot(along, back - z).real / np.vdot(along, along).real
     assert abs(late) < 2e-9
+
+
+def test_a_game_of_three_terms_has_a_cycle():
+    """l = cos 2x - cos 2y + 8 cos(x - y), the simplest that is known."""
+    terms = [((2,), (0,), 1, 0), ((0,), (2,), -1, 0), ((1,), (-1,), 8, 0)]
+    start = mf.Start(x=mf.concentrated(1.0, 0.3), y=mf.concentrated(0.0, 0.3))
+    game = mf.games.trigonometric(terms)
+    cycle = mf.orbit(game, mf.Langevin(5.0), start, settle=20.0, cells=64, count=2)
+    back = integrated(5.0, first(cycle), cycle.period, three_terms)
+    assert cycle.stable and cycle.size > 0.3 and np.abs(back - first(cycle)).max() < 1e-8
 
 
 def test_the_multipliers_are_those_of_the_linearised_equation(cycle):

@@ -38,7 +38,8 @@ RUN_HELP = """A file has sections; every key has a default except the game, the 
   time = 20.0                checkpoint_every = 30.0
 
 games: oscillator, uniform_equilibrium, free, separable, double_well, wang_chizat, bilinear,
-  benchmark, polynomial, polynomial_from, trigonometric, or expression = "cos(x - y)"
+  benchmark, polynomial, polynomial_from, trigonometric, random_fourier,
+  or expression = "cos(x - y)"
 flows: Wasserstein, Langevin, WassersteinFisherRao, MirrorDescent, BestResponse, Flow
 level: "field" solves the mean-field equation (cells, engine, step, tol; weights of finite-volume,
     order of staggered, refine of characteristics, limiter of muscl),

@@ -9,6 +9,7 @@ from meanfield.games.catalogue import HOMES
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     # isort: off
     from meanfield.games.base import Game as Game
+    from meanfield.games.ensembles import random_fourier as random_fourier
     from meanfield.games.formulas.densities import density as density
     from meanfield.games.formulas.expressions import (
         Expression as Expression,

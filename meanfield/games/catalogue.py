@@ -19,6 +19,7 @@ CONSTRUCTORS = {
     "oscillator": "known", "uniform_equilibrium": "known", "free": "known", "separable": "known",
     "double_well": "known", "wang_chizat": "known", "bilinear": "known", "benchmark": "known",
     "polynomial": "lowrank", "polynomial_from": "lowrank", "trigonometric": "lowrank",
+    "random_fourier": "ensembles",
     "expression": "formulas.expressions",
 }  # fmt: skip
 HOMES = {
