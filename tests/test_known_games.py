@@ -339,4 +339,4 @@ def test_every_constructor_of_the_catalogue_has_its_keys():
     keys = {name: set(arguments(name)) for name in CONSTRUCTORS}
     assert keys["oscillator"] == {"coupling"} and keys["polynomial"] == {"kind", "dim", "seed"}
     assert keys["wang_chizat"] == set() and keys["separable"] == {"f", "g"}
-    assert keys["expression"] == {"expression", "constants", "X", "Y"}
+    assert keys["expression"] == {"expression", "constants", "X", "Y", "truncate"}

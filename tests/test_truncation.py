@@ -7,6 +7,7 @@ import pytest
 from scipy.special import iv
 
 import meanfield as mf
+from meanfield.cli import build, schema
 from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
@@ -83,3 +84,17 @@ def test_periods_other_than_two_pi():
 def test_what_cannot_be_truncated_is_refused(text, manifold, tolerance, message):
     with pytest.raises((ValueError, TypeError), match=message):
         expression(text, manifold, manifold, truncate=tolerance)
+
+
+def test_a_file_asks_for_it_by_its_key(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[game]\nexpression = "exp(a*cos(x - y))"\nconstants = {a = 1}\ntruncate = 1e-6'
+    )
+    game, same = (
+        build.game(schema.read(str(file), [])),
+        expression("exp(a*cos(x - y))", a=1, truncate=1e-6),
+    )
+    assert isinstance(game, LowRank) and np.array_equal(game.C, same.C)
+    with pytest.raises(schema.BadInput, match="game.truncate: truncate must be above 0"):
+        build.game(schema.read(str(file), ["game.truncate=-1"]))

@@ -59,6 +59,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "constants": "named numbers of the formula",
         "X": "the space of the minimiser",
         "Y": "the space of the maximiser",
+        "truncate": "replace the loss by a trigonometric polynomial within this fraction of its "
+        "largest value",
     },
     "changes": {
         "memory": "costs are averaged over the past",

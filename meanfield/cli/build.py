@@ -121,7 +121,7 @@ ARGUMENTS: dict[str, Check] = {
 def arguments(name: str) -> dict[str, Check]:
     """The keys of a game of the catalogue."""
     if name == "expression":
-        return {"expression": text, "constants": constants, **SPACES}
+        return {"expression": text, "constants": constants, **SPACES, "truncate": number}
     parameters = signature(getattr(games, name)).parameters.values()
     return {p.name: _argument(p.annotation) for p in parameters if p.kind is not p.VAR_KEYWORD}
 
