@@ -227,7 +227,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
 def test_results_come_back_equal(make, tmp_path):
     result = make()
     result.save(tmp_path / "run.h5")
-    assert same(describe(mf.load(tmp_path / "run.h5")), describe(result))
+    held = mf.load(tmp_path / "run.h5")
+    assert same(describe(held), describe(result)) and repr(held) == repr(result)
 
 
 def test_equilibria_and_gibbs_points_come_back_equal(tmp_path):

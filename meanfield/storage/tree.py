@@ -1,7 +1,8 @@
 """Trees of plain data as HDF5 groups and back.
 
 A dictionary is a group; its numbers and short text are attributes, its arrays datasets. Every group
-says in the attribute "@kind" what it is, so that nothing has to be guessed or evaluated.
+says in the attribute "@kind" what it is, so that nothing has to be guessed or evaluated, and a
+dictionary's in "@order" how its keys, which HDF5 sorts, followed each other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ def write(group: Any, plain: Any, kind: str | None = None) -> None:
     else:
         items, kind = _items(plain)
     group.attrs["@kind"] = kind
+    order = "\n".join(_escaped(key) for key, _ in items)
+    if kind == "dict" and len(order) <= LONG:
+        group.attrs["@order"] = order
     for key, value in items:
         _write_item(group, _escaped(key), value)
 
@@ -142,7 +146,8 @@ def read(group: Any, seen: set[int] | None = None) -> Any:
     for key in group:
         member = _member(group, key, seen)
         items[_unescaped(key)] = read(member, seen) if hasattr(member, "keys") else _dataset(member)
-    return _gathered(kind, items)
+    order = [_unescaped(key) for key in str(attribute(group, "@order", "")).split("\n")]
+    return _gathered(kind, {key: items[key] for key in (*order, *items) if key in items})
 
 
 def _gathered(kind: str, items: dict[str, Any]) -> Any:
