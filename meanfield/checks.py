@@ -213,7 +213,8 @@ def whole(name: str, value: Any, low: int = 1) -> int:
     except (ValueError, OverflowError):  # NaN, infinities, ragged lists
         exact = False
     if not exact:
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
+        shown = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{name} must be a whole number, got {shown!r}")
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {number}")
     return number

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, precision, read_only, warn, whole
+from meanfield.checks import Array, NotConverged, finite_array, precision, read_only, warn, whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Mesh, mesh
 from meanfield.meshes.harmonics import evaluate, of_values, values
 from meanfield.shown import Shown
 
 FEW = 1 << 24  # nodes times nodes up to which harmonics at nodes are kept: 64 MB
+HOPELESS = 0.25  # of a mass, below zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,9 +373,15 @@ def density_on(
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
     What is `within` the error that masses may have is cut in silence; more negative mass warns
-    UnderResolved. told: the names of what has warned already, which warns no more.
+    UnderResolved, and NotConverged is raised where it is a quarter of all. told: the names of what
+    has warned already, which warns no more.
     """
     lost = -float(masses[masses < 0].sum())
+    if not lost <= HOPELESS * abs(float(masses.sum())):
+        raise NotConverged(
+            f"{what} hold a negative mass of {lost:.2g}: these cells cannot carry the density; "
+            'raise `cells`, or use engine="finite-volume", which keeps the sign'
+        )
     if lost > within and (told is None or what not in told):
         if told is not None:
             told.add(what)

@@ -154,6 +154,11 @@ class Run:
         diagnostics: Diagnostics | None = None,
     ) -> None:
         self.game, self.flow, self.moving, self.about = game, flow, moving, dict(about)
+        if not isinstance(diagnostics or {}, Mapping):
+            raise TypeError(
+                "diagnostics must be a mapping from names to functions of (mu_x, mu_y), got "
+                f"{diagnostics!r}"
+            )
         self.observables = dict(diagnostics or {})
         self.times: list[float] = []
         self.pairs: list[Pair] = []

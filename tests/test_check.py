@@ -114,7 +114,7 @@ def test_a_start_at_equilibrium_has_no_error_and_fails_nothing():
     game, flow = mf.games.uniform_equilibrium(), mf.WassersteinFisherRao(1.0, 1.0)
     result = mf.check(game, flow, theorems=2)
     assert named(result, "the start is at equilibrium").measured < 1e-14
-    assert named(result, "it has no slope").outcome == "error"
+    assert named(result, "it has no slope").outcome == "measured"
     assert result.outcome("2") == "holds"
 
 
@@ -284,3 +284,25 @@ def test_cycles_and_spirals_are_told_apart():
     assert spiral["fate"] == settling.OPEN
     late = settling.follow(Circle(0.05), middle, 1.0, 4000)
     assert late["fate"] == settling.SETTLED and late["tv"][-1] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"time": -1}, "time must be above 0"),
+        ({"time": 0}, "time must be above 0"),
+        ({"time": np.nan}, "time must be finite"),
+        ({"step": -0.1}, "step must be above 0"),
+        ({"time": 1.0, "step": 0.3}, "time must be a whole number of steps"),
+        ({"replicas": 1}, "replicas must be at least 2"),
+        ({"replicas": (3, 4)}, "replicas must be one number or 3"),
+        ({"particles": (0, 10)}, "particles must be at least 1"),
+        ({"particles": ()}, "got none"),
+        ({"cells": 1}, "cells must be at least"),
+        ({"threads": 0}, "threads must be at least 1"),
+    ],
+)
+def test_sizes_that_cannot_be_run_are_refused_before_anything_runs(monkeypatch, given, words):
+    monkeypatch.setattr("meanfield.studies.check.Done", None)
+    with pytest.raises(ValueError, match=words):
+        mf.check(OSCILLATOR, mf.Langevin(3.0), START, **given)

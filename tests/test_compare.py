@@ -8,6 +8,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.studies.comparison import judge, step_bias
+from meanfield.studies.controls import controls_of
 from meanfield.studies.plan import plan
 from meanfield.studies.reference import seed_of
 from meanfield.studies.statistics import band, exponent, sup_of_means
@@ -355,3 +356,13 @@ def test_errors_of_time_averages_beside_a_control():
     assert with_both.samples["ni_average"][0].shape == (8, 3)
     np.testing.assert_array_equal(*(c.samples["energies"] for c in (with_both, plain)))
     assert repr(with_both.sup) == repr(plain.sup)
+
+
+def test_skewed_energies_whose_mean_is_low_by_chance_stay_a_control():
+    """Of one mode, squares of normals: the spread of a sample is small where its mean is."""
+    draws = np.random.default_rng(0).chisquare(1, (300, 120, 20))
+    samples = {"w2_squared": [draws[0]], "energy_means": [np.ones(20)]}
+    kept = [controls_of(samples | {"energies": [rows]})[1] for rows in draws]
+    assert set(kept) == {"energies of copies"}
+    low = [controls_of(samples | {"energies": [0.5 * rows]})[1] for rows in draws]
+    assert all("left out" in told for told in low)

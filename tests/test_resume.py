@@ -387,3 +387,26 @@ def test_a_changed_start_does_not_get_the_old_result(call, tmp_path):
     assert equal(call(CIRCLE, LANGEVIN, start(1.0), **run), first)
     with pytest.raises(ValueError, match="began from another start"):
         call(CIRCLE, LANGEVIN, start(2.0), **run)
+
+
+def test_runs_of_the_other_level_are_told_by_name():
+    game, flow = mf.games.oscillator(), mf.Langevin(5.0)
+    field = mf.solve(game, flow, None, 0.1, cells=32)
+    swarm = mf.simulate(game, flow, None, 0.1, step=0.05, particles=8)
+    with pytest.raises(ValueError, match=r"a run of particles; `meanfield.simulate`"):
+        mf.solve(game, flow, time=0.2, resume=swarm)
+    with pytest.raises(ValueError, match=r"a run of the mean field; `meanfield.solve`"):
+        mf.simulate(game, flow, time=0.2, step=0.05, resume=field)
+    with pytest.raises(TypeError, match="diagnostics must be a mapping"):
+        mf.solve(game, flow, None, 0.1, cells=32, diagnostics=["ni"])
+    with pytest.raises(TypeError, match="ax must be one matplotlib Axes, got int"):
+        field.plot(ax=3)
+    with pytest.raises(TypeError, match="did you mean 'coupling'"):
+        mf.games.oscillator(couplng=3)
+
+
+def test_an_atom_on_cells_that_cannot_carry_it_is_refused():
+    game = mf.games.oscillator()
+    atom = mf.Measure([[1.0]], None, game.X)
+    with pytest.warns(mf.UnderResolved), pytest.raises(mf.NotConverged, match="cannot carry"):
+        mf.solve(game, mf.Langevin(5.0), mf.Start(atom, atom), 0.01, cells=32, engine="galerkin")

@@ -139,6 +139,8 @@ def _name(spec: Spec, what: str, default: str | None, known: Collection[str]) ->
     if not isinstance(name, str) or name not in known:
         hint = nearest(str(name), known) or f"; known are {', '.join(known)}"
         key = (what, "name") if "name" in section else (what,)
+        if name is None:
+            raise spec.fail(key, f"give the {what} a name: one of {', '.join(known)}")
         raise spec.fail(key, f"there is no {what} {name!r}{hint}")
     return name
 

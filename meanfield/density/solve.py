@@ -129,6 +129,8 @@ def solve(
     asked: dict[str, Any] = {"engine": engine, "cells": cells, "step": step, "tol": tol, **options}
     if resume is not None:
         check_goes_on(resume, game, flow)
+        if "positions" in resume.state:
+            raise ValueError("resume is a run of particles; `meanfield.simulate` goes on with it")
         asked = _completed(resume, asked)
     same_start = resume is not None and start is not None
     if start is None:

@@ -31,7 +31,7 @@ _GAUSS = tuple((0.5 + side * x / 2, w / 2) for x, w in _NODES for side in (-1, 1
 
 @dataclass(frozen=True)
 class Memory:
-    """How past opponents count at time t: with weights s^power, or exp(-rate (t - s)).
+    """How past opponents count: with weights s^power, or the less the longer ago they were.
 
     Costs are linear in the opponent, so that the averaged gradient is that of the average opponent.
 

@@ -229,7 +229,10 @@ def AveragedLangevin(beta: Number, power: float = 0.0, gamma: Number = 1.0) -> F
 
 
 def DiscountedLangevin(beta: Number, rate: float, gamma: Number = 1.0) -> Flow:
-    """Equation (7) along gradients averaged over the past with weights exp(-rate (t - s)).
+    """Equation (7) along gradients averaged over the past, later opponents counting more.
+
+    The opponent is exp(-rate t) mu_0 + rate int_0^t exp(-rate (t - s)) mu_s ds: as if the start had
+    stood for ever before.
 
     For a small rate the law itself converges to (9), exponentially fast in total variation. Small
     is below about gap/kappa^2, with gap the rate of the player's own relaxation and +- i kappa the

@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from meanfield.checks import refuse_unknown
+
 P = ParamSpec("P")
 Made = TypeVar("Made")
 
@@ -31,10 +33,14 @@ HOMES = {
 
 def recorded(build: Callable[P, Made]) -> Callable[P, Made]:
     """A constructor that notes its name and arguments on the games it makes, as `recipe`."""
-    names = list(inspect.signature(build).parameters)
+    parameters = inspect.signature(build).parameters
+    names = list(parameters)
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
     @functools.wraps(build)
     def recording(*args: P.args, **kwargs: P.kwargs) -> Made:
+        if not free:
+            refuse_unknown(build.__name__, kwargs, names)
         game: Any = build(*args, **kwargs)
         game.recipe = (build.__name__, {**dict(zip(names, args, strict=False)), **kwargs})
         return game  # type: ignore[no-any-return]

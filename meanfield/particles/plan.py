@@ -328,6 +328,8 @@ def check_settings(given: dict[str, Any], resume: Trajectory) -> dict[str, Any]:
 
     One left at its default agrees with anything. Raises ValueError.
     """
+    if "engine" in resume.provenance:
+        raise ValueError("resume is a run of the mean field; `meanfield.solve` goes on with it")
     missing = [
         k for k in ("step", "positions", "log_weights", "weight_sums") if k not in resume.state
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter
@@ -105,6 +106,8 @@ def _new(width: float, height: float, figsize: Any) -> Any:
 def _of_caller(ax: Any, figsize: Any) -> Any:
     if figsize is not None:
         raise ValueError("figsize is that of a new figure; with ax=, the figure has its size")
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be one matplotlib Axes, got {type(ax).__name__}")
     return ax
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import allow_underflow, known_keywords, whole
+from meanfield.checks import allow_underflow, known_keywords, real, whole
+from meanfield.density.solve import build
 from meanfield.executors import Given
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
@@ -23,7 +24,7 @@ from meanfield.storage.results import Result
 from meanfield.studies.computing import Done, Part, Store
 from meanfield.studies.stored import Data
 from meanfield.studies.theorems import one, three, two
-from meanfield.studies.theorems.problem import Problem
+from meanfield.studies.theorems.problem import Problem, without_mesh
 from meanfield.studies.verdicts import HOLDS, INCONCLUSIVE, Observation, Verdict, overall
 from meanfield.trajectory import versions
 
@@ -196,7 +197,8 @@ def check(
     Raises
     ------
     ValueError
-        Where no theorem that was asked for speaks of the flow, with what each is about.
+        Where no theorem that was asked for speaks of the flow, with what each is about; for sizes
+        that cannot be run, before anything is.
     """
     start = Start() if start is None else start
     _inputs(game, flow, start)
@@ -205,11 +207,13 @@ def check(
     if all(why.values()):
         told = "; ".join(f"theorem {t}: {reason}" for t, reason in why.items())
         raise ValueError(f"flow {flow.name!r} is not what the theorems speak of: {told}")
-    p = Problem(
-        game, flow, start, quick, whole("seed", seed, 0), time, step,
-        None if particles is None else tuple(particles), replicas, cells, threads, progress,
-        executor,
-    )  # fmt: skip
+    given = {"time": time, "step": step, "particles": particles, "replicas": replicas}
+    given |= {"cells": cells, "quick": quick, "seed": seed, "threads": threads}
+    p = Problem(game, flow, start, **_sizes(**given), progress=progress, executor=executor)
+    if cells is not None and not without_mesh(game):
+        build(game, flow, start, cells=cells)
+    if "3" in why and not why["3"]:
+        three.checked(p)
     store = None if out is None else Store(Path(out), p)
     parts = {(t, n): part for t in asked if not why[t] for n, part in _parts(t, p, store).items()}
     done = Done()
@@ -230,6 +234,24 @@ def _inputs(game: Any, flow: Any, start: Any) -> None:
             f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}"
         )
     start.laws(game.X, game.Y)
+
+
+def _sizes(
+    time: Any, step: Any, particles: Any, replicas: Any, threads: Any, seed: Any, **others: Any
+) -> dict[str, Any]:
+    """What a check is asked to run; errors for what is no number, or none that can be run."""
+    asked = {"time": time, "step": step}
+    found = {k: None if v is None else real(k, v, 0.0, strict=True) for k, v in asked.items()}
+    found |= {"seed": whole("seed", seed, 0), **others}
+    if particles is not None:
+        particles = tuple(whole("particles", n) for n in np.ravel(particles))
+        if not particles:
+            raise ValueError("particles must hold a number of particles, got none")
+    if replicas is not None:
+        counts = tuple(whole("replicas", R, 2) for R in np.ravel(replicas))
+        replicas = counts[0] if np.ndim(replicas) == 0 else counts
+    threads = None if threads is None else whole("threads", threads)
+    return {**found, "particles": particles, "replicas": replicas, "threads": threads}
 
 
 def _asked(theorems: Any) -> list[str]:
@@ -270,4 +292,4 @@ def sizes(p: Problem, applies: list[str]) -> str:
     s = three.sizes(p)
     n = ", ".join(f"{k:,}" for k in s["particles"])
     counts = ", ".join(map(str, np.broadcast_to(s["replicas"], len(s["particles"]))))
-    return f"{mode}: n = {n}, {counts} replicas, T = {s['time']:g}, steps of {s['step']:.3g}"
+    return f"{mode}: n = {n} with {counts} replicas, T = {s['time']:g}, steps of {s['step']:.3g}"

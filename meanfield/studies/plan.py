@@ -70,14 +70,14 @@ def plan(
         raise ValueError(f"time must be at most 2^53 steps of {step:g}, got {steps:.3g} of them")
     # About 20 comparisons, where the particles' steps end.
     every = step * max(1, round(steps / 20)) if save_every is None else save_every
+    whole_steps("save_every", every, step, low=1)
+    whole_steps("time", time, step)
     for n in sizes:  # the finest run of each: what it refuses is refused before anything runs
         finest = make_plan(
             time=time, step=step / 2, particles=n, seed=seed, scheme=scheme, save_every=every,
             replica=0, refine=1, placement="iid",
         )  # fmt: skip
         check_scheme(game, flow, finest.scheme)
-        whole_steps("save_every", every, step, low=1)
-        whole_steps("time", time, step)
     if threads is not None:
         whole("threads", threads)
     if not (control == "auto" or isinstance(control, bool)):

@@ -19,6 +19,7 @@ from meanfield.studies.compare import compare
 from meanfield.studies.comparison import Comparison
 from meanfield.studies.controls import controls_of
 from meanfield.studies.curves import pack
+from meanfield.studies.plan import plan, usual_replicas
 from meanfield.studies.reference import has_exact_distance
 from meanfield.studies.statistics import Interval, exponent
 from meanfield.studies.stored import Data
@@ -29,10 +30,11 @@ TITLE = "Theorem 3: n particles follow the mean field, uniformly over [0, T]"
 Row = Verdict | Observation
 SPAN = 2.5  # natural times in [0, T]: instabilities multiply fluctuations
 STEPS, SAVES = 50, 5
+SCHEME = "strang"
 # By dimension, 0 where losses are summed over pairs: particles, and replicas of each.
 QUICK = {
-    0: ((50, 150, 450), (48, 32, 24)),
-    1: ((100, 700, 5000), (64, 40, 24)),
+    0: ((50, 150, 450), (160, 120, 80)),
+    1: ((100, 700, 5000), (160, 100, 60)),
     2: ((50, 200, 800), (40, 24, 12)),
 }
 FULL = {
@@ -64,8 +66,8 @@ def refusal(game: Game, flow: Flow, start: Start) -> str:
 
 def sizes(p: Problem) -> dict[str, Any]:
     """Time, step, numbers of particles and replicas of what is run."""
-    time = p.time or float(f"{SPAN * p.natural_time:.2g}")
-    step = p.step or time / STEPS
+    time = float(f"{SPAN * p.natural_time:.2g}") if p.time is None else p.time
+    step = time / STEPS if p.step is None else p.step
     n: tuple[int, ...]
     R: tuple[int, ...]
     if all(map(has_exact_distance, p.game.manifolds)):
@@ -76,9 +78,17 @@ def sizes(p: Problem) -> dict[str, Any]:
     every = step * max(1, round(time / step / saves))
     if p.particles is not None:
         n = tuple(p.particles)
-        R = tuple(int(np.clip(400_000 // k, 24, 400)) for k in n)
+        R = tuple(map(int, usual_replicas(n)))
     counts = R if p.replicas is None else p.replicas
     return {"time": time, "step": step, "save_every": every, "particles": n, "replicas": counts}
+
+
+def checked(p: Problem) -> None:
+    """What `compare` would refuse is refused before anything runs."""
+    plan(
+        p.game, p.flow, p.start, scheme=SCHEME, engine=None, tol=None, control="auto",
+        cells=p.cells, seed=p.seed, threads=p.threads, **sizes(p),
+    )  # fmt: skip
 
 
 def parts(p: Problem, folder: Path | None = None) -> dict[str, Callable[[], Data]]:
@@ -93,8 +103,8 @@ def compared(p: Problem, folder: Path | None) -> Data:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnderResolved)  # what they say is judged
         found = compare(
-            p.game, p.flow, p.start, **s, cells=p.cells, seed=p.seed, threads=p.threads,
-            executor=p.executor, progress=p.progress, checkpoint=kept,
+            p.game, p.flow, p.start, **s, scheme=SCHEME, cells=p.cells, seed=p.seed,
+            threads=p.threads, executor=p.executor, progress=p.progress, checkpoint=kept,
         )  # fmt: skip
     return pack(found) | slopes(found)
 

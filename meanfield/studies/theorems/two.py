@@ -158,7 +158,7 @@ def judge(p: Problem, data: dict[str, Data]) -> list[Row]:
         d = data["mirror descent"]
         if max(float(np.max(d[name])) for name in ("ni", "entropic")) <= rounding:
             claim = "gamma = 0: the start is at equilibrium and stays there; largest NI"
-            found.append(Observation(claim, float(np.max(d["ni"])), 0.0, "error"))
+            found.append(Observation(claim, float(np.max(d["ni"])), 0.0, "measured"))
         else:
             off = d["ni"] / d["entropic"] - 1
             worst = float(off[np.argmax(np.abs(off))])
@@ -168,9 +168,9 @@ def judge(p: Problem, data: dict[str, Data]) -> list[Row]:
     if "averages in time" in data:
         d = data["averages in time"]
         claim = f"NI of the averages at t0 = {d['time'][-1]:.3g} of the flow given"
-        found.append(Observation(claim, float(d["ni"][-1]), 0.0, "error"))
+        found.append(Observation(claim, float(d["ni"][-1]), 0.0, "measured"))
         claim = "NI of the last iterate there"
-        found.append(Observation(claim, float(d["last"][-1]), 0.0, "error"))
+        found.append(Observation(claim, float(d["last"][-1]), 0.0, "measured"))
     return found
 
 
@@ -182,7 +182,7 @@ def of_slope(p: Problem, several: dict[str, Any]) -> list[Row]:
         return []
     if float(several["ni"].max()) <= ROUNDING * p.constants.range:
         what = "NI at t0 is zero to rounding at every gamma/alpha, so that it has no slope"
-        return [Observation(what, float(several["ni"].max()), 0.0, "error")]
+        return [Observation(what, float(several["ni"].max()), 0.0, "measured")]
     small = several["moved"] <= 1.01 * SMALL * p.constants.range
     judged = small.sum() >= FEWEST
     ratio, ni = (several[name][small] if judged else several[name] for name in ("ratio", "ni"))
