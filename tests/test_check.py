@@ -7,9 +7,11 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import meanfield as mf
 from meanfield.studies.theorems import averages, epsilon, one, settling, slowest, two
+from meanfield.studies.theorems.pictures import draw_one
 from meanfield.studies.theorems.problem import Problem, constants
 
 comparing = import_module("meanfield.studies.compare")
@@ -205,11 +207,29 @@ def test_results_are_saved_drawn_and_written_as_one_page(cycling, tmp_path):
     page = back.page(tmp_path / "check.html").read_text()
     assert "limit cycle" in page and "data:image/png;base64," in page
     assert "http" not in page and "not applicable" not in page.split("Theorem 2")[0]
+    assert "&plusmn;" in page and "+-" not in page.split("<details>")[0]
+    assert "&epsilon;, &beta;/8 to &beta;" in page
     assert "limit cycle" in back._repr_html_()
     lines = back.to_csv(tmp_path / "check.csv").read_text().splitlines()
     assert len(lines) == 1 + sum(map(len, cycling.rows.values()))
     with pytest.raises(ValueError, match=r"must end in \.html"):
         back.page(tmp_path / "check.txt")
+
+
+def test_pictures_have_one_plane_for_all_orbits_and_no_axes_around_a_single_value():
+    t, one = np.geomspace(0.1, 10, 20), Figure().subfigures(1, 1)
+    orbit = 1e-6 * np.stack([np.cos(t), np.sin(t)], axis=1) - 0.2
+    held = {"times": t, "tv": np.exp(-t), "orbit": orbit}
+    draw_one(one, {"(7) from uniform": held})
+    assert np.ptp(one.axes[1].get_xlim()) == pytest.approx(0.1) == np.ptp(one.axes[1].get_ylim())
+    # All orbits in the plane of the means that vary most in any; here of two of x and three of y.
+    varied, still = np.tile(np.sin(t)[:, None], 5) * [1, 2, 3, 1, 1], np.full((20, 5), 0.1)
+    runs = {
+        f"(7) from {k}": {**held, "orbit": o, "orbit_x": 2} for k, o in enumerate((still, varied))
+    }
+    draw_one(one, runs)
+    ends = [line.get_xydata()[-1] for line in one.axes[4].lines[::2]]
+    assert np.allclose(ends, [still[-1, [1, 2]], varied[-1, [1, 2]]])
 
 
 def test_ctrl_c_gives_what_is_done_and_the_same_call_goes_on(monkeypatch, tmp_path):

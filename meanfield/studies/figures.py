@@ -75,8 +75,9 @@ def page(
         draw_flows(top, [(title, run.times, run.x, run.y) for title, run in levels])
         left, middle, right = bottom.subplots(1, 3, width_ratios=(1, 1.25, 1.25))
         a, b = orbit(field), orbit(swarm)
-        axes = list(orbit_axes(a))
-        names = _mean(game, 0, axes[0]), _mean(game, 1, axes[1] - a.shape[1] // 2)
+        own = len(means(field.x[0]))
+        axes = list(orbit_axes(a, own))
+        names = _mean(game, 0, axes[0]), _mean(game, 1, axes[1] - own)
         rests = None if point is None else point[axes]
         draw_orbit(left, a[:, axes], b[:, axes], rests, names)
         left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.0)

@@ -12,12 +12,15 @@ from typing import Any
 
 from meanfield.plotting import html
 from meanfield.storage.files import as_path, replace
+from meanfield.studies.notation import html as typeset
+from meanfield.studies.notation import number
 from meanfield.studies.verdicts import Verdict
 
 EQUATIONS = """
 .eq { margin: .6em 0 .6em 2em; font-family: "STIX Two Math", Cambria, serif; font-size: 17px }
 td:first-child { max-width: 34em } .limit, .faster, .error, .no { color: #555 }
 .kind { color: #666 } td { overflow-wrap: anywhere }
+.number { white-space: nowrap } sup, sub { line-height: 0 }
 """
 X, Y = "<i>μ<sub>x</sub></i>", "<i>μ<sub>y</sub></i>"
 SHARED = f"""<p>Two players choose measures {X} and {Y}; the first lowers, the second raises
@@ -91,7 +94,7 @@ def about(result: Any) -> str:
         ("run at", result.provenance["sizes"]), ("seed", result.provenance["seed"]),
         ("versions", made),
     ]  # fmt: skip
-    told = f"<p>{escape(result.game.statement)}</p>" if result.game.statement else ""
+    told = f"<p>{typeset(result.game.statement)}</p>" if result.game.statement else ""
     rule = (
         "<p>A check holds when its whole 95% interval lies within what is allowed, fails when all "
         "of it lies beyond, and is inconclusive in between.</p>"
@@ -103,13 +106,13 @@ def section(result: Any, theorem: str) -> str:
     """One theorem: its equations, its table, its picture."""
     from meanfield.studies.check import THEOREMS
 
-    head = f"<h2>{escape(THEOREMS[theorem].TITLE)}</h2>"
+    head = f"<h2>{typeset(THEOREMS[theorem].TITLE)}</h2>"
     if theorem in result.refused:
         reason = escape(result.refused[theorem])
         return head + f"<p class=not>does not apply to this flow and game: {reason}</p>"
     if theorem not in result.rows:
         return ""
-    lines = [[escape(r.claim), escape(r.found), escape(_allowed(r)), html.word(r.outcome)]
+    lines = [[typeset(r.claim), number(r.found), typeset(_allowed(r)), html.word(r.outcome)]
              for r in result.rows[theorem]]  # fmt: skip
     left = [f"<p class=not>{escape(part)}: {escape(why)}</p>"
             for part, why in {**result.missing, **result.failed}.items()

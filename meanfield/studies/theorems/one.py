@@ -252,8 +252,7 @@ def back(held: Data, point: Data) -> list[Row]:
     return [Verdict(claim, float(whole), 1, RATE, half)]
 
 
-def orbit_axes(orbit: Array) -> tuple[int, int]:
-    """The columns of an orbit's means that vary most, one of each player."""
-    half = orbit.shape[1] // 2
+def orbit_axes(orbit: Array, own: int) -> tuple[int, int]:
+    """The columns of an orbit's means that vary most, one of each player; `own` are of x."""
     reach = np.ptp(orbit, axis=0)
-    return int(np.argmax(reach[:half])), half + int(np.argmax(reach[half:]))
+    return int(np.argmax(reach[:own])), own + int(np.argmax(reach[own:]))

@@ -36,10 +36,10 @@ def draw_one(part: Any, data: dict[str, Data]) -> None:
     """Theorem 1: distance to the Gibbs pair over time, late orbits, regrets against the bound."""
     left, middle, right = part.subplots(1, 3)
     runs = {name: held for name, held in data.items() if name.startswith("(7)")}
+    a, b = _axes([*runs.values()])
     for (name, held), color in zip(runs.items(), COLORS, strict=False):
         label = name.removeprefix("(7) from ")
         line_above_rounding(left, held["times"], held["tv"], label, color=color)
-        a, b = orbit_axes(held["orbit"])
         middle.plot(held["orbit"][:, a], held["orbit"][:, b], color=color, lw=1)
         middle.plot(*held["orbit"][-1, [a, b]], "o", color=color, ms=4)
     pair = data.get("Gibbs pair")
@@ -51,8 +51,24 @@ def draw_one(part: Any, data: dict[str, Data]) -> None:
     middle.set(xlabel="mean of $x$", ylabel="mean of $y$")
     middle.set_title("late orbits, ends marked")
     middle.margins(0.1)
+    _wide_enough(middle)
     if runs:
         left.legend()
+
+
+def _axes(runs: list[Data]) -> tuple[int, int]:
+    """The means that vary most in any run: all orbits stand in one plane."""
+    if not runs:
+        return 0, 1
+    orbits = np.concatenate([held["orbit"] for held in runs])
+    return orbit_axes(orbits, int(runs[0].get("orbit_x", orbits.shape[1] // 2)))
+
+
+def _wide_enough(ax: Any, least: float = 0.1) -> None:
+    """Axes no narrower than `least`: the end of a flow that has settled is a point."""
+    for (low, high), limit in ((ax.get_xlim(), ax.set_xlim), (ax.get_ylim(), ax.set_ylim)):
+        half = 0.5 * max(high - low, least)
+        limit(0.5 * (low + high) - half, 0.5 * (low + high) + half)
 
 
 def _regrets(ax: Any, rows: Array) -> None:

@@ -135,7 +135,8 @@ def follow(moving: Any, target: Array, natural: float, longest: float) -> dict[s
 
     moving: an engine at t = 0. target: masses (N_x + N_y,) of the fixed point. Returned are times
     and "tv", the total variation to it, thinned; "orbit" (S, C_x + C_y), means over the last
-    window, with "orbit_times"; "end", the last masses; "fate", "ahead" and the numbers of "cycle".
+    window, C_x of them ("orbit_x") of x, with "orbit_times"; "end", the last masses; "fate",
+    "ahead" and the numbers of "cycle".
     """
     pair = moving.measures()
     size = sum(map(len, pair))
@@ -163,7 +164,7 @@ def follow(moving: Any, target: Array, natural: float, longest: float) -> dict[s
     return {
         "times": np.concatenate(times), "tv": np.concatenate(tv), "fate": fate,
         "ahead": window.ahead, "cycle": np.array(numbers, float), "end": window.masses[-1],
-        "orbit_times": window.times, "orbit": np.concatenate(seen).T,
+        "orbit_times": window.times, "orbit": np.concatenate(seen).T, "orbit_x": len(seen[0]),
     }  # fmt: skip
 
 
