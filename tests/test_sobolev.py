@@ -109,6 +109,28 @@ def test_sliced_distances_are_lower_bounds(manifold):
         assert sliced_w2_squared(one, two, slices=4000) == pytest.approx(chord / 3, rel=0.05)
 
 
+def test_slices_of_tori_are_along_the_shortest_vectors():
+    """One atom moved by v: |k.v|^2 / |k|^2 for (0, 1), (1, 0), (1, 1), (1, -1), (1, 2), ..."""
+    v, T = np.array([0.03, 0.05]), mf.Torus(2, period=1.0)
+    a, b = (mf.Measure([point], None, T) for point in ([0.2, 0.9], [0.23, 0.95]))
+    shares = [(k @ v) ** 2 / (k @ k) for k in np.array(
+        [(0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1)])]  # fmt: skip
+    for count in (2, 4, 8):
+        found = sliced_w2_squared(a, b, slices=count)
+        assert found == pytest.approx(np.mean(shares[:count]), rel=1e-12)
+
+
+def test_slices_of_spheres_are_quantiles_against_quantiles():
+    """Masses in twelfths: as many equal atoms, in order, on the axes that the seed draws."""
+    rng, p, q = np.random.default_rng(7), np.array([5, 3, 4]), np.array([1, 2, 1, 8])
+    a, b = (mf.Measure(S2.sample(len(m), rng), m / 12, S2) for m in (p, q))
+    axes, total = S2.sample(3, np.random.default_rng(9)), 0.0
+    for axis in axes:
+        x, y = (np.sort(np.repeat(mu.points @ axis, m)) for mu, m in ((a, p), (b, q)))
+        total += np.mean((x - y) ** 2) / 3
+    assert sliced_w2_squared(a, b, slices=3, seed=9) == pytest.approx(total, rel=1e-12)
+
+
 def test_a_circle_is_its_only_slice():
     rng, T = np.random.default_rng(6), mf.Torus(1, period=3.0)
     a, b = weighted(T, 9, rng), weighted(T, 7, rng)

@@ -104,6 +104,20 @@ def test_bad_input():
         stability(game, point)
 
 
+def test_a_perturbation_is_along_its_mode_and_as_large_as_asked():
+    found = stability(mf.games.oscillator(), 5.0, 48)
+    pairs = zip((found.point.x, found.point.y), found.perturbed(1e-3, 2), strict=True)
+    changes = [moved.masses - mu.masses for mu, moved in pairs]
+    largest = max(
+        np.abs(d / mu.masses).max()
+        for d, mu in zip(changes, (found.point.x, found.point.y), strict=True)
+    )
+    assert largest == pytest.approx(1e-3, rel=1e-9)
+    mode = np.concatenate([found.modes_x[2].real, found.modes_y[2].real])
+    change = np.concatenate(changes)
+    np.testing.assert_allclose(change, mode * (change @ mode) / (mode @ mode), atol=1e-14)
+
+
 def test_results_are_saved_and_come_back(tmp_path):
     found = stability(mf.games.oscillator(), 5.0, 48)
     back = mf.load(found.save(tmp_path / "s.h5"))
