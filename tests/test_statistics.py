@@ -57,6 +57,34 @@ def test_suprema_are_less_biased_than_the_largest_mean():
         assert abs(np.mean(off)) < share * np.mean(plain)
 
 
+def test_one_time_has_students_interval_of_the_logarithm():
+    samples = np.random.default_rng(4).exponential(size=(12, 1))
+    found, mean = sup_of_means(samples), samples.mean()
+    reach = stats.t.ppf(0.975, 11) * stats.sem(samples[:, 0]) / mean
+    assert found.value == pytest.approx(mean, rel=1e-14)
+    assert found.high == pytest.approx(mean * np.exp(reach), rel=1e-12)
+    assert found.low == pytest.approx(mean * np.exp(-reach), rel=0.05)  # a quantile of draws
+
+
+def test_exponents_are_weighted_fits_to_suprema():
+    """Slope and interval by numpy's fit, which is linear in the logarithms."""
+    rng, sizes = np.random.default_rng(6), (10, 100, 1000, 5000)
+    samples = [rng.exponential(1 / n, (8 + k, 3)) for k, n in enumerate(sizes)]
+    found = exponent(sizes, samples, seed=4)
+    sups = [sup_of_means(s, seed=4 + k) for k, s in enumerate(samples)]
+    value, low, high = np.log([[s.value, s.low, s.high] for s in sups]).T
+
+    def slope(logs):
+        return np.polyfit(np.log(sizes), logs, 1, w=1 / (high - low))[0]
+
+    rising = np.array([slope(e) for e in np.eye(4)]) > 0
+    ends = [np.where(rising, low, high), np.where(rising, high, low)]
+    reach = [np.linalg.norm([slope(e * (end - value)) for e in np.eye(4)]) for end in ends]
+    assert found.value == pytest.approx(slope(value), rel=1e-12)
+    assert found.value - found.low == pytest.approx(reach[0], rel=1e-12)
+    assert found.high - found.value == pytest.approx(reach[1], rel=1e-12)
+
+
 def test_intervals_cover_as_often_as_they_say():
     """95% intervals on skewed samples: 150 trials miss a few times, and neither never nor often."""
     rng = np.random.default_rng(3)
