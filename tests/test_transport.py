@@ -342,6 +342,19 @@ def test_bounds_between_densities_close_like_the_square_of_the_width():
                 )
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_bounds_between_a_wide_and_a_narrow_cell_are_sharp(d):
+    """Uncut, in either order: squares of sides h and k at distance D have D^2 + d (h - k)^2/12."""
+    torus, h, k = mf.Torus(d, 2.0), 2 / 5, 2 / 300
+    wide = mf.Density(np.eye(1, 5**d)[0], mf.mesh(torus, 5))
+    narrow = mf.Density(np.eye(1, 300**d, 20)[0], mf.mesh(torus, 300))
+    exact = (20 * k) ** 2 + d * (h - k) ** 2 / 12
+    for pair in ((wide, narrow), (narrow, wide)):
+        found = bounds_densities(*(cut(m, 1) for m in pair), torus, "geodesic")
+        assert exact - 1.01 * d * h * k / 3 < found.lower < exact < found.upper
+        assert found.upper < exact + 1.01 * d * h * k / 6
+
+
 def test_chords_from_many_atoms_to_a_density_on_the_circle():
     circle, rng = mf.Torus(1, 1.0), np.random.default_rng(13)
     rho = circle_density(rng.random(24) * (rng.random(24) < 0.6), circle)
