@@ -14,6 +14,7 @@ import tomllib
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import pytest
@@ -116,6 +117,29 @@ def test_toml_files_are_read(page: Path, tmp_path: Path) -> None:
 def test_equations_have_the_numbers_of_the_paper() -> None:
     labels = [n for page in PAGES for n in re.findall(r"^\$\$ \((\w+)\)", page.read_text(), re.M)]
     assert labels == [f"eq{k}" for k in range(3, 10)]
+
+
+@pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the docs extra")
+def test_numbers_stand_beside_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a row of their own box, not over them; no formula is scrolled up and down."""
+    from docutils import nodes
+
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    mathml = importlib.import_module("mathml")
+    body: list[str] = []
+    page = SimpleNamespace(
+        body=body, starttag=lambda node, tag, CLASS: f'<{tag} class="{CLASS}">',
+        add_permalink_ref=lambda node, title: None,
+    )  # fmt: skip
+    with pytest.raises(nodes.SkipNode):
+        mathml.display(page, nodes.math_block("", "x_i", label="eq7"))
+    assert re.sub(r"<math.*</math>", "M", "".join(body), flags=re.S) == (
+        '<div class="math"><div class="formula">M</div><span class="eqno">(7)</span></div>\n'
+    )
+    style = (ROOT / "docs" / "_static" / "site.css").read_text()
+    rules = dict(re.findall(r"^(.*) \{ (.*) \}$", style, re.M))
+    assert "display: flex" in rules["div.math"] and "auto hidden" in rules["div.formula"]
+    assert "position: static" in rules["div.math span.eqno"]  # the theme lays it over the formula
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)

@@ -28,13 +28,14 @@ def inline(self: Any, node: Any) -> None:
 
 def display(self: Any, node: Any) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math"))
+    self.body.append(f'<div class="formula">{formula(node, block=True)}</div>')
     if label := node.get("label"):
         # The label eq7 is the paper's equation (7), whatever stands before it on the page.
         number = label.removeprefix("eq")
         self.body.append(f'<span class="eqno">({number})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
-    self.body.append(formula(node, block=True) + "</div>\n")
+    self.body.append("</div>\n")
     raise nodes.SkipNode
 
 
