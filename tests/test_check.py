@@ -209,6 +209,7 @@ def test_results_are_saved_drawn_and_written_as_one_page(cycling, tmp_path):
     assert "http" not in page and "not applicable" not in page.split("Theorem 2")[0]
     assert "&plusmn;" in page and "+-" not in page.split("<details>")[0]
     assert "&epsilon;, &beta;/8 to &beta;" in page
+    assert '<span class="number">at most 1e-08</span>' in page  # not broken at its minus
     assert "limit cycle" in back._repr_html_()
     lines = back.to_csv(tmp_path / "check.csv").read_text().splitlines()
     assert len(lines) == 1 + sum(map(len, cycling.rows.values()))

@@ -112,7 +112,7 @@ def section(result: Any, theorem: str) -> str:
         return head + f"<p class=not>does not apply to this flow and game: {reason}</p>"
     if theorem not in result.rows:
         return ""
-    lines = [[typeset(r.claim), number(r.found), typeset(_allowed(r)), html.word(r.outcome)]
+    lines = [[typeset(r.claim), number(r.found), number(_allowed(r)), html.word(r.outcome)]
              for r in result.rows[theorem]]  # fmt: skip
     left = [f"<p class=not>{escape(part)}: {escape(why)}</p>"
             for part, why in {**result.missing, **result.failed}.items()
