@@ -281,7 +281,7 @@ def test_high_dimensions_are_seen_along_their_principal_axes() -> None:
     masses = shape.volumes * (1 + 0.3 * np.cos(shape.nodes[:, 1]) + 0.6 * np.cos(shape.nodes[:, 2]))
     mu = mf.Density(masses / masses.sum(), shape)
     plane = shadow([mu], "y")
-    assert plane.labels == ("$y_2$", "$y_3$")
+    assert plane.labels == ("$y_2$\n(marginal in $y_2$, $y_3$)", "$y_3$")
     seen: Any = plane.of(mu)
     exact = (1 + 0.3 * np.cos(seen.points[:, 0]) + 0.6 * np.cos(seen.points[:, 1])) / (4 * np.pi**2)
     assert np.allclose(seen.values, exact, rtol=1e-12)

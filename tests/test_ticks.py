@@ -1,15 +1,21 @@
-"""Axes of pictures: two named ticks or more on each, however little or much it spans."""
+"""Axes of pictures: two named ticks or more on each, however little or much it spans; no text lies
+over another.
+"""
 
 from __future__ import annotations
 
-from itertools import product
+from dataclasses import replace
+from itertools import combinations, product
 from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+import meanfield as mf
+from meanfield.equilibria import Equilibrium
 from meanfield.plotting import plot_path, plot_sweep
 from meanfield.plotting.pages import METHODS, draw_ends, draw_iterations
 from meanfield.plotting.style import in_decades, panel, stage, styled
@@ -112,3 +118,62 @@ def test_gibbs_paths_have_ticks() -> None:
     numbers = dict.fromkeys(("value", "free_energy", "ni", "rate", "frequency"), near)
     path = SimpleNamespace(beta=beta, entropy=np.stack([near, near], 1), **numbers)
     check_ticks(plot_path(path))
+
+
+def test_numbers_that_differ_little_have_no_offset() -> None:
+    with styled():
+        ax = panel(3.0, 3.0)
+        ax.plot([0, 1], [-0.21402, -0.2139999])
+    ax.figure.draw_without_rendering()
+    assert not ax.yaxis.get_offset_text().get_text()
+    np.testing.assert_allclose(
+        [float(n.replace("\N{MINUS SIGN}", "-")) for n in names(ax.yaxis)],
+        [v for v in ax.get_yticks() if -0.21402 <= v <= -0.2139999], rtol=0, atol=1e-12,
+    )  # fmt: skip
+
+
+def test_bounds_that_agree_are_both_seen() -> None:
+    rows = np.array([[1.0, 0.2, 0.2, 1, 1, 3, 3], [2.0, 0.1, 0.1, 1, 1, 2, 2]])
+    with styled():
+        figure = stage(9.0, 3.0)
+        draw_one(figure, {"Gibbs pair": {"regrets": rows}})
+    lines = [line for line in figure.axes[2].lines if "epsilon" in str(line.get_label())]
+    assert len({line.get_marker() for line in lines}) == 2
+    assert len({line.get_markersize() for line in lines}) == 2
+
+
+def texts_in_touch(figure: Any) -> list[tuple[str, str]]:
+    """The pairs of titles and names of axes that lie over each other."""
+    figure.draw_without_rendering()
+    drawn = FigureCanvasAgg(figure).get_renderer()
+    texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label)]
+    boxes = [(t.get_text(), t.get_window_extent(drawn)) for t in [figure._suptitle, *texts]]
+    return [
+        (a, b) for (a, p), (b, q) in combinations([box for box in boxes if box[0]], 2)
+        if min(p.x1, q.x1) > max(p.x0, q.x0) + 1 and min(p.y1, q.y1) > max(p.y0, q.y0) + 1
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("manifold", [mf.Torus(2), mf.Torus(3), mf.Sphere(5)], ids=str)
+def test_no_text_of_a_run_lies_over_another(manifold: Any) -> None:
+    mu = mf.Measure(manifold.sample(50, np.random.default_rng(0)), None, manifold)
+    game, times = SimpleNamespace(name="cos(x1 - y1) + " * 6 + "0"), np.linspace(0, 0.5, 6)
+    run = mf.Trajectory(times, [mu] * 6, [mu] * 6, game, mf.Langevin(4.0), {"value": times})
+    figure = run.plot()
+    assert "\n" in figure._suptitle.get_text()
+    assert texts_in_touch(figure) == []
+    named = [ax.get_xlabel() for ax in figure.axes if "marginal" in ax.get_xlabel()]
+    assert len(named) == 2 * (manifold == mf.Torus(3))
+
+
+def test_equilibria_of_many_atoms_are_drawn_as_atoms() -> None:
+    circle, w = mf.Torus(1), np.arange(1, 16) / 120
+    x, y = (mf.Measure(circle.sample(15, np.random.default_rng(k)), w, circle) for k in (0, 1))
+    found = Equilibrium(x, y, 0.8, 0.8, 0.8 + 1.3e-9, 3, False, "grid")
+    figure = found.plot()
+    assert "found $1.3 \\cdot 10^{-9}$, no upper bound" in figure._suptitle.get_text()
+    for ax in figure.axes:
+        stems = ax.collections[0].get_segments()
+        assert ax.get_ylabel() == "mass" and np.array_equal([s[1, 1] for s in stems], w)
+    certified = replace(found, certified=True).plot()._suptitle.get_text()
+    assert certified.endswith("$\\mathrm{NI} \\leq 1.3 \\cdot 10^{-9}$ (certified)")

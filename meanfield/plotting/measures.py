@@ -80,7 +80,8 @@ def shadow(measures: Sequence[Measure], name: str) -> Shadow:
     if isinstance(space, Torus) and space.d > 2:
         waves = [m.masses @ np.exp(2j * np.pi / space.period * m.points) for m in measures]
         i, j = sorted(np.argsort(-np.sum(np.abs(waves) ** 2, axis=0), kind="stable")[:2])
-        return Shadow(np.eye(a)[:, [i, j]], (f"${name}_{i + 1}$", f"${name}_{j + 1}$"))
+        first, second = f"${name}_{i + 1}$", f"${name}_{j + 1}$"
+        return Shadow(np.eye(a)[:, [i, j]], (f"{first}\n(marginal in {first}, {second})", second))
     return plain
 
 
@@ -117,6 +118,7 @@ def plot_measure(
     measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int | None = None,
     label: str = "", view: str = "map", top: float | None = None, spread: bool = False,
     name: str = "x", title: str = "", figsize: Any = None, plane: Shadow | None = None,
+    atoms: bool | None = None,
 ) -> Any:  # fmt: skip
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere.
 
@@ -149,6 +151,8 @@ def plot_measure(
         Width and height of a new figure, in inches.
     plane : Shadow, optional
         The plane that higher dimensions are seen in, for several measures in one.
+    atoms : bool, optional
+        Whether atoms on a circle are drawn as stems, however many they are (default: up to 12).
 
     Returns
     -------
@@ -172,7 +176,8 @@ def plot_measure(
         ax = panel(4.2, height, ax, figsize)
         look: Any = {"color": color, "bins": bins, "view": view, "spread": spread, "name": name}
         if circular(measure):
-            atoms = stems(measure, spread) and not ax.has_data()
+            few = stems(measure, spread) if atoms is None else atoms
+            atoms = few and not (isinstance(measure, Density) or ax.has_data())
             values = measure.masses if atoms else profile(measure, bins, spread)[1]
             before = ax.get_ylim()[1] if ax.has_data() else 0.0
             top = max(before, 1.05 * float(values.max())) if top is None else top

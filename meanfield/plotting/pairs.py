@@ -13,7 +13,7 @@ from meanfield.plotting.words import equal, of_flow, of_game, small, wrapped
 
 def plot_pair(
     pair: Any, ax: Any = None, *, title: str = "", view: str = "map", symbol: str = r"\mu",
-    figsize: Any = None,
+    figsize: Any = None, atoms: bool | None = None,
 ) -> Any:  # fmt: skip
     """Draw two strategies, the measures `pair.x` and `pair.y`, side by side.
 
@@ -27,6 +27,8 @@ def plot_pair(
         As in `plot_measure`.
     symbol : str
         What the measures are called in mathematical text.
+    atoms : bool, optional
+        As in `plot_measure`.
 
     Returns
     -------
@@ -39,7 +41,8 @@ def plot_pair(
         both = zip(figure.subplots(1, 2), (pair.x, pair.y), PLAYERS, strict=True)
         for axes, measure, (name, color) in both:
             plane = shadow([measure], name)
-            plot_measure(measure, axes, color=color, view=view, name=name, plane=plane)
+            how: Any = {"view": view, "name": name, "plane": plane, "atoms": atoms}
+            plot_measure(measure, axes, color=color, **how)
             shown = plane.of(measure)
             colour_bar(axes, shown, color, location="bottom", shrink=0.7, label="density")
             axes.set_title(f"${symbol}_{name}$")
@@ -50,7 +53,7 @@ def plot_pair(
 
 def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = None,
                      **options: Any) -> Any:  # fmt: skip
-    """Draw the sparse strategies of a Nash equilibrium and the bounds on its value.
+    """Draw the atoms of a Nash equilibrium, titled with its value and its Nikaido-Isoda error.
 
     Parameters
     ----------
@@ -64,11 +67,12 @@ def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = No
     """
     e = equilibrium
     if title is None:
-        sure = "certified" if e.certified else "not certified"
-        error = f"$\\mathrm{{NI}} \\leq {small(e.error)}$"
+        error = rf"$\mathrm{{NI}} \leq {small(e.error)}$ (certified)"
+        if not e.certified:
+            error = rf"$\mathrm{{NI}}$ found ${small(e.error)}$, no upper bound"
         value = 0.0 if abs(e.value) <= e.error else e.value
-        title = f"Nash equilibrium, value {value:.6g}, {error} ({sure})"
-    return plot_pair(e, ax, title=title, **options)
+        title = f"Nash equilibrium, value {value:.6g}, {error}"
+    return plot_pair(e, ax, title=title, **{"atoms": True, **options})
 
 
 def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **options: Any) -> Any:

@@ -156,6 +156,7 @@ class SnapshotRow:
         bars = 0.5 * (self.top is None and coloured(self.seen[0]))
         if space == Sphere(2):
             return 0.56 * width + 0.6 + bars
+        bars += 0.15 * (space.dim > 2)  # names of axes on two lines
         tall = space.dim == 2 and view == "3d"
         return (1.3 if tall else 0.85) * width + 0.85 + bars
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from typing import Any
 
 import matplotlib
@@ -11,7 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    LogFormatterMathtext,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from meanfield.checks import Array
 from meanfield.plotting.words import small
@@ -28,8 +34,10 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.4,
+    "axes.formatter.useoffset": False,
 }
 SILENT = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}  # backends without windows
+ROUNDS = 8  # of the layout, at most
 ROUNDING = 1e-12  # what varies by less, relative to one or to its size, is drawn as constant
 
 
@@ -61,16 +69,21 @@ class Picture(Figure):
 
 
 class Settled(ConstrainedLayoutEngine):  # type: ignore[misc]
-    """Matplotlib's layout, run once more at first: its two rounds leave labels over titles where
-    axes keep their aspect.
+    """Matplotlib's layout, run until it stands: its two rounds leave labels over titles where axes
+    keep their aspect.
     """
 
-    fresh = True
-
     def execute(self, fig: Any) -> None:
-        for _ in range(1 + self.fresh):
-            super().execute(fig)
-        self.fresh = False
+        before: Any = np.inf
+        for k in range(ROUNDS):
+            with warnings.catch_warnings():
+                if k > 1:  # where there is no room, the layout stays as it was
+                    warnings.simplefilter("ignore")
+                super().execute(fig)
+            after = np.array([ax.get_position(original=True).bounds for ax in fig.axes])
+            if np.all(np.abs(after - before) < 2e-3):
+                return
+            before = after
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -5,6 +5,7 @@ A trace is a dictionary as plotly.js reads it. Numbers are rounded to what a scr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,8 +98,7 @@ def player(
 
 def _subscripts(label: str) -> str:
     """A label such as x_1 in the letters of a page."""
-    head, _, number = label.partition("_")
-    return f"{head}<sub>{number}</sub>" if number.isdigit() else label
+    return re.sub(r"_(\d+)", r"<sub>\1</sub>", label)
 
 
 def _circle(

@@ -24,6 +24,7 @@ from meanfield.plotting.pages import (
     draw_orbit,
 )
 from meanfield.plotting.style import new_figure, styled
+from meanfield.plotting.words import of_flow, of_game, wrapped
 from meanfield.start import Start
 from meanfield.studies.compare import compare
 from meanfield.studies.theorems.one import orbit_axes
@@ -69,7 +70,7 @@ def page(
         point = np.concatenate([means(mu) @ mu.masses for mu in (rest.x, rest.y)])
     with styled():
         figure = new_figure(10.4, 6.8)
-        figure.suptitle(f"{game.name}, {flow!r}", fontsize=9.5)
+        figure.suptitle(wrapped(f"{of_game(game)}, {of_flow(flow)}", 140))
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.12, 1))
         levels = (("mean field", field), (f"$n = {particles}$ particles", swarm))
         draw_flows(top, [(title, run.times, run.x, run.y) for title, run in levels])
@@ -83,8 +84,9 @@ def page(
         left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.0)
         draw_distances(middle, found)
         draw_rate(right, found)
+    played = of_flow(flow).replace("$", "").replace("\\", "")
     caption = (
-        f"{game!r}, {flow!r}, t up to {time:g}. Above: the mean field and {particles} particles "
+        f"{game!r}, {played}, t up to {time:g}. Above: the mean field and {particles} particles "
         f"(steps of {step:g}, seed {seed}). Below: the orbit, and E W2^2 between n particles and "
         f"the mean field up to t = {span:g}, {', '.join(map(str, found.replicas))} replicas of "
         f"n = {', '.join(map(str, found.particles))}, with 95% intervals."
@@ -152,7 +154,7 @@ def figure1(
         axes[-1].set_title(f"$n = {sizes[0]}$, $t = {time:g}$")
         axes[0].set_ylabel("Nikaido-Isoda error")
         axes[0].legend()
-        figure.suptitle(game.name, fontsize=9.5)
+        figure.suptitle(wrapped(of_game(game), 140))
     caption = (
         f"{game!r}: Nikaido-Isoda errors of mirror descent and WFR-DA (alpha = {alpha:g}, gamma = "
         f"{gamma:g}; weights averaged over time) and of L-DA (beta = {beta:g}; last iterate), "

@@ -19,6 +19,7 @@ from meanfield.plotting.style import (
     GREEN,
     GREY,
     ORANGE,
+    PLAYERS,
     RED,
     in_decades,
     line_above_rounding,
@@ -73,12 +74,16 @@ def _wide_enough(ax: Any, least: float = 0.1) -> None:
 
 def _regrets(ax: Any, rows: Array) -> None:
     beta, eps = rows[:, 0], rows[:, 5:7]
-    for p, (name, color) in enumerate((("x", BLUE), ("y", ORANGE))):
+    # Both players' marks and dashes show where one lies on the other.
+    looks: Any = ({"marker": "x", "ls": (0, (4, 4)), "ms": 5},
+                  {"marker": "+", "ls": (4, (4, 4)), "ms": 8})  # fmt: skip
+    for p, (name, color) in enumerate(PLAYERS):
+        how: Any = {"how": "s--", "ms": 5, "mfc": "none"} if p else {"how": "o-", "ms": 3}
         label = f"regret of ${name}$"
-        line_above_rounding(ax, beta, rows[:, 1 + p], label, "o-", ms=3, color=color)
+        line_above_rounding(ax, beta, rows[:, 1 + p], label, color=color, **how)
         said = np.isfinite(eps[:, p])
         if said.any():
-            ax.plot(beta[said], eps[said, p], "x", color=color, ls=DASHED, lw=1, ms=4,
+            ax.plot(beta[said], eps[said, p], color=color, lw=1, **looks[p],
                     label=rf"Theorem 1's $\epsilon$, ${name}$")  # fmt: skip
     ax.set(xlabel=r"$\beta$", ylabel="gain by a best response")
     ax.set_title("the Gibbs pair is nearly an equilibrium")
