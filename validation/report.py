@@ -22,9 +22,10 @@ from validation.notation import equations, html, number, paragraphs
 from validation.suite import Outcome, module
 
 STYLE = """<style>
-body { max-width: 68em; overflow-wrap: anywhere }
+body { max-width: 68em; overflow-wrap: anywhere } th, td { overflow-wrap: break-word }
 .number { white-space: nowrap } .formula { margin: .3em 2em; font-family: serif; font-size: 106% }
-pre { white-space: pre-wrap } sup, sub { line-height: 0 } td:first-child { max-width: 34em }
+pre { white-space: pre-wrap } sup, sub { line-height: 0 }
+td:first-child { max-width: 34em; overflow-wrap: anywhere }
 summary { cursor: pointer }
 </style>"""
 

@@ -18,8 +18,9 @@ from meanfield.studies.verdicts import Verdict
 
 EQUATIONS = """
 .eq { margin: .6em 0 .6em 2em; font-family: "STIX Two Math", Cambria, serif; font-size: 17px }
-td:first-child { max-width: 34em } .limit, .faster, .error, .no { color: #555 }
-.kind { color: #666 } td { overflow-wrap: anywhere }
+td:first-child { max-width: 34em; overflow-wrap: anywhere }
+.limit, .faster, .error, .no { color: #555 }
+.kind { color: #666 } td { overflow-wrap: break-word }
 .number { white-space: nowrap } sup, sub { line-height: 0 }
 """
 X, Y = "<i>μ<sub>x</sub></i>", "<i>μ<sub>y</sub></i>"
