@@ -211,14 +211,15 @@ class _Function:
         return values
 
     def on(self, onto: Mesh) -> Density:
-        masses = self.density(onto.nodes) * onto.volumes
+        # At the nodes, and at those of the mesh moved along: all at once.
+        values = self.density(np.concatenate([onto.nodes, *_moved(onto)])).reshape(-1, len(onto))
+        masses = values[0] * onto.volumes
         if masses.sum() <= 0:
             raise ValueError(
                 f"{self.name} is zero at every node of {onto}; refine the mesh or check the density"
             )
         # The integral must not depend on where the nodes happen to lie.
-        moved = [self.density(nodes) @ onto.volumes for nodes in _moved(onto)]
-        found = np.array([masses.sum(), *moved])
+        found = values @ onto.volumes
         if (np.abs(found - found.mean()) > FAR * found.mean()).any():
             raise ValueError(
                 f"{self.name} is narrower than the cells of {onto}: as these are moved along, its "
