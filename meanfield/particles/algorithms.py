@@ -22,7 +22,7 @@ What differs between games is how a player sees the other one. That is the busin
 
 Python runs these functions as they stand; numba compiles the same lines for looks that are
 compiled. Everywhere s and t are the states of players x and y, `one` and `two` their looks, k the
-number of the step.
+number of the step. One player after the other: `meanfield.particles.alternating`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ from meanfield.particles.primitives import add_weights, copy
 
 @shared
 def both(one: Any, two: Any, at: Any, to: Any, part: float, noise: float, k: int) -> None:
-    """Both players at once: y moves against the particles and weights that x had before it
-    moved.
-    """
+    """Both players at once: y moves against what x had been before it moved."""
     see(one, at[0])
     see(two, at[1])
     aim(one, two)
@@ -49,48 +47,22 @@ def both(one: Any, two: Any, at: Any, to: Any, part: float, noise: float, k: int
 
 @shared
 def euler(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
-    """One step of Algorithm 1 (Langevin descent-ascent) and of Algorithm 2
-    (Wasserstein-Fisher-Rao).
+    """One step of Algorithm 1 (Langevin) and of Algorithm 2 (Wasserstein-Fisher-Rao).
 
     For every particle of both players, with R the retraction and xi a standard normal tangent
     vector,
 
-        Algorithm 1, and the positions of Algorithm 2 (where 1/beta = 0):
-            x     <- R(x - eta grad U(x) + sqrt(2 eta/beta) xi)
-        the weights of Algorithm 2, then divided by their sum:
-            log w <- log w - eta' U(x)
+        x     <- R(x - eta grad U(x) + sqrt(2 eta/beta) xi)    (in Algorithm 2 1/beta = 0)
+        log w <- log w - eta' U(x)                             (Algorithm 2; then sum w = 1)
 
     alpha = 0 is Algorithm 1 with the weights 1/n, gamma = 0 is mirror descent: the weights of
-    Algorithm 2 alone. `add_weights` sums the weights that the steps begin with: Algorithm 2 returns
-    averages over t. In numpy these lines stand in `looks/plain.py`; compiled, in `primitives.move`,
-    and for quadratic forms on spheres in `simd/tiles.py`.
+    Algorithm 2 alone. `add_weights` sums the weights that the steps begin with, of which the paper
+    returns averages. In numpy these lines stand in `looks/plain.py`; compiled, in
+    `primitives.move`, and for quadratic forms on spheres in `simd/tiles.py`.
     """
     add_weights(one.me, s)
     add_weights(two.me, t)
     both(one, two, (s, t), (s, t), 1.0, 1.0, k)
-
-
-@shared
-def alternating(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
-    """The step of `euler`, but y moves against the particles and weights that x has after it moved.
-
-    s <- a step of `euler` against t
-    t <- a step of `euler` against the new s
-
-    For weights alone (gamma = 0) and N steps of length dt ~ N^(-1/3) the Nikaido-Isoda error of the
-    averages over them is of order N^(-2/3); at once, in steps ~ N^(-1/2), it is of order N^(-1/2)
-    (Lascu, Majka & Szpruch 2024).
-    """
-    add_weights(one.me, s)
-    add_weights(two.me, t)
-    see(one, s)
-    see(two, t)
-    aim(one, two)
-    push(one, s, s, 1.0, deviation(one), k)
-    see(one, s)
-    aim(one, two)  # which is where threads wait until all of them have seen
-    aim(two, one)
-    push(two, t, t, 1.0, deviation(two), k)
 
 
 @shared
@@ -117,13 +89,11 @@ def mirror_prox(one: Any, two: Any, s: Any, t: Any, room: Any, inner: int, k: in
     """The extragradient step in positions and weights (Wang & Chizat 2025), without noise.
 
     (m, n) <- a whole step of `euler` from (s, t): the trial
-    (m, n) <- a whole step from (s, t) along the forces at (m, n), inner - 1 times
-    (s, t) <- (m, n)
+    (m, n) <- a whole step from (s, t) along the forces at (m, n), inner - 1 times; then (s, t)
 
-    inner = 1 is `euler` and 2 the extragradient step. As it grows this is the proximal point, which
-    moves along the forces where it ends, wherever the step is short enough for trials to converge.
-    Near a mixed equilibrium a mode of the flow that turns with frequency w is multiplied in a step
-    by the sum of (i w dt)^j up to j = inner, in the end by 1/(1 - i w dt).
+    inner = 1 is `euler`, 2 the extragradient step; as it grows, this is the proximal point, which
+    moves along the forces where it ends. A mode that turns with frequency w is multiplied by the
+    sum of (i w dt)^j up to j = inner, in the end by 1/(1 - i w dt).
     """
     m, n, p, q = room
     add_weights(one.me, s)
@@ -142,11 +112,9 @@ def mirror_prox(one: Any, two: Any, s: Any, t: Any, room: Any, inner: int, k: in
 
 
 def remember(average: Any, moments: Any, share: float) -> Any:
-    """Memory: zbar <- zbar + s (z - zbar), z the moments before a step, whose costs then are
-    U[zbar].
+    """Memory: zbar <- zbar + s (z - zbar), z the moments before a step, which costs are made of.
 
     The share s is that of [k dt, (k + 1) dt] in the average at its end: for weights t^r it is 1 -
-    (k/(k + 1))^(r + 1), so that r = 0 is the plain mean of all moments so far. The first moments
-    begin it.
+    (k/(k + 1))^(r + 1), so that r = 0 is the plain mean. The first moments begin it.
     """
     return moments if average is None else average + share * (moments - average)

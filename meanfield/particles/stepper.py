@@ -15,13 +15,13 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.algorithms import (
-    alternating,
     both,
     euler,
     mirror_prox,
     remember,
     strang,
 )
+from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.jit import kernel
-from meanfield.particles.algorithms import alternating, both, euler, mirror_prox, strang
+from meanfield.particles.algorithms import both, euler, mirror_prox, strang
+from meanfield.particles.alternating import alternating
 
 # The imports below also say which files outdate `march` on disk.
 from meanfield.particles.looks.driven import Driven
