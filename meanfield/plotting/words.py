@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from textwrap import fill
 from typing import Any
@@ -47,7 +48,8 @@ def of_flow(flow: Any) -> str:
     words = [flow.name]
     if max(flow.temperature) > 0:
         words.append(equal(r"\beta", beta_of(flow)))
-    words += [equal(s, getattr(flow, key)) for key, s in RATES if max(getattr(flow, key)) > 0]
+    # An infinite rate is what the flow's name says: a player who is at its response at all times.
+    words += [equal(s, r) for key, s in RATES if 0 < max(r := getattr(flow, key)) < math.inf]
     return ", ".join(words)
 
 
