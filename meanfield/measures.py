@@ -373,11 +373,11 @@ def density_on(
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
     What is `within` the error that masses may have is cut in silence; more negative mass warns
-    UnderResolved, and NotConverged is raised where it is a quarter of all. told: the names of what
-    has warned already, which warns no more.
+    UnderResolved. told, of a run: the names of what has warned already, which warns no more; of a
+    run NotConverged is raised where negative mass is a quarter of all.
     """
     lost = -float(masses[masses < 0].sum())
-    if not lost <= HOPELESS * abs(float(masses.sum())):
+    if told is not None and not lost <= HOPELESS * abs(float(masses.sum())):
         raise NotConverged(
             f"{what} hold a negative mass of {lost:.2g}: these cells cannot carry the density; "
             'raise `cells`, or use engine="finite-volume", which keeps the sign'

@@ -123,7 +123,6 @@ class WholeCompiler(Compiler):  # type: ignore[misc]
         super().__init__(typing, target, Whole(target.codegen(), "whole"), *rest)
         self.state.library.enable_object_caching()
         self.state.library.reorders = bool(self.state.flags.fastmath)
-        self.state.library.reorders = bool(self.state.flags.fastmath)
 
 
 def part_of(function: Any, settings: dict[str, Any]) -> Any:

@@ -45,7 +45,7 @@ def test_staggered_differences_on_too_few_cells_say_so():
     moving = build(
         mf.games.oscillator(), Langevin(25.0), mf.Start(x, y), cells=64, engine="staggered"
     )
-    with pytest.raises(mf.NotConverged, match="collapsed at time 2.*use more cells"):
+    with pytest.raises(mf.NotConverged, match="collapsed at time .*use more cells"):
         moving.advance(0.005)
     assert moving.counts["steps"] < 300
 
