@@ -13,6 +13,7 @@ import numpy as np
 from meanfield.checks import Array, UnderResolved
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.games.functions import Function
 from meanfield.measures import Density, Measure
 from meanfield.start import Start
 from meanfield.studies.compare import compare
@@ -31,8 +32,10 @@ Row = Verdict | Observation
 SPAN = 2.5  # natural times in [0, T]: instabilities multiply fluctuations
 STEPS, SAVES = 50, 5
 SCHEME = "strang"
-# By dimension, 0 where losses are summed over pairs: particles, and replicas of each.
+# By dimension, 0 where losses are summed over pairs, -1 where Python sums them: particles, and
+# replicas of each.
 QUICK = {
+    -1: ((50, 150, 450), (48, 32, 24)),
     0: ((50, 150, 450), (160, 120, 80)),
     1: ((100, 700, 5000), (160, 100, 60)),
     2: ((50, 200, 800), (40, 24, 12)),
@@ -71,8 +74,10 @@ def sizes(p: Problem) -> dict[str, Any]:
     n: tuple[int, ...]
     R: tuple[int, ...]
     if all(map(has_exact_distance, p.game.manifolds)):
-        by_pairs = p.game.bases is None
-        (n, R), saves = (QUICK if p.quick else FULL)[0 if by_pairs else max(p.dims)], SAVES
+        kind = max(p.dims)
+        if p.game.bases is None:
+            kind = -1 if p.quick and isinstance(p.game, Function) else 0
+        (n, R), saves = (QUICK if p.quick else FULL)[kind], SAVES
     else:
         (n, R), saves = ALONE, ALONE_SAVES
     every = step * max(1, round(time / step / saves))
