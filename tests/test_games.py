@@ -445,3 +445,12 @@ def test_a_low_rank_game_keeps_a_matrix_of_its_own():
     game = LowRank(basis, basis, C)
     C[:] = 5
     assert (np.eye(2) == game.C).all()
+
+
+def test_second_differences_of_functions_are_of_fourth_order():
+    """Laplacian of a loss given as a function against its own, to what rounding leaves."""
+    f = lambda x, y: np.sin(2 * x[..., 0]) * np.cos(y[..., 0]) + np.cos(x[..., 0])  # noqa: E731
+    game = mf.games.function(f, X=mf.Torus(1), Y=mf.Torus(1))
+    x, at = game.X.sample(20, np.random.default_rng(0)), mf.Measure([[0.7]], None, game.Y)
+    exact = -4 * np.sin(2 * x[:, 0]) * np.cos(0.7) - np.cos(x[:, 0])
+    assert np.abs(game.laplacian(0, x, at) - exact).max() < 1e-8

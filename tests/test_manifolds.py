@@ -238,3 +238,13 @@ def test_numbers_of_every_type_are_read():
         0.25,
     ]
     assert finite_array("n", [Fraction(1, 2), 2**70]).tolist() == [0.5, 2.0**70]
+
+
+def test_differences_of_angles_are_the_shortest_way():
+    """|y - x| by the shortest way is the distance, and x + difference is y."""
+    torus, rng = mf.Torus(2, period=3.0), np.random.default_rng(0)
+    x, y = torus.sample(200, rng), torus.sample(200, rng)
+    way = torus.difference(x, y)
+    assert way.min() >= -1.5 and way.max() < 1.5
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), torus.distance(x, y), rtol=1e-12)
+    assert np.abs(torus.difference(torus.retract(x, way), y)).max() < 1e-14
