@@ -66,11 +66,11 @@ def simulate(
     for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
     "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for
     flows without noise, and with more inner steps the proximal point; "alternating" lets y move
-    against what x has become. All of them are written in `meanfield.particles.algorithms`, beside
-    the paper's symbols. Flows with a
-    schedule use their numbers at the middle of each step; those with memory (low-rank games only)
-    the cost against the averaged moments of the other player; those with responses make
-    particles jump (`meanfield.particles.response`).
+    against what x has become. They are written in `meanfield.particles.algorithms` and
+    `meanfield.particles.alternating`, in the paper's symbols. Flows with a schedule use their
+    numbers at the middle of each step; those with memory (low-rank games only) the cost against the
+    averaged moments of the other player; those with responses make particles jump
+    (`meanfield.particles.response`).
 
     Any game and any manifold will do, a user's own included (`meanfield.particles.looks.plain`).
 

@@ -14,13 +14,7 @@ from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles.algorithms import (
-    both,
-    euler,
-    mirror_prox,
-    remember,
-    strang,
-)
+from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
 from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
@@ -156,6 +150,11 @@ class Stepper:
         if self.flow.responds and self.plan.inner:
             self.response = InnerLoop(self)
 
+    @property
+    def answers(self) -> dict[int, State]:
+        """The particles of inner loops, which a restart needs; empty without such loops."""
+        return self.response.answers if isinstance(self.response, InnerLoop) else {}
+
     def gather(self, states: list[State]) -> None:
         """Take these states to move, with room and crews of their own."""
         rooms = 2 if self.plan.scheme == "mirror-prox" else 1
@@ -215,7 +214,7 @@ class Stepper:
         }
         if axes := self.frame.axes_by_name():
             found |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
-        for p, z in getattr(self.response, "answers", {}).items():
+        for p, z in self.answers.items():
             found[f"answers_{'xy'[p]}"] = flat(z.x, self.plan.particles[p])
         if self.flow.reacts:
             found["mean_weights"] = list(self.mean_weights.values())
@@ -236,7 +235,7 @@ class Stepper:
         points = state_.get("framed", state_["positions"])
         rows = zip(points, state_["log_weights"], state_["weight_sums"], strict=True)
         self.stand([state(*(np.asarray(r, dtype=np.float64) for r in three)) for three in rows])
-        for p, z in getattr(self.response, "answers", {}).items():
+        for p, z in self.answers.items():
             z.x[:] = blocked(np.asarray(state_[f"answers_{'xy'[p]}"], dtype=np.float64))
         if self.flow.memory is not None and "averaged_moments" in state_:
             self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
