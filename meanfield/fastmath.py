@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from meanfield.jit import bits, fma, kernel, least, most, number
+from meanfield.jit import bits, fma, from_bits, kernel, larger, smaller
 
 
 def polynomial(*coefficients: float) -> Callable[[float], float]:
@@ -126,7 +126,7 @@ def cos(x: float) -> float:
 @kernel
 def exp(x: float) -> float:
     """e^x = 2^k e^r with |r| <= log(2)/2."""
-    y = least(most(x, _LEAST), _MOST)
+    y = smaller(larger(x, _LEAST), _MOST)
     k = fma(y, 1 / math.log(2.0), ROUND) - ROUND
     r = fma(-k, _L2, fma(-k, _L1, y))
     t = 1.0 + fma(r * r, _EXPONENTIAL(r), r)
@@ -151,13 +151,13 @@ def exp_moderate(x: float) -> float:
     k = shifted - ROUND
     r = fma(-k, _L2, fma(-k, _L1, x))
     t = 1.0 + _from_one(r)
-    return number(bits(t) + (bits(shifted) << 52))
+    return from_bits(bits(t) + (bits(shifted) << 52))
 
 
 @kernel
 def _power(k: float) -> float:
     """2^k for a whole number -1022 <= k <= 1023."""
-    return number((bits(k + ROUND) - (_ROUND_BITS - 1023)) << 52)
+    return from_bits((bits(k + ROUND) - (_ROUND_BITS - 1023)) << 52)
 
 
 @kernel
@@ -171,14 +171,14 @@ def _exp_minus_one(x: float) -> float:
 @kernel
 def tanh(x: float) -> float:
     """tanh x = E / (E + 2) with E = e^(2x) - 1."""
-    e = _exp_minus_one(2.0 * least(most(x, -22.0), 22.0))
+    e = _exp_minus_one(2.0 * smaller(larger(x, -22.0), 22.0))
     return e / (e + 2.0) if x == x else x
 
 
 @kernel
 def sinh(x: float) -> float:
     """sinh x = sign(x) (E + E / (E + 1)) / 2, E = e^|x| - 1; infinite where e^|x| nearly is."""
-    e = _exp_minus_one(least(abs(x), 709.4))
+    e = _exp_minus_one(smaller(abs(x), 709.4))
     found = math.copysign(0.5 * (e + e / (e + 1.0)) if abs(x) <= 709.4 else math.inf, x)
     return found if x == x else x
 
@@ -201,7 +201,7 @@ def minus_log(u: float) -> float:
     """-log u for normal u = 2^e m, m in [sqrt(1/2), sqrt 2), log m = 2 artanh((m - 1)/(m + 1))."""
     b = bits(u) - _HALF_ROOT
     e = np.int32(b >> 52)
-    m = number((b & _MANTISSA) + _HALF_ROOT)
+    m = from_bits((b & _MANTISSA) + _HALF_ROOT)
     f = (m - 1.0) / (m + 1.0)
     z = f * f
     return -fma(np.float64(e), math.log(2.0), 2.0 * fma(f, z * _ARTANH(z), f))
@@ -269,7 +269,7 @@ def _from_one32(r: float) -> float:
 @kernel
 def exp32(x: float) -> float:
     """e^x."""
-    y = least(most(x, _LEAST32), _MOST32)
+    y = smaller(larger(x, _LEAST32), _MOST32)
     k = fma(y, _PER_LOG, _ROUND32) - _ROUND32
     r = fma(-k, _L2_32, fma(-k, _L1_32, y))
     t = _ONE + _from_one32(r)
@@ -286,13 +286,13 @@ def exp_moderate32(x: float) -> float:
     shifted = fma(x, _PER_LOG, _ROUND32)
     k = shifted - _ROUND32
     t = _ONE + _from_one32(fma(-k, _L2_32, fma(-k, _L1_32, x)))
-    return number(np.int32(bits(F(t)) + np.int32(bits(F(shifted)) << 23)))
+    return from_bits(np.int32(bits(F(t)) + np.int32(bits(F(shifted)) << 23)))
 
 
 @kernel
 def _power32(k: float) -> float:
     """2^k for a whole number -126 <= k <= 127."""
-    return number(np.int32((bits(F(k + _ROUND32)) - (_ROUND_BITS32 - 127)) << 23))
+    return from_bits(np.int32((bits(F(k + _ROUND32)) - (_ROUND_BITS32 - 127)) << 23))
 
 
 @kernel
@@ -300,7 +300,7 @@ def log32(x: float) -> float:
     """log x; numbers below the normal ones count as zero."""
     b = np.int32(bits(F(x)) - _HALF_ROOT32)
     e = F(np.int32(b >> 23))
-    m = number(np.int32((b & _MANTISSA32) + _HALF_ROOT32))
+    m = from_bits(np.int32((b & _MANTISSA32) + _HALF_ROOT32))
     f = (m - _ONE) / (m + _ONE)
     z = f * f
     found = fma(e, _L1_32, _TWO * fma(f, z * _ARTANH32(z), f))
@@ -313,7 +313,7 @@ def log32(x: float) -> float:
 @kernel
 def tanh32(x: float) -> float:
     """tanh x."""
-    y = _TWO * least(most(x, -_TEN), _TEN)
+    y = _TWO * smaller(larger(x, -_TEN), _TEN)
     k = fma(y, _PER_LOG, _ROUND32) - _ROUND32
     scale = _power32(k)
     e = fma(scale, _from_one32(fma(-k, _L2_32, fma(-k, _L1_32, y))), scale - _ONE)

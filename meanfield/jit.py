@@ -191,7 +191,7 @@ def _chosen(wins: str) -> Any:
 
 # min and max of two numbers, the first where they do not compare, and the bits of a floating-point
 # number, and back. numba makes a kernel each, with a wrapper for Python, of its own.
-least, most = intrinsic(_chosen("<")), intrinsic(_chosen(">"))
+smaller, larger = intrinsic(_chosen("<")), intrinsic(_chosen(">"))
 _SAME_BITS = {
     types.float64: types.int64, types.int64: types.float64,
     types.float32: types.int32, types.int32: types.float32,
@@ -207,7 +207,7 @@ def _reread(_: Any, x: Any) -> Any:
     )
 
 
-bits, number = intrinsic(_reread), intrinsic(_reread)
+bits, from_bits = intrinsic(_reread), intrinsic(_reread)
 
 
 def stamp(*files: Path) -> str:

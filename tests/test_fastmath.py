@@ -54,7 +54,7 @@ def off(got, exact, x):
 def test_least_most_and_bits_are_those_of_python_and_numpy():
     @njit
     def every(a, b):
-        return jit.least(a, b), jit.most(a, b), jit.bits(a), jit.number(jit.bits(a))
+        return jit.smaller(a, b), jit.larger(a, b), jit.bits(a), jit.from_bits(jit.bits(a))
 
     for kind, word in ((np.float64, np.int64), (np.float32, np.int32)):
         for a in (kind(v) for v in (0.0, -0.0, 1.5, -np.inf, np.nan)):

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel, least, most
+from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Flag
@@ -28,7 +28,7 @@ def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> tuple[float, float
         for i in range(lanes):
             r[k, i] = 0.0
     for b in range(len(w)):
-        count = least(lanes, n - b * lanes)
+        count = smaller(lanes, n - b * lanes)
         for i in range(lanes):
             r[0, i] = 0.0
         for k in range(G.shape[1]):
@@ -36,10 +36,10 @@ def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> tuple[float, float
                 r[0, i] = fma(G[b, k, i], G[b, k, i], r[0, i])
         for i in range(count):
             r[1, i] = fma(w[b, i], U[b, i], r[1, i])
-            r[2, i] = most(r[2, i], r[0, i])
+            r[2, i] = larger(r[2, i], r[0, i])
             r[3, i] += 0.0 * (r[0, i] + U[b, i])
     for i in range(lanes):
-        mean, top, off = mean + r[1, i], most(top, r[2, i]), off + r[3, i]
+        mean, top, off = mean + r[1, i], larger(top, r[2, i]), off + r[3, i]
     return mean, top, off
 
 
@@ -59,7 +59,7 @@ def read_off(
         reach[i] = 0.0
     for b in range(len(x)):
         first = b * lanes
-        count = least(lanes, len(points) - first)
+        count = smaller(lanes, len(points) - first)
         for i in range(lanes):
             near[i], far[i], norm[i] = 0.0, 0.0 if len(sphere) > 0 else 1.0, 0.0
         if len(sphere) > 0:
@@ -77,17 +77,17 @@ def read_off(
                     gap = at - old[i]
                 else:
                     at, gap = new[i], abs(new[i] - old[i])
-                    gap = least(gap, period - gap)
+                    gap = smaller(gap, period - gap)
                 near[i] += gap * gap
                 old[i] = at
         for i in range(0, count, LINE):
             for k in range(x.shape[1]):
-                for j in range(i, least(count, i + LINE)):
+                for j in range(i, smaller(count, i + LINE)):
                     points[first + j, k] = before[b, k, j]
         for i in range(count):
-            reach[i] = most(reach[i], near[i] / far[i])
+            reach[i] = larger(reach[i], near[i] / far[i])
     for i in range(lanes):
-        top = most(top, reach[i])
+        top = larger(top, reach[i])
     # On a sphere the tangents of half the angles, squared.
     return 2.0 * math.atan(math.sqrt(top)) if len(sphere) > 0 else math.sqrt(top)
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import apart, kernel, least
+from meanfield.jit import apart, kernel, smaller
 from meanfield.particles.primitives import Player, State, reweigh
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
@@ -72,7 +72,7 @@ def push_form(look: Form, at: State, to: State, part: float, noise: float, k: in
     lanes, moved = s.x.shape[2], s.x.shape[1] if me.transport > 0.0 else 0
     for b in range(len(s.x)):
         for i in range(0, lanes, CHUNK):
-            drawn = least(CHUNK, lanes - i)
+            drawn = smaller(CHUNK, lanes - i)
             if noise > 0.0:
                 first = (me.first + b) * lanes + i
                 singles(look.Z, drawn, first, k, me.number, me.replica, me.seed, me.refine)

@@ -24,7 +24,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.checks import Array
-from meanfield.jit import apart, kernel, least
+from meanfield.jit import apart, kernel, smaller
 from meanfield.particles.simd.vectors import (
     DOUBLE,
     FLOAT,
@@ -178,7 +178,7 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
         k2, i2 = (k1, i1 + LANES) if i1 + LANES < lanes else (k1 + 2, 0)
         k3, i3 = (k2, i2 + LANES) if i2 + LANES < lanes else (k2 + 2, 0)
         k, i = (k3, i3 + LANES) if i3 + LANES < lanes else (k3 + 2, 0)
-        rows = least(k0, last), least(k1, last), least(k2, last), least(k3, last)
+        rows = smaller(k0, last), smaller(k1, last), smaller(k2, last), smaller(k3, last)
         _jobs(Z, rows, (i0, i1, i2, i3), first, tick, player, replica, key)
 
 
