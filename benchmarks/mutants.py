@@ -168,7 +168,7 @@ def tried(folder: Path, took: Path, tests: list[str], seconds: float) -> tuple[s
 
 def compiled(text: str) -> bool:
     """Whether a module is a part of kernels, which a change makes compile anew."""
-    return "meanfield.jit" in text
+    return "meanfield.jit" in text or "\nfrom numba" in text
 
 
 def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:

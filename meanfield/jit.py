@@ -22,8 +22,9 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
 # `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way,
 # to the same bits.
 PARTS = (0, 60) <= version_info.short <= (0, 68)
-# What imports this module compiles kernels; it and what it imports may be compiled into a caller.
-_COMPILES = "meanfield.jit"
+# What imports this module or numba's parts makes kernels or instructions of them; it and what it
+# imports may be compiled into a caller.
+_COMPILES = re.compile(r"meanfield\.jit|^from (numba|llvmlite)\b", re.MULTILINE)
 
 
 def inside() -> dict[str, Any]:
@@ -230,4 +231,4 @@ def _read(path: Path) -> tuple[str, list[Path]]:
         _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
         for name in set(_IMPORTED.findall(text))
     ]
-    return text, [p for p in found if p.is_file() and _COMPILES in p.read_text(encoding="utf-8")]
+    return text, [p for p in found if p.is_file() and _COMPILES.search(p.read_text("utf-8"))]

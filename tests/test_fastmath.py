@@ -289,13 +289,14 @@ def test_an_edit_of_any_kernel_called_outdates_what_is_on_disk(f):
     assert f._cache._cache_file._source_stamp == jit.stamp(file)
 
 
-def test_stamps_follow_imports(tmp_path, monkeypatch):
+@pytest.mark.parametrize("made_by", ["meanfield.jit import kernel", "numba.core import cgutils"])
+def test_stamps_follow_imports(made_by, tmp_path, monkeypatch):
     lower, upper = tmp_path / "lower.py", tmp_path / "upper.py"
     monkeypatch.setattr(jit, "_ROOT", tmp_path)
-    lower.write_text("from meanfield.jit import kernel\n")
+    lower.write_text(f"from {made_by}\n")
     upper.write_text("from meanfield.jit import kernel\nfrom meanfield.lower import f\n")
     first = jit.stamp(upper)
-    lower.write_text("from meanfield.jit import kernel\n# edited\n")
+    lower.write_text(f"from {made_by}\n# edited\n")
     jit._read.cache_clear()
     assert jit.stamp(upper) != first
     jit._read.cache_clear()
