@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from meanfield.checks import real
@@ -221,7 +222,7 @@ class Flow:
         """The maximiser's numbers."""
         return self.players[1]
 
-    @property
+    @cached_property
     def players(self) -> tuple[Rates, Rates]:
         """The minimiser's numbers and the maximiser's."""
         return self._scaled(1.0, 1.0)

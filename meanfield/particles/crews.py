@@ -128,8 +128,16 @@ def at_rates(crews: list[Crew], players: tuple[Player, Player]) -> list[Crew]:
     ]
 
 
-def go(crews: list[Crew], plan: Plan, first: int, end: int, showing: bool = False) -> None:
-    """Steps first, ..., end - 1; showing, the costs and gradients after them go to `others`."""
+def go(
+    crews: list[Crew], plan: Plan, first: int, end: int, showing: bool, known: dict[Any, Any]
+) -> None:
+    """Steps first, ..., end - 1; showing, the costs and gradients after them go to `others`.
+
+    `known` keeps what is compiled for the kinds of looks of a run.
+    """
     how = SCHEMES[plan.scheme], plan.trials, showing
     calls = [(*how, *c.looks, c.states, c.others, first, end) for c in crews]
-    together(march, calls, crews[0].looks[0].me.gate)
+    kinds = tuple(map(type, crews[0].looks))
+    if kinds not in known:
+        known[kinds] = march.entry(*calls[0])
+    together(known[kinds], calls, crews[0].looks[0].me.gate)

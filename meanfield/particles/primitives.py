@@ -163,7 +163,8 @@ def show(sphere: Flag, x: Array, r: Scratch, to: State, b: int) -> None:
         project(x, r.UG[1:], r.t)
     for i in range(x.shape[1]):
         to.logw[b, i] = r.UG[0, i]
-        for k in range(len(x)):
+    for k in range(len(x)):
+        for i in range(x.shape[1]):
             to.x[b, k, i] = r.UG[1 + k, i]
 
 

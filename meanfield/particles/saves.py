@@ -7,13 +7,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Flag
 
-LINE = 8  # numbers that come from memory at once
+FEW = 4  # coordinates, of which one after the other is turned to rows in less time
 
 
 @kernel
@@ -50,11 +52,11 @@ def read_off(
     """Write the particles of x (blocks, a, lanes) to points (n, a) and to `before`, which holds
     those of the save before; the farthest that one has got.
 
-    Spheres' points are divided by their norms. r (4, lanes) is room.
+    Spheres' points are divided by their norms. r (5, lanes) is room.
     """
     apart()
     lanes, top = x.shape[2], 0.0
-    near, far, norm, reach = r[0], r[1], r[2], r[3]
+    near, far, norm, reach, at = r[0], r[1], r[2], r[3], r[4]
     for i in range(lanes):
         reach[i] = 0.0
     for b in range(len(x)):
@@ -70,26 +72,58 @@ def read_off(
                 norm[i] = math.sqrt(norm[i])
         for k in range(x.shape[1]):
             old, new = before[b, k], x[b, k]
-            for i in range(lanes):
-                if len(sphere) > 0:
-                    at = new[i] / norm[i]
-                    far[i] = fma(at + old[i], at + old[i], far[i])
-                    gap = at - old[i]
-                else:
-                    at, gap = new[i], abs(new[i] - old[i])
+            # One result a loop: the compiler makes vectors of no more than it can tell apart.
+            if len(sphere) > 0:
+                for i in range(lanes):
+                    at[i] = new[i] / norm[i]
+                for i in range(lanes):
+                    far[i] = fma(at[i] + old[i], at[i] + old[i], far[i])
+                for i in range(lanes):
+                    near[i] += (at[i] - old[i]) * (at[i] - old[i])
+            else:
+                for i in range(lanes):
+                    at[i] = new[i]
+                for i in range(lanes):
+                    gap = abs(at[i] - old[i])
                     gap = smaller(gap, period - gap)
-                near[i] += gap * gap
-                old[i] = at
-        for i in range(0, count, LINE):
+                    near[i] += gap * gap
+            for i in range(lanes):
+                old[i] = at[i]
+        if x.shape[1] > FEW:
+            for i in range(count):
+                for k in range(x.shape[1]):
+                    points[first + i, k] = before[b, k, i]
+        else:
             for k in range(x.shape[1]):
-                for j in range(i, smaller(count, i + LINE)):
-                    points[first + j, k] = before[b, k, j]
+                for i in range(count):
+                    points[first + i, k] = before[b, k, i]
         for i in range(count):
             reach[i] = larger(reach[i], near[i] / far[i])
     for i in range(lanes):
         top = larger(top, reach[i])
     # On a sphere the tangents of half the angles, squared.
     return 2.0 * math.atan(math.sqrt(top)) if len(sphere) > 0 else math.sqrt(top)
+
+
+class Room:
+    """Memory for what is saved, from the system in pieces of so many bytes: these come as a few
+    large pages, where thousands of small ones took a fifth of the time of short runs.
+    """
+
+    PIECE = 1 << 23
+
+    def __init__(self) -> None:
+        self.piece, self.used = np.empty(0), 0
+
+    def take(self, n: int, a: int) -> Array:
+        """An array (n, a) that holds nothing yet."""
+        size = n * a
+        if 4 * size > self.PIECE // 8:
+            return np.empty((n, a))
+        if self.used + size > len(self.piece):
+            self.piece, self.used = np.empty(self.PIECE // 8), 0
+        self.used += size
+        return self.piece[self.used - size : self.used].reshape(n, a)
 
 
 def measured(points: Array, masses: Array, manifold: Manifold) -> Measure:

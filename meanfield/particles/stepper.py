@@ -27,7 +27,7 @@ from meanfield.particles.looks.plain import Plain
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import InnerLoop, Response
-from meanfield.particles.saves import measured, read_off, survey
+from meanfield.particles.saves import Room, measured, read_off, survey
 from meanfield.particles.state import (
     blocked,
     compiled,
@@ -80,11 +80,13 @@ class Stepper:
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
         self.saved: Pair | None = None  # both players' blocks at the last save, in the game's axes
+        self.room = Room()  # for the points of saved measures
         self.displacement = [0.0, 0.0]
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
         self.shown_at = -1  # steps done when `others` had the forces last
-        self.last_crews: list[Crew] = []  # who moved or last_crews last
+        self.last_crews: list[Crew] = []  # who moved or looked last
+        self.marches: dict[Any, Any] = {}  # the compiled steps by the kinds of looks
 
     def turn(self, to: Frame) -> None:
         """Move in this frame."""
@@ -130,7 +132,7 @@ class Stepper:
             self.displacement[p] = float(M.distance(flat(before, n), found.points).max())
             before[:] = blocked(found.points)
             return found
-        points, room = np.empty((n, blocks.shape[1])), np.empty((4, blocks.shape[2]))
+        points, room = self.room.take(n, blocks.shape[1]), np.empty((5, blocks.shape[2]))
         me = self.players[p]
         self.displacement[p] = read_off(me.sphere, me.period, blocks, before, points, room)
         return measured(points, masses, M)
@@ -328,7 +330,7 @@ class Stepper:
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
                 self.last_crews = self.crew(players, k, next_k - k, threads)
-                go(self.last_crews, self.plan, k, next_k, showing and next_k == end)
+                self.go(k, next_k, showing and next_k == end)
             self.shown_at = end if showing else -1
             return
         one, two = self.looks(players, first, steps)
@@ -340,6 +342,10 @@ class Stepper:
                 strang(one, two, s, t, *room, k)
             else:
                 mirror_prox(one, two, s, t, room, self.plan.trials, k)
+
+    def go(self, first: int, end: int, showing: bool) -> None:
+        """Have `last_crews` take these steps."""
+        go(self.last_crews, self.plan, first, end, showing, self.marches)
 
     def crew(self, players: Players, first: int, steps: int, threads: int) -> list[Crew]:
         """Who takes these steps in compiled code."""
@@ -389,8 +395,8 @@ class Stepper:
     def shown(self, by: list[Crew] | tuple[Any, Any]) -> list[tuple[Array, Array]]:
         """What crews or looks see."""
         if isinstance(by, list):
-            go(by, self.plan, 0, 0, showing=True)
             self.last_crews = by
+            self.go(0, 0, showing=True)
         else:
             both(*by, self.states, self.others[:2], 0.0, 0.0, 0)
         return self.held()

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import apart, kernel, smaller
-from meanfield.particles.primitives import Player, State, reweigh
+from meanfield.jit import apart, fma, kernel, smaller
+from meanfield.particles.primitives import Player, State, project, reweigh
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simd.tiles import (
@@ -104,6 +104,7 @@ class Form(NamedTuple):
     v: Array  # (d, TILE): S x
     W: Array  # (d, TILE): where there is noise
     U: Array  # (TILE,)
+    t: Array  # (lanes,)
     Z: Array  # (rows, CHUNK): noise
 
     def see(self, s: State) -> None:
@@ -135,7 +136,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = np.zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
-    shapes = (used, d, d, (d, TILE), (d, TILE), TILE, (rows(d, me.refine), CHUNK))
+    shapes = (used, d, d, (d, TILE), (d, TILE), TILE, s.x.shape[2], (rows(d, me.refine), CHUNK))
     return Form(
         me,
         len(me.matrix) == 1,
@@ -172,15 +173,15 @@ def show(look: Form, s: State, found: State) -> None:
         for i in range(0, x.shape[1], TILE):
             tile(look, x, i, 0, 0.0, True, -1.0, 0)
             for t in range(TILE):
-                found.logw[b, i + t], look.W[0, t] = look.U[t], 0.0
+                found.logw[b, i + t] = look.U[t]
             for k in range(len(x)):
                 for t in range(TILE):
-                    form = 0.0 if look.diagonal else look.q * look.v[k, t]
-                    g[k, i + t] = 2.0 * form - look.h[k] * x[k, i + t] - look.c[k]
-                    look.W[0, t] += g[k, i + t] * x[k, i + t]
-            for k in range(len(x)):
-                for t in range(TILE):
-                    g[k, i + t] -= look.W[0, t] * x[k, i + t]
+                    g[k, i + t] = 0.0 if look.diagonal else 2.0 * look.q * look.v[k, t]
+        for k in range(len(x)):
+            slope, linear = look.h[k], look.c[k]
+            for i in range(x.shape[1]):
+                g[k, i] -= fma(slope, x[k, i], linear)
+        project(x, g, look.t)
 
 
 @kernel
