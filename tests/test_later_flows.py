@@ -2,6 +2,8 @@
 refusals.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ive
@@ -158,23 +160,25 @@ def test_a_fast_discount_is_no_discount():
     assert gaps[1] < 0.03 and 1.6 < gaps[0] / gaps[1] < 2.4  # of order 1/rate
 
 
-def test_averages_are_those_of_the_saved_past():
+@pytest.mark.parametrize("fast", [False, True], ids=["both move", "y answers"])
+@pytest.mark.parametrize("memory", [mf.Memory(power=1.5), mf.Memory(rate=0.7)])
+def test_averages_are_those_of_the_saved_past(memory, fast):
     """The engine's averaged moments against quadrature over the run itself."""
-    for memory in (mf.Memory(power=1.5), mf.Memory(rate=0.7)):
-        flow = Flow(1.0, 0.0, 1 / BETA, memory=memory)
-        run = solved(flow, 2.0, step=1e-3, save_every=2e-3)
-        engine = build(GAME, flow, START, cells=64, engine="splitting", step=1e-3)
-        engine.advance(2.0)
-        features = np.array([engine.coupling.moments(0, x.masses) for x in run.x])
-        t = run.times
-        weight = t**memory.power if memory.rate is None else np.exp(-memory.rate * (2.0 - t))
-        rule = np.full(len(t), 2e-3)
-        rule[[0, -1]] /= 2
-        rest = 0.0 if memory.rate is None else np.exp(-memory.rate * 2.0) * features[0]
-        share = 1 / (weight @ rule) if memory.rate is None else memory.rate
-        np.testing.assert_allclose(
-            engine.averaged[0], rest + share * (weight * rule) @ features, atol=1e-5
-        )
+    h, time = 2e-3, 1.0
+    flow = replace(mf.Quasistatic(BETA) if fast else mf.Langevin(BETA), memory=memory)
+    run = solved(flow, time, step=h, save_every=h)
+    engine = build(GAME, flow, START, cells=64, engine="splitting", step=h)
+    engine.advance(time)
+    t = run.times
+    weight = t**memory.power if memory.rate is None else np.exp(-memory.rate * (time - t))
+    rule = np.full(len(t), h)
+    rule[[0, -1]] /= 2
+    share = 1 / (weight @ rule) if memory.rate is None else memory.rate
+    for p in (0, 1):
+        features = np.array([engine.coupling.moments(p, pair[p].masses) for pair in run])
+        rest = 0.0 if memory.rate is None else np.exp(-memory.rate * time) * features[0]
+        wanted = rest + share * (weight * rule) @ features
+        np.testing.assert_allclose(engine.averaged[p], wanted, atol=1e-5)
 
 
 def test_memory_over_a_pairwise_game_averages_masses():

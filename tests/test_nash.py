@@ -129,6 +129,20 @@ def test_free_weights_are_a_continuum_of_equilibria():
     assert unique is False and "1 and 0 directions" in remark
 
 
+def test_free_weights_of_either_player_are_told_on_spaces_of_unlike_dimension():
+    """l = cos x1 + cos(2 y1) + cos y2: y may put any weights on y1 = 0 and pi."""
+    game = mf.games.trigonometric([
+        ((1,), (0, 0), 1.0, 0.0), ((0,), (2, 0), 1.0, 0.0), ((0,), (0, 1), 1.0, 0.0),
+    ])  # fmt: skip
+    mu_x = mf.Measure([[np.pi]], None, game.X)
+    both = mf.Measure([[0.0, 0.0], [np.pi, 0.0]], [0.3, 0.7], game.Y)
+    for turned in (False, True):
+        played, pair = (game.swapped(), (both, mu_x)) if turned else (game, (mu_x, both))
+        responses = [Searches(played).best_response(p, pair[1 - p]) for p in (0, 1)]
+        unique, remark = uniqueness(played, *pair, tuple(responses), 0.0)
+        assert unique is False and ("1 and 0" if turned else "0 and 1") in remark
+
+
 def test_starts_must_fit_the_game():
     game = mf.games.polynomial("a", dim=3, seed=0)
     with pytest.raises(ValueError, match="start's y"):

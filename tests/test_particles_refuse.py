@@ -22,6 +22,7 @@ BAD = [
     ({"particles": 0}, "particles must be at least 1"),
     ({"particles": (1, 2, 3)}, "one whole number or two"),
     ({"particles": 2.5}, "whole number"),
+    ({"particles": (1, 2**31)}, "particles must be below 2.31"),
     ({"seed": -1}, "seed must be at least 0"),
     ({"seed": 2**64}, "seed must be below"),
     ({"replica": 2**32}, "replica must be below"),

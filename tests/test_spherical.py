@@ -97,3 +97,9 @@ def test_drift_is_the_divergence(L):
         weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * harmonics.evaluate(mu, points)
         assert abs(f[drift.order] @ out - weights @ weak) < 1e-5 * L**2
         assert abs(out[0]) < 1e-15  # no mass is made
+
+
+def test_coefficients_stand_by_order_and_then_by_degree():
+    """Cosines first, so that a multiplication shifts whole blocks."""
+    numbers = [(m < 0, abs(m), l, l * l + l + m) for l in range(8) for m in range(-l, l + 1)]
+    assert spherical.drifts(7).order.tolist() == [number for *_, number in sorted(numbers)]

@@ -45,6 +45,17 @@ def test_the_ends_of_bands_are_students_quantiles_of_halls_transformation():
         assert transformed == pytest.approx(sign * stats.t.ppf(0.975, 8), rel=1e-12)
 
 
+def test_a_control_takes_one_more_degree_of_freedom():
+    """For fewer than 8 replicas bands are Student's own, of n - 2 where a slope is fitted, too."""
+    rng = np.random.default_rng(8)
+    samples, controls = rng.exponential(size=(2, 5, 3))
+    for given, freedom in ((None, 4), (controls - 1, 3)):
+        mean, low, high = band(samples, 0.9, given)
+        reach = stats.t.ppf(0.95, freedom) * adjusted(samples, given).error
+        assert mean - low == pytest.approx(reach, rel=1e-5)
+        assert high - mean == pytest.approx(reach, rel=1e-5)
+
+
 def test_suprema_are_less_biased_than_the_largest_mean():
     """By half where the means are flat, and by more where they have a peak."""
     rng, times = np.random.default_rng(2), np.arange(12) / 11

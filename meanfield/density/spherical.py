@@ -40,13 +40,9 @@ def coordinates(L: int) -> list[Any]:
     P = P + raised(np.sqrt((l - m) * (l - m - 1) / np.abs((2 * l - 1) * (2 * l + 1))), -1, 1)
     Z = raised(a[l + 1, abs(m)], 1, 0) + raised(a[l, abs(m)], -1, 0)
     R = _real(l, m)
-    matrices = []
-    for M in ((P + P.T) / 2, (P - P.T) / 2j, Z):
-        turned = (R.conj() @ M @ R.T).real[:, :inner].tocsr()
-        turned.data[np.abs(turned.data) < 1e-15] = 0.0
-        turned.eliminate_zeros()
-        matrices.append(turned)
-    return matrices
+    return [
+        (R.conj() @ M @ R.T).real[:, :inner].tocsr() for M in ((P + P.T) / 2, (P - P.T) / 2j, Z)
+    ]
 
 
 def _real(l: Array, m: Array) -> Any:

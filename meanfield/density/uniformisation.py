@@ -188,16 +188,13 @@ def grid_product(up, down, inside, shape, v, new):
     """new = P v, but for the jumps over the seam, whose rates are zero in `up` and `down`."""
     d, n = up.shape
     new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
-    three(
-        inside[1 : n - 1], v[1 : n - 1], up[d - 1, 1 : n - 1], v[: n - 2],
-        down[d - 1, 1 : n - 1], v[2:], new[1 : n - 1],
-    )  # fmt: skip
+    three(inside[1:], v[1:], up[d - 1, 1:], v, down[d - 1, 1:], v[2:], new[1 : n - 1])
     new[n - 1] = inside[n - 1] * v[n - 1] + up[d - 1, n - 1] * v[n - 2]
     stride = n
     for a in range(d - 1):
         stride //= shape[a]
-        two(up[a, stride:], v[: n - stride], new[stride:])
-        two(down[a, : n - stride], v[stride:], new[: n - stride])
+        two(up[a, stride:], v, new[stride:])
+        two(down[a], v[stride:], new[: n - stride])
 
 
 @kernel
