@@ -9,6 +9,7 @@ from scipy.integrate import simpson, solve_ivp
 import meanfield as mf
 from meanfield.checks import UnderResolved
 from meanfield.density.characteristics import Characteristics
+from meanfield.density.labels import Labels
 from meanfield.games.lowrank import polynomial, trigonometric
 from tests.convergence import fitted_order
 from tests.flat_problems import (
@@ -254,6 +255,13 @@ def test_parted_labels_and_narrow_weights_are_said_once():
         run(Characteristics, CIRCLE, mf.MirrorDescent(3.0), 8.0, cells=24)
 
 
+@pytest.mark.parametrize(("jump", "said"), [(0.99, 0), (1.01, 1)])
+def test_labels_are_not_trusted_from_a_jump_of_one(jump, said, monkeypatch, recwarn):
+    monkeypatch.setattr(Labels, "jump", lambda self, z: jump)
+    run(Characteristics, CIRCLE, WFR, 0.1, cells=64)
+    assert len(recwarn) == said
+
+
 def test_empty_cells_are_carried_by_nobody():
     half = mf.Start(x=lambda q: np.where(np.cos(q[:, 0]) > 0.1, np.cos(q[:, 0]) ** 4, 0))
     x, _ = run(Characteristics, CIRCLE, mf.MirrorDescent(), 1.0, half, cells=32).measures()
@@ -311,3 +319,36 @@ def test_the_papers_spheres_run_from_atoms_in_any_dimension():
     start = mf.Start(*(mf.Measure(M.sample(20, rng), None, M) for M in game.manifolds))
     mu_x, mu_y = run(Characteristics, game, WFR, 1.0, start).measures()
     assert np.isfinite(mu_x.points).all() and mu_y.masses.sum() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("game", "flow", "cells", "time"),
+    [
+        (CIRCLE, WFR, 64, 1.7),
+        (COSINES, PLAIN, 64, 2.0),  # parted on either side of the first node
+        (CIRCLE, WFR, 24, 0.4),
+        (CIRCLE, mf.MirrorDescent(3.0), 24, 3.0),
+        (HEIGHT, PLAIN, sphere_mesh(2), 1.5),
+    ],
+    ids=["parted", "seam", "coarse", "weights", "sphere"],
+)
+def test_jumps_and_separations_are_those_of_neighbours(game, flow, cells, time):
+    """Gaps above an eighth of the reach that have doubled, and steps of mass, by their formula."""
+    leaning = mf.Start(*(lambda q, s=s: 1 + s * q[:, -1] * (7 - q[:, -1]) / 13 for s in (-1, 1)))
+    start = leaning if game is COSINES else TILTED
+    moved = run(Characteristics, game, flow, time, start, cells=cells)
+    noted = moved.diagnostics()
+    for p, nodes in enumerate(moved.nodes):
+        z, M, on = moved._split(moved._z)[p], nodes.manifold, nodes.mesh
+        i, j = on.pairs.T
+        x, m = nodes.split(z)[0], moved.measures()[p].masses
+        if isinstance(M, mf.Torus):  # unwrapped: the last is followed by the first, a turn on
+            gap = np.abs(x[j, 0] - x[i, 0] + M.period * (j < i))
+            first = np.full(len(i), M.period / len(on))
+        else:
+            gap, first = M.distance(x[i], x[j]), M.distance(on.nodes[i], on.nodes[j])
+        part = gap / M.reach
+        torn = np.where((part > 1 / 8) & (gap >= 2 * first), part, 0) * (m[i] + m[j]) / 2 / 5e-4
+        wanted = max(torn.max(), np.abs(m[i] - m[j]).max() / 0.2)
+        assert noted[f"jump_{'xy'[p]}"] == pytest.approx(wanted, rel=1e-9)
+        assert noted[f"separation_{'xy'[p]}"] == pytest.approx((gap / first).max(), rel=1e-9)

@@ -317,3 +317,70 @@ def test_means_are_right_to_rounding_without_cells_and_too_few_are_said(game, be
         assert np.abs(found - exact).max() < 2e-13
     with pytest.warns(mf.UnderResolved, match="the outer third"):
         mf.gibbs(game, beta, cells=fine // 16 if game.X.dim == 1 else 32)
+
+
+# -- how fine the mesh is --------------------------------------------------------------------------
+
+
+def shaped(on, f):
+    return mf.Density(f * on.volumes / (f @ on.volumes), on)
+
+
+def test_outer_shares_are_those_of_the_waves_and_harmonics_put_in():
+    """Amplitudes of the outer third over all: at the edge, a third of the waves is not outer."""
+    on = mf.mesh(mf.Torus(2), (12, 9))
+    x, y = on.nodes.T
+    f = 1 + 0.1 * np.cos(4 * x) + 0.2 * np.cos(5 * x) + 0.05 * np.cos(3 * y - x)
+    f += 0.03 * np.sin(4 * y) + 0.02 * np.cos(x + 4 * y)
+    found = {"torus": (module._outer_share(shaped(on, f)), 0.25 / 1.4)}
+    on = mf.mesh(mf.Sphere(1), 12)
+    turn = np.arctan2(on.nodes[:, 1], on.nodes[:, 0])
+    f = 1 + 0.1 * np.cos(4 * turn) + 0.2 * np.sin(5 * turn)
+    found["S^1"] = module._outer_share(shaped(on, f)), 0.2 / 1.3
+    on, c = mf.meshes.quadrature_mesh(8), np.zeros(64)
+    c[[0, 4 * 4 + 4 + 2, 5 * 5 + 5 - 3]] = (4 * np.pi) ** -0.5, 0.03, -0.02
+    f = harmonics.evaluate(c, on.nodes)
+    found["S^2"] = module._outer_share(shaped(on, f)), 0.02 / (0.05 + c[0])
+    on = mf.mesh(mf.Sphere(3), 16 * 6**3)
+    a, b = (on.nodes[:, k] + 1j * on.nodes[:, k + 1] for k in (0, 2))
+    u, v, P = np.angle(a), np.angle(b), np.polynomial.legendre.Legendre.basis
+    h = 2 * np.abs(b) ** 2 - 1
+    outer = 0.05 * P(4)(h) + 0.02 * np.cos(9 * v) + 0.015 * np.cos(2 * u) * P(5)(h)
+    f = 1 + outer + 0.04 * P(3)(h) + 0.03 * np.cos(8 * u) + 0.01 * np.cos(u) * P(5)(h)
+    f += 0.012 * np.cos(3 * v) * P(4)(h) + 0.007 * np.cos(v) * np.cos(2 * u) * P(4)(h)
+    found["S^3"] = module._outer_share(shaped(on, f)), 0.085 / 1.184
+    for space, (share, exact) in found.items():
+        assert share == pytest.approx(exact, rel=1e-11), space
+    assert module._outer_share(shaped(mf.mesh(mf.Sphere(2), 162), np.ones(162))) == 0
+
+
+@pytest.mark.parametrize(
+    ("on", "finer"),
+    [
+        (mf.mesh(mf.Torus(1), 12), (18,)),
+        (mf.mesh(mf.Torus(2), (12, 8)), (18, 12)),
+        (mf.mesh(mf.Torus(3), (9, 8, 10)), (13, 12, 15)),
+        (mf.meshes.quadrature_mesh(7), (10, 20)),
+        (mf.mesh(mf.Sphere(1), 12), (24,)),
+        (mf.mesh(mf.Sphere(3), 1024), (6, 24, 24)),
+        (mf.mesh(mf.Torus(1), 43690), (65535,)),
+        (mf.mesh(mf.Torus(1), 43692), None),
+    ],
+    ids=str,
+)
+def test_meshes_are_half_as_fine_again_along_each_axis(on, finer, monkeypatch):
+    """Where the share is above 0.002, as long as there are at most 65536 nodes."""
+    mu = mf.Density(on.volumes / on.volumes.sum(), on)
+    monkeypatch.setattr(module, "_outer_share", lambda _: 0.00201)
+    found = module._finer(mu, True, "x")
+    assert found is on if finer is None else (found.shape or (len(found),)) == finer
+    assert module._finer(mu, False, "x") is on
+    monkeypatch.setattr(module, "_outer_share", lambda _: 0.00199)
+    assert module._finer(mu, True, "x") is on
+
+
+def test_meshes_that_may_not_be_finer_are_said_from_a_share_of_one_twentieth(monkeypatch, recwarn):
+    mu = shaped(mf.mesh(mf.Torus(1), 12), np.ones(12))
+    for share, said in ((0.0499, 0), (0.0501, 1)):
+        monkeypatch.setattr(module, "_outer_share", lambda _, share=share: share)
+        assert module._finer(mu, False, "y") is mu.mesh and len(recwarn) == said
