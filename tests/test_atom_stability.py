@@ -92,5 +92,6 @@ def test_it_is_kept_and_drawn(tmp_path):
     near = held(EXAMPLE, EXAMPLE.answers["equilibrium"])
     found = mf.stability(EXAMPLE, mf.WassersteinFisherRao(), near=near)
     again = mf.load(found.save(tmp_path / "a.h5"))
+    assert found.to_csv(tmp_path / "a.csv").read_text().startswith("mode,real,imag")
     assert (again.eigenvalues == found.eigenvalues).all() and repr(again) == repr(found)
     assert "Nash" in found.plot().axes[0].get_title()

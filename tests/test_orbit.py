@@ -182,6 +182,8 @@ def test_orbits_are_kept_whole(cycle, branch, tmp_path):
         assert (again.x[-1].masses == found.x[-1].masses).all()
         assert found.plot().axes
     assert (mf.load(tmp_path / "0.h5").multipliers == cycle.multipliers).all()
+    rows = branch.to_csv(tmp_path / "branch.csv").read_text().split()
+    assert rows[0] == "beta,period,size,stable" and rows[1].endswith(",True")
 
 
 def test_what_has_no_orbit_is_told(cycle):

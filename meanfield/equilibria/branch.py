@@ -1,21 +1,25 @@
-"""A periodic solution of (7) followed in a parameter, through the folds where two of them meet.
+"""A periodic solution of (7), or a Nash equilibrium of atoms, followed in a parameter.
 
-Pseudo-arclength continuation (Keller 1977): the parameter is an unknown like the state and the
-period, and a step is as long along the curve. Where its tangent has no part in the parameter, the
-curve turns back: a stable and an unstable orbit meet and vanish.
+Pseudo-arclength continuation (Keller 1977): the parameter is an unknown like the others, and a step
+is as long along the curve. Where the tangent of a curve of orbits has no part in the parameter, it
+turns back: a stable and an unstable orbit meet and vanish. Curves of equilibria do not turn back.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, allow_underflow, real, whole
-from meanfield.equilibria.curve import Curve, Family, Walk
+from meanfield.equilibria.curve import Curve, Walk
+from meanfield.equilibria.nash import Equilibrium
+from meanfield.equilibria.nash_branch import NashBranch, NashWalk
 from meanfield.equilibria.orbit import Complex, Orbit
 from meanfield.measures import Density
 from meanfield.progress import bar
@@ -67,8 +71,8 @@ class Branch(Shown, Result):
 
 @allow_underflow
 def branch(
-    family: Family,
-    near: Orbit,
+    family: Callable[[float], Any],
+    near: Orbit | Equilibrium,
     at: float,
     between: tuple[float, float],
     step: float | None = None,
@@ -79,15 +83,21 @@ def branch(
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
-) -> Branch:
-    """The periodic solutions of (7) that an orbit belongs to, as a parameter changes.
+) -> Branch | NashBranch:
+    """The periodic solutions of (7), or the Nash equilibria, on a curve in a parameter.
+
+    Equilibria are followed through changes of support, which are located: an atom's weight reaches
+    zero and it leaves, or a new best response appears and joins. At some of them the equilibria of
+    one parameter are a segment, along which the branch goes. Where an atom splits in two, or two
+    of them meet, it ends.
 
     Parameters
     ----------
     family : function of a number
-        Gives the pair (game, flow) at a value of the parameter; both may depend on it.
-    near : Orbit
-        The orbit to begin from, one of `family(at)`.
+        Gives the pair (game, flow) at a value of the parameter, both of which may depend on it; for
+        equilibria the game alone.
+    near : Orbit or Equilibrium
+        What to begin from, of `family(at)`.
     at : float
     between : pair of floats
         The branch ends where the parameter leaves this range.
@@ -95,13 +105,13 @@ def branch(
         The first step in the parameter, towards the far end when positive; by default a fiftieth of
         the range, towards its nearer end.
     points : int, optional
-        The most orbits.
+        The most orbits or equilibria.
     folds : int, optional
-        End at the fold of this number, the first being 1.
+        End at the fold of this number, the first being 1; orbits alone have folds.
     name : str, optional
         What the parameter is called in pictures and tables.
     tol : float, optional
-        The residual wanted of each orbit.
+        The residual wanted of each orbit; equilibria are solved for to rounding.
     progress : bool, optional
     checkpoint, checkpoint_every : path, seconds, optional
         The file that is kept up to date, from which the same call goes on to the same bits, as in
@@ -109,29 +119,52 @@ def branch(
 
     Returns
     -------
-    Branch
+    Branch or NashBranch
 
     Raises
     ------
     NotConverged
-        Where not even one further orbit is found.
+        Where `near` lies on no curve.
+    ValueError
+        Where `near` is no equilibrium of `family(at)`.
+
+    Examples
+    --------
+    Players who pay for their places, and x for a tilt p too: y answers by moving its weight, which
+    is used up at p = 2.
+
+    >>> import meanfield as mf
+    >>> def family(p):
+    ...     text = "cos(2*x) - cos(2*y) + 2*sin(x)*sin(y) + p*sin(x)"
+    ...     return mf.games.expression(text, p=p)
+    >>> found = mf.branch(family, mf.nash(family(0.5)), 0.5, (0.0, 3.0), name="p", step=0.25)
+    >>> print(f"{found.changes[0]:.8f}", found.what[0])
+    2.00000000 an atom of y leaves
     """
     low, high = sorted(real("between", b) for b in between)
     at, points = real("at", at), whole("points", points, 2)
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")
-    if not isinstance(near, Orbit):
-        raise TypeError(f"near must be a meanfield Orbit, got {type(near).__name__}")
+    if not isinstance(near, (Orbit, Equilibrium)):
+        raise TypeError(f"near must be a meanfield Orbit or Equilibrium, got {type(near).__name__}")
     away = (low - at if at - low < high - at else high - at) / 50 if step is None else step
     most = None if folds is None else whole("folds", folds)
-    game, flow = family(at)
     options = {"between": (low, high), "step": away, "points": points, "folds": most, "tol": tol}
-    job = {"call": "branch", "game": game, "flow": flow, "near": near, "at": at, "name": name}
-    curve = Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
-    walk = Walk(curve, (low, high), points, most, name)
+    job = {"call": "branch", "near": near, "at": at, "name": name, "options": options}
+    walk: Walk | NashWalk
+    gathered: Callable[[], Branch | NashBranch]
+    if isinstance(near, Orbit):
+        job["game"], job["flow"] = family(at)
+        curve = Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
+        walk = orbits = Walk(curve, (low, high), points, most, name)
+        gathered = partial(_gathered, orbits)
+    else:
+        job["game"] = family(at)
+        walk = equilibria = NashWalk(family, near, (low, high), points, name)
+        gathered = equilibria.result
     keeper = None
     if checkpoint is not None:
-        keeper = Keeper(checkpoint, {**job, "options": options}, checkpoint_every)
+        keeper = Keeper(checkpoint, job, checkpoint_every)
         found, finished = keeper.held()
         if finished:
             return found  # type: ignore[no-any-return]
@@ -143,19 +176,20 @@ def branch(
         shown.update(len(walk.found))
         while not walk.end:
             if keeper is not None:
-                keeper.offer(lambda: _gathered(walk))
+                keeper.offer(gathered)
             before = len(walk.found)
             walk.step()
             shown.update(len(walk.found) - before)
-        curve.watch(np.array([point.u for point in walk.found]))
-        result = _gathered(walk)
+        if isinstance(walk, Walk):
+            curve.watch(np.array([point.u for point in walk.found]))
+        result = gathered()
         if keeper is not None:
             keeper.finish(result)
     return result
 
 
 def _gathered(walk: Walk) -> Branch:
-    """The branch so far."""
+    """The branch of orbits so far."""
     curve, points = walk.curve, np.array([point.u for point in walk.found])
     states = [curve.maps(u[-1]).densities(u[:-2]) for u in points]
     turned = np.array([(walk.value(u), u[-2]) for u in walk.folds]).reshape(-1, 2)

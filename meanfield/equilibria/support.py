@@ -52,7 +52,7 @@ def refine(game: Game, mu_x: Measure, mu_y: Measure) -> tuple[Measure, Measure] 
 
     Newton's steps are of least squares, so that equilibria of a continuum are approached too.
     """
-    unknown = _Unknowns(game, mu_x, mu_y)
+    unknown = Unknowns(game, mu_x, mu_y)
     z = np.zeros(unknown.size)
     residual = unknown.residual(z)
     for _ in range(ROUNDS):
@@ -115,20 +115,24 @@ def _rank(game: Game, p: int, own: Measure, other: Measure, scale: float) -> int
     return int(np.linalg.matrix_rank(np.stack([*columns, level], 1), tol=1e-7 * scale)) - 1
 
 
-class _Unknowns:
+class Unknowns:
     """Tangent displacements and weight changes of all atoms, and the value, as one vector.
 
-    Lengths are in the manifolds' units, losses in that of the game.
+    Lengths are in the manifolds' units, losses in that of the game. value, scale: the value that
+    changes are counted from and what losses are measured by, if they are known.
     """
 
-    def __init__(self, game: Game, mu_x: Measure, mu_y: Measure) -> None:
+    def __init__(
+        self, game: Game, mu_x: Measure, mu_y: Measure,
+        value: float | None = None, scale: float | None = None,
+    ) -> None:  # fmt: skip
         self.game, self.start = game, (mu_x, mu_y)
         self.units = unit(game.X), unit(game.Y)
         self.bases = [
             u * mu.manifold.basis(mu.points) for u, mu in zip(self.units, self.start, strict=True)
         ]
-        self.value = game.moving_value(mu_x, mu_y)
-        self.losses = losses(game, mu_x.points, mu_y.points)
+        self.value = game.moving_value(mu_x, mu_y) if value is None else value
+        self.losses = losses(game, mu_x.points, mu_y.points) if scale is None else scale
         dims = [len(mu) * (M.dim + 1) for M, mu in zip(game.manifolds, self.start, strict=True)]
         self.ends = np.cumsum(dims)
         self.size = int(self.ends[-1]) + 1
@@ -146,7 +150,7 @@ class _Unknowns:
         (x, w), (y, u) = self.atoms(z, 0), self.atoms(z, 1)
         for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
             sign = (1.0, -1.0)[p]
-            mixed = _Signed(other, weights, self.game.manifolds[1 - p])
+            mixed = Signed(other, weights, self.game.manifolds[1 - p])
             basis = self.units[p] * self.game.manifolds[p].basis(own)
             slopes = np.einsum("nia,na->ni", basis, self.game.gradient(p, own, mixed))
             off = self.game.cost(p, own, mixed) - sign * (self.value + self.losses * z[-1])
@@ -170,8 +174,8 @@ class _Unknowns:
         return measures[0], measures[1]
 
 
-class _Signed(Measure):
-    """A measure in the middle of Newton's iteration, when weights need not be a probability's."""
+class Signed(Measure):
+    """A measure in the middle of an iteration, when weights need not be a probability's."""
 
     def __init__(self, points: Array, masses: Array, manifold: Any) -> None:
         for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):

@@ -1,4 +1,4 @@
-"""Periodic solutions over one period, and followed in a parameter."""
+"""Periodic solutions over one period, and these and equilibria followed in a parameter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.manifolds import Torus
 from meanfield.plotting.circle import circular, draw_space_time
 from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, RED, stage, styled
@@ -93,6 +94,46 @@ def plot_branch(
                 axis.plot(*branch.folds.T, "o", mfc="none", color=ORANGE, ms=8, label="fold")
                 axis.legend()
         axis.axhline(1.0, color=GREY, lw=0.8)
+    return figure.figure
+
+
+def plot_nash_branch(
+    branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
+) -> Any:
+    """Draw a `NashBranch`: the games' values and the atoms' weights over the parameter.
+
+    On circles the atoms, too. Lines stand where an atom joins or leaves.
+
+    Parameters
+    ----------
+    branch : NashBranch
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
+    """
+    players = list(zip((branch.x, branch.y), PLAYERS, strict=True))
+    circles = all(mu[0].manifold == Torus(1) for mu, _ in players)
+    with styled():
+        figure = stage(
+            3.2 * (2 + circles), 2.9, ax, "Nash equilibria" if title is None else title, figsize
+        )
+        axes = np.atleast_1d(figure.subplots(1, 2 + circles))
+        axes[0].plot(branch.values, branch.game_values, color=GREY, marker="o", ms=2.5)
+        for measures, (name, color) in players:
+            at = np.repeat(branch.values, [len(mu) for mu in measures])
+            rows = [np.concatenate([mu.masses for mu in measures])]
+            if circles:
+                rows.append(np.concatenate([mu.points[:, 0] for mu in measures]))
+            for axis, row in zip(axes[1:], rows, strict=True):
+                axis.plot(at, row, "o", color=color, ms=2.5, mfc="none", label=f"${name}$")
+        for axis, word in zip(axes, ("value", "weights", "atoms"), strict=False):
+            axis.set(xlabel=_symbol(branch.name), title=word)
+            for value in branch.changes:
+                axis.axvline(value, color=GREY, lw=0.6, ls=":")
+        axes[1].legend()
     return figure.figure
 
 

@@ -74,7 +74,7 @@ def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
     table = columns(result)
     if table is not None and what == "measures":
         raise TypeError(
-            f"a {type(result).__name__} holds curves, no pair of measures; export its Gibbs points"
+            f"a {type(result).__name__} holds curves, no pair of measures; export its points"
         )
     if table is not None:
         rows: Iterable[list[Any]] = _table_rows(table)
@@ -100,17 +100,19 @@ def write_csv(path: str | os.PathLike[str], rows: Iterable[list[Any]]) -> Path:
 
 
 def columns(result: Any) -> dict[str, Array] | None:
-    """The table of a Gibbs path, by its beta, or of a stability analysis, by its modes; None for
-    other results.
+    """The table of a Gibbs path, by its beta, of a branch, by its parameter, or of a stability
+    analysis, by its modes; None for other results.
     """
     if hasattr(result, "eigenvalues"):
         values = result.eigenvalues
-        return {
-            "mode": np.arange(len(values)),
-            "real": values.real,
-            "imag": values.imag,
-            "residual": result.residuals,
-        }
+        table = {"mode": np.arange(len(values)), "real": values.real, "imag": values.imag}
+        residuals = getattr(result, "residuals", None)
+        return table if residuals is None else {**table, "residual": residuals}
+    if hasattr(result, "game_values"):
+        return {result.name: result.values, "value": result.game_values, "error": result.errors}
+    if hasattr(result, "periods"):
+        about = {"period": result.periods, "size": result.sizes, "stable": result.stable}
+        return {result.name: result.values, **about}
     if not hasattr(result, "free_energy"):
         return None
     names = ("beta", "value", "free_energy", "ni", "ni_upper", "residual", "rate", "frequency")

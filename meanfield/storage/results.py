@@ -32,9 +32,9 @@ class Result:
     def to_csv(self, path: str | os.PathLike[str], what: str = "curves") -> Path:
         """Write a table: "curves", a row a saved time, or "measures", a row an atom or a cell.
 
-        "curves" of a Gibbs path are a row a beta, of a stability analysis a row an eigenvalue;
-        neither has "measures", and a result without times has these alone. A file of that name is
-        replaced.
+        "curves" of a Gibbs path are a row a beta, of a branch a row a value of its parameter, of a
+        stability analysis a row an eigenvalue; none has "measures", and a result without times has
+        these alone. A file of that name is replaced.
         """
         return export.to_csv(self, path, what)
 

@@ -1,0 +1,141 @@
+"""Nash equilibria followed in a parameter: closed forms, and the double oracle at every point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import meanfield as mf
+from meanfield.describe import same_result
+
+QUARTER = np.pi / 2
+
+
+def tilted(sine=0.0, cosine=0.0):
+    """cos 2x - cos 2y + 2 sin x sin y + sine sin x + cosine cos x.
+
+    Its equilibria are known. While |sine| <= 2 and cosine = 0, x has half its weight at each of
+    pi/2 and -pi/2, and y there, too, with E sin y = -sine/2; for sine >= 2 both are at -pi/2. With
+    sine = 0, x is at the angles whose cosine is -cosine/4, which are one from cosine = 4 on.
+    """
+    coupled = [((1,), (-1,), 1, 0), ((1,), (1,), -1, 0)]
+    own = [((2,), (0,), 1, 0), ((0,), (2,), -1, 0), ((1,), (0,), cosine, -sine)]
+    return mf.games.trigonometric([*coupled, *own])
+
+
+def follow(family, at, step, between=(0.0, 3.0), **options):
+    how = {"name": "p", "progress": False, **options}
+    return mf.branch(family, mf.nash(family(at)), at, between, step=step, **how)
+
+
+def sine(mu):
+    return float(mu.masses @ np.sin(mu.points[:, 0]))
+
+
+@pytest.fixture(scope="module")
+def rising():
+    return follow(tilted, 0.5, 0.25)
+
+
+def test_a_weight_reaches_zero_where_it_is_known_to(rising):
+    """At p = 2 y's second atom goes; the equilibria of that game are a segment, at whose other end
+    x has a single atom.
+    """
+    assert rising.what == ["an atom of y leaves", "an atom of x leaves"]
+    assert rising.changes == pytest.approx([2, 2], abs=1e-12)
+    assert rising.end.startswith("leaves the range")
+    assert rising.certified and rising.errors.max() < 1e-9
+    before = rising.values < 2 - 1e-9
+    for k, (p, x, y) in enumerate(zip(rising.values, rising.x, rising.y, strict=True)):
+        away = np.abs(np.sin(np.concatenate([x.points, y.points]))) - 1
+        assert np.abs(away).max() < 1e-12  # all atoms are at +- pi/2
+        if before[k]:
+            assert sine(x) == pytest.approx(0, abs=1e-9)
+            assert sine(y) == pytest.approx(-p / 2, abs=1e-9)
+        else:
+            assert len(y) == 1 and sine(y) == pytest.approx(-1, abs=1e-12)
+    assert before.sum() == 4 and (np.diff(rising.values) >= 0).all()
+    after = rising.values > 2 + 1e-9
+    assert after.any()
+    assert all(len(x) == 1 and sine(x) < 0 for x in np.array(rising.x, dtype=object)[after])
+    known = np.where(before, 0.0, 2 - rising.values)
+    assert rising.game_values == pytest.approx(known, abs=1e-12)
+
+
+def test_new_responses_join_where_weights_left(rising):
+    falling = follow(tilted, 2.5, -0.25)
+    assert falling.what == ["an atom of x joins", "an atom of y joins"]
+    assert falling.changes == pytest.approx([2, 2], abs=1e-12)
+    assert sine(falling.y[-1]) == pytest.approx(-falling.values[-1] / 2, abs=1e-9)
+    assert (np.diff(falling.values) <= 1e-12).all()
+
+
+@pytest.mark.parametrize(("at", "step", "end"), [(1.0, 0.3, "two atoms of x meet"),
+                                                (5.0, -0.3, "an atom of x splits")])  # fmt: skip
+def test_atoms_meet_and_split_where_they_are_known_to(at, step, end):
+    found = follow(lambda p: tilted(cosine=p), at, step, (0.0, 6.0))
+    assert found.end == f"{end} at p = 4" and found.values[-1] == pytest.approx(4, abs=1e-9)
+    for p, x in zip(found.values, found.x, strict=True):
+        assert np.abs(np.cos(x.points) + min(p / 4, 1)).max() < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["circles", "spheres"])
+def test_a_branch_is_what_the_double_oracle_finds_at_each_parameter(kind):
+    """From one random game to another."""
+    make = {"circles": lambda s: mf.games.random_fourier(3, s + 1),
+            "spheres": lambda s: mf.games.polynomial("b", 4, s)}[kind]  # fmt: skip
+    one, two = make(0), make(10) if kind == "spheres" else make(100)
+    found = follow(
+        lambda s: mf.games.LowRank(*one.bases, (1 - s) * one.C + s * two.C), 0.0, 0.02, (0.0, 1.0)
+    )
+    assert found.end.startswith("leaves the range") and len(found.changes) >= 4
+    assert found.certified and found.errors.max() < 1e-9
+    for k in range(0, len(found.values), 12):
+        s = found.values[k]
+        exact = mf.nash(mf.games.LowRank(*one.bases, (1 - s) * one.C + s * two.C))
+        assert found.game_values[k] == pytest.approx(exact.value, abs=1e-9)
+        for p, mu, other in ((0, found.x[k], exact.x), (1, found.y[k], exact.y)):
+            if exact.unique:
+                gap = one.moments(p, mu.points, mu.masses) - one.moments(
+                    p, other.points, other.masses
+                )
+                assert np.abs(gap).max() < 1e-6
+
+
+def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
+    asked = []
+
+    def family(p):
+        asked.append(p)
+        if len(asked) == 60:
+            raise KeyboardInterrupt
+        return tilted(p)
+
+    how = {"checkpoint": tmp_path / "branch.h5", "checkpoint_every": 0}
+    near = mf.nash(tilted(0.5))
+
+    def go(family, **more):
+        options = {"name": "p", "step": 0.25, "progress": False, **how, **more}
+        return mf.branch(family, near, 0.5, (0.0, 3.0), **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(family)
+    held = mf.load(how["checkpoint"])
+    assert held.end == "not finished" and 2 < len(held.values) < len(rising.values)
+    found = go(family)
+    assert same_result(found, rising) and same_result(mf.load(how["checkpoint"]), rising)
+    assert found.plot().axes and "an atom of y leaves at 2" in repr(found)
+    rows = found.to_csv(tmp_path / "branch.csv").read_text().split()
+    assert rows[0] == "p,value,error" and rows[1].startswith("0.5,0.0,") and len(rows) == 12
+    with pytest.raises(ValueError, match="holds another run"):
+        go(family, points=3)
+    assert go(tilted, checkpoint=None, points=3).end == "ends after 3 equilibria"
+
+
+def test_what_is_no_equilibrium_to_begin_from_is_told():
+    near = mf.nash(tilted(2.5))
+    with pytest.raises(ValueError, match=r"no equilibrium of the game at p = 0.5"):
+        mf.branch(tilted, near, 0.5, (0.0, 3.0), name="p")
+    turning = mf.games.expression("cos(x - y)")
+    with pytest.raises(mf.NotConverged, match="continuum"):
+        mf.branch(lambda p: turning, mf.nash(turning), 0.5, (0.0, 1.0))
