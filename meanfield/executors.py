@@ -11,11 +11,12 @@ import re
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import signature
 from itertools import islice
 from multiprocessing import parent_process
@@ -54,6 +55,34 @@ def free_cores() -> int:
         return 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores(), max(1, int(asked))) if asked.isdecimal() else cores()
+
+
+def in_turn(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
+    """What a function says of each item, by so many threads of this process, this one among them.
+
+    The others take part as soon as they get a core; nobody waits for one that has not begun.
+    """
+    found, numbers = [None] * len(items), iter(range(len(items)))
+
+    def take() -> None:
+        for k in numbers:
+            found[k] = function(items[k])
+
+    helpers = min(threads, len(items)) - 1
+    others = [_helpers(helpers, os.getpid()).submit(take) for _ in range(helpers)]
+    try:
+        take()
+    finally:
+        begun = [one for one in others if not one.cancel()]
+        for one in begun:
+            one.result()
+    return found
+
+
+@cache
+def _helpers(count: int, _process: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; a process made from this one by `fork` has none of them."""
+    return ThreadPoolExecutor(count)
 
 
 class Workers:

@@ -40,8 +40,12 @@ def team_sizes(players: tuple[Player, Player], states: Any, threads: int | None)
     asked for; of the free cores where the number is left open, or one, by `Pace`.
     """
     work = sum(s.logw.size * len(me.map) for s, me in zip(states, players, strict=True))
-    most = free_cores() if threads is None else threads
-    most = max(1, min(most, *(len(s.x) for s in states), work // WORK))
+    return sizes(threads, min(*(len(s.x) for s in states), work // WORK))
+
+
+def sizes(threads: int | None, useful: int) -> tuple[int, ...]:
+    """The same where no more than `useful` have something to do."""
+    most = max(1, min(free_cores() if threads is None else threads, useful))
     return (1, most) if threads is None and most > 1 else (most,)
 
 

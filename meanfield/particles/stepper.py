@@ -17,12 +17,12 @@ from meanfield.measures import Measure
 from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
 from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
-from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, team_sizes
+from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, sizes, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
-from meanfield.particles.looks.pairs import Averaged, Pairs
+from meanfield.particles.looks.pairs import SHARE, Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
@@ -162,7 +162,12 @@ class Stepper:
         rooms = 2 if self.plan.scheme == "mirror-prox" else 1
         self.states, self.others = states, [midpoint(s) for s in rooms * states]
         self.crews = {}
-        self.pace = Pace(team_sizes(self.players, states, self.threads))
+        shares = -(-self.plan.particles[0] // SHARE)  # of pairs
+        self.pace = Pace(
+            team_sizes(self.players, states, self.threads)
+            if self.compiled
+            else sizes(self.threads, shares)
+        )
 
     def _blocks(self) -> list[Array]:
         """Both players' positions in the game's own axes."""
@@ -326,15 +331,21 @@ class Stepper:
 
     def march(self, players: Players, first: int, steps: int, showing: bool = False) -> None:
         """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
-        scheme, end = self.plan.scheme, first + steps
+        end = first + steps
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
                 self.last_crews = self.crew(players, k, next_k - k, threads)
                 self.go(k, next_k, showing and next_k == end)
             self.shown_at = end if showing else -1
             return
-        one, two = self.looks(players, first, steps)
-        (s, t), room = self.states, tuple(self.others)
+        for threads, begin, next_begin in self.pace.pieces(first, end):
+            one, two = self.looks(players, begin, next_begin - begin)
+            one.threads = two.threads = threads
+            self.steps(one, two, begin, next_begin)
+
+    def steps(self, one: Any, two: Any, first: int, end: int) -> None:
+        """The same by looks that Python calls."""
+        scheme, (s, t), room = self.plan.scheme, self.states, tuple(self.others)
         for k in range(first, end):
             if scheme in ONCE:
                 ONCE[scheme](one, two, s, t, k)

@@ -43,6 +43,8 @@ class Cuda:
     see `choose`.
     """
 
+    at_once = True  # all pairs in one go: the device shares them out itself
+
     def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.formulas.cuda import device_kernel
 

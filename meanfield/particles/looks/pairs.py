@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from meanfield.checks import Array
+from meanfield.executors import in_turn
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Player, State, kick, push_along, scratch
 from meanfield.particles.state import blocked, flat
+from meanfield.particles.team import shares
 
+SHARE = 1024  # atoms of x that a thread takes at a time, at most
 Forces = tuple[Array, Array]  # costs (n,) and gradients (n, a) of one player
 
 
@@ -19,6 +24,8 @@ class Pairs:
     game: anything with `both_forces(x, y, w_x, w_y)`, which visits each pair once for both players,
     with `forces(p, points, nodes, masses)`, or with a game's `cost` and `gradient`.
     """
+
+    threads = 1  # that find the forces
 
     def __init__(self, game: Any, me: Player, s: State, n: int) -> None:
         self.game, self.me, self.n, self.r = game, me, n, scratch(me, s)
@@ -32,7 +39,7 @@ class Pairs:
         if self.found is None:
             one, two = (self, opponent) if self.me.number == 0 else (opponent, self)
             one.found, two.found = pair_forces(
-                self.game, (one.points, two.points), (one.masses, two.masses)
+                self.game, (one.points, two.points), (one.masses, two.masses), self.threads
             )
 
     def push(self, at: State, to: State, part: float, noise: float, k: int) -> float:
@@ -59,10 +66,20 @@ class Pairs:
         return blocked(U[:, None])[:, 0, :].copy(), blocked(G)
 
 
-def pair_forces(game: Any, points: Any, masses: Any) -> Any:
-    """Costs (n,) and gradients (n, a) of both players against each other's atoms."""
+def pair_forces(game: Any, points: Any, masses: Any, threads: int = 1) -> Any:
+    """Costs (n,) and gradients (n, a) of both players against each other's atoms.
+
+    Threads take up to `SHARE` atoms of x at a time; what y's atoms feel from each share is added in
+    the order of shares, whoever took them.
+    """
     if hasattr(game, "both_forces"):
-        return game.both_forces(*points, *masses)
+        (x, y), (v, w) = points, masses
+        held = shares(len(x), -(-len(x) // SHARE))
+        if len(held) == 1 or getattr(game, "at_once", False):
+            return game.both_forces(x, y, v, w)
+        sums = in_turn(lambda s: game.both_forces(x[s], y, v[s], w), held, threads)
+        own = tuple(np.concatenate([one[k] for one, _ in sums]) for k in (0, 1))
+        return own, tuple(sum(two[k] for _, two in sums) for k in (0, 1))
     return [forces_against(game, p, points[p], points[1 - p], masses[1 - p]) for p in range(2)]
 
 
