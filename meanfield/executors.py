@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
-from itertools import islice
+from itertools import islice, pairwise
 from multiprocessing import parent_process
 from queue import Empty, SimpleQueue
 from threading import current_thread, main_thread
@@ -77,6 +77,17 @@ def in_turn(function: Callable[[Any], Any], items: Sequence[Any], threads: int) 
         for one in begun:
             one.result()
     return found
+
+
+def shares(blocks: int, size: int) -> list[slice]:
+    """Which blocks each of `size` threads owns."""
+    ends = [blocks * r // size for r in range(size + 1)]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
+def useful(work: int, least: int) -> int:
+    """How many of the free cores get at least `least` of so much work; one in any case."""
+    return max(1, min(free_cores(), work // least))
 
 
 @cache

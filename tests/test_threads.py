@@ -1,16 +1,23 @@
 """Runs of one game over several threads; what their saves record, beside the game's own sums."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import meanfield as mf
 from meanfield import executors
+from meanfield.density import coupling
+from meanfield.executors import in_turn, shares
 from meanfield.games.functions import function
+from meanfield.metrics.nikaido import NikaidoIsoda
+from meanfield.metrics.w2 import laguerre_torus
 from meanfield.particles import crews
 from meanfield.particles.copies import copies
-from meanfield.particles.team import meet, new_gate, shares, together
+from meanfield.particles.looks import pairs
+from meanfield.particles.team import meet, new_gate, together
+from meanfield.responses import enclosures
 
 L, WFR = mf.Langevin(20.0), mf.WassersteinFisherRao()
 MODES = mf.games.trigonometric([((k,), (-k,), 1 / k, 0.1) for k in range(1, 9)])
@@ -160,6 +167,87 @@ def test_an_interruption_leaves_no_thread_waiting():
     for thread in set(threading.enumerate()) - began:
         thread.join(5.0)
         assert not thread.is_alive()
+
+
+FORMULA = mf.games.expression("exp(sin(x)*cos(y)) + 0.3*cos(2*x - y)")
+
+
+def steps_of_pairs(threads):
+    how = {"time": 0.02, "step": 0.005, "particles": (130, 70), "seed": 4, "threads": threads}
+    return mf.simulate(FORMULA, WFR, mf.Start(), progress=False, **how)
+
+
+def test_pairs_have_the_same_bits_for_any_number_of_threads(monkeypatch, three_cores):
+    whole = steps_of_pairs(1)
+    monkeypatch.setattr(pairs, "SHARE", 50)
+    monkeypatch.setattr("meanfield.particles.stepper.SHARE", 50)
+    alone = steps_of_pairs(1)
+    for threads in (2, 16, None):
+        assert_same_bits(alone, steps_of_pairs(threads))
+    for mu, nu in zip(whole[-1], alone[-1], strict=True):
+        np.testing.assert_allclose(mu.points, nu.points, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(mu.masses, nu.masses, rtol=0, atol=1e-14)
+
+
+def atoms(manifold, n, seed):
+    return mf.Measure(manifold.sample(n, np.random.default_rng(seed)), np.full(n, 1 / n), manifold)
+
+
+def bound_by_cutting():
+    error = NikaidoIsoda(FORMULA, tight=True)(*(atoms(mf.Torus(1), 70, k) for k in (0, 1)))
+    return error.lower, error.upper
+
+
+def distance_on_the_torus():
+    return mf.w2(atoms(mf.Torus(2), 40, 2), mf.uniform(mf.Torus(2)))
+
+
+def densities_on_meshes():
+    start = mf.Start(x=mf.concentrated(1.0, std=0.5), y=mf.concentrated(2.0, std=0.5))
+    how = {"time": 0.1, "cells": (200, 150), "engine": "finite-volume", "progress": False}
+    return np.concatenate([mu.masses for mu in mf.solve(MODES, L, start, **how)[-1]])
+
+
+@pytest.mark.parametrize(
+    "what", [bound_by_cutting, distance_on_the_torus, densities_on_meshes], ids=lambda f: f.__name__
+)
+def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
+    monkeypatch.setattr(enclosures, "WORK", 1)
+    monkeypatch.setattr(laguerre_torus, "ATOMS", 1)
+    monkeypatch.setattr(coupling, "CELLS", 1)
+    found, crowds = [], []
+    several = executors.in_turn
+
+    def counted(f, items, threads):
+        crowds.append(threads)
+        return several(f, items, threads)
+
+    for module in (enclosures, laguerre_torus, coupling):
+        monkeypatch.setattr(module, "in_turn", counted)
+    for free in (1, 3):
+        monkeypatch.setattr(executors, "free_cores", lambda free=free: free)
+        found.append(what())
+    assert {1, 3} <= set(crowds)
+    np.testing.assert_array_equal(*found)
+
+
+def test_helpers_take_their_part_and_pass_errors_on():
+    def slow(k):
+        time.sleep(0.01)
+        return k * k, threading.current_thread()
+
+    done = in_turn(slow, range(30), 3)
+    assert [k for k, _ in done] == [k * k for k in range(30)]
+    assert len({who for _, who in done}) == 3
+    assert in_turn(slow, [], 2) == []
+
+    def fails(k):
+        if k == 5:
+            raise ValueError("five")
+        time.sleep(0.001)
+
+    with pytest.raises(ValueError, match="five"):
+        in_turn(fails, range(30), 3)
 
 
 def test_threads_must_be_a_whole_number():

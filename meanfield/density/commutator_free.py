@@ -120,25 +120,31 @@ class CommutatorFree(OnMeshes, Controlled):
         None when dt is too long for nonnegative rates or for costs within the loss's range. The
         trial's `error` is e^(5/3); the caller compares it with what was `missed`.
         """
-        masses, ends, embedded, lost = [], [], 0.0, 0.0
-        for p, rates in enumerate(self.rates):
-            nodes, faces = self.coupling.costs(p, curve[1 - p])
-            if not within(nodes[:2], self.probes[p].low, self.probes[p].high):
-                return None
-            A, _ = rates(nodes, faces)
-            early, late, lowest = gauss_mixed(A, dt)
-            if not lowest >= rates.lowest:
-                return None
-            half, first = rates.exponential(early, self.masses[p])
-            m, second = rates.exponential(late, half)
-            end, bracket = rates.judge(A, m)
-            masses.append(m)
-            ends.append(end)
-            embedded = max(embedded, dt**2 * 3**0.5 / 12 * bracket)
-            lost = max(lost, first + second)
-        knot = self._knot((masses[0], masses[1]))
-        missed = max(gap(ends[0], knot.flows[0]), gap(ends[1], knot.flows[1]))
-        return Trial((masses[0], masses[1]), knot, embedded ** (5 / 3), dt * missed, lost)
+        one, two = self.coupling.at_once(lambda p: self._pushed(p, curve[1 - p], dt))
+        if one is None or two is None:
+            return None
+        masses = one[0], two[0]
+        knot = self._knot(masses)
+        missed = max(gap(p[1], flow) for p, flow in zip((one, two), knot.flows, strict=True))
+        embedded = dt**2 * 3**0.5 / 12 * max(one[2], two[2])
+        return Trial(masses, knot, embedded ** (5 / 3), dt * missed, max(one[3], two[3]))
+
+    def _pushed(self, p: int, curve: Array, dt: float) -> tuple[Array, Array, float, float] | None:
+        """One player's masses after dt, dm/dt there, the bracket of the two generators, and the
+        relative mass error taken out.
+        """
+        rates = self.rates[p]
+        nodes, faces = self.coupling.costs(p, curve)
+        if not within(nodes[:2], self.probes[p].low, self.probes[p].high):
+            return None
+        A, _ = rates(nodes, faces)
+        early, late, lowest = gauss_mixed(A, dt)
+        if not lowest >= rates.lowest:
+            return None
+        half, first = rates.exponential(early, self.masses[p])
+        m, second = rates.exponential(late, half)
+        end, bracket = rates.judge(A, m)
+        return m, end, bracket, first + second
 
     def attempt(self, dt: float) -> Trial | None:
         """One step of length dt from here, or None when it must be shorter."""

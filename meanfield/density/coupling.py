@@ -12,12 +12,14 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.executors import in_turn, useful
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 
 # Entries of one player's cost matrix that are stored (512 MB). A larger one is formed anew for
 # every cost, in blocks.
 STORED = 1 << 26
+CELLS = 50_000  # that are worth a thread
 
 Pair = tuple[Array, Array]
 T = TypeVar("T")
@@ -43,6 +45,14 @@ class Coupling:
         )
         self.features = both(lambda p: game.moment_matrix(p, meshes[p].nodes))
         self.matrices = both(self._matrix)
+
+    def at_once(self, of: Callable[[int], T]) -> tuple[T, T]:
+        """of(p) for the two players, in two threads where they have as many cells as are worth it
+        and ask no game for costs, which may be a function of a user.
+        """
+        stored = all(matrix is not None for matrix in self.matrices)
+        one, two = in_turn(of, (0, 1), useful(sum(self.sizes), CELLS) if stored else 1)
+        return one, two
 
     def _matrix(self, p: int) -> Array | None:
         features, nodes = self.features[1 - p], self.meshes[1 - p].nodes

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from meanfield.executors import free_cores
+from meanfield.executors import free_cores, shares
 from meanfield.particles.looks.compiled import SCHEMES, march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.single_modes import single_modes
 from meanfield.particles.plan import Plan
 from meanfield.particles.primitives import Player, State, own
-from meanfield.particles.team import WORK, new_gate, shares, together
+from meanfield.particles.team import WORK, new_gate, together
 
 GAIN = 1.2  # times as fast as one thread, or several only take cores from others
 PIECE = 0.02  # seconds, at least, between looks at the clock once steps are known

@@ -113,7 +113,8 @@ def simulate(
         Sigma of responses by consensus, at least 0: particles of flows with a response gather
         where those of least cost are, without gradients (`meanfield.particles.consensus`).
     threads : int, optional
-        How many threads take the steps of low-rank games together, as far as there is work enough.
+        How many threads take the steps of low-rank games together, or the pairs of formulas, as far
+        as there is work enough.
         Results have the same bits for any number. By default, all the cores that this process may
         use (or OMP_NUM_THREADS) or one, whichever turns out faster as the run goes; one in replicas
         and wherever other workers, threads or processes, fill the cores already.

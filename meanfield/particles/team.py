@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from threading import Thread
 from typing import Any
 
@@ -105,12 +104,6 @@ def take_moments(me: Any, turn: Array, parts: Array, m: Array) -> None:
     if me.number == 0:  # who aims first
         meet(me.size, me.gate)
     add_up(parts[turn[0]], m)
-
-
-def shares(blocks: int, size: int) -> list[slice]:
-    """Which blocks each of `size` threads owns."""
-    ends = [blocks * r // size for r in range(size + 1)]
-    return [slice(a, b) for a, b in pairwise(ends)]
 
 
 def together(function: Callable[..., Any], calls: Sequence[Sequence[Any]], gate: Any) -> None:

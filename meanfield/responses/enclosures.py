@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
+from meanfield.executors import in_turn, shares, useful
 from meanfield.games.formulas.calculus import Graph
 from meanfield.jit import apart, kernel
 
 LANES = 64  # atoms an operation is done for at a time
+WORK = 1 << 18  # operations, boxes and atoms that are worth a thread
 EPS = 2.0**-52
 ULPS = 8 * EPS  # twice what functions of the mathematical libraries may err
 SUMS = {"reassoc", "contract", "nsz"}  # sums over atoms in any order: their error is allowed for
@@ -71,11 +73,18 @@ def enclosed(
 
     They are infinite where an operation may be outside its domain.
     """
-    means = np.zeros((2, len(low), len(steps.roots)))
-    rows = np.empty((2, len(steps.codes), LANES))
     rounding = 2 * (len(masses) + 4) * EPS
-    ends, columns = np.stack([low, high]), np.ascontiguousarray(atoms.T)
-    _sweep(*steps, ends, columns, np.ascontiguousarray(masses), rounding, rows, means)
+    columns, masses = np.ascontiguousarray(atoms.T), np.ascontiguousarray(masses)
+
+    def swept(boxes: slice) -> Array:
+        ends = np.stack([low[boxes], high[boxes]])
+        means = np.zeros((2, ends.shape[1], len(steps.roots)))
+        rows = np.empty((2, len(steps.codes), LANES))
+        _sweep(*steps, ends, columns, masses, rounding, rows, means)
+        return means
+
+    threads = useful(len(low) * len(masses) * len(steps.codes), WORK)
+    means = np.concatenate(in_turn(swept, shares(len(low), threads), threads), axis=1)
     return means[0], means[1]
 
 

@@ -19,12 +19,14 @@ from collections.abc import Callable
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
+from meanfield.executors import in_turn, shares, useful
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order
-from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
+from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
 from meanfield.metrics.w2.polygons import clip, integrate
 
+ATOMS = 500  # that are worth a thread
 STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled
 
@@ -146,20 +148,22 @@ def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
 
 @kernel(counted=True)
 def laguerre(
-    x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index
-) -> tuple[Array, Array, Laplacian]:
-    """Masses (n,), second moments (n,) and minus the second derivative of the dual.
+    x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index, begin: int,
+    end: int,
+) -> tuple[Array, Array, Laplacian]:  # fmt: skip
+    """Masses, second moments and minus the second derivative of the dual, atoms begin to end - 1.
 
     The last has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
     Morton's order; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
     neighbours likely[starts[i] : starts[i + 1]].
     """
-    n, size, used = len(x), 64, 0
+    n, size, used = end - begin, 64, 0
     mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
     columns, weights = np.empty(8 * n + 64, dtype=np.int64), np.empty(8 * n + 64)
     stack = np.empty(256, dtype=np.int64)
     W, tags, lengths, work, names = work_space(size)
-    for i in range(n):
+    for row in range(n):
+        i = begin + row
         tried = likely[starts[i] : starts[i + 1]]
         m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         while m < 0:
@@ -171,7 +175,7 @@ def laguerre(
             for k in range(m):
                 numbers[k] = k if neighbours[k] >= 0 else -1
             lengths[:m] = 0.0
-            mass[i], second[i] = integrate(
+            mass[row], second[row] = integrate(
                 P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names
             )
             if used + m > len(columns):
@@ -183,7 +187,7 @@ def laguerre(
                     gap = image_gap(x, i, neighbours[k], P, k, k + 1 if k + 1 < m else 0)
                     weights[used] = lengths[k] / (2 * gap)
                     used += 1
-        rows[i + 1] = used
+        rows[row + 1] = used
     return mass, second, Laplacian(rows, columns[:used], weights[:used])
 
 
@@ -207,13 +211,19 @@ def torus_w2_squared(
     than 1e-14. Raises NotConverged.
     """
     x, b, place = merged(points, weights)
+    held = shares(len(x), useful(len(x), ATOMS))
     boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
     rho = density / density.mean()
 
     def cells(psi: Array) -> Cells:
         nonlocal likely
         raise_to(boxes, psi)
-        mass, second, H = laguerre(x, psi, boxes, rho, *likely)
+        here = likely  # from all threads
+        parts = in_turn(
+            lambda s: laguerre(x, psi, boxes, rho, *here, s.start, s.stop), held, len(held)
+        )
+        mass, second = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        H = rows_of([part[2] for part in parts])
         likely = H.starts, H.columns
         return Cells(mass, second, H, ordered=True)
 

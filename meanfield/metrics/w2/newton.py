@@ -7,7 +7,7 @@ Merigot, Thibert 2019).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,14 @@ class Laplacian(NamedTuple):
     starts: Index
     columns: Index
     weights: Array
+
+
+def rows_of(parts: Sequence[Laplacian]) -> Laplacian:
+    """The matrix whose rows are those of the parts, one after the other."""
+    before = np.cumsum([0] + [len(H.columns) for H in parts])
+    starts = [H.starts[1:] + at for H, at in zip(parts, before, strict=False)]
+    columns, weights = ([H[k] for H in parts] for k in (1, 2))
+    return Laplacian(*map(np.concatenate, ([np.zeros(1, np.int64), *starts], columns, weights)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import in_turn
+from meanfield.executors import in_turn, shares
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Player, State, kick, push_along, scratch
 from meanfield.particles.state import blocked, flat
-from meanfield.particles.team import shares
 
 SHARE = 1024  # atoms of x that a thread takes at a time, at most
 Forces = tuple[Array, Array]  # costs (n,) and gradients (n, a) of one player
