@@ -41,7 +41,7 @@ def settings(quick: bool) -> dict[str, Any]:
     return {
         "degrees": [1, 2] if quick else [1, 2, 3, 4],
         "betas": [10.0, 20.0] if quick else [10.0, 20.0, 40.0],
-        "games": 4 if quick else 540,  # of each degree and beta
+        "games": 4 if quick else 840,  # of each degree and beta
         "block": 4 if quick else 60,
         "time": 40.0 if quick else 60.0,
         "again": 240.0,
@@ -271,5 +271,5 @@ def draw_kinds(ax: Any, data: dict[str, np.ndarray], beta: float) -> None:
         ax.bar([d for d, _ in groups], heights, 0.7, below, color=color, label=KINDS[kind])
         below += heights
     ax.set(xlabel="degree $d$", ylabel="% of games", xticks=[d for d, _ in groups])
-    ax.set(ylim=(0, 145), yticks=[0, 50, 100], title=rf"random games, $\beta = {beta:g}$")
-    ax.legend(loc="upper center", fontsize=7, ncol=2)
+    ax.set(ylim=(0, 100), yticks=[0, 50, 100], title=rf"random games, $\beta = {beta:g}$")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=7, ncol=2)
