@@ -119,18 +119,44 @@ def _costs(A, read, centre, v, U):
 @kernel(fastmath={"contract"})
 def _drift(k, offsets, U, v, centre, out):
     """out_k = -gamma w^2 sum over the pairs +-m of (k.m) U_m mu_(k-m): shifts of v."""
-    n = np.uint64(k.shape[1])
+    # Unsigned indices spare the test for negative ones, without which loops vectorise.
+    n, whole = np.uint64(k.shape[1]), len(offsets) // 4 * 4
     for j in range(n):
         out[0, j] = 0.0
         out[1, j] = 0.0
-    for m in range(len(offsets)):
-        ur, ui = U[0, m], U[1, m]
-        # Unsigned indices spare the test for negative ones, without which loops vectorise.
-        low, high = np.uint64(centre - offsets[m, 0]), np.uint64(centre + offsets[m, 0])
+    # Four at a time: half of what one at a time takes is reading and writing `out`.
+    for m in range(0, whole, 4):
+        a0, b0, p0, q0 = _pair(m, centre, offsets, U)
+        a1, b1, p1, q1 = _pair(m + 1, centre, offsets, U)
+        a2, b2, p2, q2 = _pair(m + 2, centre, offsets, U)
+        a3, b3, p3, q3 = _pair(m + 3, centre, offsets, U)
         for j in range(n):
-            ar, ai, br, bi = v[0, low + j], v[1, low + j], v[0, high + j], v[1, high + j]
-            out[0, j] += k[m, j] * (ur * (ar - br) - ui * (ai + bi))
-            out[1, j] += k[m, j] * (ur * (ai - bi) + ui * (ar + br))
+            r0, i0 = _pull(k[m, j], p0, q0, v, a0 + j, b0 + j)
+            r1, i1 = _pull(k[m + 1, j], p1, q1, v, a1 + j, b1 + j)
+            r2, i2 = _pull(k[m + 2, j], p2, q2, v, a2 + j, b2 + j)
+            r3, i3 = _pull(k[m + 3, j], p3, q3, v, a3 + j, b3 + j)
+            out[0, j] += (r0 + r1) + (r2 + r3)
+            out[1, j] += (i0 + i1) + (i2 + i3)
+    for m in range(whole, len(offsets)):
+        low, high, ur, ui = _pair(m, centre, offsets, U)
+        for j in range(n):
+            r, i = _pull(k[m, j], ur, ui, v, low + j, high + j)
+            out[0, j] += r
+            out[1, j] += i
+
+
+@kernel
+def _pair(m, centre, offsets, U):
+    """Where the modes -k and k of pair m stand, and U there."""
+    low, high = np.uint64(centre - offsets[m, 0]), np.uint64(centre + offsets[m, 0])
+    return low, high, U[0, m], U[1, m]
+
+
+@kernel(fastmath={"contract"})
+def _pull(speed, ur, ui, v, low, high):
+    """speed (U mu_low - conj(U) mu_high), real and imaginary part."""
+    ar, ai, br, bi = v[0, low], v[1, low], v[0, high], v[1, high]
+    return speed * (ur * (ar - br) - ui * (ai + bi)), speed * (ur * (ai - bi) + ui * (ar + br))
 
 
 @kernel(fastmath={"contract"})
