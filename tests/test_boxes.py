@@ -181,13 +181,16 @@ def test_the_search_through_boxes_finds_the_least_and_looks_at_few(kind, monkeyp
     costs.lift(y, v, costs.gradients(x, y, partner, ground), boxes)
     order = np.argsort(C - v, axis=1)[:, :5]
     least = np.take_along_axis(C - v, order, 1)
-    start = np.full(12, np.inf)
-    start[::3] = least[::3, 2]
     looks, cost = [], costs.cost
     monkeypatch.setattr(costs, "cost", lambda *a: looks.append(a) or cost(*a))
-    values, at = costs.cheapest(x, start, y, v, boxes, ground, 5)
-    for i in range(12):
-        k = 2 if i % 3 == 0 else 5
-        assert at[i].tolist() == [*order[i, :k], *[-1] * (5 - k)]
-        np.testing.assert_allclose(values[i], [*least[i, :k], *[start[i]] * (5 - k)], rtol=1e-13)
+    for count in (1, 2, 5):
+        start, few = np.full(12, np.inf), min(count, 2)
+        start[::3] = least[::3, few]
+        looks.clear()
+        values, at = costs.cheapest(x, start, y, v, boxes, ground, count)
+        for i in range(12):
+            k = few if i % 3 == 0 else count
+            assert at[i].tolist() == [*order[i, :k], *[-1] * (count - k)]
+            wanted = [*least[i, :k], *[start[i]] * (count - k)]
+            np.testing.assert_allclose(values[i], wanted, rtol=1e-13)
     assert len(looks) < (0.52, 0.71, 0.39, 0.39)[kind] * C.size

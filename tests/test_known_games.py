@@ -85,6 +85,21 @@ def test_oscillator_carries_its_numbers_only_where_they_hold():
         np.testing.assert_allclose(ratio, ratio[0], rtol=1e-10)
 
 
+def test_the_oscillators_numbers_are_those_of_its_statement():
+    """They come from runs that the validation repeats; the eigenvalues are computed here."""
+    game = games.oscillator()
+    answers, told = game.answers, game.statement
+    low, high = answers["norm"]
+    assert f"norm in [{low}, {high}] and turns with period {answers['period']} by" in told
+    assert f"{answers['period_by_crossings']} by the mean" in told and "over t in [20, 60]" in told
+    assert answers["window"] == (20, 60) and f"beta = {answers['beta']:g}, from" in told
+    first, second = answers["gibbs_eigenvalues"]
+    assert f"{first.real} +- {first.imag} i" in told and second == first.conjugate()
+    found = mf.stability(game, beta=answers["beta"], cells=96).eigenvalues[:2]
+    wanted = sorted((first, second), key=lambda z: z.imag)
+    np.testing.assert_allclose(sorted(found, key=lambda z: z.imag), wanted, atol=6e-6)
+
+
 @pytest.mark.parametrize(("amplitude", "k"), [(1.0, 1), (-2.5, 3), (0.7, (2, -1))])
 def test_uniform_equilibrium_is_linearised_as_stated(amplitude, k):
     """One cosine in mode k moves the opponent's cost by A/2 cos; (7) then has -+ |k|^2 A/2 off the
@@ -289,6 +304,7 @@ def test_bilinear_nikaido_isoda_is_exact():
 def test_benchmarks_are_named_and_start_from_positive_densities():
     for which in ("circle", "torus", "sphere"):
         game = games.benchmark(which)
+        assert (game.answers["beta"], game.answers["time"]) == (10, 5)
         x, y = random_pairs(game)
         for law, points in zip(game.answers["start"].laws(*game.manifolds), (x, y), strict=True):
             assert (law.density(points) > 0).all()

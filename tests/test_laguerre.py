@@ -206,21 +206,34 @@ def test_second_derivatives_are_differences_of_masses():
             assert slope[j] == pytest.approx(-np.delete(H[:, j], j).sum(), abs=1e-8)
 
 
-def test_work_space_and_edges_grow_with_the_corners():
-    """One atom amid a ring of 80: a cell of 80 corners, more than there is room for at first."""
-    turn = 2 * np.pi * np.arange(80) / 80
+@pytest.mark.parametrize("corners", [60, 80])
+def test_work_space_and_edges_grow_with_the_corners(corners):
+    """One atom amid a ring: a cell of more corners than there is much room for at first."""
+    turn = 2 * np.pi * np.arange(corners) / corners
     ring = 0.5 + 0.2 * np.stack([np.cos(turn), np.sin(turn)], 1)
-    x = merged(np.concatenate([ring, [[0.5, 0.5]]]), np.ones(81))[0]
+    x = merged(np.concatenate([ring, [[0.5, 0.5]]]), np.ones(corners + 1))[0]
     at = int(np.flatnonzero((x == 0.5).all(1))[0])
-    none = np.zeros(82, dtype=int), np.zeros(0, dtype=int)
-    mass, second, H = cells(x, np.zeros(81), np.ones((1, 1)), none)
-    r = 0.1 * np.tan(np.pi / 80)  # half an edge
-    assert mass[at] == pytest.approx(80 * 0.1 * r, rel=1e-12)
-    assert second[at] == pytest.approx(80 * 0.1 * r * (0.01 / 2 + r * r / 6), rel=1e-12)
+    none = np.zeros(corners + 2, dtype=int), np.zeros(0, dtype=int)
+    mass, second, H = cells(x, np.zeros(corners + 1), np.ones((1, 1)), none)
+    r = 0.1 * np.tan(np.pi / corners)  # half an edge
+    assert mass[at] == pytest.approx(corners * 0.1 * r, rel=1e-12)
+    assert second[at] == pytest.approx(corners * 0.1 * r * (0.01 / 2 + r * r / 6), rel=1e-12)
     own = slice(H.starts[at], H.starts[at + 1])
-    assert len(set(H.columns[own])) == 80
+    assert len(set(H.columns[own])) == corners
     np.testing.assert_allclose(H.weights[own], 2 * r / (2 * 0.2), rtol=1e-10)
     assert mass.sum() == pytest.approx(1, rel=1e-12)
+
+
+def test_the_image_across_an_edge_is_the_nearest_to_it():
+    rng = np.random.default_rng(8)
+    for _ in range(100):
+        x, image = rng.random((2, 2)), rng.integers(-1, 2, 2)
+        d = x[1] + image - x[0]
+        across = 0.2 * np.array([-d[1], d[0]])
+        P = d * rng.uniform(0.3, 0.7) + np.outer([-1.0, 0.0, 0.7], across)
+        gap = laguerre_torus.image_gap(x, 0, 1, P, 0, 2)
+        if (np.abs(d) < 0.75).all():
+            assert gap == pytest.approx(np.hypot(*d), rel=1e-12)
 
 
 def test_a_box_is_ruled_out_as_stated():

@@ -65,9 +65,9 @@ class Wells:
         c = _coefficients(self.waves)
         K = len(c) - 1
         k, modes_of_f = np.arange(-modes, modes + 1), np.arange(-K, K + 1)
-        slope = _two_sided(c) * (1j * modes_of_f)
+        slope = _slope(c)
         band = beta / 4 * np.convolve(slope, slope)
-        band[K : 3 * K + 1] -= _two_sided(c) * -(modes_of_f**2) / 2
+        band[K : 3 * K + 1] -= slope * (1j * modes_of_f) / 2
         H = np.zeros((len(k), len(k)), dtype=complex)
         for n, value in enumerate(band):
             np.fill_diagonal(H[max(n - 2 * K, 0) :, max(2 * K - n, 0) :], value)
@@ -98,11 +98,9 @@ def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:
     return np.trim_zeros(c, "b") if c.any() else c[:1]
 
 
-def _two_sided(c: Array) -> Array:
-    """Coefficients for k = -K..K of the real function Re sum c_k exp(ikx)."""
-    full = np.concatenate([np.conj(c[:0:-1]) / 2, c / 2])
-    full[len(c) - 1] = c[0].real
-    return full
+def _slope(c: Array) -> Array:
+    """Coefficients for k = -K..K of f', f = Re sum c_k exp(ikx)."""
+    return np.concatenate([np.conj(c[:0:-1]), c]) * 0.5j * np.arange(1 - len(c), len(c))
 
 
 def _evaluate(c: Array, x: Array, order: int = 0) -> Array:
@@ -112,8 +110,7 @@ def _evaluate(c: Array, x: Array, order: int = 0) -> Array:
 
 def _critical(c: Array) -> Array:
     """Zeros of f' in [0, 2 pi): its polynomial's roots in exp(ix) on the circle, then Newton."""
-    k = np.arange(-(len(c) - 1), len(c))
-    roots = np.roots((_two_sided(c) * 1j * k)[::-1])
+    roots = np.roots(_slope(c)[::-1])
     x = np.angle(roots[np.abs(np.abs(roots) - 1) < 1e-5])
     for _ in range(4):
         bend = _evaluate(c, x, 2)
