@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meanfield.checks import Array, finite_array, real, whole
 
@@ -98,7 +99,7 @@ def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:
     return np.trim_zeros(c, "b") if c.any() else c[:1]
 
 
-def _slope(c: Array) -> Array:
+def _slope(c: Array) -> NDArray[np.complex128]:
     """Coefficients for k = -K..K of f', f = Re sum c_k exp(ikx)."""
     return np.concatenate([np.conj(c[:0:-1]), c]) * 0.5j * np.arange(1 - len(c), len(c))
 
