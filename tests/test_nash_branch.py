@@ -122,6 +122,8 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
         go(family)
     held = mf.load(how["checkpoint"])
     assert held.end == "not finished" and 2 < len(held.values) < len(rising.values)
+    with pytest.raises(ValueError, match=r"the call of meanfield\.branch that made it goes on"):
+        mf.resume(how["checkpoint"])
     found = go(family)
     assert same_result(found, rising) and same_result(mf.load(how["checkpoint"]), rising)
     assert found.plot().axes and "an atom of y leaves at 2" in repr(found)

@@ -72,6 +72,11 @@ def resume(
         raise ValueError(
             f"{path} is unfinished and does not say what made it; this is a damaged file"
         )
+    if header.job.get("call") == "branch":
+        raise ValueError(
+            f"{path} holds an unfinished branch, whose family is a function: the call of "
+            "meanfield.branch that made it goes on from it, with checkpoint=..."
+        )
     if header.job.get("call") == "gan":
         raise ValueError(
             f"{path} holds a mixture of GANs; the call of meanfield.gan.train that made it goes on "
