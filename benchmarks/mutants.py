@@ -83,6 +83,14 @@ class Change(ast.NodeTransformer):
             return node.left
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
+            # Any negative number stands for the size that is left.
+            node.func = self.visit(node.func)
+            node.args = [a if isinstance(a, ast.UnaryOp) else self.visit(a) for a in node.args]
+            return node
+        return self.generic_visit(node)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:
             node.value = self.visit(node.value)

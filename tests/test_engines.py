@@ -170,6 +170,7 @@ def test_what_engines_record_is_what_their_measures_say(name):
     noted, measures = moving.diagnostics(), moving.measures()
     least = [mu.masses.min() for mu in measures]
     said = {"steps": 3, "step": 0.07, "smallest_mass": min(least), "min_mass": min(least)}
+    said |= {"halved": 0, "rejected": 0, "refused": 0}
     steepest = []
     for p, mu in enumerate(measures):
         player, cost = "xy"[p], moving.game.cost(p, mu.points, measures[1 - p])

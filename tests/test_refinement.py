@@ -3,6 +3,7 @@ fixed cells.
 """
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,10 @@ def test_halving_interpolates_smooth_functions_to_the_order_of_the_nodes(manifol
             children = children.halved(everywhere, axis)
         errors.append(np.abs(values - f(children.quadrature[0])).max())
         panels = children
+    some = np.arange(len(panels)) % 2 == 0
+    once = panels.carried(values, some, 0)
+    two = panels.carried(np.stack([values, 2 * values], 1), some, 0)
+    np.testing.assert_allclose(two, np.stack([once, 2 * once], 1), rtol=1e-14)
     if errors[1] > 1e-14:
         assert fitted_order([1, 0.5], errors) > panels.q - 1
     assert errors[0] < 1e-4
@@ -255,3 +260,59 @@ def test_fixed_cells_approach_refined_labels_while_solutions_are_smooth(which, s
     ]
     per_axis = sizes if which == "torus" else np.sqrt(sizes)
     assert -2.6 < fitted_order(per_axis, errors) < -1.4 and errors[-1] < 8e-3
+
+
+@pytest.mark.parametrize("manifold", SPACES, ids=str)
+@pytest.mark.parametrize("rough", [True, False])
+def test_tails_are_last_legendre_coefficients_of_the_density_and_its_moments(
+    manifold, rough, monkeypatch
+):
+    """By numpy's fit through the nodes of a panel, in the mean over the other axis."""
+    monkeypatch.setitem(panel_module.ROOTS, type(manifold), {1: 4, 2: 2})
+    panels, rng, legendre = Panels.roots(manifold), np.random.default_rng(2), np.polynomial.legendre
+    for axis in range(manifold.dim):
+        panels = panels.halved(rng.random(len(panels)) < 0.4, axis)
+    points, volumes = panels.quadrature
+    masses = volumes * (rng.random(len(points)) if rough else 1.0)  # moments alone have tails
+    tails, (q, d) = panels.tails(masses, points), (panels.q, manifold.dim)
+    t, w = legendre.leggauss(q)
+    w = w / 2
+    at = points
+    if isinstance(manifold, mf.Torus):
+        at = np.concatenate([f(2 * np.pi * points / manifold.period) for f in (np.cos, np.sin)], 1)
+    whole = (-1, *d * (q,))
+    density = masses.reshape(whole) / (w if d == 1 else np.outer(w, w))
+    for k in range(0, len(panels), 3):
+        for axis in range(d):
+            found = 0.0
+            for f in (np.ones(len(points)), *at.T):
+                values = np.moveaxis(density[k] * f.reshape(whole)[k], axis, 0)
+                last = np.abs(legendre.legfit(t, values, q - 1)[-2:])
+                last = last.max(axis=0)
+                found = max(found, float(last if d == 1 else last @ w))
+            assert tails[k, axis] == pytest.approx(found, rel=1e-9, abs=1e-15)
+
+
+def test_labels_are_halved_as_long_as_there_is_room_for_all(monkeypatch):
+    """At a start, and on the way."""
+
+    def start(size=1.0):
+        law = mf.Start(lambda q: size * np.exp(np.cos(q[:, 0] - 1.1) / 0.002)).laws(*two)[0]
+        return len(panel_module.panel_labels(CIRCLE.X, law, WFR.players[0], 1e-5).points)
+
+    two = CIRCLE.manifolds
+    assert start(1e-30) == start() == start(1e30)  # densities need not be normalised
+
+    moved = run(Characteristics, CIRCLE, WFR, 1.2, refine=10.0)
+    coarse, z = replace(moved.nodes[1], limit=1e-5), moved._split(moved._z)[1]
+
+    def way():
+        return len(coarse.refined(z)[0].points)
+
+    for found in (start, way):
+        monkeypatch.setattr(panel_module, "MOST", 1 << 16)
+        whole = found()
+        monkeypatch.setattr(panel_module, "MOST", whole)
+        assert found() == whole > 256
+        monkeypatch.setattr(panel_module, "MOST", whole - 1)
+        assert found() < whole

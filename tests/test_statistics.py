@@ -56,6 +56,22 @@ def test_a_control_takes_one_more_degree_of_freedom():
         assert high - mean == pytest.approx(reach, rel=1e-5)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_too_few_replicas_say_nothing(replicas):
+    """One alone, and two of which a control takes one degree of freedom."""
+    samples = np.array([[1.0, 3.0], [2.0, 5.0]])[:replicas]
+    control = samples - 1 if replicas == 2 else None
+    mean, low, high = band(samples, controls=control)
+    assert mean.shape == (2,) and np.isfinite(mean).all()
+    assert (low == -np.inf).all() and (high == np.inf).all()
+    top = sup_of_means(samples, controls=control)
+    assert (top.value, top.low, top.high) == (mean.max(), -np.inf, np.inf)
+    slope = exponent((10, 100), [samples, samples / 10], controls=[control, control])
+    assert (slope.low, slope.high) == (-np.inf, np.inf)
+    if replicas == 1:
+        assert slope.value == pytest.approx(-1)
+
+
 def test_suprema_are_less_biased_than_the_largest_mean():
     """By half where the means are flat, and by more where they have a peak."""
     rng, times = np.random.default_rng(2), np.arange(12) / 11
@@ -75,6 +91,18 @@ def test_one_time_has_students_interval_of_the_logarithm():
     assert found.value == pytest.approx(mean, rel=1e-14)
     assert found.high == pytest.approx(mean * np.exp(reach), rel=1e-12)
     assert found.low == pytest.approx(mean * np.exp(-reach), rel=0.05)  # a quantile of draws
+
+
+def test_intervals_of_suprema_scale_with_the_samples_and_are_linear_around_what_is_not_positive():
+    samples = np.random.default_rng(4).exponential(size=(12, 3))
+    whole, small = sup_of_means(samples), sup_of_means(1e-3 * samples)
+    for end in ("value", "low", "high"):
+        assert getattr(small, end) == pytest.approx(1e-3 * getattr(whole, end), rel=1e-12)
+    below = samples[:, :1] - 3
+    found, error = sup_of_means(below), stats.sem(below[:, 0])
+    assert found.value == pytest.approx(below.mean(), rel=1e-14)
+    assert found.high == pytest.approx(below.mean() + stats.t.ppf(0.975, 11) * error, rel=1e-12)
+    assert found.low == pytest.approx(below.mean() - stats.t.ppf(0.975, 11) * error, rel=0.05)
 
 
 def test_exponents_are_weighted_fits_to_suprema():

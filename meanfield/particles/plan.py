@@ -59,11 +59,11 @@ class Plan:
     placement: str
     every: int
     steps: int
-    device: str = DEVICES[0]
-    precision: str = PRECISIONS[0]
-    inner: int | None = None
-    bandwidth: float | None = None
-    exploration: float | None = None
+    device: str
+    precision: str
+    inner: int | None
+    bandwidth: float | None
+    exploration: float | None
 
     @property
     def second_order(self) -> bool:
