@@ -377,6 +377,9 @@ def test_the_tail_is_the_outer_third_of_degrees_share():
     degree = np.repeat(np.arange(8), 2 * np.arange(8) + 1)
     size = np.abs(c)
     assert Degrees(7).tail(c) == pytest.approx(size[degree >= 5].sum() / size.sum(), rel=1e-14)
-    assert Degrees(6).tail(c[:49]) == pytest.approx(  # two thirds are not outer
-        size[25:49].sum() / size[:49].sum(), rel=1e-14
+    assert (
+        Degrees(6).tail(c[:49])
+        == pytest.approx(  # two thirds are not outer
+            size[25:49].sum() / size[:49].sum(), rel=1e-14
+        )
     )
