@@ -370,16 +370,3 @@ def test_degrees_beyond_the_memory_are_refused_before_anything_runs(monkeypatch)
     with pytest.raises(ValueError, match="69.8 GB, this machine has 10 GB.*finite-volume"):
         mf.solve(game, mf.Langevin(4.0), time=0.1, cells=256)
     assert len(mf.solve(game, mf.Langevin(4.0), time=0.01, save_every=0.01, cells=12)) == 2
-
-
-def test_the_tail_is_the_outer_third_of_degrees_share():
-    c = np.random.default_rng(0).standard_normal(64)
-    degree = np.repeat(np.arange(8), 2 * np.arange(8) + 1)
-    size = np.abs(c)
-    assert Degrees(7).tail(c) == pytest.approx(size[degree >= 5].sum() / size.sum(), rel=1e-14)
-    assert (
-        Degrees(6).tail(c[:49])
-        == pytest.approx(  # two thirds are not outer
-            size[25:49].sum() / size[:49].sum(), rel=1e-14
-        )
-    )

@@ -136,3 +136,16 @@ def test_degrees_grow_by_their_ladder():
 def test_tables_of_modes_are_made_once():
     a, b = (fourier._modes(mf.Torus(1), (n,), (1,)) for n in (9, 9))
     assert a is b and a.k is b.k
+
+
+def test_the_tail_is_the_outer_third_of_degrees_share():
+    c = np.random.default_rng(0).standard_normal(64)
+    degree = np.repeat(np.arange(8), 2 * np.arange(8) + 1)
+    size = np.abs(c)
+    assert Degrees(7).tail(c) == pytest.approx(size[degree >= 5].sum() / size.sum(), rel=1e-14)
+    assert (
+        Degrees(6).tail(c[:49])
+        == pytest.approx(  # two thirds are not outer
+            size[25:49].sum() / size[:49].sum(), rel=1e-14
+        )
+    )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import meanfield as mf
 from meanfield.cli import main
+from meanfield.particles import step_error
+from meanfield.particles.plan import make_plan
 from meanfield.particles.stepper import Stepper
 from meanfield.storage.files import read_header
+from tests.test_looks import Product
 
 WELL = mf.games.expression("0.5*(1 - cos(x)) + 0.2*sin(x)*cos(y)")
 START = mf.Start(x=mf.concentrated(1.0, std=0.3), y=mf.concentrated(1.0, std=0.3))
@@ -115,3 +119,76 @@ def test_the_run_keeps_its_bits_and_odd_steps_are_compared_where_both_stand():
         mf.simulate(WELL, flow, time=1.0, step=0.1, check_step=True, resume=plain)
     with pytest.raises(ValueError, match="two steps"):
         mf.simulate(WELL, flow, time=0.1, step=0.1, check_step=True)
+
+
+@pytest.mark.parametrize(
+    ("M", "far"),
+    [(mf.Torus(2, period=3.0), 1.5 * 2**0.5), (mf.Sphere(2), np.pi), (Product(), np.inf)],
+    ids=str,
+)
+def test_distances_are_those_to_images_and_as_far_as_space_goes_for_weights(M, far):
+    rng = np.random.default_rng(0)
+    x, y = M.sample(5, rng), M.sample(5, rng)
+    u, v = rng.dirichlet(np.ones(5), size=2)
+    a, b, c = mf.Measure(x, u, M), mf.Measure(y, u, M), mf.Measure(y, v, M)
+    gaps = M.distance(x, y) ** 2
+    assert step_error.diameter(M) == pytest.approx(far)
+    assert step_error.distance(a, b) == pytest.approx((u @ gaps) ** 0.5, rel=1e-12)
+    kept = np.minimum(u, v)
+    moved = kept @ gaps + (1 - kept.sum()) * far**2
+    assert step_error.distance(a, c) == pytest.approx(moved**0.5, rel=1e-12)
+    apart = [M.distance(x[i], x[(i - 2) % 5]) ** 2 for i in range(5)]
+    assert step_error.spread(a) == pytest.approx((u @ np.ravel(apart)) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(("part", "said"), [(0.0999, 0), (0.1001, 1)])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_a_step_is_long_from_a_tenth_of_the_spread_on(name, part, said, recwarn):
+    rng, M = np.random.default_rng(1), mf.Torus(1)
+    run = SimpleNamespace(times=np.array([0.0, 0.5, 1.0]))
+    found = {}
+    for player in "xy":
+        setattr(run, player, [mf.Measure(M.sample(6, rng), None, M) for _ in run.times])
+        wide = np.array([step_error.spread(mu) for mu in getattr(run, player)])
+        found[f"step_error_{player}"] = wide * [0.0, np.nan, part if player == name else 0.01]
+    step_error._tell(run, found, make_plan(1.0, 0.25, 6, 0, "euler", 0.5, **NUMBERS))
+    assert len(recwarn) == said
+    assert all(f"at t = 1 it moves player {name}" in str(w.message) for w in recwarn)
+
+
+NUMBERS = {"replica": 0, "refine": 3, "placement": "iid"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "wanted"),
+    [(10, 1, (10, 2)), (10, 5, (10, 10)), (12, 2, (12, 2)), (11, 2, (10, 2)), (9, 9, (8, 8)),
+     (2, 1, (2, 2))],
+)  # fmt: skip
+@pytest.mark.parametrize("scheme", ["euler", "strang"])
+def test_twice_the_step_is_compared_where_both_runs_are_saved(scheme, steps, every, wanted):
+    """The run made again, as far as its steps go, and differences by the order of the scheme."""
+    h, asked = 0.1, []
+
+    def made(time, step, refine, save_every):
+        return mf.simulate(WELL, mf.Langevin(20.0), START, time, step, 30, scheme=scheme,
+                           refine=refine, save_every=save_every)  # fmt: skip
+
+    def again(time, **settings):
+        asked.append((time, settings))
+        return made(time, **settings)
+
+    run = made(steps * h, h, 3, every * h)
+    plan = make_plan(steps * h, h, 30, 0, scheme, every * h, **NUMBERS)
+    found = step_error.step_errors(run, plan, again)
+    ((time, settings),) = asked
+    assert (round(time / h), round(settings["save_every"] / h)) == wanted
+    assert settings["step"] == pytest.approx(2 * h) and settings["refine"] == 6
+    coarse = made(time, **settings)
+    met = np.isclose(run.times[:, None], coarse.times, atol=1e-9)
+    assert (np.isfinite(found["step_error_x"]) == met.any(axis=1)).all()
+    assert found["step_error_x"][0] == 0.0
+    for k, j in zip(*np.nonzero(met), strict=True):
+        off = run.diagnostics["value"][k] - coarse.diagnostics["value"][j]
+        least = {"euler": 1, "strang": 3}[scheme]
+        assert found["step_error_value"][k] == pytest.approx(abs(off) / least, rel=1e-12)
+        assert found["step_error_y"][k] == pytest.approx(mf.w2(run.y[k], coarse.y[j]), rel=1e-12)
