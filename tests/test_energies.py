@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.metrics import w2_squared
+from meanfield.metrics import mode_energy, w2_squared
 from meanfield.metrics.mode_energy import EMPTY, HIGHEST, ModeEnergy
 from validation.sobolev import shell_energies, shell_means
 
@@ -72,6 +72,41 @@ def test_weighted_samples_have_the_mean_of_their_maps():
         found.append(n * gauge(mf.Measure(law.points[chosen], w / w.sum(), CIRCLE), w.sum()))
     assert abs(np.mean(found) - gauge.mean) < 4 * np.std(found) / np.sqrt(R)
     assert abs(np.mean(found) - ModeEnergy(target).mean) > 4 * np.std(found) / np.sqrt(R)
+
+
+@pytest.mark.parametrize("manifold", [CIRCLE, *SURFACES], ids=str)
+def test_energies_are_the_quadratic_form_of_their_definition(manifold):
+    """d' (A + r D)^-1 d with d the difference of means, A = int grad phi grad phi' dmu, D the same
+    for the uniform law; by sums over a sample, masses that sum to anything, and labels.
+    """
+    rng = np.random.default_rng(4)
+    m, x = rng.random(7), manifold.sample(7, rng)
+    mu, labels = mf.Measure(x, m / m.sum(), manifold), rng.random(7)
+    even, h = mf.uniform(manifold), 1e-5
+    modes = mode_energy._modes
+
+    def form(points, masses):
+        A = 0.0
+        for e in manifold.basis(points).swapaxes(0, 1):
+            ends = [modes(manifold, manifold.retract(points, s * h * e)) for s in (1, -1)]
+            slope = (ends[0] - ends[1]) / (2 * h)
+            A = A + (masses[:, None] * slope).T @ slope
+        return A
+
+    inverse = np.linalg.inv(form(x, mu.masses) + EMPTY * form(even.points, even.masses))
+    means = mu.masses @ modes(manifold, x)
+    w, y = rng.random(5), manifold.sample(5, rng)
+    sample = mf.Measure(y, w / w.sum(), manifold)
+    for mass in (1.0, 0.8):
+        d = mass * (sample.masses @ modes(manifold, y) - means)
+        assert ModeEnergy(mu)(sample, mass) == pytest.approx(d @ inverse @ d, rel=2e-4)
+    off = modes(manifold, x) - means
+    each = np.einsum("ni,ij,nj->n", off, inverse, off)
+    assert ModeEnergy(mu).mean == pytest.approx(mu.masses @ each, rel=2e-4)
+    weights = mu.masses**2 / (labels / labels.sum())
+    assert ModeEnergy(mu, labels).mean == pytest.approx(weights @ each, rel=2e-4)
+    count = {1: 8, 2: 80 if isinstance(manifold, mf.Torus) else 35}[manifold.dim]
+    assert len(means) == (2 * count if manifold.dim == 1 else count)
 
 
 def test_energies_are_refused_elsewhere():

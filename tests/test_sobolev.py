@@ -131,6 +131,33 @@ def test_slices_of_spheres_are_quantiles_against_quantiles():
     assert sliced_w2_squared(a, b, slices=3, seed=9) == pytest.approx(total, rel=1e-12)
 
 
+def test_slices_of_spheres_match_masses_that_end_together():
+    """Binary fractions, so that cumulative masses of both sides are the same to the last bit."""
+    rng, p, q = np.random.default_rng(8), np.array([4, 2, 2]), np.array([1, 1, 2, 4])
+    a, b = (mf.Measure(S2.sample(len(m), rng), m / 8, S2) for m in (p, q))
+    axes = S2.sample(2, np.random.default_rng(0))
+    pairs = [[np.sort(np.repeat(mu.points @ u, m)) for mu, m in ((a, p), (b, q))] for u in axes]
+    total = np.mean([np.mean((x - y) ** 2) for x, y in pairs])
+    assert sliced_w2_squared(a, b, slices=2) == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_slices_of_tori_are_the_shortest_vectors_without_a_common_divisor(d):
+    from itertools import product
+    from math import gcd
+
+    from meanfield.metrics.sliced import _primitive
+
+    every = [k for k in product(range(-9, 10), repeat=d) if gcd(*k) == 1 and k > (0,) * d]
+    for count in (1, 5, 24, 60):
+        found = _primitive(count, d)
+        sizes = sorted(sum(v * v for v in k) for k in every)[:count]
+        assert (found**2).sum(1).tolist() == sizes
+        assert (
+            set(map(tuple, found.tolist())) <= set(every) and len(np.unique(found, axis=0)) == count
+        )
+
+
 def test_a_circle_is_its_only_slice():
     rng, T = np.random.default_rng(6), mf.Torus(1, period=3.0)
     a, b = weighted(T, 9, rng), weighted(T, 7, rng)

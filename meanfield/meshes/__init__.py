@@ -9,7 +9,7 @@ import numpy as np
 from meanfield.checks import whole
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes.base import Index, Mesh
-from meanfield.meshes.hopf import hopf_mesh
+from meanfield.meshes.hopf import hopf_mesh, turns
 from meanfield.meshes.product import product_mesh
 from meanfield.meshes.quadrature import quadrature_mesh
 from meanfield.meshes.sphere import circle_mesh, frequency, sphere_mesh
@@ -69,7 +69,7 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
             return circle_mesh(n)
         if manifold.d == 2:
             return sphere_mesh(frequency(n))
-        return hopf_mesh(round((n / 16) ** (1 / 3)))
+        return hopf_mesh(turns(n))
     if callable(own := getattr(manifold, "mesh", None)):
         made = own(cells)
         if not isinstance(made, Mesh) or made.manifold != manifold:
@@ -90,5 +90,7 @@ def cell_count(manifold: Manifold, cells: Any = None) -> float:
         return float(np.prod(np.broadcast_to(np.asarray(each, dtype=float).ravel(), manifold.d)))
     if isinstance(manifold, Sphere):
         asked = float(USUAL_SPHERE.get(manifold.d, (0,))[0] if cells is None else cells)
-        return 10.0 * frequency(int(asked)) ** 2 + 2 if manifold.d == 2 else asked
+        if manifold.d == 2:
+            return 10.0 * frequency(int(asked)) ** 2 + 2
+        return 16.0 * turns(asked) ** 3 if manifold.d == 3 else asked
     return len(mesh(manifold, cells))

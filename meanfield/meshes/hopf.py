@@ -9,6 +9,12 @@ from meanfield.manifolds import Sphere
 from meanfield.meshes.base import Mesh
 
 
+def turns(cells: float) -> int:
+    """The m >= 3 whose 16 m^3 is nearest to `cells`."""
+    m = max(3, int((cells / 16) ** (1 / 3)))
+    return min((m, m + 1), key=lambda k: abs(16 * k**3 - cells))
+
+
 def hopf_mesh(m: int) -> Mesh:
     """The mesh of S^3 in Hopf's coordinates: points (cos t e^(iu), sin t e^(iv)), 16 m^3 cells.
 

@@ -93,8 +93,8 @@ def _grid(m: int) -> tuple[Array, Index]:
     heavy = np.broadcast_to(weights, (20, *weights.shape)).reshape(-1, 3)
     order = np.argsort(ids, axis=1, kind="stable")
     ids, heavy = np.take_along_axis(ids, order, 1), np.take_along_axis(heavy, order, 1)
-    key = (ids @ [169, 13, 1]) * (m + 1) ** 2 + heavy[:, 0] * (m + 1) + heavy[:, 1]
-    _, first, number = np.unique(key, return_index=True, return_inverse=True)
+    key = np.concatenate([ids, heavy], axis=1)
+    _, first, number = np.unique(key, axis=0, return_index=True, return_inverse=True)
     ids, heavy = ids[first], heavy[first]
     arc = np.arctan(2.0)
     padded = np.concatenate([corners, np.zeros((1, 3))])
