@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,28 @@ def test_it_is_kept_and_drawn(tmp_path):
     assert found.to_csv(tmp_path / "a.csv").read_text().startswith("mode,real,imag")
     assert (again.eigenvalues == found.eigenvalues).all() and repr(again) == repr(found)
     assert "Nash" in found.plot().axes[0].get_title()
+
+
+@pytest.mark.parametrize("alpha", [3.0, 0.1])
+def test_a_pair_is_at_rest_up_to_a_millionth_of_the_largest_rate_or_of_one(alpha):
+    """Weights of the example turn at 2 alpha, and move in proportion to their offset."""
+
+    def moved(a):
+        near = held(EXAMPLE, EXAMPLE.answers["measures"](a, 0.0))
+        return mf.stability(EXAMPLE, mf.MirrorDescent(alpha), near=near)
+
+    limit = 1e-6 * max(1.0, 2 * alpha)
+    offset = 1e-9 * limit / moved(1e-9).residual
+    assert moved(0.999 * offset).residual == pytest.approx(0.999 * limit, rel=1e-6)
+    with pytest.raises(ValueError, match="still move"):
+        moved(1.001 * offset)
+
+
+def test_what_turns_but_for_rounding_is_not_stable():
+    near = held(EXAMPLE, EXAMPLE.answers["equilibrium"])
+    found = mf.stability(EXAMPLE, mf.MirrorDescent(1.0), near=near)
+    for rate, stable in ((0.99e-8, False), (1.01e-8, True)):
+        values = np.array([5j - 5 * rate, -5j - 5 * rate, -2 + 0j, -3, -4, -0.5])
+        at = replace(found, eigenvalues=values)
+        assert at.stable is stable and at.rate == 5 * rate and at.frequency == 5
+        assert at.leading.count("i") == 4 and at.leading.endswith(", -2+0i, -3+0i")

@@ -2,13 +2,15 @@
 certificates.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
 import meanfield as mf
 from meanfield.equilibria.nash import nash
-from meanfield.equilibria.support import uniqueness
+from meanfield.equilibria.support import clustered, losses, uniqueness
 from meanfield.responses import Searches
 from validation.equilibria import example, grids, program
 
@@ -205,3 +207,52 @@ def test_bad_settings_are_refused(wrong):
 def test_no_game_is_refused(call):
     with pytest.raises(TypeError, match="game must be a meanfield game, got NoneType"):
         call(None)
+
+
+def test_clusters_are_the_heaviest_atoms_with_the_weights_of_those_near():
+    """Nearer than a thousandth of the manifold's unit; what weighs 1e-9 or less counts for none."""
+    circle = mf.Torus(1, period=2 * np.pi * 5.0)  # of unit 5
+    points = np.array([1.0, 1.0 + 0.00499, 1.0 - 0.00501, 3.0, 3.0 + 0.00499, 9.0, 12.0])
+    masses = np.array([0.2, 0.05, 0.15, 0.1, 0.3, 0.9e-9, 0.2])
+    masses[6] += 1 - masses.sum()
+    found = clustered(mf.Measure(points[:, None], masses, circle))
+    assert found.points[:, 0].tolist() == [3.0 + 0.00499, 1.0, 12.0, 1.0 - 0.00501]
+    kept = np.array([0.4, 0.25, masses[6], 0.15])
+    np.testing.assert_allclose(found.masses, kept / kept.sum(), rtol=1e-14)
+
+
+def bent(bend):
+    """l = bend cos x + cos y, its equilibrium at pi and 0, and the best responses there."""
+    game = mf.games.trigonometric([((1,), (0,), bend, 0.0), ((0,), (1,), 1.0, 0.0)])
+    pair = mf.Measure([[np.pi]], None, game.X), mf.Measure([[0.0]], None, game.Y)
+    return game, *pair, [Searches(game).best_response(p, pair[1 - p]) for p in (0, 1)]
+
+
+def test_uniqueness_is_told_near_equilibria_alone_and_where_costs_curve_upwards():
+    """Within a millionth of the range of losses, and for curvatures beyond as much of it."""
+    game, mu_x, mu_y, responses = bent(1.0)
+    size = losses(game, mu_x.points, mu_y.points)
+    for error, told in ((0.999e-6, True), (1.001e-6, None)):
+        assert uniqueness(game, mu_x, mu_y, responses, error * size)[0] is told
+    small = losses(bent(0.0)[0], mu_x.points, mu_y.points)
+    assert size > 1.5 * small > 1
+    for bend, told in ((1.01e-6, True), (0.99e-6, None)):
+        assert uniqueness(*bent(bend * small), 0.0)[0] is told
+
+
+def test_another_best_response_is_one_whose_cost_is_as_low_but_for_ten_errors():
+    """l = cos 2x + tilt cos x: x = pi/2 and 3 pi/2 are as good; a tilt puts one 2 sin above."""
+    game = mf.games.trigonometric([((2,), (0,), 1.0, 0.0), ((1,), (0,), 0.0, 0.05),
+                                   ((0,), (1,), 1.0, 0.0)])  # fmt: skip
+    mu_y = mf.Measure([[0.0]], None, game.Y)
+    to_y = Searches(game).best_response(0, mu_y)
+    best = to_y.minimisers[np.argmin(to_y.values)]
+    mu_x = mf.Measure([best], None, game.X)
+    two = replace(to_y, minimisers=np.array([best, 2 * np.pi - best]),
+                  values=to_y.value + np.array([0.0, 1e-7]))  # fmt: skip
+    to_x = Searches(game).best_response(1, mu_x)
+    size = losses(game, mu_x.points, mu_y.points)
+    edge = (1e-7 - 1e-9 * size) / 10
+    for error, told in ((0.99 * edge, True), (1.01 * edge, None)):
+        unique, remark = uniqueness(game, mu_x, mu_y, (two, to_x), error)
+        assert unique is told and (told or "x has a best response that carries no weight" in remark)

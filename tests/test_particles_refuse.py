@@ -105,3 +105,57 @@ def test_saved_states_take_the_memory_that_is_asked_for(flow):
     some, more = (check_memory(game, make_plan(time=t, **how), flow) for t in (0.2, 0.45))
     # Twice as many saved states need those of this run once more.
     assert more.memory - some.memory == sum(part.nbytes for part in parts)
+
+
+NUMBERS = {"seed": 0, "scheme": "euler", "replica": 0, "refine": 1, "placement": "iid"}
+
+
+def plan(time, step=1.0, save_every=None, particles=2, **options):
+    return make_plan(
+        time=time, step=step, save_every=save_every, particles=particles, **NUMBERS | options
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "every"),
+    [(50, 1), (1000, 20), (10, 1), (20, 2), (30, 3), (25, 1), (75, 3), (9, 1), (99, 1), (101, 2),
+     (1001, 11), (0, 1), (1, 1), (200, 4), (1010, 101), (14, 1), (350, 7)],
+)  # fmt: skip
+def test_saves_are_fifty_or_fewer_at_shared_times_or_up_to_a_hundred_at_their_own(steps, every):
+    assert plan(float(steps)).every == every
+
+
+def test_saves_lie_at_multiples_wherever_a_run_goes_on():
+    made = plan(1.1, 0.1, 0.3)
+    assert made.steps == 11 and made.every == 3
+    for now, wanted in ((0.0, [0, 3, 6, 9, 11]), (0.3, [3, 6, 9, 11]), (0.4, [4, 6, 9, 11]),
+                        (1.0, [10, 11]), (1.1, [11])):  # fmt: skip
+        np.testing.assert_array_equal(made.saves(now), np.array(wanted) * 0.1)
+    settings = made.settings()
+    assert settings["save_every"] == 3 * 0.1 and settings["step"] == 0.1 and "inner" not in settings
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [({}, 2**32), ({"scheme": "strang"}, 2**31), ({"refine": 8}, 2**29),
+     ({"scheme": "mirror-prox", "inner": 4}, 2**30)],
+)  # fmt: skip
+def test_noise_is_numbered_below_two_to_the_32(options, most):
+    assert plan(float(most - 1), save_every=1.0, **options).steps == most - 1
+    with pytest.raises(ValueError, match="numbered below 2.32"):
+        plan(float(most), save_every=1.0, **options)
+
+
+@pytest.mark.parametrize(("off", "fits"), [(0.9e-9, True), (1.1e-9, False)])
+@pytest.mark.parametrize("steps", [1, 1000])
+def test_times_are_whole_numbers_of_steps_to_nine_digits(steps, off, fits):
+    if fits:
+        assert plan(steps * (1 + off), save_every=1.0).steps == steps
+    else:
+        with pytest.raises(ValueError, match=f"nearest is time={steps}"):
+            plan(steps * (1 + off), save_every=1.0)
+
+
+def test_a_billion_particles_may_be_numbered():
+    assert plan(1.0, particles=(2**31 - 1, 1)).particles == (2**31 - 1, 1)
+    assert plan(1.0, seed=2**64 - 1, replica=2**32 - 1).seed == 2**64 - 1

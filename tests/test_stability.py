@@ -136,3 +136,24 @@ def test_cells_belong_to_the_point():
     point = mf.gibbs(mf.games.oscillator(), 5.0, cells=48)
     with pytest.raises(ValueError, match="has its cells already"):
         mf.stability(mf.games.oscillator(), point, cells=96)
+
+
+def test_spheres_have_cells_of_nearly_one_size_and_tori_the_nodes_asked_for():
+    found = stability(mf.games.benchmark("sphere"), 2.0, (162, 42), count=2)
+    for mu, cells in zip((found.point.x, found.point.y), (162, 42), strict=True):
+        assert len(mu) == cells and not mu.mesh.by_parallels
+    plain = stability(mf.games.benchmark("circle"), 2.0, (24, 32), count=2).point
+    assert (len(plain.x), len(plain.y)) == (24, 32)
+
+
+@pytest.mark.parametrize(("step", "said"), [(5.99, 0), (6.01, 1)])
+def test_wells_are_said_to_be_narrow_from_six_kt_over_a_cell_on(step, said, recwarn):
+    """l = cos x: the largest difference between n nodes is 2 sin(pi/n), between those at pi/2."""
+    game, n = mf.games.trigonometric([((1,), (0,), 1.0, 0.0)]), 64
+    largest = np.abs(np.diff(np.cos(2 * np.pi * np.arange(n + 1) / n))).max()
+    beta = step / largest, 1.0
+    point = mf.gibbs(game, beta, n)
+    recwarn.clear()
+    stability(game, point, count=2)
+    assert len(recwarn) == said
+    assert all("player x reaches 6 over one cell" in str(w.message) for w in recwarn)
