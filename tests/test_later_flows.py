@@ -2,8 +2,6 @@
 refusals.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.special import ive
@@ -158,27 +156,6 @@ def test_a_fast_discount_is_no_discount():
         for a in (50.0, 100.0)
     ]
     assert gaps[1] < 0.03 and 1.6 < gaps[0] / gaps[1] < 2.4  # of order 1/rate
-
-
-@pytest.mark.parametrize("fast", [False, True], ids=["both move", "y answers"])
-@pytest.mark.parametrize("memory", [mf.Memory(power=1.5), mf.Memory(rate=0.7)])
-def test_averages_are_those_of_the_saved_past(memory, fast):
-    """The engine's averaged moments against quadrature over the run itself."""
-    h, time = 2e-3, 1.0
-    flow = replace(mf.Quasistatic(BETA) if fast else mf.Langevin(BETA), memory=memory)
-    run = solved(flow, time, step=h, save_every=h)
-    engine = build(GAME, flow, START, cells=64, engine="splitting", step=h)
-    engine.advance(time)
-    t = run.times
-    weight = t**memory.power if memory.rate is None else np.exp(-memory.rate * (time - t))
-    rule = np.full(len(t), h)
-    rule[[0, -1]] /= 2
-    share = 1 / (weight @ rule) if memory.rate is None else memory.rate
-    for p in (0, 1):
-        features = np.array([engine.coupling.moments(p, pair[p].masses) for pair in run])
-        rest = 0.0 if memory.rate is None else np.exp(-memory.rate * time) * features[0]
-        wanted = rest + share * (weight * rule) @ features
-        np.testing.assert_allclose(engine.averaged[p], wanted, atol=1e-5)
 
 
 def test_memory_over_a_pairwise_game_averages_masses():

@@ -167,3 +167,17 @@ def test_files_cannot_hold_what_is_no_manifold(wrong):
     sizes = {"name": "mine", "dim": 3, "ambient": 4, "volume": 1.0}
     with pytest.raises(ValueError):
         rebuild(Described("MissingManifold", {**sizes, **wrong}))
+
+
+def test_bumps_are_drawn_where_one_of_a_hundred_thousand_points_falls_in():
+    """The volume 8 pi^2 over that of the bump, (sqrt(2 pi) std)^3."""
+    center = np.array([0.0, 0.0, 1.0, 1.0])
+    for tries in (0.98e5, 1.02e5):
+        std = (8 * np.pi**2 / tries) ** (1 / 3) / np.sqrt(2 * np.pi)
+        bump = law(mf.concentrated(center, std), M)
+        if tries < 1e5:
+            drawn = bump.draw(3, np.random.default_rng(0))
+            assert drawn.shape == (3, 4) and M.distance(drawn, center).max() < 6 * std
+        else:
+            with pytest.raises(ValueError, match=r"fills 1/1e\+05 of"):
+                bump.draw(1, np.random.default_rng(0))

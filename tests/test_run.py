@@ -1,9 +1,12 @@
 """What surrounds every run: read-only states for functions of users, stops, resumed provenance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield import trajectory
 
 GAME = mf.games.oscillator()
 START = GAME.answers["start"]
@@ -112,3 +115,64 @@ def test_a_start_that_no_file_holds_is_asked_for(tmp_path):
     with pytest.raises(ValueError, match="a start that no file holds: give it"):
         mf.solve(GAME, FLOW, time=0.2, cells=64, resume=held)
     assert len(mf.solve(GAME, FLOW, start, 0.2, cells=64, resume=held)) == 5
+
+
+def bare(times, values=None, at=0.0):
+    """A trajectory of one atom a player."""
+    pair = [mf.Measure([[at + 0.1]], None, M) for M in GAME.manifolds]
+    held = {} if values is None else {"value": np.asarray(values)}
+    sides = ([mu] * len(times) for mu in pair)
+    return trajectory.Trajectory(np.asarray(times, float), *sides, GAME, FLOW, held, {}, {})
+
+
+def test_saved_times_are_found_to_nine_digits_of_the_last():
+    times = np.array([0.0, 1.0, 2.0, 8.0])
+    assert [trajectory.index_at(times, t) for t in (0, 1 + 7.9e-9, 2 - 7.9e-9, 8)] == [0, 1, 2, 3]
+    for t, around in ((1 + 8.1e-9, "1, 2"), (1.9, "1, 2"), (2.4, "1, 2"), (9.0, "2, 8")):
+        with pytest.raises(ValueError, match=f"the nearest are {around}:"):
+            trajectory.index_at(times, t)
+    assert trajectory.index_at(times, 0 - 7.9e-9) == 0
+    assert trajectory.index_at(times[:1], 0.0) == 0
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_a_run_goes_on_where_its_game_has_the_value_saved_to_nine_digits(scale):
+    """Of the value, or of one where that is smaller."""
+    game = mf.games.trigonometric([((1,), (1,), scale, 0.0)])
+    run = replace(bare([0.0, 1.0]), game=game)
+    value, limit = game.value(*run[-1]), 1e-9 * max(1.0, scale * np.cos(0.2))
+    for part, same in ((0.99, True), (1.01, False)):
+        held = replace(run, diagnostics={"value": np.array([9.0, value + part * limit])})
+        if same:
+            trajectory.check_goes_on(held, game, FLOW)
+        else:
+            with pytest.raises(ValueError, match="not .* as it is now"):
+                trajectory.check_goes_on(held, game, FLOW)
+
+
+@pytest.mark.parametrize("last", [0.5, 10.0])
+def test_restored_states_stand_at_the_last_saved_time_or_after(last):
+    run, other = bare([0.0, last]), bare([0.0, last], at=1e-8)
+    late = last - 1e-9 * max(1.0, last) * 0.99
+    trajectory.check_same_state(run, late, other[-1])
+    trajectory.check_same_state(run, 2 * last, other[-1])
+    trajectory.check_same_state(run, last, run[-1])
+    with pytest.raises(ValueError, match="before its last saved time"):
+        trajectory.check_same_state(run, last - 1e-9 * max(1.0, last) * 1.01, run[-1])
+    with pytest.raises(ValueError, match="state of another run"):
+        trajectory.check_same_state(run, last, other[-1])
+
+
+def test_measures_are_the_same_to_nine_digits():
+    rng = np.random.default_rng(0)
+    x, w = 3 + rng.random((4, 1)), rng.dirichlet(np.ones(4))
+    mu, circle = mf.Measure(x, w, mf.Torus(1)), mf.Torus(1)
+    moved = [mf.Measure(x + c * (1e-9 + 1e-9 * x), w, circle) for c in (0.98, 1.02)]
+    raised = np.array([1.0, -1.0, 0.0, 0.0]) * (1e-12 + 1e-9 * w[:2].min())
+    heavier = [mf.Measure(x, w + c * raised, circle) for c in (0.98, 1.02)]
+    for near, far in (moved, heavier):
+        assert trajectory.same_measures((mu, mu), (mu, near))
+        assert not trajectory.same_measures((mu, mu), (mu, far))
+        assert not trajectory.same_measures((mu, mu), (far, mu))
+    fewer = mf.Measure(x[:3], None, circle)
+    assert not trajectory.same_measures((mu, mu), (mu, fewer))

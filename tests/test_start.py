@@ -8,6 +8,7 @@ from scipy.special import iv
 
 import meanfield as mf
 from meanfield.meshes import mesh, quadrature_mesh
+from meanfield.run import warn_if_at_rest
 from meanfield.schedule import saved_times
 from meanfield.start import law
 
@@ -111,3 +112,84 @@ def test_a_start_that_something_moves_is_not(game, start, follow, how):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         follow(game, mf.Langevin(5.0), start, **how)
+
+
+@pytest.mark.parametrize(
+    ("on", "apart"),
+    [
+        (mesh(mf.Torus(2, period=3.0), (16, 8)), 3 / 8),
+        (mesh(mf.Torus(1), 20), np.pi / 10),
+        (mesh(mf.Sphere(2), 162), (4 * np.pi / 162) ** 0.5),
+        (mesh(mf.Sphere(3), 1024), (2 * np.pi**2 / 1024) ** (1 / 3)),
+    ],
+    ids=str,
+)
+def test_bumps_are_as_wide_as_the_nodes_are_apart_along_the_coarsest_axis(on, apart):
+    center = np.eye(on.manifold.ambient)[0]
+    law(mf.concentrated(center, std=1.001 * apart), on.manifold).on(on)
+    with pytest.raises(ValueError, match=f"which are {apart:.3g} apart"):
+        law(mf.concentrated(center, std=0.999 * apart), on.manifold).on(on)
+
+
+def test_integrals_may_depend_by_a_quarter_on_where_nodes_lie():
+    """1 + a cos(n x) has the sums 1 + a cos(2 pi k/5) over n nodes moved by k fifths of a cell."""
+    on = mesh(mf.Torus(1), 10)
+    for a, fits in ((0.249, True), (0.251, False)):
+        given = law(lambda x, a=a: 1 + a * np.cos(10 * x[:, 0]), on.manifold)
+        if fits:
+            np.testing.assert_allclose(given.on(on).masses, 0.1, rtol=1e-12)
+        else:
+            with pytest.raises(ValueError, match=r"anything from 0\.797.* to 1\.25"):
+                law(lambda x: (1 + 0.251 * np.cos(10 * x[:, 0])) / (2 * np.pi), on.manifold).on(on)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_functions_are_drawn_as_their_density_says(d):
+    """(1 + 0.9 cos w x_1)(1 + 0.6 sin 2 w x_d): E cos = 0.45 and E sin = 0.3; heights on S^2."""
+    torus, w, n = mf.Torus(d, period=3.0), 2 * np.pi / 3, 40_000
+    tilted = law(
+        lambda x: 5 * (1 + 0.9 * np.cos(w * x[:, 0])) * (1 + 0.6 * np.sin(2 * w * x[:, -1])), torus
+    )
+    drawn = tilted.draw(n, np.random.default_rng(d))
+    assert drawn.shape == (n, d) and ((drawn >= 0) & (drawn < 3)).all()
+    if d > 1:
+        assert abs(np.cos(w * drawn[:, 0]).mean() - 0.45) < 4 / n**0.5
+        assert abs(np.sin(2 * w * drawn[:, -1]).mean() - 0.3) < 4 / n**0.5
+    at = np.floor(drawn[:, 0] * 64).astype(int)  # within cells as among them
+    density = tilted.density(
+        np.column_stack([(np.arange(192) + 0.5) / 64] + [np.zeros(192)] * (d - 1))
+    )
+    if d == 1:
+        wanted = n * density / density.sum()
+        assert ((np.bincount(at, minlength=192) - wanted) ** 2 / wanted).sum() < 192 + 4 * 384**0.5
+    high = law(lambda x: 1 + 0.9 * x[:, 2], mf.Sphere(2)).draw(n, np.random.default_rng(d))
+    assert abs(high[:, 2].mean() - 0.3) < 4 / n**0.5
+
+
+@pytest.mark.parametrize(("eps", "told"), [(0.45e-13, 1), (0.6e-13, 0)])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_costs_are_constant_to_a_rounding_of_the_loss(name, eps, told, recwarn):
+    """A difference of 1e-13 of the largest loss: 2 eps here, for one player."""
+    game = mf.games.trigonometric([
+        ((1,), (-1,), 1.0, 0.0), ((int(name == "x"),), (int(name == "y"),), eps, 0.0),
+    ])  # fmt: skip
+    laws = [given.on(mesh(M, 256)) for given, M in zip(
+        mf.Start().laws(game.X, game.Y), game.manifolds, strict=True)]  # fmt: skip
+    warn_if_at_rest(game, mf.Langevin(2.0), mf.Start(), lambda: tuple(laws))
+    assert len(recwarn) == told
+    best = mf.BestResponse()
+    warn_if_at_rest(game, best, mf.Start(), lambda: tuple(laws))
+    assert len(recwarn) == told
+
+
+def test_as_many_times_are_saved_as_a_million():
+    assert len(saved_times(1.0, 1e-6)) == 1_000_001
+    with pytest.raises(ValueError, match=r"asks for 1e\+06 saved states"):
+        saved_times(1.0, 0.9999e-6)
+    assert saved_times(3.0, None).tolist() == [float(f"{3 * k / 50:.12g}") for k in range(51)]
+    # A run that stands at a multiple, but for rounding, does not save it again.
+    for off in (-1e-13, 0.0, 1e-13):
+        rest = saved_times(1.0, 0.1, 0.3 * (1 + off))
+        assert rest[1:] == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], abs=1e-15)
+        assert saved_times(0.5 * (1 + off), 0.1)[-2:].tolist() == [0.4, 0.5 * (1 + off)]
+    assert saved_times(1.9e-9, 1e-10)[3] == 3e-10
