@@ -26,7 +26,8 @@ from meanfield.responses.polish import polish
 
 Family = Callable[[float], Game]
 
-ROUNDS, RESIDUAL = 20, 1e-10  # of Newton's method, relative to the losses
+ROUNDS, RESIDUAL = 40, 1e-10  # of Newton's method, relative to the losses
+SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)  # of its steps
 NUDGE = 1e-7  # of difference quotients in the parameter, in units of the range
 ISOLATED = 1e-7  # relative singular value of equations that leave more than a curve
 AHEAD = 1e-5  # how far slopes along the curve look
@@ -123,10 +124,16 @@ class System:
         F = np.append(self.residual(u), row @ u - wanted)
         for _ in range(ROUNDS):
             step = np.linalg.lstsq(np.vstack([self.jacobian(u, F[:-1]), row]), -F, rcond=1e-12)[0]
-            after = np.append(self.residual(u + step), row @ (u + step) - wanted)
-            if not np.linalg.norm(after) < np.linalg.norm(F):
+            size = np.linalg.norm(F)
+            for share in SHARES:
+                after = np.append(
+                    self.residual(u + share * step), row @ (u + share * step) - wanted
+                )
+                if np.linalg.norm(after) < (1 - share / 4) * size:
+                    break
+            else:
                 break
-            u, F = u + step, after
+            u, F = u + share * step, after
         if not np.linalg.norm(F) <= RESIDUAL:
             raise NotConverged(f"no equilibrium was found here: residual {np.linalg.norm(F):.1e}")
         (x, w), (y, v) = self.unknowns.atoms(u[:-1], 0), self.unknowns.atoms(u[:-1], 1)
