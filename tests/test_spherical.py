@@ -67,6 +67,26 @@ def test_projection_returns_what_was_evaluated():
     np.testing.assert_allclose(harmonics.of_atoms(points, weights * f, 12), c, atol=1e-12)
 
 
+@pytest.mark.parametrize(("L", "n"), [(0, 1), (1, 3), (12, 13), (12, 20)])
+def test_values_on_a_quadrature_are_those_evaluated_there(L, n):
+    c = np.random.default_rng(4).standard_normal((L + 1) ** 2)
+    f = harmonics.on_quadrature(c, n)
+    np.testing.assert_allclose(f, harmonics.evaluate(c, harmonics.quadrature(n)[0]), atol=1e-12)
+    np.testing.assert_allclose(harmonics.of_values(f, L), c, atol=1e-12)
+
+
+def test_many_points_are_taken_in_rows(monkeypatch):
+    x, c, w = random_points(11), np.arange(16.0), np.arange(11.0)
+    Y = harmonics.values(x, 3)
+    monkeypatch.setattr(harmonics, "ROWS", 4)
+    for found, wanted in (
+        (harmonics.values(x, 3), Y), (harmonics.evaluate(c, x), Y @ c),
+        (harmonics.of_atoms(x, w, 3), w @ Y),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    assert harmonics.degrees(3).tolist() == [0] + [1] * 3 + [2] * 5 + [3] * 7
+
+
 @pytest.mark.parametrize("L", [4, 11])
 def test_drift_is_the_divergence(L):
     """<f, div(mu grad Y_k)> = -int mu grad f . grad Y_k, gradients by differences of evaluated
