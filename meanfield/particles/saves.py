@@ -106,22 +106,26 @@ def read_off(
 
 
 class Room:
-    """Memory for what is saved, from the system in pieces of so many bytes: these come as a few
-    large pages, where thousands of small ones took a fifth of the time of short runs.
+    """Memory for so many numbers that a run is to save, in pieces that the system hands out as a
+    few large pages: thousands of small ones took a fifth of the time of short runs.
+
+    What is not used of a piece takes none of the machine's memory.
     """
 
-    PIECE = 1 << 23
+    LEAST, MOST = 1 << 19, 1 << 20  # numbers in a piece; numpy asks for large pages from LEAST on
 
-    def __init__(self) -> None:
-        self.piece, self.used = np.empty(0), 0
+    def __init__(self, expected: int) -> None:
+        self.expected, self.piece, self.used = expected, np.empty(0), 0
 
     def take(self, n: int, a: int) -> Array:
         """An array (n, a) that holds nothing yet."""
         size = n * a
-        if 4 * size > self.PIECE // 8:
+        few = self.expected < 3 * self.LEAST // 4 and not len(self.piece)
+        if few or 4 * size > self.MOST:
             return np.empty((n, a))
         if self.used + size > len(self.piece):
-            self.piece, self.used = np.empty(self.PIECE // 8), 0
+            self.piece = np.empty(min(max(self.expected, self.LEAST), self.MOST))
+            self.expected, self.used = self.expected - len(self.piece), 0
         self.used += size
         return self.piece[self.used - size : self.used].reshape(n, a)
 

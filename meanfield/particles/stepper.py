@@ -80,7 +80,9 @@ class Stepper:
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
         self.saved: Pair | None = None  # both players' blocks at the last save, in the game's axes
-        self.room = Room()  # for the points of saved measures
+        rows = zip(plan.particles, game.manifolds, strict=True)
+        numbers = sum(n * M.ambient for n, M in rows)
+        self.room = Room(len(plan.saves(0.0)) * numbers)  # for the points of saved measures
         self.displacement = [0.0, 0.0]
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
