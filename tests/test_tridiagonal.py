@@ -42,7 +42,8 @@ def test_the_least_eigenvalue_is_found_from_below(d):
     radius = np.abs(np.append(0, T.off)) + np.abs(np.append(T.off, 0))
     low, high = (T.diagonal - radius).min(), (T.diagonal + radius).max()
     size = max(abs(low), abs(high))
-    assert -30 * 2.0**-52 * size < T.lowest - w[0] < 2.0**-52 * size
+    # By a margin, so that pivots stay positive however they round.
+    assert -30 * 2.0**-52 * size < T.lowest - w[0] < (-4 if d < 10 else 1) * 2.0**-52 * size
     assert T.spread == pytest.approx(high - T.lowest, rel=1e-14) and T.spread >= w[-1] - w[0]
     assert abs(T.vector @ U[:, 0]) == pytest.approx(1, abs=1e-12)
     assert T.vector @ T.vector == pytest.approx(1, abs=1e-15)
