@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.cli.show import draw
 from meanfield.equilibria import Equilibrium
 
 EXAMPLE = mf.games.wang_chizat()
@@ -96,7 +97,7 @@ def test_it_is_kept_and_drawn(tmp_path):
     again = mf.load(found.save(tmp_path / "a.h5"))
     assert found.to_csv(tmp_path / "a.csv").read_text().startswith("mode,real,imag")
     assert (again.eigenvalues == found.eigenvalues).all() and repr(again) == repr(found)
-    assert "Nash" in found.plot().axes[0].get_title()
+    assert "Nash" in draw(found).axes[0].get_title()
 
 
 @pytest.mark.parametrize("alpha", [3.0, 0.1])

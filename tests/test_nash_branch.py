@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.cli.show import draw
 from meanfield.describe import same_result
 
 QUARTER = np.pi / 2
@@ -127,7 +128,7 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
         mf.resume(how["checkpoint"])
     found = go(family)
     assert same_result(found, rising) and same_result(mf.load(how["checkpoint"]), rising)
-    assert found.plot().axes and "an atom of y leaves at 2" in repr(found)
+    assert draw(found).axes and "an atom of y leaves at 2" in repr(found)
     rows = found.to_csv(tmp_path / "branch.csv").read_text().split()
     assert rows[0] == "p,value,error" and rows[1].startswith("0.5,0.0,") and len(rows) == 12
     with pytest.raises(ValueError, match="holds another run"):

@@ -10,6 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import meanfield as mf
+from meanfield.cli.show import draw
 from meanfield.describe import same_result
 from meanfield.equilibria import returns
 
@@ -180,7 +181,7 @@ def test_orbits_are_kept_whole(cycle, branch, tmp_path):
         again = mf.load(found.save(tmp_path / f"{k}.h5"))
         assert repr(again) == repr(found)
         assert (again.x[-1].masses == found.x[-1].masses).all()
-        assert found.plot().axes
+        assert draw(found).axes
     assert (mf.load(tmp_path / "0.h5").multipliers == cycle.multipliers).all()
     rows = branch.to_csv(tmp_path / "branch.csv").read_text().split()
     assert rows[0] == "beta,period,size,stable" and rows[1].endswith(",True")

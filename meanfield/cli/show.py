@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.cli.jobs import bytes_of
 from meanfield.cli.schema import BadInput
+from meanfield.equilibria import Equilibrium, GibbsPoint, Polished
 from meanfield.measures import Measure
 from meanfield.storage.atomic import replace
 from meanfield.storage.files import load, read_header
@@ -19,6 +20,9 @@ from meanfield.storage.salvage import salvage
 from meanfield.studies.replicas import Partial
 from meanfield.studies.w2_curve import w2_curve
 from meanfield.trajectory import Trajectory
+
+# What is drawn as maps of tori and spheres, or in space.
+SEEN = (Trajectory, Measure, Equilibrium, GibbsPoint, Polished)
 
 
 def show(options: Any) -> int:
@@ -155,5 +159,4 @@ def draw(result: Any, view: str = "map") -> Any:
         result = result.field
     if not hasattr(result, "plot"):
         return plot_pair(result, view=view)
-    seen = hasattr(result, "y") or isinstance(result, Measure)
-    return result.plot(view=view) if seen else result.plot()
+    return result.plot(view=view) if isinstance(result, SEEN) else result.plot()
