@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.responses.runs import gradient_runs
 from validation.equilibria import matrices
 
 
@@ -146,3 +147,61 @@ def test_gradient_runs_take_any_game_and_refuse_bad_numbers():
     for bad in ({"runs": 0}, {"steps": -1}, {"step": 0.0}, {"seed": -1}):
         with pytest.raises(ValueError):
             error.estimate(*state, **bad)
+
+
+class Hill:
+    """a (1 - cos x_1) + b (1 - cos x_2) on T^2: slopes a sin x_1, b sin x_2, curvatures a, b."""
+
+    a, b = 2.0, 0.5
+
+    def values(self, x):
+        return (1 - np.cos(x)) @ [self.a, self.b]
+
+    def gradient(self, x):
+        return np.sin(x) * [self.a, self.b]
+
+    def hessian(self, x):
+        return np.einsum("ni,ij->nij", np.cos(x) * [self.a, self.b], np.eye(2))
+
+
+def test_gradient_runs_are_the_descents_that_they_say():
+    T2, starts = mf.Torus(2), np.array([[1.0, 0.5], [2.0, -1.0], [0.3, 2.5]])
+    x, h = starts.copy(), 0.1
+    for _ in range(7):
+        x = x - h * Hill().gradient(x)
+    found = gradient_runs(Hill(), T2, starts, 7, step=h, tol=None)
+    values = Hill().values(x)
+    order = np.argsort(values)
+    np.testing.assert_allclose(found.values, values[order], rtol=1e-13)
+    np.testing.assert_allclose(found.minimisers, T2.wrap(x[order]), rtol=1e-13)
+    assert found.floor == -np.inf and "cut short" not in found.method
+    curvature = np.abs(np.cos(starts) * [2.0, 0.5]).max()
+    own = gradient_runs(Hill(), T2, starts, 7, tol=None)
+    same = gradient_runs(Hill(), T2, starts, 7, step=1 / curvature, tol=None)
+    assert (own.values == same.values).all()
+
+
+def test_gradient_runs_end_where_their_slope_has_fallen_by_the_tolerance(monkeypatch):
+    """They are looked at after every tenth step; what has not settled at the end is told."""
+    starts, calls = np.array([[1e-3, 0.0], [1.0, 0.0], [2.5, 0.0]]), []
+    gradient = Hill.gradient
+    monkeypatch.setattr(Hill, "gradient", lambda self, x: calls.append(len(x)) or gradient(self, x))
+    found = gradient_runs(Hill(), mf.Torus(2), starts, 35, step=0.05, tol=0.1)
+    assert len(calls) == 36 and calls[0] == 3
+    tol, settled = 0.1 * 2 * np.sin(1.0), []
+    for x0 in starts[:, 0]:
+        x, k = x0, 0
+        while k < 35:
+            x, k = x - 0.05 * 2 * np.sin(x), k + 1
+            if k % 10 == 0 and 2 * abs(np.sin(x)) <= tol:
+                break
+        settled.append((k, x))
+    counts = [sum(k > n for k, _ in settled) for n in range(36)]
+    assert calls[1:] == [max(c, 0) for c in counts[:35]]
+    np.testing.assert_allclose(
+        found.values, np.sort([2 * (1 - np.cos(x)) for _, x in settled]), rtol=1e-12
+    )
+    left = sum(k == 35 for k, _ in settled)
+    assert left and f"{left} of them cut short" in found.method
+    done = gradient_runs(Hill(), mf.Torus(2), starts, 5000, step=0.05, tol=0.1)
+    assert "cut short" not in done.method and len(done.values) == 3

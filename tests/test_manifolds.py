@@ -9,6 +9,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import finite_array, real, whole
+from meanfield.manifolds import unit
 
 TORI = [mf.Torus(1), mf.Torus(2, 1.0), mf.Torus(3, 5.0)]
 SPHERES = [mf.Sphere(1), mf.Sphere(2), mf.Sphere(7)]
@@ -151,6 +152,31 @@ def test_ball_fractions_in_closed_form():
             0.5, rel=1e-14
         )
         assert sphere.ball_fraction(np.pi) == 1 and sphere.ball_fraction(9.0) == 1
+
+
+def test_lengths_that_others_measure_by():
+    for manifold, reach, one in (
+        (mf.Torus(2), np.pi, 1.0), (mf.Torus(3, 5.0), 2.5, 5 / (2 * np.pi)),
+        (mf.Sphere(2), np.pi / 2, 1.0),
+    ):  # fmt: skip
+        assert manifold.reach == reach and unit(manifold) == pytest.approx(one, rel=1e-15)
+
+
+def test_points_may_be_off_a_sphere_by_their_rounding_only():
+    for off, good in ((0.98e-9, True), (-0.98e-9, True), (1.02e-9, False), (-1.02e-9, False)):
+        given = [[0.6 * (1 + off), 0.0, 0.8 * (1 + off)]]
+        if good:
+            np.testing.assert_allclose(mf.Sphere(2).check("x", given), [[0.6, 0, 0.8]], rtol=1e-15)
+            continue
+        with pytest.raises(ValueError, match=r"x\[0\] has norm"):
+            mf.Sphere(2).check("x", given)
+    for units, good in ((7, True), (9, False)):
+        given = np.array([[1 + units * 2.0**-23, 0, 0]], dtype=np.float32)
+        if good:
+            assert mf.Sphere(2).check("x", given).tolist() == [[1, 0, 0]]
+            continue
+        with pytest.raises(ValueError, match="norm"):
+            mf.Sphere(2).check("x", given)
 
 
 def test_points_are_checked():
