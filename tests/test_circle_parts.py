@@ -128,17 +128,20 @@ def test_brackets_move_to_the_side_that_the_slope_says():
     assert value == pytest.approx(1.0 + 2 * -2.0 * (x + 0.5)) == 1.5 + 2 * 3.0 * (x - 0.75)
 
 
-def test_the_best_shift_takes_few_looks_and_finds_the_least():
+def test_the_best_shift_takes_few_looks_and_finds_the_least(monkeypatch):
     """Newton's steps, tangents and secants in turn; the value is that at the shift told, and its
     neighbours' are no less.
     """
-    rng, looks = np.random.default_rng(3), []
+    rng, looks, asked, cost = np.random.default_rng(3), [], [], circle_shift.cost
+    monkeypatch.setattr(circle_shift, "cost", lambda *a: asked.append(a) or cost(*a))
     for k in range(24):
         a = prepare(random_atoms(rng, UNIT, 60)).Q
         b = prepare(random_atoms(rng, UNIT) if k % 3 == 0 else density(rng, 7, UNIT, holes=0.4)).Q
         for mu, nu in ((a, b), (b, a)):
+            asked.clear()
             C, at, used = circle_shift.best_shift(mu, nu, float(nu.slopes.min()))
-            assert circle_shift.cost(at, mu, nu)[0] == C
+            assert used == len(asked)
+            assert cost(at, mu, nu)[0] == C
             for s in (-1e-3, -1e-6, 1e-6, 1e-3):
                 assert circle_shift.cost_at(at + s, mu, nu)[0] >= C * (1 - 2e-15)
             looks.append(used)

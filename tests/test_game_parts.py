@@ -249,3 +249,55 @@ def test_numbers_of_modes_are_limited():
         mf.games.polynomial_from(0, [[1.0], [2.0]], 0, 0, 0, 0)
     assert mf.Sphere(1) == mf.games.polynomial_from(0, np.eye(2), 0, 0, 0, 0).X
     assert mf.Sphere(1) == mf.games.polynomial("a", dim=2).X
+
+
+def recognised(text, *spaces):
+    return isinstance(mf.games.expression(text, *spaces), lowrank.LowRank)
+
+
+def test_waves_are_recognised_up_to_rounding_and_ten_thousand_turns():
+    assert recognised("cos(9999*x - y)") and not recognised("cos(10000*x - y)")
+    assert recognised("cos(1.0000000000009*x - y)")
+    assert not recognised("cos(1.000000000002*x - y)")
+    wave = mf.games.expression("sin(2*pi*x/3 - 2*y + 0.7)", WIDE, T1)
+    x, y = WIDE.sample(5, np.random.default_rng(0)), T1.sample(4, np.random.default_rng(1))
+    exact = np.sin(2 * np.pi * x / 3 - 2 * y.T + 0.7)
+    np.testing.assert_allclose(wave.loss(x, y), exact, atol=1e-14)
+
+
+def test_what_cancels_to_rounding_leaves_no_feature():
+    left = mf.games.expression("cos(x - y) + (sin(x) + cos(3*x))**2 - sin(x)**2 - cos(3*x)**2 "
+                               "- sin(4*x) + sin(2*x)")  # fmt: skip
+    assert set(map(tuple, left.bases[0].modes)) == {(0.0,), (1.0,)}
+    for size, kept in (("1e-15", False), ("1e-14", True)):
+        game = mf.games.expression(f"cos(x - y) + (1 + {size})*cos(2*x) - cos(2*x)")
+        assert ((2.0,) in set(map(tuple, game.bases[0].modes))) == kept
+
+
+def test_expansions_stop_at_their_sizes(monkeypatch):
+    from meanfield.games.formulas import expansion
+
+    text = "cos(x)*cos(y) + 0.5*cos(2*x)"  # products of 2 x 2 waves, of 1 x 2 and of 1 x 1
+    for budget, small in ((6, False), (7, True)):
+        monkeypatch.setattr(expansion, "PRODUCTS", budget)
+        assert recognised(text) == small
+    monkeypatch.undo()
+    for most, small in ((2, False), (3, True)):  # modes 0, 1 and 2
+        monkeypatch.setattr(expansion, "FEATURES", most)
+        assert recognised(text) == small
+
+
+def test_powers_and_products_of_coordinates_are_recognised_up_to_one_form():
+    for text, low in (
+        ("x1*y2 + x1**2*y3 + 0.5*x2**2*y1**2", True), ("2*x1*x2 + x1*x3 + y1*y2 + y3", True),
+        ("x1*x2*y1", False), ("x1**2*x2*y1 + y2", False), ("x1**3 + y1", False),
+        ("(x1 + 2*x2)**2/3 + y1 - y2*y3/7", True), ("x1*(y1 + y2)**2", False),
+    ):  # fmt: skip
+        game = mf.games.expression(text, S2, S2)
+        assert isinstance(game, lowrank.LowRank) == low
+        if low:
+            x, y = S2.sample(5, np.random.default_rng(2)), S2.sample(4, np.random.default_rng(3))
+            names = {f"x{k + 1}": x[:, None, k] for k in range(3)}
+            names |= {f"y{k + 1}": y[None, :, k] for k in range(3)}
+            exact = eval(text, {"__builtins__": {}}, names)
+            np.testing.assert_allclose(game.loss(x, y), exact, atol=1e-14)
