@@ -24,11 +24,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.checks import Array
-from meanfield.jit import apart, kernel, smaller
+from meanfield.jit import apart, kernel
 from meanfield.particles.simd.vectors import (
     DOUBLE,
     FLOAT,
     INT,
+    LARGE,
     WORD,
     called,
     constant,
@@ -41,7 +42,9 @@ from meanfield.particles.simd.vectors import (
 )
 
 LANES = 16  # particles at a time, of one pair of coordinates: a job
-JOBS = 4  # at a time, to hide the delays of one another
+# Jobs at a time, to hide the delays of one another; with small registers they would stand on the
+# stack. The normals do not depend on it.
+JOBS = 4 if LARGE else 1
 _WIDTH = JOBS * LANES
 _WORDS, _INTS, _FLOATS = vector(WORD, _WIDTH // 2), vector(INT, _WIDTH), vector(FLOAT, _WIDTH)
 _HALF_ROOT = int(np.float32(math.sqrt(0.5)).view(np.int32))
@@ -129,38 +132,49 @@ def _normals(b: Any, words: Any, angles: Any) -> tuple[Any, Any]:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _jobs(
-    _: Any, Z: Any, ks: Any, lanes: Any, first: Any, tick: Any, player: Any, replica: Any, key: Any
-) -> Any:
-    """Normals Z[k, i : i + LANES] and Z[k + 1, i : i + LANES] for JOBS pairs (k, i), k even."""
+    _: Any, Z: Any, k: Any, i: Any, lanes: Any, first: Any, tick: Any, player: Any, replica: Any,
+    key: Any,
+) -> Any:  # fmt: skip
+    """Normals of JOBS jobs from row k and place i on; where the next ones begin.
+
+    Those of a job stand in Z[k, i : i + LANES] and Z[k + 1, i : i + LANES], k even. Past the end
+    the last row's are made once more.
+    """
     if Z.layout != "C" or Z.ndim != 2 or Z.dtype != types.float64:
         return None
-    word, several = types.int64, types.UniTuple(types.int64, JOBS)
-    return types.none(Z, several, several, word, word, word, word, types.uint64), _emit
+    word = types.int64
+    given = Z, word, word, word, word, word, word, word, types.uint64
+    return types.UniTuple(word, 2)(*given), _emit
 
 
 def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
     Z = context.make_array(signature.args[0])(context, b, args[0])
-    rows, places = (cgutils.unpack_tuple(b, t) for t in args[1:3])
-    first, tick, player, replica, key = args[3:]
-    width, half = cgutils.unpack_tuple(b, Z.shape)[1], LANES // 2
+    k, i, lanes, first, tick, player, replica, key = args[1:]
+    (height, width), half = cgutils.unpack_tuple(b, Z.shape), LANES // 2
+    last, jobs = b.sub(height, ir.Constant(WORD, 2)), []
+    for _ in range(JOBS):
+        jobs.append((b.select(b.icmp_signed("<", k, last), k, last), i))
+        i = b.add(i, ir.Constant(WORD, LANES))
+        inside = b.icmp_signed("<", i, lanes)
+        i = b.select(inside, i, ir.Constant(WORD, 0))
+        k = b.select(inside, k, b.add(k, ir.Constant(WORD, 2)))
     steps = constant(vector(WORD, half), range(half))
     pairs = [
-        b.add(everywhere(b, b.lshr(b.add(first, i), ir.Constant(WORD, 1)), half), steps)
-        for i in places
+        b.add(everywhere(b, b.lshr(b.add(first, at), ir.Constant(WORD, 1)), half), steps)
+        for _, at in jobs
     ]
-    streams = [everywhere(b, b.add(k, player), half) for k in rows]
+    streams = [everywhere(b, b.add(row, player), half) for row, _ in jobs]
     counter = [joined(b, pairs), everywhere(b, tick, _WIDTH // 2), joined(b, streams)]
     w = _philox(b, [*counter, everywhere(b, replica, _WIDTH // 2)], key)
     both = _normals(b, _woven(b, w[0], w[1]), _woven(b, w[2], w[3]))
     none = ir.Constant(_FLOATS, ir.Undefined)
-    for j, (k, i) in enumerate(zip(rows, places, strict=True)):
+    for j, (row, at) in enumerate(jobs):
         for r, values in enumerate(both):
-            part = b.fpext(
-                pick(b, values, none, range(LANES * j, LANES * (j + 1))), vector(DOUBLE, LANES)
-            )
-            at = b.add(b.mul(b.add(k, ir.Constant(WORD, r)), width), i)
-            b.store(part, place(b, Z.data, at, part.type), align=8)
-    return context.get_dummy_value()
+            part = pick(b, values, none, range(LANES * j, LANES * (j + 1)))
+            part = b.fpext(part, vector(DOUBLE, LANES))
+            there = b.add(b.mul(b.add(row, ir.Constant(WORD, r)), width), at)
+            b.store(part, place(b, Z.data, there, part.type), align=8)
+    return context.make_tuple(b, signature.return_type, (k, i))
 
 
 @kernel
@@ -169,17 +183,9 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
     even.
     """
     apart()
-    last = len(Z) - 2
     k, i = 0, 0
-    # What is left over at the end is the last job once more.
     for _ in range(0, len(Z) // 2 * (lanes // LANES), JOBS):
-        k0, i0 = k, i
-        k1, i1 = (k0, i0 + LANES) if i0 + LANES < lanes else (k0 + 2, 0)
-        k2, i2 = (k1, i1 + LANES) if i1 + LANES < lanes else (k1 + 2, 0)
-        k3, i3 = (k2, i2 + LANES) if i2 + LANES < lanes else (k2 + 2, 0)
-        k, i = (k3, i3 + LANES) if i3 + LANES < lanes else (k3 + 2, 0)
-        rows = smaller(k0, last), smaller(k1, last), smaller(k2, last), smaller(k3, last)
-        _jobs(Z, rows, (i0, i1, i2, i3), first, tick, player, replica, key)
+        k, i = _jobs(Z, k, i, lanes, first, tick, player, replica, key)
 
 
 @kernel
