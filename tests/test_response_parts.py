@@ -157,6 +157,11 @@ def test_grids_of_searches_are_as_fine_as_stated():
         (3, 5): 40, (3, 9): 64, (3, 40): 81,
     }  # fmt: skip
     assert {key: search._side(*key) for key in table} == table
+    for torus, wave, side in ((mf.Torus(1), "x", 512), (T2, "x1*2*pi/3", 96)):
+        game = mf.games.expression(f"exp(cos({wave} - y))", torus, mf.Torus(1))
+        assert search.Search(game, 0).side == side and search.Search(game, 1).side == 512
+    waves = mf.games.trigonometric([((3,), (5,), 1.0, 0.0), ((-7,), (0,), 1.0, 0.0)])
+    assert [search.Search(waves, p).side for p in (0, 1)] == [448, 320]
 
 
 def test_candidates_are_dips_near_the_least_and_the_best_of_them():
