@@ -10,6 +10,9 @@ from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.flows import Flow
+from meanfield.particles.plan import make_plan
+from meanfield.particles.response import Response
+from meanfield.particles.state import flat, place
 
 T = mf.Torus(1)
 WAVES = [((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.3, 0.0), ((0,), (2,), 0.4, 0.0)]
@@ -137,3 +140,65 @@ def test_jumps_come_with_their_exact_probability(rate, step, power):
         moved = float(mu.masses[np.abs(mu.points[:, 0] - at) > 1e-9].sum())
         assert abs(moved - chance) < 4 * np.sqrt(chance * (1 - chance) / n) + 1e-3
         assert abs(moved - rate * step) > 0.01
+
+
+def test_responses_are_drawn_from_gibbs_measures_in_the_middle_of_the_step():
+    """Which particles jump and to which nodes: by the words of the generator, costs by the loss.
+
+    Until the middle of the step the opponent moves part of the way to its own Gibbs measure.
+    """
+    game = mf.games.trigonometric([
+        ((1,), (1, 0), 1.0, 0.3), ((2,), (0, 1), 0.5, 0.0), ((1,), (0, 0), 0.4, 0.0),
+        ((0,), (1, 2), 0.0, 0.6),
+    ])  # fmt: skip
+    cooling, k, h = mf.Schedule("poly", scale=2.0, power=0.5), 7, 0.1
+    flow = mf.Annealed(mf.EntropicBestResponse((2.0, 5.0), (3.0, 1.5)), cooling)
+    plan = make_plan(1.0, h, (40, 25), 9, "euler", None, replica=3, refine=1, placement="iid")
+    states = place(game, mf.Start(), (40, 25), "iid", 1, 0)
+    rng = np.random.default_rng(0)
+    for s, n in zip(states, (40, 25), strict=True):
+        s.w.ravel()[:n] = rng.random(n)
+    found = Response(game, flow, plan).jumps(states, [None, None], k)
+    points = [flat(s.x, n) for s, n in zip(states, (40, 25), strict=True)]
+    weights = [
+        s.w.ravel()[:n] / s.w.ravel()[:n].sum() for s, n in zip(states, (40, 25), strict=True)
+    ]
+    at = [mf.mesh(M).nodes for M in game.manifolds]
+    costs = [game.loss(at[0], points[1]) @ weights[1], -(weights[0] @ game.loss(points[0], at[1]))]
+    heat = [cooling((k + 0.5) * h) / beta for beta in (2.0, 5.0)]
+
+    def gibbs(U):
+        masses = [np.exp((u.min() - u) / T) for u, T in zip(U, heat, strict=True)]
+        return [m / m.sum() for m in masses]
+
+    loss, first = game.loss(*at), gibbs(costs)
+    there = loss @ first[1], -(first[0] @ loss)
+    left = np.exp(-np.array([1.5, 3.0]) * h / 2)  # of the opponent
+    masses = gibbs([f * u + (1 - f) * v for f, u, v in zip(left, costs, there, strict=True)])
+    for p, (rate, n) in enumerate(((3.0, 40), (1.5, 25))):
+        key, counter = np.array([[9, 2 * 3 + p], [k + 1, 1]], dtype=np.uint64)
+        words = np.random.Philox(
+            key=key, counter=np.concatenate([[0, 0], counter]).astype(np.uint64)
+        )
+        draws = np.random.Generator(words)
+        jump = np.flatnonzero(draws.random(n) < 1 - np.exp(-rate * h))
+        node = np.searchsorted(np.cumsum(masses[p])[:-1], draws.random(len(jump)), "right")
+        assert found[p][0].tolist() == jump.tolist() and len(jump) > 1
+        np.testing.assert_array_equal(found[p][1], at[p][node])
+
+
+def test_quantiles_of_a_density_are_those_of_its_cells():
+    """Particle i stands where the distribution function is (i + 1/2)/n, straight in every cell."""
+    circle = mf.Torus(1, period=3.0)
+    on, m = mf.mesh(circle, 10), np.random.default_rng(3).dirichlet(np.ones(10))
+    game = mf.games.trigonometric([((1,), (1,), 1.0, 0.0)], circle, circle)
+    start = mf.Start(mf.Density(m, on), lambda y: 1 + 0.5 * np.cos(2 * np.pi / 3 * y[:, 0]))
+    x, y = (flat(s.x, 7)[:, 0] for s in place(game, start, (7, 7), "quantile", 0, 0))
+    wanted, h = (np.arange(7) + 0.5) / 7, 0.3
+    cell = np.floor((x - on.nodes[0, 0]) / h + 0.5)
+    below = np.concatenate([[0.0], np.cumsum(m)])[cell.astype(int)]
+    part = ((x - on.nodes[0, 0]) / h + 0.5) - cell
+    np.testing.assert_allclose(below + part * m[cell.astype(int)], wanted, atol=1e-14)
+    law = y / 3 + np.sin(2 * np.pi / 3 * y) / (4 * np.pi)  # from 0 on, half a cell before which
+    np.testing.assert_allclose((law - wanted + 0.5) % 1 - 0.5, law[0] - wanted[0], atol=1e-6)
+    assert abs(law[0] - wanted[0]) < 1.5 / 8192

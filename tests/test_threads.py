@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from meanfield.metrics.w2 import laguerre_torus
 from meanfield.particles import crews
 from meanfield.particles.copies import copies
 from meanfield.particles.looks import pairs
+from meanfield.particles.state import place
 from meanfield.particles.team import meet, new_gate, together
 from meanfield.responses import enclosures
 
@@ -97,6 +99,59 @@ def test_steps_go_to_whichever_has_been_faster(gain, monkeypatch):
         clock[0] += (end - first) * seconds[threads]
     assert done == 5000
     assert taken[2 if gain > 1 else 1] > 0.95 * 5000
+
+
+def test_the_slower_number_of_threads_is_looked_at_ever_more_rarely():
+    """At steps 8, 16, 32 and 64, and then every 64, for a quarter of a piece."""
+    pace = crews.Pace((1, 2))
+    assert pace.next(100) == (1, 1)  # neither has taken a step
+    pace = crews.Pace((1, 2))
+    pace.spent, pace.piece = {1: 1.0, 2: 2.0}, 20
+    taken = [pace.next(100) for _ in range(200)]
+    others = [k for k, given in enumerate(taken, 1) if given != (1, 20)]
+    assert others == [8, 16, 32, 64, 128, 192] and {taken[k - 1] for k in others} == {(2, 6)}
+    assert pace.next(7) == (1, 7) and crews.Pace((3,)).next(11) == (3, 11)
+    for part, best in ((0.99, 2), (1.01, 1)):  # several must be faster by a fifth
+        pace.spent = {1: 1.0, 2: part / 1.2}
+        assert pace.best == best
+
+
+def test_pieces_of_steps_grow_to_a_fiftieth_of_a_second(monkeypatch):
+    """Twice as many steps below 20 ms, half as many above 80 ms."""
+    clock, pace, counts = [0.0], crews.Pace((1, 2)), []
+    monkeypatch.setattr(crews, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(crews.Pace, "next", lambda self, left: (1, min(self.piece, left)))
+    for seconds in (0.0199, 0.0201, 0.0799, 0.0801, 1e-5, 1e-5):
+        steps = pace.piece
+        for _ in pace.pieces(0, steps):
+            clock[0] += seconds
+        counts.append(pace.piece)
+        assert pace.spent[1] == pytest.approx(seconds / steps)
+    assert counts == [2, 2, 2, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("counts", "threads", "sizes"),
+    [
+        ((4000, 4000), 8, (8,)),
+        ((4000, 4000), None, (1, 64)),
+        ((4000, 250), 8, (3,)),  # 250 particles stand in three blocks
+        ((1000, 1000), 8, (7,)),  # 2 * 9 * 112 * 32 numbers
+        ((100, 100), None, (1,)),
+        ((4000, 4000), 1, (1,)),
+    ],
+)
+def test_threads_have_blocks_and_work_enough(counts, threads, sizes, monkeypatch):
+    """At least 2^13 numbers each, of features and particles."""
+    monkeypatch.setattr(crews, "free_cores", lambda: 64)
+    states = place(MODES, mf.Start(), counts, "iid", 0, 0)
+    players = [SimpleNamespace(map=np.zeros((32, 32))) for _ in counts]
+    found = crews.team_sizes(players, states, threads)
+    if threads is None and max(counts) > 1000:
+        blocks = min(len(s.x) for s in states)
+        work = sum(s.logw.size for s in states) * 32 // 8192
+        sizes = (1, min(64, blocks, work))
+    assert found == sizes
 
 
 def test_workers_leave_the_other_cores_to_the_others(monkeypatch):
