@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+import meanfield as mf
+from meanfield.studies.controls import controls_of, state_bytes, too_long
 from meanfield.studies.statistics import adjusted, band, exponent, sup_of_means
 
 
@@ -150,3 +154,66 @@ def test_intervals_cover_as_often_as_they_say():
     assert 0.85 * 150 < hits[0] < 150
     assert 0.85 * 150 < hits[1] < 150
     assert hits[2] < 0.5 * 150  # a wrong exponent is told apart
+
+
+def energies(replicas, exact, off=0.0, spread=0.1):
+    """Energies (R, 3) whose mean at the second time is `off` of its errors above the exact one."""
+    rng = np.random.default_rng(replicas)
+    z = rng.standard_normal((replicas, 3))
+    z = (z - z.mean(axis=0)) / z.std(axis=0, ddof=1)
+    shift = np.array([0.0, off, 0.0]) / np.sqrt(replicas)
+    return exact * (1 + spread * (z + shift))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "off", "used"),
+    [
+        (20, 3.99, True), (20, 4.01, False), (99, -9.0, True), (100, -3.99, True),
+        (100, -4.5, False), (8, 4.01, False), (8, 3.99, True), (7, 9.0, True),
+    ],
+)  # fmt: skip
+def test_copies_energies_may_be_four_errors_off(replicas, off, used):
+    """Above; below for a hundred replicas or more. Fewer than 8 are no control, whatever they say.
+
+    Below the exact mean the error grows by the exact mean over the one found.
+    """
+    exact = np.array([1.0, 2.0, 4.0])
+    first, last = energies(30, exact), energies(replicas, exact, off)
+    samples = {"w2_squared": [0, 0], "energies": [first, last], "energy_means": [exact, exact]}
+    found, said = controls_of(samples)
+    if not used:
+        assert found == [None, None] and "energies are off their means" in said
+        return
+    np.testing.assert_array_equal(found[0], first - exact)
+    if replicas < 8:
+        assert found[1] is None
+    else:
+        np.testing.assert_array_equal(found[1], last - exact)
+    assert said == "energies of copies"
+
+
+def test_low_energies_are_judged_by_the_spread_of_a_right_mean():
+    """Errors are wider by the exact mean over the one found, which is 4.3 of them below."""
+    exact = np.array([1.0, 2.0, 4.0])
+    for spread, used in ((0.1, False), (0.3, True)):
+        rows = energies(100, exact, -4.3, spread)
+        assert (4 / (1 - 0.43 * spread) > 4.3) == used
+        samples = {"w2_squared": [0], "energies": [rows], "energy_means": [exact]}
+        assert (controls_of(samples)[0][0] is not None) == used
+
+
+def test_states_are_kept_up_to_a_quarter_of_a_gigabyte(monkeypatch):
+    """Densities share their nodes; atoms have coordinates and a mass of their own, 8 bytes each."""
+    circle, sphere = mf.Torus(1), mf.Sphere(2)
+    law = mf.mesh(circle, 100)
+    cloud = mf.Measure(sphere.sample(7, np.random.default_rng(0)), None, sphere)
+    density = mf.Density(np.full(100, 0.01), law)
+    assert state_bytes(density, cloud) == 8 * (100 + 7 * 4)
+    moving = SimpleNamespace(measures=lambda: (density, cloud))
+    monkeypatch.setattr("meanfield.density.solve.build", lambda *_, **__: moving)
+    most = 256e6 / (8 * 128)
+    assert not too_long(None, None, None, 0.999 * most, 1.0, {})
+    assert "of 256 MB: more than are kept" in too_long(None, None, None, 1.0005 * most, 1.0, {})
+    assert "states: more" in too_long(None, None, None, 1.01e6, 1.0, {})
+    monkeypatch.setattr("meanfield.studies.controls.KEPT", 1e10)
+    assert not too_long(None, None, None, 2e6, 2.0, {})
