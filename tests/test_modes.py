@@ -26,6 +26,57 @@ def test_modes_are_one_of_each_pair_up_to_their_reach():
     assert PLANE.resolution == 12
 
 
+@pytest.mark.parametrize(
+    "modes",
+    [PLANE, FourierModes(mf.Torus(1), (9,), (3,)), FourierModes(mf.Torus(3), (5, 8, 7), (1, 2, 1))],
+)
+def test_shifts_by_the_games_modes_fall_on_kept_modes_or_on_zeros(modes):
+    """Flat offsets of k + m are those of kept modes where it is one, and of none elsewhere."""
+    both = np.concatenate([modes.k, -modes.k])
+    place = {tuple(k): int(k @ modes.strides) for k in both}
+    assert len(set(place.values())) == len(place) == np.prod(2 * modes.reach + 1)
+    held = set(place.values())
+    for m in np.ndindex(*(2 * np.array(modes.margin) + 1)):
+        for k in both + np.array(m) - modes.margin:
+            at = int(k @ modes.strides)
+            assert place.get(tuple(k)) == at if tuple(k) in place else at not in held
+            assert abs(at) <= modes.span - 1 + modes.centre
+    assert modes.span == max(held) + 1
+
+
+def test_modes_serve_tori_of_one_to_three_angles_and_games_that_fit():
+    bases = [
+        trigonometric([((1,) * d, (3,), 1.0, 0.0)], mf.Torus(d), mf.Torus(1)).bases
+        for d in (1, 2, 3, 4)
+    ]
+    assert [FourierModes.fits(x) for x, _ in bases] == [True, True, True, False]
+    three = bases[1][1]  # of modes up to 3
+    assert FourierModes.given(three, 7).nodes == (7,)
+    with pytest.raises(ValueError, match="use at least 7 per axis"):
+        FourierModes.given(three, 6)
+    first = [next(iter(FourierModes.ladder(trigonometric([((k,), (1,), 1.0, 0.0)]).bases[0])))
+             for k in (3, 4, 5, 6)]  # fmt: skip
+    assert [modes.nodes for modes in first] == [(16,), (24,), (24,), (32,)]  # 4 k + 3 or more
+    assert [modes.nodes for modes in FourierModes.ladder(bases[2][0])] == [(16,) * 3, (24,) * 3]
+    law = WAVY.laws(CIRCLE.X, CIRCLE.Y)[0]
+    grown = [FourierModes(mf.Torus(3), (n,) * 3, (1,) * 3).finer(law) for n in (96, 128)]
+    assert grown[0].nodes == (128,) * 3 and grown[1] is None
+
+
+@pytest.mark.parametrize("kind", [Galerkin, Harmonics])
+def test_the_norm_of_coefficients_bounds_the_l1_norm(kind):
+    """By Schwarz: the root of the volume times the integral of the square."""
+    game, cells = (TORUS, (9, 12)) if kind is Galerkin else (polynomial("a"), 5)
+    made = engine(kind, game, mf.Start(), cells=(cells, cells))
+    basis, player, rng = made.bases[0], made._compiled[0], np.random.default_rng(4)
+    z = rng.standard_normal(len(basis.places)) + (1j if kind is Galerkin else 0)
+    z[0] = 0.0
+    on = mf.mesh(game.X, (16, 16)) if kind is Galerkin else basis.grid(False)
+    f = basis.masses(z, on) / on.volumes
+    square = player.norm * ((z.real**2).sum() + (z.imag**2).sum())
+    assert square == pytest.approx(on.volumes.sum() * (f**2 @ on.volumes), rel=1e-12)
+
+
 def test_tails_of_modes_are_the_outer_thirds_share():
     """Of |re| + |im|; two thirds of the reach along an axis are not outer yet."""
     rng = np.random.default_rng(0)

@@ -65,6 +65,7 @@ def test_straight_steps_are_lengthened_by_two_fifths_and_bent_ones_halved():
     values = [made.value(point.u) for point in made.found]
     turns = np.pi / 2 - np.concatenate([[0.0], np.cumsum(np.arcsin(lengths))])
     assert values == pytest.approx(2 * np.cos(turns), abs=1e-12)
+    assert walk(Circle(begin=1.2)).first == pytest.approx(0.05 / np.sin(1.2))
     bent = Circle()
     made = walk(bent, away=1.3)  # 0.65: a cosine of 0.76
     made.step()
@@ -100,10 +101,11 @@ def test_folds_are_where_the_parameter_turns_back():
     assert made.end == "ends at fold 2"
     assert [made.value(u) for u in made.folds] == pytest.approx([2.0, -2.0], abs=2e-10)
     assert [u[1] for u in made.folds] == pytest.approx([50, 50], abs=1e-5)
-    here, there = curve.at(0.3), curve.at(-0.2)
-    before = len(curve.lengths)
-    found = curve.fold(here, np.sin(0.5), there)
-    assert abs(found.tangent[-1]) <= 1e-5 and len(curve.lengths) - before < 10
+    for a, b in ((0.3, -0.2), (0.9, -0.05), (0.02, -1.2)):
+        curve.lengths.clear()
+        found = curve.fold(curve.at(a), np.sin(a - b), curve.at(b))
+        assert abs(found.tangent[-1]) <= 1e-5 and len(curve.lengths) <= 7
+        assert min(curve.lengths) > 0 and max(curve.lengths) < np.sin(a - b)
 
 
 @pytest.mark.parametrize(
