@@ -319,6 +319,22 @@ def test_the_problems_that_are_timed_are_these(problem):
     np.testing.assert_allclose(problem.game.loss(x, y), game.loss(x, y), atol=1e-13)
 
 
+def test_numbers_at_the_edge_of_what_is_taken():
+    limit = 10**6
+    assert games.uniform_equilibrium(1.0, -limit).answers["value"] == 0
+    assert mf.Sphere(1) == games.bilinear(dim=2).X and games.bilinear().X == S2
+    assert games.bilinear().answers["best_response_rate"](2) == 2.0
+    assert games.double_well(3.999).answers["f_loc"] == pytest.approx(2.999)
+    for make in (
+        lambda: games.uniform_equilibrium(1.0, -limit - 1), lambda: games.bilinear(dim=1),
+        lambda: games.uniform_equilibrium(1.0, (0, 0)), lambda: games.bilinear([1.0, 2.0]),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            make()
+    for game in (games.uniform_equilibrium(), games.free(), games.wang_chizat(), games.bilinear()):
+        assert game.answers["value"] == 0
+
+
 def test_a_gap_lost_in_rounding_is_not_given():
     well = mf.games.double_well().answers["f"]
     assert well.spectral_gap(8.0) > 0
