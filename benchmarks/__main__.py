@@ -38,6 +38,7 @@ SHOWN = (
     "POT",
     "sdot",
     "diffrax",
+    "exponax",
     "shenfun",
     "dedalus",
     "FiPy",

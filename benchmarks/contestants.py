@@ -13,7 +13,16 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from benchmarks.peers import Run, Setting, by_dedalus, by_diffrax, by_fipy, by_pypde, by_shenfun
+from benchmarks.peers import (
+    Run,
+    Setting,
+    by_dedalus,
+    by_diffrax,
+    by_exponax,
+    by_fipy,
+    by_pypde,
+    by_shenfun,
+)
 from benchmarks.problems import BETA, TIME, Problem
 from benchmarks.references import gauss
 from meanfield.checks import Array
@@ -129,7 +138,8 @@ def _pypde(problem: Problem, target: float) -> Iterator[Setting]:
     yield {"n": {1e-4: 880, 1e-6: 512}[target], "tol": target}
 
 
-SHENFUN = {
+# Of shenfun and of exponax, which take the same steps.
+ETDRK4 = {
     "circle": _steps((1e-4, "ETDRK4", (52,), (28, 30, 34)), (1e-6, "ETDRK4", (68,), (86, 92, 100))),
     "torus": _steps((1e-4, "ETDRK4", (52,), (28, 30, 34)), (1e-6, "ETDRK4", (68, 72), (86, 92))),
 }
@@ -163,7 +173,8 @@ CONTESTANTS: dict[str, tuple[Contestant, ...]] = {
         Contestant("meanfield, finite volumes", _engine(FiniteVolumes), CELLS),
         Contestant("diffrax, FFT", by_diffrax.prepare, _diffrax("fft")),
         Contestant("diffrax, matrices", by_diffrax.prepare, _diffrax("matrices")),
-        Contestant("shenfun", by_shenfun.prepare, SHENFUN["circle"]),
+        Contestant("exponax", by_exponax.prepare, ETDRK4["circle"]),
+        Contestant("shenfun", by_shenfun.prepare, ETDRK4["circle"]),
         Contestant("Dedalus", by_dedalus.prepare, DEDALUS["circle"]),
         Contestant("FiPy", by_fipy.prepare, FIPY, "centres"),
         Contestant("py-pde", by_pypde.prepare, _pypde, "centres"),
@@ -174,7 +185,8 @@ CONTESTANTS: dict[str, tuple[Contestant, ...]] = {
         Contestant("meanfield, modes adapted", _engine(Galerkin), FREE),
         Contestant("diffrax, FFT", by_diffrax.prepare, _diffrax("fft")),
         Contestant("diffrax, matrices", by_diffrax.prepare, _diffrax("matrices")),
-        Contestant("shenfun", by_shenfun.prepare, SHENFUN["torus"]),
+        Contestant("exponax", by_exponax.prepare, ETDRK4["torus"]),
+        Contestant("shenfun", by_shenfun.prepare, ETDRK4["torus"]),
         Contestant("Dedalus", by_dedalus.prepare, DEDALUS["torus"]),
     ),
     "sphere": (
