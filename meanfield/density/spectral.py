@@ -221,6 +221,9 @@ class Spectral(Engine):
                     "are wanted: it is of another game"
                 )
             players.append((basis, z))
-        self._arrange(players)
+        if tuple(basis for basis, _ in players) == self.bases:
+            self.place(players[0][1], players[1][1])
+        else:
+            self._arrange(players)
         super().restore(state)
         self.rung = None if state["rung"] is None else int(state["rung"])
