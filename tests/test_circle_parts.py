@@ -49,6 +49,9 @@ def test_costs_at_a_shift_and_their_derivatives(seed):
                 if mu is nu and theta == 0:
                     continue
                 C, D, E = circle_shift.cost_at(theta, prepare(mu).Q, prepare(nu).Q)
+                if mu is given[0]:
+                    quick = circle_shift.cost_of_atoms(theta, prepare(mu).Q, prepare(nu).Q)
+                    np.testing.assert_allclose(quick, (C, D, E), rtol=1e-11, atol=1e-14)
                 exact = [shifted_cost(mu, nu, theta + s * h) for s in (-1, 0, 1)]
                 assert pytest.approx(exact[1], rel=1e-11, abs=1e-15) == C
                 bend = (exact[2] - 2 * exact[1] + exact[0]) / h**2
