@@ -159,3 +159,28 @@ def test_times_are_whole_numbers_of_steps_to_nine_digits(steps, off, fits):
 def test_a_billion_particles_may_be_numbered():
     assert plan(1.0, particles=(2**31 - 1, 1)).particles == (2**31 - 1, 1)
     assert plan(1.0, seed=2**64 - 1, replica=2**32 - 1).seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("part", [0.999, 1.001, 4.0])
+def test_a_step_moves_particles_by_half_the_reach_at_most(name, part):
+    """By the force, gamma dt |grad U|, which is A at a quarter of the wave A cos; by the noise."""
+    dt, circle, gamma = 0.1, mf.Torus(1, period=3.0), (0.7, 0.4)["xy".index(name)]
+    half, turn = 3.0 / 4, 2 * np.pi / 3.0
+    A, heat = part * half / (gamma * dt * turn), (part * half) ** 2 / (2 * gamma * dt)
+    steep = trigonometric([((int(name == "x"),), (int(name == "y"),), A, 0.0)], circle, circle)
+    flat = trigonometric([((1,), (1,), 1e-9, 0.0)], circle, circle)
+    hot = mf.Flow((0.7, 0.4), 0.0, (heat, 0.0) if name == "x" else (0.0, heat))
+    at = mf.Measure([[3.0 / 4]], None, circle)
+    for game, flow, what, would_do in (
+        (steep, mf.Wasserstein((0.7, 0.4)), "gamma dt max|grad U| is", dt / part),
+        (flat, hot, "the noise's deviation", dt / part**2),
+    ):
+        how = {"time": dt, "step": dt, "particles": 1, "placement": "atoms"}
+        if part < 1:
+            simulate(game, flow, mf.Start(at, at), **how)
+            continue
+        with pytest.raises(ValueError, match=f"player {name}") as refused:
+            simulate(game, flow, mf.Start(at, at), **how)
+        said = str(refused.value)
+        assert what in said and f"a step of {would_do / 2:.2g} would do" in said
