@@ -3,6 +3,8 @@ certificates.
 """
 
 from dataclasses import replace
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -256,3 +258,46 @@ def test_another_best_response_is_one_whose_cost_is_as_low_but_for_ten_errors():
     for error, told in ((0.99 * edge, True), (1.01 * edge, None)):
         unique, remark = uniqueness(game, mu_x, mu_y, (two, to_x), error)
         assert unique is told and (told or "x has a best response that carries no weight" in remark)
+
+
+home = import_module("meanfield.equilibria.nash")  # the name itself is the function
+
+
+@pytest.mark.parametrize(
+    ("merged", "found", "which"),
+    [(0.99, 0.0, "merged"), (1.01, 0.0, "found"), (1.01, 2.0, "merged"), (5.0, 5.1, "merged"),
+     (5.1, 5.0, "found"), (None, 9.0, "found")],
+)  # fmt: skip
+def test_refined_supports_are_taken_where_they_are_better_or_err_by_rounding(
+    merged, found, which, monkeypatch
+):
+    """In units of 1e-13 of the losses met."""
+    game, mu_x, mu_y, _ = bent(1.0)
+    unit = 1e-13 * losses(game, mu_x.points, mu_y.points)
+    pair = None if merged is None else (mu_x, mu_y)
+    monkeypatch.setattr(home, "refine", lambda *_: pair)
+    asked = SimpleNamespace(x=mu_x, y=mu_y, rounds=3, error=found * unit)
+    other = SimpleNamespace(error=(merged or 0) * unit)
+    got = home._refined(game, lambda *_, rounds: (other, rounds), asked)
+    assert got is (other if which == "merged" else asked)
+
+
+def test_supports_grow_by_new_responses_that_are_nearly_as_good():
+    """Farther than 1e-7 of the unit from all atoms, and within the slack of the best."""
+    circle = mf.Torus(1, period=2 * np.pi * 3.0)  # of unit 3
+    game = mf.games.trigonometric([((1,), (1,), 1.0, 0.0)], circle, circle)
+    support = np.array([[1.0], [2.0]])
+    minimisers = np.array([[1.0 + 2.9e-7], [2.0 - 3.1e-7], [5.0], [6.0], [5.0]])
+    values = np.array([-1.0, -1.0, -0.9, -0.8999, -0.9])
+    response = SimpleNamespace(value=-1.0, minimisers=minimisers, values=values)
+    grown = home._grown(game, 0, support, response, 0.1)
+    assert grown[:, 0].tolist() == [1.0, 2.0, 2.0 - 3.1e-7, 5.0]
+
+
+def test_bounds_of_a_loss_with_a_constant_are_rounded_outwards():
+    game = mf.games.trigonometric([((1,), (1,), 1.0, 0.0), ((0,), (0,), 1 / 3, 0.0)])
+    plain = nash(mf.games.trigonometric([((1,), (1,), 1.0, 0.0)]))
+    found = nash(game)
+    assert found.value == plain.value + game.constant
+    assert found.lower == np.nextafter(plain.lower + game.constant, -np.inf)
+    assert found.upper == np.nextafter(plain.upper + game.constant, np.inf)
