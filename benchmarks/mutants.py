@@ -152,6 +152,8 @@ def tried(folder: Path, took: Path, tests: list[str], seconds: float) -> tuple[s
         for stream in (1, 2):
             os.dup2(log, stream)
         sys.path.insert(0, str(folder))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
+            del sys.modules[name]  # tests import the copy's
         os.environ["PYTHONPATH"] = str(folder)
         options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
         code = pytest.main([*options, *tests], plugins=[QuickestFirst(took)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,17 @@ def test_what_is_refused_is_marked(before, marked, after):
     _, shown, carets = str(caught.value).split("\n")
     assert shown == f"    {before}{marked}{after}"
     assert carets == " " * (4 + len(before)) + "^" * max(len(marked), 1)
+
+
+def test_the_place_is_told_where_a_formula_fails():
+    for text, told in (
+        ("cos(y) + 1/sin(2*x - 1)", "x"), ("cos(x) + 1/sin(2*y - 1)", "y"),
+        ("cos(x2) + 1/sin(2*x1 - 1) + cos(y)", "x"),
+    ):  # fmt: skip
+        with pytest.raises(ExpressionError, match="divides by something that vanishes") as caught:
+            mf.games.expression(text)
+        found = re.search(told + r" = \[([-.\d]+)", str(caught.value).split("\n")[0])
+        assert abs(np.sin(2 * float(found[1]) - 1)) < 3e-3
 
 
 def test_long_texts_are_shown_around_the_mark():
