@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.games.bases import TrigBasis
 from meanfield.games.formulas.cuda import device_kernel, device_source
-from meanfield.games.lowrank import polynomial
+from meanfield.games.lowrank import LowRank
 
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"
 SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) + log(2 + y1*x2)"
@@ -121,6 +122,10 @@ def test_one_tile_holds_what_all_threads_of_a_block_may_share():
         device_source(sums(200), 0)
 
 
+class Own(TrigBasis):
+    """Features of a user's own."""
+
+
 def small(game, flow=None, **options):
     return mf.simulate(
         game, flow or mf.Langevin(10.0), mf.Start(), 0.02, step=0.01, particles=9, **options
@@ -131,8 +136,11 @@ def small(game, flow=None, **options):
     ("game", "options", "message"),
     [
         (lambda: mf.games.expression(CIRCLE), {"device": "gpu"}, "device must be one of cpu, cuda"),
-        (mf.games.oscillator, {"device": "cuda"}, "is low-rank, and its steps cost O"),
-        (lambda: polynomial("a", dim=3, seed=0), {"device": "cuda"}, "is low-rank"),
+        (
+            lambda: LowRank(*2 * [Own(mf.Torus(1), np.arange(2)[:, None])], np.ones((4, 4))),
+            {"device": "cuda"},
+            "is low-rank in other features",
+        ),
         (
             lambda: mf.games.function(
                 lambda x, y: np.cos(x[..., 0] - y[..., 0]), mf.Torus(1), mf.Torus(1)
@@ -146,7 +154,7 @@ def small(game, flow=None, **options):
             'takes "euler" and "strang" steps',
         ),
     ],
-    ids=["name", "trigonometric", "polynomial", "function", "mirror-prox"],
+    ids=["name", "features", "function", "mirror-prox"],
 )
 def test_what_has_no_device_form_is_refused(game, options, message):
     with pytest.raises(ValueError, match=message):

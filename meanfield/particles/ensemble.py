@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from threading import Lock
 from typing import Any
 
-from meanfield.checks import whole
+from meanfield.checks import refuse_unknown, whole
 from meanfield.executors import Given, WorkerLost, Workers, shared, spread
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.packing import Packed, check_findable, pack, threads_for
-from meanfield.particles.simulate import simulate
+from meanfield.particles.fleet import Fleet
+from meanfield.particles.simulate import followed, simulate
+from meanfield.particles.state import compiled
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory
@@ -46,6 +49,10 @@ def ensemble(
     (`meanfield.executors`). Replicas that take less than 0.2 s are sent several at a time, those of
     a worker that died again. Functions, `reduce` among them, must be such as the executor can send.
 
+    device="cuda": a graphics processor moves replicas of low-rank games together, as many as 2 GB
+    of saved states hold; each has the bits of its own simulate(..., device="cuda"), and agrees with
+    the processor's to rounding. `threads` and `executor` are then left out.
+
     Raises what `simulate` raises, at the replica it happened to; `WorkerLost` for a replica that
     no worker survived.
     """
@@ -56,6 +63,14 @@ def ensemble(
     for key in ("replica", "resume", "checkpoint"):
         if key in options:
             raise TypeError(f"{key} belongs to one run; it is no option of an ensemble")
+    fleet = None
+    if options.get("device") == "cuda" and compiled(game):
+        if (executor, threads) != (None, None):
+            raise ValueError(
+                'device="cuda" moves replicas of low-rank games together: leave threads and '
+                "executor out"
+            )
+        fleet, threads = Fleet(numbers), 1
     if executor is None and threads is None:
         reduce, options = _in_turn(reduce, options)
         threads = threads_for(None, game, flow, start)
@@ -65,7 +80,7 @@ def ensemble(
                 check_findable(held, workers.pool)
             one: Any = _Sent(pack(game), pack(flow), pack(start), time, options, reduce)
         else:
-            one = _Replica(game, flow, start, time, options, reduce)
+            one = _Replica(game, flow, start, time, options, reduce, fleet)
         for found in spread(one, numbers, workers, len(numbers), ordered=True):
             assert found is not None
             result = found[1]
@@ -106,12 +121,18 @@ class _Replica:
     time: float
     options: dict[str, Any]
     reduce: Callable[[Trajectory], Any] | None
+    fleet: Fleet | None = None
 
     def __call__(self, replica: int) -> Any:
-        run = simulate(
-            self.game, self.flow, self.start, self.time, replica=replica, progress=False,
-            **self.options,
-        )  # fmt: skip
+        given = self.game, self.flow, self.start, self.time
+        options = {"replica": replica, "progress": False, **self.options}
+        if self.fleet is None:
+            run = simulate(*given, **options)
+        else:
+            refuse_unknown("simulate", options, vars(simulate)["keywords"])
+            asked = signature(simulate).bind(*given, **options)
+            asked.apply_defaults()
+            run = followed(asked.arguments, self.fleet)
         return run if self.reduce is None else self.reduce(run)
 
 

@@ -12,6 +12,7 @@ from meanfield.checks import Array, allow_underflow, known_keywords, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure, uniform
+from meanfield.particles.fleet import Fleet
 from meanfield.particles.plan import (
     DEFAULTS,
     check_flow,
@@ -26,7 +27,6 @@ from meanfield.trajectory import Trajectory, check_goes_on
 
 
 @known_keywords()
-@allow_underflow
 def simulate(
     game: Game,
     flow: Flow,
@@ -96,7 +96,10 @@ def simulate(
         the start's atoms and masses as they stand.
     device : "cpu" or "cuda"
         "cuda" sums over pairs on a graphics processor, for losses given by a formula that are not
-        low-rank; the rest of the step stays where it is (`meanfield.particles.looks.cuda`).
+        low-rank; the rest of the step stays where it is (`meanfield.particles.looks.cuda`). Euler
+        steps of trigonometric games on tori and of quadratic forms on spheres are all taken there,
+        by one block of threads a run: for an `ensemble`, whose replicas move at once
+        (`meanfield.particles.looks.replicas`).
     precision : "float64" or "float32"
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and
         the modes of trigonometric games on circles; for Langevin flows alone, whose noise covers
@@ -169,11 +172,22 @@ def simulate(
     >>> bool((again.x[-1].points == run.x[-1].points).all())
     True
     """
-    given = {key: value for key, value in locals().items() if key in DEFAULTS}
+    return followed(locals())
+
+
+@allow_underflow
+def followed(asked: Mapping[str, Any], fleet: Fleet | None = None) -> Trajectory:
+    """What `simulate` returns for these arguments, all of them; `fleet` moves it with other
+    replicas.
+    """
+    given = {key: value for key, value in asked.items() if key in DEFAULTS}
+    game, flow, start, time = (asked[key] for key in ("game", "flow", "start", "time"))
+    threads, diagnostics, progress = (asked[key] for key in ("threads", "diagnostics", "progress"))
+    check_step, resume, checkpoint = (asked[key] for key in ("check_step", "resume", "checkpoint"))
     if check_step and resume is not None:
         raise ValueError("check_step looks at whole runs: give it without resume")
     held = getattr(resume, "provenance", {})  # a resumed run keeps its settings
-    check_flow(game, flow, scheme, held.get("bandwidth", bandwidth))
+    check_flow(game, flow, given["scheme"], held.get("bandwidth", given["bandwidth"]))
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)
@@ -184,12 +198,16 @@ def simulate(
         start = Start() if start is None else start
         if not isinstance(start, Start):
             raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
-        if game.bases is not None and replica == 0 and max(M.dim for M in game.manifolds) <= 2:
+        if (
+            game.bases is not None
+            and given["replica"] == 0
+            and max(M.dim for M in game.manifolds) <= 2
+        ):
             warn_if_at_rest(game, flow, start, lambda: (uniform(game.X), uniform(game.Y)))
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme, plan.inner, plan.exploration)
-    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None)
+    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None, fleet)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,
@@ -198,7 +216,7 @@ def simulate(
         **({"check_step": True} if check_step else {}),
     }
     job = {"call": "simulate", "game": game, "flow": flow, "start": start, "options": options}
-    watch = Watch(stop, callback, progress, checkpoint, checkpoint_every)
+    watch = Watch(asked["stop"], asked["callback"], progress, checkpoint, asked["checkpoint_every"])
     if not check_step:
         return run.complete(plan.saves, watch, job, start, resume)
 

@@ -19,6 +19,7 @@ from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, sizes, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
+from meanfield.particles.fleet import Fleet
 from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
@@ -64,6 +65,7 @@ class Stepper:
         start: Start | None,
         threads: int | None = None,
         file: bool = False,
+        fleet: Fleet | None = None,
     ) -> None:
         # Flows that Python looks at in every step would call threads anew for each.
         self.threads = 1 if by_steps(flow) else threads
@@ -72,6 +74,9 @@ class Stepper:
         self.label = f"particles ({check_memory(game, plan, flow, file).memory / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
+        if plan.device == "cuda" and self.compiled:
+            fleet = fleet or Fleet([plan.replica])
+        self.fleet = fleet  # moves the particles of low-rank games on a device
         self.turn(frame(game, flow))
         self.states: list[State] = []
         # Where both players stand in the middle of a step; for mirror-prox their forces, too.
@@ -334,6 +339,9 @@ class Stepper:
     def march(self, players: Players, first: int, steps: int, showing: bool = False) -> None:
         """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
         end = first + steps
+        if self.fleet is not None:
+            self.fleet.moved(self, first, end)
+            return
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
                 self.last_crews = self.crew(players, k, next_k - k, threads)

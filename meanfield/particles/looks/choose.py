@@ -16,6 +16,7 @@ from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.looks import single_modes
 from meanfield.particles.plan import Plan, beyond_paper
+from meanfield.particles.state import compiled
 
 
 def source(game: Game, flow: Flow, plan: Plan) -> Any:
@@ -29,6 +30,8 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
     asked = 'device="cuda"' if plan.device == "cuda" else 'precision="float32"'
     if plan.device == "cpu" and game.bases is not None:
         single_modes.check(game)
+    elif compiled(game):
+        _check_replicas(plan)
     else:
         _check_game(game, asked)
     if beyond_paper(flow, plan.scheme):
@@ -38,7 +41,7 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
         )
     if plan.precision == "float32":
         _check_noise(flow)
-    if plan.device == "cuda":
+    if plan.device == "cuda" and game.bases is None:
         from meanfield.particles.looks.cuda import Cuda
 
         return Cuda(game, plan.precision == "float32")
@@ -46,14 +49,22 @@ def source(game: Game, flow: Flow, plan: Plan) -> Any:
     return game if game.bases is not None else Single(game)
 
 
+def _check_replicas(plan: Plan) -> None:
+    """Refuse what the steps of low-rank games on a device are not written for."""
+    if plan.precision == "float32" or plan.scheme != "euler":
+        raise ValueError(
+            'device="cuda" moves low-rank games by scheme "euler" and in precision "float64", '
+            f'not by "{plan.scheme}" in "{plan.precision}"'
+        )
+
+
 def _check_game(game: Game, asked: str) -> None:
     from meanfield.games.formulas.expressions import Expression
 
     if game.bases is not None:
         raise ValueError(
-            f"{asked} is for sums over all pairs; {game.name} is low-rank, and its steps cost "
-            "O(n) on the processor: "
-            "leave it out"
+            f"{asked} is for losses given by a formula, trigonometric games on tori and "
+            f"quadratic forms on spheres; {game.name} is low-rank in other features: leave it out"
         )
     if not isinstance(game, Expression):
         raise ValueError(

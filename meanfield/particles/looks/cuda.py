@@ -7,6 +7,7 @@ its n m pairs, and follows the noise of a run on the processor.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,14 @@ def target() -> Any:
     """numba's CUDA target, ready for use; ImportError or RuntimeError says what is missing."""
     try:
         from numba import cuda
-    except ImportError as error:
+
+        if getattr(cuda, "implementation", "") == "NVIDIA":
+            # What the first kernel imports: with numpy 2.5, numba-cuda 0.30 finds no np.row_stack.
+            import_module("numba.cuda.np.arrayobj")
+    except (ImportError, AttributeError) as error:
         raise ImportError(
-            f'device="cuda" needs numba\'s CUDA target ({error}): pip install '
-            "'meanfield-zerosum[cuda]'"
+            f'device="cuda" needs numba\'s CUDA target ({error}; numpy is {np.__version__}): '
+            "pip install 'meanfield-zerosum[cuda]' brings it, and a numpy that it works with"
         ) from None
     if not cuda.is_available():
         raise RuntimeError(
