@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.equilibria.curve import Curve, Point, Walk
+from meanfield.equilibria.nash_branch import NashWalk
 
 
 class Circle:
@@ -140,3 +142,28 @@ def test_a_walk_ends_at_its_range_and_after_its_points():
     again.restore(made.state())
     assert again.length == made.length and again.first == made.first
     np.testing.assert_array_equal(again.found[2].tangent, made.found[2].tangent)
+
+
+@pytest.mark.parametrize(
+    ("at", "away"), [(0.5, -0.5 / 50), (2.6, 0.4 / 50), (1.5, 1.5 / 50), (0.0, 0.0), (3.0, 0.0)]
+)
+def test_branches_begin_with_a_fiftieth_of_the_way_to_the_nearer_end(at, away, monkeypatch):
+    """Unless a step is given; the range may be told from either end."""
+
+    class Begun(Exception):
+        pass
+
+    def begin(self, at, away):
+        begun.append((at, away, self.between))
+        raise Begun
+
+    begun = []
+    monkeypatch.setattr(NashWalk, "begin", begin)
+    game = mf.games.trigonometric([((1,), (1,), 1.0, 0.0)])
+    near = mf.nash(game)
+    for between, step in (((0.0, 3.0), None), ((3.0, 0.0), None), ((0.0, 3.0), -0.7)):
+        with pytest.raises(Begun):
+            mf.branch(lambda p: game, near, at, between, step=step)
+        assert begun.pop() == (at, pytest.approx(away if step is None else step), (0.0, 3.0))
+    with pytest.raises(ValueError, match="outside the range from 0 to 3"):
+        mf.branch(lambda p: game, near, 3.0 + 1e-9, (0.0, 3.0))
