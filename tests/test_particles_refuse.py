@@ -8,7 +8,7 @@ from meanfield.games.lowrank import trigonometric
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.particles.ensemble import ensemble
-from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
+from meanfield.particles.plan import DEFAULTS, check_memory, check_scheme, make_plan
 from meanfield.particles.simulate import simulate
 from tests.test_particles import FLOWS, GAMES, TORUS_TERMS, short
 
@@ -184,3 +184,39 @@ def test_a_step_moves_particles_by_half_the_reach_at_most(name, part):
             simulate(game, flow, mf.Start(at, at), **how)
         said = str(refused.value)
         assert what in said and f"a step of {would_do / 2:.2g} would do" in said
+
+
+MOVING = mf.Flow(gamma=1.0, temperature=0.5, response=1.0)
+RESTING = mf.EntropicBestResponse(2.0)
+
+
+@pytest.mark.parametrize(
+    ("flow", "options", "says"),
+    [
+        (RESTING, {"inner": 3}, None),
+        (RESTING, {}, None),
+        (MOVING, {}, None),
+        (MOVING, {"inner": 3}, "player x has a response and moves"),
+        (mf.Flow((0.0, 1.0), 0.0, 0.5, response=1.0), {"inner": 3}, "player y has a response and"),
+        (mf.Langevin(2.0), {"inner": 3}, "inner counts the inner steps"),
+        (mf.WassersteinFisherRao(), {"inner": 3, "scheme": "mirror-prox"}, None),
+        (mf.DiscountedLangevin(2.0, 1.0), {}, None),
+        (RESTING, {"exploration": 0.1}, None),
+        (RESTING, {"exploration": 0.1, "inner": 3}, "inner steps or by consensus"),
+        (mf.Langevin(2.0), {"exploration": 0.1}, "exploration is for responses"),
+        (MOVING, {"exploration": 0.1}, "exploration is for responses"),
+        (mf.Quasistatic(2.0), {"inner": 3}, None),
+        (mf.Quasistatic(2.0), {}, "at its best response at all times"),
+        (mf.Langevin(2.0), {"scheme": "strang"}, None),
+        (mf.Langevin(2.0), {"scheme": "mirror-prox"}, "without noise"),
+        (mf.Flow(0.0, (1.0, 0.0), 0.5, response=(1.0, 1.0)), {}, "a response and a reaction"),
+        (mf.Flow(1.0, 0.0, (0.5, 0.0), response=(0.0, 1.0)), {}, "at temperature zero"),
+    ],
+)
+def test_flows_schemes_and_inner_steps_go_together_or_are_refused(flow, options, says):
+    given = {"scheme": "euler", **options}
+    if says is None:
+        check_scheme(GAMES["torus"](), flow, **given)
+    else:
+        with pytest.raises(ValueError, match=says):
+            check_scheme(GAMES["torus"](), flow, **given)
