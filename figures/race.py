@@ -1,7 +1,8 @@
 """A race: every algorithm on the paper's games and three others, exact errors against work.
 
 Exact Nikaido-Isoda (NI) errors, over those of the particles that all begin from, against
-gradients that a particle has evaluated and seconds. An algorithm joins by one line of ALGORITHMS.
+gradients that a particle has evaluated and seconds: medians and quartiles over seeds. An algorithm
+joins by one line of ALGORITHMS.
 """
 
 from __future__ import annotations
@@ -14,50 +15,70 @@ from time import process_time
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 import meanfield as mf
 from figures.store import Parts, load, save_png, settings_of
 from meanfield.checks import Array
 from meanfield.flows import Schedule
-from meanfield.plotting.style import new_figure, styled, ticks_at
+from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure, styled
 
 BETA = 100.0
 LEAST = 1e-6  # of relative errors that are drawn
+STEEP = 50  # dimension beyond which steps are half as long: the slopes of l_b grow with it
+LOOKS = {  # each family has a colour, each of its members a marker
+    "langevin": BLUE, "past": RED, "response": ORANGE, "weights": GREEN, "one": GREY,
+}  # fmt: skip
+MARKERS = "os^Dvx"
 
 
 @dataclass(frozen=True)
 class Algorithm:
     """A flow with particles, and what it is told by.
 
-    answer: the last iterate, the last positions with averaged weights, or the average of both.
-    gradients: evaluations a step. slow: steps this many times shorter (for rates this many times
-    faster).
+    family: of LOOKS. answer: the last iterate, the last positions with averaged weights, or the
+    average of both. gradients: evaluations a step, the mean of both players' (of the loss, where
+    there are no gradients). slow: steps this many times shorter (for rates this many times faster).
+    most: the largest dimension it is for.
     """
 
     flow: mf.Flow
+    family: str
     answer: Literal["last", "weights", "average"] = "last"
-    gradients: int = 1
+    gradients: float = 1
     slow: int = 1
+    most: int = 100
     how: Mapping[str, Any] = field(default_factory=dict)
 
 
+LAST_WEIGHTS: Any = {"family": "weights", "answer": "weights"}
 PROX = {"scheme": "mirror-prox"}
+WFR = mf.WassersteinFisherRao()
 ALGORITHMS = {
-    "L-DA": Algorithm(mf.Langevin(BETA)),
-    "L-DA, annealed": Algorithm(mf.Annealed(mf.Langevin(BETA / 10), Schedule("poly"))),
-    "L-DA, y 5 times faster": Algorithm(mf.TwoTimeScale(BETA, 5.0), slow=5),
-    "averaged L-DA": Algorithm(mf.AveragedLangevin(BETA)),
-    "discounted L-DA": Algorithm(mf.DiscountedLangevin(BETA, 1.0)),
-    "entropic best response": Algorithm(mf.EntropicBestResponse(BETA)),
-    "plain descent-ascent": Algorithm(mf.Wasserstein()),
-    "mirror descent": Algorithm(mf.MirrorDescent(), "weights"),
-    "WFR-DA": Algorithm(mf.WassersteinFisherRao(), "weights"),
-    "WFR-DA, alpha = 5": Algorithm(mf.WassersteinFisherRao(1.0, 5.0), "weights"),
-    "WFR-DA, positions averaged": Algorithm(mf.WassersteinFisherRao(), "average"),
-    "alternating WFR-DA": Algorithm(
-        mf.WassersteinFisherRao(), "weights", how={"scheme": "alternating"}
+    "L-DA": Algorithm(mf.Langevin(BETA), "langevin"),
+    "L-DA, annealed": Algorithm(mf.Annealed(mf.Langevin(BETA / 10), Schedule("poly")), "langevin"),
+    "L-DA, y 5 times faster": Algorithm(mf.TwoTimeScale(BETA, 5.0), "langevin", slow=5),
+    "entropic WFR, kernel": Algorithm(
+        mf.EntropicWassersteinFisherRao(BETA), "langevin", most=10, how={"bandwidth": 0.2}
     ),
-    "mirror-prox": Algorithm(mf.WassersteinFisherRao(), gradients=2, how=PROX),
+    "averaged L-DA": Algorithm(mf.AveragedLangevin(BETA), "past"),
+    "discounted L-DA": Algorithm(mf.DiscountedLangevin(BETA, 1.0), "past"),
+    "best response, mesh": Algorithm(mf.EntropicBestResponse(BETA), "response"),
+    "best response, 10 inner": Algorithm(
+        mf.EntropicBestResponse(BETA), "response", gradients=10, how={"inner": 10}
+    ),
+    "quasistatic, 10 inner": Algorithm(
+        mf.Quasistatic(BETA), "response", gradients=5.5, how={"inner": 10}
+    ),
+    "consensus": Algorithm(mf.EntropicBestResponse(BETA), "response", how={"exploration": 0.2}),
+    "plain descent-ascent": Algorithm(mf.Wasserstein(), "one"),
+    "mirror descent": Algorithm(mf.MirrorDescent(), "one", "weights"),
+    "WFR-DA": Algorithm(WFR, **LAST_WEIGHTS),
+    "WFR-DA, alpha = 5": Algorithm(mf.WassersteinFisherRao(1.0, 5.0), **LAST_WEIGHTS),
+    "WFR-DA, all averaged": Algorithm(WFR, "weights", "average"),
+    "alternating WFR-DA": Algorithm(WFR, **LAST_WEIGHTS, how={"scheme": "alternating"}),
+    "mirror-prox": Algorithm(WFR, "weights", gradients=2, how=PROX),
+    "mirror-prox, 5 inner": Algorithm(WFR, "weights", gradients=5, how={**PROX, "inner": 5}),
 }
 
 
@@ -75,17 +96,18 @@ GAMES = {
     "Wang-Chizat": lambda d, seed: mf.games.wang_chizat(),
 }
 CAPTION = """
-Exact Nikaido-Isoda errors over those of the particles that all begin from, geometric means
-over seeds of game, start and noise. Above: against the gradients that each particle has evaluated,
-at the dimension said. Below: at the end by dimension, and the processor seconds of a run.
+Exact Nikaido-Isoda errors over those of the particles that all begin from, medians over seeds of
+game, start and noise. Above: against the gradients that each particle has evaluated, at the
+dimension said, with quartiles at the end. Below: at the end, by game and dimension; the least of a
+column is framed, and bold are those whose quartiles meet its own.
 """
 
 
 def settings(quick: bool) -> dict[str, Any]:
     return {
-        "dims": [2, 5] if quick else [2, 10, 50],
+        "dims": [2, 5] if quick else [2, 10, 50, 100],
         "shown": 5 if quick else 10,
-        "seeds": 2,
+        "seeds": 2 if quick else 10,
         "particles": 30 if quick else 100,
         "time": 2.0 if quick else 4.0,
         "step": 0.01 if quick else 2e-3,
@@ -132,11 +154,13 @@ def race(s: dict[str, Any], game: str, d: int, algorithm: str) -> dict[str, Any]
 
 def one(s: dict[str, Any], name: str, d: int, a: Algorithm, seed: int) -> tuple[Array, float]:
     game = GAMES[name](d, seed)
-    if a.flow.responds and max(M.dim for M in game.manifolds) > 2:
-        return np.full(s["saves"], np.nan), np.nan  # responses are drawn on a mesh
+    on_mesh = a.flow.responds and not a.how  # which is there up to two dimensions
+    if d > a.most or (on_mesh and max(M.dim for M in game.manifolds) > 2):
+        return np.full(s["saves"], np.nan), np.nan
     start, every = tilted(d) if name == "x'Ay" else mf.Start(), s["time"] / s["saves"]
+    step = s["step"] / a.slow / (2 if d > STEEP else 1)
     run = partial(
-        mf.simulate, game, a.flow, start, step=s["step"] / a.slow, particles=s["particles"],
+        mf.simulate, game, a.flow, start, step=step, particles=s["particles"],
         seed=seed, save_every=every, threads=1, progress=False, **a.how,
     )  # fmt: skip
     if seed == 0:
@@ -160,72 +184,110 @@ def answer(run: mf.Trajectory, a: Algorithm, k: int) -> tuple[mf.Measure, mf.Mea
 # -- what is told of it ---------------------------------------------------------------------------
 
 
-def mean(errors: Array) -> Array:
-    """The geometric mean over seeds, errors (..., seeds, saves)."""
-    return np.exp(np.log(np.maximum(errors, 1e-300)).mean(axis=-2))
+def spread(errors: Array) -> Array:
+    """Lower quartile, median and upper quartile over seeds, (3, ...) of errors (..., seeds)."""
+    return np.quantile(errors, (0.25, 0.5, 0.75), axis=-1)
+
+
+def told(low: float, middle: float, high: float) -> str:
+    return f"{middle:.2g} ({low:.2g} to {high:.2g})"
+
+
+def of_cell(cell: tuple[str, int]) -> str:
+    return f"{cell[0]}, {cell[1]}" if cell[1] > 1 else cell[0]
+
+
+def near_best(ends: Array) -> tuple[int, Array]:
+    """The algorithm of the least median, and whose quartiles meet its own; ends (3, A)."""
+    best = int(np.nanargmin(ends[1]))
+    return best, ends[0] <= ends[2, best]
 
 
 def table(data: dict[str, Array]) -> str:
-    """Errors at the end by game and dimension, the least of each column in bold, in Markdown."""
-    s = settings_of(data)
-    columns = cells(s)
-    ends = mean(data["errors"])[..., -1]  # (games, algorithms)
-    names = [f"{game}, {d}" if d > 1 else game for game, d in columns]
-    lines = ["| | " + " | ".join(names) + " | ms a run |", "|---" * (len(names) + 2) + "|"]
-    for k, algorithm in enumerate(data["algorithms"]):
-        row = [
-            "" if np.isnan(v[k]) else f"**{v[k]:.2g}**" if v[k] == np.nanmin(v) else f"{v[k]:.2g}"
-            for v in ends
-        ]
-        taken = 1e3 * np.nanmedian(data["taken"][columns.index(("l_a", s["shown"])), k])
-        row.append("" if np.isnan(taken) else f"{taken:.0f}")
-        lines.append(f"| {algorithm} | " + " | ".join(row) + " |")
+    """What is best where; then every algorithm at the dimension shown, with quartiles, and the
+    milliseconds of a run on l_a. In Markdown.
+    """
+    s, names = settings_of(data), list(data["algorithms"])
+    columns, ends = cells(s), spread(data["errors"][..., -1])  # (3, games, algorithms)
+    lines = ["| game, d | least error | of | not told from it | L-DA |", "|---|---|---|---|---|"]
+    for k, cell in enumerate(columns):
+        best, near = near_best(ends[:, k])
+        others = "; ".join(n for j, n in enumerate(names) if near[j] and j != best)
+        row = [told(*ends[:, k, best]), names[best], others, told(*ends[:, k, 0])]
+        lines.append(f"| {of_cell(cell)} | " + " | ".join(row) + " |")
+    shown = [k for k, cell in enumerate(columns) if cell[1] in (1, s["shown"])]
+    heads = [of_cell(columns[k]) for k in shown]
+    lines += ["", "| | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 2) + "|"]
+    taken = 1e3 * np.median(data["taken"][shown[0]], axis=-1)
+    for j, name in enumerate(names):
+        row = ["" if np.isnan(ends[1, k, j]) else told(*ends[:, k, j]) for k in shown]
+        row.append("" if np.isnan(taken[j]) else f"{taken[j]:.0f}")
+        lines.append(f"| {name} | " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
 
 def draw(path: Path) -> Path:
-    """The picture, drawn from the stored data alone, and the table beside it."""
+    """The picture, drawn from the stored data alone, and the tables beside it."""
     data = load(path)
     s = settings_of(data)
     path.with_suffix(".md").write_text(table(data), encoding="utf-8")
-    errors, columns = np.maximum(mean(data["errors"]), LEAST), cells(s)
+    columns = cells(s)
     with styled():
-        figure = new_figure(13.6, 6.6)
-        axes = figure.subplots(2, 5)
-        d = s["shown"]
-        for ax, cell in zip(axes[0], [c for c in columns if c[1] in (1, d)], strict=True):
-            draw_work(ax, errors[columns.index(cell)], data)
-            ax.set_title(cell[0] if cell[1] == 1 else f"{cell[0]}, $d = {d}$")
-        for ax, game in zip(axes[1], ("l_a", "l_b", "x'Ay"), strict=False):
-            rows = [columns.index((game, d)) for d in s["dims"]]
-            draw_lines(ax, s["dims"], errors[rows, :, -1].T)
-            ax.set(title=f"{game}, at the end", xlabel="dimension $d$", yscale="log")
-            ticks_at(ax.xaxis, s["dims"], [f"{v:g}" for v in s["dims"]])
-        rows = [columns.index(("l_a", d)) for d in s["dims"]]
-        draw_lines(axes[1, 3], s["dims"], np.median(data["taken"][rows], axis=-1).T)
-        axes[1, 3].set(title="l_a, seconds a run", xlabel="dimension $d$", yscale="log")
-        ticks_at(axes[1, 3].xaxis, s["dims"], [f"{v:g}" for v in s["dims"]])
-        axes[1, 4].axis("off")
-        axes[1, 4].legend(*axes[0, 3].get_legend_handles_labels(), loc="center")
-        for ax in axes[:, 0]:
-            ax.set_ylabel("NI error over the start's")
+        figure = new_figure(13.6, 9.4)
+        grid = figure.add_gridspec(2, 5, height_ratios=(1, 1.7))
+        shown = [k for k, cell in enumerate(columns) if cell[1] in (1, s["shown"])]
+        for at, k in enumerate(shown):
+            ax = figure.add_subplot(grid[0, at])
+            draw_work(ax, data["errors"][k], data)
+            name, d = columns[k]
+            ax.set_title(name if d == 1 else f"{name}, $d = {d}$")
+            if not at:
+                ax.set_ylabel("NI error over the start's")
+        draw_map(figure.add_subplot(grid[1, :4]), data, columns)
+        legend = figure.add_subplot(grid[1, 4])
+        legend.axis("off")
+        legend.legend(*figure.axes[shown.index(shown[0])].get_legend_handles_labels(), loc="center")
     return save_png(figure, path, CAPTION)
 
 
 def draw_work(ax: Any, errors: Array, data: dict[str, Array]) -> None:
-    """A line for each algorithm, errors (algorithms, saves), against gradients a particle."""
-    for k, (name, curve) in enumerate(zip(data["algorithms"], errors, strict=True)):
-        ax.loglog(data["gradients"][k], curve, label=name, **look(k))
+    """A line for each algorithm, errors (algorithms, seeds, saves), against gradients a particle;
+    quartiles at its end.
+    """
+    low, middle, high = np.maximum(spread(np.moveaxis(errors, 1, -1)), LEAST)
+    for k, name in enumerate(data["algorithms"]):
+        x = data["gradients"][k]
+        ax.loglog(x, middle[k], label=name, ms=3.5, mfc="none", lw=1, **look(str(name)))
+        if np.isfinite(middle[k, -1]):
+            bar = [[middle[k, -1] - low[k, -1]], [high[k, -1] - middle[k, -1]]]
+            ax.errorbar(x[-1], middle[k, -1], bar, color=look(str(name))["color"], lw=1, capsize=2)
     ax.set(xlabel="gradients a particle")
 
 
-def draw_lines(ax: Any, dims: list[int], values: Array) -> None:
-    """A line for each algorithm, values (algorithms, dims), over the dimension."""
-    for k, curve in enumerate(values):
-        ax.plot(dims, curve, marker="o", ms=3, **look(k))
-    ax.set_xscale("log")
+def draw_map(ax: Any, data: dict[str, Array], columns: list[tuple[str, int]]) -> None:
+    """Medians at the end, algorithms by games and dimensions."""
+    ends = spread(data["errors"][..., -1])  # (3, games, algorithms)
+    shades = np.log10(np.clip(ends[1], LEAST, 1.0)).T
+    ax.imshow(shades, cmap="viridis", aspect="auto", vmin=np.log10(LEAST), vmax=0)
+    for k in range(len(columns)):
+        best, near = near_best(ends[:, k])
+        ax.add_patch(Rectangle((k - 0.5, best - 0.5), 1, 1, fill=False, ec=ORANGE, lw=2))
+        for j, value in enumerate(ends[1, k]):
+            if np.isfinite(value):
+                dark = {"color": "white" if shades[j, k] < -3 else "black", "ha": "center"}
+                weight = "bold" if near[j] else "normal"
+                text = f"{value:.1g}" if value < 9.5 else f"{value:.0f}"
+                ax.text(k, j, text, va="center", fontsize=7.5, weight=weight, **dark)
+    names = [of_cell(cell).replace(", ", "\n").replace("-", "-\n") for cell in columns]
+    ax.set_xticks(range(len(columns)), names)
+    ax.set_yticks(range(len(data["algorithms"])), list(data["algorithms"]))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title("NI error over the start's at the end, by game and dimension")
 
 
-def look(k: int) -> dict[str, Any]:
-    """The colour and dashes of algorithm k."""
-    return {"color": f"C{k % 10}", "ls": ("-", "--", ":")[k // 10]}
+def look(name: str) -> dict[str, Any]:
+    """The colour and marker of an algorithm."""
+    family = ALGORITHMS[name].family
+    members = [other for other, a in ALGORITHMS.items() if a.family == family]
+    return {"color": LOOKS[family], "marker": MARKERS[members.index(name)]}

@@ -23,7 +23,7 @@ def test_errors_of_the_race_are_those_of_the_run() -> None:
     exact = [game.answers["ni"](*pair) for pair in run]
     assert found == pytest.approx(np.array(exact[1:]) / exact[0], rel=1e-9) and taken > 0
     assert race.work(s, race.ALGORITHMS["mirror-prox"]).tolist() == [20.0, 40.0]
-    far = race.ALGORITHMS["entropic best response"]
+    far = race.ALGORITHMS["best response, mesh"]
     assert np.isnan(race.one(s, "x'Ay", 5, far, 0)[0]).all()  # no mesh there
 
 
@@ -31,15 +31,23 @@ def test_the_race_is_drawn_and_told_from_stored_data(tmp_path: Any) -> None:
     s = race.settings(True)
     shape = (len(race.cells(s)), len(race.ALGORITHMS), s["seeds"])
     errors = np.random.default_rng(0).uniform(0.1, 1.0, (*shape, s["saves"]))
-    errors[:, 2, :, -1], errors[0, 5] = 0.01, np.nan
+    errors[:, 2, :, -1], errors[:, 3, :, -1], errors[0, 5] = 0.01, [0.008, 0.02], np.nan
     data = {
         "errors": errors, "taken": np.ones(shape), "algorithms": np.array(list(race.ALGORITHMS)),
         "gradients": np.array([race.work(s, a) for a in race.ALGORITHMS.values()]),
     }  # fmt: skip
     path = stored(tmp_path / "race.npz", s, lambda: data)
     assert race.draw(path).read_bytes().startswith(b"\x89PNG")
-    rows = path.with_suffix(".md").read_text().splitlines()
-    assert rows[4].count("**0.01**") == shape[0] and rows[7].split("|")[2].strip() == ""
+    text = path.with_suffix(".md").read_text()
+    best, each = (part.splitlines()[2:] for part in text.split("\n\n"))
+    names = list(race.ALGORITHMS)
+    assert len(best) == shape[0] and len(each) == shape[1]
+    for row in best:  # the quartiles of 0.008 and 0.02 begin at 0.011
+        assert row.split(" | ")[1:4] == ["0.01 (0.01 to 0.01)", names[2], ""]
+    assert each[3].split(" | ")[1] == "0.014 (0.011 to 0.017)"
+    assert race.near_best(np.array([[1.0, 2.0, 5.0], [2.0, 3.0, 6.0], [4.0, 9.0, 9.0]]))[
+        1
+    ].tolist() == [True, True, False]
 
 
 def test_the_map_tells_a_cycle_from_a_gibbs_point(tmp_path: Any) -> None:
