@@ -57,6 +57,7 @@ def test_staggered_differences_on_too_few_cells_say_so():
         (1e-9 * 0.99 ** np.arange(1000), True),  # ever shorter
         (1e-12 * 1.01 ** np.arange(4000), False),  # a start that comes on slowly
         (np.full(1000, 1e-6), False),  # many steps, but an end
+        (np.append(1 - 2e-6, np.full(1000, 1e-9)), False),  # little time that is left
     ],
 )
 def test_only_steps_that_neither_grow_nor_arrive_are_given_up(lengths, ends):
