@@ -261,3 +261,21 @@ def test_algorithm_2_would_stall_where_double_precision_goes_on(monkeypatch):
     ]
     double, single = (mf.nikaido_isoda(game, *end).value for end in ends)
     assert double < 1e-10 and single > 5e-9
+
+
+@pytest.mark.parametrize(
+    ("modes", "fits"),
+    [(range(1, 9), True), (range(8), True), (range(1, 8), False), ([*range(1, 8), 16], True),
+     ([*range(1, 8), 17], False)],
+)  # fmt: skip
+@pytest.mark.parametrize("p", [0, 1])
+def test_eight_modes_and_half_of_those_up_to_the_highest_are_worth_it(modes, fits, p):
+    sides = [list(range(1, 13)), list(range(1, 13))]
+    sides[p] = list(modes)
+    bases = [TrigBasis(T1, np.array(side, float)[:, None]) for side in sides]
+    game = LowRank(*bases, np.ones([basis.size for basis in bases]))
+    if fits:
+        check(game)
+    else:
+        with pytest.raises(ValueError, match=f"has {len(sides[p])} modes up to {max(modes)}"):
+            check(game)
