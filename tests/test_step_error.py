@@ -137,6 +137,9 @@ def test_distances_are_those_to_images_and_as_far_as_space_goes_for_weights(M, f
     kept = np.minimum(u, v)
     moved = kept @ gaps + (1 - kept.sum()) * far**2
     assert step_error.distance(a, c) == pytest.approx(moved**0.5, rel=1e-12)
+    for change, bounded in ((0.9e-12, True), (1.1e-12, False)):  # no more than rounding makes
+        off = step_error.distance(a, mf.Measure(x, u + change * np.array([1, -1, 0, 0, 0]), M))
+        assert off == (0.0 if bounded else pytest.approx(far * 1.1e-12**0.5, rel=1e-3))
     apart = [M.distance(x[i], x[(i - 2) % 5]) ** 2 for i in range(5)]
     assert step_error.spread(a) == pytest.approx((u @ np.ravel(apart)) ** 0.5, rel=1e-12)
 
