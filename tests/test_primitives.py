@@ -7,6 +7,7 @@ import pytest
 
 from meanfield.particles import primitives
 from meanfield.particles.primitives import kick_scale, largest, settle, summed
+from meanfield.particles.saves import Room
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,17 @@ def test_sums_and_the_largest_take_in_every_entry():
         logw[k] = -3.0
         assert largest.py_func(logw) == -3.0
     assert largest.py_func(np.full(3, -np.inf)) == -np.inf
+
+
+@pytest.mark.parametrize("expected", [0, 200_000, 600_000, 5_000_000])
+def test_rooms_for_saved_points_never_overlap(expected):
+    """Whatever a run was expected to save; what is large has memory of its own."""
+    room, held = Room(expected), []
+    for k, (n, a) in enumerate(
+        [(1000, 2), (70_000, 3), (1, 1), (100_000, 5), (3, 50), (90_000, 2)] * 4
+    ):
+        held.append(room.take(n, a))
+        assert held[-1].shape == (n, a)
+        held[-1][:] = k
+    assert all((points == k).all() for k, points in enumerate(held))
+    assert len(room.piece) <= Room.MOST and (len(room.piece) > 0) == (expected > 3 * 2**17)
