@@ -25,6 +25,9 @@ GAMES = {
     "l_b": mf.games.polynomial("b"),
     "formula": mf.games.expression("exp(sin(x)*cos(y)) + 0.3*cos(2*x - y)", T1, T1),
     "sphere formula": mf.games.expression("exp(0.5*x1*y1) + x2*y3*x1", S2, S2),
+    "mixed function": mf.games.function(
+        lambda x, y: np.cos(x[..., 0]) * y[..., 1] + y[..., 2] * np.sin(x[..., 0]), T1, S2
+    ),
     "function": mf.games.function(lambda x, y: np.cos(x[..., 0] - 2 * y[..., 0]), T1, T1),
 }
 
