@@ -195,3 +195,12 @@ def test_twice_the_step_is_compared_where_both_runs_are_saved(scheme, steps, eve
         least = {"euler": 1, "strang": 3}[scheme]
         assert found["step_error_value"][k] == pytest.approx(abs(off) / least, rel=1e-12)
         assert found["step_error_y"][k] == pytest.approx(mf.w2(run.y[k], coarse.y[j]), rel=1e-12)
+
+
+def test_a_step_is_not_long_for_particles_in_one_point(recwarn):
+    """They have no spread that it could be a part of."""
+    point = mf.Measure([[1.0]], None, mf.Torus(1))
+    run = SimpleNamespace(times=np.array([0.0, 1.0]), x=[point] * 2, y=[point] * 2)
+    found = {f"step_error_{name}": np.array([0.0, 0.5]) for name in "xy"}
+    step_error._tell(run, found, make_plan(1.0, 0.5, 1, 0, "euler", 0.5, **NUMBERS))
+    assert not recwarn
