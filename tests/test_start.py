@@ -166,6 +166,16 @@ def test_functions_are_drawn_as_their_density_says(d):
     assert abs(high[:, 2].mean() - 0.3) < 4 / n**0.5
 
 
+@pytest.mark.parametrize("n", [1, 7])
+def test_points_are_drawn_where_there_is_density_alone(n):
+    """However few they are."""
+    rng, torus, sphere = np.random.default_rng(0), mf.Torus(2), mf.Sphere(2)
+    square = law(lambda x: (np.abs(x - 2.0) < 0.5).all(axis=1), torus).draw(n, rng)
+    cap = law(lambda x: x[:, 2] > 0.5, sphere).draw(n, rng)
+    assert square.shape == (n, 2) and (np.abs(square - 2.0) < 0.5).all()
+    assert cap.shape == (n, 3) and (cap[:, 2] > 0.5).all()
+
+
 @pytest.mark.parametrize(("eps", "told"), [(0.45e-13, 1), (0.6e-13, 0)])
 @pytest.mark.parametrize("name", ["x", "y"])
 def test_costs_are_constant_to_a_rounding_of_the_loss(name, eps, told, recwarn):
