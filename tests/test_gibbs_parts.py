@@ -97,3 +97,38 @@ def test_newtons_method_says_where_it_stands_and_stops_at_a_hundredth_of_tol():
     assert none == 0 and again is solved and same == residual
     best, _, least = home._newton(both, solved, 1.0, 1e-30)
     assert least < 1e-13 and home._state(both, best, 1.0).size < 1e-12
+
+
+def test_beta_is_followed_in_steps_that_grow_and_are_halved_on_failure(monkeypatch):
+    """Of log beta, from one over the strength on; they grow by half after few Newton steps."""
+    asked, both = [], players(CIRCLE)
+
+    def newton(_, guess, fraction, wanted):
+        at = float(np.log(fraction))
+        asked.append((at, wanted))
+        before = [t for t, good in done if good]
+        good = not before or at - before[-1] <= 0.5
+        done.append((at, good))
+        return guess, steps, 0.5e-9 if good else 1.0
+
+    monkeypatch.setattr(home, "_newton", newton)
+    monkeypatch.setattr(home, "_strength", lambda _: np.exp(2.0))
+    half, more = 0.5, 1.5
+    first, second = np.log(2) * more, np.log(2) * more * half * half
+    third = second * more
+    cases = {
+        6: [-2, -2 + first, -2 + first * half, -2 + second, -2 + second + third],
+        7: [-2, -2 + np.log(2), -2 + np.log(2) * half, -2 + np.log(2)],
+    }
+    for steps, taken in cases.items():
+        asked.clear()
+        done = []
+        _, path = home._continuation(both, 1e-12, None)
+        assert [t for t, _ in asked[: len(taken)]] == pytest.approx(taken)
+        assert asked[-1] == (0.0, 1e-12) and {w for t, w in asked if t < 0} == {1e-6}
+        fractions = [np.exp(t) for t, good in done if good]
+        assert [row[0] for row in path] == pytest.approx(fractions) and path[-1][0] == 1.0
+        assert all(row[1:] == (steps, 0.5e-9) for row in path)
+    done = [(-9.0, True)]
+    with pytest.raises(mf.NotConverged, match="was followed up to 0 of beta; at 0.135"):
+        home._continuation(both, 1e-12, None)
