@@ -22,6 +22,8 @@ SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) +
 RUNS = f"""
 import numpy as np, meanfield as mf
 from meanfield.particles.looks.cuda import Cuda
+from meanfield.particles.looks import replicas
+replicas.THREADS = 8  # of the blocks that move particles; those over pairs stay as they are
 rng = np.random.default_rng(0)
 def farthest(a, b):
     return max(abs(u - v).max() for u, v in zip(a, b, strict=True))
@@ -34,6 +36,17 @@ for text, space in (({CIRCLE!r}, mf.Torus(1)), ({SPHERE!r}, mf.Sphere(2))):
         for here, there in zip(game.both_forces(*given), other, strict=True):
             print(farthest(here, there) / bound / abs(here[0]).max(), abs(here[1]).max())
 options = dict(step=0.01, particles=(3, 9), progress=False)
+for text, space, refine in (({CIRCLE!r}, mf.Torus(1), 2), ({SPHERE!r}, mf.Sphere(2), 1)):
+    game = mf.games.expression(text, space, space)
+    for flow in (mf.Langevin(10.0), mf.WassersteinFisherRao(1.0, 2.0)):
+        runs = [
+            mf.simulate(game, flow, mf.Start(), 0.03, **options, refine=refine, device=device)
+            for device in ("cpu", "cuda")
+        ]
+        apart = max(farthest([u.points, u.masses], [v.points, v.masses])
+                    for a, b in zip(*runs, strict=True) for u, v in zip(a, b, strict=True))
+        apart = max(apart, farthest(*(run.state["weight_sums"] for run in runs)))
+        print(apart / 1e-12, 10 * runs[0].diagnostics["displacement"].max())
 here = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.02, **options)
 there = mf.simulate(game, mf.Langevin(10.0), mf.Start(), 0.01, **options, device="cuda")
 there = mf.simulate(game, mf.Langevin(10.0), None, 0.02, resume=there)
@@ -67,7 +80,7 @@ def test_runs_in_the_simulator_equal_those_on_the_processor():
     )
     assert done.returncode == 0, done.stderr
     lines = [[float(v) for v in line.split()] for line in done.stdout.splitlines()]
-    assert len(lines) == 12
+    assert len(lines) == 16
     for difference, size in lines:
         assert difference < 1 and size > 0.1
 

@@ -101,11 +101,13 @@ def test_replicas_have_the_same_bits_in_any_company_and_when_resumed():
     assert simulated(SAME) == ["same"]
 
 
-def test_the_kernel_compiles_with_single_precision_rounded_as_on_the_processor(monkeypatch):
+def test_kernels_compile_with_single_precision_rounded_as_on_the_processor(monkeypatch):
     """PTX for compute capability 8.0, which asks for no device."""
     from numba import boolean, cuda, float64, int64, types
 
-    from meanfield.particles.looks.replicas import Side, march
+    from meanfield.particles.looks.device_pairs import noise, push
+    from meanfield.particles.looks.device_steps import Side
+    from meanfield.particles.looks.replicas import march, weigh
 
     fake = SimpleNamespace(compute_capability=(8, 0))
     monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: fake)
@@ -113,9 +115,13 @@ def test_the_kernel_compiles_with_single_precision_rounded_as_on_the_processor(m
     rows, blocks = float64[:, ::1], float64[:, :, ::1]
     fixed = [rows, float64[::1], whole, whole, rows, float64[::1]]
     moving = [blocks, rows, rows, rows, blocks, rows, rows]
-    side = types.NamedTuple([*flags, *fixed, *moving], Side)
+    two = 2 * (types.NamedTuple([*flags, *fixed, *moving], Side),)
+
+    def compiled(kernel, *given):
+        return cuda.compile_ptx(kernel.py_func, (*two, *given), cc=(8, 0))[0]
+
     try:
-        ptx = cuda.compile_ptx(march.py_func, (side, side, whole, *[int64] * 4), cc=(8, 0))[0]
+        drawn = compiled(noise, *[int64] * 4)
     except Exception as error:
         if type(error).__name__ in (
             "NvvmSupportError",
@@ -124,9 +130,14 @@ def test_the_kernel_compiles_with_single_precision_rounded_as_on_the_processor(m
         ):
             pytest.skip(f"the CUDA compiler is missing: {error}".splitlines()[0])
         raise
-    assert {"sqrt.rn.f32", "div.rn.f32", "fma.rn.f32"} <= set(re.findall(r"\b[a-z.]+f32\b", ptx))
-    assert not re.search(r"(sqrt|div|rcp)\.(approx|full)\S*f32", ptx)
-    assert re.search(r"\.shared \.align 8 \.b8 \S+\[32768\]", ptx)
+    whole_steps = compiled(march, whole, *[int64] * 4)
+    for ptx in (drawn, whole_steps):
+        found = set(re.findall(r"\b[a-z.]+f32\b", ptx))
+        assert {"sqrt.rn.f32", "div.rn.f32", "fma.rn.f32"} <= found
+        assert not re.search(r"(sqrt|div|rcp)\.(approx|full)\S*f32", ptx)
+    assert "bar.sync" not in drawn + compiled(push, blocks, blocks, rows, rows)
+    for ptx in (whole_steps, compiled(weigh, boolean)):
+        assert re.search(r"\.shared \.align 8 \.b8 \S+\[32768\]", ptx) and "bar.sync" in ptx
 
 
 def begun(game, flow=None, **options):

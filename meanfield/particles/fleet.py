@@ -1,7 +1,6 @@
-"""Replicas of one run that a graphics processor moves at once, each save of which is fetched once.
-
-Runs ask one after another: the first that wants a save has all replicas moved to it, and the others
-find theirs ready. What is done at saves is done where it always is, on the processor.
+"""Particles that a graphics processor moves from save to save: replicas of a low-rank game, all at
+once, or both players of a formula. What is done at saves is done where it always is, on the
+processor.
 """
 
 from __future__ import annotations
@@ -21,7 +20,11 @@ Rows = tuple[Array, Array, Array]  # of all replicas: x (R, a, n), log w (R, n),
 
 
 class Fleet:
-    """Replicas of these numbers; `moved` puts a stepper of one of them where it is at a save."""
+    """Replicas of these numbers; `moved` puts a stepper of one of them where it is at a save.
+
+    Runs ask one after another: the first that wants a save has all replicas moved to it, and the
+    others find theirs ready.
+    """
 
     def __init__(self, numbers: Iterable[int]) -> None:
         from meanfield.particles.looks.cuda import target
@@ -42,9 +45,7 @@ class Fleet:
             self._march(one, first, end)
         r = self.at_once.index(replica)
         for s, rows in zip(one.states, self.saves[end], strict=True):
-            x, logw, sums = (v[r] for v in rows)
-            for old, new in zip(s, state(x.T, logw, sums), strict=True):
-                old[...] = new
+            put(s, *(v[r] for v in rows))
         if len(self.at_once) == 1:  # nobody else will ask
             self.saves.clear()
 
@@ -74,44 +75,15 @@ class Fleet:
 
     def _side(self, me: Player, opponent: Player, states: list[State], n: int) -> Any:
         """The device's view of a player."""
-        from meanfield.particles.looks.replicas import SUMS, Side
+        from meanfield.particles.looks.replicas import SUMS
 
-        R, a = len(states), states[0].x.shape[1]
-        asked, own = seen(me, opponent), np.arange(len(me.map)) if me.sphere else in_turn(me)
+        own = np.arange(len(me.map)) if me.sphere else in_turn(me)
         rows = me.map[own].T
         # On a sphere feature 0 is one, and so is its mean.
         base = rows[0] if opponent.sphere else np.zeros(len(own))
-        unit, follows = runs(me, SUMS // 2)
-        send, room = self._sent, self._room
-        return Side(
-            me.number,
-            bool(me.sphere),
-            bool(me.single),
-            me.period,
-            me.refine,
-            me.transport,
-            me.reaction,
-            float(np.sqrt(me.variance / me.refine)),
-            send(me.matrix),
-            send(unit),
-            send(follows),
-            send(asked),
-            send(rows[seen(opponent, me)]),
-            send(base),
-            send(np.stack([flat(s.x, n).T for s in states])),
-            send(np.stack([s.logw.ravel()[:n] for s in states])),
-            send(np.stack([s.sums.ravel()[:n] for s in states])),
-            room(R, n),
-            room(R, a, n),
-            room(R, len(asked)),
-            room(R, len(own)),
-        )
-
-    def _sent(self, v: Any) -> Any:
-        return self.cuda.to_device(np.ascontiguousarray(v))
-
-    def _room(self, *shape: int) -> Any:
-        return self.cuda.device_array(shape, np.float64)
+        asked, turns = seen(me, opponent), runs(me, SUMS // 2)
+        game = me.matrix, *turns, asked, rows[seen(opponent, me)], base
+        return side(self.cuda, me, states, n, game, len(asked))
 
     def _march(self, one: Any, first: int, end: int) -> None:
         """Move all replicas, and fetch them."""
@@ -124,10 +96,91 @@ class Fleet:
         replicas.march[len(self.at_once), threads](
             *self.sides, self.replicas, first, end, seed & 0xFFFFFFFF, seed >> 32
         )
-        self.done, self.saves[end] = (
-            end,
-            [tuple(v.copy_to_host() for v in (s.x, s.logw, s.sums)) for s in self.sides],
-        )
+        self.done, self.saves[end] = end, [fetched(s) for s in self.sides]
+
+
+class Resident:
+    """Both players of a formula, whose state and noise stay on the device between saves."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.cuda = source, source.cuda
+        self.sides: list[Any] = []
+        self.points: list[Any] = []  # of both players, (n, a)
+        self.done = 0  # steps
+
+    def moved(self, one: Any, first: int, end: int) -> None:
+        """Take the particles of a stepper through steps first, ..., end - 1, in place: a few
+        launches a step, of which none is waited for.
+        """
+        from meanfield.particles.looks import device_pairs as pairs
+        from meanfield.particles.looks.replicas import THREADS, weigh
+
+        if not self.sides or first != self.done:
+            self._send(one)
+        plan, look, (x, y) = one.plan, self.source.launched, self.points
+        v, w = (s.w[0] for s in self.sides)
+        words = plan.seed & 0xFFFFFFFF, plan.seed >> 32
+        grid = -(-max(plan.particles) // THREADS), THREADS
+        weigh[1, THREADS](*self.sides, True)
+        for k in range(first, end):
+            if one.flow.diffuses:
+                pairs.noise[grid](*self.sides, plan.replica, k, *words)
+            pairs.push[grid](*self.sides, look(0, x, y, w), look(1, y, x, v), x, y)
+            if one.flow.reacts:
+                weigh[1, THREADS](*self.sides, False)
+        for s, now in zip(one.states, self.sides, strict=True):
+            put(s, *(rows[0] for rows in fetched(now)))
+        self.done = end
+
+    def _send(self, one: Any) -> None:
+        none = np.zeros((1, 1)), np.zeros(1), np.zeros(1, np.int64), np.zeros(1, np.int64)
+        game = *none, np.zeros((1, 1)), np.zeros(1)
+        given = list(zip(one.players, one.states, one.plan.particles, strict=True))
+        self.sides = [side(self.cuda, me, [s], n, game, 1) for me, s, n in given]
+        self.points = [self.cuda.to_device(flat(s.x, n)) for _, s, n in given]
+
+
+def mover(one: Any) -> Fleet | Resident | None:
+    """What moves the particles of a stepper on a device, where that takes whole steps."""
+    if one.plan.device == "cpu":
+        return None
+    if one.compiled:
+        return Fleet([one.plan.replica])
+    euler = one.plan.scheme == "euler" and one.known_manifolds()
+    return Resident(one.source) if euler else None
+
+
+def side(cuda: Any, me: Player, states: list[State], n: int, game: Any, means: int) -> Any:
+    """The device's view of a player in these states of R replicas; game: matrix, unit, follows,
+    asked, rows and base of `meanfield.particles.looks.device_steps.Side`.
+    """
+    from meanfield.particles.looks.device_steps import Side
+
+    R, a = len(states), states[0].x.shape[1]
+    moving: Any = (
+        np.stack([flat(s.x, n).T for s in states]),
+        np.stack([s.logw.ravel()[:n] for s in states]),
+        np.stack([s.sums.ravel()[:n] for s in states]),
+    )
+    numbers = me.transport, me.reaction, float(np.sqrt(me.variance / me.refine))
+    sent = (cuda.to_device(np.ascontiguousarray(v)) for v in (*game, *moving))
+    rooms = ((R, n), (R, a, n), (R, means), (R, len(game[-1])))
+    return Side(
+        *(me.number, bool(me.sphere), bool(me.single), me.period, me.refine, *numbers),
+        *(*sent, *(cuda.device_array(shape, np.float64) for shape in rooms)),
+    )
+
+
+def fetched(now: Any) -> Rows:
+    """What the device has of a player: x, log w and running sums of all replicas."""
+    x, logw, sums = (v.copy_to_host() for v in (now.x, now.logw, now.sums))
+    return x, logw, sums
+
+
+def put(s: State, x: Array, logw: Array, sums: Array) -> None:
+    """Into a state, in place: x (a, n), log w and running sums (n,)."""
+    for old, new in zip(s, state(x.T, logw, sums), strict=True):
+        old[...] = new
 
 
 def seen(me: Player, opponent: Player) -> Any:

@@ -96,9 +96,9 @@ def simulate(
         the start's atoms and masses as they stand.
     device : "cpu" or "cuda"
         "cuda" sums over pairs on a graphics processor, for losses given by a formula that are not
-        low-rank; the rest of the step stays where it is (`meanfield.particles.looks.cuda`). Euler
-        steps of trigonometric games on tori and of quadratic forms on spheres are all taken there,
-        by one block of threads a run: for an `ensemble`, whose replicas move at once
+        low-rank (`meanfield.particles.looks.cuda`); Euler steps are all taken there, from save to
+        save. So are those of trigonometric games on tori and of quadratic forms on spheres, by one
+        block of threads a run: for an `ensemble`, whose replicas move at once
         (`meanfield.particles.looks.replicas`).
     precision : "float64" or "float32"
         "float32" visits the pairs of such losses in single precision, about 2.5 times as fast, and

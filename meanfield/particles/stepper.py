@@ -19,7 +19,7 @@ from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, sizes, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
-from meanfield.particles.fleet import Fleet
+from meanfield.particles.fleet import Fleet, mover
 from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
@@ -74,9 +74,7 @@ class Stepper:
         self.label = f"particles ({check_memory(game, plan, flow, file).memory / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
-        if plan.device == "cuda" and self.compiled:
-            fleet = fleet or Fleet([plan.replica])
-        self.fleet = fleet  # moves the particles of low-rank games on a device
+        self.fleet = fleet or mover(self)  # moves the particles on a device
         self.turn(frame(game, flow))
         self.states: list[State] = []
         # Where both players stand in the middle of a step; for mirror-prox their forces, too.

@@ -1,8 +1,8 @@
 """Forces between all pairs of particles on a graphics processor: simulate(..., device="cuda").
 
-An optional part: numba's CUDA target and an NVIDIA driver. Positions, weights and noise stay where
-they are, on the processor: a step sends (n + m) points and fetches as many forces, nothing against
-its n m pairs, and follows the noise of a run on the processor.
+An optional part: numba's CUDA target and an NVIDIA driver. Where steps are taken on the processor,
+"strang" and those on other manifolds, each sends (n + m) points and fetches as many forces; Euler's
+stay on the device (`meanfield.particles.fleet.Resident`).
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ class Cuda:
             found = (device_kernel(game, p, single) for p in (0, 1))
             kept["cuda", single] = [(self.cuda.jit(look), threads) for look, threads in found]
         self.kernels = kept["cuda", single]
+        self.room: dict[int, Any] = {}  # for the sums of each player
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""
         x, y, masses_x, masses_y = (self._sent(v) for v in (x, y, masses_x, masses_y))
-        sums = self._launched(0, x, y, masses_y), self._launched(1, y, x, masses_x)
+        sums = self.launched(0, x, y, masses_y), self.launched(1, y, x, masses_x)
         return tuple(_fetched(s) for s in sums)
 
     def value(self, mu: Measure, nu: Measure) -> float:
@@ -74,22 +75,25 @@ class Cuda:
         if self.single:
             return self.game.value(mu, nu)  # type: ignore[no-any-return]
         cost, _ = _fetched(
-            self._launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses)))
+            self.launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses)))
         )
         return float(mu.masses @ cost)
 
     def _sent(self, v: Array) -> Any:
         return self.cuda.to_device(np.ascontiguousarray(v, dtype=np.float64))
 
-    def _launched(self, p: int, points: Any, nodes: Any, masses: Any) -> Any:
-        """Sums (parts, 1 + a, n) on the device, perhaps still to come."""
+    def launched(self, p: int, points: Any, nodes: Any, masses: Any) -> Any:
+        """Sums (parts, 1 + a, n) on the device, perhaps still to come, until the next ones."""
         look, threads = self.kernels[p]
         n, m = points.shape[0], nodes.shape[0]
         blocks, tiles = -(-n // threads), -(-m // threads)
         # By the sizes alone: the same parts, and sums, on every device.
         share = -(-tiles // min(tiles, max(1, BLOCKS // blocks))) * threads
         parts = -(-m // share)
-        out = self.cuda.device_array((parts, 1 + points.shape[1], n), np.float64)
+        shape = parts, 1 + points.shape[1], n
+        if p not in self.room or self.room[p].shape != shape:
+            self.room[p] = self.cuda.device_array(shape, np.float64)
+        out = self.room[p]
         look[(blocks, parts), threads](points, nodes, masses, share, out)
         return out
 

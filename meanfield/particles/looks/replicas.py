@@ -17,76 +17,16 @@ Importing this needs numba's CUDA target; see `meanfield.particles.looks.cuda.ta
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
-from meanfield.checks import Array
-from meanfield.particles.looks.device_noise import box_muller, device, philox, single
+from meanfield.particles.looks.device_noise import device
+from meanfield.particles.looks.device_steps import change, draw, retract
 
 THREADS = 128  # of a block, at most; a power of two
 SUMS = 32  # taken at a time: 8 * SUMS * THREADS bytes that the threads of a block share
-
-
-class Side(NamedTuple):
-    """A player of R replicas: what does not change, state, and room."""
-
-    number: int
-    sphere: bool
-    single: bool  # whether the noise is that of `simd.singles`
-    period: float
-    refine: int
-    transport: float  # gamma dt
-    reaction: float  # alpha dt
-    deviation: float  # sqrt(2 gamma T dt)
-    matrix: Array  # wave vectors (J, d); on a sphere S (d, d), (1, d) where it is diagonal
-    unit: Array  # (d,) the wave vector by which most modes follow the one before
-    follows: Array  # (J,) whether a mode does
-    asked: Array  # on a sphere the numbers of the features whose means the opponent asks for
-    rows: Array  # (opponent's means, K): c = base + means @ rows
-    base: Array  # (K,)
-    x: Array  # (R, a, n)
-    logw: Array  # (R, n)
-    sums: Array  # (R, n) of the weights before each step
-    w: Array  # (R, n)
-    W: Array  # (R, a, n) normals, then the change of x
-    means: Array  # (R, means) of cosines and sines in turn, or of the features asked for
-    c: Array  # (R, K) coefficients of the cost, those of cosines and sines in turn
-
-
-@device
-def put(me: Any, r: int, k: int, q: int, j: int, first: float, second: float) -> None:
-    """Add normals of particles 2 q and 2 q + 1 in coordinate k, where there are such, to the j
-    before them.
-    """
-    a, i, n = me.x.shape[1], 2 * q, me.x.shape[2]
-    if k < a:
-        me.W[r, k, i] = first + (me.W[r, k, i] if j > 0 else 0.0)
-    if k < a and i + 1 < n:
-        me.W[r, k, i + 1] = second + (me.W[r, k, i + 1] if j > 0 else 0.0)
-
-
-@device
-def draw(me: Any, r: int, replica: int, step: int, k0: int, k1: int) -> None:
-    """me.W[r] = deviation times normals of all particles; each thread takes pairs of them and of
-    coordinates.
-    """
-    pairs, a = (me.x.shape[2] + 1) // 2, me.x.shape[1]
-    width = 2 if me.single else 1
-    for item in range(cuda.threadIdx.x, pairs * ((a + width - 1) // width), cuda.blockDim.x):
-        q, k = item % pairs, item // pairs * width
-        stream = k + me.number if me.single else 2 * k + me.number
-        for j in range(me.refine):
-            w0, w1, w2, w3 = philox(q, step * me.refine + j, stream, replica, k0, k1)
-            if me.single:
-                c, s = single(w0, w2)
-                d, t = single(w1, w3)
-                put(me, r, k, q, j, c, d)
-                put(me, r, k + 1, q, j, s, t)
-            else:
-                c, s = box_muller(w0, w1, w2, w3)
-                put(me, r, k, q, j, c, s)
 
 
 @device
@@ -193,38 +133,22 @@ def aim(me: Any, opponent: Any, r: int) -> None:
 
 
 @device
-def change(me: Any, r: int, k: int, i: int, slope: float) -> float:
-    """me.W <- noise - gamma dt slope, in coordinate k of particle i."""
-    W = me.deviation * me.W[r, k, i] if me.deviation > 0.0 else 0.0
-    me.W[r, k, i] = W - me.transport * slope
-    return me.W[r, k, i]  # type: ignore[no-any-return]
-
-
-@device
-def push_sphere(me: Any, r: int, i: int) -> float:
-    """x <- (x + W - (x.W) x) / |x + W - (x.W) x|; returns U."""
+def push_sphere(me: Any, r: int, i: int) -> Any:
+    """me.W of particle i on a sphere; returns U and x.W."""
     a, c = me.x.shape[1], me.c
-    U, q, along, square = c[r, 0], c[r, 2 * a + 1], 0.0, 0.0
+    U, q, along = c[r, 0], c[r, 2 * a + 1], 0.0
     for k in range(a):
         x = me.x[r, k, i]
         linear, v = c[r, 1 + k], c[r, 1 + a + k] * x + q * applied(me, r, k, i)
         U += x * (linear + v)
         along += x * change(me, r, k, i, linear + 2.0 * v)
-    if me.transport > 0.0:
-        for k in range(a):
-            x = me.x[r, k, i]
-            x += me.W[r, k, i] - along * x
-            me.x[r, k, i] = x
-            square += x * x
-        for k in range(a):
-            me.x[r, k, i] *= 1.0 / math.sqrt(square)
-    return U  # type: ignore[no-any-return]
+    return U, along
 
 
 @device
 def push_torus(me: Any, r: int, i: int) -> float:
-    """x <- x + W, wrapped to [0, period); returns U. The slopes of two coordinates at a time stay
-    in registers.
+    """me.W of particle i on a torus; returns U. The slopes of two coordinates at a time stay in
+    registers.
     """
     a, angle, U = me.x.shape[1], by(me, r, i), 0.0
     C, S = math.cos(angle), math.sin(angle)
@@ -241,24 +165,23 @@ def push_torus(me: Any, r: int, i: int) -> float:
         change(me, r, k, i, g)
         if other > k:
             change(me, r, other, i, h)
-    if me.transport > 0.0:
-        P = me.period
-        for k in range(a):
-            y = me.x[r, k, i] + me.W[r, k, i]
-            y -= P * math.floor(y * (1.0 / P))
-            y = y + P if y < 0.0 else y
-            me.x[r, k, i] = y - P if y >= P else y
     return U
 
 
 @device
 def push(me: Any, r: int, replica: int, step: int, k0: int, k1: int) -> None:
     """Move all particles by one step; weights are not yet divided by their sum."""
+    lane, width, U, along = cuda.threadIdx.x, cuda.blockDim.x, 0.0, 0.0
     if me.transport > 0.0 and me.deviation > 0.0:
-        draw(me, r, replica, step, k0, k1)
+        draw(me, r, replica, step, k0, k1, lane, width)
         cuda.syncthreads()
-    for i in range(cuda.threadIdx.x, me.x.shape[2], cuda.blockDim.x):
-        U = push_sphere(me, r, i) if me.sphere else push_torus(me, r, i)
+    for i in range(lane, me.x.shape[2], width):
+        if me.sphere:
+            U, along = push_sphere(me, r, i)
+        else:
+            U = push_torus(me, r, i)
+        if me.transport > 0.0:
+            retract(me, r, i, along)
         if me.reaction > 0.0:
             me.logw[r, i] -= me.reaction * U
 
@@ -328,3 +251,18 @@ def march(one: Any, two: Any, replicas: Any, first: int, end: int, k0: int, k1: 
             reweigh(one, r, red)
         if two.reaction > 0.0:
             reweigh(two, r, red)
+
+
+@cuda.jit
+def weigh(one: Any, two: Any, first: bool) -> None:
+    """Weights from log-weights, by one block; these are divided by their sum, but for the first
+    time.
+    """
+    red = cuda.shared.array((SUMS, THREADS), np.float64)
+    if first:
+        begin(one, 0)
+        begin(two, 0)
+    if not first and one.reaction > 0.0:
+        reweigh(one, 0, red)
+    if not first and two.reaction > 0.0:
+        reweigh(two, 0, red)
