@@ -88,11 +88,11 @@ def test_a_branch_is_what_the_double_oracle_finds_at_each_parameter(kind):
     else:
         one, two = (mf.games.polynomial("b", 4, seed) for seed in (0, 10))
     found = follow(
-        lambda s: mf.games.LowRank(*one.bases, (1 - s) * one.C + s * two.C), 0.0, 0.02, (0.0, 1.0)
+        lambda s: mf.games.LowRank(*one.bases, (1 - s) * one.C + s * two.C), 0.0, 0.05, (0.0, 1.0)
     )
     assert found.end.startswith("leaves the range") and len(found.changes) >= 4
     assert found.certified and found.errors.max() < 1e-9
-    for k in range(0, len(found.values), 12):
+    for k in range(0, len(found.values), 16):
         s = found.values[k]
         exact = mf.nash(mf.games.LowRank(*one.bases, (1 - s) * one.C + s * two.C))
         assert found.game_values[k] == pytest.approx(exact.value, abs=1e-9)

@@ -144,12 +144,18 @@ class NashWalk:
         self, here: Point, there: Point, length: float, responses: tuple[Response, Response]
     ) -> bool:
         """Whether the step meets a change of support or an end, which is gone to then."""
-        found = [*self.ends(here, there, length), *self.changed(here, there, responses)]
-        if not found:
+        changed, lost = self.changed(here, there, responses)
+        found = [*self.ends(here, there, length), *changed]
+        if not found and not lost:
             return False
+        if not found:
+            raise NotConverged("where an atom joins was not found")
         far, at, told, goes_on = min(found, key=lambda one: one[0])
         if not -NEAR * length <= far <= (1 + NEAR) * length:
             raise NotConverged("what the step meets was not found on it")
+        # Beyond a change there may be better responses that are none before it.
+        if lost and any(self.better(at, p, r) for p, r in enumerate(self.curve.responses(at))):
+            raise NotConverged("where an atom joins was not found")
         if not self.between[0] <= self.value(at) <= self.between[1]:
             return False
         if goes_on is None:
@@ -164,7 +170,7 @@ class NashWalk:
             self.end = f"{told}, and {lost}: {self.name} = {self.value(at):.10g}"
             return True
         self.keep(point, self.curve.responses(point))
-        self.length = min(self.length, self.first)
+        self.length = self.first
         return True
 
     def ends(self, here: Point, there: Point, length: float) -> list[Event]:
@@ -191,19 +197,23 @@ class NashWalk:
 
     def changed(
         self, here: Point, there: Point, responses: tuple[Response, Response]
-    ) -> list[Event]:
-        """Where an atom leaves or joins, and how the curve goes on."""
-        curve, found = self.curve, list[Event]()
+    ) -> tuple[list[Event], bool]:
+        """Where an atom leaves or joins, and how the curve goes on; whether one was not found."""
+        curve, found, lost = self.curve, list[Event](), False
         for player, name in enumerate("xy"):
             for i in np.flatnonzero(there.weights[player] < -LIGHT):
                 at = curve.leaving(here, there, player, int(i))
                 goes_on = partial(curve.left, player=player, i=int(i))
                 found.append((curve.along(here, at), at, f"an atom of {name} leaves", goes_on))
             for point in self.better(there, player, responses[player]):
-                at = curve.joining(there, player, point)
+                try:
+                    at = curve.joining(there, player, point)
+                except NotConverged:
+                    lost = True
+                    continue
                 goes_on = partial(curve.joined, player=player)
                 found.append((curve.along(here, at), at, f"an atom of {name} joins", goes_on))
-        return found
+        return found, lost
 
     def better(self, there: Point, player: int, response: Response) -> list[Array]:
         """The points that are better responses than the player's atoms, and none of them."""
