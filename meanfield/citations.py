@@ -108,6 +108,10 @@ SOURCES = {
         "controlled by an "
         "adversary. ICML, 2003."
     ],
+    "continuation": [
+        "H. B. Keller. Numerical solution of bifurcation and nonlinear eigenvalue problems. "
+        "Applications of Bifurcation Theory, 1977."
+    ],
     "circle": [
         "J. Delon, J. Salomon, A. Sobolevski. Fast transport optimization for Monge costs on the "
         "circle. "
@@ -141,6 +145,8 @@ def methods(result: Any) -> list[str]:
         found += ["circle"] if any(m.manifold.dim == 1 for m in field[0]) else []
     if hasattr(result, "certified"):
         found += ["double oracle"]
+    if hasattr(result, "folds") or hasattr(result, "changes"):
+        found += ["continuation"]
     game = getattr(result, "game", None) or getattr(field, "game", None)
     if "Wang-Chizat" in str(getattr(game, "name", "")):
         found += ["Wang-Chizat"]

@@ -128,6 +128,7 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
         mf.resume(how["checkpoint"])
     found = go(family)
     assert same_result(found, rising) and same_result(mf.load(how["checkpoint"]), rising)
+    assert "Keller" in found.cite() and "McMahan" in found.cite()
     assert draw(found).axes and "an atom of y leaves at 2" in repr(found)
     rows = found.to_csv(tmp_path / "branch.csv").read_text().split()
     assert rows[0] == "p,value,error" and rows[1].startswith("0.5,0.0,") and len(rows) == 12
