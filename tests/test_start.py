@@ -42,6 +42,18 @@ def test_bumps_are_von_mises_laws_and_fishers():
     assert np.abs(mean.integrate(lambda x: x) - (1 / np.tanh(k) - 1 / k) * center).max() < 1e-13
 
 
+@pytest.mark.parametrize(
+    "space", [mf.Torus(1), mf.Torus(2, period=3.0), mf.Sphere(2), mf.Sphere(4)]
+)
+def test_bumps_are_one_at_their_center_however_narrow(space):
+    """So that they neither overflow nor vanish there, with their curvature 1/std^2."""
+    center, std = np.eye(space.ambient)[0], 1e-3
+    bump = law(mf.concentrated(center, std), space)
+    near = space.retract(center[None], std * space.basis(center[None])[0, :1])
+    assert bump.density(np.array([center]))[0] == 1.0
+    assert bump.density(near)[0] == pytest.approx(np.exp(-0.5), rel=1e-5)
+
+
 def test_times_are_saved_as_one_writes_them():
     times = saved_times(0.3, 0.05)
     assert times.tolist() == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
