@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,6 +139,19 @@ def test_kernels_compile_with_single_precision_rounded_as_on_the_processor(monke
     assert "bar.sync" not in drawn + compiled(push, blocks, blocks, rows, rows)
     for ptx in (whole_steps, compiled(weigh, boolean)):
         assert re.search(r"\.shared \.align 8 \.b8 \S+\[32768\]", ptx) and "bar.sync" in ptx
+
+
+def test_launches_of_few_blocks_are_no_warning():
+    from numba.core.errors import NumbaPerformanceWarning
+
+    from meanfield.particles.looks.cuda import sized
+    from meanfield.particles.looks.replicas import march
+
+    with pytest.warns(NumbaPerformanceWarning, match="Grid size 1"):
+        march[1, 128]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sized(march, 1, 128)
 
 
 def begun(game, flow=None, **options):

@@ -88,12 +88,13 @@ class Fleet:
     def _march(self, one: Any, first: int, end: int) -> None:
         """Move all replicas, and fetch them."""
         from meanfield.particles.looks import replicas
+        from meanfield.particles.looks.cuda import sized
 
         # By the numbers of particles alone: sums have the same order on every device.
         widest = max(one.plan.particles)
         threads = min(replicas.THREADS, 1 << max(5, (widest - 1).bit_length()))
         seed = one.plan.seed
-        replicas.march[len(self.at_once), threads](
+        sized(replicas.march, len(self.at_once), threads)(
             *self.sides, self.replicas, first, end, seed & 0xFFFFFFFF, seed >> 32
         )
         self.done, self.saves[end] = end, [fetched(s) for s in self.sides]
@@ -113,6 +114,7 @@ class Resident:
         launches a step, of which none is waited for.
         """
         from meanfield.particles.looks import device_pairs as pairs
+        from meanfield.particles.looks.cuda import sized
         from meanfield.particles.looks.replicas import THREADS, weigh
 
         if not self.sides or first != self.done:
@@ -120,14 +122,16 @@ class Resident:
         plan, look, (x, y) = one.plan, self.source.launched, self.points
         v, w = (s.w[0] for s in self.sides)
         words = plan.seed & 0xFFFFFFFF, plan.seed >> 32
-        grid = -(-max(plan.particles) // THREADS), THREADS
-        weigh[1, THREADS](*self.sides, True)
+        blocks = -(-max(plan.particles) // THREADS)
+        noise, push = (sized(kernel, blocks, THREADS) for kernel in (pairs.noise, pairs.push))
+        weights = sized(weigh, 1, THREADS)
+        weights(*self.sides, True)
         for k in range(first, end):
             if one.flow.diffuses:
-                pairs.noise[grid](*self.sides, plan.replica, k, *words)
-            pairs.push[grid](*self.sides, look(0, x, y, w), look(1, y, x, v), x, y)
+                noise(*self.sides, plan.replica, k, *words)
+            push(*self.sides, look(0, x, y, w), look(1, y, x, v), x, y)
             if one.flow.reacts:
-                weigh[1, THREADS](*self.sides, False)
+                weights(*self.sides, False)
         for s, now in zip(one.states, self.sides, strict=True):
             put(s, *(rows[0] for rows in fetched(now)))
         self.done = end

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -41,6 +42,15 @@ def target() -> Any:
             'with the system; leave device at "cpu" otherwise'
         )
     return cuda
+
+
+def sized(kernel: Any, blocks: Any, threads: int) -> Any:
+    """A kernel, to be launched with so many blocks: few of a small run, of which numba would warn
+    each time.
+    """
+    with catch_warnings():
+        simplefilter("ignore")
+        return kernel[blocks, threads]
 
 
 class Cuda:
@@ -94,7 +104,7 @@ class Cuda:
         if p not in self.room or self.room[p].shape != shape:
             self.room[p] = self.cuda.device_array(shape, np.float64)
         out = self.room[p]
-        look[(blocks, parts), threads](points, nodes, masses, share, out)
+        sized(look, (blocks, parts), threads)(points, nodes, masses, share, out)
         return out
 
 
