@@ -34,6 +34,36 @@ def test_particles_follow_the_mean_field(name):
     )
 
 
+def test_gibbs_answers_to_the_past_are_proximal_steps_in_relative_entropy():
+    """z <- (1 - s) z + s E f under the Gibbs measure of the averages z before it: on a mesh."""
+    game = mf.games.trigonometric([((1,), (-1,), 1.0, 0.3), ((2,), (1,), 0.0, -0.25)])
+    beta, rate, dt, n = 1.5, 2.0, 0.05, 4000
+    flow = Flow(0.0, 0.0, 1 / beta, response=1000.0, memory=mf.Memory(rate=rate))
+    how = {"step": dt, "particles": n, "inner": 100, "save_every": dt, "progress": False}
+    swarm = mf.simulate(game, flow, START, 0.5, **how)
+    nodes = mf.mesh(mf.Torus(1), 256).nodes
+
+    def moments(pair):
+        return [game.moments(p, mu.points, mu.masses) for p, mu in enumerate(pair)]
+
+    def answers(z):
+        costs = [game.bases[p].values(nodes) @ game.coefficients(p, z[1 - p]) for p in (0, 1)]
+        masses = [np.exp(-beta * U) / np.exp(-beta * U).sum() for U in costs]
+        return [game.moments(p, nodes, masses[p]) for p in (0, 1)]
+
+    z, share, forgetful = moments(swarm[0]), -np.expm1(-rate * dt), 0.0
+    for before, after in zip(swarm, list(swarm)[1:], strict=False):
+        now, found, present = answers(z), moments(after), answers(moments(before))
+        # Every particle jumps in every step, to where a hundred inner steps have come.
+        for p in (0, 1):
+            assert np.abs(now[p] - found[p]).max() < 2.5 / np.sqrt(n)
+            forgetful = max(forgetful, np.abs(present[p] - found[p]).max())
+        z = [(1 - share) * a + share * b for a, b in zip(z, now, strict=True)]
+    assert forgetful > 0.3
+    half = mf.simulate(game, flow, START, 0.25, **how)
+    assert equal(mf.simulate(game, flow, time=0.5, resume=half, progress=False), swarm)
+
+
 def test_mirror_prox_moves_positions_and_weights_to_the_equilibrium():
     game = mf.games.wang_chizat()
     x, y = game.answers["measures"](0.1, 0.0)

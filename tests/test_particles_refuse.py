@@ -206,6 +206,7 @@ RESTING = mf.EntropicBestResponse(2.0)
         (mf.Langevin(2.0), {"exploration": 0.1}, "exploration is for responses"),
         (MOVING, {"exploration": 0.1}, "exploration is for responses"),
         (mf.Quasistatic(2.0), {"inner": 3}, None),
+        (mf.Flow(0.0, 0.0, 0.5, response=1.0, memory=mf.Memory(rate=1.0)), {"inner": 3}, None),
         (mf.Quasistatic(2.0), {}, "at its best response at all times"),
         (mf.Langevin(2.0), {"scheme": "strang"}, None),
         (mf.Langevin(2.0), {"scheme": "mirror-prox"}, "without noise"),

@@ -233,11 +233,6 @@ def check_scheme(
         )
     if exploration is not None:
         _check_consensus(game, flow, inner)
-    if inner is not None and flow.memory is not None:
-        raise ValueError(
-            "inner steps answer to the opponent as it stands, not to its past; leave inner out, "
-            "or the memory"
-        )
     if flow.memory is not None and game.bases is None:
         raise ValueError(
             f"{game.name} is not low-rank: its averaged gradient needs the particles of all past "

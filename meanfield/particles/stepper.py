@@ -250,7 +250,8 @@ class Stepper:
         for p, z in self.answers.items():
             z.x[:] = blocked(np.asarray(state_[f"answers_{'xy'[p]}"], dtype=np.float64))
         if self.flow.memory is not None and "averaged_moments" in state_:
-            self.averages = [np.asarray(z, dtype=np.float64) for z in state_["averaged_moments"]]
+            # In place: inner loops see the same averages.
+            self.averages[:] = [np.asarray(z, np.float64) for z in state_["averaged_moments"]]
         self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
         self.saved = blocked(old[-1][0].points), blocked(old[-1][1].points)
         check_same_state(old, self.time, self._here())
