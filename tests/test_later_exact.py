@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 
 import meanfield as mf
 from meanfield.flows import Flow
+from meanfield.particles.consensus import Consensus
 from meanfield.particles.plan import make_plan
 from meanfield.particles.response import Response
 from meanfield.particles.state import flat, place
@@ -202,3 +203,16 @@ def test_quantiles_of_a_density_are_those_of_its_cells():
     law = y / 3 + np.sin(2 * np.pi / 3 * y) / (4 * np.pi)  # from 0 on, half a cell before which
     np.testing.assert_allclose((law - wanted + 0.5) % 1 - 0.5, law[0] - wanted[0], atol=1e-6)
     assert abs(law[0] - wanted[0]) < 1.5 / 8192
+
+
+def test_consensus_has_the_numbers_of_the_middle_of_the_step():
+    cooling, k, h = mf.Schedule("poly", scale=2.0, power=0.5), 7, 0.1
+    plan = make_plan(1.0, h, (9, 5), 4, "euler", None, replica=0, refine=1, placement="iid",
+                     exploration=0.3)  # fmt: skip
+    states, beta = place(GAME, mf.Start(), (9, 5), "iid", 1, 0), 3.0
+    cooled = mf.Annealed(mf.EntropicBestResponse(beta, 2.0), cooling)
+    then = mf.EntropicBestResponse(beta / cooling((k + 0.5) * h), 2.0)
+    found, wanted = (Consensus(GAME, flow, plan).jumps(states, [None, None], k)
+                     for flow in (cooled, then))  # fmt: skip
+    for p in (0, 1):
+        np.testing.assert_allclose(found[p][1], wanted[p][1], rtol=1e-12)

@@ -73,6 +73,8 @@ def test_the_norm_of_coefficients_bounds_the_l1_norm(kind):
     z[0] = 0.0
     on = mf.mesh(game.X, (16, 16)) if kind is Galerkin else basis.grid(False)
     f = basis.masses(z, on) / on.volumes
+    bound = 2**0.5 if kind is Galerkin else np.sqrt((2 * np.arange(6) + 1) / (4 * np.pi)).max()
+    assert bound <= player.largest.max() < 1.2 * bound  # of a probability measure's
     square = player.norm * ((z.real**2).sum() + (z.imag**2).sum())
     assert square == pytest.approx(on.volumes.sum() * (f**2 @ on.volumes), rel=1e-12)
 
