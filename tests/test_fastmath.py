@@ -210,11 +210,9 @@ def decorators():
             if isinstance(node, ast.FunctionDef):
                 for d in node.decorator_list:
                     called = d.func if isinstance(d, ast.Call) else d
-                    name = (
-                        called.attr
-                        if isinstance(called, ast.Attribute)
-                        else getattr(called, "id", "")
-                    )
+                    name = getattr(called, "attr", getattr(called, "id", ""))
+                    if getattr(getattr(called, "value", None), "id", "") == "cuda":
+                        continue  # kept nowhere, and takes nobody's fastmath
                     yield path, node.name, name, d
 
 

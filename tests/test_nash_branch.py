@@ -8,6 +8,8 @@ import pytest
 import meanfield as mf
 from meanfield.cli.show import draw
 from meanfield.describe import same_result
+from meanfield.equilibria.nash_branch import NashWalk
+from meanfield.equilibria.nash_curve import NashCurve, Point
 
 QUARTER = np.pi / 2
 
@@ -102,6 +104,80 @@ def test_a_branch_is_what_the_double_oracle_finds_at_each_parameter(kind):
                     p, other.points, other.masses
                 )
                 assert np.abs(gap).max() < 1e-6
+
+
+def walk(family, at, between):
+    """A walk along a family's equilibria, with the first point as it begins."""
+    made = NashWalk(family, mf.nash(family(at)), between, 100, "p")
+    made.begin(at, 0.1)
+    return made
+
+
+def test_slack_is_what_a_response_loses_against_the_atoms():
+    one, two = (mf.games.random_fourier(3, seed) for seed in (9, 109))
+    made = walk(lambda s: mf.games.LowRank(*one.bases, one.C + s * two.C), 0.0, (-1.0, 1.0))
+    here, game = made.found[0], one
+    pair = made.curve.pair(here)
+    for p, angle in ((0, 0.4), (1, 2.9)):
+        for atom in here.atoms[p]:
+            assert abs(made.curve.slack(here, p, atom)) < 1e-12
+        cost = game.cost(p, np.array([[angle]]), pair[1 - p])[0]
+        own = pair[p].masses @ game.cost(p, pair[p].points, pair[1 - p])
+        assert made.curve.slack(here, p, np.array([angle])) == pytest.approx(cost - own, abs=1e-12)
+        assert cost - own > 1e-3
+
+
+@pytest.mark.parametrize("rising", [True, False])
+def test_two_atoms_meet_where_their_distance_says(rising):
+    """Its square goes like the parameter: from 0.004 before to 0.003 it falls by a quarter."""
+    family = (lambda p: tilted(cosine=p)) if rising else (lambda p: tilted(cosine=8 - p))
+    sign = 1 if rising else -1
+    made = walk(family, 4 - 0.004 * sign, (0.0, 6.0))
+    here = made.found[0] if rising else made.curve.directed(made.found[0], lambda t: -t[-1])
+    length = 0.001 / 6 / abs(here.tangent[-1])
+    there = made.curve.after(here, length)
+    assert made.value(there) == pytest.approx(4 - 0.003 * sign, abs=2e-4)
+    ((far, at, told, goes_on),) = made.ends(here, there, length)
+    assert (told, goes_on, far) == ("two atoms of x meet", None, length)
+    assert made.value(at) == pytest.approx(4, abs=1e-9)
+
+
+def test_what_lies_beyond_a_step_is_not_met_on_it(monkeypatch):
+    made = walk(tilted, 0.5, (0.0, 3.0))
+    here = made.found[0]
+    there = made.curve.after(here, 0.1)
+    event = (0.12, there, "an atom of y leaves", None)
+    monkeypatch.setattr(made, "changed", lambda *_: ([event], False))
+    with pytest.raises(mf.NotConverged, match="not found on it"):
+        made.met(here, there, 0.1, made.curve.responses(there))
+    monkeypatch.setattr(made, "changed", lambda *_: ([(0.1, *event[1:])], False))
+    assert made.met(here, there, 0.1, made.curve.responses(there))
+    assert made.end.startswith("an atom of y leaves at p =")
+
+
+def test_of_three_atoms_the_two_that_are_near_are_made_one():
+    """Between them, by their weights; the third stays."""
+    M = mf.Torus(1)
+    game = mf.games.trigonometric([((1,), (-1,), 1.0, 0.0), ((2,), (0,), 1.0, 0.0)])
+    curve, asked = NashCurve(lambda p: game, 1.0), []
+    curve.manifolds = (M, M)
+    x = np.array([[1.0], [1.02], [4.0]])
+    here = Point((x, np.array([[0.5]])), (np.array([0.25, 0.5, 0.25]), np.ones(1)), 0.0, 0.0,
+                 np.zeros(10))  # fmt: skip
+
+    class Asked(Exception):
+        pass
+
+    def bases(curve, base):
+        asked.append(base)
+        raise Asked
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Asked):
+        patch.setattr("meanfield.equilibria.nash_curve.System", bases)
+        curve.meeting(here, here, 0, (0, 1))
+    (one,) = asked
+    np.testing.assert_allclose(one.atoms[0], [[1 + 0.02 * 2 / 3], [4.0]], rtol=1e-14)
+    np.testing.assert_allclose(one.weights[0], [0.75, 0.25], rtol=1e-14)
 
 
 def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):

@@ -205,7 +205,6 @@ def test_inner_loops_repeat_and_resume_to_the_bit(tmp_path):
         (mf.Quasistatic(5.0), None, "give inner=20"),
         (mf.Langevin(5.0), 3, "leave it out of"),
         (mf.Flow(1.0, 0.0, 0.2, (1.0, 0.0)), 3, "has a response and moves"),
-        (mf.Flow(0.0, 0.0, 0.2, 1.0, memory=mf.Memory(rate=1.0)), 3, "not to its past"),
     ],
 )
 def test_inner_loops_refuse_what_they_cannot_do(flow, inner, match):
