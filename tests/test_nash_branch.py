@@ -127,6 +127,15 @@ def test_slack_is_what_a_response_loses_against_the_atoms():
         assert cost - own > 1e-3
 
 
+def test_lengths_along_the_tangent_are_those_of_all_that_changes():
+    one, two = (mf.games.random_fourier(3, seed) for seed in (9, 109))
+    made = walk(lambda s: mf.games.LowRank(*one.bases, one.C + s * two.C), 0.0, (-1.0, 1.0))
+    here = made.found[0]
+    assert abs(here.tangent[-2]) > 0.01 and np.linalg.norm(here.tangent) == pytest.approx(1)
+    ahead = made.curve.predicted(here, 1e-3)
+    assert made.curve.along(here, ahead) == pytest.approx(1e-3, rel=1e-9)
+
+
 @pytest.mark.parametrize("rising", [True, False])
 def test_two_atoms_meet_where_their_distance_says(rising):
     """Its square goes like the parameter: from 0.004 before to 0.003 it falls by a quarter."""

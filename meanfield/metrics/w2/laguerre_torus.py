@@ -211,7 +211,9 @@ def torus_w2_squared(
     than 1e-14. Raises NotConverged.
     """
     x, b, place = merged(points, weights)
-    held = shares(len(x), useful(len(x), ATOMS))
+    # Large cells stand together: threads take what comes next.
+    threads = useful(len(x), ATOMS)
+    held = shares(len(x), 1 if threads == 1 else 16 * threads)
     boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
     rho = density / density.mean()
 
@@ -220,7 +222,7 @@ def torus_w2_squared(
         raise_to(boxes, psi)
         here = likely  # from all threads
         parts = in_turn(
-            lambda s: laguerre(x, psi, boxes, rho, *here, s.start, s.stop), held, len(held)
+            lambda s: laguerre(x, psi, boxes, rho, *here, s.start, s.stop), held, threads
         )
         mass, second = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         H = rows_of([part[2] for part in parts])
