@@ -33,7 +33,7 @@ from meanfield.particles.plan import make_plan
 from meanfield.particles.stepper import Stepper
 from meanfield.plotting.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure, styled
 
-STEP, TIMES = 1e-3, 5
+STEP, TIMES = 1e-4, 5
 TASKS = 12  # of a sweep, of about half a second each
 COLOURS = (BLUE, ORANGE, GREEN, RED)
 LANGEVIN = mf.Langevin(25.0)
@@ -101,7 +101,7 @@ def best(call: Callable[[], Any]) -> float:
 
 def steps(n: int, game: Any, threads: int = 1) -> float:
     """Seconds a step of n + n particles."""
-    count = 4 if game.bases is None else max(8, min(2000, 1_000_000 // n))
+    count = 8 if game.bases is None else max(8, min(2000, 4_000_000 // n))
     how: dict[str, Any] = {"time": count * STEP, "save_every": count * STEP, "threads": threads}
     run = partial(mf.simulate, game, LANGEVIN, step=STEP, particles=n, progress=False, **how)
     return best(run) / count
@@ -217,7 +217,7 @@ def panels(quick: bool) -> dict[str, list[Curve]]:
                   square=True), [81, 289] if quick else [81, 289, 1089, 4225]),
         ],
         "replicas of n = 1000": [
-            Curve("100 steps", replicas, [1, 4, 16] if quick else [1, 4, 16, 64, 256])
+            Curve("1000 steps", replicas, [1, 4, 16] if quick else [1, 4, 16, 64, 256])
         ],
     }  # fmt: skip
 
@@ -253,7 +253,8 @@ def draw(found: dict[str, list[Curve]], used: dict[int, tuple[float, float]],
                 draw_curve(ax, curve, colour)
             ax.set_xlabel(what)
             ax.set_ylabel("seconds" if "replicas" in what else "seconds a step")
-            ax.legend(title="exponent", title_fontsize=7, fontsize=7)
+            ax.set_ylim(top=ax.get_ylim()[1] * 4 ** len(curves))  # room for the legend
+            ax.legend(title="exponent", title_fontsize=7, fontsize=7, loc="upper left")
         ns, (peak, said) = list(used), zip(*used.values(), strict=True)
         axes[5].loglog(ns, np.array(peak) / 1e6, "o-", ms=3, color=BLUE, label="in use at most")
         axes[5].loglog(ns, np.array(said) / 1e6, ":", color=GREY, label="said before")
