@@ -46,7 +46,7 @@ def test_a_weight_reaches_zero_where_it_is_known_to(rising):
     """
     assert rising.what == ["an atom of y leaves", "an atom of x leaves"]
     assert rising.changes == pytest.approx([2, 2], abs=1e-12)
-    assert rising.end.startswith("leaves the range")
+    assert rising.end == "leaves the range at p = 3" and rising.values[-1] == 3
     assert rising.certified and rising.errors.max() < 1e-9
     before = rising.values < 2 - 1e-9
     for k, (p, x, y) in enumerate(zip(rising.values, rising.x, rising.y, strict=True)):
@@ -216,10 +216,27 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
     assert "Keller" in found.cite() and "McMahan" in found.cite()
     assert draw(found).axes and "an atom of y leaves at 2" in repr(found)
     rows = found.to_csv(tmp_path / "branch.csv").read_text().split()
-    assert rows[0] == "p,value,error" and rows[1].startswith("0.5,0.0,") and len(rows) == 12
+    assert rows[0] == "p,value,error" and rows[1].startswith("0.5,0.0,") and len(rows) == 13
     with pytest.raises(ValueError, match="holds another run"):
         go(family, points=3)
     assert go(tilted, checkpoint=None, points=3).end == "ends after 3 equilibria"
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "says"),
+    [
+        ({"step": 0}, ValueError, "step must not be 0"),
+        ({"step": np.nan}, ValueError, "step must be finite"),
+        ({"between": 4.0}, TypeError, "between must be two numbers"),
+        ({"folds": 1}, ValueError, "equilibria have none"),
+        ({"family": tilted(0.5)}, TypeError, "family must be a function"),
+        ({"at": 4.0}, ValueError, "outside the range"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(changed, error, says):
+    how = {"family": tilted, "near": mf.nash(tilted(0.5)), "at": 0.5, "between": (0.0, 3.0)}
+    with pytest.raises(error, match=says):
+        mf.branch(**{**how, **changed})
 
 
 def test_what_is_no_equilibrium_to_begin_from_is_told():

@@ -100,7 +100,8 @@ def branch(
         What to begin from, of `family(at)`.
     at : float
     between : pair of floats
-        The branch ends where the parameter leaves this range.
+        The branch ends where the parameter leaves this range: of equilibria with the one at its
+        end, of orbits with the last before it.
     step : float, optional
         The first step in the parameter, towards the far end when positive; by default a fiftieth of
         the range, towards its nearer end.
@@ -126,7 +127,7 @@ def branch(
     NotConverged
         Where `near` lies on no curve.
     ValueError
-        Where `near` is no equilibrium of `family(at)`.
+        Where what Newton's method finds of `family(at)` from `near` is no equilibrium.
 
     Examples
     --------
@@ -141,7 +142,15 @@ def branch(
     >>> print(f"{found.changes[0]:.8f}", found.what[0])
     2.00000000 an atom of y leaves
     """
+    if not callable(family):
+        raise TypeError(f"family must be a function of the parameter, got {family!r}")
+    if not isinstance(between, (tuple, list)) or len(between) != 2:
+        raise TypeError(f"between must be two numbers, got {between!r}")
     low, high = sorted(real("between", b) for b in between)
+    if step is not None and real("step", step) == 0:
+        raise ValueError("step must not be 0: its sign says which way the branch begins")
+    if folds is not None and isinstance(near, Equilibrium):
+        raise ValueError("folds counts those of orbits; equilibria have none: leave it out")
     at, points = real("at", at), whole("points", points, 2)
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")

@@ -134,11 +134,21 @@ class NashWalk:
                 self.end = f"no equilibrium was found beyond {self.name} = {self.value(here):.6g}"
             return
         if not self.between[0] <= self.value(there) <= self.between[1]:
-            self.end = f"leaves the range at {self.name} = {self.value(there):.6g}"
+            self.leave(there)
             return
         self.keep(there, responses)
         if straight > STRAIGHT:
             self.length = min(LONGER * self.length, LONGEST * self.first)
+
+    def leave(self, there: Point) -> None:
+        """End at the end of the range, which the step to `there` passes."""
+        last = min(max(self.value(there), self.between[0]), self.between[1])
+        self.end = f"leaves the range at {self.name} = {last:.6g}"
+        try:
+            at = self.curve.at(there, last / self.curve.unit)
+        except NotConverged:
+            return
+        self.keep(at, self.curve.responses(at))
 
     def met(
         self, here: Point, there: Point, length: float, responses: tuple[Response, Response]

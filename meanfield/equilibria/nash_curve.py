@@ -203,6 +203,11 @@ class NashCurve:
         t = System(self, there).direction()
         return replace(there, tangent=t if t @ here.tangent > 0 else -t)
 
+    def at(self, near: Point, p: float) -> Point:
+        """The point at a parameter from one that is near, without its direction."""
+        system = System(self, near)
+        return replace(system.solved(system.along_parameter(), p - near.p), p=p)
+
     def pair(self, at: Point) -> tuple[Measure, Measure]:
         """Both players' measures, atoms without weight left out."""
         measures = []

@@ -112,8 +112,9 @@ def stability(
     Parameters
     ----------
     game : Game
-    beta : float, pair or GibbsPoint
-        An inverse temperature, one or one a player, or a Gibbs point that is known already.
+    beta : float, pair, GibbsPoint or Flow
+        An inverse temperature, one or one a player, a Gibbs point that is known already, or a flow
+        with weights and without noise.
     cells
         As for `gibbs`.
     count : int
@@ -123,10 +124,12 @@ def stability(
     modes : int
         How many eigenvectors of each player's own generator carry the coupled modes on meshes of
         more than 320 cells; raise it when `residuals` are large.
+    near : Equilibrium, optional
+        With a flow alone: where its spectrum is wanted.
 
     Returns
     -------
-    Stability
+    Stability, or AtomStability with a flow
 
     Raises
     ------
