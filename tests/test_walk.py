@@ -42,6 +42,9 @@ class Circle:
         turn = np.sign(t @ np.array([0.0, np.cos(s), -np.sin(s)]))
         return self.at(s + turn * np.arcsin(length / self.r), turn)
 
+    def at_parameter(self, near, p):
+        return self.at(np.arccos(p / self.r))
+
     def size(self, u):
         return next(self.sizes, 1.0)
 
@@ -133,7 +136,9 @@ def test_a_walk_ends_at_its_range_and_after_its_points():
     made = walk(Circle(), between=(-1.0, 0.5))
     while not made.end:
         made.step()
-    assert made.end.startswith("leaves the range at p = 0.") and made.value(made.found[-1].u) <= 0.5
+    assert made.end == "leaves the range at p = 0.5"
+    assert made.value(made.found[-1].u) == pytest.approx(0.5)
+    assert made.value(made.found[-2].u) < 0.5
     made = walk(Circle(), points=3)
     for _ in range(3):
         made.step()

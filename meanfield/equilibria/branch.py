@@ -100,8 +100,7 @@ def branch(
         What to begin from, of `family(at)`.
     at : float
     between : pair of floats
-        The branch ends where the parameter leaves this range: of equilibria with the one at its
-        end, of orbits with the last before it.
+        The branch ends where the parameter leaves this range, with what is found at its end.
     step : float, optional
         The first step in the parameter, towards the far end when positive; by default a fiftieth of
         the range, towards its nearer end.

@@ -5,7 +5,7 @@ it (Keller 1977).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,11 @@ class Curve:
         u = self.solved(here.u + length * here.tangent, here.row, here.tangent)
         row = self.row(u)
         return Point(u, row, self.tangent(u, row, here.tangent))
+
+    def at_parameter(self, near: Point, p: float) -> Point:
+        """The point at a parameter from one that is near, with the direction there."""
+        guess = np.append(near.u[:-1], p)
+        return replace(near, u=self.solved(guess, near.row, np.eye(len(guess))[-1]))
 
     def fold(self, here: Point, length: float, there: Point) -> Point:
         """The fold between two points, by regula falsi in the length (Illinois)."""
@@ -188,7 +193,7 @@ class Walk:
                 return
         value = self.value(there.u)
         if not self.between[0] <= value <= self.between[1]:
-            self.end = f"leaves the range at {self.name} = {value:.6g}"
+            self.leave(there)
             return
         self.keep(there)
         if self.sizes[-1] < SHRUNK * self.sizes[0]:
@@ -197,6 +202,15 @@ class Walk:
             self.end = f"its period grows without bound towards {self.name} = {value:.6g}"
         elif straight > STRAIGHT:
             self.length = min(LONGER * self.length, LONGEST * self.first)
+
+    def leave(self, there: Point) -> None:
+        """End at the end of the range, which the step to `there` passes."""
+        last = min(max(self.value(there.u), self.between[0]), self.between[1])
+        self.end = f"leaves the range at {self.name} = {last:.6g}"
+        try:
+            self.keep(self.curve.at_parameter(there, last / self.curve.unit))
+        except NotConverged:
+            return
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""
