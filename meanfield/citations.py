@@ -145,6 +145,8 @@ def methods(result: Any) -> list[str]:
         found += ["circle"] if any(m.manifold.dim == 1 for m in field[0]) else []
     if hasattr(result, "certified"):
         found += ["double oracle"]
+    if hasattr(result, "period") or hasattr(result, "periods"):  # orbits, by spectral engines
+        found += ["galerkin"]
     if hasattr(result, "folds") or hasattr(result, "changes"):
         found += ["continuation"]
     game = getattr(result, "game", None) or getattr(field, "game", None)
@@ -176,5 +178,12 @@ def cite(result: Any) -> str:
     Returns
     -------
     str
+
+    Raises
+    ------
+    TypeError
+        For what is no result.
     """
+    if result is None or isinstance(result, (str, bytes, int, float, complex, list, tuple, dict)):
+        raise TypeError(f"cite takes a result, such as a run, got {result!r}")
     return "\n".join([PAPER, *(line for key in methods(result) for line in SOURCES[key]), *TOOLS])

@@ -140,6 +140,7 @@ def test_a_branch_turns_back_at_a_fold(branch):
     assert branch.stable[0] and not branch.stable[-1]
     assert "leaves the range" in branch.end
     assert branch.values[-1] == pytest.approx(11.45, abs=1e-12)
+    assert all(author in branch.cite() for author in ("Keller", "Cox", "Kassam"))
     assert (np.diff(branch.periods) > 0).all() and branch.periods[0] < period
 
 

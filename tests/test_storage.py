@@ -412,6 +412,9 @@ def test_xarray_datasets():
 def test_citations_follow_the_methods():
     assert "finite-volume" not in swarm().cite() and "Salmon" in swarm().cite()
     assert "Scharfetter" in finite_volumes().cite() and "Scharfetter" not in field().cite()
+    for nothing in (None, 3, "run.h5", [swarm()]):
+        with pytest.raises(TypeError, match="cite takes a result"):
+            mf.cite(nothing)
     assert "McMahan" in mf.nash(mf.games.bilinear()).cite()
     for result in (swarm(), field(), study()):
         assert result.cite().startswith("C. Domingo-Enrich")
