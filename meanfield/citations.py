@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from meanfield.shown import Shown
+
 PAPER = (
     "C. Domingo-Enrich, S. Jelassi, A. Mensch, G. M. Rotskoff, J. Bruna. A mean-field analysis of "
     "two-player "
@@ -184,6 +186,6 @@ def cite(result: Any) -> str:
     TypeError
         For what is no result.
     """
-    if result is None or isinstance(result, (str, bytes, int, float, complex, list, tuple, dict)):
+    if not isinstance(result, Shown):
         raise TypeError(f"cite takes a result, such as a run, got {result!r}")
     return "\n".join([PAPER, *(line for key in methods(result) for line in SOURCES[key]), *TOOLS])

@@ -57,16 +57,21 @@ def free_cores() -> int:
     return min(cores(), max(1, int(asked))) if asked.isdecimal() else cores()
 
 
-def in_turn(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
+def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
     """What a function says of each item, by so many threads of this process, this one among them.
 
-    The others take part as soon as they get a core; nobody waits for one that has not begun.
+    The others take part as soon as they get a core; nobody waits for one that has not begun. After
+    an error or an interruption nobody begins another item.
     """
     found, numbers = [None] * len(items), iter(range(len(items)))
 
     def take() -> None:
-        for k in numbers:
-            found[k] = function(items[k])
+        try:
+            for k in numbers:
+                found[k] = function(items[k])
+        except BaseException:
+            deque(numbers, maxlen=0)
+            raise
 
     helpers = min(threads, len(items)) - 1
     others = [_helpers(helpers, os.getpid()).submit(take) for _ in range(helpers)]

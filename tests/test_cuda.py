@@ -14,6 +14,7 @@ import meanfield as mf
 from meanfield.games.bases import TrigBasis
 from meanfield.games.formulas.cuda import device_kernel, device_source
 from meanfield.games.lowrank import LowRank
+from tests.ptx import compiled_to_ptx
 
 CIRCLE = "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y) + sqrt(2 + cos(2*x - y + 0.3)) + tanh(cos(y))**3"
 SPHERE = "exp(x1*y2) + sin(x3 - 2*y1) + abs(2 + y1)**1.5 + x2**7 + atan(y3*x1) + log(2 + y1*x2)"
@@ -83,25 +84,6 @@ def test_runs_in_the_simulator_equal_those_on_the_processor():
     assert len(lines) == 16
     for difference, size in lines:
         assert difference < 1 and size > 0.1
-
-
-def compiled_to_ptx(function, signature):
-    """PTX for compute capability 8.0, which asks for no device; the test is skipped where the
-    compiler is missing.
-    """
-    from numba import cuda
-
-    try:
-        cuda.compile_ptx(lambda x: None, (signature[0],), cc=(8, 0))
-    except Exception as error:
-        if type(error).__name__ in (
-            "NvvmSupportError",
-            "CudaSupportError",
-            "DynamicLibNotFoundError",
-        ):
-            pytest.skip(f"the CUDA compiler is missing: {error}".splitlines()[0])
-        raise
-    return cuda.compile_ptx(function, signature, cc=(8, 0))[0]
 
 
 @pytest.mark.parametrize(("text", "space"), [("exp(cos(x - y))", None), (SPHERE, mf.Sphere(2))])

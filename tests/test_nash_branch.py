@@ -227,6 +227,7 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):
     [
         ({"step": 0}, ValueError, "step must not be 0"),
         ({"step": np.nan}, ValueError, "step must be finite"),
+        ({"between": (0.0, 1.0, 3.0)}, TypeError, "between must be two numbers"),
         ({"between": 4.0}, TypeError, "between must be two numbers"),
         ({"folds": 1}, ValueError, "equilibria have none"),
         ({"family": tilted(0.5)}, TypeError, "family must be a function"),

@@ -10,7 +10,7 @@ import pytest
 import meanfield as mf
 from meanfield import executors
 from meanfield.density import coupling
-from meanfield.executors import in_turn, shares
+from meanfield.executors import by_threads, shares
 from meanfield.games.functions import function
 from meanfield.metrics.nikaido import NikaidoIsoda
 from meanfield.metrics.w2 import laguerre_torus
@@ -271,14 +271,14 @@ def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
     monkeypatch.setattr(laguerre_torus, "ATOMS", 1)
     monkeypatch.setattr(coupling, "CELLS", 1)
     found, crowds = [], []
-    several = executors.in_turn
+    several = executors.by_threads
 
     def counted(f, items, threads):
         crowds.append(threads)
         return several(f, items, threads)
 
     for module in (enclosures, laguerre_torus, coupling):
-        monkeypatch.setattr(module, "in_turn", counted)
+        monkeypatch.setattr(module, "by_threads", counted)
     for free in (1, 3):
         monkeypatch.setattr(executors, "free_cores", lambda free=free: free)
         found.append(what())
@@ -291,18 +291,21 @@ def test_helpers_take_their_part_and_pass_errors_on():
         time.sleep(0.01)
         return k * k, threading.current_thread()
 
-    done = in_turn(slow, range(30), 3)
+    done = by_threads(slow, range(30), 3)
     assert [k for k, _ in done] == [k * k for k in range(30)]
     assert len({who for _, who in done}) == 3
-    assert in_turn(slow, [], 2) == []
+    assert by_threads(slow, [], 2) == []
 
     def fails(k):
         if k == 5:
             raise ValueError("five")
         time.sleep(0.001)
+        done.append(k)
 
+    done.clear()
     with pytest.raises(ValueError, match="five"):
-        in_turn(fails, range(30), 3)
+        by_threads(fails, range(1000), 3)
+    assert len(done) < 50  # nobody goes on
 
 
 def test_threads_must_be_a_whole_number():

@@ -120,7 +120,7 @@ class CommutatorFree(OnMeshes, Controlled):
         None when dt is too long for nonnegative rates or for costs within the loss's range. The
         trial's `error` is e^(5/3); the caller compares it with what was `missed`.
         """
-        one, two = self.coupling.at_once(lambda p: self._pushed(p, curve[1 - p], dt))
+        one, two = self.coupling.side_by_side(lambda p: self._pushed(p, curve[1 - p], dt))
         if one is None or two is None:
             return None
         masses = one[0], two[0]

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import in_turn, useful
+from meanfield.executors import by_threads, useful
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 
@@ -46,12 +46,12 @@ class Coupling:
         self.features = both(lambda p: game.moment_matrix(p, meshes[p].nodes))
         self.matrices = both(self._matrix)
 
-    def at_once(self, of: Callable[[int], T]) -> tuple[T, T]:
+    def side_by_side(self, of: Callable[[int], T]) -> tuple[T, T]:
         """of(p) for the two players, in two threads where they have as many cells as are worth it
         and ask no game for costs, which may be a function of a user.
         """
         stored = all(matrix is not None for matrix in self.matrices)
-        one, two = in_turn(of, (0, 1), useful(sum(self.sizes), CELLS) if stored else 1)
+        one, two = by_threads(of, (0, 1), useful(sum(self.sizes), CELLS) if stored else 1)
         return one, two
 
     def _matrix(self, p: int) -> Array | None:

@@ -143,7 +143,7 @@ def branch(
     """
     if not callable(family):
         raise TypeError(f"family must be a function of the parameter, got {family!r}")
-    if not isinstance(between, (tuple, list)) or len(between) != 2:
+    if np.shape(between) != (2,):
         raise TypeError(f"between must be two numbers, got {between!r}")
     low, high = sorted(real("between", b) for b in between)
     if step is not None and real("step", step) == 0:

@@ -5,6 +5,7 @@ it (Keller 1977).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,7 +194,7 @@ class Walk:
                 return
         value = self.value(there.u)
         if not self.between[0] <= value <= self.between[1]:
-            self.leave(there)
+            self.end_at_range(there)
             return
         self.keep(there)
         if self.sizes[-1] < SHRUNK * self.sizes[0]:
@@ -203,14 +204,12 @@ class Walk:
         elif straight > STRAIGHT:
             self.length = min(LONGER * self.length, LONGEST * self.first)
 
-    def leave(self, there: Point) -> None:
+    def end_at_range(self, there: Point) -> None:
         """End at the end of the range, which the step to `there` passes."""
         last = min(max(self.value(there.u), self.between[0]), self.between[1])
         self.end = f"leaves the range at {self.name} = {last:.6g}"
-        try:
+        with suppress(NotConverged):
             self.keep(self.curve.at_parameter(there, last / self.curve.unit))
-        except NotConverged:
-            return
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -134,21 +135,19 @@ class NashWalk:
                 self.end = f"no equilibrium was found beyond {self.name} = {self.value(here):.6g}"
             return
         if not self.between[0] <= self.value(there) <= self.between[1]:
-            self.leave(there)
+            self.end_at_range(there)
             return
         self.keep(there, responses)
         if straight > STRAIGHT:
             self.length = min(LONGER * self.length, LONGEST * self.first)
 
-    def leave(self, there: Point) -> None:
+    def end_at_range(self, there: Point) -> None:
         """End at the end of the range, which the step to `there` passes."""
         last = min(max(self.value(there), self.between[0]), self.between[1])
         self.end = f"leaves the range at {self.name} = {last:.6g}"
-        try:
-            at = self.curve.at(there, last / self.curve.unit)
-        except NotConverged:
-            return
-        self.keep(at, self.curve.responses(at))
+        with suppress(NotConverged):
+            at = self.curve.at_parameter(there, last / self.curve.unit)
+            self.keep(at, self.curve.responses(at))
 
     def met(
         self, here: Point, there: Point, length: float, responses: tuple[Response, Response]
@@ -176,8 +175,8 @@ class NashWalk:
         self.what.append(told)
         try:
             point = goes_on(at)
-        except NotConverged as lost:
-            self.end = f"{told}, and {lost}: {self.name} = {self.value(at):.10g}"
+        except NotConverged as error:
+            self.end = f"{told}, and {error}: {self.name} = {self.value(at):.10g}"
             return True
         self.keep(point, self.curve.responses(point))
         self.length = self.first

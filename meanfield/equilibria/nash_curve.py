@@ -174,9 +174,7 @@ class NashCurve:
         self.scale = losses(game, *(mu.points for mu in pair))
         (x, y), value = pair, game.moving_value(*pair)
         guess = Point((x.points, y.points), (x.masses, y.masses), value, p, np.empty(0))
-        system = System(self, guess)
-        solved = replace(system.solved(system.along_parameter()), p=p)
-        return self.directed(solved, lambda t: t[-1])
+        return self.directed(self.at_parameter(guess, p), lambda t: t[-1])
 
     def directed(self, at: Point, slope: Callable[[Array], float]) -> Point:
         """The point with the direction along which `slope` of it is positive."""
@@ -203,7 +201,7 @@ class NashCurve:
         t = System(self, there).direction()
         return replace(there, tangent=t if t @ here.tangent > 0 else -t)
 
-    def at(self, near: Point, p: float) -> Point:
+    def at_parameter(self, near: Point, p: float) -> Point:
         """The point at a parameter from one that is near, without its direction."""
         system = System(self, near)
         return replace(system.solved(system.along_parameter(), p - near.p), p=p)

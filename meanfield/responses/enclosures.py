@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
-from meanfield.executors import in_turn, shares, useful
+from meanfield.executors import by_threads, shares, useful
 from meanfield.games.formulas.calculus import Graph
 from meanfield.jit import apart, kernel
 
@@ -84,7 +84,7 @@ def enclosed(
         return means
 
     threads = useful(len(low) * len(masses) * len(steps.codes), WORK)
-    means = np.concatenate(in_turn(swept, shares(len(low), threads), threads), axis=1)
+    means = np.concatenate(by_threads(swept, shares(len(low), threads), threads), axis=1)
     return means[0], means[1]
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
-from meanfield.executors import in_turn, shares, useful
+from meanfield.executors import by_threads, shares, useful
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order
@@ -221,7 +221,7 @@ def torus_w2_squared(
         nonlocal likely
         raise_to(boxes, psi)
         here = likely  # from all threads
-        parts = in_turn(
+        parts = by_threads(
             lambda s: laguerre(x, psi, boxes, rho, *here, s.start, s.stop), held, threads
         )
         mass, second = (np.concatenate([part[k] for part in parts]) for k in (0, 1))

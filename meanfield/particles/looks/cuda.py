@@ -58,7 +58,7 @@ class Cuda:
     see `choose`.
     """
 
-    at_once = True  # all pairs in one go: the device shares them out itself
+    shares_pairs = True  # out among the device's own threads
 
     def __init__(self, game: Any, single: bool = False) -> None:
         from meanfield.games.formulas.cuda import device_kernel

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import in_turn, shares
+from meanfield.executors import by_threads, shares
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Player, State, kick, push_along, scratch
 from meanfield.particles.state import blocked, flat
@@ -74,9 +74,9 @@ def pair_forces(game: Any, points: Any, masses: Any, threads: int = 1) -> Any:
     if hasattr(game, "both_forces"):
         (x, y), (v, w) = points, masses
         held = shares(len(x), -(-len(x) // SHARE))
-        if len(held) == 1 or getattr(game, "at_once", False):
+        if len(held) == 1 or getattr(game, "shares_pairs", False):
             return game.both_forces(x, y, v, w)
-        sums = in_turn(lambda s: game.both_forces(x[s], y, v[s], w), held, threads)
+        sums = by_threads(lambda s: game.both_forces(x[s], y, v[s], w), held, threads)
         own = tuple(np.concatenate([one[k] for one, _ in sums]) for k in (0, 1))
         return own, tuple(sum(two[k] for _, two in sums) for k in (0, 1))
     return [forces_against(game, p, points[p], points[1 - p], masses[1 - p]) for p in range(2)]
