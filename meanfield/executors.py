@@ -58,7 +58,7 @@ def free_cores() -> int:
 
 
 def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
-    """What a function says of each item, by so many threads of this process, this one among them.
+    """The results of a function for all items, computed by so many threads, this one among them.
 
     The others take part as soon as they get a core; nobody waits for one that has not begun. After
     an error or an interruption nobody begins another item.
@@ -85,13 +85,15 @@ def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: in
 
 
 def shares(blocks: int, size: int) -> list[slice]:
-    """Which blocks each of `size` threads owns."""
+    """So many blocks in `size` consecutive parts of nearly equal length."""
     ends = [blocks * r // size for r in range(size + 1)]
     return [slice(a, b) for a, b in pairwise(ends)]
 
 
-def useful(work: int, least: int) -> int:
-    """How many of the free cores get at least `least` of so much work; one in any case."""
+def threads_worth(work: int, least: int) -> int:
+    """How many threads to use for so much work: no more than there are free cores, and each with at
+    least `least` of it.
+    """
     return max(1, min(free_cores(), work // least))
 
 

@@ -113,8 +113,8 @@ class Kernel:
         return self.compiled(*given)
 
     def entry(self, *given: Any) -> Any:
-        """What runs for arguments of the types of these, and does not look at types again: of long
-        nested tuples that takes four times as long as to hand them over.
+        """The compiled function for arguments of the same types as these. It does not look at types
+        when it is called, which for long nested tuples takes most of the time of a call.
         """
         return self.compiled.compile(tuple(map(self.compiled.typeof_pyval, given)))
 

@@ -60,12 +60,12 @@ for game, flow, refine in (*runs, (mixed, mf.MirrorDescent(), 1)):
 """
 
 SAME = """
-import meanfield.particles.fleet as fleet
+import meanfield.particles.on_device as on_device
 def same(u, v):
     return all(map(same, u, v)) if isinstance(u, list | tuple) else np.array_equal(u, v)
 given = torus, weighted, mf.Start()
 one, two, last = ensemble(*given, 0.02, replicas=[4, 1, 4], device="cuda", **how)
-fleet.SAVED = 1  # one replica after another
+on_device.SAVED = 1  # one replica after another
 alone = [*ensemble(*given, 0.02, replicas=[4, 1, 4], device="cuda", **how)]
 for a, b in zip((one, two, last), alone, strict=True):
     assert apart(a, b) == 0 and len(a) == 3

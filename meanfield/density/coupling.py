@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, useful
+from meanfield.executors import by_threads, threads_worth
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 
@@ -51,7 +51,7 @@ class Coupling:
         and ask no game for costs, which may be a function of a user.
         """
         stored = all(matrix is not None for matrix in self.matrices)
-        one, two = by_threads(of, (0, 1), useful(sum(self.sizes), CELLS) if stored else 1)
+        one, two = by_threads(of, (0, 1), threads_worth(sum(self.sizes), CELLS) if stored else 1)
         return one, two
 
     def _matrix(self, p: int) -> Array | None:

@@ -36,16 +36,17 @@ class Crew(NamedTuple):
 
 
 def team_sizes(players: tuple[Player, Player], states: Any, threads: int | None) -> tuple[int, ...]:
-    """How many threads may take the steps of a run: one, or as many as there is work for of those
-    asked for; of the free cores where the number is left open, or one, by `Pace`.
-    """
+    """How many threads may take the steps of a run in compiled code: see `sizes`."""
     work = sum(s.logw.size * len(me.map) for s, me in zip(states, players, strict=True))
     return sizes(threads, min(*(len(s.x) for s in states), work // WORK))
 
 
-def sizes(threads: int | None, useful: int) -> tuple[int, ...]:
-    """The same where no more than `useful` have something to do."""
-    most = max(1, min(free_cores() if threads is None else threads, useful))
+def sizes(threads: int | None, most: int) -> tuple[int, ...]:
+    """The numbers of threads that a run may choose from, where no more than `most` have work to do.
+
+    One number where so many are asked for; otherwise one thread and as many as cores are free.
+    """
+    most = max(1, min(free_cores() if threads is None else threads, most))
     return (1, most) if threads is None and most > 1 else (most,)
 
 

@@ -13,8 +13,8 @@ from meanfield.executors import Given, WorkerLost, Workers, shared, spread
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.packing import Packed, check_findable, pack, threads_for
-from meanfield.particles.fleet import Fleet
-from meanfield.particles.simulate import followed, simulate
+from meanfield.particles.on_device import DeviceReplicas
+from meanfield.particles.simulate import simulate, simulated
 from meanfield.particles.state import compiled
 from meanfield.progress import bar
 from meanfield.start import Start
@@ -63,14 +63,14 @@ def ensemble(
     for key in ("replica", "resume", "checkpoint"):
         if key in options:
             raise TypeError(f"{key} belongs to one run; it is no option of an ensemble")
-    fleet = None
+    on_device = None
     if options.get("device") == "cuda" and compiled(game):
         if (executor, threads) != (None, None):
             raise ValueError(
                 'device="cuda" moves replicas of low-rank games together: leave threads and '
                 "executor out"
             )
-        fleet, threads = Fleet(numbers), 1
+        on_device, threads = DeviceReplicas(numbers), 1
     if executor is None and threads is None:
         reduce, options = _in_turn(reduce, options)
         threads = threads_for(None, game, flow, start)
@@ -80,7 +80,7 @@ def ensemble(
                 check_findable(held, workers.pool)
             one: Any = _Sent(pack(game), pack(flow), pack(start), time, options, reduce)
         else:
-            one = _Replica(game, flow, start, time, options, reduce, fleet)
+            one = _Replica(game, flow, start, time, options, reduce, on_device)
         for found in spread(one, numbers, workers, len(numbers), ordered=True):
             assert found is not None
             result = found[1]
@@ -121,18 +121,18 @@ class _Replica:
     time: float
     options: dict[str, Any]
     reduce: Callable[[Trajectory], Any] | None
-    fleet: Fleet | None = None
+    on_device: DeviceReplicas | None = None
 
     def __call__(self, replica: int) -> Any:
         given = self.game, self.flow, self.start, self.time
         options = {"replica": replica, "progress": False, **self.options}
-        if self.fleet is None:
+        if self.on_device is None:
             run = simulate(*given, **options)
         else:
             refuse_unknown("simulate", options, vars(simulate)["keywords"])
             asked = signature(simulate).bind(*given, **options)
             asked.apply_defaults()
-            run = followed(asked.arguments, self.fleet)
+            run = simulated(asked.arguments, self.on_device)
         return run if self.reduce is None else self.reduce(run)
 
 

@@ -15,7 +15,9 @@ from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Flag
 
-FEW = 4  # coordinates, of which one after the other is turned to rows in less time
+# Up to so many coordinates it is faster to write one after the other than one particle after the
+# other.
+FEW = 4
 
 
 @kernel
@@ -106,8 +108,9 @@ def read_off(
 
 
 class Room:
-    """Memory for so many numbers that a run is to save, in pieces that the system hands out as a
-    few large pages: thousands of small ones took a fifth of the time of short runs.
+    """Memory for the points that a run saves, so many numbers, allocated in large pieces. Each
+    piece comes from the system as a few large pages, in place of thousands of small ones, which
+    took a fifth of the time of short runs.
 
     What is not used of a piece takes none of the machine's memory.
     """

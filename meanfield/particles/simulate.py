@@ -12,7 +12,7 @@ from meanfield.checks import Array, allow_underflow, known_keywords, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure, uniform
-from meanfield.particles.fleet import Fleet
+from meanfield.particles.on_device import DeviceReplicas
 from meanfield.particles.plan import (
     DEFAULTS,
     check_flow,
@@ -172,13 +172,14 @@ def simulate(
     >>> bool((again.x[-1].points == run.x[-1].points).all())
     True
     """
-    return followed(locals())
+    return simulated(locals())
 
 
 @allow_underflow
-def followed(asked: Mapping[str, Any], fleet: Fleet | None = None) -> Trajectory:
-    """What `simulate` returns for these arguments, all of them; `fleet` moves it with other
-    replicas.
+def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) -> Trajectory:
+    """What `simulate` returns for these arguments, all of which are given.
+
+    replicas: those of an ensemble on a graphics processor, of which this run is one.
     """
     given = {key: value for key, value in asked.items() if key in DEFAULTS}
     game, flow, start, time = (asked[key] for key in ("game", "flow", "start", "time"))
@@ -207,7 +208,7 @@ def followed(asked: Mapping[str, Any], fleet: Fleet | None = None) -> Trajectory
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme, plan.inner, plan.exploration)
-    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None, fleet)
+    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None, replicas)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,

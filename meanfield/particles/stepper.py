@@ -19,12 +19,12 @@ from meanfield.particles.alternating import alternating
 from meanfield.particles.consensus import Consensus
 from meanfield.particles.crews import Crew, Pace, at_rates, go, hire, sizes, team_sizes
 from meanfield.particles.eigenbasis import Frame, frame
-from meanfield.particles.fleet import Fleet, mover
 from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
 from meanfield.particles.looks.pairs import SHARE, Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
+from meanfield.particles.on_device import DeviceReplicas, mover
 from meanfield.particles.plan import Plan, by_steps, check_memory, check_settings
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import InnerLoop, Response
@@ -65,7 +65,7 @@ class Stepper:
         start: Start | None,
         threads: int | None = None,
         file: bool = False,
-        fleet: Fleet | None = None,
+        replicas: DeviceReplicas | None = None,
     ) -> None:
         # Flows that Python looks at in every step would call threads anew for each.
         self.threads = 1 if by_steps(flow) else threads
@@ -74,7 +74,7 @@ class Stepper:
         self.label = f"particles ({check_memory(game, plan, flow, file).memory / 1e6:.0f} MB)"
         self.source = source(game, flow, plan)
         self.compiled = compiled(game)
-        self.fleet = fleet or mover(self)  # moves the particles on a device
+        self.on_device = replicas or mover(self)
         self.turn(frame(game, flow))
         self.states: list[State] = []
         # Where both players stand in the middle of a step; for mirror-prox their forces, too.
@@ -338,8 +338,8 @@ class Stepper:
     def march(self, players: Players, first: int, steps: int, showing: bool = False) -> None:
         """Steps first, ..., first + steps - 1, by the text of `meanfield.particles.algorithms`."""
         end = first + steps
-        if self.fleet is not None:
-            self.fleet.moved(self, first, end)
+        if self.on_device is not None:
+            self.on_device.moved(self, first, end)
             return
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):

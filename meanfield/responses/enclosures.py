@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, shares, useful
+from meanfield.executors import by_threads, shares, threads_worth
 from meanfield.games.formulas.calculus import Graph
 from meanfield.jit import apart, kernel
 
@@ -83,7 +83,7 @@ def enclosed(
         _sweep(*steps, ends, columns, masses, rounding, rows, means)
         return means
 
-    threads = useful(len(low) * len(masses) * len(steps.codes), WORK)
+    threads = threads_worth(len(low) * len(masses) * len(steps.codes), WORK)
     means = np.concatenate(by_threads(swept, shares(len(low), threads), threads), axis=1)
     return means[0], means[1]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
-from meanfield.executors import by_threads, shares, useful
+from meanfield.executors import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order
@@ -212,7 +212,7 @@ def torus_w2_squared(
     """
     x, b, place = merged(points, weights)
     # Large cells stand together: threads take what comes next.
-    threads = useful(len(x), ATOMS)
+    threads = threads_worth(len(x), ATOMS)
     held = shares(len(x), 1 if threads == 1 else 16 * threads)
     boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
     rho = density / density.mean()

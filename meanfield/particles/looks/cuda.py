@@ -2,7 +2,7 @@
 
 An optional part: numba's CUDA target and an NVIDIA driver. Where steps are taken on the processor,
 "strang" and those on other manifolds, each sends (n + m) points and fetches as many forces; Euler's
-stay on the device (`meanfield.particles.fleet.Resident`).
+stay on the device (`meanfield.particles.on_device.DevicePairs`).
 """
 
 from __future__ import annotations

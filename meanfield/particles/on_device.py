@@ -19,7 +19,7 @@ SAVED = 1 << 31  # bytes of saved states of replicas that are moved at once, at 
 Rows = tuple[Array, Array, Array]  # of all replicas: x (R, a, n), log w (R, n), running sums (R, n)
 
 
-class Fleet:
+class DeviceReplicas:
     """Replicas of these numbers; `moved` puts a stepper of one of them where it is at a save.
 
     Runs ask one after another: the first that wants a save has all replicas moved to it, and the
@@ -31,7 +31,7 @@ class Fleet:
 
         self.cuda = target()
         self.numbers = list(numbers)
-        self.at_once: list[int] = []  # the replicas on the device
+        self.present: list[int] = []  # on the device now
         self.sides: list[Any] = []
         self.done = 0  # steps
         self.saves: dict[int, list[Rows]] = {}  # both players' by the number of steps done
@@ -39,14 +39,14 @@ class Fleet:
     def moved(self, one: Any, first: int, end: int) -> None:
         """Take the particles of a stepper through steps first, ..., end - 1, in place."""
         replica = one.plan.replica
-        if replica not in self.at_once or (end not in self.saves and first != self.done):
+        if replica not in self.present or (end not in self.saves and first != self.done):
             self._send(one)
         if end not in self.saves:
             self._march(one, first, end)
-        r = self.at_once.index(replica)
+        r = self.present.index(replica)
         for s, rows in zip(one.states, self.saves[end], strict=True):
             put(s, *(v[r] for v in rows))
-        if len(self.at_once) == 1:  # nobody else will ask
+        if len(self.present) == 1:  # nobody else will ask
             self.saves.clear()
 
     def _send(self, one: Any) -> None:
@@ -56,7 +56,7 @@ class Fleet:
         plan, begin = one.plan, self.numbers.index(one.plan.replica)
         numbers = sum(s.x[:, 0].size * (s.x.shape[1] + 2) for s in one.states)
         most = int(SAVED // (8 * numbers * len(plan.saves(one.time))))
-        self.at_once, self.saves = self.numbers[begin : begin + max(1, most)], {}
+        self.present, self.saves = self.numbers[begin : begin + max(1, most)], {}
         given = plan.particles, plan.placement, plan.seed
         states = [
             one.states
@@ -65,9 +65,9 @@ class Fleet:
                 s._replace(x=one.frame.into(p, s.x))
                 for p, s in enumerate(place(one.game, one.start, *given, r))
             ]
-            for r in self.at_once
+            for r in self.present
         ]
-        self.replicas = self.cuda.to_device(np.array(self.at_once, dtype=np.int64))
+        self.replicas = self.cuda.to_device(np.array(self.present, dtype=np.int64))
         self.sides = [
             self._side(me, one.players[1 - p], [s[p] for s in states], plan.particles[p])
             for p, me in enumerate(one.players)
@@ -77,7 +77,7 @@ class Fleet:
         """The device's view of a player."""
         from meanfield.particles.looks.replicas import SUMS
 
-        own = np.arange(len(me.map)) if me.sphere else in_turn(me)
+        own = np.arange(len(me.map)) if me.sphere else alternately(me)
         rows = me.map[own].T
         # On a sphere feature 0 is one, and so is its mean.
         base = rows[0] if opponent.sphere else np.zeros(len(own))
@@ -94,13 +94,13 @@ class Fleet:
         widest = max(one.plan.particles)
         threads = min(replicas.THREADS, 1 << max(5, (widest - 1).bit_length()))
         seed = one.plan.seed
-        sized(replicas.march, len(self.at_once), threads)(
+        sized(replicas.march, len(self.present), threads)(
             *self.sides, self.replicas, first, end, seed & 0xFFFFFFFF, seed >> 32
         )
         self.done, self.saves[end] = end, [fetched(s) for s in self.sides]
 
 
-class Resident:
+class DevicePairs:
     """Both players of a formula, whose state and noise stay on the device between saves."""
 
     def __init__(self, source: Any) -> None:
@@ -144,14 +144,14 @@ class Resident:
         self.points = [self.cuda.to_device(flat(s.x, n)) for _, s, n in given]
 
 
-def mover(one: Any) -> Fleet | Resident | None:
+def mover(one: Any) -> DeviceReplicas | DevicePairs | None:
     """What moves the particles of a stepper on a device, where that takes whole steps."""
     if one.plan.device == "cpu":
         return None
     if one.compiled:
-        return Fleet([one.plan.replica])
+        return DeviceReplicas([one.plan.replica])
     euler = one.plan.scheme == "euler" and one.known_manifolds()
-    return Resident(one.source) if euler else None
+    return DevicePairs(one.source) if euler else None
 
 
 def side(cuda: Any, me: Player, states: list[State], n: int, game: Any, means: int) -> Any:
@@ -192,11 +192,11 @@ def seen(me: Player, opponent: Player) -> Any:
     that are asked for, on a torus all, cosines and sines in turn.
     """
     if not me.sphere:
-        return in_turn(me)
+        return alternately(me)
     return 1 + np.flatnonzero(opponent.map[:, 1:].any(axis=0))
 
 
-def in_turn(me: Player) -> Any:
+def alternately(me: Player) -> Any:
     """The places of cosines and sines in turn among the features of a torus."""
     return np.arange(2 * len(me.modes)).reshape(2, -1).T.ravel()
 
