@@ -41,7 +41,7 @@ RECORDS = {
     "Stability": "equilibria.stability", "Polished": "equilibria.polish",
     "GibbsPath": "equilibria.path", "AtomStability": "equilibria.atoms",
     "Orbit": "equilibria.orbit", "Branch": "equilibria.branch",
-    "NashBranch": "equilibria.nash_branch",
+    "NashBranch": "equilibria.nash_branch", "GibbsBranch": "equilibria.gibbs_branch",
     "Sweep": "studies.sweep.table",
     "GanRun": "gan.run", "GanGame": "gan.recipes", "Network": "gan.recipes", "Ring": "gan.recipes",
     "Images": "gan.recipes", "Certificate": "gan.certificate",

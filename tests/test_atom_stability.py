@@ -33,6 +33,7 @@ def test_example_4_1_has_its_closed_spectrum():
     assert not found.stable and found.frequency == pytest.approx(2 * alpha)
     alone = mf.stability(EXAMPLE, mf.MirrorDescent(alpha), near=near)
     assert np.sort(alone.eigenvalues.imag) == pytest.approx([-2 * alpha, 2 * alpha])
+    assert "rate 0, frequency 6 " in repr(alone) and alone.leading == "0+6i, 0-6i"
     assert 2 * np.pi / alone.frequency == pytest.approx(EXAMPLE.answers["period"](alpha))
 
 
@@ -79,7 +80,7 @@ def test_turning_a_sphere_leaves_the_spectrum():
 
 def test_what_has_no_such_spectrum_is_told():
     with pytest.raises(ValueError, match="weights and without noise"):
-        mf.stability(EXAMPLE, mf.Langevin(2.0))
+        mf.stability(EXAMPLE, mf.Wasserstein())
     with pytest.raises(TypeError, match="the flow has its own gamma"):
         mf.stability(EXAMPLE, mf.MirrorDescent(1.0), gamma=2.0)
     with pytest.raises(TypeError, match="near= is for flows"):

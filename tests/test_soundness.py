@@ -269,7 +269,7 @@ def test_stability_sees_each_players_temperature_and_rate(beta, gamma):
 
 def test_residuals_of_modes_are_what_they_miss_relative_to_their_size(monkeypatch):
     """In the norm |v / sqrt(m)|, with a basis that is too small for the faster of the modes."""
-    home = import_module("meanfield.equilibria.stability")  # the name itself is the function
+    home = import_module("meanfield.equilibria.linear")
     monkeypatch.setattr(home, "DENSE", 10)
     monkeypatch.setattr(home, "POWERS", 1)
     beta, gamma = (3.0, 2.0), (1.0, 0.4)

@@ -66,7 +66,7 @@ def test_swapping_the_players_keeps_the_spectrum():
 
 def test_large_meshes_agree_with_dense_ones(monkeypatch):
     """The sparse route, with its truncated basis, against all modes of the same matrices."""
-    home = import_module("meanfield.equilibria.stability")  # the name itself is the function
+    home = import_module("meanfield.equilibria.linear")
     game = mf.games.benchmark("torus")
     sparse = stability(game, 10.0, 28)
     monkeypatch.setattr(home, "DENSE", 10_000)

@@ -3,6 +3,7 @@
 from meanfield.equilibria.atoms import AtomStability
 from meanfield.equilibria.branch import Branch, branch
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
+from meanfield.equilibria.gibbs_branch import GibbsBranch
 from meanfield.equilibria.nash import Equilibrium, nash
 from meanfield.equilibria.nash_branch import NashBranch
 from meanfield.equilibria.orbit import Orbit, orbit
@@ -11,7 +12,7 @@ from meanfield.equilibria.polish import Polished, polish
 from meanfield.equilibria.stability import Stability, stability
 
 __all__ = [
-    "AtomStability", "Branch", "Equilibrium", "GibbsPath", "GibbsPoint", "NashBranch", "Orbit",
-    "Polished",
-    "Stability", "branch", "gibbs", "gibbs_path", "nash", "orbit", "polish", "stability",
+    "AtomStability", "Branch", "Equilibrium", "GibbsBranch", "GibbsPath", "GibbsPoint",
+    "NashBranch", "Orbit", "Polished", "Stability", "branch", "gibbs", "gibbs_path", "nash",
+    "orbit", "polish", "stability",
 ]  # fmt: skip

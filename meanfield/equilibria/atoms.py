@@ -11,6 +11,7 @@ looked at: where U exceeds its minimum by d they die out at the rate alpha d.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from meanfield.games.base import Game
 from meanfield.measures import Measure
 
 NUDGE = 1e-5  # of the difference quotients
+ROUNDING = 1e-11  # part of an eigenvalue, relative to the largest, that is none
 STILL = 1e-6  # velocity, relative to the Jacobian, up to which a pair counts as at rest
 
 
@@ -53,16 +55,22 @@ class AtomStability(Spectrum):
         )
 
 
-def atom_stability(game: Game, flow: Flow, near: Equilibrium | None = None) -> AtomStability:
+def atom_stability(game: Game, flow: Flow, near: Any = None) -> AtomStability:
     """The spectrum of a flow with weights at a Nash equilibrium of atoms; see `stability`."""
     if not flow.reacts or flow.diffuses or flow.composite or flow.responds:
         raise ValueError(
             "the spectrum at a Nash equilibrium is that of flows with weights and without noise, "
-            f"such as WassersteinFisherRao and MirrorDescent; got {flow.name!r}"
+            "such as WassersteinFisherRao and MirrorDescent, that at a Gibbs point of flows with "
+            f"a temperature for both players; got {flow.name!r}"
         )
     point = nash(game) if near is None else near
     if not isinstance(point, Equilibrium):
         raise TypeError(f"near must be what nash returns, got {type(point).__name__}")
+    if (point.x.manifold, point.y.manifold) != game.manifolds:
+        raise ValueError(
+            f"near is an equilibrium on {point.x.manifold} and {point.y.manifold}, but the game "
+            f"has {game.X} and {game.Y}"
+        )
     sides = both(lambda p: _Atoms(game, flow, p, (point.x, point.y)[p]))
     J = _jacobian(game, sides)
     speed = float(np.abs(_velocity(game, sides, [np.zeros(side.size) for side in sides])).max())
@@ -71,9 +79,16 @@ def atom_stability(game: Game, flow: Flow, near: Equilibrium | None = None) -> A
             f"atoms or weights of the equilibrium still move, by {speed:.1e}: polish it first "
             "(`mf.polish`), or ask `mf.nash` for a smaller tol"
         )
-    values = np.linalg.eigvals(J)
+    values = _settled(np.linalg.eigvals(J).astype(complex))
     values = values[np.lexsort((-values.imag, -values.real))]
-    return AtomStability(values.astype(complex), point.x, point.y, speed, game, flow)
+    return AtomStability(values, point.x, point.y, speed, game, flow)
+
+
+def _settled(values: Complex) -> Complex:
+    """Eigenvalues without the parts that are rounding of the difference quotients."""
+    least = ROUNDING * float(np.abs(values).max(initial=0.0))
+    real, imag = (np.where(np.abs(v) < least, 0.0, v) for v in (values.real, values.imag))
+    return np.asarray(real + 1j * imag)
 
 
 class _Atoms:

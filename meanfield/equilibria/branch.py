@@ -1,8 +1,9 @@
-"""A periodic solution of (7), or a Nash equilibrium of atoms, followed in a parameter.
+"""A periodic solution of (7), a Nash equilibrium or a Gibbs point, followed in a parameter.
 
 Pseudo-arclength continuation (Keller 1977): the parameter is an unknown like the others, and a step
 is as long along the curve. Where the tangent of a curve of orbits has no part in the parameter, it
-turns back: a stable and an unstable orbit meet and vanish. Curves of equilibria do not turn back.
+turns back: a stable and an unstable orbit meet and vanish. Curves of equilibria do not turn back,
+and Gibbs points, one at each parameter, are solved for one after the other.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import numpy as np
 
 from meanfield.checks import Array, allow_underflow, real, whole
 from meanfield.equilibria.curve import Curve, Walk
+from meanfield.equilibria.gibbs import GibbsPoint
+from meanfield.equilibria.gibbs_branch import GibbsBranch, GibbsWalk
 from meanfield.equilibria.nash import Equilibrium
 from meanfield.equilibria.nash_branch import NashBranch, NashWalk
 from meanfield.equilibria.orbit import Complex, Orbit
+from meanfield.flows import Flow
+from meanfield.games.base import Game
 from meanfield.measures import Density
 from meanfield.progress import bar
 from meanfield.shown import Shown
@@ -72,7 +77,7 @@ class Branch(Shown, Result):
 @allow_underflow
 def branch(
     family: Callable[[float], Any],
-    near: Orbit | Equilibrium,
+    near: Orbit | Equilibrium | GibbsPoint,
     at: float,
     between: tuple[float, float],
     step: float | None = None,
@@ -83,21 +88,27 @@ def branch(
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float | None = None,
-) -> Branch | NashBranch:
-    """The periodic solutions of (7), or the Nash equilibria, on a curve in a parameter.
+) -> Branch | NashBranch | GibbsBranch:
+    """The periodic solutions of (7), the Nash equilibria or the Gibbs points (9) along a parameter.
 
     Equilibria are followed through changes of support, which are located: an atom's weight reaches
     zero and it leaves, or a new best response appears and joins. At some of them the equilibria of
     one parameter are a segment, along which the branch goes. Where an atom splits in two, or two
     of them meet, it ends.
 
+    Gibbs points are unique: steps are equal, halved only where none is found. The twelve leading
+    eigenvalues of the flow linearised at each, as `stability` has them, are followed, and Hopf
+    points, where a pair of them crosses the imaginary axis, are located; flows without memory have
+    none. A pair that crosses and comes back within one step is not seen. On tori, S^1 and S^3 more
+    cells are taken where densities of low-rank games ask for them.
+
     Parameters
     ----------
     family : function of a number
         Gives the pair (game, flow) at a value of the parameter, both of which may depend on it; for
-        equilibria the game alone.
-    near : Orbit or Equilibrium
-        What to begin from, of `family(at)`.
+        Nash equilibria the game alone.
+    near : Orbit, Equilibrium or GibbsPoint
+        What to begin from, of `family(at)`. A Gibbs point says on which cells.
     at : float
     between : pair of floats
         The branch ends where the parameter leaves this range, with what is found at its end.
@@ -105,13 +116,13 @@ def branch(
         The first step in the parameter, towards the far end when positive; by default a fiftieth of
         the range, towards its nearer end.
     points : int, optional
-        The most orbits or equilibria.
+        The most orbits, equilibria or Gibbs points.
     folds : int, optional
         End at the fold of this number, the first being 1; orbits alone have folds.
     name : str, optional
         What the parameter is called in pictures and tables.
     tol : float, optional
-        The residual wanted of each orbit; equilibria are solved for to rounding.
+        The residual wanted of each orbit or Gibbs point; equilibria are solved for to rounding.
     progress : bool, optional
     checkpoint, checkpoint_every : path, seconds, optional
         The file that is kept up to date, from which the same call goes on to the same bits, as in
@@ -119,14 +130,15 @@ def branch(
 
     Returns
     -------
-    Branch or NashBranch
+    Branch, NashBranch or GibbsBranch
 
     Raises
     ------
     NotConverged
         Where `near` lies on no curve.
     ValueError
-        Where what Newton's method finds of `family(at)` from `near` is no equilibrium.
+        Where what Newton's method finds of `family(at)` from `near` is no equilibrium, and for
+        flows that have no spectrum at Gibbs points.
 
     Examples
     --------
@@ -140,6 +152,17 @@ def branch(
     >>> found = mf.branch(family, mf.nash(family(0.5)), 0.5, (0.0, 3.0), name="p", step=0.25)
     >>> print(f"{found.changes[0]:.8f}", found.what[0])
     2.00000000 an atom of y leaves
+
+    The coupling c of cos(x - y) at which discounted gradients leave the Gibbs point, in closed form
+    2 (r + 1/beta) / sqrt(r beta), and how fast they turn there, sqrt(r / beta).
+
+    >>> def coupled(c):
+    ...     game = mf.games.trigonometric([((1,), (-1,), c, 0.0)])
+    ...     return game, mf.DiscountedLangevin(beta=1.0, rate=4.0)
+    >>> near = mf.gibbs(coupled(4.0)[0], 1.0, cells=32)
+    >>> found = mf.branch(coupled, near, 4.0, (4.0, 6.0), step=0.5, name="c")
+    >>> print(found.hopf.round(9))
+    [[5. 2.]]
     """
     if not callable(family):
         raise TypeError(f"family must be a function of the parameter, got {family!r}")
@@ -148,26 +171,27 @@ def branch(
     low, high = sorted(real("between", b) for b in between)
     if step is not None and real("step", step) == 0:
         raise ValueError("step must not be 0: its sign says which way the branch begins")
-    if folds is not None and isinstance(near, Equilibrium):
+    if folds is not None and not isinstance(near, Orbit):
         raise ValueError("folds counts those of orbits; equilibria have none: leave it out")
     at, points = real("at", at), whole("points", points, 2)
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")
-    if not isinstance(near, (Orbit, Equilibrium)):
-        raise TypeError(f"near must be a meanfield Orbit or Equilibrium, got {type(near).__name__}")
+    first = _first(family, near, at)
     away = (low - at if at - low < high - at else high - at) / 50 if step is None else step
     most = None if folds is None else whole("folds", folds)
     options = {"between": (low, high), "step": away, "points": points, "folds": most, "tol": tol}
-    job = {"call": "branch", "near": near, "at": at, "name": name, "options": options}
-    walk: Walk | NashWalk
-    gathered: Callable[[], Branch | NashBranch]
+    job = {"call": "branch", "near": near, "at": at, "name": name, "options": options, **first}
+    walk: Walk | NashWalk | GibbsWalk
+    gathered: Callable[[], Branch | NashBranch | GibbsBranch]
     if isinstance(near, Orbit):
-        job["game"], job["flow"] = family(at)
         curve = Curve(family, near, high - low, real("tol", tol, 0.0, strict=True))
         walk = orbits = Walk(curve, (low, high), points, most, name)
         gathered = partial(_gathered, orbits)
+    elif isinstance(near, GibbsPoint):
+        fine = real("tol", tol, 0.0, strict=True)
+        walk = rests = GibbsWalk(family, near, (low, high), points, name, fine)
+        gathered = partial(rests.result, first["game"], first["flow"])
     else:
-        job["game"] = family(at)
         walk = equilibria = NashWalk(family, near, (low, high), points, name)
         gathered = equilibria.result
     keeper = None
@@ -177,7 +201,7 @@ def branch(
         if finished:
             return found  # type: ignore[no-any-return]
         if found is not None:
-            walk.restore(found.state)
+            walk.restore(found)
     with keeper or nullcontext(), bar(points, f"branch in {name}", progress) as shown:
         if not walk.found:
             walk.begin(at, away)
@@ -194,6 +218,29 @@ def branch(
         if keeper is not None:
             keeper.finish(result)
     return result
+
+
+def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, Any]:
+    """Game and flow where the branch begins; TypeError or ValueError where `near` is not theirs."""
+    if not isinstance(near, (Orbit, Equilibrium, GibbsPoint)):
+        raise TypeError(
+            f"near must be a meanfield Orbit, Equilibrium or GibbsPoint, got {type(near).__name__}"
+        )
+    given, kinds = family(at), {"game": Game, "flow": Flow}
+    if isinstance(near, Equilibrium):
+        del kinds["flow"]
+    parts = given if isinstance(given, tuple) else (given,)
+    if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds.values())):
+        wanted = "a pair (game, flow)" if "flow" in kinds else "a game alone"
+        raise TypeError(
+            f"family must give {wanted} where near is of type {type(near).__name__}, got {given!r}"
+        )
+    pair: Any = (near.x[0], near.y[0]) if isinstance(near, Orbit) else (near.x, near.y)
+    x, y = (mu.manifold for mu in pair)
+    if (x, y) != parts[0].manifolds:
+        X, Y = parts[0].manifolds
+        raise ValueError(f"near is on {x} and {y}, but the game of the family is on {X} and {Y}")
+    return dict(zip(kinds, parts, strict=True))
 
 
 def _gathered(walk: Walk) -> Branch:

@@ -219,8 +219,9 @@ class Walk:
         step = {"length": self.length, "first": self.first, "steps": self.curve.steps}
         return {**points, "folds": folds, **about, **step}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go to a stored state."""
+    def restore(self, held: Any) -> None:
+        """Go to where a stored branch was stopped."""
+        state = held.state
         self.found = [Point(*one) for one in zip(*(state[n] for n in PARTS), strict=True)]
         self.folds, self.sizes = list(state["folds"]), state["sizes"].tolist()
         self.multipliers = list(state["multipliers"])

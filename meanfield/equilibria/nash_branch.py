@@ -257,8 +257,9 @@ class NashWalk:
         return {"counts": counts, "points": np.concatenate(packed), "what": list(self.what),
                 **told, **step}  # fmt: skip
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go to a stored state."""
+    def restore(self, held: NashBranch) -> None:
+        """Go to where a stored branch was stopped."""
+        state = held.state
         Ms, left = (self.near.x.manifold, self.near.y.manifold), state["points"]
         for n in state["counts"].tolist():
             sizes = [*(k * M.ambient for k, M in zip(n, Ms, strict=True)), *n, 1, 1]

@@ -21,7 +21,7 @@ class Spectrum(Shown, Result):
     @property
     def rate(self) -> float:
         """Small perturbations decay like exp(-rate t); negative where they grow."""
-        return -float(self.eigenvalues[0].real)
+        return 0.0 - float(self.eigenvalues[0].real)
 
     @property
     def frequency(self) -> float:

@@ -1,46 +1,43 @@
-"""Linear stability of the Gibbs point (9) under equation (7), and of its slow modes.
+"""Linear stability of the Gibbs point (9) under the flows for which it is at rest.
 
-With masses m_p (1 + f_p) and the Gibbs masses m_p, (7) is, to first order in f,
+With masses m_p (1 + f_p), g = sqrt(m) f and B_p g_q what the opponent's change exerts,
 
-    m_p df_p/dt = gamma_p div(m_p grad(T_p f_p + u_p)),    u_p = U_p[m_q f_q].
+    dg_p/dt = -G_p (T_p g_p + B_p h_q),    G_p = gamma_p S_p + (alpha_p + rho_p / T_p) P,
 
-Written for g = sqrt(m) f this is dg_p/dt = -gamma_p S_p (T_p g_p + B_p g_q). S = A'A is symmetric,
-A = exp(-beta U/2) grad exp(beta U/2) takes differences of U over a few cells only, and B has the
-rank of the game. The leading modes are combinations of the lowest eigenvectors of both S_p and of
-the range of B.
+S_p of transport (`meanfield.equilibria.linear`), P the projection that keeps mass: reaction and
+response relax every mode alike. h_q is g_q, or with a discounting memory dh_q/dt = r (g_q - h_q). A
+player with response infinite has T_p g_p = -P B_p h_q at all times.
+
+Zero-sum games have B_y = -B_x'. Without memory the flow is hence -G (T + K), K antisymmetric, and
+g' G^{-1} g falls: no eigenvalue reaches the imaginary axis, whatever the rates and temperatures.
+With memory pairs may cross it; zero itself is never an eigenvalue, as T + K is invertible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
 
-from meanfield.checks import Array, allow_underflow, warn, whole
+from meanfield.checks import Array, allow_underflow, whole
 from meanfield.density.coupling import both
 from meanfield.density.inputs import per_player
 from meanfield.equilibria.atoms import AtomStability, atom_stability
-from meanfield.equilibria.gibbs import GibbsPoint, LinearMaps, gibbs
+from meanfield.equilibria.gibbs import GibbsPoint, gibbs
+from meanfield.equilibria.linear import Reduced, coupling, even, missed, side_of, widened
 from meanfield.equilibria.nash import Equilibrium
 from meanfield.equilibria.spectrum import Complex, Spectrum
-from meanfield.flows import Flow, Number, pair
+from meanfield.flows import Flow, Langevin, Number, pair
 from meanfield.games.base import Game, a_game
-from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density
-from meanfield.meshes import Mesh, mesh
 
-ORDER = 8  # of the differences on tori; two-point fluxes elsewhere are of order 2
-DENSE = 320  # cells up to which all modes of S are computed
-SHIFT = 1e-2  # the sparse eigensolver inverts S + SHIFT
-POWERS = 3  # of (S + SHIFT)^{-1} whose images of the forces are in the basis
-PECLET = 6.0  # beta |dU| over a cell beyond which the differences see too little of the wells
+SAME = 1e-12  # relative difference of temperatures that are one
 
 
 @dataclass(frozen=True, eq=False)
 class Stability(Spectrum):
-    """Leading spectrum of the linearised (7) at the Gibbs point.
+    """Leading spectrum of a flow linearised at the Gibbs point.
 
     eigenvalues (k,): largest real part first, the two zeros of conserved mass left out. residuals
     (k,): |L v - lambda v| / |v| on the meshes, which tells what the truncation to `modes` misses.
@@ -52,7 +49,7 @@ class Stability(Spectrum):
     modes_x: Complex = field(repr=False)
     modes_y: Complex = field(repr=False)
     point: GibbsPoint = field(repr=False)
-    gamma: tuple[float, float] = (1.0, 1.0)
+    flow: Flow
 
     @property
     def stable(self) -> bool:
@@ -74,8 +71,8 @@ class Stability(Spectrum):
 
     def __repr__(self) -> str:
         return (
-            f"Stability at beta = {self.point.beta}: rate {self.rate:.6g}, frequency "
-            f"{self.frequency:.6g}; leading eigenvalues {self.leading} (residuals up to "
+            f"Stability of {self.flow.name} at beta = {self.point.beta}: rate {self.rate:.6g}, "
+            f"frequency {self.frequency:.6g}; leading eigenvalues {self.leading} (residuals up to "
             f"{self.residuals.max():.1e})"
         )
 
@@ -90,7 +87,15 @@ def stability(
     modes: int = 40,
 ) -> Stability: ...
 @overload
-def stability(game: Game, beta: Flow, *, near: Equilibrium | None = None) -> AtomStability: ...
+def stability(game: Game, beta: Flow, *, near: Equilibrium) -> AtomStability: ...
+@overload
+def stability(
+    game: Game, beta: Flow, *, count: int = 6, modes: int = 40, near: GibbsPoint
+) -> Stability: ...
+@overload
+def stability(
+    game: Game, beta: Flow, cells: Any = None, count: int = 6, *, modes: int = 40
+) -> Any: ...
 @allow_underflow
 def stability(
     game: Game,
@@ -99,13 +104,16 @@ def stability(
     count: int = 6,
     gamma: Number = 1.0,
     modes: int = 40,
-    near: Equilibrium | None = None,
+    near: Equilibrium | GibbsPoint | None = None,
 ) -> Stability | AtomStability:
-    """How (7) returns to the Gibbs point (9): leading eigenvalues and modes of its linearisation.
+    """How a flow returns to the Gibbs point (9): leading eigenvalues and modes, linearised.
 
-    For a flow with weights and no noise in the place of beta, such as (8), the spectrum of its
-    linearisation at the equilibrium `near` (by default that of `nash`), as
-    `meanfield.equilibria.AtomStability` describes it.
+    With a number in the place of a flow it is (7). Others may transport, react and respond at any
+    rates, one player of them at once, and discount past gradients; each player has its temperature.
+
+    For a flow with weights and no noise, such as (8), the spectrum of its linearisation at the
+    equilibrium `near` (by default that of `nash`), as `meanfield.equilibria.AtomStability`
+    describes it.
 
     Differences are of order 8 on tori and of order 2 elsewhere.
 
@@ -113,217 +121,117 @@ def stability(
     ----------
     game : Game
     beta : float, pair, GibbsPoint or Flow
-        An inverse temperature, one or one a player, a Gibbs point that is known already, or a flow
-        with weights and without noise.
+        An inverse temperature, one or one a player, or a Gibbs point that is known already, for
+        (7); or a flow.
     cells
         As for `gibbs`.
     count : int
         How many eigenvalues.
     gamma : float or pair
-        The players' transport rates.
+        The players' transport rates, where no flow is given.
     modes : int
         How many eigenvectors of each player's own generator carry the coupled modes on meshes of
         more than 320 cells; raise it when `residuals` are large.
-    near : Equilibrium, optional
-        With a flow alone: where its spectrum is wanted.
+    near : GibbsPoint or Equilibrium, optional
+        With a flow alone: where its spectrum is wanted, a Gibbs point at its temperatures, or for
+        a flow without noise an equilibrium.
 
     Returns
     -------
-    Stability, or AtomStability with a flow
+    Stability, or AtomStability with a flow without noise
 
     Raises
     ------
     ValueError, NotConverged
-        What `gibbs` raises.
+        What `gibbs` raises; for flows that have no such spectrum.
 
     Warns
     -----
     UnderResolved
         Where beta |dU| over one cell exceeds 6.
+
+    Examples
+    --------
+    Under discounted gradients the uniform laws are left once the coupling exceeds 2 (r + T)
+    sqrt(T / r), with T = 1/beta and r the rate of the discount: here 5.
+
+    >>> import meanfield as mf
+    >>> flow = mf.DiscountedLangevin(beta=1.0, rate=4.0)
+    >>> for c in (4.9, 5.1):
+    ...     game = mf.games.trigonometric([((1,), (-1,), c, 0.0)])
+    ...     print(f"{mf.stability(game, flow, cells=32).eigenvalues[0]:.5f}")
+    -0.01958+1.97547j
+    0.01945+2.02425j
     """
     a_game(game)
-    if isinstance(beta, Flow):
-        if (cells, count, gamma, modes) != (None, 6, 1.0, 40):
-            raise TypeError("with a flow, stability takes near= alone: the flow has its own gamma")
-        return atom_stability(game, beta, near)
-    if near is not None:
-        raise TypeError("near= is for flows with weights, given in the place of beta")
     count, modes = whole("count", count), whole("modes", modes, 2)
-    rates = pair("gamma", gamma, strict=True)
-    if isinstance(beta, GibbsPoint) and cells is not None:
+    if isinstance(beta, Flow):
+        if gamma != 1.0:
+            raise TypeError("with a flow, stability takes no gamma: the flow has its own gamma")
+        if min(beta.temperature) == 0:
+            if (cells, count, modes) != (None, 6, 40):
+                raise TypeError("at atoms stability takes near= alone: it has all eigenvalues")
+            return atom_stability(game, beta, near)
+        _at_rest(beta)
+        flow, given = beta, near
+    else:
+        if near is not None:
+            raise TypeError("near= is for flows, given in the place of beta")
+        given = beta if isinstance(beta, GibbsPoint) else None
+        flow = Langevin(given.beta if given else beta, pair("gamma", gamma, strict=True))  # type: ignore[arg-type]
+    if given is not None and cells is not None:
         raise ValueError(
             "a Gibbs point has its cells already; give an inverse temperature, or leave cells out"
         )
-    on = tuple(map(_even, game.manifolds, per_player(cells)))
-    point = beta if isinstance(beta, GibbsPoint) else gibbs(game, beta, on)
+    if given is None:
+        on = tuple(map(even, game.manifolds, per_player(cells)))
+        return linearised(gibbs(game, betas(flow), on), flow, count, modes)
+    return linearised(_checked(given, game, flow), flow, count, modes)
+
+
+def betas(flow: Flow) -> tuple[float, float]:
+    """Both players' inverse temperatures."""
+    return 1 / flow.temperature[0], 1 / flow.temperature[1]
+
+
+def _at_rest(flow: Flow) -> None:
+    """ValueError for flows with noise whose linearisation at (9) changes with time."""
+    averages = flow.memory is not None and flow.memory.rate is None
+    if averages or flow.scheduled:
+        what = "weights of the past" if averages else "schedules"
+        raise ValueError(
+            f"{flow.name!r} has no spectrum: its {what} change with time; ask for that of the flow "
+            "without them, or of DiscountedLangevin"
+        )
+
+
+def _checked(point: Any, game: Game, flow: Flow) -> GibbsPoint:
+    """The point; TypeError or ValueError for what is no Gibbs point of the game and the flow."""
+    if not isinstance(point, GibbsPoint):
+        raise TypeError(
+            f"near must be what gibbs returns, for a flow with noise; got {type(point).__name__}"
+        )
     if point.game is not game and point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
-    sides = both(lambda p: _side(point, p, modes))
-    pushed = both(lambda p: _coupling(sides, p, sides[1 - p].basis))
-    sides = both(lambda p: _widened(sides[p], pushed[p]))
-    values, vectors = _spectrum(*_reduced(point, sides, rates))
+    if not np.allclose(point.beta, betas(flow), rtol=SAME, atol=0):
+        raise ValueError(
+            f"near is the Gibbs point at beta = {point.beta}, and the flow has {betas(flow)}: give "
+            "that of its temperatures, or leave near out"
+        )
+    return point
+
+
+def linearised(point: GibbsPoint, flow: Flow, count: int, modes: int = 40) -> Stability:
+    """The leading spectrum of a flow that rests at the Gibbs point."""
+    sides = both(lambda p: side_of(point, p, modes))
+    pushed = both(lambda p: coupling(sides, p, sides[1 - p].basis))
+    sides = both(lambda p: widened(sides[p], pushed[p]))
+    reduced = Reduced(point, sides, flow)
+    values, vectors = reduced.spectrum()
     order = np.lexsort((-values.imag, -values.real))[:count]
     values, vectors = values[order], vectors[:, order]
-    k = sides[0].basis.shape[1]
-    g = sides[0].basis @ vectors[:k], sides[1].basis @ vectors[k:]
-
-    def generated(p: int) -> Any:
-        force = g[p] / point.beta[p] + _coupling(sides, p, g[1 - p])
-        return -rates[p] * (sides[p].S @ force)
-
-    moved = both(generated)
-    # |g| = 1: the bases are orthonormal, and vectors in them have length one.
-    missed = np.linalg.norm(np.concatenate(moved) - np.concatenate(g) * values, axis=0)
+    g, seen = reduced.on_meshes(vectors)
+    left = np.concatenate(both(lambda p: missed(point, sides, flow, p, g, seen, values)))
+    errors = np.linalg.norm(left, axis=0) / np.linalg.norm(np.concatenate(g), axis=0)
     x, y = both(lambda p: (sides[p].root[:, None] * g[p]).T.astype(complex))
-    return Stability(values.astype(complex), missed, x, y, point, rates)
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One player: A, S = A'A, and an orthonormal basis for its part of the leading modes."""
-
-    A: Any  # sparse
-    S: Any  # sparse
-    root: Array  # sqrt(m), (N,)
-    basis: Array  # (N, k), orthogonal to sqrt(m)
-    solve: Callable[[Array], Array]  # (S + SHIFT)^{-1}, orthogonally to sqrt(m)
-    maps: LinearMaps
-
-
-def _even(M: Manifold, cells: Any) -> Any:
-    """A player's cells, on S^2 the icosahedral mesh, whose cells are of nearly one size."""
-    return mesh(M, cells) if Sphere(2) == M else cells
-
-
-def _side(point: GibbsPoint, p: int, modes: int) -> _Side:
-    """Player p, with the slow modes of its own generator."""
-    game, (own, other) = point.game, ((point.x, point.y), (point.y, point.x))[p]
-    at_nodes, at_faces = (game.cost(p, q, other) for q in (own.mesh.nodes, own.mesh.faces))
-    first, second = own.mesh.pairs.T
-    peclet = point.beta[p] * float(np.abs(at_nodes[first] - at_nodes[second]).max())
-    if peclet > PECLET:
-        warn(
-            f"beta |dU| of player {'xy'[p]} reaches {peclet:.2g} over one cell: eigenvalues may "
-            "err; raise `cells`"
-        )
-    A = _gradient(own.mesh, 0.5 * point.beta[p] * at_nodes, 0.5 * point.beta[p] * at_faces)
-    S, root = (A.T @ A).tocsc(), np.sqrt(own.masses)
-    basis, solve = _lowest(S, root, modes)
-    maps = LinearMaps.of(game, p, (point.x.mesh, point.y.mesh))
-    return _Side(A, S, root, basis, solve, maps)
-
-
-def _widened(side: _Side, pushed: Array) -> _Side:
-    """The side with more modes: the forces that the opponent's modes cause, and what S makes of
-    them.
-
-    A mode g of eigenvalue v solves (gamma T S + v) g = -gamma S force: slow modes lie next to the
-    forces.
-    """
-    if side.basis.shape[1] == len(side.root) - 1:
-        return side
-    off_root = pushed - np.outer(side.root, side.root @ pushed)
-    U, sizes, _ = np.linalg.svd(off_root, full_matrices=False)
-    forces = U[:, sizes > 1e-13 * sizes[0]] if sizes[0] > 0 else U[:, :0]
-    parts, answer = [side.basis, forces], forces
-    for _ in range(POWERS):
-        answer = np.stack([side.solve(v) for v in answer.T], 1) if answer.shape[1] else answer
-        parts.append(answer / np.maximum(np.linalg.norm(answer, axis=0), 1e-300))
-    span, sizes, _ = np.linalg.svd(np.concatenate(parts, axis=1), full_matrices=False)
-    span = span[:, sizes > 1e-10 * sizes[0]]
-    return replace(side, basis=np.linalg.qr(span - np.outer(side.root, side.root @ span))[0])
-
-
-def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
-    """exp(-W) grad exp(W) from nodes to faces, sparse, for W at nodes (N,) and at faces (F,).
-
-    Takes exponentials of differences only; W = beta U/2.
-    """
-    from scipy.sparse import coo_matrix
-
-    rows, columns, weights = (np.concatenate(part) for part in zip(*_stencil(mesh), strict=True))
-    entries = weights * np.exp(nodes[columns] - faces[rows])
-    if not np.isfinite(entries).all():
-        raise ValueError("beta |dU| overflows over one cell: use more cells or a smaller beta")
-    return coo_matrix((entries, (rows, columns)), shape=(len(mesh.faces), len(mesh))).tocsr()
-
-
-def _stencil(mesh: Mesh) -> list[tuple[Any, Any, Any]]:
-    """(faces, nodes, weights) of differences that act on sqrt(m) = sqrt(density) sqrt(volume)."""
-    face = np.arange(len(mesh.pairs))
-    first, second = mesh.pairs.T
-    torus, shape = mesh.manifold, mesh.shape
-    if not (isinstance(torus, Torus) and shape is not None and min(shape) >= 2 * ORDER):
-        flux = np.sqrt(mesh.transmissibilities)
-        return [
-            (face, second, flux / np.sqrt(mesh.volumes[second])),
-            (face, first, -flux / np.sqrt(mesh.volumes[first])),
-        ]
-    from meanfield.density.stencils import WEIGHTS
-
-    number, terms = np.arange(len(mesh)).reshape(shape), []
-    for axis, n in enumerate(shape):
-        own, h = face[axis * len(mesh) : (axis + 1) * len(mesh)], torus.period / n
-        for s, w in enumerate(WEIGHTS[ORDER], start=1):
-            for sign, away in ((1, s), (-1, 1 - s)):
-                node = np.roll(number, -away, axis).ravel()
-                terms.append((own, node, np.full(len(own), sign * w / h)))
-    return terms
-
-
-def _lowest(S: Any, root: Array, modes: int) -> tuple[Array, Callable[[Array], Array]]:
-    """The lowest eigenvectors of S, the zero of sqrt(m) left out, and (S + SHIFT)^{-1}."""
-    N = len(root)
-    if max(DENSE, modes + 2) >= N:
-        # With its eigenvalue lifted, sqrt(m) is the last eigenvector instead of one among others
-        # near zero.
-        lift = float(np.abs(S).sum(axis=1).max()) + 1.0
-        return np.linalg.eigh(S.toarray() + lift * np.outer(root, root))[1][:, : N - 1], lambda v: v
-    from scipy.sparse import identity
-    from scipy.sparse.linalg import LinearOperator, eigsh, splu
-
-    shifted, symmetric = (S + SHIFT * identity(N)).tocsc(), {"SymmetricMode": True}
-    factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", options=symmetric)
-
-    def solve(v: Array) -> Array:
-        # S maps sqrt(m) to zero only up to rounding; the projections keep it out.
-        solution = factors.solve(v - root * (root @ v))
-        return np.asarray(solution - root * (root @ solution), dtype=float)
-
-    start, inverse = np.random.default_rng(0).standard_normal(N), LinearOperator((N, N), solve)
-    return eigsh(inverse, k=modes, which="LM", v0=start)[1], solve
-
-
-def _coupling(sides: tuple[_Side, _Side], p: int, g: Any) -> Any:
-    """B_p g_q for columns of the opponent's g (M, k)."""
-    me, other = sides[p], sides[1 - p]
-    return me.root[:, None] * (me.maps.costs @ other.maps.moments(other.root[:, None] * g))
-
-
-def _reduced(
-    point: GibbsPoint, sides: tuple[_Side, _Side], gamma: tuple[float, float]
-) -> tuple[Array, Array]:
-    """The generator in both players' bases as -G F: G = gamma V'SV by players, F the forces."""
-    sizes = [side.basis.shape[1] for side in sides]
-    G, F = np.zeros((2, sum(sizes), sum(sizes)))
-    ends = (slice(0, sizes[0]), slice(sizes[0], None))
-    for p, side in enumerate(sides):
-        # Formed from A, whose singular value is 1e-7 where S has an eigenvalue of 1e-14.
-        steep = side.A @ side.basis
-        G[ends[p], ends[p]] = gamma[p] * (steep.T @ steep)
-        F[ends[p], ends[p]] = np.eye(sizes[p]) / point.beta[p]
-        F[ends[p], ends[1 - p]] = side.basis.T @ _coupling(sides, p, sides[1 - p].basis)
-    return G, F
-
-
-def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
-    """Eigenvalues and eigenvectors of -G F; those near zero by its inverse, which keeps digits."""
-    values, vectors = np.linalg.eig(-G @ F)
-    edge = np.sqrt(np.finfo(float).eps) * float(np.abs(values).max())
-    slow = np.abs(values) < edge
-    if not slow.any():
-        return values.astype(complex), vectors.astype(complex)
-    inverse, others = np.linalg.eig(-np.linalg.solve(F, np.linalg.inv(G)))
-    slowest = np.argsort(-np.abs(inverse))[: int(slow.sum())]
-    joined = np.concatenate([values[~slow], 1 / inverse[slowest]]).astype(complex)
-    return joined, np.concatenate([vectors[:, ~slow], others[:, slowest]], axis=1).astype(complex)
+    return Stability(values.astype(complex), errors, x, y, point, flow)

@@ -12,6 +12,8 @@ from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, RED, stage, styled
 from meanfield.plotting.words import of_flow, of_game, wrapped
 
+SHOWN = 4.0  # how far down growth rates are shown, relative to the largest of a leading mode
+
 
 def plot_orbit(orbit: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
     """Draw an `Orbit`: both players over one period, and the Floquet multipliers.
@@ -134,6 +136,48 @@ def plot_nash_branch(
             for value in branch.changes:
                 axis.axvline(value, color=GREY, lw=0.6, ls=":")
         axes[1].legend()
+    return figure.figure
+
+
+def plot_gibbs_branch(
+    branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
+) -> Any:
+    """Draw a `GibbsBranch`: real parts and frequencies of the leading modes over the parameter.
+
+    What decays is blue, what grows red; circles are Hopf points.
+
+    Parameters
+    ----------
+    branch : GibbsBranch
+    ax, title, figsize
+        As of `plot_trajectory`.
+
+    Returns
+    -------
+    matplotlib figure
+    """
+    if title is None:
+        title = wrapped(f"{of_game(branch.game)}, {branch.flow.name}, linearised at (9)")
+    parts = branch.eigenvalues.real, np.abs(branch.eigenvalues.imag)
+    at = np.broadcast_to(branch.values[:, None], parts[0].shape)
+    crossings = np.column_stack([branch.hopf[:, 0], np.zeros(len(branch.hopf)), branch.hopf[:, 1]])
+    names = "growth rate", "angular frequency"
+    with styled():
+        figure = stage(6.4, 2.9, ax, title, figsize)
+        for k, (axis, part) in enumerate(zip(figure.subplots(1, 2), parts, strict=True)):
+            for out, color, label in (
+                (parts[0] < 0, BLUE, "decays"),
+                (parts[0] >= 0, RED, "grows"),
+            ):
+                axis.plot(at[out], part[out], "o", color=color, ms=2.5, label=label)
+            axis.plot(
+                *crossings[:, [0, k + 1]].T, "o", mfc="none", color=ORANGE, ms=8, label="Hopf point"
+            )
+            axis.set(xlabel=_symbol(branch.name), title=names[k])
+        figure.axes[0].axhline(0.0, color=GREY, lw=0.8)
+        reach = SHOWN * float(np.abs(parts[0][:, 0]).max())
+        figure.axes[0].set_ylim(bottom=max(-reach, figure.axes[0].get_ylim()[0]))
+        figure.axes[1].legend()
     return figure.figure
 
 

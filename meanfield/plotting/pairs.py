@@ -99,11 +99,11 @@ def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **optio
 def plot_spectrum(
     stability: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:
-    """Draw the leading eigenvalues of (7) linearised; those left of the line decay.
+    """Draw the leading eigenvalues of a flow linearised; those left of the line decay.
 
     Parameters
     ----------
-    stability : Stability
+    stability : Stability or AtomStability
     ax : matplotlib axes, optional
         To draw in.
     title, figsize
@@ -115,13 +115,9 @@ def plot_spectrum(
     """
     s = stability
     if title is None:
-        if hasattr(s, "point"):
-            numbers = equal(r"\beta", s.point.beta), equal(r"\gamma", s.gamma)
-            title = wrapped(", ".join([of_game(s.point.game), *numbers]), 60)
-            title += "\n(7) linearised at (9)"
-        else:
-            title = wrapped(f"{of_game(s.game)}, {of_flow(s.flow)}", 60)
-            title += "\nlinearised at a Nash equilibrium"
+        point = getattr(s, "point", None)
+        game, where = (point.game, "(9)") if point else (s.game, "a Nash equilibrium")
+        title = wrapped(f"{of_game(game)}, {of_flow(s.flow)}", 60) + f"\nlinearised at {where}"
     with styled():
         ax = panel(4.6, 3.4, ax, figsize)
         ax.axvline(0.0, color=GREY, lw=0.8)

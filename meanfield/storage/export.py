@@ -103,6 +103,10 @@ def columns(result: Any) -> dict[str, Array] | None:
     """The table of a Gibbs path, by its beta, of a branch, by its parameter, or of a stability
     analysis, by its modes; None for other results.
     """
+    if hasattr(result, "hopf"):
+        lead = result.eigenvalues[:, 0]
+        about = {"value": result.game_values, "residual": result.residuals, "stable": result.stable}
+        return {result.name: result.values, **about, "real": lead.real, "imag": lead.imag}
     if hasattr(result, "eigenvalues"):
         values = result.eigenvalues
         table = {"mode": np.arange(len(values)), "real": values.real, "imag": values.imag}

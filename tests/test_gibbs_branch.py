@@ -1,0 +1,343 @@
+"""Gibbs points followed in a parameter, their Hopf points and the cycles born there, and spectra of
+flows beyond (7): in closed form for c cos(x - y), whose Gibbs measures are uniform.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, fsolve
+
+import meanfield as mf
+from meanfield.cli.show import draw
+from meanfield.describe import same_result
+from meanfield.flows import Flow
+from validation.linearised import Linear
+
+OSCILLATOR = mf.games.oscillator()
+
+
+def coupled(c):
+    return mf.games.trigonometric([((1,), (-1,), c, 0.0)])
+
+
+def follow(family, at, between, step, cells=64, **options):
+    """From the Gibbs point at `at`, on 64 cells, where differences err by 1e-12."""
+    game, flow = family(at)
+    near = mf.gibbs(game, tuple(1 / T for T in flow.temperature), cells)
+    how = {"step": step, "name": "p", "progress": False, **options}
+    return mf.branch(family, near, at, between, **how)
+
+
+# -- Hopf points ----------------------------------------------------------------------------------
+
+# Mode 1 under discounted gradients, with a = gamma_x T_x and b = gamma_y T_y:
+# (l + r)^2 (l + a) (l + b) + gamma_x gamma_y (c r / 2)^2 = 0.
+
+
+def squared(a, b, r):
+    """The frequency's square, and gamma_x gamma_y (c r / 2)^2, where l = i omega: both parts of the
+    polynomial vanish.
+    """
+    w2 = (r**2 * (a + b) + 2 * r * a * b) / (2 * r + a + b)
+    return w2, (r**2 + 2 * r * (a + b) + a * b) * w2 - w2**2 - r**2 * a * b
+
+
+def beyond(c, beta, r, ratio):
+    """Positive where the uniform pair is unstable."""
+    return ratio * (c * r / 2) ** 2 - squared(1 / beta, ratio / beta, r)[1]
+
+
+@pytest.mark.parametrize(
+    ("varied", "between", "crossings"),
+    [
+        ("c", (4.1, 6.0), 1), ("beta", (0.3, 2.0), 1), ("r", (0.05, 12.0), 2),
+        ("ratio", (0.2, 1.5), 1),
+    ],
+)  # fmt: skip
+def test_hopf_points_are_where_the_closed_form_has_them(varied, between, crossings):
+    numbers = {"c": 6.0, "beta": 1.0, "r": 4.0, "ratio": 1.0}
+
+    def at(p):
+        return {**numbers, varied: p}
+
+    def family(p):
+        now = at(p)
+        gamma = (1.0, now["ratio"])
+        return coupled(now["c"]), mf.DiscountedLangevin(now["beta"], now["r"], gamma)
+
+    found = follow(family, between[0], between, (between[1] - between[0]) / 12)
+    looked = np.linspace(*between, 400)
+    signs = np.array([beyond(**at(p)) for p in looked]) > 0
+    known = [
+        brentq(lambda p: beyond(**at(p)), looked[k], looked[k + 1], xtol=1e-14)
+        for k in np.flatnonzero(signs[1:] != signs[:-1])
+    ]
+    assert len(known) == crossings
+    assert found.hopf[:, 0] == pytest.approx(known, abs=1e-9)
+    for p, turns in found.hopf:
+        now = at(p)
+        w2 = squared(1 / now["beta"], now["ratio"] / now["beta"], now["r"])[0]
+        assert turns == pytest.approx(np.sqrt(w2), abs=1e-9)
+    assert (found.stable == [beyond(**at(p)) < 0 for p in found.values]).all()
+    assert found.end == f"leaves the range at p = {between[1]:g}"
+
+
+def test_for_one_rate_of_both_players_the_crossing_is_simple():
+    """2 (r + T) sqrt(T / r), with the frequency sqrt(r T)."""
+    found = follow(lambda c: (coupled(c), mf.DiscountedLangevin(2.0, 0.5)), 2.5, (1.5, 2.5), -0.3)
+    assert found.hopf == pytest.approx(np.array([[2.0, 0.5]]), abs=1e-9)
+    assert (np.diff(found.values) < 0).all() and found.values[-1] == 1.5
+
+
+@pytest.mark.parametrize("step", [0.5, 0.25, -0.5])
+def test_a_hopf_point_at_the_end_of_a_step_is_found_once(step):
+    def family(c):
+        return coupled(c), mf.DiscountedLangevin(1.0, 4.0)
+
+    ((exact, _),) = follow(family, 4.3, (4.0, 6.0), 0.9, 16).hopf
+    found = follow(family, exact - 2 * step, (3.5, 6.5), step, 16)
+    assert exact in found.values and found.hopf == pytest.approx(np.array([[exact, 2.0]]), abs=1e-4)
+    assert found.hopf[0, 0] == pytest.approx(exact, abs=1e-12)
+
+
+def test_a_hopf_point_of_wells_is_that_of_another_discretisation():
+    """The oscillator in the logarithm of the discount, by finite volumes of order two."""
+    known = Linear(OSCILLATOR, 3.0, 128).threshold()
+    found = follow(
+        lambda s: (OSCILLATOR, mf.DiscountedLangevin(3.0, np.exp(s))),
+        np.log(known) - 1, (np.log(known) - 1.5, np.log(known) + 1), 0.5, 48,
+    )  # fmt: skip
+    assert np.exp(found.hopf[0, 0]) == pytest.approx(known, rel=5e-3)
+
+
+def test_more_cells_are_taken_where_densities_ask_for_them():
+    def family(beta):
+        return OSCILLATOR, mf.DiscountedLangevin(beta, 0.3)
+
+    coarse, fine = (follow(family, 0.5, (0.5, 6.0), 0.5, cells) for cells in (16, 64))
+    assert len(coarse.x[0]) == 16 < len(coarse.x[-1]) and len(fine.x[-1]) == 64
+    assert coarse.hopf == pytest.approx(fine.hopf, rel=1e-4) and len(fine.hopf) == 1
+
+
+def test_without_memory_nothing_crosses():
+    """g' G^{-1} g falls: stable at any coupling, temperatures and rates; cycles there may be."""
+
+    def family(p):
+        gamma, alpha = (1.0, p), (0.0, 0.3)
+        return mf.games.oscillator(3 * p), Flow(gamma, alpha, (1 / (5 * p), 0.2), name="mixed")
+
+    found = follow(family, 0.1, (0.1, 4.0), 0.5)
+    assert found.stable.all() and not len(found.hopf) and "Hopf points at none" in repr(found)
+
+
+# -- the cycle beyond -----------------------------------------------------------------------------
+
+
+def response(h, w, T):
+    """E e^{i theta} at rest in the potential h cos(theta), in a frame that turns at w."""
+    k = np.arange(1, 41)
+    M = np.diag(-1j * w - T * k) + np.diag(np.full(39, h / 2), 1) - np.diag(np.full(39, h / 2), -1)
+    return np.linalg.solve(M, np.eye(40)[0] * h / 2)[0]
+
+
+def turning(c, r, T, guess):
+    """Size rho of E e^{ix}, and frequency w, of the solution that turns like a wheel.
+
+    y's phase is a quarter ahead; either one sees what the other was, smaller by |r / (r + iw)| and
+    late by its angle.
+    """
+
+    def left(v):
+        rho, w = v
+        h, late = c * r * rho / np.hypot(r, w), np.exp(1j * np.arctan2(w, r))
+        gap = response(h, w, T) / rho - 1j * late
+        return gap.real, gap.imag
+
+    return fsolve(left, guess, xtol=1e-13)
+
+
+def test_a_cycle_is_born_at_the_hopf_point():
+    """Its size squared grows like the distance, its frequency begins from the mode's; `solve` finds
+    it beyond (c = 6), where the crossing is at c = 5.
+    """
+    near, far = (turning(5 + d, 4.0, 1.0, (0.5 * d**0.5, 2.0)) for d in (0.005, 0.01))
+    assert (far[0] / near[0]) ** 2 == pytest.approx(2, abs=0.005)
+    assert 2 * near[1] - far[1] == pytest.approx(2, abs=1e-5)
+    rho, w = turning(6.0, 4.0, 1.0, (0.5, 2.5))
+    start = mf.Start(
+        x=lambda x: 1 + 2 * rho * np.cos(x[:, 0]), y=lambda y: 1 - 2 * rho * np.sin(y[:, 0])
+    )
+    flow = mf.DiscountedLangevin(1.0, 4.0)
+    run = mf.solve(coupled(6.0), flow, start, 40.0, cells=128, step=0.02, save_every=0.1)
+    late = np.array([x.integrate(np.exp(1j * x.points[:, 0])) for x in run.x[-100:]])
+    assert np.abs(late) == pytest.approx(rho, rel=1e-3)
+    assert abs(np.diff(np.unwrap(np.angle(late))).mean()) / 0.1 == pytest.approx(w, rel=1e-3)
+
+
+@pytest.mark.parametrize("c", [4.5, 5.5])
+def test_what_is_perturbed_there_grows_and_turns_as_the_spectrum_says(c):
+    flow, span = mf.DiscountedLangevin(1.0, 4.0), 6.0
+    found = follow(lambda c: (coupled(c), flow), 4.0, (4.0, 5.25), 0.5, 128)
+    start = mf.Start(*found.perturbed(1e-4))
+    run = mf.solve(coupled(c), flow, start, 2 * span, cells=128, step=0.02, save_every=0.02)
+    z = np.array([[m.integrate(np.exp(1j * m.points[:, 0])) for m in both] for both in run])
+    lead = mf.stability(coupled(c), flow, cells=128).eigenvalues[0]
+    # After the faster modes have gone: z_x + i z_y and z_x - i z_y turn in opposite senses.
+    late = run.times > span / 2
+    for sign in (1, -1):
+        one = (z[:, 0] + sign * 1j * z[:, 1])[late]
+        slope = np.polyfit(run.times[late], np.log(np.abs(one)), 1)[0]
+        turns = np.polyfit(run.times[late], np.unwrap(np.angle(one)), 1)[0]
+        assert slope == pytest.approx(lead.real, abs=1e-3)
+        assert abs(turns) == pytest.approx(lead.imag, rel=1e-3)
+
+
+# -- spectra of other flows -----------------------------------------------------------------------
+
+FLOWS = {
+    "discounted, two of each": Flow((1.0, 0.4), 0.0, (0.5, 0.8), memory=mf.Memory(rate=0.7)),
+    "entropic WFR": mf.EntropicWassersteinFisherRao((2.0, 3.0), (1.0, 0.5), (2.0, 0.7)),
+    "entropic best response": mf.EntropicBestResponse((2.0, 5.0), (1.0, 0.5)),
+    "all at once": Flow(1.0, (0.5, 2.0), (0.5, 0.8), (1.0, 0.0), memory=mf.Memory(rate=2.0)),
+    "two time scales": mf.TwoTimeScale(2.0, 5.0),
+}
+
+
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
+def test_flows_have_their_closed_spectra(flow):
+    """G = gamma k^2 + alpha + rho / T relaxes mode k against T g + force; only k = 1 has force."""
+    c = 3.0
+    T = np.array(flow.temperature)
+    found = mf.stability(coupled(c), flow, cells=64, count=400).eigenvalues
+    for k in (1, 2):
+        G = k**2 * np.array(flow.gamma) + flow.alpha + np.array(flow.response) / T
+        own = np.polymul([1, G[0] * T[0]], [1, G[1] * T[1]])
+        force = G[0] * G[1] * c**2 / 4 if k == 1 else 0.0
+        if flow.memory is not None and k == 1:
+            own = np.polymul(own, np.polymul([1, flow.memory.rate], [1, flow.memory.rate]))
+            force *= flow.memory.rate**2
+        for root in np.roots(np.polyadd(own, [force])):
+            assert (np.abs(found - root) < 1e-8).sum() >= 2  # a cosine and a sine
+
+
+def test_a_quasistatic_player_makes_the_other_one_fall():
+    """Alone at T, and by the answer at c^2 / (4 T) more."""
+    found = mf.stability(coupled(3.0), mf.Quasistatic((2.0, 4.0)), cells=64, count=400)
+    assert (np.abs(found.eigenvalues + 0.5 + 3.0**2) < 1e-8).sum() == 2
+    assert np.abs(found.eigenvalues.imag).max() < 1e-8 and found.residuals[:4].max() < 1e-9
+    swapped = mf.stability(coupled(-3.0), mf.Quasistatic((4.0, 2.0), fast="x"), cells=64, count=400)
+    np.testing.assert_allclose(swapped.eigenvalues, found.eigenvalues, atol=1e-8)
+
+
+def test_spectra_of_wells_are_those_of_another_discretisation():
+    """On the oscillator; by finite volumes, extrapolated from 64 and 128 cells."""
+    for beta, rate, alpha in ((1.0, 0.1, 0.0), (5.0, 0.3, 0.0), (5.0, None, 2.0)):
+        found = (Linear(OSCILLATOR, beta, n, alpha).leading(rate) for n in (64, 128))
+        coarse, fine = (complex(one.real, abs(one.imag)) for one in found)
+        flow = mf.EntropicWassersteinFisherRao(beta, 1.0, alpha)
+        if rate is not None:
+            flow = mf.DiscountedLangevin(beta, rate)
+        lead = mf.stability(OSCILLATOR, flow, cells=64).eigenvalues[0]
+        known = (4 * fine - coarse) / 3
+        assert abs(lead - known) < 2e-5
+
+
+def test_large_meshes_have_the_spectrum_of_small_ones():
+    """By a few modes of each player; `residuals` tell what is missed."""
+    for flow in (mf.DiscountedLangevin(5.0, 0.3), FLOWS["entropic WFR"]):
+        few, all_of_them = (mf.stability(OSCILLATOR, flow, cells=n, count=4) for n in (400, 128))
+        np.testing.assert_allclose(few.eigenvalues, all_of_them.eigenvalues, atol=1e-8)
+        assert few.residuals.max() < 1e-8
+
+
+# -- files, ends, refusals ------------------------------------------------------------------------
+
+
+def test_a_stopped_branch_goes_on_to_the_same_bits(tmp_path):
+    def family(c):
+        if c > 5.5:
+            raise KeyboardInterrupt
+        return coupled(c), mf.DiscountedLangevin(1.0, 4.0)
+
+    def go(family, **more):
+        return follow(family, 4.75, (4.0, 6.0), 0.5, 16, **more)
+
+    how = {"checkpoint": tmp_path / "branch.h5", "checkpoint_every": 0}
+
+    def patient(c):
+        return coupled(c), mf.DiscountedLangevin(1.0, 4.0)
+
+    whole = go(patient)
+    with pytest.raises(KeyboardInterrupt):
+        go(family, **how)
+    held = mf.load(how["checkpoint"])
+    assert held.end == "not finished" and 1 < len(held.values) < len(whole.values)
+    assert len(held.hopf) == 1
+    found = go(patient, **how)
+    assert same_result(found, whole) and same_result(mf.load(how["checkpoint"]), whole)
+    assert repr(found).startswith("GibbsBranch: 4 Gibbs points, p from 4.75 to 6, 1 stable, Hopf p")
+    assert "Monmarche" in found.cite() and draw(found).axes
+    rows = found.to_csv(tmp_path / "branch.csv").read_text().split()
+    assert rows[0] == "p,value,residual,stable,real,imag" and len(rows) == 5
+    assert go(patient, points=2).end == "ends after 2 Gibbs points"
+    at_end = follow(patient, 6.0, (4.0, 6.0), 0.5, 16)
+    assert at_end.end == "leaves the range at p = 6" and len(at_end.values) == 1
+
+
+def test_a_branch_ends_where_nothing_is_found(monkeypatch):
+    from meanfield.equilibria import gibbs_branch
+
+    solve = gibbs_branch.gibbs
+
+    def lost(game, beta, *rest):
+        if beta[0] > 2.1:
+            raise mf.NotConverged("it is too cold")
+        return solve(game, beta, *rest)
+
+    monkeypatch.setattr(gibbs_branch, "gibbs", lost)
+    found = follow(lambda b: (coupled(1.0), mf.Langevin(b)), 1.0, (1.0, 9.0), 1.0, 16)
+    assert found.end.endswith("it is too cold") and "no Gibbs point was found beyond" in found.end
+    assert 2.09 < found.values[-1] <= 2.1
+
+
+@pytest.mark.parametrize(
+    ("flow", "says"),
+    [
+        (mf.AveragedLangevin(1.0), "weights of the past change with time"),
+        (mf.Annealed(mf.Langevin(1.0), speed=mf.Schedule("exp")), "schedules change with time"),
+        (Flow(1.0, 0.0, (1.0, 0.0)), "a temperature for both players"),
+    ],
+)
+def test_flows_that_have_no_spectrum_are_told(flow, says):
+    with pytest.raises(ValueError, match=says):
+        mf.stability(coupled(1.0), flow)
+    near = mf.gibbs(coupled(1.0), 1.0, cells=16)
+    with pytest.raises(ValueError, match=says):
+        mf.branch(lambda p: (coupled(1.0), flow), near, 1.0, (0.0, 2.0))
+
+
+def test_what_does_not_belong_together_is_told():
+    game, flow = coupled(1.0), mf.Langevin(1.0)
+    near = mf.gibbs(game, 1.0, cells=16)
+    torus = mf.games.benchmark("torus")
+    for family, error, says in (
+        (lambda p: game, TypeError, r"a pair \(game, flow\) where near is of type GibbsPoint"),
+        (lambda p: (torus, flow), ValueError, r"near is on Torus\(1\) and Torus\(1\), but the g"),
+    ):
+        with pytest.raises(error, match=says):
+            mf.branch(family, near, 1.0, (0.0, 2.0))
+    with pytest.raises(TypeError, match="a game alone where near is of type Equilibrium"):
+        mf.branch(lambda p: (torus, flow), mf.nash(OSCILLATOR), 1.0, (0.0, 2.0))
+    with pytest.raises(ValueError, match="folds counts those of orbits"):
+        mf.branch(lambda p: (game, flow), near, 1.0, (0.0, 2.0), folds=1)
+    for given, error, says in (
+        ({"near": mf.gibbs(game, 2.0, cells=16)}, ValueError, "give that of its temperatures"),
+        ({"near": mf.nash(OSCILLATOR)}, TypeError, "near must be what gibbs returns"),
+        ({"near": near, "cells": 32}, ValueError, "has its cells already"),
+        ({"gamma": 2.0}, TypeError, "the flow has its own gamma"),
+    ):
+        with pytest.raises(error, match=says):
+            mf.stability(game, flow, **given)
+    with pytest.raises(ValueError, match="but the game has"):
+        mf.stability(torus, mf.MirrorDescent(), near=mf.nash(OSCILLATOR))
