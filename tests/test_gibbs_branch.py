@@ -327,8 +327,10 @@ def test_what_does_not_belong_together_is_told():
     ):
         with pytest.raises(error, match=says):
             mf.branch(family, near, 1.0, (0.0, 2.0))
-    with pytest.raises(TypeError, match="a game alone where near is of type Equilibrium"):
-        mf.branch(lambda p: (torus, flow), mf.nash(OSCILLATOR), 1.0, (0.0, 2.0))
+    with pytest.raises(TypeError, match=r"a game or a pair \(game, flow\) where near is of type E"):
+        mf.branch(lambda p: (game, 3), mf.nash(OSCILLATOR), 1.0, (0.0, 2.0))
+    with pytest.raises(ValueError, match="weights and without noise"):
+        mf.branch(lambda p: (OSCILLATOR, flow), mf.nash(OSCILLATOR), 1.0, (0.0, 2.0))
     with pytest.raises(ValueError, match="folds counts those of orbits"):
         mf.branch(lambda p: (game, flow), near, 1.0, (0.0, 2.0), folds=1)
     for given, error, says in (

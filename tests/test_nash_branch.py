@@ -27,8 +27,9 @@ def tilted(sine=0.0, cosine=0.0):
 
 
 def follow(family, at, step, between=(0.0, 3.0), **options):
-    how = {"name": "p", "progress": False, **options}
-    return mf.branch(family, mf.nash(family(at)), at, between, step=step, **how)
+    how = {"name": "p", "progress": False, "near": None, **options}
+    near = how.pop("near") or mf.nash(family(at))
+    return mf.branch(family, near, at, between, step=step, **how)
 
 
 def sine(mu):
@@ -187,6 +188,42 @@ def test_of_three_atoms_the_two_that_are_near_are_made_one():
     (one,) = asked
     np.testing.assert_allclose(one.atoms[0], [[1 + 0.02 * 2 / 3], [4.0]], rtol=1e-14)
     np.testing.assert_allclose(one.weights[0], [0.75, 0.25], rtol=1e-14)
+
+
+def test_flows_along_a_branch_have_their_closed_rate():
+    """p (1 - cos x) - q (1 - cos y) + c sin x sin y, at rest at (0, 0): the linear pair
+    dx = -a (p x + c y), dy = -b (q y - c x), q the parameter.
+    """
+    a, b, p, c = 1.0, 2.0, 0.5, 0.4
+
+    def family(q):
+        own = [((1,), (0,), -p, 0), ((0,), (1,), q, 0), ((1,), (-1,), c / 2, 0)]
+        game = mf.games.trigonometric([*own, ((1,), (1,), -c / 2, 0)])
+        return game, mf.WassersteinFisherRao((a, b), 1.0)
+
+    found = mf.branch(family, mf.nash(family(0.5)[0]), 0.5, (0.5, 1.5), step=0.25, progress=False)
+    assert not len(found.changes) and len(found.leading) == len(found.values) > 3
+    for q, lead in zip(found.values, found.leading, strict=True):
+        exact = np.linalg.eigvals([[-a * p, -a * c], [b * c, -b * q]])
+        assert lead == pytest.approx(exact[np.lexsort((-exact.imag, -exact.real))[0]], abs=1e-8)
+
+
+def test_rates_along_a_flows_parameter_are_those_of_the_table(tmp_path):
+    """l_b in d = 2 at alpha = 0.1, 1 and 10, as docs/explanation/equilibria.md has them."""
+    game = mf.games.polynomial("b", dim=2, seed=0)
+
+    def family(log):
+        return game, mf.WassersteinFisherRao(1.0, 10.0**log)
+
+    found = follow(family, -1.0, 1.0, (-1.0, 1.0), near=mf.nash(game))
+    assert found.end == "leaves the range at p = 1"
+    assert all(np.abs(x.points - found.x[0].points).max() < 1e-9 for x in found.x)
+    for log, rate in ((-1.0, 0.054), (0.0, 0.207), (1.0, 0.082)):
+        k = int(np.abs(found.values - log).argmin())
+        assert found.values[k] == pytest.approx(log, abs=1e-9)
+        assert -found.leading[k].real == pytest.approx(rate, abs=5e-4)
+    rows = found.to_csv(tmp_path / "rates.csv").read_text().split()
+    assert rows[0] == "p,value,error,real,imag" and draw(found).axes
 
 
 def test_a_stopped_branch_goes_on_to_the_same_bits(rising, tmp_path):

@@ -57,12 +57,7 @@ class AtomStability(Spectrum):
 
 def atom_stability(game: Game, flow: Flow, near: Any = None) -> AtomStability:
     """The spectrum of a flow with weights at a Nash equilibrium of atoms; see `stability`."""
-    if not flow.reacts or flow.diffuses or flow.composite or flow.responds:
-        raise ValueError(
-            "the spectrum at a Nash equilibrium is that of flows with weights and without noise, "
-            "such as WassersteinFisherRao and MirrorDescent, that at a Gibbs point of flows with "
-            f"a temperature for both players; got {flow.name!r}"
-        )
+    with_weights(flow)
     point = nash(game) if near is None else near
     if not isinstance(point, Equilibrium):
         raise TypeError(f"near must be what nash returns, got {type(point).__name__}")
@@ -82,6 +77,16 @@ def atom_stability(game: Game, flow: Flow, near: Any = None) -> AtomStability:
     values = _settled(np.linalg.eigvals(J).astype(complex))
     values = values[np.lexsort((-values.imag, -values.real))]
     return AtomStability(values, point.x, point.y, speed, game, flow)
+
+
+def with_weights(flow: Flow) -> None:
+    """ValueError for flows that have no spectrum at a Nash equilibrium."""
+    if not flow.reacts or flow.diffuses or flow.composite or flow.responds:
+        raise ValueError(
+            "the spectrum at a Nash equilibrium is that of flows with weights and without noise, "
+            "such as WassersteinFisherRao and MirrorDescent, that at a Gibbs point of flows with "
+            f"a temperature for both players; got {flow.name!r}"
+        )
 
 
 def _settled(values: Complex) -> Complex:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array, allow_underflow, real, whole
+from meanfield.equilibria.atoms import with_weights
 from meanfield.equilibria.curve import Curve, Walk
 from meanfield.equilibria.gibbs import GibbsPoint
 from meanfield.equilibria.gibbs_branch import GibbsBranch, GibbsWalk
@@ -106,7 +107,8 @@ def branch(
     ----------
     family : function of a number
         Gives the pair (game, flow) at a value of the parameter, both of which may depend on it; for
-        Nash equilibria the game alone.
+        Nash equilibria the game alone, or a flow with weights too, whose leading eigenvalue at
+        each, as of `stability`, is then told.
     near : Orbit, Equilibrium or GibbsPoint
         What to begin from, of `family(at)`. A Gibbs point says on which cells.
     at : float
@@ -227,11 +229,10 @@ def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, An
             f"near must be a meanfield Orbit, Equilibrium or GibbsPoint, got {type(near).__name__}"
         )
     given, kinds = family(at), {"game": Game, "flow": Flow}
-    if isinstance(near, Equilibrium):
-        del kinds["flow"]
     parts = given if isinstance(given, tuple) else (given,)
-    if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds.values())):
-        wanted = "a pair (game, flow)" if "flow" in kinds else "a game alone"
+    alone = isinstance(near, Equilibrium) and len(parts) == 1
+    if len(parts) != 2 - alone or not all(map(isinstance, parts, kinds.values())):
+        wanted = f"a {'game or a ' if isinstance(near, Equilibrium) else ''}pair (game, flow)"
         raise TypeError(
             f"family must give {wanted} where near is of type {type(near).__name__}, got {given!r}"
         )
@@ -240,7 +241,9 @@ def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, An
     if (x, y) != parts[0].manifolds:
         X, Y = parts[0].manifolds
         raise ValueError(f"near is on {x} and {y}, but the game of the family is on {X} and {Y}")
-    return dict(zip(kinds, parts, strict=True))
+    if isinstance(near, Equilibrium) and not alone:
+        with_weights(parts[1])
+    return dict(zip(kinds, parts, strict=False))
 
 
 def _gathered(walk: Walk) -> Branch:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
+from meanfield.equilibria.atoms import atom_stability
 from meanfield.equilibria.curve import BENT, LONGER, SHORTEST, STRAIGHT
 from meanfield.equilibria.nash import Equilibrium
-from meanfield.equilibria.nash_curve import CLOSE, Family, NashCurve, Point, close
+from meanfield.equilibria.nash_curve import CLOSE, NashCurve, Point, close
+from meanfield.equilibria.spectrum import Complex
 from meanfield.equilibria.support import LIGHT, NEAR
-from meanfield.games.base import SIGNS
+from meanfield.games.base import SIGNS, Game
 from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response
@@ -37,6 +39,7 @@ class NashBranch(Shown, Result):
 
     name: of the parameter. values, game_values (P,): its values, and those of the games. errors
     (P,): bounds of the Nikaido-Isoda errors, proven ones where `certified`. x, y: the equilibria.
+    leading (P,): the leading eigenvalue of the flow linearised at each, None without a flow.
     changes (C,): the parameter where an atom leaves or joins, and `what` happens there. end: why
     the branch ends. state: of an unfinished branch, how to go on.
     """
@@ -51,6 +54,7 @@ class NashBranch(Shown, Result):
     changes: Array
     what: list[str]
     end: str
+    leading: Complex | None = field(repr=False, default=None)
     state: dict[str, Any] = field(repr=False, default_factory=dict)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
@@ -76,10 +80,11 @@ class NashWalk:
     """
 
     def __init__(
-        self, family: Family, near: Equilibrium, between: tuple[float, float], points: int,
-        name: str,
+        self, family: Callable[[float], Any], near: Equilibrium, between: tuple[float, float],
+        points: int, name: str,
     ) -> None:  # fmt: skip
-        self.curve = NashCurve(family, between[1] - between[0])
+        self.family = family
+        self.curve = NashCurve(self.game, between[1] - between[0])
         self.near, self.between, self.points, self.name = near, between, points, name
         self.end = ""
         self.found: list[Point] = []
@@ -88,6 +93,11 @@ class NashWalk:
         self.changes: list[float] = []
         self.what: list[str] = []
         self.length = self.first = 0.0
+
+    def game(self, p: float) -> Game:
+        """The game at a value of the parameter."""
+        given = self.family(p)
+        return given[0] if isinstance(given, tuple) else given
 
     def begin(self, at: float, away: float) -> None:
         """The first equilibrium, and the first step's length and direction."""
@@ -241,8 +251,20 @@ class NashWalk:
             self.name, np.array([self.value(point) for point in points]), np.array(values),
             np.array(self.errors), all(self.certified), [x for x, _ in pairs],
             [y for _, y in pairs], np.array(self.changes), list(self.what),
-            self.end or "not finished", {} if self.end else self.state(),
+            self.end or "not finished", self.leading(pairs), {} if self.end else self.state(),
         )  # fmt: skip
+
+    def leading(self, pairs: list[tuple[Measure, Measure]]) -> Complex | None:
+        """The leading eigenvalues at the end of a walk, where the family gives flows."""
+        values = [self.value(point) for point in self.found]
+        if not self.end or not isinstance(self.family(values[0]), tuple):
+            return None
+        found = []
+        for p, (x, y) in zip(values, pairs, strict=True):
+            game, flow = self.family(p)
+            spectrum = atom_stability(game, flow, replace(self.near, x=x, y=y))
+            found.append(spectrum.eigenvalues[0])
+        return np.array(found)
 
     def state(self) -> dict[str, Any]:
         """Plain arrays and numbers."""

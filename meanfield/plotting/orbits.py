@@ -104,7 +104,8 @@ def plot_nash_branch(
 ) -> Any:
     """Draw a `NashBranch`: the games' values and the atoms' weights over the parameter.
 
-    On circles the atoms, too. Lines stand where an atom joins or leaves.
+    On circles the atoms, too, and for families with a flow the rate at which it returns. Lines
+    stand where an atom joins or leaves.
 
     Parameters
     ----------
@@ -117,21 +118,27 @@ def plot_nash_branch(
     matplotlib figure
     """
     players = list(zip((branch.x, branch.y), PLAYERS, strict=True))
-    circles = all(mu[0].manifold == Torus(1) for mu, _ in players)
+    circles, rates = (
+        all(mu[0].manifold == Torus(1) for mu, _ in players),
+        branch.leading is not None,
+    )
+    words = ["value", "weights", *["atoms"] * circles, *["decay rate"] * rates]
     with styled():
         figure = stage(
-            3.2 * (2 + circles), 2.9, ax, "Nash equilibria" if title is None else title, figsize
+            3.2 * len(words), 2.9, ax, "Nash equilibria" if title is None else title, figsize
         )
-        axes = np.atleast_1d(figure.subplots(1, 2 + circles))
+        axes = np.atleast_1d(figure.subplots(1, len(words)))
         axes[0].plot(branch.values, branch.game_values, color=GREY, marker="o", ms=2.5)
         for measures, (name, color) in players:
             at = np.repeat(branch.values, [len(mu) for mu in measures])
             rows = [np.concatenate([mu.masses for mu in measures])]
             if circles:
                 rows.append(np.concatenate([mu.points[:, 0] for mu in measures]))
-            for axis, row in zip(axes[1:], rows, strict=True):
+            for axis, row in zip(axes[1:], rows, strict=False):
                 axis.plot(at, row, "o", color=color, ms=2.5, mfc="none", label=f"${name}$")
-        for axis, word in zip(axes, ("value", "weights", "atoms"), strict=False):
+        if rates:
+            axes[-1].plot(branch.values, 0.0 - branch.leading.real, color=GREY, marker="o", ms=2.5)
+        for axis, word in zip(axes, words, strict=True):
             axis.set(xlabel=_symbol(branch.name), title=word)
             for value in branch.changes:
                 axis.axvline(value, color=GREY, lw=0.6, ls=":")

@@ -113,7 +113,9 @@ def columns(result: Any) -> dict[str, Array] | None:
         residuals = getattr(result, "residuals", None)
         return table if residuals is None else {**table, "residual": residuals}
     if hasattr(result, "game_values"):
-        return {result.name: result.values, "value": result.game_values, "error": result.errors}
+        table = {result.name: result.values, "value": result.game_values, "error": result.errors}
+        lead = result.leading
+        return table if lead is None else {**table, "real": lead.real, "imag": lead.imag}
     if hasattr(result, "periods"):
         about = {"period": result.periods, "size": result.sizes, "stable": result.stable}
         return {result.name: result.values, **about}
