@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import brentq, fsolve
+from scipy.special import iv
 
 import meanfield as mf
 from meanfield.cli.show import draw
@@ -109,6 +110,52 @@ def test_a_hopf_point_of_wells_is_that_of_another_discretisation():
         np.log(known) - 1, (np.log(known) - 1.5, np.log(known) + 1), 0.5, 48,
     )  # fmt: skip
     assert np.exp(found.hopf[0, 0]) == pytest.approx(known, rel=5e-3)
+
+
+def test_on_spheres_hopf_points_are_met_at_second_order():
+    """c x.y on S^2: degree 1 has (l + 2 T) (l + r) = +- 2 i r c / 3. From a quadrature the branch
+    goes to as many cells of one size.
+    """
+    T, r = 1.0, 4.0
+    exact = 1.5 * (r + 2 * T) * np.sqrt(2 * T / r)
+
+    def family(c):
+        A = {f"A{k}": (c if k == 1 else 0) * np.eye(3) for k in range(4)}
+        return mf.games.polynomial_from(**A, a0=0, a1=0), mf.DiscountedLangevin(1 / T, r)
+
+    errors = []
+    for n in (162, 642):
+        cells = 2 * (n if n == 642 else mf.mesh(mf.Sphere(2), n),)
+        found = follow(family, exact - 1, (exact - 1, exact + 1), 0.75, cells)
+        assert not found.x[0].mesh.by_parallels and len(found.x[0]) == n
+        assert len(found.hopf) == 1  # three pairs cross at once
+        errors.append(np.abs(found.hopf[0] - (exact, np.sqrt(2 * T * r))))
+    assert errors[0] / errors[1] == pytest.approx(4, abs=0.1)
+
+
+def test_games_of_no_rank_have_their_hopf_points():
+    """c exp(cos(x - y) / 2), of first coefficient 2 c I_1(1/2)."""
+    exact = 5 / (2 * iv(1, 0.5))
+
+    def family(c):
+        game = mf.games.expression("c*exp(0.5*cos(x - y))", c=c)
+        return game, mf.DiscountedLangevin(1.0, 4.0)
+
+    found = follow(family, exact - 1, (exact - 1, exact + 1), 0.7)
+    assert family(1.0)[0].bases is None
+    assert found.hopf == pytest.approx(np.array([[exact, 2.0]]), abs=1e-9)
+
+
+def test_two_pairs_cross_within_one_step():
+    """Mode 2 of c (cos(x - y) + 3/4 cos(2x - 2y)) has a Hopf point at 4 / (3/4), mode 1 at 5."""
+
+    def family(c):
+        terms = [((1,), (-1,), c, 0.0), ((2,), (-2,), 0.75 * c, 0.0)]
+        return mf.games.trigonometric(terms), mf.DiscountedLangevin(1.0, 4.0)
+
+    found = follow(family, 6.0, (4.0, 6.0), -1.5)
+    assert found.hopf == pytest.approx(np.array([[16 / 3, 4.0], [5.0, 2.0]]), abs=1e-7)
+    assert list(found.stable) == [False, True, True]
 
 
 def test_more_cells_are_taken_where_densities_ask_for_them():

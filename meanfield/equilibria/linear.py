@@ -74,15 +74,25 @@ def widened(side: Side, pushed: Array) -> Side:
     if side.basis.shape[1] == len(side.root) - 1:
         return side
     off_root = pushed - np.outer(side.root, side.root @ pushed)
-    U, sizes, _ = np.linalg.svd(off_root, full_matrices=False)
+    U, sizes = _directions(off_root)
     forces = U[:, sizes > 1e-13 * sizes[0]] if sizes[0] > 0 else U[:, :0]
     parts, answer = [side.basis, forces], forces
     for _ in range(POWERS):
         answer = np.stack([side.solve(v) for v in answer.T], 1) if answer.shape[1] else answer
         parts.append(answer / np.maximum(np.linalg.norm(answer, axis=0), 1e-300))
-    span, sizes, _ = np.linalg.svd(np.concatenate(parts, axis=1), full_matrices=False)
+    span, sizes = _directions(np.concatenate(parts, axis=1))
     span = span[:, sizes > 1e-10 * sizes[0]]
     return replace(side, basis=np.linalg.qr(span - np.outer(side.root, side.root @ span))[0])
+
+
+def _directions(columns: Array) -> tuple[Array, Array]:
+    """Left singular vectors and values, by QR iteration: divide and conquer may not converge where
+    many values are equal.
+    """
+    from scipy.linalg import svd
+
+    U, sizes, _ = svd(columns, full_matrices=False, lapack_driver="gesvd")
+    return U, sizes
 
 
 def _gradient(mesh: Mesh, nodes: Array, faces: Array) -> Any:
@@ -229,9 +239,12 @@ def missed(
 
 def _factors(C: Array) -> tuple[Array, Array]:
     """C = L R with orthonormal rows of R, as many as C has dimensions."""
-    U, sizes, R = np.linalg.svd(C, full_matrices=False)
-    kept = sizes > 1e-13 * sizes[0]
-    return U[:, kept] * sizes[kept], R[kept]
+    from scipy.linalg import qr
+
+    Q, triangle, _ = qr(C.T, mode="economic", pivoting=True)
+    sizes = np.abs(np.diag(triangle))
+    R = Q[:, sizes > 1e-13 * sizes[0]].T
+    return C @ R.T, R
 
 
 def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
