@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meanfield.jit import kernel
+from meanfield.bundles import bundle
+from meanfield.jit import kernel, larger, smaller
 
 # Rows of the work arrays: state and drift at the start of a step, and a row for each stage. The
 # first two change places with the last two after every step taken, so that nothing is copied.
@@ -23,12 +24,14 @@ CACHE = 8  # steps whose coefficients are stored
 
 DONE, TAIL, STUCK, DIVERGED = range(4)
 RUNGS = 4  # steps of the ladder an octave
+NO_RUNG = -(2**31)  # no step was taken yet
 # As in `engine`, for steps that cost less.
 WINDOW, HOPELESS, GROWS = 256, 1e-5, 1.2
 
 _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 / (n + 3)!
 
 
+@bundle
 class SpectralPlayer(NamedTuple):
     """The constant arrays of one player, in Fourier modes (centre > 0) or harmonics (0)."""
 
@@ -36,6 +39,7 @@ class SpectralPlayer(NamedTuple):
     tail: Any  # (n,) mask of the outer coefficients
     largest: Any  # (n,) what no coefficient (|re| + |im|) of a probability measure can pass
     size: int  # n
+    harmonics: Any  # (True,) or (): a length is known before anything is compiled
     centre: int
     norm: float  # sqrt(norm times the sum of squares of all parts) bounds the L1 norm
     read: Any  # (J,) where the coefficients stand that the opponent reads
@@ -85,7 +89,7 @@ def _cached(h, players, caches, keys):
     for s in range(CACHE):
         if keys[s] == h:
             return s
-    s = int(keys[CACHE])
+    s = np.int64(keys[CACHE])
     coefficients(players[0].lam, h, caches[0][s])
     coefficients(players[1].lam, h, caches[1][s])
     keys[s] = h
@@ -176,9 +180,9 @@ def _harmonic_drift(B, low, opponent, runs, values, U, v, out):
 
 
 @kernel
-def _rhs(x, y, wx, wy, row, to):
+def _rhs(harmonics, x, y, wx, wy, row, to):
     """Drift of both players at the coefficients in `row`, into row `to`."""
-    if x.centre == 0:
+    if len(harmonics) > 0:
         v, u = wx[row, 0], wy[row, 0]
         _harmonic_drift(x.cost, y.read, u, x.shifts, x.drift[0], wx[COST, 0], v, wx[to, 0])
         _harmonic_drift(y.cost, x.read, v, y.shifts, y.drift[0], wy[COST, 0], u, wy[to, 0])
@@ -234,10 +238,10 @@ def _step(x, y, wx, wy, cx, cy, s):
     for stage in range(3):
         _staged(wx, cx, s, x.size, x.centre, stage)
         _staged(wy, cy, s, y.size, y.centre, stage)
-        _rhs(x, y, wx, wy, STAGE_A if stage == 0 else STAGE_B, N2 + stage)
+        _rhs(x.harmonics, x, y, wx, wy, STAGE_A if stage == 0 else STAGE_B, N2 + stage)
     _combine(wx, cx, s, x.size, x.centre)
     _combine(wy, cy, s, y.size, y.centre)
-    _rhs(x, y, wx, wy, NEXT - s, N5 - s)
+    _rhs(x.harmonics, x, y, wx, wy, NEXT - s, N5 - s)
 
 
 @kernel(fastmath={"contract", "reassoc"})
@@ -289,23 +293,22 @@ def _size(out, n, norm):
     total = 0.0
     for i in range(len(out)):
         for j in range(n):
-            total += out[i, j] ** 2
+            total += out[i, j] * out[i, j]
     return np.sqrt(norm * total)
 
 
 @kernel
-def first_rung(x, y, wx, wy, tol, span):
+def _first_rung(x, y, wx, wy, tol, span):
     """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
-    _rhs(x, y, wx, wy, STATE, N1)
-    rate = max(1.0 / span, _size(wx[N1], x.size, x.norm), _size(wy[N1], y.size, y.norm))
-    return int(np.floor(RUNGS * np.log2(tol**0.25 / rate)))
+    fastest = larger(_size(wx[N1], x.size, x.norm), _size(wy[N1], y.size, y.norm))
+    return np.int64(np.floor(RUNGS * np.log2(tol**0.25 / larger(1.0 / span, fastest))))
 
 
 @kernel
 def _rung(h, error, tol):
     """The highest rung whose step is expected to make an error below tol."""
-    gain = 0.9 * (tol / max(error, 1e-300)) ** 0.25
-    return int(np.floor(RUNGS * np.log2(h * min(max(gain, 0.1), 4.0)) + 1e-9))
+    gain = 0.9 * (tol / larger(error, 1e-300)) ** 0.25
+    return np.int64(np.floor(RUNGS * np.log2(h * smaller(larger(gain, 0.1), 4.0)) + 1e-9))
 
 
 @kernel
@@ -313,15 +316,16 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
     """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
 
     Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
-    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
-    (2,) gathers steps taken and refused. Returns (status, time reached, rung): STUCK where steps
+    so that coefficients are met again, from the one given or NO_RUNG on; the last one or two are
+    fitted to end at `until`. counts (2,) gathers steps taken and refused. Returns (status, time reached, rung): STUCK where steps
     are so short that `until` is out of reach.
     """
-    begin, equal, taken = t, (until - t) / max(count, 1), 0
+    begin, equal, taken = t, (until - t) / larger(count, 1), 0
     mark, before = t, 0.0
-    _rhs(x, y, wx, wy, STATE, N1)
-    s = np.int64(0)
-    status = DONE
+    status, s = DONE, np.int64(0)
+    _rhs(x.harmonics, x, y, wx, wy, STATE + s, N1 + s)  # numbers as in `_step`: compiled once
+    if count == 0 and rung == NO_RUNG:
+        rung = _first_rung(x, y, wx, wy, tol, until - t)
     while t < until:
         h, left, fitted = equal, until - t, True
         if count == 0:
@@ -336,10 +340,11 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
         _step(x, y, wx, wy, cx[slot], cy[slot], s)
         good = _tails(x, y, wx, wy, NEXT - s, tails)
         if count == 0:
-            error = max(_error(x, wx, cx[slot, 5], s), _error(y, wy, cy[slot, 5], s))
+            error = larger(_error(x, wx, cx[slot, 5], s), _error(y, wy, cy[slot, 5], s))
             if not (good and error <= tol):
                 counts[1] += 1
-                rung = min(_rung(h, error if np.isfinite(error) else np.inf, tol), rung - 1)
+                lower = _rung(h, error if np.isfinite(error) else np.inf, tol)
+                rung = smaller(lower, rung - 1)
                 continue
             if not fitted:
                 ahead = _rung(h, error, tol)
@@ -347,7 +352,7 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
             status = TAIL if good else DIVERGED
             break
         s = NEXT - s
-        worst[0], worst[1] = max(worst[0], tails[0]), max(worst[1], tails[1])
+        worst[0], worst[1] = larger(worst[0], tails[0]), larger(worst[1], tails[1])
         counts[0] += 1
         taken += 1
         if taken == count or (count == 0 and fitted and h == left):

@@ -240,7 +240,7 @@ class FourierModes:
         tail[self.offsets] = self.outer
         rows = np.concatenate([A[: len(m)][acts], A[len(m) :][acts]])
         return SpectralPlayer(
-            lam, tail, np.full(self.span, _LARGEST), self.span, self.centre, 2.0,
+            lam, tail, np.full(self.span, _LARGEST), self.span, (), self.centre, 2.0,
             m @ self.strides, np.ascontiguousarray(rows), (m[acts] @ self.strides)[:, None], k,
         )  # fmt: skip
 

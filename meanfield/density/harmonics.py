@@ -172,7 +172,7 @@ class Degrees:
         lam, tail, largest = (v[drift.order] for v in (lam, self.outer.astype(float), largest))
         cost = np.ascontiguousarray(transport(rates, own[1:]) @ U @ other.T)
         return SpectralPlayer(
-            lam, tail, largest, self.span, 0, 4 * np.pi,
+            lam, tail, largest, self.span, (True,), 0, 4 * np.pi,
             self.places[:9], cost, drift.runs, drift.values[None],
         )  # fmt: skip
 

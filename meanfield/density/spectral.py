@@ -104,10 +104,9 @@ class Spectral(Engine):
         count, left = 0, until - self.time
         if self.step is not None:
             count = parts(left, self.step)
-        elif self.rung is None:
-            self.rung = etd.first_rung(*self._compiled[:4], self.tol, left)
         status, time, self.rung = etd.run(
-            *self._compiled, self.time, until, count, self.rung or 0,
+            *self._compiled, self.time, until, count,
+            etd.NO_RUNG if self.rung is None else self.rung,
             self.tol, limits, tails, self.worst, counts,
         )  # fmt: skip
         self.counts["steps"] += int(counts[0])

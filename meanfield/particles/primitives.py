@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
@@ -29,6 +30,7 @@ LANES = 112
 Flag = tuple[()] | tuple[bool]
 
 
+@bundle
 class Player(NamedTuple):
     """What does not change for a player: manifold, features, the game's map, rates times dt,
     noise.
@@ -55,6 +57,7 @@ class Player(NamedTuple):
     gate: Array  # where the team meets
 
 
+@bundle
 class Scratch(NamedTuple):
     """Working arrays that move one player's blocks."""
 
@@ -64,6 +67,7 @@ class Scratch(NamedTuple):
     u: Array  # (lanes,)
 
 
+@bundle
 class State(NamedTuple):
     """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks,
     lanes), of the blocks of one thread; `totals` is room for numbers of all blocks.

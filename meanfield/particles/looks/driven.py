@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.particles.looks.protocol import diffuse, push, see, set_cost
 from meanfield.particles.primitives import Player, State
 
 
+@bundle
 class Driven(NamedTuple):
     """A player's own look, and its costs in steps first, first + 1, ..."""
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
 from meanfield.particles.primitives import Player, State, project, reweigh
@@ -84,6 +85,7 @@ def push_form(look: Form, at: State, to: State, part: float, noise: float, k: in
     return reweigh(me, s)
 
 
+@bundle
 class Form(NamedTuple):
     """A player whose cost is a quadratic form, with the working arrays of its tiles."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.looks.features import add_means, add_squares, dot, features
@@ -77,6 +78,7 @@ def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: 
     return reweigh(me, to) if part > 0.0 else 0.0
 
 
+@bundle
 class Modes(NamedTuple):
     """A player of a low-rank game, with the working arrays of its features."""
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import F, sincos32
 from meanfield.games.bases import TrigBasis
@@ -145,6 +146,7 @@ def set_slopes(look: SingleModes) -> None:
             look.slopes[1, k - 1] = -look.wave * k * look.c[j]
 
 
+@bundle
 class SingleModes(NamedTuple):
     """A player on a circle whose weights stay, with working arrays; K is a multiple of four."""
 
