@@ -209,7 +209,8 @@ def _stage(to, base, first, second, decay, weight, w1, w2, n, centre):
 @kernel(fastmath={"contract"})
 def _combine(w, c, s, n, centre):
     """E u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)."""
-    u, to, n1, n2, n3, n4 = w[STATE + s], w[NEXT - s], w[N1 + s], w[N2], w[N3], w[N4]
+    u, to, n1 = w[STATE + s], w[NEXT - s], w[N1 + s]
+    n2, n3, n4 = w[N2], w[N3], w[N4]
     shift, top = np.uint64(centre), np.uint64(n)
     for i in range(len(to)):
         for j in range(top):
@@ -220,13 +221,12 @@ def _combine(w, c, s, n, centre):
 @kernel
 def _staged(w, c, s, n, o, stage):
     """The stages a, b and c of one player: from u and N(u), u and N(a), a and 2 N(b) - N(u)."""
-    u, n1 = w[STATE + s], w[N1 + s]
+    to, base, drift, w1, w2 = STAGE_B, STATE + s, N2, 1.0, 0.0
     if stage == 0:
-        _stage(w[STAGE_A], u, n1, n1, c[0], c[1], 1.0, 0.0, n, o)
-    elif stage == 1:
-        _stage(w[STAGE_B], u, w[N2], n1, c[0], c[1], 1.0, 0.0, n, o)
-    else:
-        _stage(w[STAGE_B], w[STAGE_A], w[N3], n1, c[0], c[1], 2.0, -1.0, n, o)
+        to, drift = STAGE_A, N1 + s
+    elif stage == 2:
+        base, drift, w1, w2 = STAGE_A, N3, 2.0, -1.0
+    _stage(w[to], w[base], w[drift], w[N1 + s], c[0], c[1], w1, w2, n, o)
 
 
 @kernel
@@ -317,8 +317,8 @@ def run(x, y, wx, wy, cx, cy, keys, t, until, count, rung, tol, limits, tails, w
 
     Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
     so that coefficients are met again, from the one given or NO_RUNG on; the last one or two are
-    fitted to end at `until`. counts (2,) gathers steps taken and refused. Returns (status, time reached, rung): STUCK where steps
-    are so short that `until` is out of reach.
+    fitted to end at `until`. counts (2,) gathers steps taken and refused. Returns (status, time
+    reached, rung): STUCK where steps are so short that `until` is out of reach.
     """
     begin, equal, taken = t, (until - t) / larger(count, 1), 0
     mark, before = t, 0.0
