@@ -9,6 +9,7 @@ from meanfield.games.catalogue import HOMES
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     # isort: off
     from meanfield.games.base import Game as Game
+    from meanfield.games.benchmark import benchmark as benchmark
     from meanfield.games.ensembles import random_fourier as random_fourier
     from meanfield.games.formulas.densities import density as density
     from meanfield.games.formulas.expressions import (
@@ -18,12 +19,9 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
     from meanfield.games.formulas.grammar import ExpressionError as ExpressionError
     from meanfield.games.functions import Function as Function, function as function
     from meanfield.games.known import (
-        benchmark as benchmark,
         bilinear as bilinear,
-        double_well as double_well,
         free as free,
         oscillator as oscillator,
-        separable as separable,
         uniform_equilibrium as uniform_equilibrium,
         wang_chizat as wang_chizat,
     )
@@ -34,6 +32,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         trigonometric as trigonometric,
     )
     from meanfield.games.pairwise import Pairwise as Pairwise
+    from meanfield.games.separable import double_well as double_well, separable as separable
     # isort: on
 
 __all__ = list(HOMES)

@@ -18,8 +18,9 @@ Made = TypeVar("Made")
 
 # name -> module, of the constructors whose arguments are numbers, text, arrays and manifolds.
 CONSTRUCTORS = {
-    "oscillator": "known", "uniform_equilibrium": "known", "free": "known", "separable": "known",
-    "double_well": "known", "wang_chizat": "known", "bilinear": "known", "benchmark": "known",
+    "oscillator": "known", "uniform_equilibrium": "known", "free": "known",
+    "separable": "separable", "double_well": "separable",
+    "wang_chizat": "known", "bilinear": "known", "benchmark": "benchmark",
     "polynomial": "lowrank", "polynomial_from": "lowrank", "trigonometric": "lowrank",
     "random_fourier": "ensembles",
     "expression": "formulas.expressions",

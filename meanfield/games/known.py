@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,6 @@ from meanfield.checks import Array, finite_array, real, whole
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
 from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
-from meanfield.games.wells import Wells
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated
@@ -180,102 +179,6 @@ def _constants(manifold: Manifold) -> Basis:
     raise TypeError(f"the free game is built on tori and spheres, got {manifold!r}")
 
 
-Wave = tuple[int, float, float]
-
-
-@recorded
-def separable(f: Sequence[Wave], g: Sequence[Wave] | None = None) -> LowRank:
-    """l = f(x) - g(y) on the circle, f = sum of re cos kx - im sin kx over (k, re, im).
-
-    answers: "f" and "g", each a `Wells` with every local minimum to rounding, the Gibbs density and
-    the spectral gap at any beta; "value"; "plain_ni"(x0, y0), the NI error that the plain flow (6)
-    ends with from atoms at x0, y0.
-
-    Parameters
-    ----------
-    f, g : sequence of (k, re, im)
-        g like f by default.
-
-    Returns
-    -------
-    LowRank
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> mf.games.separable([(1, 1.0, 0.0)]).answers["value"]
-    0.0
-    """
-    wells = Wells.of("f", f), Wells.of("g", f if g is None else g)
-    terms: list[Term] = [((k,), (0,), re, im) for k, re, im in wells[0].waves]
-    terms += [((0,), (k,), -re, -im) for k, re, im in wells[1].waves]
-    statement = (
-        "l = f(x) - g(y): both players solve a linear Fokker-Planck equation of their own under "
-        "(7), with the Gibbs limits exp(-beta f)/Z and exp(-beta g)/Z; the value is min f - min g. "
-        "The plain flow (6) from inside the basin of a local minimum ends with "
-        "NI = (f_loc - f_min) + (g_loc - g_min)."
-    )
-    answers = {
-        "f": wells[0],
-        "g": wells[1],
-        "value": float(wells[0].values[0] - wells[1].values[0]),
-        "plain_ni": partial(_plain_ni, wells),
-    }
-    name = "separable game f(x) - g(y)"
-    return trigonometric(terms, name=name, statement=statement, answers=answers)
-
-
-def _plain_ni(wells: tuple[Wells, ...], x0: float, y0: float) -> float:
-    starts = zip(wells, (x0, y0), strict=True)
-    return sum(float(w.reached(start) - w.values[0]) for w, start in starts)
-
-
-@recorded
-def double_well(tilt: float = 0.3) -> LowRank:
-    """l = f(x) - f(y), f(x) = cos 2x + tilt sin x: wells at 3 pi/2 and, higher, pi/2.
-
-    answers, besides those of `separable`: "f_min" at "x_min", the local minimum "f_loc" at "x_loc"
-    with its "basin", and "trapped_ni", the NI error of the plain flow (6) from inside the basin.
-
-    Parameters
-    ----------
-    tilt : float
-        Between 0 and 4.
-
-    Returns
-    -------
-    LowRank
-
-    Raises
-    ------
-    ValueError
-        For another tilt.
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> print(f"{mf.games.double_well(tilt=0.3).answers['trapped_ni']:.6f}")
-    1.200000
-    """
-    t = real("tilt", tilt, 0.0, strict=True)
-    if t >= 4:
-        raise ValueError(f"tilt must be below 4 for the second well to exist, got {t:g}")
-    edge = float(np.arcsin(t / 4))
-    game = separable([(2, 1.0, 0.0), (1, 0.0, -t)])
-    game.name = f"double well (tilt {t:g})"
-    game.statement = (
-        f"l = f(x) - f(y), f(x) = cos 2x + {t:g} sin x. f has its minimum -1 - tilt at 3 pi/2 and "
-        "another local minimum, -1 + tilt, at pi/2, whose basin is (arcsin(tilt/4), pi - "
-        "arcsin(tilt/4)). With both players started inside that basin the plain flow (6) ends with "
-        "NI = 4 tilt."
-    )
-    game.answers |= {
-        "f_min": -1.0 - t, "f_loc": -1.0 + t, "x_min": 1.5 * np.pi, "x_loc": 0.5 * np.pi,
-        "basin": (edge, np.pi - edge), "trapped_ni": 4 * t,
-    }  # fmt: skip
-    return game
-
-
 @recorded
 def wang_chizat() -> LowRank:
     """l = sin 4 pi x + sin 4 pi y + 2 cos 2 pi (x + y) on the unit circle (Wang & Chizat, 4.1).
@@ -389,89 +292,3 @@ def _mean_norms(A: Array, mu_x: Measure, mu_y: Measure) -> float:
     """|A'E x| + |A E y|."""
     x, y = (mu.integrate(mu.points) for mu in (mu_x, mu_y))
     return float(np.linalg.norm(x @ A) + np.linalg.norm(A @ y))
-
-
-@recorded
-def benchmark(which: Literal["circle", "torus", "sphere"] = "circle") -> LowRank:
-    """The three problems that mean-field schemes are timed on.
-
-    answers: "beta" 10, "time" 5, "start".
-
-    Parameters
-    ----------
-    which : {"circle", "torus", "sphere"}
-        The circle, T^2 or S^2.
-
-    Returns
-    -------
-    LowRank
-
-    Raises
-    ------
-    ValueError
-        For another name.
-
-    Examples
-    --------
-    >>> import meanfield as mf
-    >>> mf.games.benchmark("sphere").answers["beta"]
-    10.0
-    """
-    from meanfield.games.formulas.densities import density
-
-    if which not in _BENCHMARKS:
-        raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
-    build, x, y, statement = _BENCHMARKS[which]
-    game: LowRank = build()
-    game.name, game.statement = f"{which} benchmark", statement
-    game.answers = {"beta": 10.0, "time": 5.0, "start": Start(x=density(x), y=density(y))}
-    return game
-
-
-def _circle_problem() -> LowRank:
-    # 0.5 sin 2x cos y is half of sin(2x + y) + sin(2x - y), each entering as -im sin.
-    return trigonometric([
-        ((1,), (-1,), 1.0, 0.0), ((2,), (1,), 0.0, -0.25), ((2,), (-1,), 0.0, -0.25),
-        ((0,), (3,), 0.3, 0.0),
-    ])  # fmt: skip
-
-
-def _torus_problem() -> LowRank:
-    return trigonometric([
-        ((1, 0), (-1, 0), 1.0, 0.0), ((0, 1), (0, -1), 0.7, 0.0),
-        ((2, 1), (1, 0), 0.0, -0.25), ((2, 1), (-1, 0), 0.0, -0.25),
-        ((0, 0), (0, 3), 0.3, 0.0),
-        ((1, -1), (1, 1), 0.0, -0.2), ((-1, 1), (1, 1), 0.0, -0.2),
-    ])  # fmt: skip
-
-
-def _sphere_problem() -> LowRank:
-    A = [[0.8, -0.5, 0.2], [0.3, 0.6, -0.7], [-0.2, 0.4, 0.5]]
-    B = [[0.5, 0.2, 0.0], [0.2, -0.3, 0.1], [0.0, 0.1, -0.2]]
-    return polynomial_from(B, A, 0, 0, [0.3, 0.0, 0.2], [0.0, -0.3, 0.1])
-
-
-# How the game is built, the densities that x and y start from, and the statement.
-_BENCHMARKS: dict[str, tuple[Any, str, str, str]] = {
-    "circle": (
-        _circle_problem,
-        "1 + 0.5*cos(x)",
-        "1 + 0.5*cos(y)",
-        "l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y, both players from (1 + 0.5 cos)/(2 pi).",
-    ),
-    "torus": (
-        _torus_problem,
-        "(1 + 0.5*cos(x1))*(1 + 0.5*cos(x2))",
-        "(1 + 0.5*cos(y1))*(1 + 0.5*cos(y2))",
-        "l = cos(x1 - y1) + 0.7 cos(x2 - y2) + 0.5 sin(2 x1 + x2) cos y1 + 0.3 cos 3 y2 + "
-        "0.4 cos(x1 - x2) sin(y1 + y2), both players from "
-        "(1 + 0.5 cos x1)(1 + 0.5 cos x2)/(4 pi^2).",
-    ),
-    "sphere": (
-        _sphere_problem,
-        "1 + 0.5*x3",
-        "1 + 0.5*y1",
-        "l = x'Ay + a'x + b'y + x'Bx on the unit spheres of R^3, from (1 + 0.5 x_3)/(4 pi) and "
-        "(1 + 0.5 y_1)/(4 pi).",
-    ),
-}
