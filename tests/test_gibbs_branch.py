@@ -102,14 +102,21 @@ def test_a_hopf_point_at_the_end_of_a_step_is_found_once(step):
     assert found.hopf[0, 0] == pytest.approx(exact, abs=1e-12)
 
 
-def test_a_hopf_point_of_wells_is_that_of_another_discretisation():
-    """The oscillator in the logarithm of the discount, by finite volumes of order two."""
-    known = Linear(OSCILLATOR, 3.0, 128).threshold()
+def test_hopf_points_of_wells_are_those_of_another_discretisation():
+    """The oscillator from slow discounts to fast ones, by finite volumes of order two, extrapolated
+    from 64 and 96 cells, and as docs/explanation/cycle.md has them.
+    """
     found = follow(
-        lambda s: (OSCILLATOR, mf.DiscountedLangevin(3.0, np.exp(s))),
-        np.log(known) - 1, (np.log(known) - 1.5, np.log(known) + 1), 0.5, 48,
-    )  # fmt: skip
-    assert np.exp(found.hopf[0, 0]) == pytest.approx(known, rel=5e-3)
+        lambda s: (OSCILLATOR, mf.DiscountedLangevin(5.0, 10.0**s)), -4.0, (-4.0, 1.0), 1.0
+    )
+    linear, n = [Linear(OSCILLATOR, 5.0, cells) for cells in (64, 96)], (96 / 64) ** 2
+    for s, stated in zip(found.hopf[:, 0], (8.01228e-4, 4.91876), strict=True):
+        assert 10.0**s == pytest.approx(stated, rel=2e-6)
+        coarse, fine = (
+            brentq(lambda s, one=one: one.leading(10.0**s).real, s - 0.1, s + 0.1, xtol=1e-8)
+            for one in linear
+        )
+        assert (n * fine - coarse) / (n - 1) == pytest.approx(s, abs=5e-5)
 
 
 def test_on_spheres_hopf_points_are_met_at_second_order():
@@ -220,6 +227,18 @@ def test_a_cycle_is_born_at_the_hopf_point():
     late = np.array([x.integrate(np.exp(1j * x.points[:, 0])) for x in run.x[-100:]])
     assert np.abs(late) == pytest.approx(rho, rel=1e-3)
     assert abs(np.diff(np.unwrap(np.angle(late))).mean()) / 0.1 == pytest.approx(w, rel=1e-3)
+
+
+@pytest.mark.parametrize(("far", "ends"), [(True, (0.38, 0.39)), (False, (0.0, 1e-3))])
+def test_beyond_a_subcritical_hopf_point_the_start_decides(far, ends):
+    """The oscillator at a discount of 6, where the Gibbs point has become stable again."""
+    flow, fixed = mf.DiscountedLangevin(5.0, 6.0), mf.gibbs(OSCILLATOR, 5.0, cells=96)
+    found = mf.stability(OSCILLATOR, flow, near=fixed)
+    assert found.stable
+    start = OSCILLATOR.answers["start"] if far else mf.Start(*found.perturbed(0.02))
+    run = mf.solve(OSCILLATOR, flow, start, 80.0, cells=96, step=0.02, save_every=0.5)
+    pairs = zip((*run.x[-20:], *run.y[-20:]), [fixed.x] * 20 + [fixed.y] * 20, strict=True)
+    assert ends[0] < max(0.5 * np.abs(m.masses - f.masses).sum() for m, f in pairs) < ends[1]
 
 
 @pytest.mark.parametrize("c", [4.5, 5.5])

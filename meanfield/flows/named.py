@@ -237,7 +237,8 @@ def DiscountedLangevin(beta: Number, rate: float, gamma: Number = 1.0) -> Flow:
     For a small rate the law itself converges to (9), exponentially fast in total variation. Small
     is below about gap/kappa^2, with gap the rate of the player's own relaxation and +- i kappa the
     eigenvalues of the map from the opponent to the Gibbs response and back: 5e-8 on the oscillator
-    at beta = 25.
+    at beta = 25. From there on small perturbations grow, up to a second rate, 0.023 there; both are
+    Hopf points, which `branch` locates.
 
     Parameters
     ----------
