@@ -1,6 +1,7 @@
 """Games with known answers: every statement checked by numbers that the games do not supply."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -362,6 +363,13 @@ def test_loaded_games_answer_as_before():
     x, y = (mf.Measure(np.eye(3)[:2], None, mf.Sphere(2)) for _ in range(2))
     ni = pickle.loads(pickle.dumps(mf.games.bilinear())).answers["ni"]
     assert ni(x, y) == mf.games.bilinear().answers["ni"](x, y) == pytest.approx(2**0.5)
+
+
+def test_no_module_takes_the_place_of_a_game_of_its_name():
+    """Importing it would: names load on first use, and a package holds its modules by name."""
+    from meanfield.games.catalogue import HOMES
+
+    assert not set(HOMES) & {path.stem for path in Path(games.__file__).parent.iterdir()}
 
 
 def test_every_constructor_of_the_catalogue_has_its_keys():

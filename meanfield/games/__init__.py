@@ -9,7 +9,7 @@ from meanfield.games.catalogue import HOMES
 if TYPE_CHECKING:  # the same names again, for type checkers and editors
     # isort: off
     from meanfield.games.base import Game as Game
-    from meanfield.games.benchmark import benchmark as benchmark
+    from meanfield.games.timed import benchmark as benchmark
     from meanfield.games.ensembles import random_fourier as random_fourier
     from meanfield.games.formulas.densities import density as density
     from meanfield.games.formulas.expressions import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors
         trigonometric as trigonometric,
     )
     from meanfield.games.pairwise import Pairwise as Pairwise
-    from meanfield.games.separable import double_well as double_well, separable as separable
+    from meanfield.games.uncoupled import double_well as double_well, separable as separable
     # isort: on
 
 __all__ = list(HOMES)

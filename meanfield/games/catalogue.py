@@ -19,8 +19,8 @@ Made = TypeVar("Made")
 # name -> module, of the constructors whose arguments are numbers, text, arrays and manifolds.
 CONSTRUCTORS = {
     "oscillator": "known", "uniform_equilibrium": "known", "free": "known",
-    "separable": "separable", "double_well": "separable",
-    "wang_chizat": "known", "bilinear": "known", "benchmark": "benchmark",
+    "separable": "uncoupled", "double_well": "uncoupled",
+    "wang_chizat": "known", "bilinear": "known", "benchmark": "timed",
     "polynomial": "lowrank", "polynomial_from": "lowrank", "trigonometric": "lowrank",
     "random_fourier": "ensembles",
     "expression": "formulas.expressions",
