@@ -31,9 +31,9 @@ def inside() -> dict[str, Any]:
     """How what becomes part of a kernel is compiled: as kernels that count no references are."""
     settings: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "_nrt": False}
     if PARTS:
-        from meanfield.parts import PartCompiler
+        from meanfield.parts import InlinedCompiler
 
-        settings["pipeline_class"] = PartCompiler
+        settings["pipeline_class"] = InlinedCompiler
     return settings
 
 

@@ -25,7 +25,7 @@ class Part(JITCodeLibrary):
 
     # What is not in memory holds no Python objects.
     codegen = SimpleNamespace(set_env=lambda name, env: None)
-    reorders = False
+    reorders = inlined = False
 
     def _optimize_functions(self, module: Any) -> None:
         pass
@@ -34,6 +34,8 @@ class Part(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration:
                 function.linkage = "linkonce_odr"
+                if self.inlined:
+                    function.add_function_attribute("alwaysinline")
         self._finalized = True
 
     def _get_module_for_linking(self) -> Any:
@@ -114,6 +116,16 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         part = Part(target.codegen(), "part")
         part.reorders = flags.fastmath and not any(isinstance(t, types.Array) for t in given)
         super().__init__(typing, target, part, given, back, Chosen(flags), names)
+
+
+class InlinedCompiler(PartCompiler):
+    """The same for a short text, every call of which becomes the text: what it would be handed is
+    more than what it says.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.state.library.inlined = True
 
 
 class WholeCompiler(Compiler):  # type: ignore[misc]
