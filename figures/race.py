@@ -63,6 +63,12 @@ ALGORITHMS = {
     ),
     "averaged L-DA": Algorithm(mf.AveragedLangevin(BETA), "past"),
     "discounted L-DA": Algorithm(mf.DiscountedLangevin(BETA, 1.0), "past"),
+    "primal-dual, 10 inner": Algorithm(
+        mf.EntropicWassersteinFisherRao(BETA, 0.0, 50.0),
+        "past",
+        gradients=10,
+        how={"scheme": "primal-dual", "inner": 10},
+    ),
     "best response, mesh": Algorithm(mf.EntropicBestResponse(BETA), "response"),
     "best response, 10 inner": Algorithm(
         mf.EntropicBestResponse(BETA), "response", gradients=10, how={"inner": 10}
@@ -155,7 +161,9 @@ def race(s: dict[str, Any], game: str, d: int, algorithm: str) -> dict[str, Any]
 def one(s: dict[str, Any], name: str, d: int, a: Algorithm, seed: int) -> tuple[Array, float]:
     game = GAMES[name](d, seed)
     on_mesh = a.flow.responds and not a.how  # which is there up to two dimensions
-    if d > a.most or (on_mesh and max(M.dim for M in game.manifolds) > 2):
+    # Primal-dual steps begin at uniform laws, which x'Ay has for equilibria.
+    there = name == "x'Ay" and a.how.get("scheme") == "primal-dual"
+    if d > a.most or there or (on_mesh and max(M.dim for M in game.manifolds) > 2):
         return np.full(s["saves"], np.nan), np.nan
     start, every = tilted(d) if name == "x'Ay" else mf.Start(), s["time"] / s["saves"]
     step = s["step"] / a.slow / (2 if d > STEEP else 1)

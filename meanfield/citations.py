@@ -76,6 +76,12 @@ SOURCES = {
         "R.-A. Lascu, M. B. Majka, L. Szpruch. Mirror descent-ascent for mean-field min-max "
         "problems. arXiv:2402.08106, 2024."
     ],
+    "primal-dual": [
+        "S. Ding, H. Dong, C. Fang, Z. Lin, T. Zhang. PAPAL: a provable particle-based primal-dual "
+        "algorithm for mixed Nash equilibrium. arXiv:2303.00970, 2023.",
+        "A. Chambolle, T. Pock. On the ergodic convergence rates of a first-order primal-dual "
+        "algorithm. Math. Program. 159, 2016.",
+    ],
     "averaged gradients": _KIM,
     "anchored best response": _KIM,
     "discounted gradients": [

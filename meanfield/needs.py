@@ -28,6 +28,7 @@ ENGINES = {
     "muscl": (26, 64),
     "splitting": (23, 43),
     "best-response": (23, 43),
+    "primal-dual": (23, 43),
     "characteristics": (81, 114),
 }
 CURVED = 50  # more of them where a mesh is no grid, whose edges are kept

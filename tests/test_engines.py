@@ -36,6 +36,10 @@ def reacting(turn):
     return Flow(gamma=turn((1.0, 0.5)), alpha=turn((0.3, 2.0)))
 
 
+def entropic(turn):
+    return Flow(0.0, turn((0.3, 2.0)), turn((0.1, 0.2)))
+
+
 def composite(turn):
     memory, slower = mf.Memory(rate=1.0), mf.Schedule("log")
     return Flow(
@@ -67,6 +71,7 @@ CASES = {
         {},
     ),
     "splitting": ("splitting", FLAT, composite, (48, 40), {}),
+    "primal-dual": ("primal-dual", FLAT, entropic, (48, 40), {"extrapolation": 0.9}),
 }
 every = pytest.mark.parametrize("name", CASES)
 
@@ -127,7 +132,7 @@ def test_time_only_goes_forward(name):
             moving.advance(until)
 
 
-@every
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"primal-dual"}))  # by which y moves first
 def test_exchanging_the_players_exchanges_the_run(name):
     one, other = made(name, 0.05), made(name, 0.05, turned=True)
     for moving in (one, other):
@@ -156,7 +161,16 @@ def test_shifting_the_game_by_cells_shifts_the_run(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["staggered", "finite-volume", "characteristics", "muscl", "best-response", "splitting"]
+    "name",
+    [
+        "staggered",
+        "finite-volume",
+        "characteristics",
+        "muscl",
+        "best-response",
+        "splitting",
+        "primal-dual",
+    ],
 )
 def test_states_of_other_cells_are_refused(name):
     with pytest.raises(ValueError, match="cells|shape"):

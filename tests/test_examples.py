@@ -76,8 +76,8 @@ TITLES: dict[str, Any] = {
 CIRCLE = mf.Torus(1)
 RUN = {
     "best_response", "double_well", "entropic_best_response", "entropic_wfr", "free_motion",
-    "mirror_descent", "mirror_prox", "oscillator", "quasistatic", "random_game", "separable",
-    "two_time_scales", "uniform_equilibrium", "wang_chizat",
+    "mirror_descent", "mirror_prox", "oscillator", "primal_dual", "quasistatic", "random_game",
+    "separable", "two_time_scales", "uniform_equilibrium", "wang_chizat",
 }  # fmt: skip
 
 
@@ -149,7 +149,8 @@ def test_the_oscillator_never_settles_around_a_stable_point(run: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["separable", "entropic_wfr", "entropic_best_response",
-                                  "quasistatic", "random_game", "two_time_scales"])  # fmt: skip
+                                  "primal_dual", "quasistatic", "random_game",
+                                  "two_time_scales"])  # fmt: skip
 def test_these_end_at_the_gibbs_point(run: Any, name: str) -> None:
     held = run(name, *(["run.time=60"] if name == "separable" else []))
     point = mf.gibbs(held.game, beta=mf.plotting.words.beta_of(held.flow), cells=len(held.x[0]))

@@ -9,7 +9,8 @@ import pytest
 from scipy.special import ive
 
 import meanfield as mf
-from meanfield.metrics.energy import regularised_nikaido_isoda
+from meanfield.measures import Density, total_variation
+from meanfield.metrics.energy import kl, regularised_nikaido_isoda
 from tests.convergence import fitted_order
 from tests.later_flows import BETA, GAME, solved
 
@@ -78,6 +79,34 @@ def test_the_fisher_rao_reaction_is_twice_as_fast_in_the_end_as_stated():
         for pair in run
     ]
     assert slope(run.times[6:], kl[6:]) == pytest.approx(2 * alpha / BETA, rel=0.02)
+
+
+def test_primal_dual_steps_fall_twice_as_fast_in_the_end_as_stated():
+    """Where (7) turns for ever: KL(mu* | mu_k) <= theta^k KL_0 as Chambolle & Pock state it, in the
+    end as theta^(2 k); to the Gibbs point. Steps as long of both players at once do not come there.
+    """
+    beta, cells = 25.0, 128
+    kappa = 3.0 * beta  # beta L of 3 cos(x - y) and of terms in x or in y alone
+    share = (np.sqrt(1 + 4 * kappa**2) - 1) / (2 * kappa**2)  # tau sigma L^2 = 1 + T tau
+    theta, tau = 1 - share, beta * share / (1 - share)
+    flow = mf.EntropicWassersteinFisherRao(beta, 0.0, tau)
+    fixed = mf.gibbs(GAME, beta, cells=cells)
+    run = solved(flow, 2500.0, engine="primal-dual", cells=cells, save_every=100.0)
+    assert np.array_equal(run.diagnostics["steps"], np.arange(0, 2501, 100))
+    assert run.diagnostics["strength"][-1] == pytest.approx(1.0, abs=1e-3)
+    of_x = np.array([kl(fixed.x, x) for x in run.x])
+    away = of_x + [kl(fixed.y, y) for y in run.y]
+    assert (of_x[:13] <= theta ** run.times[:13] * away[0]).all()
+    assert slope(run.times[2:11], away[2:11]) == pytest.approx(-2 * np.log(theta), rel=0.01)
+    assert max(map(total_variation, run[-1], (fixed.x, fixed.y))) < 1e-12
+    x, y = (mu.points for mu in run[0])
+    losses, logs = GAME.moving_loss(x, y), [np.log(mu.masses) for mu in run[0]]
+    for _ in range(2500):
+        mu, nu = (np.exp(log) / np.exp(log).sum() for log in logs)
+        signed = zip(logs, (losses @ nu, -(mu @ losses)), strict=True)
+        logs = [(1 - share) * log - share * beta * U for log, U in signed]
+    both = [Density(np.exp(log) / np.exp(log).sum(), fixed.x.mesh) for log in logs]
+    assert kl(fixed.x, both[0]) + kl(fixed.y, both[1]) > 1.0
 
 
 def test_consensus_gathers_at_its_rate():

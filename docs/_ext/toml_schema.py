@@ -88,6 +88,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "weights": "flux of the finite-volume engine",
         "order": "order in space of the staggered engine: 4, 6 or 8",
         "limiter": "slope limiter of the muscl engine",
+        "extrapolation": "theta of primal-dual steps",
     },
     "compare": {
         "time": "length of the runs",

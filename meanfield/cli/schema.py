@@ -204,6 +204,7 @@ OPTIONS: dict[str, tuple[str, Check]] = {
     "order": ("staggered", whole),
     "refine": ("characteristics", number),
     "limiter": ("muscl", one_of("positive", "van Leer", "monotonized central")),
+    "extrapolation": ("primal-dual", number),
 }
 FIELD = {
     "cells": cells, "engine": one_of(*ENGINES), "step": number, "tol": number,
@@ -214,7 +215,7 @@ PARTICLES = {
     "scheme": one_of(*SCHEMES), "replica": whole, "refine": whole,
     "placement": one_of("iid", "quantile", "atoms"), "device": one_of("cpu", "cuda"),
     "precision": one_of("float64", "float32"), "check_step": truth, "inner": whole,
-    "bandwidth": number, "exploration": number,
+    "bandwidth": number, "exploration": number, "extrapolation": number,
 }  # fmt: skip
 COMPARE = {
     "time": number, "particles": many(whole), "replicas": one_or_many(whole), "step": number,

@@ -27,16 +27,20 @@ ENGINES = {
     "muscl": ("muscl", "Muscl"),
     "best-response": ("best_response", "FictitiousPlay"),
     "splitting": ("splitting", "Splitting"),
+    "primal-dual": ("primal_dual", "PrimalDual"),
 }
 
 
 class Options(TypedDict, total=False):
-    """What single engines take besides: finite volumes, staggered, characteristics and muscl."""
+    """What single engines take besides: finite volumes, staggered, characteristics, muscl and
+    primal-dual.
+    """
 
     weights: str
     order: int
     refine: float
     limiter: str
+    extrapolation: float
 
 
 def default_engine(game: Game, flow: Flow) -> str:

@@ -67,7 +67,7 @@ def solve(
         harmonics, the number of cells on S^2), for both players or (for x, for y).
     engine : str, optional
         "galerkin", "harmonics", "staggered", "finite-volume", "characteristics", "muscl",
-        "best-response" or "splitting"; by default from the game and the flow.
+        "best-response", "splitting" or "primal-dual"; by default from the game and the flow.
     step : float, optional
         A given time step; by default it is controlled to `tol`.
     tol : float, optional
@@ -90,7 +90,8 @@ def solve(
         it to the same bits, as does `meanfield.resume`; a file of another run is refused.
     **options
         What an engine takes besides, such as weights="sg" of finite volumes, limiter="van Leer" of
-        muscl, order=8 of staggered, refine=1e-4 of characteristics.
+        muscl, order=8 of staggered, refine=1e-4 of characteristics, extrapolation=0.9 of
+        primal-dual.
 
     Returns
     -------

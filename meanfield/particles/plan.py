@@ -10,6 +10,7 @@ import numpy as np
 
 from meanfield.checks import Array, real, whole
 from meanfield.flows import Flow, Rates
+from meanfield.flows.primal_dual import check_entropic, checked
 from meanfield.games.base import Game, a_game
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import mesh
@@ -18,7 +19,7 @@ from meanfield.particles.eigenbasis import spherical
 from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
-SCHEMES = ("euler", "strang", "mirror-prox", "alternating")
+SCHEMES = ("euler", "strang", "mirror-prox", "alternating", "primal-dual")
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that results name only where they differ from these.
 UNNAMED: dict[str, Any] = {
@@ -27,6 +28,7 @@ UNNAMED: dict[str, Any] = {
     "inner": None,
     "bandwidth": None,
     "exploration": None,
+    "extrapolation": None,
 }
 DEFAULTS: dict[str, Any] = {
     "step": 1e-3,
@@ -64,6 +66,7 @@ class Plan:
     inner: int | None
     bandwidth: float | None
     exploration: float | None
+    extrapolation: float | None
 
     @property
     def second_order(self) -> bool:
@@ -118,6 +121,9 @@ def make_plan(
         unnamed["bandwidth"] = real("bandwidth", unnamed["bandwidth"], 0.0, strict=True)
     if unnamed["exploration"] is not None:
         unnamed["exploration"] = real("exploration", unnamed["exploration"], 0.0)
+    unnamed["extrapolation"] = checked(unnamed["extrapolation"])
+    if unnamed["extrapolation"] is not None and scheme != "primal-dual":
+        raise ValueError(f'extrapolation is for scheme "primal-dual"; leave it out of {scheme!r}')
     dt = real("step", step, 0.0, strict=True)
     if real("time", time, 0.0) / dt >= 1 << 32:
         raise ValueError(
@@ -204,6 +210,8 @@ def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> Non
         raise TypeError(
             f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}"
         )
+    if scheme == "primal-dual":
+        return _check_primal_dual(game, flow, bandwidth)
     if bandwidth is not None and not flow.entropic:
         raise ValueError(
             "bandwidth is for flows with temperature and reaction in one player, such as "
@@ -220,12 +228,32 @@ def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> Non
             )
 
 
+def _check_primal_dual(game: Game, flow: Flow, bandwidth: Any) -> None:
+    check_entropic(flow)
+    if game.bases is None:
+        raise ValueError(
+            f"{game.name} is not low-rank: gradients of sums over its past opponents need their "
+            'particles; use densities, solve(..., engine="primal-dual")'
+        )
+    if bandwidth is not None:
+        raise ValueError(
+            'scheme "primal-dual" has its log-densities from past opponents: leave bandwidth out'
+        )
+
+
 def check_scheme(
     game: Game, flow: Flow, scheme: str, inner: int | None = None, exploration: Any = None
 ) -> None:
     """Refuse flows with memory or responses, schemes and inner steps that do not go together, with
     the reason.
     """
+    if scheme == "primal-dual":
+        if inner is None or exploration is not None:
+            raise ValueError(
+                'scheme "primal-dual" comes near to Gibbs measures by Langevin steps alone: give '
+                "inner=20, say, so many in every step, and leave exploration out"
+            )
+        return
     if inner is not None and scheme != "mirror-prox" and not flow.responds:
         raise ValueError(
             f'inner counts the inner steps of scheme "mirror-prox" and of responses; leave it out '

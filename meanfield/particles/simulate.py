@@ -20,6 +20,7 @@ from meanfield.particles.plan import (
     check_settings,
     make_plan,
 )
+from meanfield.particles.primal_dual import PrimalDual
 from meanfield.particles.stepper import Stepper
 from meanfield.run import Observer, Run, Watch, warn_if_at_rest
 from meanfield.start import Start
@@ -45,6 +46,7 @@ def simulate(
     inner: int | None = None,
     bandwidth: float | None = None,
     exploration: float | None = None,
+    extrapolation: float | None = None,
     threads: int | None = None,
     diagnostics: Mapping[str, Callable[[Measure, Measure], Any]] | None = None,
     stop: Observer | None = None,
@@ -66,11 +68,12 @@ def simulate(
     for both players at once: Algorithm 1 (alpha = 0, (3) and (4)) and Algorithm 2 (T = 0, (5)).
     "strang" is of weak order two on tori and spheres, "mirror-prox" the extragradient step for
     flows without noise, and with more inner steps the proximal point; "alternating" lets y move
-    against what x has become. They are written in `meanfield.particles.algorithms` and
-    `meanfield.particles.alternating`, in the paper's symbols. Flows with a schedule use their
-    numbers at the middle of each step; those with memory (low-rank games only) the cost against the
-    averaged moments of the other player; those with responses make particles jump
-    (`meanfield.particles.response`).
+    against what x has become. "primal-dual" steps in relative entropy come near to Gibbs measures
+    of sums over past opponents (`meanfield.particles.primal_dual`). The others are written in
+    `meanfield.particles.algorithms` and `meanfield.particles.alternating`, in the paper's symbols.
+    Flows with a schedule use their numbers at the middle of each step; those with memory (low-rank
+    games only) the cost against the averaged moments of the other player; those with responses make
+    particles jump (`meanfield.particles.response`).
 
     Any game and any manifold will do, a user's own included (`meanfield.particles.looks.plain`).
 
@@ -85,7 +88,7 @@ def simulate(
     seed, replica : int
         Name the noise and the random starting points; runs that differ in one of them are
         independent.
-    scheme : "euler", "strang", "mirror-prox" or "alternating"
+    scheme : "euler", "strang", "mirror-prox", "alternating" or "primal-dual"
     save_every : float, optional
         Time between saves (default time / 50, as `solve` has it, where these are whole steps); the
         end is always saved.
@@ -115,6 +118,9 @@ def simulate(
     exploration : float, optional
         Sigma of responses by consensus, at least 0: particles of flows with a response gather
         where those of least cost are, without gradients (`meanfield.particles.consensus`).
+    extrapolation : float, optional
+        Theta of "primal-dual", in [0, 1]: by how much y looks ahead along x's last step; by default
+        the least for which a rate is stated, 1/(1 + min alpha T dt).
     threads : int, optional
         How many threads take the steps of low-rank games together, or the pairs of formulas, as far
         as there is work enough.
@@ -188,7 +194,7 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
     if check_step and resume is not None:
         raise ValueError("check_step looks at whole runs: give it without resume")
     held = getattr(resume, "provenance", {})  # a resumed run keeps its settings
-    check_flow(game, flow, given["scheme"], held.get("bandwidth", given["bandwidth"]))
+    check_flow(game, flow, *(held.get(key, given[key]) for key in ("scheme", "bandwidth")))
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)
@@ -208,7 +214,8 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
     plan = make_plan(time=time, **given)
     threads = None if threads is None else whole("threads", threads)
     check_scheme(game, flow, plan.scheme, plan.inner, plan.exploration)
-    stepper = Stepper(game, flow, plan, start, threads, checkpoint is not None, replicas)
+    kind = PrimalDual if plan.scheme == "primal-dual" else Stepper
+    stepper = kind(game, flow, plan, start, threads, checkpoint is not None, replicas)
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,

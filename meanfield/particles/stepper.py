@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.flows import Flow
+from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.algorithms import both, euler, mirror_prox, remember, strang
@@ -56,6 +56,11 @@ class Stepper:
     """
 
     level = "particles"
+
+    @property
+    def reweighs(self) -> bool:
+        """Whether weights move."""
+        return self.flow.reacts
 
     def __init__(
         self,
@@ -124,7 +129,7 @@ class Stepper:
         x, y = (self._saved(p, blocks) for p, blocks in enumerate(placed))
         if first:  # points on spheres have been divided by their norms once more
             self.displacement = [0.0, 0.0]
-        if self.flow.reacts:
+        if self.reweighs:
             self.mean_weights[self.done] = self._mean_weights()
         return x, y
 
@@ -228,7 +233,7 @@ class Stepper:
             found |= axes | {"framed": tuple(flat(s.x, n) for s, n in rows)}
         for p, z in self.answers.items():
             found[f"answers_{'xy'[p]}"] = flat(z.x, self.plan.particles[p])
-        if self.flow.reacts:
+        if self.reweighs:
             found["mean_weights"] = list(self.mean_weights.values())
         if self.averages[0] is not None:
             found["averaged_moments"] = tuple(z.copy() for z in self.averages)
@@ -437,10 +442,14 @@ class Stepper:
                 raise ValueError(
                     f"the cost or gradient of player {name} is not finite at t={self.done * dt:g}"
                 )
-            gamma = 1.0 if rates.response > 0 and self.plan.inner else rates.gamma
+            gamma = self.speed(rates)
             _refuse_step(name, "gamma dt max|grad U|", gamma * steepest * dt, half, dt, 1)
             noise = np.sqrt(2 * gamma * rates.temperature * dt)
             _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
+
+    def speed(self, rates: Rates) -> float:
+        """The rate at which a player's particles move, those of inner loops in any flow at one."""
+        return 1.0 if rates.response > 0 and self.plan.inner else rates.gamma
 
     def surveyed(self, forces: list[tuple[Array, Array]]) -> list[tuple[float, bool]]:
         """The largest gradient of each player, and whether all is finite; keeps the mean costs."""

@@ -26,6 +26,7 @@ SCHEMES = {
     "strang": (True,),
     "mirror-prox": (True, True),
     "alternating": (True, True, True),
+    "primal-dual": (),  # whose own steps are taken in Python; costs are shown by these
 }
 
 

@@ -97,6 +97,10 @@ class Averaged(Pairs):
 
     mean: Array | None = None  # of the player's own moments over all steps so far, (K,)
 
+    def moments(self, s: State) -> Array:
+        """The player's own, (K,)."""
+        return self.game.moments(self.me.number, flat(s.x, self.n), s.w.ravel()[: self.n])
+
     def aim(self, opponent: Any) -> None:
         p = self.me.number
         c = self.game.coefficients(p, opponent.mean)
