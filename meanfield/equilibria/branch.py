@@ -159,8 +159,7 @@ def branch(
     2 (r + 1/beta) / sqrt(r beta), and how fast they turn there, sqrt(r / beta).
 
     >>> def coupled(c):
-    ...     game = mf.games.trigonometric([((1,), (-1,), c, 0.0)])
-    ...     return game, mf.DiscountedLangevin(beta=1.0, rate=4.0)
+    ...     return mf.games.uniform_equilibrium(c), mf.DiscountedLangevin(beta=1.0, rate=4.0)
     >>> near = mf.gibbs(coupled(4.0)[0], 1.0, cells=32)
     >>> found = mf.branch(coupled, near, 4.0, (4.0, 6.0), step=0.5, name="c")
     >>> print(found.hopf.round(9))

@@ -152,13 +152,13 @@ def stability(
 
     Examples
     --------
-    Under discounted gradients the uniform laws are left once the coupling exceeds 2 (r + T)
+    Under discounted gradients uniform laws are left once the c of c cos(x - y) exceeds 2 (r + T)
     sqrt(T / r), with T = 1/beta and r the rate of the discount: here 5.
 
     >>> import meanfield as mf
     >>> flow = mf.DiscountedLangevin(beta=1.0, rate=4.0)
     >>> for c in (4.9, 5.1):
-    ...     game = mf.games.trigonometric([((1,), (-1,), c, 0.0)])
+    ...     game = mf.games.uniform_equilibrium(c)
     ...     print(f"{mf.stability(game, flow, cells=32).eigenvalues[0]:.5f}")
     -0.01958+1.97547j
     0.01945+2.02425j
