@@ -168,6 +168,7 @@ WRONG_PARTICLES = [
     ({"game": PAIRS}, "is not low-rank"),
     ({"bandwidth": 0.2}, "leave bandwidth out"),
     ({"exploration": 0.2}, "leave exploration out"),
+    ({"game": mf.games.free(), "step": 2.0, "time": 2.0}, "unstable step .* is 2, above"),
     ({"start": mf.Start(x=mf.concentrated(1.0, 0.3))}, "uniform starts alone"),
     ({"scheme": "euler", "flow": mf.Langevin(1.0), "inner": None, "extrapolation": 1.0},
      'for scheme "primal-dual"'),
@@ -175,6 +176,7 @@ WRONG_PARTICLES = [
 
 
 @pytest.mark.parametrize(("wrong", "match"), WRONG + WRONG_PARTICLES)
+@pytest.mark.filterwarnings("ignore:free motion does not move")
 def test_particles_refuse(wrong, match):
     how = {"game": GAME, "flow": FLOW, "time": 0.1, "particles": 10, **BY, **wrong}
     with pytest.raises(ValueError, match=match):
