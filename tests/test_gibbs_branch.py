@@ -144,8 +144,8 @@ def test_games_of_no_rank_have_their_hopf_points():
         game = mf.games.expression("c*exp(0.5*cos(x - y))", c=c)
         return game, mf.DiscountedLangevin(1.0, 4.0)
 
-    found = follow(family, exact - 1, (exact - 1, exact + 1), 0.7)
-    assert family(1.0)[0].bases is None
+    found = follow(family, exact - 1, (exact - 1, exact + 1), 0.7, (64, 72))
+    assert family(1.0)[0].bases is None and (len(found.x[-1]), len(found.y[-1])) == (64, 72)
     assert found.hopf == pytest.approx(np.array([[exact, 2.0]]), abs=1e-9)
 
 
@@ -303,6 +303,22 @@ def test_a_branch_ends_where_nothing_is_found(monkeypatch):
     found = follow(lambda b: (coupled(1.0), mf.Langevin(b)), 1.0, (1.0, 9.0), 1.0, 16)
     assert found.end.endswith("it is too cold") and "no Gibbs point was found beyond" in found.end
     assert 2.09 < found.values[-1] <= 2.1
+
+
+def test_steps_are_halved_where_nothing_is_found_and_grow_again(monkeypatch):
+    from meanfield.equilibria import gibbs_branch
+
+    solve, missed = gibbs_branch.gibbs, []
+
+    def once(game, beta, *rest):
+        if beta[0] > 2.1 and not missed:
+            missed.append(beta)
+            raise mf.NotConverged("once")
+        return solve(game, beta, *rest)
+
+    monkeypatch.setattr(gibbs_branch, "gibbs", once)
+    found = follow(lambda b: (coupled(1.0), mf.Langevin(b)), 1.0, (1.0, 6.0), 1.0, 16)
+    assert np.diff(found.values) == pytest.approx([1, 0.5, 0.7, 0.98, 1, 0.82])
 
 
 @pytest.mark.parametrize(
