@@ -25,6 +25,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
+from meanfield.particles.aligned import copied
 from meanfield.particles.simd.product import products
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves
@@ -42,7 +43,7 @@ class Frame:
         itself without axes.
         """
         E = self.axes[p]
-        return x if E is None else _apply(np.ascontiguousarray(E.T), x)
+        return x if E is None else copied(_apply(np.ascontiguousarray(E.T), x))
 
     def back(self, p: int, z: Array) -> Array:
         """Blocks in the frame, turned back."""

@@ -17,6 +17,7 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
+from meanfield.particles.aligned import copied, zeros
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
 from meanfield.particles.team import meet
@@ -341,14 +342,14 @@ def scratch(me: Player, s: State) -> Scratch:
     """Working arrays for these particles."""
     _, a, lanes = s.x.shape
     drawn = (a + a % 2 if me.single else a) * (1 if me.refine == 1 else 2)
-    return Scratch(*map(np.zeros, ((1 + a, lanes), (drawn, lanes), lanes, lanes)))
+    return Scratch(*map(zeros, ((1 + a, lanes), (drawn, lanes), lanes, lanes)))
 
 
 def midpoint(s: State) -> State:
     """A copy to stand at within a step; the running sums are shared, for nothing is added to them
     there.
     """
-    return s._replace(x=s.x.copy(), logw=s.logw.copy(), w=s.w.copy())
+    return s._replace(x=copied(s.x), logw=copied(s.logw), w=copied(s.w))
 
 
 def own(s: State, blocks: slice) -> State:

@@ -14,6 +14,7 @@ from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
+from meanfield.particles.aligned import copied, zeros
 from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.kernel_density import reaction
 from meanfield.particles.noise import initial_generator
@@ -38,7 +39,7 @@ def blocked(points: Array) -> Array:
     n, a = points.shape
     blocks, lanes = shape(n)
     index = np.minimum(np.arange(blocks * lanes), n - 1)
-    return np.ascontiguousarray(points[index].reshape(blocks, lanes, a).transpose(0, 2, 1))
+    return copied(points[index].reshape(blocks, lanes, a).transpose(0, 2, 1))
 
 
 def flat(x: Array, n: int) -> Array:
@@ -54,8 +55,8 @@ def state(points: Array, log_weights: Array, sums: Array) -> State:
     rows[0, :n] = log_weights
     rows[1] = 0.0
     rows[1, :n] = sums
-    logw, total = (np.ascontiguousarray(r.reshape(blocks, lanes)) for r in rows)
-    w = np.empty_like(logw)
+    logw, total = (copied(r.reshape(blocks, lanes)) for r in rows)
+    w = zeros(logw.shape)
     exponentials(logw, 0.0, w)
     return State(blocked(points), logw, w, total, np.zeros((2, blocks)))
 

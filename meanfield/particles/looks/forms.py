@@ -25,6 +25,7 @@ import numpy as np
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
+from meanfield.particles.aligned import zeros
 from meanfield.particles.primitives import Player, State, project, reweigh
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
@@ -136,7 +137,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     d, e = me.matrix.shape[1], opponent.matrix.shape[1]
     used = 2 * d if me.map[1 + d : 1 + 2 * d].any() else d  # whether s is zero
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
-    B = np.zeros((used, _whole(theirs)))
+    B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
     shapes = (used, d, d, (d, TILE), (d, TILE), TILE, s.x.shape[2], (rows(d, me.refine), CHUNK))
     return Form(
@@ -147,9 +148,9 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
         me.map[1 : 1 + used, 0].copy(),
         float(me.map[-1, 0]),
         np.zeros(1, np.int64),
-        np.zeros((2, s.totals.shape[1], _whole(own) if seen else 0)),
-        np.zeros(_whole(theirs)),
-        *map(np.zeros, shapes),
+        zeros((2, s.totals.shape[1], _whole(own) if seen else 0)),
+        zeros(_whole(theirs)),
+        *map(zeros, shapes),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
+from meanfield.particles.aligned import zeros
 from meanfield.particles.looks.features import add_means, add_squares, dot, features
 from meanfield.particles.primitives import (
     Flag,
@@ -125,7 +126,7 @@ def modes(me: Player, s: State) -> Modes:
     )
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
     v, P, parts, m, c, A = map(
-        np.zeros,
+        zeros,
         (
             (places, height, lanes), (powers, lanes), (2, s.totals.shape[1], K), K_opponent, K,
             (1 + d, 2 * J),

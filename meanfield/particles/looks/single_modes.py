@@ -23,6 +23,7 @@ from meanfield.fastmath import F, sincos32
 from meanfield.games.bases import TrigBasis
 from meanfield.jit import apart, fma, kernel
 from meanfield.manifolds import Torus
+from meanfield.particles.aligned import zeros
 from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, move, scratch
 from meanfield.particles.simd.product import apply
 from meanfield.particles.team import next_turn, take_moments
@@ -185,9 +186,9 @@ def single_modes(me: Player, s: State) -> SingleModes:
     """The look of one player at particles like those of s."""
     modes = np.ascontiguousarray(me.modes[:, 0])
     K = -(-int(modes.max()) // 4) * 4
-    table, slopes = np.zeros(_LAST + LANES, F), np.zeros((2, K), F)
-    means, m, c = map(np.zeros, (2 * K, me.map.shape[1], len(me.map)))
-    parts = np.zeros((2, s.totals.shape[1], len(me.map)))
+    table, slopes = zeros(_LAST + LANES, F), zeros((2, K), F)
+    means, m, c = map(zeros, (2 * K, me.map.shape[1], len(me.map)))
+    parts = zeros((2, s.totals.shape[1], len(me.map)))
     return SingleModes(
         me, scratch(me, s), 2 * np.pi / me.period, modes, table, means, slopes,
         np.zeros(1, np.int64), parts, m, c,

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.checks import Array
-from meanfield.jit import apart, kernel
+from meanfield.jit import apart, fma, kernel
 from meanfield.particles.simd.vectors import (
     DOUBLE,
     LARGE,
@@ -146,9 +146,27 @@ def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 def product(A: Array, F: Array, out: Array) -> None:
     """out = A F for A (r, K), F (K, lanes), lanes a multiple of TILE; all in C order."""
     apart()
+    if len(A) == 1:
+        combine(A[0], F, out[0])
+        return
     for i in range(0, F.shape[1], TILE):
         for k in range(0, len(A), _ROWS):
             _rows(A, F, out, k, i, i)
+
+
+@kernel
+def combine(a: Array, F: Array, out: Array) -> None:
+    """out = a F for a (K,): the sums of `product`, without the rows that it has room for."""
+    for i in range(len(out)):
+        out[i] = 0.0
+    whole = len(a) // 4 * 4
+    for k in range(0, whole, 4):
+        for i in range(len(out)):
+            two = fma(a[k + 1], F[k + 1, i], fma(a[k], F[k, i], out[i]))
+            out[i] = fma(a[k + 3], F[k + 3, i], fma(a[k + 2], F[k + 2, i], two))
+    for k in range(whole, len(a)):
+        for i in range(len(out)):
+            out[i] = fma(a[k], F[k, i], out[i])
 
 
 @kernel
