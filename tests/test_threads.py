@@ -63,7 +63,7 @@ def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch, three_core
     made = []
     hire = crews.hire
     monkeypatch.setattr(
-        "meanfield.particles.stepper.hire", lambda *given: made.append(hire(*given)) or made[-1]
+        "meanfield.particles.motion.hire", lambda *given: made.append(hire(*given)) or made[-1]
     )
     for threads in (2, 16):
         shared = run(name, threads=threads)
@@ -235,7 +235,7 @@ def steps_of_pairs(threads):
 def test_pairs_have_the_same_bits_for_any_number_of_threads(monkeypatch, three_cores):
     whole = steps_of_pairs(1)
     monkeypatch.setattr(pairs, "SHARE", 50)
-    monkeypatch.setattr("meanfield.particles.stepper.SHARE", 50)
+    monkeypatch.setattr("meanfield.particles.motion.SHARE", 50)
     alone = steps_of_pairs(1)
     for threads in (2, 16, None):
         assert_same_bits(alone, steps_of_pairs(threads))

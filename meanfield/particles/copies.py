@@ -26,6 +26,7 @@ from meanfield.particles.crews import Crew
 from meanfield.particles.looks.driven import Driven
 from meanfield.particles.looks.pairs import Pairs
 from meanfield.particles.looks.plain import Plain
+from meanfield.particles.motion import Players
 from meanfield.particles.plan import (
     Plan,
     beyond_paper,
@@ -35,7 +36,7 @@ from meanfield.particles.plan import (
 )
 from meanfield.particles.primitives import Player, State
 from meanfield.particles.simulate import about
-from meanfield.particles.stepper import Players, Stepper
+from meanfield.particles.stepper import Stepper
 from meanfield.run import Run, Watch
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory

@@ -1,6 +1,6 @@
 """Looks: how the particles of a player see the other player, find their cost and move along it.
 
-`protocol` says what a step asks of a look, `stepper` chooses one by the game, the flow and the
+`protocol` says what a step asks of a look, `motion` chooses one by the game, the flow and the
 precision:
 
     modes           low-rank games with cosines and sines on tori, or quadratic
