@@ -12,7 +12,7 @@ from scipy.optimize import root
 
 import meanfield as mf
 from meanfield.checks import NotConverged
-from meanfield.equilibria import GibbsPoint  # noqa: F401
+from meanfield.equilibria import fixed_point
 from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
 from meanfield.meshes import harmonics
 from tests.flat_problems import Pairs
@@ -128,7 +128,7 @@ def test_low_rank_and_pairwise_roads_meet():
 def test_krylov_and_dense_directions_meet(monkeypatch):
     game = SMOOTH[1]
     dense = mf.gibbs(game, 10.0, cells=64)
-    monkeypatch.setattr(module, "DENSE", 1)
+    monkeypatch.setattr(fixed_point, "DENSE", 1)
     krylov = mf.gibbs(game, 10.0, cells=64)
     assert mf.measures.total_variation(dense.x, krylov.x) < 1e-12
     assert mf.measures.total_variation(dense.y, krylov.y) < 1e-12
@@ -250,7 +250,7 @@ def test_cells_mean_what_they_mean_to_solve(dims, cells, shapes):
 
 
 def test_giving_up_says_how_far_it_came(monkeypatch):
-    monkeypatch.setattr(module, "ROUNDS", 0)
+    monkeypatch.setattr(fixed_point, "ROUNDS", 0)
     with pytest.raises(NotConverged, match="was followed up to"):
         mf.gibbs(trigonometric(CIRCULAR), 25.0)
 

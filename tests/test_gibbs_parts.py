@@ -1,26 +1,24 @@
 """Newton's method for Gibbs points, part by part, against differences and dense matrices."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield.equilibria import fixed_point as home
 from tests.langevin_runs import CIRCLE
 
-home = import_module("meanfield.equilibria.gibbs")  # the name itself is the function
 PAIRWISE = mf.games.expression("exp(cos(x - y))*sin(2*x) + cos(y)")
 
 
 def players(game, cells=(12, 17), beta=(3.0, 5.0)):
     on = tuple(mf.mesh(M, n) for M, n in zip(game.manifolds, cells, strict=True))
-    return tuple(home._player(game, p, on, beta[p]) for p in (0, 1))
+    return tuple(home.player_of(game, p, on, beta[p]) for p in (0, 1))
 
 
 def moments(both, seed=0):
     rng = np.random.default_rng(seed)
     masses = tuple(rng.dirichlet(np.ones(len(player.mesh))) for player in both)
-    return home._moments(both, masses), masses
+    return home.moments_of(both, masses), masses
 
 
 @pytest.mark.parametrize("game", [CIRCLE, CIRCLE.swapped(), PAIRWISE], ids=["low", "high", "pairs"])
@@ -28,7 +26,7 @@ def test_responses_slopes_and_directions_are_those_of_the_equations(game):
     """Gibbs masses exp(-f beta U), their derivative, and F'(z)^-1 F(z) with the whole matrix."""
     both, f = players(game), 0.6
     z, masses = moments(both)
-    now = home._state(both, z, f)
+    now = home.state_at(both, z, f)
     betas, volumes = (3.0, 5.0), [player.mesh.volumes for player in both]
     for p in (0, 1):
         other = mf.Density(masses[1 - p], both[1 - p].mesh)
@@ -57,7 +55,7 @@ def test_responses_slopes_and_directions_are_those_of_the_equations(game):
     again = [both[p].respond(both[1 - p].maps.moments(now.masses[1 - p]), f) for p in (0, 1)]
     residual = max(np.abs(a - m).sum() / 2 for a, m in zip(again, now.masses, strict=True))
     assert now.residual == pytest.approx(residual, rel=1e-12) and residual > 1e-3
-    move = np.concatenate(home._direction(both, now, f))
+    move = np.concatenate(home.direction_at(both, now, f))
     np.testing.assert_allclose(move, np.linalg.solve(J, F), atol=1e-10)
 
 
@@ -76,27 +74,27 @@ def test_the_strength_is_beta_times_the_range_against_points(cells):
             ((1e-3, 1e-3), 1.0),
         )  # fmt: skip
         for beta, wanted in cases:
-            found = home._strength(players(game, cells, beta))
+            found = home.strength(players(game, cells, beta))
             assert found == pytest.approx(wanted, rel=1e-10)
 
 
 def test_moments_are_extrapolated_along_the_logarithm_of_beta():
     a, b = (np.array([1.0, 2.0]), np.array([3.0])), (np.array([2.0, 0.0]), np.array([7.0]))
-    assert home._extrapolated([(-2.0, a)], -1.0) is a
-    found = home._extrapolated([(-2.0, a), (-1.5, b)], -0.5)
+    assert home.extrapolated([(-2.0, a)], -1.0) is a
+    found = home.extrapolated([(-2.0, a), (-1.5, b)], -0.5)
     assert found[0].tolist() == [4.0, -4.0] and found[1].tolist() == [15.0]
 
 
 def test_newtons_method_says_where_it_stands_and_stops_at_a_hundredth_of_tol():
     both = players(CIRCLE)
     z, _ = moments(both)
-    solved, steps, residual = home._newton(both, z, 1.0, 1e-4)
+    solved, steps, residual = home.newton(both, z, 1.0, 1e-4)
     assert residual <= 1e-6 and 0 < steps < 20
-    assert residual == home._state(both, solved, 1.0).residual
-    again, none, same = home._newton(both, solved, 1.0, 1e-4)
+    assert residual == home.state_at(both, solved, 1.0).residual
+    again, none, same = home.newton(both, solved, 1.0, 1e-4)
     assert none == 0 and again is solved and same == residual
-    best, _, least = home._newton(both, solved, 1.0, 1e-30)
-    assert least < 1e-13 and home._state(both, best, 1.0).size < 1e-12
+    best, _, least = home.newton(both, solved, 1.0, 1e-30)
+    assert least < 1e-13 and home.state_at(both, best, 1.0).size < 1e-12
 
 
 def test_beta_is_followed_in_steps_that_grow_and_are_halved_on_failure(monkeypatch):
@@ -111,8 +109,8 @@ def test_beta_is_followed_in_steps_that_grow_and_are_halved_on_failure(monkeypat
         done.append((at, good))
         return guess, steps, 0.5e-9 if good else 1.0
 
-    monkeypatch.setattr(home, "_newton", newton)
-    monkeypatch.setattr(home, "_strength", lambda _: np.exp(2.0))
+    monkeypatch.setattr(home, "newton", newton)
+    monkeypatch.setattr(home, "strength", lambda _: np.exp(2.0))
     half, more = 0.5, 1.5
     first, second = np.log(2) * more, np.log(2) * more * half * half
     third = second * more
@@ -123,7 +121,7 @@ def test_beta_is_followed_in_steps_that_grow_and_are_halved_on_failure(monkeypat
     for steps, taken in cases.items():
         asked.clear()
         done = []
-        _, path = home._continuation(both, 1e-12, None)
+        _, path = home.continued(both, 1e-12, None)
         assert [t for t, _ in asked[: len(taken)]] == pytest.approx(taken)
         assert asked[-1] == (0.0, 1e-12) and {w for t, w in asked if t < 0} == {1e-6}
         fractions = [np.exp(t) for t, good in done if good]
@@ -131,4 +129,4 @@ def test_beta_is_followed_in_steps_that_grow_and_are_halved_on_failure(monkeypat
         assert all(row[1:] == (steps, 0.5e-9) for row in path)
     done = [(-9.0, True)]
     with pytest.raises(mf.NotConverged, match="was followed up to 0 of beta; at 0.135"):
-        home._continuation(both, 1e-12, None)
+        home.continued(both, 1e-12, None)

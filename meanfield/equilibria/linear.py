@@ -16,7 +16,8 @@ import numpy as np
 
 from meanfield.checks import Array, warn
 from meanfield.density.coupling import both
-from meanfield.equilibria.gibbs import GibbsPoint, LinearMaps
+from meanfield.equilibria.fixed_point import LinearMaps
+from meanfield.equilibria.gibbs import GibbsPoint
 from meanfield.equilibria.spectrum import Complex
 from meanfield.flows import Flow
 from meanfield.manifolds import Manifold, Sphere, Torus
