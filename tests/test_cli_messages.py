@@ -86,7 +86,7 @@ def test_the_package_runs_as_a_program():
         ("run.time=1" + 400 * "0", "run.time: must be a number below"),
         ('game.name=["oscillator"]', "there is no game ['oscillator']"),
         ("flow.name={a=1}", "there is no flow {'a': 1}"),
-        ("start.x=" + 3000 * "[" + 3000 * "]", "start.x is nested too deeply"),
+        ("start.x=" + 30_000 * "[" + 30_000 * "]", "start.x is nested too deeply"),
         ("game.X={torus=0}", "game.X: there is no such key"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_measure_has_nothing_to_cite_or_export(option, tmp_path, capsys):
 
 def test_nested_files_and_endless_comparisons_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("deep.toml").write_text("x = " + "[" * 3000 + "]" * 3000)
+    Path("deep.toml").write_text("x = " + "[" * 30_000 + "]" * 30_000)
     Path("long.toml").write_text(SMALL.replace("time = 0.1", "time = 1e308"))
     for command, file, says in (
         ("run", "deep.toml", "deep.toml is nested too deeply"),
