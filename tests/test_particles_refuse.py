@@ -8,7 +8,8 @@ from meanfield.games.lowrank import trigonometric
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.particles.ensemble import ensemble
-from meanfield.particles.plan import DEFAULTS, check_memory, check_scheme, make_plan
+from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
+from meanfield.particles.schemes import check_scheme
 from meanfield.particles.simulate import simulate
 from tests.test_particles import FLOWS, GAMES, TORUS_TERMS, short
 

@@ -95,7 +95,8 @@ def run_options(p: Problem) -> dict[str, Any]:
 
 def particles_need(p: Problem, given: dict[str, Any]) -> tuple[Needs, str]:
     """What a run of particles takes, and the plan in words."""
-    from meanfield.particles.plan import DEFAULTS, check_flow, check_memory, make_plan
+    from meanfield.particles.plan import DEFAULTS, check_memory, make_plan
+    from meanfield.particles.schemes import check_flow
 
     check_flow(p.game, p.flow, given.get("scheme", "euler"), given.get("bandwidth"))
     plan = make_plan(**{**DEFAULTS, **given})

@@ -16,7 +16,7 @@ from meanfield import checks
 from meanfield.density.solve import ENGINES
 from meanfield.gan.scores import NAMED
 from meanfield.gan.training import ORDERS, RULES
-from meanfield.particles.plan import SCHEMES
+from meanfield.particles.schemes import SCHEMES
 
 Check = Callable[[Any], Any]
 Key = tuple[str, ...]

@@ -29,12 +29,10 @@ from meanfield.particles.looks.plain import Plain
 from meanfield.particles.motion import Players
 from meanfield.particles.plan import (
     Plan,
-    beyond_paper,
-    check_flow,
-    check_scheme,
     make_plan,
 )
 from meanfield.particles.primitives import Player, State
+from meanfield.particles.schemes import beyond_paper, check_flow, check_scheme
 from meanfield.particles.simulate import about
 from meanfield.particles.stepper import Stepper
 from meanfield.run import Run, Watch

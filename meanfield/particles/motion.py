@@ -20,9 +20,10 @@ from meanfield.particles.looks.choose import source
 from meanfield.particles.looks.pairs import SHARE, Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.on_device import DeviceReplicas, mover
-from meanfield.particles.plan import Plan, by_steps
+from meanfield.particles.plan import Plan
 from meanfield.particles.primitives import Player, State, midpoint
 from meanfield.particles.response import InnerLoop, Response
+from meanfield.particles.schemes import by_steps
 from meanfield.particles.state import (
     compiled,
     flat,

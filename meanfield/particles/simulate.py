@@ -15,12 +15,11 @@ from meanfield.measures import Measure, uniform
 from meanfield.particles.on_device import DeviceReplicas
 from meanfield.particles.plan import (
     DEFAULTS,
-    check_flow,
-    check_scheme,
     check_settings,
     make_plan,
 )
 from meanfield.particles.primal_dual import PrimalDual
+from meanfield.particles.schemes import check_flow, check_scheme
 from meanfield.particles.stepper import Stepper
 from meanfield.run import Observer, Run, Watch, warn_if_at_rest
 from meanfield.start import Start

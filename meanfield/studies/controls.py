@@ -11,7 +11,7 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.metrics.mode_energy import has_modes
-from meanfield.particles.plan import beyond_paper
+from meanfield.particles.schemes import beyond_paper
 from meanfield.schedule import MOST
 from meanfield.start import Start
 

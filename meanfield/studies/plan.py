@@ -16,7 +16,8 @@ from meanfield.games.base import Game
 from meanfield.manifolds import Torus
 from meanfield.needs import NUMBER, PROCESS, WEIGHTS, Needs, of_particles
 from meanfield.particles.eigenbasis import spherical
-from meanfield.particles.plan import check_flow, check_scheme, make_plan, whole_steps
+from meanfield.particles.plan import make_plan, whole_steps
+from meanfield.particles.schemes import check_flow, check_scheme
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.studies.controls import FEWEST, LOOKS, TOO_FEW, no_control, too_long

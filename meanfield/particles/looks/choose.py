@@ -15,7 +15,8 @@ from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.particles.looks import single_modes
-from meanfield.particles.plan import Plan, beyond_paper
+from meanfield.particles.plan import Plan
+from meanfield.particles.schemes import beyond_paper
 from meanfield.particles.state import compiled
 
 
