@@ -41,8 +41,9 @@ READING = (tomllib.TOMLDecodeError, UnicodeError)  # whose words say what is wro
 ROOT = Path(__file__).resolve().parent.parent
 # What coverage is counted in: modules that read what strangers write, without compiled kernels.
 READERS = (
-    "tomllib", "meanfield.cli.schema", "meanfield.cli.build", "meanfield.cli.grid",
-    "meanfield.cli.jobs", "meanfield.games.formulas.grammar", "meanfield.games.formulas.domain",
+    "tomllib", "meanfield.cli.schema", "meanfield.cli.spec", "meanfield.cli.build",
+    "meanfield.cli.grid", "meanfield.cli.jobs",
+    "meanfield.games.formulas.grammar", "meanfield.games.formulas.domain",
     "meanfield.games.formulas.calculus", "meanfield.games.formulas.expansion",
     "meanfield.games.formulas.expressions", "meanfield.games.formulas.densities",
     "meanfield.storage", "meanfield.describe", "meanfield.start", "meanfield.flows",

@@ -53,7 +53,8 @@ def toml(data: bytes, folder: Path) -> None:
     from types import SimpleNamespace
 
     from meanfield.cli import build, grid, jobs, sweeps
-    from meanfield.cli.schema import BadInput, read
+    from meanfield.cli.schema import BadInput
+    from meanfield.cli.spec import read
     from meanfield.studies.sweep.folder import Folder
 
     path = folder / "case.toml"

@@ -18,7 +18,7 @@ import pytest
 import meanfield as mf
 from meanfield.cli import jobs, main
 from meanfield.cli.examples import shipped
-from meanfield.cli.schema import positions
+from meanfield.cli.spec import positions
 from tests.stored_runs import equal
 
 SMALL = """\

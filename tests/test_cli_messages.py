@@ -14,7 +14,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.cli import main
-from meanfield.cli.schema import Spec
+from meanfield.cli.spec import Spec
 from tests.test_cli import SMALL
 
 

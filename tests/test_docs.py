@@ -22,6 +22,7 @@ import pytest
 import meanfield as mf
 from meanfield.cli import build, grid, parser, schema
 from meanfield.cli.gan import described
+from meanfield.cli.spec import read
 from meanfield.games.catalogue import CONSTRUCTORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def test_toml_files_are_read(page: Path, tmp_path: Path) -> None:
         assert tomllib.loads(block)
         file = tmp_path / "shown.toml"
         file.write_text(block)
-        spec = schema.read(str(file), [])
+        spec = read(str(file), [])
         if "train" in spec.content:
             assert described(spec)
             continue

@@ -14,7 +14,7 @@ from meanfield.cli import build, main
 from meanfield.cli.examples import shipped
 from meanfield.cli.gan import described
 from meanfield.cli.grid import axes_of
-from meanfield.cli.schema import Spec
+from meanfield.cli.spec import Spec
 
 
 @pytest.fixture

@@ -276,7 +276,8 @@ def test_all_parts_at_once_leave_the_gibbs_point_of_s2_alone():
 
 def test_files_give_memory_and_schedules_to_any_flow(tmp_path):
     from meanfield.cli.build import flow
-    from meanfield.cli.schema import BadInput, read
+    from meanfield.cli.schema import BadInput
+    from meanfield.cli.spec import read
 
     def made(body):
         (tmp_path / "f.toml").write_text(f"[flow]\n{body}\n")

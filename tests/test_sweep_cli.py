@@ -119,7 +119,7 @@ def test_dotted_keys_need_no_quotes(file, capsys):
 
 def test_ranges_replicas_and_rows():
     from meanfield.cli.grid import axes_of
-    from meanfield.cli.schema import Spec
+    from meanfield.cli.spec import Spec
 
     table = {
         "command": "run", "replicas": 2, "flow.beta": {"logspace": [4, 64, 3]},

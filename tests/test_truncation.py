@@ -8,6 +8,7 @@ from scipy.special import iv
 
 import meanfield as mf
 from meanfield.cli import build, schema
+from meanfield.cli.spec import read
 from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
@@ -92,9 +93,9 @@ def test_a_file_asks_for_it_by_its_key(tmp_path):
         '[game]\nexpression = "exp(a*cos(x - y))"\nconstants = {a = 1}\ntruncate = 1e-6'
     )
     game, same = (
-        build.game(schema.read(str(file), [])),
+        build.game(read(str(file), [])),
         expression("exp(a*cos(x - y))", a=1, truncate=1e-6),
     )
     assert isinstance(game, LowRank) and np.array_equal(game.C, same.C)
     with pytest.raises(schema.BadInput, match="game.truncate: truncate must be above 0"):
-        build.game(schema.read(str(file), ["game.truncate=-1"]))
+        build.game(read(str(file), ["game.truncate=-1"]))

@@ -15,7 +15,6 @@ from meanfield import flows, games
 from meanfield.cli.schema import (
     BadInput,
     Check,
-    Spec,
     anything,
     constants,
     either,
@@ -30,6 +29,7 @@ from meanfield.cli.schema import (
     text,
     whole,
 )
+from meanfield.cli.spec import Spec
 from meanfield.flows import Flow, Memory, Schedule
 from meanfield.games.base import Game
 from meanfield.games.catalogue import CONSTRUCTORS

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from meanfield.cli import build
-from meanfield.cli.schema import BadInput, Spec, read
+from meanfield.cli.schema import BadInput
+from meanfield.cli.spec import Spec, read
 from meanfield.storage.atomic import replace
 
 

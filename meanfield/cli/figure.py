@@ -8,7 +8,8 @@ from typing import Any
 
 from meanfield.cli import build
 from meanfield.cli.check import chosen_folder
-from meanfield.cli.schema import FIGURES, read
+from meanfield.cli.schema import FIGURES
+from meanfield.cli.spec import read
 
 
 def figure(options: Any) -> int:

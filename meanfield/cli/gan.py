@@ -14,7 +14,8 @@ import numpy as np
 from meanfield import gan as room
 from meanfield.cli import build
 from meanfield.cli.jobs import finished, stopped
-from meanfield.cli.schema import DATA, GAME_OF_GAN, NETWORK, TRAIN, BadInput, Spec, read
+from meanfield.cli.schema import DATA, GAME_OF_GAN, NETWORK, TRAIN, BadInput
+from meanfield.cli.spec import Spec, read
 from meanfield.storage.atomic import replace
 from meanfield.storage.export import to_csv
 from meanfield.storage.files import checked_path, load, read_header

@@ -13,7 +13,6 @@ from meanfield.cli.schema import (
     BadInput,
     Check,
     Key,
-    Spec,
     many,
     nearest,
     number,
@@ -21,6 +20,7 @@ from meanfield.cli.schema import (
     text,
     whole,
 )
+from meanfield.cli.spec import Spec
 from meanfield.studies.sweep.axes import MOST, Axis, axis, check_number
 
 # The commands that can be swept, and the sections each reads besides its own.

@@ -12,7 +12,8 @@ from time import perf_counter
 from typing import Any
 
 from meanfield.cli import build
-from meanfield.cli.schema import FIELD, OPTIONS, PARTICLES, RUN, BadInput, Spec, read
+from meanfield.cli.schema import FIELD, OPTIONS, PARTICLES, RUN, BadInput
+from meanfield.cli.spec import Spec, read
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game

@@ -14,7 +14,8 @@ from typing import Any
 
 from meanfield.cli import build, jobs
 from meanfield.cli.grid import axes_of, settings_of, substituted
-from meanfield.cli.schema import BadInput, Spec, read
+from meanfield.cli.schema import BadInput
+from meanfield.cli.spec import Spec, read
 from meanfield.cli.workers import executor
 from meanfield.executors import cores
 from meanfield.packing import digest
