@@ -198,7 +198,9 @@ def rebuild(plain: Any) -> Any:
         if kind in _BUILDERS:
             return _BUILDERS[kind](content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"the stored {kind} is damaged: {error}") from None
+        raise ValueError(
+            f"the stored {kind} is damaged, or of another version of meanfield: {error}"
+        ) from None
     raise ValueError(
         f"a stored object is a {kind!r}, which this version of meanfield does not know"
     )
