@@ -249,6 +249,17 @@ def test_the_makefile_says_what_it_can_do() -> None:
     assert {"setup", "docs"} <= {*re.findall(r"^make (\w+)", listed, re.MULTILINE)}
 
 
+@pytest.mark.skipif(find_spec("docutils") is None, reason="needs the docs extra")
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_formulas_can_be_drawn(path: Path) -> None:
+    """As `docs/_ext/mathml.py` draws them when pages are written, which `dummy` below does not."""
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)
+    for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", text, re.DOTALL):
+        tex2mathml(block or inline, as_block=bool(block))
+
+
 @pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the docs extra")
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     """Every page and every reference, without the runs of the gallery: `make docs` has those."""
