@@ -144,7 +144,7 @@ def test_a_walk_ends_at_its_range_and_after_its_points():
         made.step()
     assert made.end == "ends after 3 orbits" and len(made.found) == 3
     again = Walk(made.curve, (-10.0, 10.0), 5, None, "p")
-    again.restore(made.state())
+    again.restore(SimpleNamespace(state=made.state()))
     assert again.length == made.length and again.first == made.first
     np.testing.assert_array_equal(again.found[2].tangent, made.found[2].tangent)
 
