@@ -6,6 +6,7 @@ densities against point values at the nodes, from nodal initial masses.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,7 +37,8 @@ class TorusProblem:
 
     def density(self, points: Array) -> Array:
         """The start of both players: the product over axes of (1 + 0.5 cos) / 2 pi."""
-        return np.prod((1 + 0.5 * np.cos(points)) / (2 * np.pi), axis=1)
+        factors = (1 + 0.5 * np.cos(points)) / (2 * np.pi)
+        return functools.reduce(np.multiply, factors.T)
 
     @property
     def densities(self) -> tuple[Law, Law]:

@@ -12,6 +12,7 @@ from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from typing import Any
 
+from llvmlite.ir import PointerType
 from numba import config, njit, types, version_info
 from numba.extending import intrinsic
 
@@ -49,9 +50,9 @@ def kernel(
 ) -> Any:
     """`njit`, kept on disk, outside Python's lock, with IEEE division; options are numba's.
 
-    fastmath is set to False by name: left out, a function takes the setting of whichever function
-    compiles it first, and is kept on disk that way. Reordered sums would undo roundings that are
-    meant.
+    fastmath and forceinline are set to False by name: left out, a function takes the setting of
+    whichever function compiles it first, and is kept on disk that way. Reordered sums would undo
+    roundings that are meant.
 
     counted=True is for kernels that make or return arrays. The others do not count references,
     which costs two atomic operations for every array of every argument and every view: more than a
@@ -72,6 +73,7 @@ def kernel(
         "nogil": True,
         "error_model": "numpy",
         "fastmath": False,
+        "forceinline": False,
         "_nrt": counted,
         **options,
     }
@@ -166,6 +168,24 @@ def apart(_: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, *_: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def separate(_: Any) -> Any:
+    """Called inside a kernel: like `apart`, and no two arrays among its arguments share memory.
+
+    Otherwise a loop asks before it begins whether what it writes overlaps what it reads, array by
+    array, and one with more than a few arrays is not made into vectors.
+    """
+
+    def emit(context: Any, builder: Any, *_: Any) -> Any:
+        for given in builder.function.args:
+            if isinstance(given.type, PointerType):
+                given.add_attribute("noalias")
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ NARROWEST = 1e-15  # standard deviation; narrower bumps are points to rounding
 
 FAR = 0.25  # by how much the integral of a density may depend on where the nodes of a mesh lie
 MOVES = 4
+SMALL = 1 << 14  # nodes of a mesh that is remembered moved, for the next run
 MOST_TRIES = 1e5  # uniform points drawn for one that is kept of a bump
 BATCH = 1 << 18  # uniform points drawn at once
 
@@ -211,8 +213,8 @@ class _Function:
         return values
 
     def on(self, onto: Mesh) -> Density:
-        # At the nodes, and at those of the mesh moved along: all at once.
-        values = self.density(np.concatenate([onto.nodes, *_moved(onto)])).reshape(-1, len(onto))
+        points = (_kept if len(onto) <= SMALL else _probes)(onto)
+        values = self.density(points).reshape(-1, len(onto))
         masses = values[0] * onto.volumes
         if masses.sum() <= 0:
             raise ValueError(
@@ -270,18 +272,21 @@ def _envelope(law: _Function, manifold: Manifold) -> tuple[Sampler, str]:
     return (lambda n, rng: (manifold.sample(n, rng), np.full(n, top))), f"{top:.4g}"
 
 
-def _moved(on: Mesh) -> list[Array]:
-    """The nodes of a mesh moved by a few isometries of a torus or a sphere: by parts of a cell on
-    grids, turned at random elsewhere.
+def _probes(on: Mesh) -> Array:
+    """The nodes of a mesh, then as often as `MOVES` says moved by an isometry of a torus or a
+    sphere: by parts of a cell on grids, turned at random elsewhere.
     """
-    M = on.manifold
+    M, moved = on.manifold, []
     if isinstance(M, Torus) and on.shape is not None:
         h = M.period / np.array(on.shape)
-        return [M.wrap(on.nodes + h * k / (MOVES + 1)) for k in range(1, MOVES + 1)]
-    if isinstance(M, Sphere):
+        moved = [M.wrap(on.nodes + h * k / (MOVES + 1)) for k in range(1, MOVES + 1)]
+    elif isinstance(M, Sphere):
         turns = np.random.default_rng(0).standard_normal((MOVES, M.ambient, M.ambient))
-        return [on.nodes @ np.linalg.qr(turn)[0] for turn in turns]
-    return []
+        moved = [on.nodes @ np.linalg.qr(turn)[0] for turn in turns]
+    return np.concatenate([on.nodes, *moved])
+
+
+_kept = lru_cache(maxsize=4)(_probes)
 
 
 def _spacing(on: Mesh) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.particles.aligned import LINE, copied, zeros
+from meanfield.aligned import LINE, copied, zeros
 
 
 @pytest.mark.parametrize("shape", [0, 7, (3, 0), (3, 5, 2)])

@@ -7,6 +7,7 @@ import meanfield as mf
 from meanfield.density import fourier
 from meanfield.density.fourier import FourierModes, Galerkin
 from meanfield.density.harmonics import Degrees, Harmonics
+from meanfield.density.stages import LANES
 from meanfield.games.lowrank import polynomial, trigonometric
 from tests.langevin_runs import CIRCLE, TORUS, WAVY
 
@@ -41,7 +42,7 @@ def test_shifts_by_the_games_modes_fall_on_kept_modes_or_on_zeros(modes):
             at = int(k @ modes.strides)
             assert place.get(tuple(k)) == at if tuple(k) in place else at not in held
             assert abs(at) <= modes.span - 1 + modes.centre
-    assert modes.span == max(held) + 1
+    assert max(held) < modes.span <= max(held) + LANES
 
 
 def test_modes_serve_tori_of_one_to_three_angles_and_games_that_fit():
@@ -69,12 +70,13 @@ def test_the_norm_of_coefficients_bounds_the_l1_norm(kind):
     game, cells = (TORUS, (9, 12)) if kind is Galerkin else (polynomial("a"), 5)
     made = engine(kind, game, mf.Start(), cells=(cells, cells))
     basis, player, rng = made.bases[0], made._compiled[0], np.random.default_rng(4)
-    z = rng.standard_normal(len(basis.places)) + (1j if kind is Galerkin else 0)
+    z = rng.standard_normal(basis.number) + (1j if kind is Galerkin else 0)
     z[0] = 0.0
     on = mf.mesh(game.X, (16, 16)) if kind is Galerkin else basis.grid(False)
     f = basis.masses(z, on) / on.volumes
-    bound = 2**0.5 if kind is Galerkin else np.sqrt((2 * np.arange(6) + 1) / (4 * np.pi)).max()
-    assert bound <= player.largest.max() < 1.2 * bound  # of a probability measure's
+    bound = 2**0.5 if kind is Galerkin else (11 / (2 * np.pi)) ** 0.5
+    largest = player.largest[np.isfinite(player.largest)].max()
+    assert bound <= largest < 1.2 * bound  # of a probability measure's
     square = player.norm * ((z.real**2).sum() + (z.imag**2).sum())
     assert square == pytest.approx(on.volumes.sum() * (f**2 @ on.volumes), rel=1e-12)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import eval_legendre
 
-from meanfield.density import spherical
+from meanfield.density import spherical, stages
+from meanfield.density.harmonics import Degrees
 from meanfield.manifolds import Sphere
 from meanfield.meshes import harmonics
 
@@ -46,19 +47,6 @@ def test_first_harmonics_are_the_coordinates():
     )
 
 
-@pytest.mark.parametrize("L", [2, 9])
-def test_multiplication_is_pointwise(L):
-    rng, x = np.random.default_rng(1), random_points(30)
-    c = rng.standard_normal((L + 1) ** 2)
-    f = harmonics.evaluate(c, x)
-    for a, X in enumerate(spherical.coordinates(L)):
-        np.testing.assert_allclose(harmonics.evaluate(X @ c, x), x[:, a] * f, atol=1e-12)
-    low = np.where(np.arange(len(c)) < (L - 1) ** 2, c, 0.0)  # of degree L - 2: nothing is cut
-    for k, M in enumerate(spherical.multiplications(L)):
-        product = harmonics.values(x, 2)[:, k + 1] * harmonics.evaluate(low, x)
-        np.testing.assert_allclose(harmonics.evaluate(M @ low, x), product, atol=1e-12)
-
-
 def test_projection_returns_what_was_evaluated():
     c = np.random.default_rng(2).standard_normal(13**2)
     points, weights = harmonics.quadrature(20)
@@ -87,39 +75,48 @@ def test_many_points_are_taken_in_rows(monkeypatch):
     assert harmonics.degrees(3).tolist() == [0] + [1] * 3 + [2] * 5 + [3] * 7
 
 
-@pytest.mark.parametrize("L", [4, 11])
-def test_drift_is_the_divergence(L):
-    """<f, div(mu grad Y_k)> = -int mu grad f . grad Y_k, gradients by differences of evaluated
-    functions.
-    """
-    drift, rng = spherical.drifts(L), np.random.default_rng(3)
-    mu, f = rng.standard_normal((2, (L + 1) ** 2))
-    points, weights = harmonics.quadrature(L + 3)
-    frame, h = S2.basis(points), 1e-4
-
-    def gradient(c):
-        ahead, behind = (
-            np.stack(
-                [harmonics.evaluate(c, S2.retract(points, s * h * frame[:, a])) for a in (0, 1)], 1
+@pytest.mark.parametrize("L", [2, 7, 11])
+def test_drift_is_the_divergence(L, monkeypatch):
+    """div(mu grad Y_k) = (Lap(mu Y_k) + mu Lap Y_k - Y_k Lap mu)/2, products taken at points."""
+    monkeypatch.setattr(spherical, "separate", lambda: None)
+    for name in ("_from", "take"):
+        monkeypatch.setattr(spherical, name, getattr(spherical, name).py_func)
+    basis, rng = Degrees(L), np.random.default_rng(3)
+    rows, l = basis.rows, harmonics.degrees(L)
+    points, _ = harmonics.quadrature(L + 3)
+    Y, mu = harmonics.values(points, 2), rng.standard_normal(len(l))
+    f, curved = harmonics.evaluate(mu, points), harmonics.evaluate(-l * (l + 1) * mu, points)
+    work = np.zeros((stages.FLUX + 3, 2, 2 * rows.centre + rows.span))
+    z = basis.packed(mu)
+    np.testing.assert_array_equal(basis.unpacked(z), mu)
+    work[0][:, basis.places] = z.real, z.imag
+    spherical.mirror.py_func(work[0], rows.starts, rows.centre)
+    parts = [stages.part.py_func(stages.KEPT, work, 0, stages.N5, i) for i in (0, 1)]
+    for k, lam in enumerate([-2.0] * 3 + [-6.0] * 5):
+        U = spherical.gradients()[:, k].reshape(2, 6)
+        with np.errstate(over="ignore"):  # places in front of a row
+            spherical.fluxes.py_func(
+                rows.factors, rows.starts, rows.centre, U, work[0], *work[stages.FLUX :]
             )
-            for s in (1, -1)
-        )
-        return (ahead - behind) / (2 * h)
-
-    for k in range(8):
-        out = np.zeros(len(mu))
-        for kind, row, column, at, length in drift.runs:
-            if kind == k:
-                turned = mu[drift.order]
-                out[row : row + length] += (
-                    drift.values[at : at + length] * turned[column : column + length]
-                )
-        weak = -np.sum(gradient(f) * gradient(np.eye(9)[k + 1]), 1) * harmonics.evaluate(mu, points)
-        assert abs(f[drift.order] @ out - weights @ weak) < 1e-5 * L**2
+            spherical.diverge.py_func(
+                rows.factors, rows.starts, rows.centre, *work[stages.FLUX :], stages.KEPT,
+                None, *parts,
+            )  # fmt: skip
+        out = basis.unpacked(work[stages.N5, 0][rows.places] + 1j * work[stages.N5, 1][rows.places])
+        both = lam * f * Y[:, k + 1] - Y[:, k + 1] * curved
+        product = -l * (l + 1) * harmonics.of_values(f * Y[:, k + 1], L)
+        wanted = (product + harmonics.of_values(both, L)) / 2
+        np.testing.assert_allclose(out, wanted, atol=1e-13 * L**2)
         assert abs(out[0]) < 1e-15  # no mass is made
+        assert not work[stages.N5, 1][rows.places[rows.order == 0]].any()
 
 
-def test_coefficients_stand_by_order_and_then_by_degree():
-    """Cosines first, so that a multiplication shifts whole blocks."""
-    numbers = [(m < 0, abs(m), l, l * l + l + m) for l in range(8) for m in range(-l, l + 1)]
-    assert spherical.drifts(7).order.tolist() == [number for *_, number in sorted(numbers)]
+def test_rows_hold_one_degree_each_and_a_place_in_front():
+    """Places from 0 to span, m = 0 at a row's start; zeros at the ends are as long as rows."""
+    for L in (2, 6, 20):
+        rows = spherical.rows(L)
+        assert len(set(rows.places)) == (L + 1) * (L + 2) // 2 and rows.places.max() < rows.span
+        np.testing.assert_array_equal(rows.places, rows.starts[rows.degree + 1] + rows.order)
+        in_front = rows.starts[2:-1] - 1
+        assert not set(in_front) & set(rows.places) and rows.starts[0] == 8 - rows.centre
+        assert rows.centre - 16 >= L + 2 and (rows.starts[-2:] == rows.span).all()

@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from meanfield.aligned import zeros
 from meanfield.checks import Array, whole
 from meanfield.density.equation import diffusion, velocity
 from meanfield.density.etd import SpectralPlayer
 from meanfield.density.inputs import given_measure
+from meanfield.density.shifts import TOGETHER
 from meanfield.density.spectral import Spectral
+from meanfield.density.stages import LANES
 from meanfield.flows import Rates
 from meanfield.games.bases import TrigBasis
 from meanfield.manifolds import Torus
@@ -54,7 +57,7 @@ class FourierModes:
     nodes: tuple[int, ...]
     margin: tuple[int, ...]
 
-    parts = 2  # real and imaginary
+    dtype = np.complex128
     unit = "cells"
     plural = "modes"
 
@@ -138,13 +141,13 @@ class FourierModes:
 
     @cached_property
     def span(self) -> int:
-        """Length n of the flat range that holds the kept modes."""
-        return int(self.reach @ self.strides) + 1
+        """Length n of the flat range that holds the kept modes, in whole lanes of a processor."""
+        return int(self.reach @ self.strides) // LANES * LANES + LANES
 
     @cached_property
     def centre(self) -> int:
         """Places for the mirror image in front, and for zeros behind."""
-        return int(np.array(self.margin) @ self.strides)
+        return -(int(np.array(self.margin) @ self.strides) // -LANES) * LANES
 
     @cached_property
     def k(self) -> Index:
@@ -152,6 +155,11 @@ class FourierModes:
         axes = [np.arange(-r, r + 1) for r in self.reach]
         every = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, self.torus.d)
         return every[every @ self.strides >= 0]
+
+    @property
+    def number(self) -> int:
+        """How many modes are kept."""
+        return len(self.k)
 
     @cached_property
     def offsets(self) -> Index:
@@ -225,23 +233,42 @@ class FourierModes:
         half = full[..., : shape[-1] // 2 + 1]
         return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
 
+    @cached_property
+    def levels(self) -> tuple[Array, Index]:
+        """The distinct values of |k|^2, infinite where no mode stands; which of them, by place."""
+        squares = np.full(self.span, np.inf)
+        squares[self.offsets] = np.sum(self.k**2, axis=1)
+        return np.unique(squares, return_inverse=True)
+
+    def packed(self, z: Complex) -> Complex:
+        """The complex numbers that stand at `places`."""
+        return z
+
+    unpacked = packed
+
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
         basis, w = game.bases[p], 2 * np.pi / self.torus.period
         assert isinstance(basis, TrigBasis)
         A = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
         m = np.rint(basis.modes).astype(np.int64)
-        acts = (m != 0).any(axis=1) & (A[: len(m)].any(axis=1) | A[len(m) :].any(axis=1))
+        A = A.reshape(2, len(m), -1)
+        acts = (m != 0).any(axis=1) & A.any(axis=(0, 2))
+        M = acts.sum()
+        padded = max(-(-M // TOGETHER), 1) * TOGETHER
         # In angles w x derivatives are whole numbers, and gamma is w^2 times as large.
         turning = replace(rates, gamma=rates.gamma * w**2)
-        lam, tail, k = np.zeros(self.span), np.zeros(self.span), np.zeros((acts.sum(), self.span))
-        lam[self.offsets] = diffusion(turning, -np.sum(self.k**2, axis=1))
-        k[:, self.offsets] = velocity(turning, m[acts] @ self.k.T)
-        tail[self.offsets] = self.outer
-        rows = np.concatenate([A[: len(m)][acts], A[len(m) :][acts]])
+        squares, level = self.levels
+        tail, largest = np.zeros(self.span), np.full(self.span, np.inf)
+        tail[self.offsets], largest[self.offsets] = self.outer, _LARGEST
+        d, even = self.torus.d, self.torus.d + self.torus.d % 2
+        k, waves, offsets = zeros((even, self.span)), np.zeros((even, padded)), np.zeros(padded)
+        k[:d, self.offsets] = velocity(turning, self.k.T.astype(float))
+        waves[:d, :M], offsets[:M] = m[acts].T, m[acts] @ self.strides
         return SpectralPlayer(
-            lam, tail, np.full(self.span, _LARGEST), self.span, (), self.centre, 2.0,
-            m @ self.strides, np.ascontiguousarray(rows), (m[acts] @ self.strides)[:, None], k,
+            diffusion(turning, -squares), level, tail, largest, (), self.centre, 2.0,
+            m @ self.strides, A[:, acts].reshape(2 * M, A.shape[2]), offsets.astype(np.int64),
+            waves, k,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,9 @@ class Degrees:
 
     L: int
 
-    parts = 1
+    dtype = np.float64
     unit = "degree"
     plural = "degrees"
-    centre = 0
 
     @classmethod
     def fits(cls, basis: Any) -> bool:
@@ -96,14 +95,41 @@ class Degrees:
     resolution = cells
 
     @property
-    def span(self) -> int:
-        """The number of harmonics."""
+    def number(self) -> int:
+        """How many harmonics there are."""
         return (self.L + 1) ** 2
 
-    @cached_property
+    @property
+    def rows(self) -> spherical.Rows:
+        """Where they stand in the work arrays, as complex numbers of orders m >= 0."""
+        return spherical.rows(self.L)
+
+    @property
     def places(self) -> Index:
-        """Where they stand in a row of the work arrays."""
-        return np.argsort(spherical.drifts(self.L).order)
+        """Where these stand in a row, `centre` further on."""
+        return self.centre + self.rows.places
+
+    @property
+    def centre(self) -> int:
+        """Places for zeros in front and behind."""
+        return self.rows.centre
+
+    @property
+    def span(self) -> int:
+        """The places between them."""
+        return self.rows.span
+
+    def packed(self, c: Array) -> Array:
+        """The complex numbers c_lm - i c_l(-m), m >= 0, that stand at `places`."""
+        l, m = self.rows.degree, self.rows.order
+        return c[l * l + l + m] - 1j * np.where(m > 0, c[l * l + l - m], 0.0)
+
+    def unpacked(self, z: Array) -> Array:
+        """The coefficients of these complex numbers."""
+        l, m = self.rows.degree, self.rows.order
+        c = np.empty(self.number)
+        c[l * l + l - m], c[l * l + l + m] = -z.imag, z.real
+        return c
 
     @cached_property
     def outer(self) -> NDArray[np.bool_]:
@@ -116,11 +142,11 @@ class Degrees:
 
     def extended(self, c: Array, finer: Degrees) -> Array:
         """The same coefficients up to a higher degree."""
-        return np.concatenate([c, np.zeros(finer.span - len(c))])
+        return np.concatenate([c, np.zeros(finer.number - len(c))])
 
     def restricted(self, c: Array, coarser: Degrees) -> Array:
         """The coefficients up to a lower degree."""
-        return c[: coarser.span]
+        return c[: coarser.number]
 
     # -- measures in and out ----------------------------------------------------------------------
 
@@ -162,18 +188,22 @@ class Degrees:
 
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
-        drift, l = spherical.drifts(self.L), harmonics.degrees(self.L)
         own, other = (_features(game.bases[q]) for q in (p, 1 - p))  # type: ignore[arg-type]
         U = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
+        cost = spherical.gradients() @ transport(rates, own[1:]) @ U @ other.T
+        rows, l = self.rows, np.arange(self.L + 1.0)
         # Harmonics of one degree have squares that sum to (2l + 1)/4 pi, which bounds a
-        # probability's coefficients.
-        largest = 1.1 * np.sqrt((2 * l + 1) / (4 * np.pi))
-        lam = diffusion(rates, -l) * (l + 1.0)
-        lam, tail, largest = (v[drift.order] for v in (lam, self.outer.astype(float), largest))
-        cost = np.ascontiguousarray(transport(rates, own[1:]) @ U @ other.T)
+        # probability's coefficients; of the two of an order the sum is root 2 as large at most.
+        most = 1.1 * np.sqrt((2 * l + 1) / (2 * np.pi))
+        level, tail = np.full(self.span, self.L + 1), np.zeros(self.span)
+        level[rows.places], tail[rows.places] = rows.degree, 3 * rows.degree > 2 * self.L
+        few = rows.degree <= 2
+        k, m, signs = rows.degree[few], rows.order[few], np.repeat([2.0, -2.0], 6)[:, None]
+        moments = np.concatenate([cost[:, k * k + k + m], cost[:, k * k + k - m] * (m > 0)], 1)
         return SpectralPlayer(
-            lam, tail, largest, self.span, (True,), 0, 4 * np.pi,
-            self.places[:9], cost, drift.runs, drift.values[None],
+            np.append(diffusion(rates, -l) * (l + 1.0), -np.inf), level, tail,
+            np.append(most, np.inf)[level], (True,), self.centre, 4 * np.pi,
+            rows.places[few], signs * moments, rows.starts, np.zeros((0, 2)), rows.factors,
         )  # fmt: skip
 
 
@@ -201,5 +231,12 @@ def _on_quadrature(law: Law) -> Density | None:
 
 def _features(basis: QuadraticBasis) -> Array:
     """Features in harmonics of degree 0, 1 and 2, shape (9, K), as polynomials of degree 2 are."""
+    points, projection = _low()
+    return projection @ basis.values(points)
+
+
+@lru_cache
+def _low() -> tuple[Array, Array]:
+    """A quadrature's points, and the map from values there to coefficients up to degree 2."""
     points, weights = harmonics.quadrature(4)
-    return (weights[:, None] * harmonics.values(points, 2)).T @ basis.values(points)
+    return points, (weights[:, None] * harmonics.values(points, 2)).T

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
 from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, given_measure, only_langevin
+from meanfield.density.stages import FACTORS, FLUX, LANES, STATE
 from meanfield.measures import Density, Measure, density_on
 
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
@@ -76,25 +78,36 @@ class Spectral(Engine):
                 break
         return basis, few.copy()
 
-    def _arrange(self, players: list[tuple[Any, Array]]) -> None:
+    def _arrange(self, held: list[tuple[Any, Array]]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
-        self.bases = both(lambda p: players[p][0])
-        constants = both(lambda p: self.bases[p].player(self.game, p, self.players[p]))
-        works = [np.zeros((etd.ROWS, b.parts, 2 * b.centre + b.span)) for b in self.bases]
-        caches = [np.empty((etd.CACHE, 6, b.span)) for b in self.bases]
-        self._works = works
-        self._compiled = (*constants, *works, *caches, np.append(np.full(etd.CACHE, np.nan), 0.0))
-        self.place(players[0][1], players[1][1])
+        self.bases = both(lambda p: held[p][0])
+        players = [b.player(self.game, p, self.players[p]) for p, b in enumerate(self.bases)]
+        widths = [
+            max(2 * b.centre + b.span, -(len(one.shifts) // -LANES) * LANES)
+            for b, one in zip(self.bases, players, strict=True)
+        ]
+        rows = FLUX + 3 if players[0].harmonics else FLUX
+        self._works = [zeros((rows, 2, width)) for width in widths]
+        caches = [zeros((etd.CACHE, FACTORS, b.span)) for b in self.bases]
+        x, y = players
+        alike = np.array_equal(x.levels, y.levels) and np.array_equal(x.level, y.level)
+        if alike:
+            caches[1] = caches[0]
+        keys = np.append(np.full(etd.CACHE, np.nan), [0.0, float(alike)])
+        levels = np.empty((FACTORS, max(len(x.levels), len(y.levels))))
+        self._compiled = (x, y, *self._works, *caches, levels, keys)
+        self.place(*(z for _, z in held))
 
     def place(self, *coefficients: Array) -> None:
         """Make these coefficients of both players in `bases` the present state."""
-        for basis, z, work in zip(self.bases, coefficients, self._works, strict=True):
-            work[etd.STATE][:, basis.places] = (z.real, z.imag)[: basis.parts]
+        for basis, c, work in zip(self.bases, coefficients, self._works, strict=True):
+            z = basis.packed(c)
+            work[STATE][:, basis.places] = z.real, z.imag
 
     def coefficients(self, p: int) -> Array:
         """The coefficients of player p in `bases[p]`."""
-        parts = self._works[p][etd.STATE][:, self.bases[p].places]
-        return parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
+        parts = self._works[p][STATE][:, self.bases[p].places]
+        return self.bases[p].unpacked(parts[0] + 1j * parts[1])  # type: ignore[no-any-return]
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
@@ -213,8 +226,8 @@ class Spectral(Engine):
         players = []
         for p, features in enumerate(self.features):
             basis = self.kind.given(features, state["cells"][p])
-            z = np.array(state["coefficients"][p], dtype=self.coefficients(p).dtype)
-            if z.shape != (len(basis.places),):
+            z = np.array(state["coefficients"][p], dtype=basis.dtype)
+            if z.shape != (basis.number,):
                 raise ValueError(
                     f"the state holds coefficients of shape {z.shape} where {len(basis.places)} "
                     "are wanted: it is of another game"

@@ -1,129 +1,163 @@
-"""Multiplication by polynomials of degree 2 and drifts, on real spherical harmonics of S^2.
+"""The drift of quadratic costs on spherical harmonics of S^2, degree by degree.
 
-The harmonics themselves, their values and projections are in `meanfield.meshes.harmonics`.
+With U = u.x + x'Sx, S of trace 0, and g = u + 2 S x,
+
+    div(mu grad U) = sum_a E_a (mu g_a),    E = grad - 2 x,
+
+as the part of g along x drops out. Multiplying by a coordinate takes a harmonic of degree l to the
+degrees l + 1 and l - 1, and E takes it to the same ones, -(l + 2) and l - 1 times as large. The
+coordinates are taken as x_1 + i x_2, x_1 - i x_2, which raise and lower the order m, and x_3.
+
+A real function with the coefficients c_lm (see `meanfield.meshes.harmonics`) stands as the complex
+numbers c_lm - i c_l(-m), 0 <= m <= l, in rows of one degree each: a step to another degree is one
+to another row. Rows are whole lanes long, and what lies beyond m = l has the factor 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.checks import Array
+from meanfield.density.stages import LANES, take
+from meanfield.jit import kernel, separate
 from meanfield.meshes import Index
-from meanfield.meshes.harmonics import degrees, factors
-
-GAP = 4  # zeros that a run may contain
-
-
-def coordinates(L: int) -> list[Any]:
-    """Multiplication by x_1, x_2, x_3 from degree L to L + 1: sparse ((L + 2)^2, (L + 1)^2).
-
-    Read off in complex harmonics, where x_1 + i x_2 raises m by one, and turned to real ones.
-    """
-    from scipy.sparse import csr_matrix
-
-    n, inner = (L + 2) ** 2, (L + 1) ** 2
-    l = degrees(L + 1)
-    m = np.arange(n) - l * l - l
-
-    def raised(size: Array, by: int, turn: int) -> Any:
-        """The operator Y_lm -> size Y_(l + by)(m + turn), within degree L + 1."""
-        fits = (l + by >= abs(m + turn)) & (l + by <= L + 1)
-        to = (l + by) * (l + by + 1) + m + turn
-        return csr_matrix((size[fits], (to[fits], np.flatnonzero(fits))), shape=(n, n))
-
-    a = factors(L + 2)
-    P = raised(-np.sqrt((l + m + 1) * (l + m + 2) / ((2 * l + 1) * (2 * l + 3))), 1, 1)
-    P = P + raised(np.sqrt((l - m) * (l - m - 1) / np.abs((2 * l - 1) * (2 * l + 1))), -1, 1)
-    Z = raised(a[l + 1, abs(m)], 1, 0) + raised(a[l, abs(m)], -1, 0)
-    R = _real(l, m)
-    return [
-        (R.conj() @ M @ R.T).real[:, :inner].tocsr() for M in ((P + P.T) / 2, (P - P.T) / 2j, Z)
-    ]
-
-
-def _real(l: Array, m: Array) -> Any:
-    """Real harmonics by complex ones (with the phase (-1)^m), unitary (n, n)."""
-    from scipy.sparse import csr_matrix
-
-    n = len(l)
-    row, here, there = np.arange(n), l * l + l + abs(m), l * l + l - abs(m)
-    sign, half = np.where(m % 2 == 0, 1.0, -1.0), 0.5**0.5
-    first = np.where(m > 0, sign * half, np.where(m < 0, -1j * sign * half, 1.0))
-    second = np.where(m > 0, half, np.where(m < 0, 1j * half, 0.0))
-    return csr_matrix(
-        (np.concatenate([first, second]), (np.tile(row, 2), np.concatenate([here, there]))),
-        shape=(n, n),
-    )
-
-
-def multiplications(L: int) -> list[Any]:
-    """Multiplication by Y_1, ..., Y_8 (degrees 1 and 2) on degree L, products truncated to it.
-
-    Products of two coordinates are formed in degree L + 1, so that only the truncation errs.
-    """
-    x, y, z = coordinates(L)
-    n = (L + 1) ** 2
-    one, two = (3 / (4 * np.pi)) ** 0.5, 0.5 * (15 / np.pi) ** 0.5
-    first = [one * y[:n], one * z[:n], one * x[:n]]
-    vertical = 0.5 * (5 / (4 * np.pi)) ** 0.5 * (2 * z.T @ z - x.T @ x - y.T @ y)
-    products = two * x.T @ y, two * y.T @ z, vertical, two * x.T @ z
-    return [*first, *products, 0.5 * two * (x.T @ x - y.T @ y)]
+from meanfield.meshes.harmonics import factors
 
 
 @dataclass(frozen=True, eq=False)
-class Drifts:
-    """The eight maps c -> div(mu grad Y_k) in coefficients, k = 1, ..., 8, as runs along diagonals.
+class Rows:
+    """Where degrees up to L stand, and the factors of the three coordinates.
 
-    Coefficients are ordered by |m| and then by l (cosines, then sines): `order` (n,) gives their
-    numbers l^2 + l + m in that order. A multiplication then shifts whole blocks. Run r of map k
-    adds values[at : at + length] * c[column : column + length] to the entries from `row` on; its
-    row of `runs` (R, 5) is k - 1, row, column, at, length.
+    starts (L + 4,): the rows of degree -1 to L + 2, from the place of degree 0 on; those of -1, L +
+    1 and L + 2 hold zeros. The first `span` places are kept, with `centre` zeros before and behind
+    them. order, degree (J,): the numbers 0 <= m <= l, and `places` (J,) where they stand.
+
+    factors (6, n): what x_1 + i x_2 takes to (l, m) from (l - 1, m - 1) and (l + 1, m - 1), then
+    x_1 - i x_2 from (l - 1, m + 1) and (l + 1, m + 1), then x_3 from (l - 1, m) and (l + 1, m).
     """
 
+    starts: Index
+    span: int
+    centre: int
+    degree: Index
     order: Index
-    runs: Index
-    values: Array
+    places: Index
+    factors: Array
 
 
 @lru_cache(maxsize=8)
-def drifts(L: int) -> Drifts:
-    """The maps of degree L, from div(mu grad V) = (Lap(mu V) + mu Lap V - V Lap mu)/2.
+def rows(L: int) -> Rows:
+    """The rows of degrees up to L."""
+    l = np.arange(L + 2)
+    lengths = (l + LANES + 1) // LANES * LANES  # with a place to spare in front of the next row
+    ends = np.cumsum(lengths)
+    centre, span = int(lengths[-1]) + 2 * LANES, int(ends[-2])
+    starts = np.concatenate([[LANES - centre, 0], ends[:-1], [span]])
+    degree = np.repeat(l, l + 1)
+    order = np.arange(len(degree)) - degree * (degree + 1) // 2
+    places = starts[degree + 1] + order
+    table = zeros((6, int(ends[-1])))
+    table[:, places] = _factors(degree.astype(float), order)
+    kept = degree <= L
+    return Rows(starts, span, centre, degree[kept], order[kept], places[kept], table)
 
-    For V of degree l the entries are those of multiplication by V times (lam_i - l(l + 1) -
-    lam_j)/2, lam = -degree (degree + 1).
+
+def _factors(l: Array, m: Index) -> Array:
+    """See `Rows`. Real harmonics with m > 0 are sqrt(2) times the real or imaginary part."""
+    above, below = 1 / np.sqrt((2 * l + 1) * (2 * l + 3)), 1 / np.sqrt(np.abs(4 * l * l - 1))
+    from_zero, to_zero = np.where(m == 1, 2**0.5, 1.0), np.where(m == 0, 0.5**0.5, 1.0)
+    raised = below * np.sqrt(np.abs((l + m - 1) * (l + m))) * from_zero
+    fallen = -above * np.sqrt((l - m + 1) * (l - m + 2)) * from_zero
+    lowered = -below * np.sqrt(np.abs((l - m - 1) * (l - m))) * to_zero
+    lifted = above * np.sqrt((l + m + 1) * (l + m + 2)) * to_zero
+    # To m = 0 come the mirror images (l, -1), on which both act as the other does on (l, 1).
+    raised, fallen = np.where(m == 0, lowered, raised), np.where(m == 0, lifted, fallen)
+    a, d = factors(int(l[-1]) + 1), l.astype(int)
+    return np.stack([raised, fallen, lowered, lifted, a[d, m], a[d + 1, m]])
+
+
+def gradients() -> Array:
+    """From coefficients of degree 1 and 2 of a cost to what `fluxes` takes, (12, 8).
+
+    That are for a = 1, 2, 3 the factors of 1, of the sums and the differences that x_1 +- i x_2
+    give, and of x_3 in mu g_a, for a = 1 and 2 halved.
     """
-    l = degrees(L)
-    m = np.arange(len(l)) - l * l - l
-    order = np.lexsort((l, abs(m), m < 0))
-    place = np.argsort(order)
-    lam = -l * (l + 1.0)
-    table = []
-    for k, M in enumerate(multiplications(L)):
-        M = M.tocoo()
-        size = 0.5 * (lam[M.row] - (2.0 if k < 3 else 6.0) - lam[M.col]) * M.data
-        some = np.abs(size) > 1e-14
-        row, col = place[M.row[some]], place[M.col[some]]
-        table.append((np.full(len(row), k), row, col, size[some]))
-    kind, row, col, size = (np.concatenate(part) for part in zip(*table, strict=True))
-    return Drifts(order, *_runs(kind, row, col, size))
+    one, two = (3 / (4 * np.pi)) ** 0.5, 0.5 * (15 / np.pi) ** 0.5
+    u, S = np.zeros((3, 8)), np.zeros((3, 3, 8))
+    u[[1, 2, 0], [0, 1, 2]] = one
+    for k, a, b in ((3, 0, 1), (4, 1, 2), (6, 0, 2)):
+        S[a, b, k] = S[b, a, k] = two / 2
+    S[[0, 1, 2], [0, 1, 2], 5] = two / 12**0.5 * np.array([-1, -1, 2])
+    S[[0, 1], [0, 1], 7] = two / 2 * np.array([1, -1])
+    found = np.concatenate([u[:, None], S[:, :2], 2 * S[:, 2:]], axis=1)
+    return (np.array([0.5, 0.5, 1.0])[:, None, None] * found).reshape(12, 8)
 
 
-def _runs(kind: Index, row: Index, col: Index, size: Array) -> tuple[Index, Array]:
-    """Runs along diagonals; gaps of up to GAP entries are bridged by zeros."""
-    turn = np.lexsort((row, col - row, kind))
-    kind, row, col, size = kind[turn], row[turn], col[turn], size[turn]
-    step = np.diff(row)
-    same = (np.diff(kind) == 0) & (np.diff(col - row) == 0) & (step <= GAP + 1)
-    first = np.concatenate([[0], np.flatnonzero(~same) + 1])
-    last = np.append(first[1:], len(row)) - 1
-    length = row[last] - row[first] + 1
-    at = np.concatenate([[0], np.cumsum(length)[:-1]])
-    values = np.zeros(int(length.sum()))
-    run = np.repeat(np.arange(len(first)), last - first + 1)
-    values[at[run] + row - row[first][run]] = size
-    runs = np.stack([kind[first], row[first], col[first], at, length], 1)
-    return np.ascontiguousarray(runs.astype(np.int64)), values
+@kernel
+def mirror(v, starts, centre):
+    """Orders -1 from orders 1: conj, in front of each row."""
+    for row in range(2, len(starts) - 2):
+        at = centre + starts[row]
+        v[0, at - 1] = v[0, at + 1]
+        v[1, at - 1] = -v[1, at + 1]
+
+
+@kernel(fastmath={"contract"})
+def _from(v, low, high, a, b):
+    """a v_low + b v_high, real and imaginary part."""
+    return a * v[0, low] + b * v[0, high], a * v[1, low] + b * v[1, high]
+
+
+@kernel(fastmath={"contract"})
+def fluxes(table, starts, centre, U, v, raised, lowered, upright):
+    """mu g, its first two components as (mu g_1 -+ i mu g_2)/2: what raises and what lowers m."""
+    separate()
+    u, a, b, c = U[0, 0], U[0, 1], U[0, 2], U[0, 3]
+    w, d, e, f = U[0, 4], U[0, 5], U[1, 0], U[1, 1]
+    t, g, h, k = U[1, 2], U[1, 3], U[1, 4], U[1, 5]
+    for row in range(1, len(starts) - 1):
+        at, here, one = np.uint64(starts[row]), np.uint64(centre + starts[row]), np.uint64(1)
+        low, high = np.uint64(centre + starts[row - 1]), np.uint64(centre + starts[row + 1])
+        for m in range(np.uint64((row + LANES) // LANES * LANES)):
+            j = at + m
+            before, after = m - one, m + one
+            pr, pi = _from(v, low + before, high + before, table[0, j], table[1, j])
+            qr, qi = _from(v, low + after, high + after, table[2, j], table[3, j])
+            zr, zi = _from(v, low + m, high + m, table[4, j], table[5, j])
+            vr, vi = v[0, here + m], v[1, here + m]
+            # 2 x_1 mu and 2 x_2 mu
+            xr, xi, yr, yi = pr + qr, pi + qi, pi - qi, qr - pr
+            fr, fi = u * vr + a * xr + b * yr + c * zr, u * vi + a * xi + b * yi + c * zi
+            gr, gi = w * vr + d * xr + e * yr + f * zr, w * vi + d * xi + e * yi + f * zi
+            raised[0, here + m] = fr + gi
+            raised[1, here + m] = fi - gr
+            lowered[0, here + m] = fr - gi
+            lowered[1, here + m] = fi + gr
+            upright[0, here + m] = t * vr + g * xr + h * yr + k * zr
+            upright[1, here + m] = t * vi + g * xi + h * yi + k * zi
+        raised[0, here - one] = lowered[0, here + one]
+        raised[1, here - one] = -lowered[1, here + one]
+
+
+@kernel(fastmath={"contract"})
+def diverge(table, starts, centre, raised, lowered, upright, drift, c, real, imaginary):
+    """sum_a E_a (mu g_a) of these fluxes, handed to `take`."""
+    separate()
+    shift = np.uint64(centre)
+    for row in range(1, len(starts) - 2):
+        at, one = np.uint64(starts[row]), np.uint64(1)
+        low, high = np.uint64(centre + starts[row - 1]), np.uint64(centre + starts[row + 1])
+        up, down = float(-row), float(row - 1)
+        for m in range(np.uint64((row + LANES - 1) // LANES * LANES)):
+            j, before, after = at + m, m - one, m + one
+            ar, ai = _from(
+                raised, low + before, high + before, up * table[0, j], down * table[1, j]
+            )
+            br, bi = _from(lowered, low + after, high + after, up * table[2, j], down * table[3, j])
+            cr, ci = _from(upright, low + m, high + m, up * table[4, j], down * table[5, j])
+            take(drift, c, real, j, shift + j, ar + br + cr)
+            take(drift, c, imaginary, j, shift + j, ai + bi + ci)

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.meshes.base import Index
 
 ROWS = 1 << 11  # points at a time
 
@@ -28,6 +29,13 @@ def factors(L: int) -> Array:
     """
     l, m = np.arange(L + 1.0)[:, None], np.arange(L + 1.0)[None, :]
     return np.sqrt(np.maximum(l**2 - m**2, 0.0) / np.abs(4 * l**2 - 1))
+
+
+@lru_cache(maxsize=8)
+def _orders(L: int) -> tuple[Index, Index]:
+    """l and m of the harmonics with m >= 0."""
+    l = np.repeat(np.arange(L + 1), np.arange(1, L + 2))
+    return l, np.arange(len(l)) - l * (l + 1) // 2
 
 
 def values(points: Array, L: int) -> Array:
@@ -85,9 +93,11 @@ def _gauss(n: int) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=4)
 def _meridian(n: int, L: int) -> Array:
-    """Y_lm at phi = 0 and the n Gauss points; for m < 0 the factor of sin(|m| phi)."""
+    """Y_lm, m >= 0, at phi = 0 and the n Gauss points: the factors of cos(m phi) and sin(m phi)."""
     z, _ = _gauss(n)
-    return values(np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1), L)
+    l, m = _orders(L)
+    points = np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1)
+    return np.ascontiguousarray(values(points, L)[:, l * l + l + m])
 
 
 @lru_cache(maxsize=4)
@@ -109,12 +119,11 @@ def of_values(f: Array, L: int) -> Array:
     n = round((len(f) / 2) ** 0.5)
     _, w = _gauss(n)
     waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1) * (w * (np.pi / n))[:, None]
-    meridian = _meridian(n, L)
+    l, m = _orders(L)
+    up, down = l * l + l + m, l * l + l - m
+    degree = np.sum(_meridian(n, L) * waves[:, m], axis=0)
     c = np.empty((L + 1) ** 2)
-    for l in range(L + 1):
-        degree = np.sum(meridian[:, l * l + l : (l + 1) ** 2] * waves[:, : l + 1], axis=0)
-        c[l * l + l : (l + 1) ** 2] = degree.real
-        c[l * l : l * l + l] = -degree.imag[:0:-1]
+    c[down], c[up] = -degree.imag, degree.real
     return c
 
 
@@ -125,6 +134,7 @@ def on_quadrature(c: Array, n: int) -> Array:
     for l in range(L + 1):
         cosines, sines = c[l * l + l : (l + 1) ** 2].astype(complex), c[l * l : l * l + l][::-1]
         cosines[1:] -= 1j * sines
-        waves[:, : l + 1] += meridian[:, l * l + l : (l + 1) ** 2] * cosines
+        at = l * (l + 1) // 2
+        waves[:, : l + 1] += meridian[:, at : at + l + 1] * cosines
     waves[:, 0] *= 2  # each other wave stands for a pair, +-m
     return np.fft.irfft(waves * n, 2 * n, axis=1).ravel()

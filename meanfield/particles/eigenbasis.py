@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import copied
 from meanfield.checks import Array
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis
 from meanfield.games.lowrank import LowRank
-from meanfield.particles.aligned import copied
 from meanfield.particles.simd.product import products
 
 Axes = tuple[Array | None, Array | None]  # eigenvectors in columns, None where x itself moves

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.aligned import copied, zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.aligned import copied, zeros
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
 from meanfield.particles.team import meet

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import copied, zeros
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
-from meanfield.particles.aligned import copied, zeros
 from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.kernel_density import reaction
 from meanfield.particles.noise import initial_generator

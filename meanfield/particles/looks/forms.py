@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
-from meanfield.particles.aligned import zeros
 from meanfield.particles.primitives import Player, State, project, reweigh
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles

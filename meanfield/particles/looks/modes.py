@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.aligned import zeros
 from meanfield.particles.looks.features import add_means, add_squares, dot, features
 from meanfield.particles.primitives import (
     Flag,

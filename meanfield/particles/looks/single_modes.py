@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import F, sincos32
 from meanfield.games.bases import TrigBasis
 from meanfield.jit import apart, fma, kernel
 from meanfield.manifolds import Torus
-from meanfield.particles.aligned import zeros
 from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, move, scratch
 from meanfield.particles.simd.product import apply
 from meanfield.particles.team import next_turn, take_moments

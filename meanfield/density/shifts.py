@@ -1,0 +1,87 @@
+"""The drift of Fourier modes: shifted rows of coefficients, added up.
+
+-gamma w^2 sum_m (k.m) U_m mu_(k-m) at the modes k kept, over the pairs +-m of a cost, of which one
+is given. The modes k stand in a row at flat offsets k.strides (see `fourier`), so that k - m and
+k + m are the same row read elsewhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from meanfield.density.stages import take
+from meanfield.jit import kernel, separate
+
+TOGETHER = 4  # pairs: half of what one at a time takes is reading and writing the sums
+
+
+@kernel
+def mirror(v, centre):
+    """Modes -k from modes k: conj."""
+    for i in range(1, centre + 1):
+        v[0, centre - i] = v[0, centre + i]
+        v[1, centre - i] = -v[1, centre + i]
+
+
+@kernel
+def _pair(m, centre, shifts, waves, U):
+    """Where the modes -k and k of pair m stand, m along two axes, and U there."""
+    low, high = np.uint64(centre - shifts[m]), np.uint64(centre + shifts[m])
+    return low, high, waves[0, m], waves[1, m], U[0, m], U[1, m]
+
+
+@kernel
+def _four(m, centre, shifts, waves, U):
+    a, b = _pair(m, centre, shifts, waves, U), _pair(m + 1, centre, shifts, waves, U)
+    c, d = _pair(m + 2, centre, shifts, waves, U), _pair(m + 3, centre, shifts, waves, U)
+    return a, b, c, d
+
+
+@kernel(fastmath={"contract"})
+def _pull(pair, k, l, v, j):
+    """(k.m) (U mu_low - conj(U) mu_high), real and imaginary part, along two axes of k."""
+    low, high, m, n, ur, ui = pair
+    ar, ai, br, bi = v[0, low + j], v[1, low + j], v[0, high + j], v[1, high + j]
+    speed = k * m + l * n
+    return speed * (ur * (ar - br) - ui * (ai + bi)), speed * (ur * (ai - bi) + ui * (ar + br))
+
+
+@kernel(fastmath={"contract"})
+def _pull_four(pairs, k, l, v, j):
+    ar, ai = _pull(pairs[0], k, l, v, j)
+    br, bi = _pull(pairs[1], k, l, v, j)
+    cr, ci = _pull(pairs[2], k, l, v, j)
+    dr, di = _pull(pairs[3], k, l, v, j)
+    return (ar + br) + (cr + dr), (ai + bi) + (ci + di)
+
+
+@kernel(fastmath={"contract"})
+def _add(pairs, k, l, v, sums):
+    separate()
+    for j in range(np.uint64(len(k))):
+        r, i = _pull_four(pairs, k[j], l[j], v, j)
+        sums[0, j] += r
+        sums[1, j] += i
+
+
+@kernel(fastmath={"contract"})
+def pull(k, waves, shifts, U, v, centre, sums, drift, c, real, imaginary):
+    """The drift of v at all places, handed to `take`.
+
+    k (2A, n) are the velocities along the axes, two at a time, waves (2A, M) the pairs' modes m
+    along them. M is a multiple of `TOGETHER`. The last four pairs are taken with what the others
+    give, in sums, which are zeros where there are no others.
+    """
+    separate()
+    last, axis = len(shifts) - TOGETHER, len(k) - 2
+    if last > 0 or axis > 0:
+        sums[:] = 0.0
+    for a in range(0, len(k), 2):
+        for m in range(0, last if a == axis else last + 1, TOGETHER):
+            _add(_four(m, centre, shifts, waves[a:], U), k[a], k[a + 1], v, sums)
+    # Unsigned indices spare the test for negative ones, without which loops vectorise.
+    shift, pairs = np.uint64(centre), _four(last, centre, shifts, waves[axis:], U)
+    for j in range(np.uint64(k.shape[1])):
+        r, i = _pull_four(pairs, k[axis, j], k[axis + 1, j], v, j)
+        take(drift, c, real, j, shift + j, sums[0, j] + r)
+        take(drift, c, imaginary, j, shift + j, sums[1, j] + i)
