@@ -10,6 +10,7 @@ from scipy.optimize import brentq, fsolve
 from scipy.special import iv
 
 import meanfield as mf
+from meanfield.cli import main
 from meanfield.cli.show import draw
 from meanfield.describe import same_result
 from meanfield.flows import Flow
@@ -258,7 +259,7 @@ def test_what_is_perturbed_there_grows_and_turns_as_the_spectrum_says(c):
 # -- files, ends, refusals ------------------------------------------------------------------------
 
 
-def test_a_stopped_branch_goes_on_to_the_same_bits(tmp_path):
+def test_a_stopped_branch_goes_on_to_the_same_bits(tmp_path, capsys):
     def family(c):
         if c > 5.5:
             raise KeyboardInterrupt
@@ -278,6 +279,8 @@ def test_a_stopped_branch_goes_on_to_the_same_bits(tmp_path):
     held = mf.load(how["checkpoint"])
     assert held.end == "not finished" and 1 < len(held.values) < len(whole.values)
     assert len(held.hopf) == 1
+    assert main(["show", str(how["checkpoint"]), "--no-plot"]) == 0
+    assert "unfinished; go on with: the call of meanfield.branch" in capsys.readouterr().out
     found = go(patient, **how)
     assert same_result(found, whole) and same_result(mf.load(how["checkpoint"]), whole)
     assert repr(found).startswith("GibbsBranch: 4 Gibbs points, p from 4.75 to 6, 1 stable, Hopf p")
@@ -351,3 +354,74 @@ def test_what_does_not_belong_together_is_told():
         mf.branch(lambda p: (OSCILLATOR, flow), mf.nash(OSCILLATOR), 1.0, (0.0, 2.0))
     with pytest.raises(ValueError, match="folds counts those of orbits"):
         mf.branch(lambda p: (game, flow), near, 1.0, (0.0, 2.0), folds=1)
+
+
+def discounted(c):
+    return mf.games.uniform_equilibrium(c), mf.DiscountedLangevin(beta=1.0, rate=4.0)
+
+
+def test_a_branch_begins_away_from_the_end_of_its_range_where_it_stands():
+    """A fiftieth of the range, towards the nearer end elsewhere."""
+    near = mf.gibbs(discounted(3.0)[0], 1.0, cells=16)
+    for at, ahead in ((3.0, 3.02), (4.0, 3.98), (3.4, 3.38), (3.6, 3.62)):
+        found = mf.branch(discounted, near, at, (3.0, 4.0), points=2)
+        assert found.values == pytest.approx([at, ahead], abs=1e-12)
+
+    def tilted(p):
+        return mf.games.expression(f"cos(2*x) - cos(2*y) + 2*sin(x)*sin(y) + {float(p)!r}*sin(x)")
+
+    found = mf.branch(tilted, mf.nash(tilted(0.5)), 0.5, (0.5, 1.0), points=3)
+    assert found.values[0] == 0.5 and (np.diff(found.values) > 1e-3).all()
+
+
+def test_a_family_that_jumps_has_no_hopf_point():
+    near = mf.gibbs(discounted(4.0)[0], 1.0, cells=16)
+    with pytest.raises(ValueError, match=r"family jumps at parameter = 5\.3.*: a growth rate"):
+        mf.branch(lambda c: discounted(4.9 if c < 5.3 else 5.2), near, 4.0, (4.0, 6.0), step=0.5)
+
+
+def test_families_stay_with_what_they_begin_with():
+    near = mf.gibbs(discounted(4.0)[0], 1.0, cells=16)
+    plane = mf.games.benchmark("torus")
+    given = {"near": near, "at": 4.0, "between": (4.0, 6.0), "step": 0.5}
+    with pytest.raises(TypeError, match=r"family gives a pair \(game, flow\) where .* at 4\.5"):
+        mf.branch(lambda c: discounted(c) if c < 4.5 else discounted(c)[0], **given)
+    with pytest.raises(ValueError, match=r"family gives a game on Torus\(2\).* at 4\.5"):
+        mf.branch(lambda c: (discounted(c)[0] if c < 4.5 else plane, discounted(c)[1]), **given)
+
+
+def test_where_there_is_no_such_hopf_point_or_amplitude_it_is_told():
+    found = mf.branch(discounted, mf.gibbs(discounted(4.8)[0], 1.0, cells=16), 4.8, (4.8, 5.2),
+                      step=0.2)  # fmt: skip
+    with pytest.raises(ValueError, match="which counts 1 Hopf points from 0, got 1"):
+        found.perturbed(0.1, which=1)
+    with pytest.raises(ValueError, match="amplitude"):
+        found.perturbed(np.nan)
+
+
+def test_the_gibbs_point_of_another_game_has_no_spectrum_here():
+    own, other = mf.games.expression("4*cos(x - y) + 0.3*sin(2*x)"), mf.games.oscillator()
+    flow, point = mf.Langevin(2.0), mf.gibbs(other, 2.0, cells=64)
+    for ask in (lambda: mf.stability(own, flow, near=point), lambda: mf.stability(own, point)):
+        with pytest.raises(ValueError, match=r"near is the Gibbs point of .*oscillator.*, not of"):
+            ask()
+    again = mf.stability(mf.games.oscillator(), flow, near=point)
+    assert again.rate == mf.stability(other, flow, near=point).rate
+
+
+def test_where_nothing_moves_there_is_no_eigenvalue():
+    """Weights of single atoms, beyond the tilt where a player's last but one has left."""
+
+    def tilted(p):
+        text = f"cos(2*x) - cos(2*y) + 2*sin(x)*sin(y) + {float(p)!r}*sin(x)"
+        return mf.games.expression(text), mf.MirrorDescent()
+
+    game, flow = tilted(5.0)
+    there = mf.stability(game, flow)
+    assert len(there.x) == len(there.y) == 1
+    assert len(there.eigenvalues) == 0 and there.rate == np.inf and there.frequency == 0
+    assert "none, nothing moves" in repr(there)
+    found = mf.branch(tilted, mf.nash(tilted(1.5)[0]), 1.5, (1.5, 3.0), step=0.5)
+    single = [len(x) == len(y) == 1 for x, y in zip(found.x, found.y, strict=True)]
+    assert any(single) and not all(single)
+    assert np.isnan(found.leading).tolist() == single

@@ -34,7 +34,9 @@ def show(options: Any) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a game that was a function is named in the tree
         result = load(path)
-    state = "finished" if header.finished else f"unfinished; go on with: meanfield resume {path}"
+    branch = (header.job or {}).get("call") == "branch"  # of a function, which no file holds
+    again = "the call of meanfield.branch that made it" if branch else f"meanfield resume {path}"
+    state = "finished" if header.finished else f"unfinished; go on with: {again}"
     print(f"{path}: {bytes_of(path.stat().st_size)}, written by {header.written_by}, {state}")
     print(summary(path, result, header))
     if (options.cite or options.export) and not isinstance(result, Result):

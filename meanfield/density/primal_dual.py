@@ -11,6 +11,7 @@ from meanfield.density.on_meshes import OnMeshes
 from meanfield.flows.primal_dual import (
     check_entropic,
     checked,
+    in_words,
     interaction,
     lengths,
     longest,
@@ -18,6 +19,8 @@ from meanfield.flows.primal_dual import (
 )
 from meanfield.metrics.energy import gibbs_masses
 
+STEEP = 6.0  # change of a log-density from a cell to the next: a bump two deviations a cell
+CHARGED = np.log(1e-3)  # log-density, relative to its largest, of cells that are looked at
 MOST = 256  # nodes of a player at which losses are looked at
 
 
@@ -55,7 +58,7 @@ class PrimalDual(OnMeshes):
         elif self.step > good * (1 + 1e-9):
             self.warn_once(
                 f"step = {self.step:g} is longer than the longest for which primal-dual steps are "
-                f"known to converge, {good:.3g}"
+                f"known to converge, {in_words(good)}"
             )
 
     def move(self, until: float) -> float:
@@ -70,6 +73,16 @@ class PrimalDual(OnMeshes):
             self.before = x
             self.masses = self._answer(0, new_y, s_x), new_y
         self.counts["steps"] += count
+        for log, mesh in zip(self.logs, self.meshes, strict=True):
+            first, second = mesh.pairs.T
+            charged = np.maximum(log[first], log[second]) > CHARGED
+            widest = np.abs(log[first] - log[second])[charged].max(initial=0.0)
+            if widest > STEEP:
+                self.warn_once(
+                    f"log-densities change by {widest:.3g} from a cell to the next at time "
+                    f"{until:g}, where more than {STEEP:g} is too much for sums over cells: use "
+                    f"about {widest / STEEP:.2g} times as many cells per axis"
+                )
         return until
 
     def _answer(self, p: int, opponent: Array, s: float) -> Array:

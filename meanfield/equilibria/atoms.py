@@ -68,8 +68,9 @@ def atom_stability(game: Game, flow: Flow, near: Any = None) -> AtomStability:
         )
     sides = both(lambda p: _Atoms(game, flow, p, (point.x, point.y)[p]))
     J = _jacobian(game, sides)
-    speed = float(np.abs(_velocity(game, sides, [np.zeros(side.size) for side in sides])).max())
-    if speed > STILL * max(1.0, float(np.abs(J).max())):
+    at_rest = _velocity(game, sides, [np.zeros(side.size) for side in sides])
+    speed = float(np.abs(at_rest).max(initial=0.0))
+    if speed > STILL * max(1.0, float(np.abs(J).max(initial=0.0))):
         raise ValueError(
             f"atoms or weights of the equilibrium still move, by {speed:.1e}: polish it first "
             "(`mf.polish`), or ask `mf.nash` for a smaller tol"
@@ -148,4 +149,4 @@ def _jacobian(game: Game, sides: tuple[_Atoms, _Atoms]) -> Array:
     for e in np.eye(n):
         ahead, back = (_velocity(game, sides, np.split(h * e, cut)) for h in (NUDGE, -NUDGE))
         columns.append((ahead - back) / (2 * NUDGE))
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) if n else np.empty((0, 0))

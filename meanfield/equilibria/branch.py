@@ -115,8 +115,8 @@ def branch(
     between : pair of floats
         The branch ends where the parameter leaves this range, with what is found at its end.
     step : float, optional
-        The first step in the parameter, towards the far end when positive; by default a fiftieth of
-        the range, towards its nearer end.
+        The first step in the parameter, its sign the direction; by default a fiftieth of the range
+        towards its nearer end, or away from the end where it begins.
     points : int, optional
         The most orbits, equilibria or Gibbs points.
     folds : int, optional
@@ -178,7 +178,9 @@ def branch(
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")
     first = _first(family, near, at)
-    away = (low - at if at - low < high - at else high - at) / 50 if step is None else step
+    down = (at - low < high - at and at > low) or at == high
+    away = (low - high if down else high - low) / 50 if step is None else step
+    family = _alike(family, first)
     most = None if folds is None else whole("folds", folds)
     options = {"between": (low, high), "step": away, "points": points, "folds": most, "tol": tol}
     job = {"call": "branch", "near": near, "at": at, "name": name, "options": options, **first}
@@ -243,6 +245,24 @@ def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, An
     if isinstance(near, Equilibrium) and not alone:
         with_weights(parts[1])
     return dict(zip(kinds, parts, strict=False))
+
+
+def _alike(family: Callable[[float], Any], first: dict[str, Any]) -> Callable[[float], Any]:
+    """The family, whose members are held against that where the branch begins."""
+
+    def member(p: float) -> Any:
+        given = family(p)
+        parts = given if isinstance(given, tuple) else (given,)
+        kinds = (Game, Flow)[: len(first)]
+        if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds)):
+            wanted = "a pair (game, flow)" if len(kinds) == 2 else "a game"
+            raise TypeError(f"family gives {wanted} where the branch begins, {given!r} at {p:g}")
+        if parts[0].manifolds != first["game"].manifolds:
+            X, Y = parts[0].manifolds
+            raise ValueError(f"family gives a game on {X} and {Y} at {p:g}, where it had others")
+        return given
+
+    return member
 
 
 def _gathered(walk: Walk) -> Branch:

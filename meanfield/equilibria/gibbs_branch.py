@@ -30,6 +30,7 @@ from meanfield.storage.results import Result
 
 FOLLOWED = 12  # eigenvalues at each point; of two Hopf points that meet, eight cross at once
 CROSSES = 1e-8  # real part, relative to the frequency, of eigenvalues that cross together
+ON_AXIS = 1e-6  # real part, relative to the eigenvalue, of one that crosses
 AT = 1e-13  # of a Hopf point's parameter, relative to the step
 TWICE = 1e-8  # of a step, and of the frequency: Hopf points nearer than this are one
 LAST = 1e-6  # of a step: the end of the range, where it is no farther
@@ -70,6 +71,8 @@ class GibbsBranch(Shown, Result):
         largest relative change of a density is `amplitude`: a start from which, at parameters
         nearby, a cycle or the way to it is seen.
         """
+        if not 0 <= which < len(self.spectra):
+            raise ValueError(f"which counts {len(self.spectra)} Hopf points from 0, got {which}")
         spectrum = self.spectra[which]
         k = int(np.argmin(np.abs(spectrum.eigenvalues.real)))
         return spectrum.perturbed(amplitude, k)
@@ -204,6 +207,7 @@ class GibbsWalk:
             if rate(here.value) * rate(there.value) < 0:
                 width = abs(there.value - here.value)
                 value = brentq(rate, here.value, there.value, xtol=AT * width, rtol=1e-15)
+                self.continuous(at(value).eigenvalues[k], value)
             else:  # it crosses at an end, but for rounding or what finer cells of `there` change
                 value = min(here.value, there.value, key=lambda end: abs(rate(end)))
             spectrum = at(value)
@@ -212,6 +216,17 @@ class GibbsWalk:
                 found.append((value, spectrum, turns))
             k += max(1, int((np.abs(spectrum.eigenvalues[k:].real) < CROSSES * turns).sum()))
         return sorted(found, key=lambda one: abs(one[0] - here.value))
+
+    def continuous(self, crosses: complex, value: float) -> None:
+        """ValueError where the eigenvalue that should cross at a parameter does not lie on the
+        axis.
+        """
+        if abs(crosses.real) > ON_AXIS * max(1.0, abs(crosses)):
+            raise ValueError(
+                f"family jumps at {self.name} = {value:.10g}: a growth rate changes its sign there "
+                f"without being zero ({crosses.real:.3g}); game and flow must depend on the "
+                "parameter continuously"
+            )
 
     def known(self, value: float, turns: float) -> bool:
         """Whether a Hopf point is that of the step before, at whose end it lies."""

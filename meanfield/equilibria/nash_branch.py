@@ -39,7 +39,8 @@ class NashBranch(Shown, Result):
 
     name: of the parameter. values, game_values (P,): its values, and those of the games. errors
     (P,): bounds of the Nikaido-Isoda errors, proven ones where `certified`. x, y: the equilibria.
-    leading (P,): the leading eigenvalue of the flow linearised at each, None without a flow.
+    leading (P,): the leading eigenvalue of the flow linearised at each, nan where
+    nothing can move, None without a flow.
     changes (C,): the parameter where an atom leaves or joins, and `what` happens there. end: why
     the branch ends. state: of an unfinished branch, how to go on.
     """
@@ -263,7 +264,7 @@ class NashWalk:
         for p, (x, y) in zip(values, pairs, strict=True):
             game, flow = self.family(p)
             spectrum = atom_stability(game, flow, replace(self.near, x=x, y=y))
-            found.append(spectrum.eigenvalues[0])
+            found.append(spectrum.eigenvalues[0] if len(spectrum.eigenvalues) else np.nan)
         return np.array(found)
 
     def state(self) -> dict[str, Any]:

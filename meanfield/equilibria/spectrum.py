@@ -14,24 +14,27 @@ Complex = NDArray[np.complex128]
 
 
 class Spectrum(Shown, Result):
-    """Mixed into results with `eigenvalues` (k,), the one of largest real part first."""
+    """Mixed into results with `eigenvalues` (k,), the one of largest real part first; none where
+    nothing can move, such as the weights of single atoms.
+    """
 
     eigenvalues: Complex
 
     @property
     def rate(self) -> float:
         """Small perturbations decay like exp(-rate t); negative where they grow."""
-        return 0.0 - float(self.eigenvalues[0].real)
+        return 0.0 - float(self.eigenvalues[0].real) if len(self.eigenvalues) else np.inf
 
     @property
     def frequency(self) -> float:
         """Angular frequency of the leading mode, 0 where it does not turn."""
-        return abs(float(self.eigenvalues[0].imag))
+        return abs(float(self.eigenvalues[0].imag)) if len(self.eigenvalues) else 0.0
 
     @property
     def leading(self) -> str:
         """The first four eigenvalues in words."""
-        return ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in self.eigenvalues[:4])
+        first = self.eigenvalues[:4]
+        return ", ".join(f"{v.real:.6g}{v.imag:+.6g}i" for v in first) or "none, nothing moves"
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenvalues as `meanfield.plotting.plot_spectrum` does; returns the figure."""

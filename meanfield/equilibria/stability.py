@@ -15,12 +15,12 @@ With memory pairs may cross it; zero itself is never an eigenvalue, as T + K is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 
-from meanfield.checks import Array, allow_underflow, whole
+from meanfield.checks import Array, allow_underflow, real, whole
 from meanfield.density.coupling import both
 from meanfield.density.inputs import per_player
 from meanfield.equilibria.atoms import AtomStability, atom_stability
@@ -30,9 +30,11 @@ from meanfield.equilibria.nash import Equilibrium
 from meanfield.equilibria.spectrum import Complex, Spectrum
 from meanfield.flows import Flow, Langevin, Number, pair
 from meanfield.games.base import Game, a_game
-from meanfield.measures import Density
+from meanfield.measures import Density, total_variation
+from meanfield.metrics.energy import gibbs_measures
 
 SAME = 1e-12  # relative difference of temperatures that are one
+ITS_OWN = 1e-8  # total variation between a Gibbs point and the Gibbs measures of its own game
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ class Stability(Spectrum):
         """The Gibbs point moved along mode k, so that the largest relative change of a density is
         `amplitude`.
         """
+        real("amplitude", amplitude)
         moves = (self.point.x, self.modes_x[k].real), (self.point.y, self.modes_y[k].real)
         charged = ((v[mu.masses > 0], mu.masses[mu.masses > 0]) for mu, v in moves)
         size = max(float(np.abs(v / m).max()) for v, m in charged)
@@ -115,7 +118,7 @@ def stability(
     equilibrium `near` (by default that of `nash`), as `meanfield.equilibria.AtomStability`
     describes it.
 
-    Differences are of order 8 on tori and of order 2 elsewhere.
+    Differences are of order 8 on tori with 16 cells or more an axis, and of order 2 elsewhere.
 
     Parameters
     ----------
@@ -211,14 +214,24 @@ def _checked(point: Any, game: Game, flow: Flow) -> GibbsPoint:
         raise TypeError(
             f"near must be what gibbs returns, for a flow with noise; got {type(point).__name__}"
         )
-    if point.game is not game and point.game.manifolds != game.manifolds:
+    if point.game.manifolds != game.manifolds:
         raise ValueError(f"the Gibbs point is one of {point.game!r}, not of {game!r}")
     if not np.allclose(point.beta, betas(flow), rtol=SAME, atol=0):
         raise ValueError(
             f"near is the Gibbs point at beta = {point.beta}, and the flow has {betas(flow)}: give "
             "that of its temperatures, or leave near out"
         )
-    return point
+    if point.game is game:
+        return point
+    answers = gibbs_measures(game, point.beta, point.x, point.y)
+    off = max(map(total_variation, (point.x, point.y), answers))
+    if off > max(ITS_OWN, 2 * point.residual):
+        raise ValueError(
+            f"near is the Gibbs point of {point.game!r}, not of {game!r}: there a player's Gibbs "
+            f"measure is {off:.2g} away in total variation; leave near out, or give "
+            "gibbs(game, beta)"
+        )
+    return replace(point, game=game)
 
 
 def linearised(point: GibbsPoint, flow: Flow, count: int, modes: int = 40) -> Stability:

@@ -84,6 +84,12 @@ def longest(flow: Flow, L: float, extrapolation: float | None = None) -> float:
     return usual if not extrapolation else min(usual, 1 / math.sqrt(a * extrapolation))
 
 
+def in_words(dt: float) -> str:
+    """Three digits of a length, not above it."""
+    unit = 10.0 ** (math.floor(math.log10(dt)) - 2)
+    return f"{unit * math.floor(dt / unit):.3g}"
+
+
 def interaction(losses: Array) -> float:
     """L of losses (n, m) at pairs of points: a quarter of the largest l(x, y) - l(x', y) -
     l(x, y') + l(x', y').

@@ -14,7 +14,7 @@ from meanfield.flows.primal_dual import checked
 from meanfield.games.base import Game
 from meanfield.needs import Needs, of_particles
 from meanfield.particles.eigenbasis import spherical
-from meanfield.particles.schemes import SCHEMES
+from meanfield.particles.schemes import check_known
 from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
@@ -95,8 +95,7 @@ def make_plan(
     time: Any, step: Any, particles: Any, seed: Any, scheme: Any, save_every: Any, **rest: Any
 ) -> Plan:
     """Check the numbers of a run; ValueError names the nearest number of steps that would do."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    check_known(scheme)
     unnamed = {key: rest.get(key, usual) for key, usual in UNNAMED.items()}
     for key, known in (("device", DEVICES), ("precision", PRECISIONS)):
         if unnamed[key] not in known:

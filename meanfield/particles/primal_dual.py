@@ -22,7 +22,7 @@ import numpy as np
 
 from meanfield.checks import warn
 from meanfield.flows import Rates
-from meanfield.flows.primal_dual import Lengths, interaction, lengths, longest
+from meanfield.flows.primal_dual import Lengths, in_words, interaction, lengths, longest
 from meanfield.particles.algorithms import remember
 from meanfield.particles.looks.pairs import Averaged
 from meanfield.particles.looks.protocol import aim, deviation, push, see
@@ -82,7 +82,7 @@ class PrimalDual(Stepper):
         if dt > good * (1 + 1e-9):
             warn(
                 f"step = {dt:g} is longer than the longest for which primal-dual steps are known "
-                f"to converge, {good:.3g}; shorten it, or lower alpha"
+                f"to converge, {in_words(good)}; shorten it, or lower alpha"
             )
         return placed
 

@@ -26,9 +26,16 @@ def beyond_paper(flow: Flow, scheme: str) -> bool:
     return by_steps(flow) or scheme not in ("euler", "strang")
 
 
+def check_known(scheme: Any) -> None:
+    """Refuse what is no scheme."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+
+
 def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> None:
     """Refuse what particles cannot follow, with the reason."""
     a_game(game)
+    check_known(scheme)
     if not isinstance(flow, Flow):
         raise TypeError(
             f"flow must be a meanfield flow such as Langevin(beta=10), got {type(flow).__name__}"

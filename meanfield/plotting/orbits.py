@@ -129,13 +129,13 @@ def plot_nash_branch(
         )
         axes = np.atleast_1d(figure.subplots(1, len(words)))
         axes[0].plot(branch.values, branch.game_values, color=GREY, marker="o", ms=2.5)
-        for measures, (name, color) in players:
+        for (measures, (name, color)), size in zip(players, (4.5, 2.0), strict=True):
             at = np.repeat(branch.values, [len(mu) for mu in measures])
             rows = [np.concatenate([mu.masses for mu in measures])]
             if circles:
                 rows.append(np.concatenate([mu.points[:, 0] for mu in measures]))
             for axis, row in zip(axes[1:], rows, strict=False):
-                axis.plot(at, row, "o", color=color, ms=2.5, mfc="none", label=f"${name}$")
+                axis.plot(at, row, "o", color=color, ms=size, mfc="none", label=f"${name}$")
         if rates:
             axes[-1].plot(branch.values, 0.0 - branch.leading.real, color=GREY, marker="o", ms=2.5)
         for axis, word in zip(axes, words, strict=True):
@@ -164,7 +164,8 @@ def plot_gibbs_branch(
     matplotlib figure
     """
     if title is None:
-        title = wrapped(f"{of_game(branch.game)}, {branch.flow.name}, linearised at (9)")
+        words = of_game(branch.game), branch.flow.name, f"along {branch.name}: linearised at (9)"
+        title = wrapped(", ".join(words), 75)
     parts = branch.eigenvalues.real, np.abs(branch.eigenvalues.imag)
     at = np.broadcast_to(branch.values[:, None], parts[0].shape)
     crossings = np.column_stack([branch.hopf[:, 0], np.zeros(len(branch.hopf)), branch.hopf[:, 1]])
@@ -176,15 +177,16 @@ def plot_gibbs_branch(
                 (parts[0] < 0, BLUE, "decays"),
                 (parts[0] >= 0, RED, "grows"),
             ):
-                axis.plot(at[out], part[out], "o", color=color, ms=2.5, label=label)
-            axis.plot(
-                *crossings[:, [0, k + 1]].T, "o", mfc="none", color=ORANGE, ms=8, label="Hopf point"
-            )
+                if out.any():
+                    axis.plot(at[out], part[out], "o", color=color, ms=2.5, label=label)
+            if len(crossings):
+                here = crossings[:, [0, k + 1]].T
+                axis.plot(*here, "o", mfc="none", color=ORANGE, ms=8, label="Hopf point")
             axis.set(xlabel=_symbol(branch.name), title=names[k])
         figure.axes[0].axhline(0.0, color=GREY, lw=0.8)
         reach = SHOWN * float(np.abs(parts[0][:, 0]).max())
         figure.axes[0].set_ylim(bottom=max(-reach, figure.axes[0].get_ylim()[0]))
-        figure.axes[1].legend()
+        figure.axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure.figure
 
 

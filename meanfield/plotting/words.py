@@ -77,5 +77,9 @@ def of_pair(a: Any, b: Any) -> str:
 
 
 def wrapped(title: str, width: int = 105) -> str:
-    """A title broken into lines between its words."""
-    return fill(title, width, break_long_words=False, break_on_hyphens=False)
+    """A title broken into lines between its words, the middle of endless ones left out."""
+    words = (
+        word if len(word) <= width else f"{word[: width // 2]}...{word[-width // 3 :]}"
+        for word in title.split()
+    )
+    return fill(" ".join(words), width, break_long_words=False, break_on_hyphens=False)
