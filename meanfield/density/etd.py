@@ -150,19 +150,19 @@ def _step(harmonics, x, y, wx, wy, cx, cy, s, tails):
     _prepare(harmonics, x, y, wx, wy, a)
     _drift(harmonics, x, wx, cx, s, a, OF_A, n4)
     _drift(harmonics, y, wy, cy, s, a, OF_A, n4)
-    _prepare(harmonics, x, y, wx, wy, b)
-    _drift(harmonics, x, wx, cx, s, b, KEPT, n4)
-    _drift(harmonics, y, wy, cy, s, b, KEPT, n4)
-    third(cx, wx[N1 + s], wx[N4], wx[STAGE], wx[end], x.centre)
-    third(cy, wy[N1 + s], wy[N4], wy[STAGE], wy[end], y.centre)
-    _prepare(harmonics, x, y, wx, wy, a)
-    _drift(harmonics, x, wx, cx, s, a, KEPT, n4)
-    _drift(harmonics, y, wy, cy, s, a, KEPT, n4)
-    fourth(cx, wx[N4], wx[end], x.centre)
-    fourth(cy, wy[N4], wy[end], y.centre)
-    _prepare(harmonics, x, y, wx, wy, end)
-    _drift(harmonics, x, wx, cx, s, end, KEPT, N5 - s)
-    _drift(harmonics, y, wy, cy, s, end, KEPT, N5 - s)
+    for stage in range(3):
+        row, to = b, n4
+        if stage == 1:
+            third(cx, wx[N1 + s], wx[N4], wx[STAGE], wx[end], x.centre)
+            third(cy, wy[N1 + s], wy[N4], wy[STAGE], wy[end], y.centre)
+            row = a
+        elif stage == 2:
+            fourth(cx, wx[N4], wx[end], x.centre)
+            fourth(cy, wy[N4], wy[end], y.centre)
+            row, to = end, N5 - s
+        _prepare(harmonics, x, y, wx, wy, row)
+        _drift(harmonics, x, wx, cx, s, row, KEPT, to)
+        _drift(harmonics, y, wy, cy, s, row, KEPT, to)
     off_x, tails[0] = judge(wx, cx, s, x.tail, x.largest, x.norm, x.centre)
     off_y, tails[1] = judge(wy, cy, s, y.tail, y.largest, y.norm, y.centre)
     return larger(off_x, off_y)
