@@ -150,7 +150,8 @@ def test_a_walk_ends_at_its_range_and_after_its_points():
 
 
 @pytest.mark.parametrize(
-    ("at", "away"), [(0.5, -0.5 / 50), (2.6, 0.4 / 50), (1.5, 1.5 / 50), (0.0, 0.0), (3.0, 0.0)]
+    ("at", "away"),
+    [(0.5, -0.5 / 50), (2.6, 0.4 / 50), (1.5, 1.5 / 50), (0.0, 3 / 50), (3.0, -3 / 50)],
 )
 def test_branches_begin_with_a_fiftieth_of_the_way_to_the_nearer_end(at, away, monkeypatch):
     """Unless a step is given; the range may be told from either end."""

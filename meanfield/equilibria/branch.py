@@ -115,8 +115,8 @@ def branch(
     between : pair of floats
         The branch ends where the parameter leaves this range, with what is found at its end.
     step : float, optional
-        The first step in the parameter, its sign the direction; by default a fiftieth of the range
-        towards its nearer end, or away from the end where it begins.
+        The first step in the parameter, its sign the direction; by default a fiftieth of the way to
+        the nearer end of the range, or from an end of it a fiftieth of the range.
     points : int, optional
         The most orbits, equilibria or Gibbs points.
     folds : int, optional
@@ -178,8 +178,7 @@ def branch(
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")
     first = _first(family, near, at)
-    down = (at - low < high - at and at > low) or at == high
-    away = (low - high if down else high - low) / 50 if step is None else step
+    away = _away(at, low, high) if step is None else step
     family = _alike(family, first)
     most = None if folds is None else whole("folds", folds)
     options = {"between": (low, high), "step": away, "points": points, "folds": most, "tol": tol}
@@ -245,6 +244,13 @@ def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, An
     if isinstance(near, Equilibrium) and not alone:
         with_weights(parts[1])
     return dict(zip(kinds, parts, strict=False))
+
+
+def _away(at: float, low: float, high: float) -> float:
+    """The first step, where none is given."""
+    if at in (low, high):
+        return (high - low if at == low else low - high) / 50
+    return (low - at if at - low < high - at else high - at) / 50
 
 
 def _alike(family: Callable[[float], Any], first: dict[str, Any]) -> Callable[[float], Any]:
