@@ -1,5 +1,6 @@
 """Arrays that begin where a line of the cache does: no vector of a kernel lies across two lines,
-which would take it up to half as long again. numpy's begin anywhere, and runs took turns in speed.
+which would take it up to half as long again. numpy's own arrays begin anywhere, so that the same
+run would be fast or slow by chance.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Named tuples that kernels hand to one another whole.
 
-numba takes the tuples that a kernel is called with apart, down to every array's address, sizes and
-strides, and puts them together again inside: for two players who move, five hundred numbers a call.
+When a kernel calls another one, numba takes tuples among the arguments apart, down to the address,
+sizes and strides of every array, and puts them together again inside. For the two players of a run
+these are five hundred numbers a call, most of what is compiled.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ class PartCompiler(Compiler):  # type: ignore[misc]
 
 
 class InlinedCompiler(PartCompiler):
-    """The same for a short text, every call of which becomes the text: what it would be handed is
-    more than what it says.
+    """The same for a short function, which is copied into its callers: to hand over its arguments
+    would cost more than its few lines do.
     """
 
     def __init__(self, *given: Any) -> None:

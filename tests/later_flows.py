@@ -9,6 +9,12 @@ GAME = mf.games.oscillator()
 START = mf.Start(x=mf.concentrated(1.1, std=0.3**0.5), y=mf.concentrated(0.0, std=0.3**0.5))
 BETA = 5.0
 LOG, POLY = mf.Schedule("log"), mf.Schedule("poly", scale=1.0, power=0.5)
+# Flows whose linearisation at a Gibbs point is refused, and why.
+WITHOUT_SPECTRUM = [
+    (mf.AveragedLangevin(1.0), "weights of the past change with time"),
+    (mf.Annealed(mf.Langevin(1.0), speed=mf.Schedule("exp")), "schedules change with time"),
+    (Flow(1.0, 0.0, (1.0, 0.0)), "a temperature for both players"),
+]
 MEAN_FIELD = {
     "best response": mf.EntropicBestResponse(BETA, 2.0),
     "discounted": mf.DiscountedLangevin(BETA, 3.0),

@@ -14,6 +14,7 @@ from meanfield.cli import main
 from meanfield.cli.show import draw
 from meanfield.describe import same_result
 from meanfield.flows import Flow
+from tests.later_flows import WITHOUT_SPECTRUM
 from validation.linearised import Linear
 
 OSCILLATOR, coupled = mf.games.oscillator(), mf.games.uniform_equilibrium
@@ -324,14 +325,7 @@ def test_steps_are_halved_where_nothing_is_found_and_grow_again(monkeypatch):
     assert np.diff(found.values) == pytest.approx([1, 0.5, 0.7, 0.98, 1, 0.82])
 
 
-@pytest.mark.parametrize(
-    ("flow", "says"),
-    [
-        (mf.AveragedLangevin(1.0), "weights of the past change with time"),
-        (mf.Annealed(mf.Langevin(1.0), speed=mf.Schedule("exp")), "schedules change with time"),
-        (Flow(1.0, 0.0, (1.0, 0.0)), "a temperature for both players"),
-    ],
-)
+@pytest.mark.parametrize(("flow", "says"), WITHOUT_SPECTRUM)
 def test_flows_that_have_no_spectrum_are_told(flow, says):
     near = mf.gibbs(coupled(1.0), 1.0, cells=16)
     with pytest.raises(ValueError, match=says):
@@ -421,6 +415,7 @@ def test_where_nothing_moves_there_is_no_eigenvalue():
     assert len(there.x) == len(there.y) == 1
     assert len(there.eigenvalues) == 0 and there.rate == np.inf and there.frequency == 0
     assert "none, nothing moves" in repr(there)
+    assert there.plot().axes[0].get_legend().get_texts()[0].get_text() == "nothing moves"
     found = mf.branch(tilted, mf.nash(tilted(1.5)[0]), 1.5, (1.5, 3.0), step=0.5)
     single = [len(x) == len(y) == 1 for x, y in zip(found.x, found.y, strict=True)]
     assert any(single) and not all(single)

@@ -7,6 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.flows import Flow
+from tests.later_flows import WITHOUT_SPECTRUM
 from validation.linearised import Linear
 
 OSCILLATOR, coupled = mf.games.oscillator(), mf.games.uniform_equilibrium
@@ -69,14 +70,7 @@ def test_large_meshes_have_the_spectrum_of_small_ones():
         assert few.residuals.max() < 1e-8
 
 
-@pytest.mark.parametrize(
-    ("flow", "says"),
-    [
-        (mf.AveragedLangevin(1.0), "weights of the past change with time"),
-        (mf.Annealed(mf.Langevin(1.0), speed=mf.Schedule("exp")), "schedules change with time"),
-        (Flow(1.0, 0.0, (1.0, 0.0)), "a temperature for both players"),
-    ],
-)
+@pytest.mark.parametrize(("flow", "says"), WITHOUT_SPECTRUM)
 def test_flows_that_have_no_spectrum_are_told(flow, says):
     with pytest.raises(ValueError, match=says):
         mf.stability(coupled(1.0), flow)

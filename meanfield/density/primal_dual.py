@@ -73,6 +73,11 @@ class PrimalDual(OnMeshes):
             self.before = x
             self.masses = self._answer(0, new_y, s_x), new_y
         self.counts["steps"] += count
+        self._watch(until)
+        return until
+
+    def _watch(self, time: float) -> None:
+        """Warn, once, of laws that are narrow for their cells."""
         for log, mesh in zip(self.logs, self.meshes, strict=True):
             first, second = mesh.pairs.T
             charged = np.maximum(log[first], log[second]) > CHARGED
@@ -80,10 +85,9 @@ class PrimalDual(OnMeshes):
             if widest > STEEP:
                 self.warn_once(
                     f"log-densities change by {widest:.3g} from a cell to the next at time "
-                    f"{until:g}, where more than {STEEP:g} is too much for sums over cells: use "
+                    f"{time:g}; beyond {STEEP:g} sums over cells are far from integrals: use "
                     f"about {widest / STEEP:.2g} times as many cells per axis"
                 )
-        return until
 
     def _answer(self, p: int, opponent: Array, s: float) -> Array:
         """Player p's masses after its step against these masses, and `logs` of them."""

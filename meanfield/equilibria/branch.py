@@ -228,22 +228,30 @@ def _first(family: Callable[[float], Any], near: Any, at: float) -> dict[str, An
         raise TypeError(
             f"near must be a meanfield Orbit, Equilibrium or GibbsPoint, got {type(near).__name__}"
         )
-    given, kinds = family(at), {"game": Game, "flow": Flow}
-    parts = given if isinstance(given, tuple) else (given,)
-    alone = isinstance(near, Equilibrium) and len(parts) == 1
-    if len(parts) != 2 - alone or not all(map(isinstance, parts, kinds.values())):
+    given = family(at)
+    held = _parts(given)
+    alone = isinstance(near, Equilibrium) and len(held) == 1
+    if len(held) != 2 - alone:
         wanted = f"a {'game or a ' if isinstance(near, Equilibrium) else ''}pair (game, flow)"
         raise TypeError(
             f"family must give {wanted} where near is of type {type(near).__name__}, got {given!r}"
         )
     pair: Any = (near.x[0], near.y[0]) if isinstance(near, Orbit) else (near.x, near.y)
     x, y = (mu.manifold for mu in pair)
-    if (x, y) != parts[0].manifolds:
-        X, Y = parts[0].manifolds
+    if (x, y) != held["game"].manifolds:
+        X, Y = held["game"].manifolds
         raise ValueError(f"near is on {x} and {y}, but the game of the family is on {X} and {Y}")
     if isinstance(near, Equilibrium) and not alone:
-        with_weights(parts[1])
-    return dict(zip(kinds, parts, strict=False))
+        with_weights(held["flow"])
+    return held
+
+
+def _parts(given: Any) -> dict[str, Any]:
+    """The game, or game and flow, that a family gives; nothing where it gives something else."""
+    parts, kinds = given if isinstance(given, tuple) else (given,), {"game": Game, "flow": Flow}
+    found = dict(zip(kinds, parts, strict=False))
+    fits = len(parts) <= 2 and all(isinstance(found[name], kinds[name]) for name in found)
+    return found if fits else {}
 
 
 def _away(at: float, low: float, high: float) -> float:
@@ -258,13 +266,12 @@ def _alike(family: Callable[[float], Any], first: dict[str, Any]) -> Callable[[f
 
     def member(p: float) -> Any:
         given = family(p)
-        parts = given if isinstance(given, tuple) else (given,)
-        kinds = (Game, Flow)[: len(first)]
-        if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds)):
-            wanted = "a pair (game, flow)" if len(kinds) == 2 else "a game"
+        held = _parts(given)
+        if held.keys() != first.keys():
+            wanted = "a pair (game, flow)" if len(first) == 2 else "a game"
             raise TypeError(f"family gives {wanted} where the branch begins, {given!r} at {p:g}")
-        if parts[0].manifolds != first["game"].manifolds:
-            X, Y = parts[0].manifolds
+        if held["game"].manifolds != first["game"].manifolds:
+            X, Y = held["game"].manifolds
             raise ValueError(f"family gives a game on {X} and {Y} at {p:g}, where it had others")
         return given
 

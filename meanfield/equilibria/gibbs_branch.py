@@ -207,7 +207,7 @@ class GibbsWalk:
             if rate(here.value) * rate(there.value) < 0:
                 width = abs(there.value - here.value)
                 value = brentq(rate, here.value, there.value, xtol=AT * width, rtol=1e-15)
-                self.continuous(at(value).eigenvalues[k], value)
+                self.check_continuous(at(value).eigenvalues[k], value)
             else:  # it crosses at an end, but for rounding or what finer cells of `there` change
                 value = min(here.value, there.value, key=lambda end: abs(rate(end)))
             spectrum = at(value)
@@ -217,7 +217,7 @@ class GibbsWalk:
             k += max(1, int((np.abs(spectrum.eigenvalues[k:].real) < CROSSES * turns).sum()))
         return sorted(found, key=lambda one: abs(one[0] - here.value))
 
-    def continuous(self, crosses: complex, value: float) -> None:
+    def check_continuous(self, crosses: complex, value: float) -> None:
         """ValueError where the eigenvalue that should cross at a parameter does not lie on the
         axis.
         """

@@ -14,8 +14,8 @@ Complex = NDArray[np.complex128]
 
 
 class Spectrum(Shown, Result):
-    """Mixed into results with `eigenvalues` (k,), the one of largest real part first; none where
-    nothing can move, such as the weights of single atoms.
+    """Mixed into results with `eigenvalues` (k,), the one of largest real part first. There are
+    none where nothing can move: the weight of a single atom is always 1.
     """
 
     eigenvalues: Complex

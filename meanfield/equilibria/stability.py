@@ -111,8 +111,9 @@ def stability(
 ) -> Stability | AtomStability:
     """How a flow returns to the Gibbs point (9): leading eigenvalues and modes, linearised.
 
-    With a number in the place of a flow it is (7). Others may transport, react and respond at any
-    rates, one player of them at once, and discount past gradients; each player has its temperature.
+    With a number in the place of a flow it is (7). A flow may transport, react and respond at any
+    rates, also at an infinite one for one of the players, and discount past gradients; each player
+    has its temperature.
 
     For a flow with weights and no noise, such as (8), the spectrum of its linearisation at the
     equilibrium `near` (by default that of `nash`), as `meanfield.equilibria.AtomStability`

@@ -123,13 +123,15 @@ def plot_spectrum(
         ax.axvline(0.0, color=GREY, lw=0.8)
         at = s.eigenvalues
         ax.plot(at.real, at.imag, "o", color=BLUE, ms=5)
-        how: Any = {"color": ORANGE, "ms": 5, "label": f"decay rate ${small(s.rate)}$"}
+        what = "decay" if s.rate >= 0 else "growth"
+        label = f"{what} rate ${small(abs(s.rate))}$" if len(at) else "nothing moves"
         if s.frequency > 0:
-            how["label"] += f",\nfrequency ${small(s.frequency)}$"
-        first = at[abs(at.real - at[0].real) <= 1e-9 * abs(at).max()]
-        ax.plot(first.real, first.imag, "o", **how)
-        reach = max(1.15 * float(abs(at.imag).max()), 1e-2 * float(abs(at).max()))
+            label += f",\nfrequency ${small(s.frequency)}$"
+        largest = float(abs(at).max(initial=0.0))
+        first = at[abs(at.real + s.rate) <= 1e-9 * largest]
+        ax.plot(first.real, first.imag, "o", color=ORANGE, ms=5, label=label)
+        reach = max(1.15 * float(abs(at.imag).max(initial=0.0)), 1e-2 * largest) or 1.0
         ax.set(xlabel=r"growth rate $\mathrm{Re}\,\lambda$", ylim=(-reach, reach))
         ax.set(ylabel=r"angular frequency $\mathrm{Im}\,\lambda$", title=title)
-        ax.legend(loc="best")
+        ax.legend(loc="best", frameon=True)  # or its marker would pass for an eigenvalue
     return ax.figure

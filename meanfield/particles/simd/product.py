@@ -156,7 +156,9 @@ def product(A: Array, F: Array, out: Array) -> None:
 
 @kernel
 def combine(a: Array, F: Array, out: Array) -> None:
-    """out = a F for a (K,): the sums of `product`, without the rows that it has room for."""
+    """out = a F for a (K,), where `product` would compute several copies of the one row. The sums
+    are the same, term by term.
+    """
     for i in range(len(out)):
         out[i] = 0.0
     whole = len(a) // 4 * 4
