@@ -75,7 +75,7 @@ class DeviceReplicas:
 
     def _side(self, me: Player, opponent: Player, states: list[State], n: int) -> Any:
         """The device's view of a player."""
-        from meanfield.particles.looks.replicas import SUMS
+        from meanfield.particles.looks.replicas import SUMS, Side
 
         own = np.arange(len(me.map)) if me.sphere else alternately(me)
         rows = me.map[own].T
@@ -83,7 +83,10 @@ class DeviceReplicas:
         base = rows[0] if opponent.sphere else np.zeros(len(own))
         asked, turns = seen(me, opponent), runs(me, SUMS // 2)
         game = me.matrix, *turns, asked, rows[seen(opponent, me)], base
-        return side(self.cuda, me, states, n, game, len(asked))
+        sent = (self.cuda.to_device(np.ascontiguousarray(v)) for v in game)
+        rooms = ((len(states), len(v)) for v in (asked, base))
+        moved = moved_side(self.cuda, me, states, n)
+        return Side(*moved, *sent, *(self.cuda.device_array(r, np.float64) for r in rooms))
 
     def _march(self, one: Any, first: int, end: int) -> None:
         """Move all replicas, and fetch them."""
@@ -113,23 +116,22 @@ class DevicePairs:
         """Take the particles of a stepper through steps first, ..., end - 1, in place: a few
         launches a step, of which none is waited for.
         """
-        from meanfield.particles.looks import device_pairs as pairs
         from meanfield.particles.looks.cuda import sized
+        from meanfield.particles.looks.device_pairs import push
         from meanfield.particles.looks.replicas import THREADS, weigh
 
         if not self.sides or first != self.done:
             self._send(one)
         plan, look, (x, y) = one.plan, self.source.launched, self.points
         v, w = (s.w[0] for s in self.sides)
-        words = plan.seed & 0xFFFFFFFF, plan.seed >> 32
-        blocks = -(-max(plan.particles) // THREADS)
-        noise, push = (sized(kernel, blocks, THREADS) for kernel in (pairs.noise, pairs.push))
-        weights = sized(weigh, 1, THREADS)
+        blocks = -(-max(plan.particles) // (2 * THREADS))
+        moves, weights = sized(push, blocks, THREADS), sized(weigh, 1, THREADS)
         weights(*self.sides, True)
         for k in range(first, end):
-            if one.flow.diffuses:
-                noise(*self.sides, plan.replica, k, *words)
-            push(*self.sides, look(0, x, y, w), look(1, y, x, v), x, y)
+            sums = look(0, x, y, w), look(1, y, x, v)
+            moves(
+                *self.sides, *sums, x, y, plan.replica, k, plan.seed & 0xFFFFFFFF, plan.seed >> 32
+            )
             if one.flow.reacts:
                 weights(*self.sides, False)
         for s, now in zip(one.states, self.sides, strict=True):
@@ -137,10 +139,8 @@ class DevicePairs:
         self.done = end
 
     def _send(self, one: Any) -> None:
-        none = np.zeros((1, 1)), np.zeros(1), np.zeros(1, np.int64), np.zeros(1, np.int64)
-        game = *none, np.zeros((1, 1)), np.zeros(1)
         given = list(zip(one.players, one.states, one.plan.particles, strict=True))
-        self.sides = [side(self.cuda, me, [s], n, game, 1) for me, s, n in given]
+        self.sides = [moved_side(self.cuda, me, [s], n) for me, s, n in given]
         self.points = [self.cuda.to_device(flat(s.x, n)) for _, s, n in given]
 
 
@@ -154,11 +154,9 @@ def mover(one: Any) -> DeviceReplicas | DevicePairs | None:
     return DevicePairs(one.source) if euler else None
 
 
-def side(cuda: Any, me: Player, states: list[State], n: int, game: Any, means: int) -> Any:
-    """The device's view of a player in these states of R replicas; game: matrix, unit, follows,
-    asked, rows and base of `meanfield.particles.looks.device_steps.Side`.
-    """
-    from meanfield.particles.looks.device_steps import Side
+def moved_side(cuda: Any, me: Player, states: list[State], n: int) -> Any:
+    """The device's view of what moves a player, in these states of R replicas."""
+    from meanfield.particles.looks.device_steps import Moved
 
     R, a = len(states), states[0].x.shape[1]
     moving: Any = (
@@ -167,12 +165,10 @@ def side(cuda: Any, me: Player, states: list[State], n: int, game: Any, means: i
         np.stack([s.sums.ravel()[:n] for s in states]),
     )
     numbers = me.transport, me.reaction, float(np.sqrt(me.variance / me.refine))
-    sent = (cuda.to_device(np.ascontiguousarray(v)) for v in (*game, *moving))
-    rooms = ((R, n), (R, a, n), (R, means), (R, len(game[-1])))
-    return Side(
-        *(me.number, bool(me.sphere), bool(me.single), me.period, me.refine, *numbers),
-        *(*sent, *(cuda.device_array(shape, np.float64) for shape in rooms)),
-    )
+    sent = (cuda.to_device(np.ascontiguousarray(v)) for v in moving)
+    rooms = (cuda.device_array(shape, np.float64) for shape in ((R, n), (R, a, n)))
+    fixed = me.number, bool(me.sphere), bool(me.single), me.period, me.refine, *numbers
+    return Moved(*fixed, *sent, *rooms)
 
 
 def fetched(now: Any) -> Rows:

@@ -16,8 +16,11 @@ from meanfield.games.formulas.codegen import Dialect, filled, parts
 from meanfield.games.formulas.formula import Formula
 from meanfield.games.formulas.separation import separated
 
-FORMAT = 2  # raise when the meaning of generated source changes
+FORMAT = 3  # raise when the meaning of generated source changes
 SHARED = 48 * 1024  # bytes that the threads of a block share on every device
+# Points of a tile that are looked at between two tests for its end. Four neighbours are read at
+# once; eight are too many for LLVM to write out one after the other.
+ABREAST = 4
 DOUBLE = Dialect(own="points[own", fused="{} * {} + {}", known=frozenset(), moderate=0.0)
 SINGLE = DOUBLE._replace(constant="F({})")
 
@@ -48,6 +51,7 @@ def device_source(game: Formula, p: int, single: bool = False) -> str:
             threads=threads,
             mass=len(table),
             rows=len(table) + 1,
+            abreast=ABREAST,
         ),
         own=lines.own,
         rounded=[f"t{i} = F(t{i})" for i in own_read if single],
@@ -79,7 +83,7 @@ _MODULE = """\
 
 import math
 
-from numba import cuda, float{bits} as F
+from numba import cuda, float{bits} as F, uint64 as U
 
 THREADS = {threads}
 
@@ -95,17 +99,21 @@ def look(points, nodes, masses, share, out):
     $sums
     end = (part + 1) * share if (part + 1) * share < m else m
     for first in range(part * share, end, {threads}):
-        j = first + lane
-        if j < end:
-            $other
-            $stored
-            tile[{mass}, lane] = masses[j]
+        # Beyond the end stands the last point, without mass.
+        j = first + lane if first + lane < end else end - 1
+        $other
+        $stored
+        tile[{mass}, lane] = masses[j] if first + lane < end else 0.0
         cuda.syncthreads()
         $zeros
-        for q in range({threads} if first + {threads} < end else end - first):
-            $table
-            $inner
-            $added
+        # Places count without signs: others might count from the end of the tile.
+        stop = {threads} if first + {threads} < end else end - first
+        for group in range(U(0), U(stop), U({abreast})):
+            for k in range(U({abreast})):
+                q = group + k
+                $table
+                $inner
+                $added
         $totals
         cuda.syncthreads()  # before the next tile takes its place
     if i < n:

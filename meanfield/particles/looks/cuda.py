@@ -61,16 +61,22 @@ class Cuda:
     shares_pairs = True  # out among the device's own threads
 
     def __init__(self, game: Any, single: bool = False) -> None:
+        self.game, self.single, self.cuda = game, single, target()
+        self.kernels = [self._kernel(p, single) for p in (0, 1)]
+        self.room: dict[int, Any] = {}  # for the sums of each player
+
+    def _kernel(self, p: int, single: bool) -> Any:
+        """Player p's kernel and its threads a block; compiled when it is first launched.
+
+        Kept with the game: every replica would compile it again.
+        """
         from meanfield.games.formulas.cuda import device_kernel
 
-        self.game, self.single, self.cuda = game, single, target()
-        # Kept with the game: every replica would compile them again.
-        kept = game._kernels
-        if ("cuda", single) not in kept:
-            found = (device_kernel(game, p, single) for p in (0, 1))
-            kept["cuda", single] = [(self.cuda.jit(look), threads) for look, threads in found]
-        self.kernels = kept["cuda", single]
-        self.room: dict[int, Any] = {}  # for the sums of each player
+        def made() -> Any:
+            look, threads = device_kernel(self.game, p, single)
+            return self.cuda.jit(look), threads
+
+        return self.game.kernel(("cuda", p, single), made)
 
     def both_forces(self, x: Array, y: Array, masses_x: Array, masses_y: Array) -> Any:
         """Costs (n,) and gradients (n, a) of both players at x, y, all atoms of both."""
@@ -82,11 +88,8 @@ class Cuda:
         """L(mu, nu), in double precision: what tells a run to be resumed from that of another
         game.
         """
-        if self.single:
-            return self.game.value(mu, nu)  # type: ignore[no-any-return]
-        cost, _ = _fetched(
-            self.launched(0, *(self._sent(v) for v in (mu.points, nu.points, nu.masses)))
-        )
+        given = (self._sent(v) for v in (mu.points, nu.points, nu.masses))
+        cost, _ = _fetched(self._sums(0, self._kernel(0, False), *given))
         return float(mu.masses @ cost)
 
     def _sent(self, v: Array) -> Any:
@@ -94,7 +97,10 @@ class Cuda:
 
     def launched(self, p: int, points: Any, nodes: Any, masses: Any) -> Any:
         """Sums (parts, 1 + a, n) on the device, perhaps still to come, until the next ones."""
-        look, threads = self.kernels[p]
+        return self._sums(p, self.kernels[p], points, nodes, masses)
+
+    def _sums(self, p: int, kernel: Any, points: Any, nodes: Any, masses: Any) -> Any:
+        look, threads = kernel
         n, m = points.shape[0], nodes.shape[0]
         blocks, tiles = -(-n // threads), -(-m // threads)
         # By the sizes alone: the same parts, and sums, on every device.

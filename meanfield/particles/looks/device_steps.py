@@ -12,8 +12,8 @@ from meanfield.checks import Array
 from meanfield.particles.looks.device_noise import box_muller, device, philox, single
 
 
-class Side(NamedTuple):
-    """A player of R replicas: what does not change, state, and room."""
+class Moved(NamedTuple):
+    """What moves a player of R replicas: what does not change, state, and room."""
 
     number: int
     sphere: bool
@@ -23,19 +23,11 @@ class Side(NamedTuple):
     transport: float  # gamma dt
     reaction: float  # alpha dt
     deviation: float  # sqrt(2 gamma T dt)
-    matrix: Array  # wave vectors (J, d); on a sphere S (d, d), (1, d) where it is diagonal
-    unit: Array  # (d,) the wave vector by which most modes follow the one before
-    follows: Array  # (J,) whether a mode does
-    asked: Array  # on a sphere the numbers of the features whose means the opponent asks for
-    rows: Array  # (opponent's means, K): c = base + means @ rows
-    base: Array  # (K,)
     x: Array  # (R, a, n)
     logw: Array  # (R, n)
     sums: Array  # (R, n) of the weights before each step
     w: Array  # (R, n)
     W: Array  # (R, a, n) normals, then the change of x
-    means: Array  # (R, means) of cosines and sines in turn, or of the features asked for
-    c: Array  # (R, K) coefficients of the cost, those of cosines and sines in turn
 
 
 @device

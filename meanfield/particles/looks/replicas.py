@@ -17,16 +17,43 @@ Importing this needs numba's CUDA target; see `meanfield.particles.looks.cuda.ta
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 
+from meanfield.checks import Array
 from meanfield.particles.looks.device_noise import device
 from meanfield.particles.looks.device_steps import change, draw, retract
 
 THREADS = 128  # of a block, at most; a power of two
 SUMS = 32  # taken at a time: 8 * SUMS * THREADS bytes that the threads of a block share
+
+
+class Side(NamedTuple):
+    """A player of R replicas: `device_steps.Moved`, and what a low-rank game adds."""
+
+    number: int
+    sphere: bool
+    single: bool
+    period: float
+    refine: int
+    transport: float
+    reaction: float
+    deviation: float
+    x: Array
+    logw: Array
+    sums: Array
+    w: Array
+    W: Array
+    matrix: Array  # wave vectors (J, d); on a sphere S (d, d), (1, d) where it is diagonal
+    unit: Array  # (d,) the wave vector by which most modes follow the one before
+    follows: Array  # (J,) whether a mode does
+    asked: Array  # on a sphere the numbers of the features whose means the opponent asks for
+    rows: Array  # (opponent's means, K): c = base + means @ rows
+    base: Array  # (K,)
+    means: Array  # (R, means) of cosines and sines in turn, or of the features asked for
+    c: Array  # (R, K) coefficients of the cost, those of cosines and sines in turn
 
 
 @device
