@@ -136,9 +136,9 @@ class Shared(Kernel):
 def _on_disk_if_possible(function: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """The compiled function, kept in memory alone where no folder can be written."""
     if PARTS:
-        from meanfield.parts import WholeCompiler, load_arrays
+        from meanfield.parts import WholeCompiler, load_numba
 
-        load_arrays()
+        load_numba()
         settings = {**settings, "pipeline_class": WholeCompiler}
     try:
         return njit(**settings, no_cfunc_wrapper=True)(function)
