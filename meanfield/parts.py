@@ -6,12 +6,6 @@ This rests on inner workings of numba that its versions 0.60 to 0.68 share; see
 
 from __future__ import annotations
 
-import copy
-import gc
-import operator
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
@@ -19,8 +13,10 @@ from typing import Any
 
 from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler, DefaultPassBuilder, Flags
+from numba.core.compiler import Flags
 from numba.core.registry import CPUDispatcher, cpu_target
+
+from meanfield.compiler import Plain, undisturbed
 
 
 class Part(JITCodeLibrary):
@@ -112,91 +108,6 @@ class Chosen(Flags):  # type: ignore[misc]
 
 
 _settled: dict[Flags, Settled] = {}
-
-
-# What numba does for closures, `with`, functions that take literals and expressions of whole arrays,
-# none of which stand in kernels: each goes through every line of a function.
-UNUSED = {
-    "DumpParforDiagnostics", "FindLiterallyCalls", "InlineClosureLikes", "InlineInlinables",
-    "InlineOverloads", "LiteralPropagationSubPipelinePass", "LiteralUnroll",
-    "MakeFunctionToJitFunction", "NopythonRewrites", "WithLifting",
-}  # fmt: skip
-
-
-@contextmanager
-def undisturbed(context: Any) -> Iterator[None]:
-    """While a function is compiled to machine code by numba's context of it.
-
-    The many objects that a compiler makes all stay: a tenth of its time went into looking for those
-    that could go. And numba looks whether there are new functions, in all its tables, at every
-    operation with a number that stands in the text; here it counts them.
-    """
-    if "refresh" in vars(context):  # inside another one
-        yield
-        return
-    collects, refresh, known, busy = gc.isenabled(), context.refresh, 0, False
-
-    def where_new() -> None:
-        nonlocal known, busy
-        tables = (len(r.functions) + len(r.getattrs) for r in context._registries)
-        if not busy and (found := len(sys.modules) + sum(tables)) != known:
-            known, busy = found, True
-            refresh()
-            busy = False
-
-    gc.disable()
-    context.refresh = where_new
-    try:
-        yield
-    finally:
-        del context.refresh
-        if collects:
-            gc.enable()
-
-
-class Plain(Compiler):  # type: ignore[misc]
-    """numba's compiler without what kernels have no use for."""
-
-    def __init__(self, typing: Any, target: Any, *rest: Any) -> None:
-        with undisturbed(target):
-            super().__init__(remembering(typing), target, *rest)
-        self.machine = target
-
-    def compile_extra(self, function: Any) -> Any:
-        with undisturbed(self.machine):
-            self.state.targetctx.refresh = self.machine.refresh
-            return super().compile_extra(function)
-
-    def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [p for p in pipeline.passes if p[0].__name__ not in UNUSED]
-        pipeline.finalize()
-        return [pipeline]
-
-
-OPERATORS = {bool, *(f for f in vars(operator).values() if callable(f))}
-
-
-@cache
-def remembering(context: Any) -> Any:
-    """numba's context of types, which looks up once what an operator gives for arguments of some
-    types: by itself it asks all that know the operator, in turn, at every line.
-    """
-
-    class Remembering(type(context)):  # type: ignore[misc]
-        def resolve_function_type(self, function: Any, given: Any, named: Any) -> Any:
-            if named or getattr(function, "typing_key", None) not in OPERATORS:
-                return super().resolve_function_type(function, given, named)
-            # Numbers and slices that stand in the text are given as they are.
-            key = function, tuple(g if isinstance(g, types.Type) else repr(g) for g in given)
-            if key not in known:
-                known[key] = super().resolve_function_type(function, given, named)
-            return known[key]
-
-    known: dict[Any, Any] = {}
-    found = copy.copy(context)  # the same tables, used otherwise
-    found.__class__ = Remembering
-    return found
 
 
 class PartCompiler(Plain):

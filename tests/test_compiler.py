@@ -1,0 +1,75 @@
+"""numba's compiler as kernels use it leaves numba as it was for everybody else."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from meanfield.compiler import undisturbed
+from meanfield.jit import kernel
+
+
+def _untouched() -> bool:
+    return gc.isenabled() and "refresh" not in vars(cpu_target.target_context)
+
+
+@kernel
+def _tenth_power(x: float, out: Any) -> None:
+    for i in range(len(out)):
+        out[i] = x ** (10 * i) if i % 2 == 0 else -x + out[i - 1]
+
+
+def test_a_kernel_computes_what_python_does_and_nothing_stays_changed() -> None:
+    found, wanted = np.zeros(5), np.zeros(5)
+    _tenth_power(0.9, found)
+    _tenth_power.py_func(0.9, wanted)
+    np.testing.assert_allclose(found, wanted, rtol=1e-15)
+    assert _untouched()
+
+
+def test_nothing_stays_changed_where_a_kernel_does_not_compile() -> None:
+    @kernel(cache=False)
+    def wrong(x: float) -> Any:
+        return x.nothing
+
+    with pytest.raises(TypingError):
+        wrong(1.0)
+    assert _untouched()
+
+
+def test_a_collection_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with undisturbed(cpu_target.target_context):
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_functions_that_others_add_meanwhile_are_found() -> None:
+    @intrinsic
+    def seven(typing: Any, x: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            return builder.fadd(given[0], context.get_constant(x, 7.0))
+
+        return x(x), emit
+
+    @njit
+    def others(x: float) -> Any:
+        return sum([seven(x + k) for k in range(2)])
+
+    @kernel(cache=False)
+    def ours(x: float) -> float:
+        return seven(x) + 1.0
+
+    assert others(1.0) == 17.0
+    assert ours(1.0) == 9.0
+    assert _untouched()
