@@ -10,9 +10,10 @@ from meanfield.checks import NotConverged
 from meanfield.meshes import quadrature_mesh
 from meanfield.metrics import w2_details, w2_squared
 from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound
-from meanfield.metrics.w2.laguerre_sphere import rows, sphere_transport
+from meanfield.metrics.w2.laguerre_sphere import sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import Laplacian, between_groups, conjugate_gradients
+from meanfield.metrics.w2.sphere_diagram import rows
 from tests.convergence import fitted_order
 
 ONE = np.ones((5, 7))
@@ -263,12 +264,12 @@ def test_sphere_symmetries_and_the_mesh_route():
         value, rel=1e-12
     )
     nodes, weights = even.mesh.nodes, even.masses
-    assert sphere_transport(mu.points, mu.masses, nodes, weights)[0] == pytest.approx(
+    assert sphere_transport(mu.points, mu.masses, voronoi(nodes), weights)[0] == pytest.approx(
         value, rel=1e-11
     )
     tilted = sphere_density((0.4, 0.1, 0), 642)
     turned, _ = sphere_transport(
-        mu.points @ turn, mu.masses, tilted.mesh.nodes @ turn, tilted.masses
+        mu.points @ turn, mu.masses, voronoi(tilted.mesh.nodes @ turn), tilted.masses
     )
     assert turned == pytest.approx(w2_squared(mu, tilted), rel=1e-11)
 

@@ -9,7 +9,7 @@ from scipy.spatial import SphericalVoronoi
 
 import meanfield as mf
 from meanfield.metrics.w2 import laguerre_sphere as cells_of
-from meanfield.metrics.w2.laguerre_sphere import NO_MESH, UNIFORM, diagram
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, diagram
 from tests.plain import plainly
 
 S2 = mf.Sphere(2)
@@ -96,7 +96,10 @@ def test_fans_have_the_area_and_moment_of_their_triangles():
         k = int(found.pairs[e, 0])
         low, high = 0.2 * found.lengths[e], 0.9 * found.lengths[e]
         ends = np.outer(np.cos([low, high]), found.a[e]) + np.outer(np.sin([low, high]), found.t[e])
-        area, moment = cells_of.fan(y, k, found, e, low, high)
+        c, s, C, S = np.cos(low), np.sin(low), np.cos(high), np.sin(high)
+        piece = cells_of.Piece(low, high, c, s, C, S)
+        area = cells_of.fan_area(y, k, found, e, piece)
+        moment = cells_of.fan_moment(y, k, found, e, low, high)
         corners = np.stack([y[k], *ends])
         exact = 2 * np.arctan2(
             np.linalg.det(corners),
@@ -141,6 +144,28 @@ def laid_over(y, p, mesh, rho):
     cells, arc = diagram(p, "it")
     first = np.array([cells_of.climb(mesh, 0, a) if len(mesh.pairs) else 0 for a in cells.a])
     return cells, arc, cells_of.overlay(y, cells, mesh, rho, first)
+
+
+def test_sums_over_arcs_have_the_same_bits_for_any_number_of_threads(monkeypatch):
+    """As blocks of few arcs, and as one block to rounding; without moments masses are the same."""
+    monkeypatch.setattr(cells_of, "ARCS", 7)
+    y, p = sampled(20, 11, 0.03)
+    mesh = diagram(sampled(30, 12)[0], "it")[0]
+    rho = 0.1 + np.random.default_rng(13).random(30)
+    found = []
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(cells_of, "threads_worth", lambda *_, threads=threads: threads)
+        found.append(laid_over(y, p, mesh, rho)[2])
+    cells = diagram(p, "it")[0]
+    first = np.array([cells_of.climb(mesh, 0, a) for a in cells.a])
+    found.append(cells_of.overlay(y, cells, mesh, rho, first, False))
+    assert not found[-1][1].any() and found[0][1].any()
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0][::2], other[::2], strict=True))
+    assert all(np.array_equal(found[0][1], other[1]) for other in found[1:3])
+    monkeypatch.setattr(cells_of, "BLOCKS", 1)
+    for a, b in zip(found[0], laid_over(y, p, mesh, rho)[2], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("uniform", [True, False])

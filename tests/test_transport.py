@@ -381,3 +381,21 @@ def test_atoms_close_together(manifold, width):
     assert mf.w2(mf.Measure(x, None, manifold), mf.Measure(y, None, manifold)) == pytest.approx(
         wanted, rel=1e-9
     )
+
+
+@pytest.mark.parametrize("manifold", [mf.Torus(2), mf.Sphere(2)])
+def test_the_search_for_arcs_has_the_same_bits_for_any_number_of_threads(manifold, monkeypatch):
+    rng = np.random.default_rng(5)
+    x, y, v = manifold.sample(70, rng), manifold.sample(50, rng), 0.01 * rng.random(50)
+    order, ground = sparse.along_curve(y, manifold), sparse.Ground(2, 1.0)
+    if isinstance(manifold, mf.Torus):
+        ground = sparse.Ground(0, manifold.period)
+    found = []
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(sparse, "threads_worth", lambda *_, threads=threads: threads)
+        given = sparse.Points(y[order]), v[order], np.zeros(y.shape), ground, 3
+        found.append(sparse.cheapest_arcs(x, *given))
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+    nearest = (manifold.distance(x[:, None], y[None]) ** 2 - v).min(1)
+    np.testing.assert_allclose(found[0][0][:, 0], nearest, rtol=1e-9)

@@ -6,13 +6,16 @@ is an upper bound.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
+from meanfield.meshes import Mesh
 from meanfield.metrics.w2.elements import MOST, bounds, cut, dual_bound, parts_for, wanted
-from meanfield.metrics.w2.laguerre_sphere import sphere_transport
+from meanfield.metrics.w2.laguerre_sphere import Voronoi, sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import TOLERANCE
 from meanfield.metrics.w2.result import Transport
@@ -35,15 +38,21 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
         raise ValueError(
             f"semi-discrete W2 on S^2 needs a mesh of Voronoi cells (meanfield.mesh), got {mesh}"
         )
-    heights, nodes, masses = density.values, None, None
+    heights, ground, masses = density.values, None, None
     if heights.max() - heights.min() > 1e-13 * heights.max():
-        nodes, masses = mesh.nodes, density.masses / density.masses.sum()
-    upper, prices = sphere_transport(atoms.points, atoms.masses, nodes, masses)
+        ground, masses = _voronoi(mesh), density.masses / density.masses.sum()
+    upper, prices = sphere_transport(atoms.points, atoms.masses, ground, masses)
     lower = 0.0
     if bounded:
         lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
     note = "an upper bound, see `w2_details`"
     return Transport(upper, "semidiscrete", False, note, min(lower, upper), upper, TOLERANCE)
+
+
+@lru_cache(maxsize=2)
+def _voronoi(mesh: Mesh) -> Voronoi:
+    """A mesh's cells, which a run's distances ask for at every save."""
+    return voronoi(mesh.nodes)
 
 
 def _on_torus(atoms: Measure, density: Density) -> float:

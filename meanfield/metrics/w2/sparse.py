@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
+from meanfield.executors import by_threads, shares, threads_worth
 from meanfield.manifolds import Manifold, Torus
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import (
@@ -41,6 +42,7 @@ from meanfield.metrics.w2.network_simplex import (
 TOTAL = 1 << 60  # a mass of one, in the integers that flows are counted in
 NEAR = 8  # arcs from each atom to the nearest of the other measure
 ROUNDS = 200
+POINTS = 1000  # whose cheapest arcs are worth a thread
 SMALL = 256  # atoms up to which all arcs are looked at
 GROUP, COARSE_ROUNDS = 4, 4
 TOLERANCE = 2e-15  # gain at which an arc enters, relative to the largest cost or price
@@ -202,7 +204,12 @@ def cheapest_arcs(
     """
     lift(b.x, v, G, b.boxes)
     start = np.full(len(x), np.inf) if below is None else below
-    return cheapest(x, start, b.x, v, b.boxes, ground, min(count, len(b.x)))  # type: ignore[no-any-return]
+    threads = threads_worth(len(x), POINTS)
+    held = shares(len(x), 1 if threads == 1 else 16 * threads)
+    given = b.x, v, b.boxes, ground, min(count, len(b.x))
+    parts = by_threads(lambda s: cheapest(x[s], start[s], *given), held, threads)
+    values, at = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(at)
 
 
 def _first_basis(problem: Problem) -> tuple[Basis, Index]:
