@@ -9,7 +9,7 @@ earlier one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -225,9 +225,9 @@ class Run:
                 if keeper is not None:
                     keeper.offer(self.trajectory)
 
-            for k, t in enumerate(times):
+            for k, t in enumerate(times.tolist()):
                 if t > self.moving.time:
-                    self.moving.advance(float(t), None if keeper is None else pause)
+                    self.moving.advance(t, None if keeper is None else pause)
                 if (k > 0 or not begun) and self._over(watch):
                     return
                 # What ends a run is written as finished only: nothing would be left to go on with.
@@ -248,21 +248,22 @@ class Run:
         """Record the present state."""
         pair = self.moving.measures()
         row = {"value": self.moving.value(*pair), **self.moving.diagnostics()}
-        if taken := set(row) & set(self.observables) - {"ni"}:  # which best responses have anyhow
+        # "ni" is what best responses have anyhow.
+        if taken := row.keys() & (self.observables.keys() - {"ni"}):
             names = " and ".join(sorted(taken))
             raise ValueError(f"diagnostics: every run records {names} itself; choose other names")
         for name, f in self.observables.items():
             row[name] = recorded(
                 name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r]
             )
-        self._same_names(set(row))
+        self._same_names(row.keys())
         self.times.append(self.moving.time)
         self.pairs.append(pair)
         self.rows.append(row)
         return pair
 
-    def _same_names(self, names: set[str]) -> None:
-        if self.rows and set(self.rows[0]) != names:
+    def _same_names(self, names: Set[str]) -> None:
+        if self.rows and self.rows[0].keys() != names:
             held, asked = ", ".join(self.rows[0]), ", ".join(sorted(names))
             raise ValueError(f"resume recorded {held}; give the same, not {asked}")
 

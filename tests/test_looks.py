@@ -40,7 +40,7 @@ def moved(game, flow, plain, steps=5, **options):
     }  # fmt: skip
     run = Stepper(game, flow, make_plan(time=steps * settings["step"], **settings), mf.Start())
     if plain:
-        run.compiled = False
+        run.compiled = run.fused = False
         run.exact_looks = run.looks = lambda players, *_: run._each(Plain, run.frame.game, players)
     run.measures()
     run.advance(steps * settings["step"])

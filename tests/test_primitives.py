@@ -50,15 +50,20 @@ def test_sums_and_the_largest_take_in_every_entry():
     assert largest.py_func(np.full(3, -np.inf)) == -np.inf
 
 
-@pytest.mark.parametrize("expected", [0, 200_000, 600_000, 5_000_000])
-def test_rooms_for_saved_points_never_overlap(expected):
-    """Whatever a run was expected to save; what is large has memory of its own."""
-    room, held = Room(expected), []
-    for k, (n, a) in enumerate(
-        [(1000, 2), (70_000, 3), (1, 1), (100_000, 5), (3, 50), (90_000, 2)] * 4
-    ):
-        held.append(room.take(n, a))
-        assert held[-1].shape == (n, a)
-        held[-1][:] = k
-    assert all((points == k).all() for k, points in enumerate(held))
-    assert len(room.piece) <= Room.MOST and (len(room.piece) > 0) == (expected > 3 * 2**17)
+@pytest.mark.parametrize("saves", [0, 3, 60, 700])
+@pytest.mark.parametrize("shapes", [[(10, 2), (7, 3)], [(1, 1), (9000, 5)], [(900_000, 1), (2, 4)]])
+def test_rooms_for_saved_particles_never_overlap(saves, shapes):
+    """However many saves were expected, and more than these; those in one piece share its memory,
+    and no piece is larger than it need be.
+    """
+    room, held, pieces = Room(saves, shapes), [], set()
+    for k in range(min(saves, 100) + 2):
+        for shape, (points, masses) in zip(shapes, room.take(), strict=True):
+            assert points.shape == shape and masses.shape == shape[:1]
+            points[:], masses[:] = k, -k
+            held.append((k, points, masses))
+            pieces.add(points.base.size)
+    assert all((points == k).all() and (masses == -k).all() for k, points, masses in held)
+    one = sum(n * (a + 1) for n, a in shapes)
+    assert pieces <= {one} or max(pieces) <= Room.MOST
+    assert (max(pieces) > one) == (min(saves, Room.MOST // one) * one > 3 * 2**17)

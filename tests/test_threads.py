@@ -110,7 +110,7 @@ def test_the_slower_number_of_threads_is_looked_at_ever_more_rarely():
     taken = [pace.next(100) for _ in range(200)]
     others = [k for k, given in enumerate(taken, 1) if given != (1, 20)]
     assert others == [8, 16, 32, 64, 128, 192] and {taken[k - 1] for k in others} == {(2, 6)}
-    assert pace.next(7) == (1, 7) and crews.Pace((3,)).next(11) == (3, 11)
+    assert pace.next(7) == (1, 7) and list(crews.Pace((3,)).pieces(4, 11)) == [(3, 4, 11)]
     for part, best in ((0.99, 2), (1.01, 1)):  # several must be faster by a fifth
         pace.spent = {1: 1.0, 2: part / 1.2}
         assert pace.best == best

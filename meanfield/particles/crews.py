@@ -70,6 +70,9 @@ class Pace:
 
     def pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(threads, first, end) of runs of steps, each to be done before the next is asked for."""
+        if len(self.spent) == 1:
+            yield self.best, first, end
+            return
         while first < end:
             threads, count = self.next(end - first)
             begun = perf_counter()
@@ -84,8 +87,6 @@ class Pace:
 
     def next(self, left: int) -> tuple[int, int]:
         """How many threads take how many of the steps that are left."""
-        if len(self.spent) == 1:
-            return self.best, left
         self.turns += 1
         # At 8, 16, 32 and 64, and then every 64.
         again = self.turns % 64 == 0 or self.turns in (8, 16, 32)

@@ -48,8 +48,9 @@ class Motion:
         threads: int | None,
         replicas: DeviceReplicas | None,
     ) -> None:
+        self.by_steps = by_steps(flow)
         # Flows that Python looks at in every step would call threads anew for each.
-        self.threads = 1 if by_steps(flow) else threads
+        self.threads = 1 if self.by_steps else threads
         self.crews: dict[tuple[str, int], list[Crew]] = {}
         self.game, self.flow, self.plan = game, flow, plan
         self.source = source(game, flow, plan)
@@ -75,10 +76,7 @@ class Motion:
             kind = Response if plan.exploration is None else Consensus
             self.response = kind(to.game, self.flow, plan)
         self.fused = (
-            plan.scheme in ONCE
-            and not by_steps(self.flow)
-            and self.compiled
-            and forms.fits(self.players)
+            plan.scheme in ONCE and not self.by_steps and self.compiled and forms.fits(self.players)
         )
 
     def stand(self, states: list[State]) -> None:
@@ -90,7 +88,9 @@ class Motion:
     def gather(self, states: list[State]) -> None:
         """Take these states to move, with room and crews of their own."""
         rooms = 2 if self.plan.scheme == "mirror-prox" else 1
-        self.states, self.others = states, [midpoint(s) for s in rooms * states]
+        # Quadratic forms need none in the middle of a step, and show lengths of gradients alone.
+        like = [s._replace(x=s.x[:, :1]) for s in states] if self.fused else states
+        self.states, self.others = states, [midpoint(s) for s in rooms * like]
         self.crews = {}
         shares = -(-self.plan.particles[0] // SHARE)  # of pairs
         self.pace = Pace(
@@ -101,7 +101,7 @@ class Motion:
 
     def take(self, steps: int, showing: bool = False) -> None:
         """So many steps; showing, and what `forces` is then asked for, where that is less work."""
-        if by_steps(self.flow):
+        if self.by_steps:
             for k in range(self.done, self.done + steps):
                 self.step(k)
         else:
@@ -229,7 +229,7 @@ class Motion:
 
     def forces(self) -> list[tuple[Array, Array]]:
         """Costs (blocks, lanes), perhaps up to a constant, and gradients (blocks, a, lanes) now, in
-        the frame.
+        the frame; their lengths (blocks, 1, lanes) where steps are `fused`.
         """
         if self.shown_at == self.done:
             return self.held()

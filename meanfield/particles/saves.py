@@ -5,26 +5,40 @@ are from those saved before, and the sizes of costs and forces.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
-from meanfield.particles.primitives import Flag
+from meanfield.particles.primitives import Flag, Player, State
+from meanfield.particles.simd.product import product
+from meanfield.particles.state import blocked, flat, known_to_kernels
 
 # Up to so many coordinates it is faster to write one after the other than one particle after the
 # other.
 FEW = 4
 
+Survey = tuple[float, float, bool]  # the mean cost, the largest gradient, whether all is finite
+
 
 @kernel
-def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> tuple[float, float, float]:
-    """sum_i w_i U_i, max |G_i|^2, and zero, or NaN where something is not finite, over n particles.
+def surveys(
+    w: Array, U: Array, G: Array, n: int, v: Array, V: Array, H: Array, m: int, r: Array
+) -> tuple[Survey, Survey]:
+    """What `survey` says of both players."""
+    return survey(w, U, G, n, r), survey(v, V, H, m, r)
 
-    w, U (blocks, lanes), G (blocks, a, lanes); r (4, lanes) is room.
+
+@kernel
+def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> Survey:
+    """sum_i w_i U_i, max |G_i|, and whether everything is finite, over n particles.
+
+    w, U (blocks, lanes), G (blocks, a, lanes); r (4, lanes or more) is room.
     """
     apart()
     lanes, mean, top, off = w.shape[1], 0.0, 0.0, 0.0
@@ -44,17 +58,19 @@ def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> tuple[float, float
             r[3, i] += 0.0 * (r[0, i] + U[b, i])
     for i in range(lanes):
         mean, top, off = mean + r[1, i], larger(top, r[2, i]), off + r[3, i]
-    return mean, top, off
+    return mean, math.sqrt(top), off == 0.0
 
 
 @kernel
 def read_off(
-    sphere: Flag, period: float, x: Array, before: Array, points: Array, r: Array
-) -> float:
+    sphere: Flag, period: float, E: Array, x: Array, w: Array, before: Array,
+    points: Array, masses: Array, r: Array,
+) -> float:  # fmt: skip
     """Write the particles of x (blocks, a, lanes) to points (n, a) and to `before`, which holds
-    those of the save before; the farthest that one has got.
+    those of the save before, and their weights w to masses (n,); the farthest that one has got.
 
-    Spheres' points are divided by their norms. r (5, lanes) is room.
+    They are turned by E (a, a) where it has rows. Spheres' points are divided by their norms.
+    r (5, lanes) is room, with a rows more where there is E.
     """
     apart()
     lanes, top = x.shape[2], 0.0
@@ -64,16 +80,20 @@ def read_off(
     for b in range(len(x)):
         first = b * lanes
         count = smaller(lanes, len(points) - first)
+        here = x[b]
+        if len(E) > 0:
+            here = r[5:]
+            product(E, x[b], here)
         for i in range(lanes):
             near[i], far[i], norm[i] = 0.0, 0.0 if len(sphere) > 0 else 1.0, 0.0
         if len(sphere) > 0:
             for k in range(x.shape[1]):
                 for i in range(lanes):
-                    norm[i] = fma(x[b, k, i], x[b, k, i], norm[i])
+                    norm[i] = fma(here[k, i], here[k, i], norm[i])
             for i in range(lanes):
                 norm[i] = math.sqrt(norm[i])
         for k in range(x.shape[1]):
-            old, new = before[b, k], x[b, k]
+            old, new = before[b, k], here[k]
             # One result a loop: the compiler makes vectors of no more than it can tell apart.
             if len(sphere) > 0:
                 for i in range(lanes):
@@ -100,6 +120,7 @@ def read_off(
                 for i in range(count):
                     points[first + i, k] = before[b, k, i]
         for i in range(count):
+            masses[first + i] = w[b, i]
             reach[i] = larger(reach[i], near[i] / far[i])
     for i in range(lanes):
         top = larger(top, reach[i])
@@ -107,35 +128,69 @@ def read_off(
     return 2.0 * math.atan(math.sqrt(top)) if len(sphere) > 0 else math.sqrt(top)
 
 
+class Reader:
+    """Reads one player's particles off at saves, in the game's own axes.
+
+    axes: those in which they move, if these are others. before: where they are, in the game's. From
+    then on `before` holds where they were at the last save, and `gone` how far the farthest of them
+    had got by then since the one before.
+    """
+
+    def __init__(self, me: Player, manifold: Manifold, axes: Array | None, before: Array) -> None:
+        self.me, self.manifold, self.before, self.gone = me, manifold, before, 0.0
+        self.axes = np.empty((0, 0)) if axes is None else axes
+        self.room = zeros((5 + len(self.axes), before.shape[2]))
+        self.known = known_to_kernels(manifold)
+
+    def __call__(self, s: State, points: Array, masses: Array) -> Measure:
+        """The measure of a state, in memory given for it."""
+        if self.known:
+            how = self.me.sphere, self.me.period, self.axes, s.x, s.w, self.before
+            self.gone = read_off(*how, points, masses, self.room)
+            return measured(points, masses, self.manifold)
+        n, M = len(masses), self.manifold
+        found = Measure(flat(s.x, n), s.w.ravel()[:n].copy(), M)
+        self.gone = float(M.distance(flat(self.before, n), found.points).max())
+        self.before[:] = blocked(found.points)
+        return found
+
+
 class Room:
-    """Memory for the points that a run saves, so many numbers, allocated in large pieces. Each
-    piece comes from the system as a few large pages, in place of thousands of small ones, which
-    took a fifth of the time of short runs.
+    """Memory for so many saves of both players' points, of these shapes, and masses, allocated in
+    large pieces. Each piece comes from the system as a few large pages, in place of thousands of
+    small ones, which took a fifth of the time of short runs.
 
     What is not used of a piece takes none of the machine's memory.
     """
 
     LEAST, MOST = 1 << 19, 1 << 20  # numbers in a piece; numpy asks for large pages from LEAST on
 
-    def __init__(self, expected: int) -> None:
-        self.expected, self.piece, self.used = expected, np.empty(0), 0
+    def __init__(self, saves: int, shapes: Sequence[tuple[int, int]]) -> None:
+        self.left, self.shapes = saves, [shape for n, a in shapes for shape in ((n, a), (n,))]
+        self.saves: Any = iter(())
 
-    def take(self, n: int, a: int) -> Array:
-        """An array (n, a) that holds nothing yet."""
-        size = n * a
-        few = self.expected < 3 * self.LEAST // 4 and not len(self.piece)
-        if few or 4 * size > self.MOST:
-            return np.empty((n, a))
-        if self.used + size > len(self.piece):
-            self.piece = np.empty(min(max(self.expected, self.LEAST), self.MOST))
-            self.expected, self.used = self.expected - len(self.piece), 0
-        self.used += size
-        return self.piece[self.used - size : self.used].reshape(n, a)
+    def take(self) -> Any:
+        """Of one save for each player arrays of points and masses, which hold nothing yet."""
+        for arrays in self.saves:
+            return arrays[:2], arrays[2:]
+        self.saves = zip(*self._piece(), strict=True)
+        return self.take()
+
+    def _piece(self) -> list[Array]:
+        """Arrays of several saves; of a single one where they are few or large."""
+        sizes = [math.prod(shape) for shape in self.shapes]
+        count = min(self.left, self.MOST // sum(sizes))
+        few = count * sum(sizes) < 3 * self.LEAST // 4
+        count = 1 if few else count
+        memory = np.empty(sum(sizes) if few else max(count * sum(sizes), self.LEAST))
+        self.left -= count
+        ends = np.cumsum([0, *(count * size for size in sizes)])
+        rows = zip(ends[:-1], ends[1:], self.shapes, strict=True)
+        return [memory[begin:end].reshape(count, *shape) for begin, end, shape in rows]
 
 
 def measured(points: Array, masses: Array, manifold: Manifold) -> Measure:
     """The measure of particles, which are where they should be: nothing is looked at again."""
     made: Any = object.__new__(Measure)
-    for name, value in (("points", points), ("masses", masses), ("manifold", manifold)):
-        object.__setattr__(made, name, value)
+    vars(made).update(points=points, masses=masses, manifold=manifold)
     return made  # type: ignore[no-any-return]

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from meanfield.aligned import copied
 from meanfield.checks import Array
 from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.particles.eigenbasis import frame
+from meanfield.particles.eigenbasis import Axes, frame
+from meanfield.particles.looks.forms import common
 from meanfield.particles.motion import Motion
 from meanfield.particles.on_device import DeviceReplicas
 from meanfield.particles.plan import Plan, check_memory, check_settings
 from meanfield.particles.primitives import State
 from meanfield.particles.response import InnerLoop
-from meanfield.particles.saves import Room, measured, read_off, survey
+from meanfield.particles.saves import Reader, Room, Survey, surveys
 from meanfield.particles.state import (
     blocked,
     flat,
-    known_to_kernels,
     place,
     state,
 )
@@ -58,13 +60,14 @@ class Stepper(Motion):
         self.label = f"particles ({check_memory(game, plan, flow, file).memory / 1e6:.0f} MB)"
         super().__init__(game, flow, plan, threads, replicas)
         self.mean_weights: dict[int, Pair] = {}  # by the number of steps done, at saves
-        self.saved: Pair | None = None  # both players' blocks at the last save, in the game's axes
+        self.readers: list[Reader] = []  # of both players' particles, at saves
         rows = zip(plan.particles, game.manifolds, strict=True)
-        numbers = sum(n * M.ambient for n, M in rows)
-        self.room = Room(len(plan.saves(0.0)) * numbers)  # for the points of saved measures
-        self.displacement = [0.0, 0.0]
+        self.room = Room(len(plan.saves(0.0)), [(n, M.ambient) for n, M in rows])
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
+        self.speeds = [self.speed(rates) for rates in flow.players]
+        self.halves = [M.reach / 2 for M in game.manifolds]  # of the reach, what steps stay below
+        self.check_noise()
 
     @property
     def time(self) -> float:
@@ -72,30 +75,24 @@ class Stepper(Motion):
 
     def measures(self) -> tuple[Measure, Measure]:
         """Where the particles are, with their weights; at the start to the bit as it has them."""
-        placed = self._blocks() if self.states else [s.x for s in self.begin()]
-        first = self.saved is None
-        if first:
-            self.saved = placed[0].copy(), placed[1].copy()
-        x, y = (self._saved(p, blocks) for p, blocks in enumerate(placed))
-        if first:  # points on spheres have been divided by their norms once more
-            self.displacement = [0.0, 0.0]
+        if self.states:
+            x, y = self._read(self.states)
+        else:
+            placed = self.begin()
+            self.readers = self._readers((None, None), [copied(s.x) for s in placed])
+            x, y = self._read(placed)
+            self.readers = self._readers(self.frame.axes, [r.before for r in self.readers])
         if self.reweighs:
             self.mean_weights[self.done] = self._mean_weights()
         return x, y
 
-    def _saved(self, p: int, blocks: Array) -> Measure:
-        """Player p's measure; remembers where it was and how far it had got from the last one."""
-        n, M, before = self.plan.particles[p], self.game.manifolds[p], self.saved[p]  # type: ignore[index]
-        masses = self.states[p].w.ravel()[:n].copy()
-        if not known_to_kernels(M):
-            found = Measure(flat(blocks, n), masses, M)
-            self.displacement[p] = float(M.distance(flat(before, n), found.points).max())
-            before[:] = blocked(found.points)
-            return found
-        points, room = self.room.take(n, blocks.shape[1]), np.empty((5, blocks.shape[2]))
-        me = self.players[p]
-        self.displacement[p] = read_off(me.sphere, me.period, blocks, before, points, room)
-        return measured(points, masses, M)
+    def _readers(self, axes: Axes, before: list[Array]) -> list[Reader]:
+        given = zip(self.players, self.game.manifolds, axes, before, strict=True)
+        return [Reader(*each) for each in given]
+
+    def _read(self, states: list[State]) -> tuple[Measure, Measure]:
+        (one, two), (s, t), (mine, theirs) = self.readers, states, self.room.take()
+        return one(s, *mine), two(t, *theirs)
 
     def begin(self) -> list[State]:
         """Stand at the start; returns both states in the game's own coordinates."""
@@ -129,7 +126,7 @@ class Stepper(Motion):
         means = []
         for rates, s, n in zip(self.flow.players, self.states, self.plan.particles, strict=True):
             moves = rates.alpha > 0 and self.done > 0
-            means.append((s.sums / self.done if moves else s.w).ravel()[:n].copy())
+            means.append(s.sums.ravel()[:n] / self.done if moves else s.w.ravel()[:n].copy())
         return means[0], means[1]
 
     def value(self, mu: Measure, nu: Measure) -> float:
@@ -145,13 +142,12 @@ class Stepper(Motion):
         look = self.last_crews[0].looks[0]
         if not self.fused:
             return self.means[0] + self.game.constant
-        own = look.parts[look.turn[0]].sum(axis=0)
-        shared = (look.cost - look.constant)[: len(own)] @ own[: len(look.cost)]
-        return float(self.means[0] - self.means[1] - shared) + self.game.constant
+        shared = common(look.cost, look.constant, look.parts, look.turn)
+        return self.means[0] - self.means[1] - shared + self.game.constant  # type: ignore[no-any-return]
 
     def diagnostics(self) -> dict[str, Any]:
         """The farthest that a particle of either player has got since the save before."""
-        return {"displacement": list(self.displacement)}
+        return {"displacement": [reader.gone for reader in self.readers]}
 
     def state(self) -> dict[str, Any]:
         rows = list(zip(self.states, self.plan.particles, strict=True))
@@ -190,7 +186,7 @@ class Stepper(Motion):
             # In place: inner loops see the same averages.
             self.averages[:] = [np.asarray(z, np.float64) for z in state_["averaged_moments"]]
         self.mean_weights = dict(enumerate(state_.get("mean_weights", []), -len(old)))
-        self.saved = blocked(old[-1][0].points), blocked(old[-1][1].points)
+        self.readers = self._readers(self.frame.axes, [blocked(mu.points) for mu in old[-1]])
         check_same_state(old, self.time, self._here())
         self.check_step()
 
@@ -212,46 +208,54 @@ class Stepper(Motion):
         self.check_step()
 
     def check_step(self) -> None:
-        """Refuse a step that is too long for the forces and the noise here, with one that would do.
+        """Refuse a step that is too long for the forces here, with one that would do.
 
         Raises ValueError.
         """
-        for p, (steepest, finite) in enumerate(self.surveyed(self.forces())):
-            name, rates, half = "xy"[p], self.flow.players[p], self.game.manifolds[p].reach / 2
-            dt = self.plan.step
+        dt = self.plan.step
+        for name, (_, steepest, finite), gamma, half in zip(
+            "xy", self.surveyed(self.forces()), self.speeds, self.halves, strict=True
+        ):
             if not finite:
                 raise ValueError(
                     f"the cost or gradient of player {name} is not finite at t={self.done * dt:g}"
                 )
-            gamma = self.speed(rates)
-            _refuse_step(name, "gamma dt max|grad U|", gamma * steepest * dt, half, dt, 1)
-            noise = np.sqrt(2 * gamma * rates.temperature * dt)
-            _refuse_step(name, "the noise's deviation sqrt(2 gamma T dt)", noise, half, dt, 2)
+            if gamma * steepest * dt > half:
+                _refuse_step(name, "gamma dt max|grad U|", gamma * steepest * dt, half, dt, 1)
+
+    def check_noise(self) -> None:
+        """Refuse a step that is too long for the noise.
+
+        Raises ValueError.
+        """
+        dt = self.plan.step
+        for name, rates, gamma, half in zip(
+            "xy", self.flow.players, self.speeds, self.halves, strict=True
+        ):
+            noise = math.sqrt(2 * gamma * rates.temperature * dt)
+            if noise > half:
+                what = "the noise's deviation sqrt(2 gamma T dt)"
+                _refuse_step(name, what, noise, half, dt, 2)
 
     def speed(self, rates: Rates) -> float:
         """The rate at which a player's particles move, those of inner loops in any flow at one."""
         return 1.0 if rates.response > 0 and self.plan.inner else rates.gamma
 
-    def surveyed(self, forces: list[tuple[Array, Array]]) -> list[tuple[float, bool]]:
-        """The largest gradient of each player, and whether all is finite; keeps the mean costs."""
-        found = []
-        for p, ((U, G), s, n) in enumerate(
-            zip(forces, self.states, self.plan.particles, strict=True)
-        ):
-            mean, squared, off = survey(s.w, U, G, n, np.empty((4, U.shape[1])))
-            self.means[p] = float(mean)
-            found.append((float(np.sqrt(squared)), off == 0.0))
-        return found
+    def surveyed(self, forces: list[tuple[Array, Array]]) -> tuple[Survey, Survey]:
+        """What `surveys` says of both players; keeps the mean costs."""
+        (U, G), (V, H) = forces
+        (s, t), (n, m) = self.states, self.plan.particles
+        room = np.empty((4, max(U.shape[1], V.shape[1])))
+        one, two = surveys(s.w, U, G, n, t.w, V, H, m, room)
+        self.means = [one[0], two[0]]
+        return one, two
 
 
 def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:
-    """Raise when a step moves particles farther than half the reach; its size grows as
-    dt^(1/root).
-    """
-    if size > half:
-        good = dt * (half / size) ** root
-        raise ValueError(
-            f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's "
-            f"reach, {half:.4g}; "
-            f"a step of {0.5 * good:.2g} would do"
-        )
+    """Say that a step moves particles farther than half the reach; how far grows as dt^(1/root)."""
+    good = dt * (half / size) ** root
+    raise ValueError(
+        f"unstable step for player {name}: {what} is {size:.4g}, above half the manifold's "
+        f"reach, {half:.4g}; "
+        f"a step of {0.5 * good:.2g} would do"
+    )

@@ -18,6 +18,7 @@ numpy's dgemm at d = 1200 has 54.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ import numpy as np
 from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel, smaller
-from meanfield.particles.primitives import Player, State, project, reweigh
+from meanfield.jit import apart, fma, kernel, larger, smaller
+from meanfield.particles.primitives import Player, State, reweigh
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simd.tiles import (
@@ -82,7 +83,7 @@ def push_form(look: Form, at: State, to: State, part: float, noise: float, k: in
                 tile(look, s.x[b], i + j, j, noise, costs, sigma, moved)
                 if costs:
                     for t in range(TILE):
-                        s.logw[b, i + j + t] -= me.reaction * look.U[t]
+                        s.logw[b, i + j + t] -= me.reaction * look.U[0, t]
     return reweigh(me, s)
 
 
@@ -106,8 +107,7 @@ class Form(NamedTuple):
     h: Array  # (d,): 2 sigma (s + q S), S where it is diagonal
     v: Array  # (d, TILE): S x
     W: Array  # (d, TILE): where there is noise
-    U: Array  # (TILE,)
-    t: Array  # (lanes,)
+    U: Array  # (2, TILE): costs, squares of the tangent gradients' lengths times sigma^2
     Z: Array  # (rows, CHUNK): noise
 
     def see(self, s: State) -> None:
@@ -139,7 +139,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
-    shapes = (used, d, d, (d, TILE), (d, TILE), TILE, s.x.shape[2], (rows(d, me.refine), CHUNK))
+    shapes = (used, d, d, (d, TILE), (d, TILE), (2, TILE), (rows(d, me.refine), CHUNK))
     return Form(
         me,
         len(me.matrix) == 1,
@@ -169,22 +169,30 @@ def _whole(columns: int) -> int:
 
 @kernel
 def show(look: Form, s: State, found: State) -> None:
-    """Costs without their constant, and tangent gradients."""
+    """Costs without their constant, and the lengths of tangent gradients in the place of a first
+    coordinate.
+    """
     scale_cost(look, -1.0)
     for b in range(len(s.x)):
-        x, g = s.x[b], found.x[b]
-        for i in range(0, x.shape[1], TILE):
-            tile(look, x, i, 0, 0.0, True, -1.0, 0)
+        for i in range(0, s.x.shape[2], TILE):
+            tile(look, s.x[b], i, 0, 0.0, True, -1.0, 0)
             for t in range(TILE):
-                found.logw[b, i + t] = look.U[t]
-            for k in range(len(x)):
-                for t in range(TILE):
-                    g[k, i + t] = 0.0 if look.diagonal else 2.0 * look.q * look.v[k, t]
-        for k in range(len(x)):
-            slope, linear = look.h[k], look.c[k]
-            for i in range(x.shape[1]):
-                g[k, i] -= fma(slope, x[k, i], linear)
-        project(x, g, look.t)
+                found.logw[b, i + t] = look.U[0, t]
+                found.x[b, 0, i + t] = math.sqrt(larger(look.U[1, t], 0.0))
+
+
+@kernel
+def common(cost: Array, constant: Array, parts: Array, turn: Array) -> float:
+    """m'Cn, what the costs of both players have in common on average: from one's cost, and the
+    means m to which its blocks add `parts`.
+    """
+    latest, total = parts[turn[0]], 0.0
+    for k in range(smaller(len(cost), latest.shape[1])):
+        mean = 0.0
+        for b in range(len(latest)):
+            mean += latest[b, k]
+        total = fma(cost[k] - constant[k], mean, total)
+    return total
 
 
 @kernel

@@ -102,7 +102,7 @@ def _drive(dense: bool, costs: bool) -> Any:
         i, j, numbers, moved = args[2:]
         d, lanes = cgutils.unpack_tuple(b, x.shape)
         drawn = cgutils.unpack_tuple(b, Z.shape)[1]
-        zero, one = constant(_VECTOR, 0.0), constant(_VECTOR, 1.0)
+        zero, one, two = (constant(_VECTOR, value) for value in (0.0, 1.0, 2.0))
         noise, q, half = (
             everywhere(b, number, _LANES) for number in cgutils.unpack_tuple(b, numbers)
         )
@@ -114,7 +114,7 @@ def _drive(dense: bool, costs: bool) -> Any:
         def number(array: Any, row: Any) -> Any:
             return everywhere(b, b.load(b.gep(array.data, [row])), _LANES)
 
-        tile, none = ir.Constant(WORD, TILE), ir.Constant(WORD, 0)
+        tile, none, first = (ir.Constant(WORD, value) for value in (TILE, 0, 1))
         names = ("xW", "WW", "xx", "xc")
         for parts in _TOGETHER:
             sums = [{name: cgutils.alloca_once_value(b, zero) for name in names} for _ in parts]
@@ -147,6 +147,8 @@ def _drive(dense: bool, costs: bool) -> Any:
                 dot, square, norm, own = (b.load(held[name]) for name in names)
                 if costs:
                     b.store(b.fmul(half, b.fadd(dot, own)), at(U, tile, none, none, part), align=8)
+                    slope = fused(b, b.fneg(b.fmul(dot, dot)), b.fsub(two, norm), square)
+                    b.store(slope, at(U, tile, first, none, part), align=8)
                 left = b.fsub(one, dot)
                 norm = fused(b, left, fused(b, left, norm, b.fadd(dot, dot)), square)
                 scale = b.fdiv(one, called(b, "sqrt", norm))
@@ -173,7 +175,8 @@ def _drive_signature(x: Any, room: Any, numbers: Any) -> Any:
 
 # The step of one tile, lanes i, ..., i + TILE - 1 of x (d, lanes) and j, ... of the noise Z, with
 # the arrays Z, v, c, h, W, U and the numbers noise, q, half: W = h x + c [+ q v] [+ noise Z] and [U
-# = half (x.W + x.c)]; then the first `moved` coordinates (all or none) go to their new place.
+# = half (x.W + x.c), then |W - (x.W) x|^2]; then the first `moved` coordinates (all or none) go to
+# their new place.
 
 
 @intrinsic  # type: ignore[untyped-decorator]
