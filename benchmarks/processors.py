@@ -5,7 +5,7 @@ time. In the innermost loops with the most arithmetic of every function, vectors
 stack are counted, and llvm-mca (of Debian's package llvm-19 or later) says how many cycles an
 iteration takes when all data are in the first cache. The unit is one multiplication of one number,
 fused or not, of doubles, floats or the generator's words, so that loops of different widths
-compare. Hand-written loops are also shaped by the processor: with AVX-512 as without it.
+compare. Hand-written loops are also shaped by the processor, by the width of its registers.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ class Loop:
     loaded: int  # vectors taken from there
 
 
-def modules(large: bool) -> list[str]:
-    """What a few runs compile, before it is optimised; large: for 32 registers of 512 bits."""
+def modules(bits: int) -> list[str]:
+    """What a few runs compile for registers so wide, before it is optimised."""
     with tempfile.TemporaryDirectory() as cache:
         os.environ["NUMBA_CACHE_DIR"] = cache  # or nothing would be compiled
         from numba.core.codegen import JITCodeLibrary
 
         from meanfield.particles.simd import vectors
 
-        vectors.LARGE = large
+        vectors.BITS = bits
         found: list[str] = []
         finish: Any = JITCodeLibrary._optimize_final_module
 
@@ -185,15 +185,15 @@ def table(mca: str) -> dict[str, dict[str, Row]]:
     import llvmlite.binding as llvm
 
     held = {}
-    for large in (False, True):  # decided when the package is imported
+    for bits in (128, 256, 512):  # decided when the package is imported
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            held[large] = process.submit(modules, large).result()
+            held[bits] = process.submit(modules, bits).result()
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     found: dict[str, dict[str, Row]] = {}
     for processor in PROCESSORS:
-        for text in held[PROCESSORS[processor][1] == 512]:
+        for text in held[PROCESSORS[processor][1]]:
             by: dict[str, list[Loop]] = {}
             for loop in loops(assembly(text, processor)):
                 by.setdefault(named(loop.function), []).append(loop)

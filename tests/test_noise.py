@@ -1,10 +1,18 @@
 """The noise: published answers of the generator, the law of the normals, and their numbering."""
 
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from meanfield.particles import noise
+from meanfield.particles.simd.singles import singles
+from tests.vectors import needs_vectors, x86
 
 
 def words(*values):
@@ -108,3 +116,35 @@ def test_initial_generator_depends_on_seed_replica_player():
     }
     assert len(draws) == 4
     assert tuple(noise.initial_generator(0, 0, 0).random(2)) in draws
+
+
+def digest():
+    """Of normals in both precisions; the room of both is not theirs."""
+    found = hashlib.sha256()
+    for lanes in (16, 48, 112):
+        for drawn in (
+            lambda Z: noise.fill(Z, 6, 5, 1, 2, np.uint64(1 << 40), 2),
+            lambda Z: singles(Z, Z.shape[1], 6, 5, 1, 2, np.uint64(1 << 40), 2),
+        ):
+            Z = np.empty((12, lanes))
+            drawn(Z)
+            found.update(Z[:6])
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize(
+    "processor, features",
+    [
+        ("generic", ""),  # 128 bits, sums and products rounded once by the C library
+        pytest.param("haswell", "+avx,+avx2,+fma", marks=[needs_vectors, x86]),
+    ],
+)
+def test_registers_of_any_width_give_the_same_bits(processor, features, tmp_path):
+    chosen = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.test_noise import digest; print(digest())"],
+        env=os.environ | chosen | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == digest()

@@ -35,6 +35,9 @@ def has_vectors() -> bool:
 needs_vectors = pytest.mark.skipif(
     not has_vectors(), reason="this processor has no vectors of fused multiplications and additions"
 )
+x86 = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="for processors of this kind"
+)
 
 
 def use_fresh_kernels(patch: pytest.MonkeyPatch, folder: Path) -> None:

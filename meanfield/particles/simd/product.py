@@ -19,8 +19,8 @@ from numba.extending import intrinsic
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.simd.vectors import (
+    BITS,
     DOUBLE,
-    LARGE,
     WORD,
     constant,
     everywhere,
@@ -34,7 +34,7 @@ _WIDTH = 8
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.
-_ROWS = 4 if LARGE else 2
+_ROWS = 4 if BITS == 512 else 2
 _DOUBLES = vector(DOUBLE, _WIDTH)
 
 

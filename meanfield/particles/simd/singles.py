@@ -23,67 +23,29 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from meanfield.aligned import LINE
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
 from meanfield.particles.simd.vectors import (
+    BITS,
     DOUBLE,
     FLOAT,
     INT,
-    LARGE,
     WORD,
     called,
     constant,
-    everywhere,
     fused,
-    joined,
-    pick,
     place,
     vector,
 )
+from meanfield.particles.simd.words import GROUP, LANES, drawn, places, spread, woven
 
-LANES = 16  # particles at a time, of one pair of coordinates: a job
-# Jobs at a time, to hide the delays of one another; with small registers they would stand on the
-# stack. The normals do not depend on it.
-JOBS = 4 if LARGE else 1
+# Jobs whose normals are made at a time, to hide the delays of one another; with 16 registers it is
+# still quicker when some of them stand on the stack. The normals do not depend on it.
+JOBS = 1 if BITS == 128 else 4
 _WIDTH = JOBS * LANES
-_WORDS, _INTS, _FLOATS = vector(WORD, _WIDTH // 2), vector(INT, _WIDTH), vector(FLOAT, _WIDTH)
+_INTS, _FLOATS = vector(INT, _WIDTH), vector(FLOAT, _WIDTH)
 _HALF_ROOT = int(np.float32(math.sqrt(0.5)).view(np.int32))
-_KEYS = (0x9E3779B9, 0xBB67AE85)
-
-
-def _philox(b: Any, counter: list[Any], key: Any) -> list[Any]:
-    """Ten rounds on words that stand in the lower halves of 64 bits; what is above them is of no
-    account.
-    """
-    narrow = vector(INT, _WIDTH // 2)
-    low, shift = ir.Constant(WORD, 0xFFFFFFFF), constant(_WORDS, 32)
-    keys = [b.and_(key, low), b.lshr(key, ir.Constant(WORD, 32))]
-    c0, c1, c2, c3 = counter
-    for r in range(10):
-        k, m = (
-            everywhere(b, b.add(v, ir.Constant(WORD, r * w % 2**32)), _WIDTH // 2)
-            for v, w in zip(keys, _KEYS, strict=True)
-        )
-        # Taken apart and put together, so that the compiler sees products of 32 bits.
-        p = b.mul(b.zext(b.trunc(c0, narrow), _WORDS), constant(_WORDS, 0xD2511F53))
-        q = b.mul(b.zext(b.trunc(c2, narrow), _WORDS), constant(_WORDS, 0xCD9E8D57))
-        c0, c1, c2, c3 = (
-            b.xor(b.xor(b.lshr(q, shift), c1), k),
-            q,
-            b.xor(b.xor(b.lshr(p, shift), c3), m),
-            p,
-        )
-    return [c0, c1, c2, c3]
-
-
-def _woven(b: Any, u: Any, v: Any) -> Any:
-    """The lower halves of two vectors of 64 bits in turn."""
-    return pick(
-        b,
-        b.bitcast(u, _INTS),
-        b.bitcast(v, _INTS),
-        [i if i % 2 == 0 else _WIDTH + i - 1 for i in range(_WIDTH)],
-    )
 
 
 def _series(b: Any, z: Any, coefficients: list[float]) -> Any:
@@ -131,50 +93,66 @@ def _normals(b: Any, words: Any, angles: Any) -> tuple[Any, Any]:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _jobs(
-    _: Any, Z: Any, k: Any, i: Any, lanes: Any, first: Any, tick: Any, player: Any, replica: Any,
-    key: Any,
+def _room(_: Any) -> Any:
+    """Memory for the words of JOBS jobs: those of radii, then those of angles."""
+
+    def emit(context: Any, b: Any, *_: Any) -> Any:
+        room = cgutils.alloca_once(b, INT, 2 * _WIDTH)
+        room.align = LINE
+        return b.bitcast(room, cgutils.voidptr_t)
+
+    return types.voidptr(), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _words(
+    _: Any, room: Any, n: Any, height: Any, lanes: Any, k: Any, i: Any, first: Any, tick: Any,
+    player: Any, replica: Any, key: Any,
 ) -> Any:  # fmt: skip
-    """Normals of JOBS jobs from row k and place i on; where the next ones begin.
+    """Words of the jobs n, ..., n + GROUP - 1 of those in the room, which begin at row k and place
+    i; where the next one begins.
+    """
+
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        room, n, height, lanes, *numbers = args
+        _, w, after = drawn(b, (height, lanes), 2, tuple(numbers))
+        room, at = b.bitcast(room, INT.as_pointer()), b.mul(n, ir.Constant(WORD, LANES))
+        for kind, words in enumerate((woven(b, w[0], w[1]), woven(b, w[2], w[3]))):
+            there = b.add(at, ir.Constant(WORD, kind * _WIDTH))
+            b.store(words, place(b, room, there, words.type), align=LINE)
+        return context.make_tuple(b, signature.return_type, after)
+
+    word = types.int64
+    return types.UniTuple(word, 2)(types.voidptr, *[word] * 9, types.uint64), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _turned(_: Any, room: Any, Z: Any, lanes: Any, k: Any, i: Any) -> Any:
+    """Normals of the words in the room, into Z from row k and place i on; where the next job
+    begins.
 
     Those of a job stand in Z[k, i : i + LANES] and Z[k + 1, i : i + LANES], k even. Past the end
     the last row's are made once more.
     """
     if Z.layout != "C" or Z.ndim != 2 or Z.dtype != types.float64:
         return None
+
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        room, Z, lanes, k, i = args
+        Z = context.make_array(signature.args[1])(context, b, Z)
+        height = cgutils.unpack_tuple(b, Z.shape)[0]
+        jobs, after = places(b, (height, lanes), 2, (k, i), JOBS)
+        room = b.bitcast(room, INT.as_pointer())
+        words = [
+            b.load(place(b, room, ir.Constant(WORD, kind * _WIDTH), _INTS), align=LINE)
+            for kind in range(2)
+        ]
+        for row, values in enumerate(_normals(b, *words)):
+            spread(b, Z, jobs, row, b.fpext(values, vector(DOUBLE, _WIDTH)))
+        return context.make_tuple(b, signature.return_type, after)
+
     word = types.int64
-    given = Z, word, word, word, word, word, word, word, types.uint64
-    return types.UniTuple(word, 2)(*given), _emit
-
-
-def _emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
-    Z = context.make_array(signature.args[0])(context, b, args[0])
-    k, i, lanes, first, tick, player, replica, key = args[1:]
-    (height, width), half = cgutils.unpack_tuple(b, Z.shape), LANES // 2
-    last, jobs = b.sub(height, ir.Constant(WORD, 2)), []
-    for _ in range(JOBS):
-        jobs.append((b.select(b.icmp_signed("<", k, last), k, last), i))
-        i = b.add(i, ir.Constant(WORD, LANES))
-        inside = b.icmp_signed("<", i, lanes)
-        i = b.select(inside, i, ir.Constant(WORD, 0))
-        k = b.select(inside, k, b.add(k, ir.Constant(WORD, 2)))
-    steps = constant(vector(WORD, half), range(half))
-    pairs = [
-        b.add(everywhere(b, b.lshr(b.add(first, at), ir.Constant(WORD, 1)), half), steps)
-        for _, at in jobs
-    ]
-    streams = [everywhere(b, b.add(row, player), half) for row, _ in jobs]
-    counter = [joined(b, pairs), everywhere(b, tick, _WIDTH // 2), joined(b, streams)]
-    w = _philox(b, [*counter, everywhere(b, replica, _WIDTH // 2)], key)
-    both = _normals(b, _woven(b, w[0], w[1]), _woven(b, w[2], w[3]))
-    none = ir.Constant(_FLOATS, ir.Undefined)
-    for j, (row, at) in enumerate(jobs):
-        for r, values in enumerate(both):
-            part = pick(b, values, none, range(LANES * j, LANES * (j + 1)))
-            part = b.fpext(part, vector(DOUBLE, LANES))
-            there = b.add(b.mul(b.add(row, ir.Constant(WORD, r)), width), at)
-            b.store(part, place(b, Z.data, there, part.type), align=8)
-    return context.make_tuple(b, signature.return_type, (k, i))
+    return types.UniTuple(word, 2)(types.voidptr, Z, word, word, word), emit
 
 
 @kernel
@@ -183,9 +161,12 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
     even.
     """
     apart()
-    k, i = 0, 0
+    room, k, i = _room(), 0, 0
     for _ in range(0, len(Z) // 2 * (lanes // LANES), JOBS):
-        k, i = _jobs(Z, k, i, lanes, first, tick, player, replica, key)
+        r, j = k, i
+        for n in range(0, JOBS, GROUP):
+            r, j = _words(room, n, len(Z), lanes, r, j, first, tick, player, replica, key)
+        k, i = _turned(room, Z, lanes, k, i)
 
 
 @kernel

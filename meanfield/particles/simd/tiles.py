@@ -13,8 +13,8 @@ from numba.extending import intrinsic
 
 from meanfield.particles.simd.product import TILE
 from meanfield.particles.simd.vectors import (
+    BITS,
     DOUBLE,
-    LARGE,
     WORD,
     called,
     constant,
@@ -29,8 +29,8 @@ _LANES = 8  # of a vector; a tile is two
 _VECTOR = vector(DOUBLE, _LANES)
 # Of so many rows, and of the vectors that begin there in a tile, sums are kept at a time: those of
 # all would not fit in 16 registers of 4 lanes (AVX2) or 32 of 2 (ARM).
-_ROWS = (slice(4),) if LARGE else (slice(2), slice(2, 4))
-_TOGETHER = ((0, 8),) if LARGE else ((0,), (8,))
+_ROWS = (slice(4),) if BITS == 512 else (slice(2), slice(2, 4))
+_TOGETHER = ((0, 8),) if BITS == 512 else ((0,), (8,))
 
 
 def _weigh(power: int) -> Any:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 
-# Whether there are 32 registers of 8 doubles.
-LARGE = bool(get_host_cpu_features().get("avx512f"))
+# Bits of a register on what numba compiles for, this processor or what NUMBA_CPU_FEATURES says:
+# there are 32 of 512 (AVX-512) or of 128 (ARM), 16 of 256 (AVX).
+_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+BITS = 512 if "+avx512f" in _FEATURES else 256 if "+avx," in f"{_FEATURES}," else 128
 WORD, INT, FLOAT, DOUBLE = ir.IntType(64), ir.IntType(32), ir.FloatType(), ir.DoubleType()
 
 
