@@ -101,7 +101,7 @@ def _grid(sizes: dict[float, tuple[int | None, ...]], factors: tuple[float, ...]
 
 
 FREE = _grid({1e-4: (None,), 1e-6: (None,)}, (10, 5, 2, 1))
-MODES = _grid({1e-4: (48, 52, 56, 60), 1e-6: (64, 68, 72, 76)}, (10, 5, 2, 1))
+MODES = _grid({1e-4: (48, 52, 56, 60), 1e-6: (64, 66, 68, 72, 76)}, (12, 10, 8, 5, 2, 1))
 DEGREES = _grid({1e-4: (19, 20, 21, 22), 1e-6: (26, 27, 28)}, (10, 5, 2, 1))
 CELLS = _grid({1e-4: (128, 160, 192), 1e-6: (1280, 1536)}, (10, 3, 1))
 
@@ -141,7 +141,9 @@ def _pypde(problem: Problem, target: float) -> Iterator[Setting]:
 # Of shenfun and of exponax, which take the same steps.
 ETDRK4 = {
     "circle": _steps((1e-4, "ETDRK4", (52,), (28, 30, 34)), (1e-6, "ETDRK4", (68,), (86, 92, 100))),
-    "torus": _steps((1e-4, "ETDRK4", (52,), (28, 30, 34)), (1e-6, "ETDRK4", (68, 72), (86, 92))),
+    "torus": _steps(
+        (1e-4, "ETDRK4", (52,), (28, 30, 34)), (1e-6, "ETDRK4", (66, 68, 72), (80, 86, 92))
+    ),
 }
 DEDALUS = {
     "circle": _steps(
