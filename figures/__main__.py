@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from figures.store import computed, folder_of, stored
-from meanfield.executors import cores
+from meanfield.cores import cores
 
 FIGURES = (
     "oscillator",

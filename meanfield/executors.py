@@ -6,26 +6,23 @@ their own executors. There is no scheduler here: who works, where and for how lo
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
 from inspect import signature
-from itertools import islice, pairwise
-from multiprocessing import parent_process
+from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import current_thread, main_thread
 from time import perf_counter
 from typing import Any
 
 from meanfield.checks import warn, whole
+from meanfield.cores import cores, work_for_another
 
 BATCH = 0.2  # seconds of work that are sent at once where single tasks are shorter
 LARGEST = 500  # tasks in a batch
@@ -34,73 +31,10 @@ TRIES = 3  # losses of a task before it is sent alone; one more and it is given 
 GONE = {"KilledWorker": 2, "ManagerLost": 1, "WorkerLost": 1, "ExecutorlibSocketError": 1}
 
 Given = Executor | Callable[[], Executor] | None
-_working = False  # whether this process is working for another one
 
 
 class WorkerLost(RuntimeError):
     """Every worker that was given this task died, the last one with nothing else to do."""
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not everywhere
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-def free_cores() -> int:
-    """How many cores one computation may fill: one in a worker, process or thread, beside which
-    others work, and no more than OMP_NUM_THREADS says.
-    """
-    if _working or parent_process() is not None or current_thread() is not main_thread():
-        return 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores(), max(1, int(asked))) if asked.isdecimal() else cores()
-
-
-def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
-    """The results of a function for all items, computed by so many threads, this one among them.
-
-    The others take part as soon as they get a core; nobody waits for one that has not begun. After
-    an error or an interruption nobody begins another item.
-    """
-    found, numbers = [None] * len(items), iter(range(len(items)))
-
-    def take() -> None:
-        try:
-            for k in numbers:
-                found[k] = function(items[k])
-        except BaseException:
-            deque(numbers, maxlen=0)
-            raise
-
-    helpers = min(threads, len(items)) - 1
-    others = [_helpers(helpers, os.getpid()).submit(take) for _ in range(helpers)]
-    try:
-        take()
-    finally:
-        begun = [one for one in others if not one.cancel()]
-        for one in begun:
-            one.result()
-    return found
-
-
-def shares(blocks: int, size: int) -> list[slice]:
-    """So many blocks in `size` consecutive parts of nearly equal length."""
-    ends = [blocks * r // size for r in range(size + 1)]
-    return [slice(a, b) for a, b in pairwise(ends)]
-
-
-def threads_worth(work: int, least: int) -> int:
-    """How many threads to use for so much work: no more than there are free cores, and each with at
-    least `least` of it.
-    """
-    return max(1, min(free_cores(), work // least))
-
-
-@cache
-def _helpers(count: int, _process: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; a process made from this one by `fork` has none of them."""
-    return ThreadPoolExecutor(count)
 
 
 class Workers:
@@ -208,8 +142,8 @@ class Done:
 
 def work(call: Callable[[Any], Any], items: list[Any], remote: bool) -> Done:
     """A batch, in the worker."""
-    global _working
-    _working = _working or remote
+    if remote:
+        work_for_another()
     done = Done()
     for item in items:
         clock = perf_counter()

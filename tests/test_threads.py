@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield import executors
+from meanfield import cores
+from meanfield.cores import by_threads, shares
 from meanfield.density import coupling
-from meanfield.executors import by_threads, shares
+from meanfield.executors import work
 from meanfield.games.functions import function
 from meanfield.metrics.nikaido import NikaidoIsoda
 from meanfield.metrics.w2 import laguerre_torus
@@ -156,17 +157,17 @@ def test_threads_have_blocks_and_work_enough(counts, threads, sizes, monkeypatch
 
 def test_workers_leave_the_other_cores_to_the_others(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(executors, "cores", lambda: 8)
-    assert executors.free_cores() == 8
+    monkeypatch.setattr(cores, "cores", lambda: 8)
+    assert cores.free_cores() == 8
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert executors.free_cores() == 3
+    assert cores.free_cores() == 3
     found = []
-    thread = threading.Thread(target=lambda: found.append(executors.free_cores()))
+    thread = threading.Thread(target=lambda: found.append(cores.free_cores()))
     thread.start()
     thread.join()
     assert found == [1]
-    monkeypatch.setattr(executors, "_working", False)
-    done = executors.work(lambda _: executors.free_cores(), [0], remote=True)
+    monkeypatch.setattr(cores, "_for_another", False)
+    done = work(lambda _: cores.free_cores(), [0], remote=True)
     assert done.results == [1]
 
 
@@ -271,16 +272,16 @@ def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
     monkeypatch.setattr(laguerre_torus, "ATOMS", 1)
     monkeypatch.setattr(coupling, "CELLS", 1)
     found, crowds = [], []
-    several = executors.by_threads
+    several = cores.by_threads
 
-    def counted(f, items, threads):
-        crowds.append(threads)
-        return several(f, items, threads)
+    def counted(f, items, count):
+        crowds.append(count)
+        return several(f, items, count)
 
     for module in (enclosures, laguerre_torus, coupling):
         monkeypatch.setattr(module, "by_threads", counted)
     for free in (1, 3):
-        monkeypatch.setattr(executors, "free_cores", lambda free=free: free)
+        monkeypatch.setattr(cores, "free_cores", lambda free=free: free)
         found.append(what())
     assert {1, 3} <= set(crowds)
     np.testing.assert_array_equal(*found)

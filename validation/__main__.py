@@ -12,7 +12,7 @@ from typing import Any
 
 from meanfield.cli.schema import BadInput
 from meanfield.cli.workers import EXECUTORS, executor
-from meanfield.executors import cores
+from meanfield.cores import cores
 from meanfield.studies.verdicts import HOLDS
 from validation import suite
 from validation.report import table, write

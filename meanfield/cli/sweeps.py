@@ -17,7 +17,7 @@ from meanfield.cli.grid import axes_of, settings_of, substituted
 from meanfield.cli.schema import BadInput
 from meanfield.cli.spec import Spec, read
 from meanfield.cli.workers import executor
-from meanfield.executors import cores
+from meanfield.cores import cores
 from meanfield.packing import digest
 from meanfield.studies.sweep import costs, study
 from meanfield.studies.sweep.axes import points, shown

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-from meanfield.executors import cores
+from meanfield.cores import cores
 
 PATIENCE = 20  # seconds that a scheduler has to answer
 EXECUTORS = ("threads", "processes", "loky", "dask", "mpi")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, threads_worth
+from meanfield.cores import by_threads, threads_worth
 from meanfield.games.base import Game
 from meanfield.meshes import Mesh
 

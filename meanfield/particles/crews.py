@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from meanfield.executors import free_cores, shares
+from meanfield.cores import free_cores, shares
 from meanfield.particles.looks.compiled import SCHEMES, march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes

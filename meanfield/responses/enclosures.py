@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, shares, threads_worth
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.games.formulas.calculus import Graph
 from meanfield.jit import apart, kernel
 

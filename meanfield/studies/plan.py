@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, real, whole
-from meanfield.executors import cores
+from meanfield.cores import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.manifolds import Torus

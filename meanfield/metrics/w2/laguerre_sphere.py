@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, shares, threads_worth
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton

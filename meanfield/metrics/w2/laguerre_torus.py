@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
-from meanfield.executors import by_threads, shares, threads_worth
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
-from meanfield.executors import by_threads, shares, threads_worth
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.manifolds import Manifold, Torus
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.executors import by_threads, shares
+from meanfield.cores import by_threads, shares
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Player, State, kick, push_along, scratch
 from meanfield.particles.state import blocked, flat
