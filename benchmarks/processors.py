@@ -40,7 +40,7 @@ _TIMES = re.compile(r"^v?(f?n?m(ul|ad|sub|la|ls|sb)|umull|umlal|pmul)")
 
 @dataclass(frozen=True)
 class Loop:
-    """What stands between a label and the jump back to it."""
+    """What stands between a label and the jump back to it, with no such jump between."""
 
     function: str
     lines: tuple[str, ...]
@@ -109,22 +109,23 @@ def assembly(text: str, processor: str) -> str:
 
 def loops(text: str) -> Iterator[Loop]:
     """The innermost loops of every function."""
-    name, label, body = "", "", []
+    name, labels, last = "", dict[str, int](), 0  # last: where the last loop ends
+    body: list[str] = []
     for line in text.splitlines():
         line = re.split(r"\s+(?:# |//)", line.rstrip())[0]
         if head := re.match(r"^([\w.$]+):", line):
             if head[1].startswith(".L"):
-                label, body = head[1], []
+                labels[head[1]] = len(body)
             else:
-                name = head[1]
+                name, labels, body, last = head[1], {}, [], 0
             continue
         word = line.split()
         if not word or word[0].startswith("."):
             continue
         body.append(line.strip())
-        if label and word[0][0] in "jbct" and word[-1] == label:
-            yield _loop(name, body[:-1])
-            label = ""
+        if word[0][0] in "jbct" and labels.get(word[-1], -1) >= last:
+            yield _loop(name, body[labels[word[-1]] : -1])
+            last = len(body)
 
 
 def _loop(name: str, lines: list[str]) -> Loop:

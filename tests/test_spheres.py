@@ -5,7 +5,6 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
-from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.forms import fits, form
@@ -13,6 +12,7 @@ from meanfield.particles.looks.modes import modes
 from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import flat, place, player
+from tests.philox import words
 from tests.test_noise import check_normals
 from tests.test_particles import FLOWS
 
@@ -34,11 +34,7 @@ def test_normals_are_box_muller_of_the_words(coordinates):
     Z = drawn(48, first, tick, who, replica, key, 1, coordinates)
     for k in range(0, len(Z), 2):
         for q in range(24):
-            counter = (
-                np.uint32(v)
-                for v in (first // 2 + q, tick, k + who, replica, key & 0xFFFFFFFF, key >> 32)
-            )
-            a, b, c, d = (int(v) for v in noise.philox(*counter))
+            a, b, c, d = words(first // 2 + q, tick, k + who, replica, key)
             for lane, (u, v) in enumerate(((a, c), (b, d))):
                 radius = np.sqrt(-2 * np.log((u + 0.5) / 2**32))
                 low = (v << 2) % 2**32

@@ -21,64 +21,55 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel
-from meanfield.particles.simd.vectors import INT, WORD
-
-Word = np.uint32
-_U32, _U64 = np.uint32, np.uint64
-_32 = _U64(32)
-_FACTORS, _KEYS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+from meanfield.particles.simd.vectors import DOUBLE, constant, pick, vector
+from meanfield.particles.simd.words import GROUP, LANES, drawn, spread
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _philox(_: Any, c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
-    return types.UniTuple(types.uint32, 4)(*[types.uint32] * 6), _rounds
+def _uniforms(
+    _: Any, Z: Any, k: Any, i: Any, first: Any, tick: Any, player: Any, replica: Any, key: Any
+) -> Any:
+    """Two uniforms for each pair of GROUP jobs from row k and place i on; where the next begins."""
+    if Z.layout != "C" or Z.ndim != 2 or Z.dtype != types.float64:
+        return None
 
-
-def _rounds(context: Any, b: Any, signature: Any, args: Any) -> Any:
-    c0, c1, c2, c3 = args[:4]
-    for r in range(10):
-        k0, k1 = (
-            b.add(k, ir.Constant(INT, r * w % 2**32)) for k, w in zip(args[4:], _KEYS, strict=True)
-        )
-        p, q = (
-            b.mul(b.zext(c, WORD), ir.Constant(WORD, m))
-            for c, m in zip((c0, c2), _FACTORS, strict=True)
-        )
-        high, higher = (b.trunc(b.lshr(v, ir.Constant(WORD, 32)), INT) for v in (p, q))
-        c0, c1 = b.xor(b.xor(higher, c1), k0), b.trunc(q, INT)
-        c2, c3 = b.xor(b.xor(high, c3), k1), b.trunc(p, INT)
-    return context.make_tuple(b, signature.return_type, [c0, c1, c2, c3])
-
-
-@kernel(forceinline=True)
-def philox(
-    c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
-) -> tuple[Word, Word, Word, Word]:
-    """Ten rounds of Philox4x32 on uint32 words, written out: compilers do not vectorise over a loop
-    of rounds.
-    """
-    return _philox(c0, c1, c2, c3, k0, k1)  # type: ignore[no-any-return]
-
-
-@kernel
-def _uniforms(out: Array, first: int, tick: int, stream: int, replica: int, key: int) -> None:
-    """Two uniforms for each of the pairs first, first + 1, ... in `out`, whose length is even."""
-    apart()
-    k0, k1 = _U32(key), _U32(_U64(key) >> _32)
-    c0, c1, c2, c3 = np.int32(first), _U32(tick), _U32(stream), _U32(replica)
-    for q in range(len(out) // 2):
-        a, b, c, d = philox(_U32(c0 + q), c1, c2, c3, k0, k1)
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        Z = context.make_array(signature.args[0])(context, b, args[0])
+        jobs, w, after = drawn(b, cgutils.unpack_tuple(b, Z.shape), 1, args[1:])
         # 53 bits each; one is added to the first, so that it lies in (0, 1] and has a logarithm.
-        out[2 * q] = (np.int32(a >> 5) * 67108864.0 + (np.int32(b >> 6) + 1.0)) * 2.0**-53
-        out[2 * q + 1] = (np.int32(c >> 5) * 67108864.0 + np.int32(d >> 6)) * 2.0**-53
+        uniforms = _uniform(b, w[0], w[1], 1.0), _uniform(b, w[2], w[3], 0.0)
+        pairs = LANES // 2 * len(jobs)
+        turns = [n // 2 + pairs * (n % 2) for n in range(2 * pairs)]
+        spread(b, Z, jobs, 0, pick(b, *uniforms, turns))
+        return context.make_tuple(b, signature.return_type, after)
+
+    word = types.int64
+    return types.UniTuple(word, 2)(Z, *[word] * 6, types.uint64), emit
+
+
+def _uniform(b: Any, high: Any, low: Any, more: float) -> Any:
+    """(high >> 5) 2^-27 + ((low >> 6) + more) 2^-53 for vectors of words.
+
+    Bits of a word are those of a number that begins with the power of two which is taken away.
+    """
+    numbers = vector(DOUBLE, high.type.count)
+
+    def digits(words: Any, mask: int, power: float, less: float) -> Any:
+        begins = int(np.float64(power).view(np.int64))
+        kept = b.and_(words, constant(words.type, mask))
+        number = b.bitcast(b.or_(kept, constant(words.type, begins)), numbers)
+        return b.fsub(number, constant(numbers, less))
+
+    upper = digits(high, 0xFFFFFFE0, 2.0**20, 2.0**20)
+    return b.fadd(upper, digits(low, 0xFFFFFFC0, 2.0**-7, 2.0**-7 - more * 2.0**-53))
 
 
 @kernel
@@ -114,8 +105,9 @@ def _flat(_: Any, Z: Any) -> Any:
 @kernel
 def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
     apart()
-    for k in range(len(Z)):
-        _uniforms(Z[k], first // 2, tick, 2 * k + player, replica, key)
+    k, i = 0, 0
+    for _ in range(0, Z.size // LANES, GROUP):
+        k, i = _uniforms(Z, k, i, first, tick, player, replica, key)
     _box_muller(_flat(Z))
 
 
@@ -123,8 +115,9 @@ def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) 
 def fill(Z: Array, first: int, tick: int, player: int, replica: int, key: int, refine: int) -> None:
     """Standard normals of particles first, first + 1, ... in all coordinates, the rows of Z.
 
-    `first` and the length of rows are even; rows are short, so what can is done over all of them at
-    once. With refine > 1 coordinates are the upper half of the rows, the lower one is room.
+    `first` is even, the length of rows a multiple of LANES; rows are short, so what can is done
+    over all of them at once. With refine > 1 coordinates are the upper half of the rows, the lower
+    one is room.
     """
     if refine == 1:
         _rows(Z, first, tick, player, replica, key)

@@ -23,7 +23,7 @@ device = cuda.jit(device=True)
 
 @device
 def philox(q: int, tick: int, stream: int, replica: int, k0: int, k1: int) -> Any:
-    """`noise.philox` in 64-bit numbers, whose upper halves are cleared."""
+    """`simd.words` in 64-bit numbers, whose upper halves are cleared."""
     a, b, c, d = q & _WORD, tick & _WORD, stream, replica
     for _ in range(10):
         p, s = a * 0xD2511F53, c * 0xCD9E8D57

@@ -1,8 +1,7 @@
-"""Random words of Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
-1, 2, 3", SC 2011), written where the normals will stand that are made of them.
+"""The random words of `meanfield.particles.noise`, many at a time.
 
-Four 32-bit words for every counter (pair of particles, tick, stream, replica) under a 64-bit key.
-Rows of particles are done by jobs: `LANES` particles of one row, or of two that share their words.
+Four 32-bit words for every counter under a 64-bit key. Rows of particles are done by jobs: `LANES`
+particles of one row, or of two that share their words.
 """
 
 from __future__ import annotations
