@@ -19,7 +19,7 @@ from meanfield.games.lowrank import trigonometric
 def test_drift_is_the_sum_over_the_modes_of_the_cost(nodes, pairs, monkeypatch):
     """-gamma w^2 sum_m (k.m) U_m mu_(k-m), m over both signs, mu_j = 0 beyond the modes kept."""
     monkeypatch.setattr(shifts, "separate", lambda: None)
-    for name in ("mirror", "_pair", "_four", "_pull", "_pull_four", "_add", "take"):
+    for name in ("mirror", "_pair", "_pairs", "_pull", "_pull_all", "_add", "take"):
         monkeypatch.setattr(shifts, name, getattr(shifts, name).py_func)
     d, rng = len(nodes), np.random.default_rng(5)
     torus = mf.Torus(d, period=3.0)
@@ -34,7 +34,8 @@ def test_drift_is_the_sum_over_the_modes_of_the_cost(nodes, pairs, monkeypatch):
     player = modes.player(game, 0, Rates(0.7, 0.0, 0.1))
     waves = np.rint(basis.modes).astype(int)
     waves = waves[(waves != 0).any(axis=1)]
-    assert len(waves) == len(m) and len(player.shifts) % 4 == 0
+    assert len(waves) == len(m) and len(player.together) == min(4, 1 << (pairs - 1).bit_length())
+    assert len(player.shifts) % len(player.together) == 0
     z = rng.standard_normal(len(modes.k)) + 1j * rng.standard_normal(len(modes.k))
     z[modes.offsets == 0] = 1.0
     U = rng.standard_normal(len(m)) + 1j * rng.standard_normal(len(m))
@@ -44,8 +45,8 @@ def test_drift_is_the_sum_over_the_modes_of_the_cost(nodes, pairs, monkeypatch):
     shifts.mirror(work[0], modes.centre)
     parts = [stages.part.py_func(stages.KEPT, work, 0, stages.N5, i) for i in (0, 1)]
     shifts.pull.py_func(
-        player.drift, player.waves, player.shifts, work[stages.COST], work[0], modes.centre,
-        work[stages.SUM], stages.KEPT, None, *parts,
+        player.together, player.drift, player.waves, player.shifts, work[stages.COST], work[0],
+        modes.centre, work[stages.SUM], stages.KEPT, None, *parts,
     )  # fmt: skip
     full = {tuple(k): c for k, c in zip(modes.k, z, strict=True)}
     full |= {tuple(-k): c.conjugate() for k, c in zip(modes.k, z, strict=True)}

@@ -66,6 +66,7 @@ class SpectralPlayer(NamedTuple):
     cost: Any  # the opponent's of these -> the cost's, (2M, 2J): modes; harmonics: see `gradients`
     shifts: Any  # offsets of the cost's modes; harmonics: the rows' starts
     waves: Any  # these modes, see `shifts.pull`
+    together: Any  # as long as pairs are taken at a time; harmonics: ()
     drift: Any  # velocities there; harmonics: the factors of `spherical.Rows`
 
 
@@ -138,7 +139,10 @@ def _drift(harmonics, p, w, c, s, row, drift, to):
             p.drift, p.shifts, p.centre, raised, lowered, upright, drift, c, real, imaginary
         )
     else:
-        shifts.pull(p.drift, p.waves, p.shifts, U, v, p.centre, w[SUM], drift, c, real, imaginary)
+        shifts.pull(
+            p.together, p.drift, p.waves, p.shifts, U, v, p.centre, w[SUM], drift, c, real,
+            imaginary,
+        )  # fmt: skip
 
 
 @kernel(forceinline=True)

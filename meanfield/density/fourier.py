@@ -248,14 +248,11 @@ class FourierModes:
 
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
-        basis, w = game.bases[p], 2 * np.pi / self.torus.period
-        assert isinstance(basis, TrigBasis)
-        A = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size)))
-        m = np.rint(basis.modes).astype(np.int64)
-        A = A.reshape(2, len(m), -1)
-        acts = (m != 0).any(axis=1) & A.any(axis=(0, 2))
-        M = acts.sum()
-        padded = max(-(-M // TOGETHER), 1) * TOGETHER
+        w = 2 * np.pi / self.torus.period
+        (m, A, acts), other = _cost(game, p), _cost(game, 1 - p)
+        M, most = acts.sum(), max(acts.sum(), other[2].sum())
+        together = next(t for t in (1, 2, TOGETHER) if most <= t or t == TOGETHER)
+        padded = max(-(-M // together), 1) * together
         # In angles w x derivatives are whole numbers, and gamma is w^2 times as large.
         turning = replace(rates, gamma=rates.gamma * w**2)
         squares, level = self.levels
@@ -268,7 +265,7 @@ class FourierModes:
         return SpectralPlayer(
             diffusion(turning, -squares), level, tail, largest, (), self.centre, 2.0,
             m @ self.strides, A[:, acts].reshape(2 * M, A.shape[2]), offsets.astype(np.int64),
-            waves, k,
+            waves, (True,) * together, k,
         )  # fmt: skip
 
 
@@ -291,6 +288,17 @@ class Galerkin(Spectral):
     def wave_numbers(self, p: int) -> Index:
         """The modes kept for player p, one of each pair +-k, shape (J, d)."""
         return self.bases[p].k.copy()
+
+
+def _cost(game: Any, p: int) -> tuple[Index, Array, NDArray[np.bool_]]:
+    """The modes (K, d) of player p's cost, one of each pair; the map (2, K, J) from the opponent's
+    means to its coefficients; and which of them (K,) move the player at all.
+    """
+    basis = game.bases[p]
+    assert isinstance(basis, TrigBasis)
+    m = np.rint(basis.modes).astype(np.int64)
+    A = np.asarray(game.coefficients(p, np.eye(game.bases[1 - p].size))).reshape(2, len(m), -1)
+    return m, A, (m != 0).any(axis=1) & A.any(axis=(0, 2))
 
 
 def _margin(basis: TrigBasis) -> tuple[int, ...]:

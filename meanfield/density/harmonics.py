@@ -203,7 +203,7 @@ class Degrees:
         return SpectralPlayer(
             np.append(diffusion(rates, -l) * (l + 1.0), -np.inf), level, tail,
             np.append(most, np.inf)[level], (True,), self.centre, 4 * np.pi,
-            rows.places[few], signs * moments, rows.starts, np.zeros((0, 2)), rows.factors,
+            rows.places[few], signs * moments, rows.starts, np.zeros((0, 2)), (), rows.factors,
         )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from meanfield.density.stages import take
 from meanfield.jit import kernel, separate
 
-TOGETHER = 4  # pairs: half of what one at a time takes is reading and writing the sums
+TOGETHER = 4  # pairs, or the power of two below that a cost has: half of what one at a time takes
+# is reading and writing the sums
 
 
 @kernel
@@ -31,10 +32,16 @@ def _pair(m, centre, shifts, waves, U):
 
 
 @kernel
-def _four(m, centre, shifts, waves, U):
-    a, b = _pair(m, centre, shifts, waves, U), _pair(m + 1, centre, shifts, waves, U)
-    c, d = _pair(m + 2, centre, shifts, waves, U), _pair(m + 3, centre, shifts, waves, U)
-    return a, b, c, d
+def _pairs(together, m, centre, shifts, waves, U):
+    """Pairs m, m + 1, ..., as many as `together` has places."""
+    a = _pair(m, centre, shifts, waves, U)
+    if len(together) == 1:
+        return (a,)
+    elif len(together) == 2:
+        return a, _pair(m + 1, centre, shifts, waves, U)
+    else:
+        b, c = _pair(m + 1, centre, shifts, waves, U), _pair(m + 2, centre, shifts, waves, U)
+        return a, b, c, _pair(m + 3, centre, shifts, waves, U)
 
 
 @kernel(fastmath={"contract"})
@@ -47,41 +54,45 @@ def _pull(pair, k, l, v, j):
 
 
 @kernel(fastmath={"contract"})
-def _pull_four(pairs, k, l, v, j):
+def _pull_all(pairs, k, l, v, j):
     ar, ai = _pull(pairs[0], k, l, v, j)
-    br, bi = _pull(pairs[1], k, l, v, j)
-    cr, ci = _pull(pairs[2], k, l, v, j)
-    dr, di = _pull(pairs[3], k, l, v, j)
-    return (ar + br) + (cr + dr), (ai + bi) + (ci + di)
+    if len(pairs) > 1:
+        br, bi = _pull(pairs[1], k, l, v, j)
+        ar, ai = ar + br, ai + bi
+    if len(pairs) > 2:
+        cr, ci = _pull(pairs[2], k, l, v, j)
+        dr, di = _pull(pairs[3], k, l, v, j)
+        ar, ai = ar + (cr + dr), ai + (ci + di)
+    return ar, ai
 
 
 @kernel(fastmath={"contract"})
 def _add(pairs, k, l, v, sums):
     separate()
     for j in range(np.uint64(len(k))):
-        r, i = _pull_four(pairs, k[j], l[j], v, j)
+        r, i = _pull_all(pairs, k[j], l[j], v, j)
         sums[0, j] += r
         sums[1, j] += i
 
 
 @kernel(fastmath={"contract"})
-def pull(k, waves, shifts, U, v, centre, sums, drift, c, real, imaginary):
+def pull(together, k, waves, shifts, U, v, centre, sums, drift, c, real, imaginary):
     """The drift of v at all places, handed to `take`.
 
     k (2A, n) are the velocities along the axes, two at a time, waves (2A, M) the pairs' modes m
-    along them. M is a multiple of `TOGETHER`. The last four pairs are taken with what the others
-    give, in sums, which are zeros where there are no others.
+    along them. M is a multiple of the length of `together`, of pairs that are taken at a time. The
+    last are taken with what the others give, in sums, which are zeros where there are no others.
     """
     separate()
-    last, axis = len(shifts) - TOGETHER, len(k) - 2
+    last, axis = len(shifts) - len(together), len(k) - 2
     if last > 0 or axis > 0:
         sums[:] = 0.0
     for a in range(0, len(k), 2):
-        for m in range(0, last if a == axis else last + 1, TOGETHER):
-            _add(_four(m, centre, shifts, waves[a:], U), k[a], k[a + 1], v, sums)
+        for m in range(0, last if a == axis else last + 1, len(together)):
+            _add(_pairs(together, m, centre, shifts, waves[a:], U), k[a], k[a + 1], v, sums)
     # Unsigned indices spare the test for negative ones, without which loops vectorise.
-    shift, pairs = np.uint64(centre), _four(last, centre, shifts, waves[axis:], U)
+    shift, pairs = np.uint64(centre), _pairs(together, last, centre, shifts, waves[axis:], U)
     for j in range(np.uint64(k.shape[1])):
-        r, i = _pull_four(pairs, k[axis, j], k[axis + 1, j], v, j)
+        r, i = _pull_all(pairs, k[axis, j], k[axis + 1, j], v, j)
         take(drift, c, real, j, shift + j, sums[0, j] + r)
         take(drift, c, imaginary, j, shift + j, sums[1, j] + i)
