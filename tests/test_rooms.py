@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "aligned", "bundles", "compiler", "parts", "jit", "fastmath", "progress", "cores",
-    "executors", "machine", "schedule", "shown", "manifolds", "meshes", "measures", "start",
+    "executors", "machine", "schedule", "shown", "manifolds", "meshes", "measures", "laws", "start",
     "games", "flows", "needs", "describe", "packing", "citations", "storage", "trust_region",
     "responses", "metrics", "trajectory", "run", "particles", "density", "equilibria",
     "plotting", "studies", "gan", "cli",

@@ -12,10 +12,11 @@ from meanfield.density.engine import Engine
 from meanfield.density.inputs import fits, given_measure, per_player
 from meanfield.flows import Flow
 from meanfield.games.base import Game, a_game
+from meanfield.laws import Law
 from meanfield.manifolds import Manifold
 from meanfield.meshes import cell_count
 from meanfield.needs import Needs, of_densities
-from meanfield.start import Law, Start
+from meanfield.start import Start
 
 # Where each engine is.
 ENGINES = {

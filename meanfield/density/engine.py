@@ -17,8 +17,8 @@ import numpy as np
 from meanfield.checks import NotConverged, real, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.laws import Law
 from meanfield.measures import Measure
-from meanfield.start import Law
 
 TRIES = 40  # attempts at one step before the run is given up
 # A run has collapsed where each of two windows of so many steps covers less than this part of the

@@ -30,10 +30,10 @@ from meanfield.density.spectral import Spectral
 from meanfield.density.stages import LANES
 from meanfield.flows import Rates
 from meanfield.games.bases import TrigBasis
+from meanfield.laws import Law
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh, mesh
-from meanfield.start import Law
 
 Complex = NDArray[np.complex128]
 

@@ -28,9 +28,9 @@ from meanfield.density.inputs import given_measure
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import QuadraticBasis
+from meanfield.laws import Law
 from meanfield.measures import Density
 from meanfield.meshes import Index, Mesh, harmonics, quadrature_mesh
-from meanfield.start import Law
 
 _LADDER = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192)
 _USUAL = 64  # degree up to which a start is looked at when degrees are free

@@ -7,10 +7,10 @@ from typing import Any
 
 from meanfield.flows import Flow
 from meanfield.games.base import Game
+from meanfield.laws import Law
 from meanfield.manifolds import Manifold
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
-from meanfield.start import Law
 
 
 def per_player(cells: Any) -> tuple[Any, Any]:

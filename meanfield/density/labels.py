@@ -16,10 +16,10 @@ from meanfield.density.inputs import given_measure, mesh_for
 from meanfield.flows import Rates
 from meanfield.games.base import Game
 from meanfield.games.view import Jet
+from meanfield.laws import Law
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh
-from meanfield.start import Law
 
 # Where labels part, a mean errs by about the mass that stands at the edge of the gap times the gap.
 # The thresholds are measured in docs/explanation/engines.md.

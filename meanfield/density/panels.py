@@ -18,9 +18,9 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.density.labels import Labels
 from meanfield.flows import Rates
+from meanfield.laws import Law
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes import Index
-from meanfield.start import Law
 
 NODES = {1: 8, 2: 6}  # Gauss nodes per axis of a panel, by dimension
 # Panels per axis of a chart before any is halved.

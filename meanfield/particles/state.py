@@ -12,6 +12,7 @@ from meanfield.aligned import copied, zeros
 from meanfield.checks import Array
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
+from meanfield.laws import Law
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import mesh
@@ -21,7 +22,7 @@ from meanfield.particles.noise import initial_generator
 from meanfield.particles.primitives import LANES, Player, State, exponentials
 from meanfield.particles.simd.product import TILE
 from meanfield.particles.team import new_gate
-from meanfield.start import Law, Start
+from meanfield.start import Start
 
 PLACEMENTS = ("iid", "quantile", "atoms")
 
