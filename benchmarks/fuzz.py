@@ -46,8 +46,8 @@ READERS = (
     "meanfield.games.formulas.grammar", "meanfield.games.formulas.domain",
     "meanfield.games.formulas.calculus", "meanfield.games.formulas.expansion",
     "meanfield.games.formulas.expressions", "meanfield.games.formulas.densities",
-    "meanfield.storage", "meanfield.describe", "meanfield.laws", "meanfield.start", "meanfield.flows",
-    "meanfield.studies.sweep.axes",
+    "meanfield.storage", "meanfield.describe", "meanfield.laws", "meanfield.start",
+    "meanfield.flows", "meanfield.studies.sweep.axes",
 )  # fmt: skip
 
 
