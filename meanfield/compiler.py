@@ -6,7 +6,6 @@ see `meanfield.jit.PARTS`.
 
 from __future__ import annotations
 
-import copy
 import gc
 import operator
 import sys
@@ -69,6 +68,7 @@ class Plain(Compiler):  # type: ignore[misc]
     def compile_extra(self, function: Any) -> Any:
         with undisturbed(self.machine):
             self.state.targetctx.refresh = self.machine.refresh
+            self.state.targetctx.typing_context = answering(self.state.typingctx)
             return super().compile_extra(function)
 
     def define_pipelines(self) -> list[Any]:
@@ -98,6 +98,31 @@ def remembering(context: Any) -> Any:
             return known[key]
 
     known: dict[Any, Any] = {}
-    found = copy.copy(context)  # the same tables, used otherwise
-    found.__class__ = Remembering
+    return _as(Remembering, context)
+
+
+@cache
+def answering(context: Any) -> Any:
+    """The same for those who make code and look up functions first, then ask these."""
+
+    class Answering(type(context)):  # type: ignore[misc]
+        def resolve_value_type(self, value: Any) -> Any:
+            found = super().resolve_value_type(value)
+            if getattr(found, "typing_key", None) not in OPERATORS:
+                return found
+            answers = _as(Known, found)
+            answers.itself = found
+            return answers
+
+    class Known(types.Function):  # type: ignore[misc]
+        def get_call_type(self, _: Any, given: Any, named: Any) -> Any:
+            return context.resolve_function_type(self.itself, given, named)
+
+    return _as(Answering, context)
+
+
+def _as(kind: type, one: Any) -> Any:
+    """The same contents, used otherwise. numba's types come back from `copy.copy` as themselves."""
+    found = object.__new__(kind)
+    vars(found).update(vars(one))
     return found
