@@ -103,7 +103,7 @@ def remembering(context: Any) -> Any:
 
 @cache
 def answering(context: Any) -> Any:
-    """The same for those who make code and look up functions first, then ask these."""
+    """The same for the making of code, which fetches an operator's function and then asks that."""
 
     class Answering(type(context)):  # type: ignore[misc]
         def resolve_value_type(self, value: Any) -> Any:
@@ -123,6 +123,6 @@ def answering(context: Any) -> Any:
 
 def _as(kind: type, one: Any) -> Any:
     """The same contents, used otherwise. numba's types come back from `copy.copy` as themselves."""
-    found = object.__new__(kind)
+    found: Any = object.__new__(kind)
     vars(found).update(vars(one))
     return found
