@@ -33,7 +33,7 @@ from meanfield.density.generator import Generator
 from meanfield.density.on_meshes import OnMeshes
 from meanfield.games.base import Game
 from meanfield.jit import kernel
-from meanfield.meshes import Mesh
+from meanfield.meshes import Index, Mesh
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
 STAGES = np.array([*GAUSS, 1.0])
@@ -102,17 +102,16 @@ class CommutatorFree(OnMeshes, Controlled):
         """Warn where cells do not carry the state; `peclet` is the largest beta |dU| of now."""
 
     def _knot(self, masses: Pair) -> Knot:
-        moments = both(lambda p: self.coupling.moments(p, masses[p]))
-        tables, flows, largest = [], [], 0.0
-        for p in (0, 1):
+        side_by_side = self.coupling.side_by_side
+        moments = side_by_side(lambda p: self.coupling.moments(p, masses[p]))
+
+        def of(p: int) -> tuple[Array, Array, float]:
             nodes, faces = self.coupling.costs(p, moments[1 - p][:, None])
             flow, peclet = self.rates[p].flow(nodes, faces, masses[p])
-            flows.append(flow)
-            table = np.empty((len(moments[p]), 2))
-            table[:, 0], table[:, 1] = moments[p], self.coupling.moments(p, flow)
-            tables.append(table)
-            largest = max(largest, peclet)
-        return Knot((tables[0], tables[1]), (flows[0], flows[1]), largest)
+            return np.stack([moments[p], self.coupling.moments(p, flow)], 1), flow, peclet
+
+        one, two = side_by_side(of)
+        return Knot((one[0], two[0]), (one[1], two[1]), max(one[2], two[2]))
 
     def _sweep(self, curve: Pair, dt: float) -> Trial | None:
         """CF4 for both players with the moments `curve` (K, 3) at the Gauss points and at the end.
@@ -215,11 +214,23 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
     features = game.moment_matrix(1 - p, against)
     matrix = game.cost_matrix(p, meshes[p].nodes, against)
     values = matrix if features is None else matrix @ features
-    first, second = meshes[p].pairs.T
-    blocks = (slice(i, i + 4096) for i in range(0, len(first), 4096))
-    steepest = max(float(np.abs(values[second[b]] - values[first[b]]).max()) for b in blocks)
-    slack = 0.05 * float(np.ptp(values)) + 1e-9 * (1 + float(np.abs(values).max()))
-    return Probe(float(values.min()) - slack, float(values.max()) + slack, steepest)
+    low, high, steepest = ranges(np.ascontiguousarray(values), *meshes[p].pairs.T)
+    slack = 0.05 * (high - low) + 1e-9 * (1 + max(abs(low), abs(high)))
+    return Probe(low - slack, high + slack, steepest)
+
+
+@kernel(counted=True)
+def ranges(values: Array, first: Index, second: Index) -> tuple[float, float, float]:
+    """The least and the largest of values (N, k), and the largest difference over pairs of rows."""
+    low, high, steepest = values[0, 0], values[0, 0], 0.0
+    for i in range(len(values)):
+        for k in range(values.shape[1]):
+            low, high = min(low, values[i, k]), max(high, values[i, k])
+    for f in range(len(first)):
+        here, there = values[first[f]], values[second[f]]
+        for k in range(len(here)):
+            steepest = max(steepest, abs(there[k] - here[k]))
+    return low, high, steepest
 
 
 def share(ratio: float) -> float:
