@@ -22,6 +22,7 @@ from meanfield.jit import kernel
 from meanfield.manifolds import Torus
 from meanfield.meshes import Index, Mesh, torus_mesh
 
+CELLS = 1024  # of a grid that are looked at together: all that is said of them stays in the cache
 CUT = 1e-17
 MOST = 1e8  # products in one exponential beyond which a step is refused
 
@@ -35,7 +36,7 @@ class Exponential:
         on_grid = grid is not None and np.array_equal(mesh.pairs, grid.pairs)
         self.shape = np.array(mesh.shape, dtype=np.int64) if on_grid else None
         if self.shape is not None:
-            self.wraps = grid_wraps(tuple(mesh.shape))  # type: ignore[arg-type]
+            self.seams = grid_seams(tuple(mesh.shape))  # type: ignore[arg-type]
         else:
             self.other, self.face = mesh.neighbours
 
@@ -47,7 +48,7 @@ class Exponential:
         """
         if self.shape is not None:
             by_axis = jump.reshape(2, len(self.shape), -1)
-            size, new, error = grid_exponential(by_axis, self.shape, self.wraps, m)
+            size, new, error = grid_exponential(by_axis, self.shape, *self.seams, m)
         else:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
@@ -108,7 +109,7 @@ def rescale(new, wanted):
 
 
 @kernel(counted=True)
-def grid_exponential(jump, shape, wraps, m):
+def grid_exponential(jump, shape, wraps, begins, m):
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
     Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not
@@ -123,26 +124,34 @@ def grid_exponential(jump, shape, wraps, m):
     inside = np.maximum(1.0 - leaving / q, 0.0)
     low, weights = poisson(q)
     v, new, total = m.copy(), np.empty(len(m)), np.zeros(len(m))
-    for k in range(low + len(weights)):
-        if k > 0:
-            grid_product(up, down, inside, shape, v, new)
-            for w in range(len(around)):
+    if low == 0:
+        accumulate(weights[0], v, total)
+    for k in range(1, low + len(weights)):
+        for block in range(len(begins) - 1):
+            begin, end = block * CELLS, min(block * CELLS + CELLS, len(m))
+            grid_product(up, down, inside, shape, v, new, begin, end)
+            for w in range(begins[block], begins[block + 1]):
                 new[wraps[w, 0]] += around[w] * v[wraps[w, 1]]
-            v, new = new, v
-        if k >= low:
-            accumulate(weights[k - low], v, total)
+            if k >= low:
+                accumulate(weights[k - low], new[begin:end], total[begin:end])
+        v, new = new, v
     return q, total, rescale(total, mass(m))
 
 
-def grid_wraps(shape: tuple[int, ...]) -> Index:
-    """Jumps over a torus grid's seam, rows (to, from, axis, 0 for forward or 1 for backward)."""
+def grid_seams(shape: tuple[int, ...]) -> tuple[Index, Index]:
+    """Jumps over a torus grid's seam, rows (to, from, axis, 0 for forward or 1 for backward), by
+    blocks of CELLS cells that they enter, and where the blocks' rows begin.
+    """
     number = np.arange(np.prod(shape)).reshape(shape)
     rows = []
     for a in range(len(shape)):
         start, end = np.take(number, 0, a).ravel(), np.take(number, -1, a).ravel()
         rows.append(np.stack([start, end, np.full_like(start, a), np.zeros_like(start)], 1))
         rows.append(np.stack([end, start, np.full_like(start, a), np.ones_like(start)], 1))
-    return np.concatenate(rows)
+    wraps = np.concatenate(rows)
+    block = wraps[:, 0] // CELLS
+    order = np.argsort(block, kind="stable")
+    return wraps[order], np.searchsorted(block[order], np.arange(-(-number.size // CELLS) + 1))
 
 
 @kernel(counted=True)
@@ -184,17 +193,32 @@ def grid_entering(forward, backward, shape, wraps, q):
 
 
 @kernel
-def grid_product(up, down, inside, shape, v, new):
-    """new = P v, but for the jumps over the seam, whose rates are zero in `up` and `down`."""
+def grid_product(up, down, inside, shape, v, new, begin, end):
+    """new = P v in cells begin, ..., end - 1, but for the jumps over the seam, whose rates are zero
+    in `up` and `down`.
+    """
     d, n = up.shape
-    new[0] = inside[0] * v[0] + down[d - 1, 0] * v[1]
-    three(inside[1:], v[1:], up[d - 1, 1:], v, down[d - 1, 1:], v[2:], new[1 : n - 1])
-    new[n - 1] = inside[n - 1] * v[n - 1] + up[d - 1, n - 1] * v[n - 2]
+    left, right = up[d - 1], down[d - 1]
+    i, j = max(begin, 1), min(end, n - 1)
+    before, after = v[i - 1 : j - 1], v[i + 1 : j + 1]
+    three(inside[i:j], v[i:j], left[i:j], before, right[i:j], after, new[i:j])
+    if begin == 0:
+        new[0] = inside[0] * v[0] + right[0] * v[1]
+    if end == n:
+        new[n - 1] = inside[n - 1] * v[n - 1] + left[n - 1] * v[n - 2]
     stride = n
     for a in range(d - 1):
         stride //= shape[a]
-        two(up[a, stride:], v, new[stride:])
-        two(down[a], v[stride:], new[: n - stride])
+        if begin < stride:
+            j = min(end, stride)
+            one(down[a, begin:j], v[begin + stride : j + stride], new[begin:j])
+        i, j = max(begin, stride), min(end, n - stride)
+        if i < j:
+            before, after = v[i - stride : j - stride], v[i + stride : j + stride]
+            two(up[a, i:j], before, down[a, i:j], after, new[i:j])
+        i = max(begin, n - stride)
+        if i < end:
+            one(up[a, i:end], v[i - stride : end - stride], new[i:end])
 
 
 @kernel
@@ -204,7 +228,13 @@ def three(c, v, up, left, down, right, new):
 
 
 @kernel
-def two(rate, v, new):
+def two(up, before, down, after, new):
+    for i in range(len(new)):
+        new[i] = new[i] + up[i] * before[i] + down[i] * after[i]
+
+
+@kernel
+def one(rate, v, new):
     for i in range(len(new)):
         new[i] += rate[i] * v[i]
 
