@@ -16,6 +16,7 @@ from typing import Any
 
 from numba import types
 from numba.core.compiler import Compiler, DefaultPassBuilder
+from numba.core.datamodel import default_manager, models
 
 # What numba does for closures, comprehensions, `with`, functions that take literals and expressions
 # of whole arrays, none of which stand in kernels: each goes through every line of a function.
@@ -118,6 +119,8 @@ def answering(context: Any) -> Any:
         def get_call_type(self, _: Any, given: Any, named: Any) -> Any:
             return context.resolve_function_type(self.itself, given, named)
 
+    # Operators of whole arrays are put into variables, whose contents numba asks for.
+    default_manager.register(Known, models.OpaqueModel)
     return _as(Answering, context)
 
 

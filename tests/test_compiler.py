@@ -73,3 +73,14 @@ def test_functions_that_others_add_meanwhile_are_found() -> None:
     assert others(1.0) == 17.0
     assert ours(1.0) == 9.0
     assert _untouched()
+
+
+def test_operators_of_whole_arrays_compile_beside_those_of_numbers() -> None:
+    @kernel(cache=False, counted=True)
+    def shares(a: Any, q: float) -> Any:
+        b = a / q
+        b /= 2.0
+        return np.maximum(1.0 - a / q, 0.0) + b
+
+    a = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(shares(a, 4.0), np.maximum(1.0 - a / 4.0, 0.0) + a / 8.0)
