@@ -30,6 +30,12 @@ class Part(JITCodeLibrary):
     codegen = SimpleNamespace(set_env=lambda name, env: None)
     reorders = inlined = False
 
+    def add_ir_module(self, module: Any) -> None:
+        for function in module.functions:
+            if self.inlined and not function.is_declaration:
+                function.attributes.add("alwaysinline")
+        super().add_ir_module(module)
+
     def _optimize_functions(self, module: Any) -> None:
         pass
 
@@ -37,8 +43,6 @@ class Part(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration:
                 function.linkage = "linkonce_odr"
-                if self.inlined:
-                    function.add_function_attribute("alwaysinline")
         self._finalized = True
 
     def _get_module_for_linking(self) -> Any:
