@@ -221,7 +221,8 @@ class Run:
         with bar(times[-1], self.moving.label, watch.progress, initial=times[0]) as shown:
 
             def pause() -> None:
-                shown.update(self.moving.time - shown.n)
+                if not shown.disable:
+                    shown.update(self.moving.time - shown.n)
                 if keeper is not None:
                     keeper.offer(self.trajectory)
 
@@ -248,6 +249,16 @@ class Run:
         """Record the present state."""
         pair = self.moving.measures()
         row = {"value": self.moving.value(*pair), **self.moving.diagnostics()}
+        if self.observables:
+            self._observe(pair, row)
+        self._same_names(row.keys())
+        self.times.append(self.moving.time)
+        self.pairs.append(pair)
+        self.rows.append(row)
+        return pair
+
+    def _observe(self, pair: Pair, row: dict[str, Any]) -> None:
+        """Add to a row what functions of users say of the pair."""
         # "ni" is what best responses have anyhow.
         if taken := row.keys() & (self.observables.keys() - {"ni"}):
             names = " and ".join(sorted(taken))
@@ -256,11 +267,6 @@ class Run:
             row[name] = recorded(
                 name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r]
             )
-        self._same_names(row.keys())
-        self.times.append(self.moving.time)
-        self.pairs.append(pair)
-        self.rows.append(row)
-        return pair
 
     def _same_names(self, names: Set[str]) -> None:
         if self.rows and self.rows[0].keys() != names:

@@ -9,11 +9,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from meanfield.cores import free_cores, shares
-from meanfield.particles.looks.compiled import SCHEMES, march
+from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.single_modes import single_modes
-from meanfield.particles.plan import Plan
 from meanfield.particles.primitives import Player, State, own
 from meanfield.particles.team import WORK, new_gate, together
 
@@ -71,7 +70,8 @@ class Pace:
     def pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(threads, first, end) of runs of steps, each to be done before the next is asked for."""
         if len(self.spent) == 1:
-            yield self.best, first, end
+            (alone,) = self.spent
+            yield alone, first, end
             return
         while first < end:
             threads, count = self.next(end - first)
@@ -135,14 +135,15 @@ def at_rates(crews: list[Crew], players: tuple[Player, Player]) -> list[Crew]:
 
 
 def go(
-    crews: list[Crew], plan: Plan, first: int, end: int, showing: bool, known: dict[Any, Any]
-) -> None:
+    crews: list[Crew], how: tuple[Any, int], first: int, end: int, showing: bool,
+    known: dict[Any, Any],
+) -> None:  # fmt: skip
     """Steps first, ..., end - 1; showing, the costs and gradients after them go to `others`.
 
-    `known` keeps what is compiled for the kinds of looks of a run.
+    how: the scheme as kernels know it, and its trials. `known` keeps what is compiled for the kinds
+    of looks of a run.
     """
-    how = SCHEMES[plan.scheme], plan.trials, showing
-    calls = [(*how, *c.looks, c.states, c.others, first, end) for c in crews]
+    calls = [(*how, showing, *c.looks, c.states, c.others, first, end) for c in crews]
     kinds = tuple(map(type, crews[0].looks))
     if kinds not in known:
         known[kinds] = march.entry(*calls[0])

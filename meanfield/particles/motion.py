@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from meanfield.particles.eigenbasis import Frame, frame
 from meanfield.particles.kernel_density import react, reaction
 from meanfield.particles.looks import forms
 from meanfield.particles.looks.choose import source
+from meanfield.particles.looks.compiled import SCHEMES
 from meanfield.particles.looks.pairs import SHARE, Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.on_device import DeviceReplicas, mover
@@ -64,6 +66,7 @@ class Motion:
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.shown_at = -1  # steps done when `others` had the forces last
         self.last_crews: list[Crew] = []  # who moved or looked last
+        self.how = SCHEMES[plan.scheme], plan.trials
         self.marches: dict[Any, Any] = {}  # the compiled steps by the kinds of looks
 
     def turn(self, to: Frame) -> None:
@@ -91,6 +94,7 @@ class Motion:
         # Quadratic forms need none in the middle of a step, and show lengths of gradients alone.
         like = [s._replace(x=s.x[:, :1]) for s in states] if self.fused else states
         self.states, self.others = states, [midpoint(s) for s in rooms * like]
+        self.seen = [(s.logw, s.x) for s in self.others[:2]]  # costs and gradients as shown last
         self.crews = {}
         shares = -(-self.plan.particles[0] // SHARE)  # of pairs
         self.pace = Pace(
@@ -153,7 +157,7 @@ class Motion:
             now = game.moments(p, flat(s.x, n), s.w.ravel()[:n])  # type: ignore[attr-defined]
             self.averages[p] = remember(self.averages[p], now, share)
 
-    @property
+    @cached_property
     def shows(self) -> bool:
         """Whether crews see the present costs as `forces` has them."""
         return self.compiled and self.plan.precision == "float64"
@@ -167,7 +171,8 @@ class Motion:
         if self.compiled and self.flow.memory is None:
             for threads, k, next_k in self.pace.pieces(first, end):
                 self.last_crews = self.crew(players, k, next_k - k, threads)
-                self.go(k, next_k, showing and next_k == end)
+                last = showing and next_k == end
+                go(self.last_crews, self.how, k, next_k, last, self.marches)
             self.shown_at = end if showing else -1
             return
         for threads, begin, next_begin in self.pace.pieces(first, end):
@@ -185,10 +190,6 @@ class Motion:
                 strang(one, two, s, t, *room, k)
             else:
                 mirror_prox(one, two, s, t, room, self.plan.trials, k)
-
-    def go(self, first: int, end: int, showing: bool) -> None:
-        """Have `last_crews` take these steps."""
-        go(self.last_crews, self.plan, first, end, showing, self.marches)
 
     def crew(self, players: Players, first: int, steps: int, threads: int) -> list[Crew]:
         """Who takes these steps in compiled code."""
@@ -232,18 +233,14 @@ class Motion:
         the frame; their lengths (blocks, 1, lanes) where steps are `fused`.
         """
         if self.shown_at == self.done:
-            return self.held()
+            return self.seen
         return self.shown(self.hired() if self.compiled else self.exact_looks(self.players))
 
     def shown(self, by: list[Crew] | tuple[Any, Any]) -> list[tuple[Array, Array]]:
         """What crews or looks see."""
         if isinstance(by, list):
             self.last_crews = by
-            self.go(0, 0, showing=True)
+            go(by, self.how, 0, 0, True, self.marches)
         else:
             both(*by, self.states, self.others[:2], 0.0, 0.0, 0)
-        return self.held()
-
-    def held(self) -> list[tuple[Array, Array]]:
-        """The costs and gradients that were shown."""
-        return [(s.logw, s.x) for s in self.others[:2]]
+        return self.seen

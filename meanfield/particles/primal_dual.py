@@ -60,10 +60,6 @@ def langevin(look: Averaged, opponent: Averaged, s: State, inner: int, k: int) -
 class PrimalDual(Stepper):
     """Particles that take primal-dual steps; `averages` are of both players' moments."""
 
-    @property
-    def reweighs(self) -> bool:
-        return False
-
     def speed(self, rates: Rates) -> float:
         return 1.0
 

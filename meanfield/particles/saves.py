@@ -12,7 +12,7 @@ import numpy as np
 
 from meanfield.aligned import zeros
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel, larger, smaller
+from meanfield.jit import apart, fma, kernel, larger, separate, smaller
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
 from meanfield.particles.primitives import Flag, Player, State
@@ -70,11 +70,11 @@ def read_off(
     those of the save before, and their weights w to masses (n,); the farthest that one has got.
 
     They are turned by E (a, a) where it has rows. Spheres' points are divided by their norms.
-    r (5, lanes) is room, with a rows more where there is E.
+    r (4, lanes) is room, with a rows more where there is E.
     """
     apart()
     lanes, top = x.shape[2], 0.0
-    near, far, norm, reach, at = r[0], r[1], r[2], r[3], r[4]
+    near, far, norm, reach = r[0], r[1], r[2], r[3]
     for i in range(lanes):
         reach[i] = 0.0
     for b in range(len(x)):
@@ -82,35 +82,20 @@ def read_off(
         count = smaller(lanes, len(points) - first)
         here = x[b]
         if len(E) > 0:
-            here = r[5:]
+            here = r[4:]
             product(E, x[b], here)
         for i in range(lanes):
             near[i], far[i], norm[i] = 0.0, 0.0 if len(sphere) > 0 else 1.0, 0.0
-        if len(sphere) > 0:
-            for k in range(x.shape[1]):
-                for i in range(lanes):
-                    norm[i] = fma(here[k, i], here[k, i], norm[i])
+        for k in range(x.shape[1] if len(sphere) > 0 else 0):
             for i in range(lanes):
-                norm[i] = math.sqrt(norm[i])
+                norm[i] = fma(here[k, i], here[k, i], norm[i])
+        for i in range(lanes):
+            norm[i] = math.sqrt(norm[i])
         for k in range(x.shape[1]):
-            old, new = before[b, k], here[k]
-            # One result a loop: the compiler makes vectors of no more than it can tell apart.
             if len(sphere) > 0:
-                for i in range(lanes):
-                    at[i] = new[i] / norm[i]
-                for i in range(lanes):
-                    far[i] = fma(at[i] + old[i], at[i] + old[i], far[i])
-                for i in range(lanes):
-                    near[i] += (at[i] - old[i]) * (at[i] - old[i])
+                along_sphere(here[k], before[b, k], norm, near, far)
             else:
-                for i in range(lanes):
-                    at[i] = new[i]
-                for i in range(lanes):
-                    gap = abs(at[i] - old[i])
-                    gap = smaller(gap, period - gap)
-                    near[i] += gap * gap
-            for i in range(lanes):
-                old[i] = at[i]
+                along_torus(period, here[k], before[b, k], near)
         if x.shape[1] > FEW:
             for i in range(count):
                 for k in range(x.shape[1]):
@@ -128,6 +113,31 @@ def read_off(
     return 2.0 * math.atan(math.sqrt(top)) if len(sphere) > 0 else math.sqrt(top)
 
 
+@kernel
+def along_sphere(new: Array, old: Array, norm: Array, near: Array, far: Array) -> None:
+    """One coordinate of a block, divided by norms, to `old`; what it adds to squared distances from
+    what stood there, and from its antipodes.
+    """
+    separate()
+    for i in range(len(norm)):
+        at = new[i] / norm[i]
+        across, gap = at + old[i], at - old[i]
+        far[i] = fma(across, across, far[i])
+        near[i] += gap * gap
+        old[i] = at
+
+
+@kernel
+def along_torus(period: float, new: Array, old: Array, near: Array) -> None:
+    """One coordinate of a block on a torus, likewise."""
+    separate()
+    for i in range(len(near)):
+        gap = abs(new[i] - old[i])
+        gap = smaller(gap, period - gap)
+        near[i] += gap * gap
+        old[i] = new[i]
+
+
 class Reader:
     """Reads one player's particles off at saves, in the game's own axes.
 
@@ -139,14 +149,17 @@ class Reader:
     def __init__(self, me: Player, manifold: Manifold, axes: Array | None, before: Array) -> None:
         self.me, self.manifold, self.before, self.gone = me, manifold, before, 0.0
         self.axes = np.empty((0, 0)) if axes is None else axes
-        self.room = zeros((5 + len(self.axes), before.shape[2]))
+        self.room = zeros((4 + len(self.axes), before.shape[2]))
         self.known = known_to_kernels(manifold)
+        self.entry: Any = None  # of `read_off`
 
     def __call__(self, s: State, points: Array, masses: Array) -> Measure:
         """The measure of a state, in memory given for it."""
         if self.known:
             how = self.me.sphere, self.me.period, self.axes, s.x, s.w, self.before
-            self.gone = read_off(*how, points, masses, self.room)
+            given = *how, points, masses, self.room
+            self.entry = self.entry or read_off.entry(*given)
+            self.gone = self.entry(*given)
             return measured(points, masses, self.manifold)
         n, M = len(masses), self.manifold
         found = Measure(flat(s.x, n), s.w.ravel()[:n].copy(), M)
@@ -191,6 +204,7 @@ class Room:
 
 def measured(points: Array, masses: Array, manifold: Manifold) -> Measure:
     """The measure of particles, which are where they should be: nothing is looked at again."""
-    made: Any = object.__new__(Measure)
-    vars(made).update(points=points, masses=masses, manifold=manifold)
-    return made  # type: ignore[no-any-return]
+    made = object.__new__(Measure)
+    values = {"points": points, "masses": masses, "manifold": manifold}
+    object.__setattr__(made, "__dict__", values)
+    return made

@@ -19,7 +19,7 @@ from meanfield.particles.looks.forms import common
 from meanfield.particles.motion import Motion
 from meanfield.particles.on_device import DeviceReplicas
 from meanfield.particles.plan import Plan, check_memory, check_settings
-from meanfield.particles.primitives import State
+from meanfield.particles.primitives import LANES, State
 from meanfield.particles.response import InnerLoop
 from meanfield.particles.saves import Reader, Room, Survey, surveys
 from meanfield.particles.state import (
@@ -41,11 +41,6 @@ class Stepper(Motion):
 
     level = "particles"
 
-    @property
-    def reweighs(self) -> bool:
-        """Whether weights move."""
-        return self.flow.reacts
-
     def __init__(
         self,
         game: Game,
@@ -65,6 +60,8 @@ class Stepper(Motion):
         self.room = Room(len(plan.saves(0.0)), [(n, M.ambient) for n, M in rows])
         self.means = [0.0, 0.0]  # of the costs shown last, under each player's own weights
         self.piece = 1  # steps between pauses
+        # Whether weights move; alpha is another number in primal-dual steps.
+        self.reweighs = flow.reacts and plan.scheme != "primal-dual"
         self.speeds = [self.speed(rates) for rates in flow.players]
         self.halves = [M.reach / 2 for M in game.manifolds]  # of the reach, what steps stay below
         self.check_noise()
@@ -76,15 +73,15 @@ class Stepper(Motion):
     def measures(self) -> tuple[Measure, Measure]:
         """Where the particles are, with their weights; at the start to the bit as it has them."""
         if self.states:
-            x, y = self._read(self.states)
+            pair = self._read(self.states)
         else:
             placed = self.begin()
             self.readers = self._readers((None, None), [copied(s.x) for s in placed])
-            x, y = self._read(placed)
+            pair = self._read(placed)
             self.readers = self._readers(self.frame.axes, [r.before for r in self.readers])
         if self.reweighs:
             self.mean_weights[self.done] = self._mean_weights()
-        return x, y
+        return pair
 
     def _readers(self, axes: Axes, before: list[Array]) -> list[Reader]:
         given = zip(self.players, self.game.manifolds, axes, before, strict=True)
@@ -147,7 +144,8 @@ class Stepper(Motion):
 
     def diagnostics(self) -> dict[str, Any]:
         """The farthest that a particle of either player has got since the save before."""
-        return {"displacement": [reader.gone for reader in self.readers]}
+        one, two = self.readers
+        return {"displacement": [one.gone, two.gone]}
 
     def state(self) -> dict[str, Any]:
         rows = list(zip(self.states, self.plan.particles, strict=True))
@@ -193,9 +191,16 @@ class Stepper(Motion):
     def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
         """To `until`; with a pause in pieces of about half a second, between which it is called."""
         end = round(until / self.plan.step)
+        if pause is not None:
+            self._in_pieces(end, pause)
+        elif self.done < end:
+            self.take(end - self.done, showing=True)
+        self.check_step()
+
+    def _in_pieces(self, end: int, pause: Callable[[], None]) -> None:
         while self.done < end:
             clock, left = perf_counter(), end - self.done
-            taken = left if pause is None else min(self.piece, left)
+            taken = min(self.piece, left)
             self.take(taken, showing=taken == left)
             spent = perf_counter() - clock
             self.piece = (
@@ -203,9 +208,8 @@ class Stepper(Motion):
             )
             # At the end of an interval the state is saved first: what goes on from it would not do
             # so.
-            if pause is not None and self.done < end:
+            if self.done < end:
                 pause()
-        self.check_step()
 
     def check_step(self) -> None:
         """Refuse a step that is too long for the forces here, with one that would do.
@@ -245,10 +249,9 @@ class Stepper(Motion):
         """What `surveys` says of both players; keeps the mean costs."""
         (U, G), (V, H) = forces
         (s, t), (n, m) = self.states, self.plan.particles
-        room = np.empty((4, max(U.shape[1], V.shape[1])))
-        one, two = surveys(s.w, U, G, n, t.w, V, H, m, room)
-        self.means = [one[0], two[0]]
-        return one, two
+        found: tuple[Survey, Survey] = surveys(s.w, U, G, n, t.w, V, H, m, np.empty((4, LANES)))
+        self.means = [found[0][0], found[1][0]]
+        return found
 
 
 def _refuse_step(name: str, what: str, size: float, half: float, dt: float, root: int) -> None:

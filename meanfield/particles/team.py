@@ -110,28 +110,35 @@ def together(function: Callable[..., Any], calls: Sequence[Sequence[Any]], gate:
     """Call a kernel with each of these arguments, the first in this thread, all at once."""
     if gate[0]:
         raise RuntimeError("these threads were interrupted; begin again from what was saved")
+    try:
+        if len(calls) == 1:
+            function(*calls[0])
+        else:
+            _in_threads(function, calls, gate)
+    except BaseException:  # such as an interruption: nobody shall wait for threads that never come
+        gate[0] = _OPEN
+        raise
+    gate[0] = 0
+
+
+def _in_threads(function: Callable[..., Any], calls: Sequence[Sequence[Any]], gate: Any) -> None:
     failed: list[BaseException] = []
 
     def one(call: Sequence[Any]) -> None:
         try:
             function(*call)
-        except BaseException as error:  # nobody shall wait for threads that never come
+        except BaseException as error:
             gate[0] = _OPEN
             failed.append(error)
 
     others = [Thread(target=one, args=(call,), daemon=True) for call in calls[1:]]
-    try:
-        for thread in others:
-            thread.start()
-        function(*calls[0])
-        for thread in others:
-            thread.join()
-    except BaseException:  # such as an interruption
-        gate[0] = _OPEN
-        raise
+    for thread in others:
+        thread.start()
+    function(*calls[0])
+    for thread in others:
+        thread.join()
     if failed:
         raise failed[0]
-    gate[0] = 0
 
 
 def new_gate() -> Any:
