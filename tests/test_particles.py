@@ -179,12 +179,12 @@ def drawn(game, flow, p, n, tick, seed):
     """The normals (n, a) of a tick; those of games on spheres are drawn along the axes in which
     these move.
     """
-    d = game.manifolds[p].ambient
+    d, lanes = game.manifolds[p].ambient, -(-n // 16) * 16
     if not spherical(game):
-        xi = np.empty((d, n + n % 2))
+        xi = np.empty((d, lanes))
         fill(xi, 0, tick, p, 0, np.uint64(seed), 1)
         return xi[:, :n].T
-    xi, E = np.empty((d + d % 2, -(-n // 16) * 16)), frame(game, flow).axes[p]
+    xi, E = np.empty((d + d % 2, lanes)), frame(game, flow).axes[p]
     singles(xi, xi.shape[1], 0, tick, p, 0, np.uint64(seed), 1)
     return xi[:d, :n].T if E is None else xi[:d, :n].T @ E.T
 
