@@ -18,8 +18,9 @@ from numba import types
 from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.datamodel import default_manager, models
 
-# What numba does for closures, comprehensions, `with`, functions that take literals and expressions
-# of whole arrays, none of which stand in kernels: each goes through every line of a function.
+# What numba does for closures, comprehensions, `with` and functions that take literals, which do
+# not stand in kernels, and to fuse operations on whole arrays, of which few do: each goes through
+# every line of a function.
 UNUSED = {
     "DumpParforDiagnostics", "FindLiterallyCalls", "InlineClosureLikes", "InlineInlinables",
     "InlineOverloads", "LiteralPropagationSubPipelinePass", "LiteralUnroll",
