@@ -31,6 +31,7 @@ PROCESSORS = {
     "neoverse-n1": ("aarch64-unknown-linux-gnu", 128),
     "neoverse-v1": ("aarch64-unknown-linux-gnu", 128),
 }
+SCALABLE = {"neoverse-v1"}  # where `meanfield.parts` asks for no width
 Row = tuple[float, int, int]  # cycles a multiplication, vectors stored, vectors loaded
 BEHIND = 1.5  # times the cycles of the best processor with vectors as wide
 FEWEST = 8  # multiplications an iteration of a loop that counts as arithmetic
@@ -97,6 +98,8 @@ def assembly(text: str, processor: str) -> str:
         cpu=processor, opt=3, jit=True, codemodel="default", reloc="static"
     )
     text = re.sub(r"(?m)^target (triple|datalayout) = .*$", "", text)
+    if processor in SCALABLE:
+        text = re.sub(r", !llvm\.loop !\d+", "", text)
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = triple, str(machine.target_data)
     for vectors in (False, True):
@@ -123,7 +126,12 @@ def loops(text: str) -> Iterator[Loop]:
         if not word or word[0].startswith("."):
             continue
         body.append(line.strip())
-        if word[0][0] in "jbct" and labels.get(word[-1], -1) >= last:
+        # What stands apart from its loop jumps back as well, always.
+        if (
+            word[0][0] in "jbct"
+            and word[0] not in ("jmp", "b")
+            and labels.get(word[-1], -1) >= last
+        ):
             yield _loop(name, body[labels[word[-1]] : -1])
             last = len(body)
 

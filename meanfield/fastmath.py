@@ -190,7 +190,7 @@ def cosh(x: float) -> float:
     return 0.5 * e + 0.5 / e
 
 
-@kernel
+@kernel(forceinline=True)
 def power(x: float, p: float) -> float:
     """x^p for x > 0."""
     return exp(p * log(x))

@@ -192,6 +192,25 @@ def separate(_: Any) -> Any:
     return types.none(), emit
 
 
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def together(_: Any, numbers: Any) -> Any:
+    """Called first in the body of an innermost loop: so many numbers are done at a time, each line
+    of it for all.
+
+    By itself the compiler takes as many as fit in a register. Several registers hide the delays of
+    one another, and sums over a loop are the same whatever a register holds.
+    """
+    if not isinstance(numbers, types.IntegerLiteral):
+        return None
+
+    def emit(context: Any, builder: Any, *_: Any) -> Any:
+        asked = vars(builder.module).setdefault("together", [])  # see `meanfield.parts`
+        asked.append((builder.block, numbers.literal_value))
+        return context.get_dummy_value()
+
+    return types.none(numbers), emit
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c in one rounding, wherever it is compiled into; single precision where all three
@@ -201,6 +220,20 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
         return None
     t = types.float32 if a == b == c == types.float32 else types.float64
     return t(t, t, t), lambda _, builder, __, given: builder.fma(*given)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def summed(_: Any, total: Any, a: Any, b: Any) -> Any:
+    """total + a b, where a loop's sums may be taken in another order: one for each lane of its
+    vectors.
+    """
+    t = types.float32 if total == a == b == types.float32 else types.float64
+    how = ("reassoc", "nsz", "contract")
+
+    def emit(_: Any, builder: Any, __: Any, given: Any) -> Any:
+        return builder.fadd(given[0], builder.fmul(*given[1:], flags=how), flags=how)
+
+    return t(t, t, t), emit
 
 
 def _chosen(wins: str) -> Any:

@@ -11,8 +11,9 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from llvmlite import ir
 from numba import njit, types
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import JITCodeLibrary, get_host_cpu_features
 from numba.core.compiler import Flags
 from numba.core.registry import CPUDispatcher, cpu_target
 
@@ -31,6 +32,7 @@ class Part(JITCodeLibrary):
     reorders = inlined = False
 
     def add_ir_module(self, module: Any) -> None:
+        _widen(module)
         for function in module.functions:
             if self.inlined and not function.is_declaration:
                 function.attributes.add("alwaysinline")
@@ -50,6 +52,32 @@ class Part(JITCodeLibrary):
         module = self._final_module.clone()
         _link(module, self)
         return module
+
+
+# Not where registers are as wide as the processor likes (SVE): there LLVM keeps to its own way, and
+# would say so.
+_FIXED = "+sve" not in get_host_cpu_features().split(",")
+
+
+def _widen(module: Any) -> None:
+    """Say of the loops whose bodies call `meanfield.jit.together` how wide their vectors are."""
+    for body, numbers in vars(module).pop("together", ()) if _FIXED else ():
+        hints = [
+            module.add_metadata([f"llvm.loop.{what}", ir.Constant(ir.IntType(32), count)])
+            for what, count in (("vectorize.width", numbers), ("interleave.count", 1))
+        ]
+        loop = ir.MDValue(module, hints, name=str(len(module.metadata)))
+        loop.operands = (loop, *hints)  # by which LLVM tells one loop from another
+        # numba's blocks stand in the order of the text, and what it splits off after them all: only
+        # the end of the loop leads back.
+        places = {block: i for i, block in enumerate(body.function.blocks)}
+        inside = [body]
+        for block in inside:
+            for to in set(block.terminator.operands) & set(places):
+                if places[to] < places[body]:
+                    block.terminator.set_metadata("llvm.loop", loop)
+                elif to not in inside:
+                    inside.append(to)
 
 
 def _link(module: Any, library: Any) -> set[Any]:
@@ -79,6 +107,7 @@ class Whole(JITCodeLibrary):
     reorders = False
 
     def add_ir_module(self, module: Any) -> None:
+        _widen(module)
         if module.name == "wrapper":
             for function in module.functions:
                 if not function.is_declaration:

@@ -7,6 +7,7 @@ from numba import njit
 
 import meanfield as mf
 from meanfield.games.formulas.expressions import expression
+from meanfield.games.formulas.loops import TOGETHER
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.particles import noise
 from meanfield.particles.looks import modes as kept_features
@@ -40,7 +41,12 @@ def test_normals_are_drawn_in_vectors():
 @needs_vectors
 @pytest.mark.parametrize(
     "text",
-    ["exp(cos(x - y))", "log(2 + cos(x - y))*exp(sin(x))", "1/(2.6 + cos(x - y) + 0.5*sin(2*x))"],
+    [
+        "exp(cos(x - y))",
+        "log(2 + cos(x - y))*exp(sin(x))",
+        "1/(2.6 + cos(x - y) + 0.5*sin(2*x))",
+        "(2 + cos(x - y))**1.5",
+    ],
 )
 def test_pair_loops_run_in_vectors(folder, text):
     game = expression(text)
@@ -50,7 +56,9 @@ def test_pair_loops_run_in_vectors(folder, text):
     game.both_forces(x, y, w, w)
     game.forces(0, x, y, w)
     for key in ("pair", (0, "jet")):
-        assert arithmetic(game._kernels[key].__globals__["fill"])[0] > 6, key
+        fill = game._kernels[key].__globals__["fill"]
+        assert arithmetic(fill)[0] > 6, key
+        assert any(f"<{TOGETHER} x double>" in text for text in fill.inspect_llvm().values())
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ def interpreted(source):
         "math": mathematics,
         "fastmath": functions,
         "fma": lambda a, b, c: a * b + c,
+        "summed": lambda total, a, b: total + a * b,
+        "together": lambda numbers: None,
     }
     namespace["kernel"] = lambda f=None, **_: f or (lambda g: g)
     lines = [line for line in source.splitlines() if not line.startswith(("import ", "from "))]

@@ -17,7 +17,7 @@ from meanfield.aligned import copied, zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import exp, sincos
-from meanfield.jit import apart, fma, kernel
+from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
 from meanfield.particles.team import meet
@@ -314,6 +314,7 @@ def exponentials(logw: Array, top: float, w: Array) -> None:
     apart()
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
+            together(8)
             w[b, i] = exp(logw[b, i] - top)
 
 

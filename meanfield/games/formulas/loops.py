@@ -25,8 +25,9 @@ from meanfield.games.formulas.codegen import PROCESSOR, Dialect, Parts, filled, 
 from meanfield.games.formulas.formula import Formula
 from meanfield.games.formulas.separation import Split, separated, splits
 
-FORMAT = 7  # raise when the meaning of generated source changes
+FORMAT = 8  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
+TOGETHER = 16  # of them, four registers of 256 bits or two of 512, for the inner loop's every line
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
     constant="F({})",
@@ -180,6 +181,9 @@ def fill({self.points}, {self.work}):
         size = min({BLOCK}, n - low)
         for i in range(size):
             $of_point
+        whole = size + -size % {TOGETHER}
+        for i in range(size, whole):
+            $of_none
         $of_pairs
         for i in range(size):
             cost[low + i] = {self.sign} * sums[i]
@@ -190,6 +194,7 @@ def fill({self.points}, {self.work}):
             of_node=self.once_a_node(),
             near=[f"n{a} = 0.0" for a in self.near],
             of_point=self.once_a_point(),
+            of_none=self.past_the_end(),
             of_pairs=self.once_a_pair(),
             slopes=[
                 f"slope[low + i, {k - 1}] = {self.sign} * sums[{k * BLOCK} + i]"
@@ -218,6 +223,16 @@ def fill({self.points}, {self.work}):
             *(f"n{a} = summed(n{a}, weights[low + i], {name(a)})" for a in self.near),
         ]
 
+    def past_the_end(self) -> list[str]:
+        """The last point once more, without a weight, to fill the vectors of the inner loop."""
+        return [
+            *(
+                f"given[{k * BLOCK} + i] = given[{k * BLOCK} + size - 1]"
+                for k in range(len(self.lines.own_read))
+            ),
+            f"given[{self.weights} + i] = 0.0",
+        ]
+
     def once_a_pair(self) -> list[str]:
         """The loop over the opponent's points around the inner one, where pairs are looked at."""
         mine, facing, lines = self.pairs(self.mine), self.pairs(self.facing), self.lines
@@ -229,7 +244,8 @@ def fill({self.points}, {self.work}):
 w = {"F(masses[j])" if self.single else "masses[j]"}
 $table
 $zeros
-for i in range(size):
+for i in range(whole):
+    $together
     $given
     $inner
     $sums
@@ -237,6 +253,7 @@ for i in range(size):
 $added""",
             table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.other_read)],
             zeros=[f"a{k} = F(0.0)" for k, _ in facing],
+            together=[f"together({TOGETHER})"] * (not self.single),
             given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.own_read)],
             inner=lines.inner,
             sums=[
@@ -296,14 +313,9 @@ import math
 import numpy as np
 
 from meanfield import fastmath
-from meanfield.jit import fma, kernel
+from meanfield.jit import fma, kernel, summed, together
 
 F = np.float{32 if single else 64}
-
-
-@kernel(fastmath={{"reassoc", "nsz", "contract"}})
-def summed(total, a, b):
-    return total + a * b
 
 
 '''
