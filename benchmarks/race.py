@@ -83,7 +83,7 @@ def race(row: Row, rounds: int) -> Raced:
     for name, ready in row.ready.items():
         try:
             work = ready()
-        except ImportError as error:
+        except (ImportError, SyntaxError) as error:  # not there, or for another Python
             raced.missing.append(f"{name}: {error}")
             continue
         known: float = getattr(work, "seconds", 0.0)  # of a run while it was tuned

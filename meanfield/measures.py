@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,7 @@ from meanfield.shown import Shown
 
 FEW = 1 << 24  # nodes times nodes up to which harmonics at nodes are kept: 64 MB
 HOPELESS = 0.25  # of a mass, below zero
+M = TypeVar("M", bound="Measure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,4 +327,15 @@ def density_on(
             told.add(what)
         warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`")
     positive = np.maximum(masses, 0.0)
-    return Density(positive / positive.sum(), onto)
+    total = float(positive.sum())
+    if not 0.0 < total < np.inf:  # nothing at all, or no numbers
+        return Density(masses, onto)
+    shares, manifold = positive / total, onto.manifold
+    return as_is(Density, points=onto.nodes, masses=shares, manifold=manifold, mesh=onto)
+
+
+def as_is(kind: type[M], **values: Any) -> M:
+    """A measure of arrays that are what they should be: nothing is looked at again, or copied."""
+    made = object.__new__(kind)
+    object.__setattr__(made, "__dict__", values)
+    return made

@@ -165,7 +165,7 @@ def test_starts_are_refused_from_a_negative_mass_of_a_fiftieth(kind):
     for lost, refused in ((0.0199, False), (0.0201, True)):
         masses = np.full(n, (1 + lost) / (n - 2))
         masses[[1, 5]] = -0.3 * lost, -0.7 * lost
-        made._nodal = lambda p, masses=masses: masses
+        made._now = lambda p, masses=masses: (None, masses)
         if refused:
             with pytest.raises(ValueError, match=r"start.y is narrower than .* mass of 0.02"):
                 made.on_nodes(1)

@@ -7,19 +7,21 @@ themselves for any other, whose cost matrix is then dense.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, threads_worth
 from meanfield.games.base import Game
+from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
 
 # Entries of one player's cost matrix that are stored (512 MB). A larger one is formed anew for
 # every cost, in blocks.
 STORED = 1 << 26
 CELLS = 50_000  # that are worth a thread
+FEW = 1 << 20  # features at nodes that are kept for the values that a run saves
 
 Pair = tuple[Array, Array]
 T = TypeVar("T")
@@ -28,6 +30,32 @@ T = TypeVar("T")
 def both(of: Callable[[int], T]) -> tuple[T, T]:
     """of(p) for the two players."""
     return of(0), of(1)
+
+
+class Value:
+    """L(mu_x, mu_y) as often as a run saves it: features on a mesh are kept where they are few."""
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self._kept: list[tuple[Mesh | None, Array | None]] = [(None, None)] * 2
+
+    def __call__(self, mu_x: Measure, mu_y: Measure) -> float:
+        moments = both(lambda p: self._moments(p, (mu_x, mu_y)[p]))
+        if moments[0] is None or moments[1] is None:
+            return self.game.value(mu_x, mu_y)
+        game: Any = self.game
+        return float(moments[0] @ game.coefficients(0, moments[1])) + self.game.constant
+
+    def _moments(self, p: int, mu: Measure) -> Array | None:
+        """None where they are not kept."""
+        mesh = mu.mesh if isinstance(mu, Density) else None
+        if self.game.bases is None or mesh is None:
+            return None
+        if self._kept[p][0] is not mesh:
+            few = len(mesh) * self.game.bases[p].size <= FEW
+            self._kept[p] = mesh, self.game.moment_matrix(p, mesh.nodes) if few else None
+        features = self._kept[p][1]
+        return None if features is None else features @ mu.masses
 
 
 class Coupling:

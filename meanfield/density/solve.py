@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from meanfield.checks import Array, allow_underflow, known_keywords, real
 from meanfield.density.choice import ENGINES, Options, build, default_engine
+from meanfield.density.coupling import Value
 from meanfield.density.engine import Engine
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
@@ -188,7 +189,7 @@ class _EngineRun:
     def __init__(
         self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any], same_start: bool
     ) -> None:
-        self.engine, self.settings, self.value = engine, settings, game.value
+        self.engine, self.settings, self.value = engine, settings, Value(game)
         self.same_start = same_start
         self.measures, self.diagnostics = engine.measures, engine.diagnostics
         self.label = f"{flow.name} ({engine.name})"

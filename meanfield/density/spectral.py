@@ -100,6 +100,7 @@ class Spectral(Engine):
 
     def place(self, *coefficients: Array) -> None:
         """Make these coefficients of both players in `bases` the present state."""
+        self._shown.clear()
         for basis, c, work in zip(self.bases, coefficients, self._works, strict=True):
             z = basis.packed(c)
             work[STATE][:, basis.places] = z.real, z.imag
@@ -111,6 +112,7 @@ class Spectral(Engine):
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
+        self._shown.clear()
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
         finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
@@ -185,7 +187,7 @@ class Spectral(Engine):
         grid = self.bases[p].grid(self._free[p])
         # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
         allowed = max(1e-10, self._free[p] * self.tol)
-        what, masses = f"the masses of {'xy'[p]}", self._nodal(p)
+        what, (_, masses) = f"the masses of {'xy'[p]}", self._now(p)
         if self.time == 0.0 and (lost := -masses[masses < 0].sum()) > NARROW:
             raise ValueError(
                 f"start.{'xy'[p]} is narrower than {self.bases[p]} resolve: these see a negative "
@@ -193,14 +195,12 @@ class Spectral(Engine):
             )
         return density_on(masses, grid, what, allowed, told=self._warned_negative)
 
-    def _nodal(self, p: int) -> Array:
-        """Nodal masses; stored, as `measures` and `diagnostics` both ask for them."""
-        z = self.coefficients(p)
-        shown = self._shown.get(p)
-        if shown is None or not np.array_equal(shown[0], z):
-            grid = self.bases[p].grid(self._free[p])
-            self._shown[p] = shown = z, self.bases[p].masses(z, grid)
-        return shown[1]
+    def _now(self, p: int) -> tuple[Array, Array]:
+        """Coefficients and nodal masses of the present state, kept until it moves."""
+        if p not in self._shown:
+            z, basis = self.coefficients(p), self.bases[p]
+            self._shown[p] = z, basis.masses(z, basis.grid(self._free[p]))
+        return self._shown[p]
 
     def diagnostics(self) -> dict[str, float]:
         """Steps taken and refused, the present step; for each player the tail, the largest so far,
@@ -210,10 +210,11 @@ class Spectral(Engine):
         steps, refused = float(self.counts["steps"]), float(self.counts["rejected"])
         recorded = {"steps": steps, "refused": refused, "step": float(h)}
         for p, player in enumerate("xy"):
-            recorded[f"tail_{player}"] = self.bases[p].tail(self.coefficients(p))
+            z, masses = self._now(p)
+            recorded[f"tail_{player}"] = self.bases[p].tail(z)
             recorded[f"worst_tail_{player}"] = float(self.worst[p])
             recorded[f"{self.kind.unit}_{player}"] = float(self.bases[p].resolution)
-            recorded[f"smallest_{player}"] = float(self._nodal(p).min())
+            recorded[f"smallest_{player}"] = float(masses.min())
         return recorded
 
     def state(self) -> dict[str, Any]:

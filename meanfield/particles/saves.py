@@ -14,7 +14,7 @@ from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, separate, smaller
 from meanfield.manifolds import Manifold
-from meanfield.measures import Measure
+from meanfield.measures import Measure, as_is
 from meanfield.particles.primitives import Flag, Player, State
 from meanfield.particles.simd.product import product
 from meanfield.particles.state import blocked, flat, known_to_kernels
@@ -160,7 +160,7 @@ class Reader:
             given = *how, points, masses, self.room
             self.entry = self.entry or read_off.entry(*given)
             self.gone = self.entry(*given)
-            return measured(points, masses, self.manifold)
+            return as_is(Measure, points=points, masses=masses, manifold=self.manifold)
         n, M = len(masses), self.manifold
         found = Measure(flat(s.x, n), s.w.ravel()[:n].copy(), M)
         self.gone = float(M.distance(flat(self.before, n), found.points).max())
@@ -200,11 +200,3 @@ class Room:
         ends = np.cumsum([0, *(count * size for size in sizes)])
         rows = zip(ends[:-1], ends[1:], self.shapes, strict=True)
         return [memory[begin:end].reshape(count, *shape) for begin, end, shape in rows]
-
-
-def measured(points: Array, masses: Array, manifold: Manifold) -> Measure:
-    """The measure of particles, which are where they should be: nothing is looked at again."""
-    made = object.__new__(Measure)
-    values = {"points": points, "masses": masses, "manifold": manifold}
-    object.__setattr__(made, "__dict__", values)
-    return made
