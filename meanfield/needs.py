@@ -23,14 +23,15 @@ FILE = 8e4  # bytes of what describes a run
 ENGINES = {
     "galerkin": (37, 47),
     "harmonics": (370, 370),
-    "finite-volume": (118, 100),
-    "staggered": (118, 114),
+    "finite-volume": (47, 53),
+    "staggered": (85, 114),
     "muscl": (26, 64),
     "splitting": (23, 43),
     "best-response": (23, 43),
     "primal-dual": (23, 43),
     "characteristics": (81, 114),
 }
+FEATURES = 1 << 20  # at a player's nodes that are kept, for the values of saved states
 CURVED = 50  # more of them where a mesh is no grid, whose edges are kept
 AT_FACES = ("finite-volume", "staggered")  # engines that ask for costs at faces, too
 WITHOUT_COSTS = ("galerkin", "harmonics", "characteristics")  # that keep no costs at nodes
@@ -85,6 +86,8 @@ def of_densities(
             own, mesh = own + CURVED, M.ambient + 1 + 3 * (3 + M.ambient)
         memory += NUMBER * N * (saves * state * (1 + file) + own)
         disk += NUMBER * N * (saves * state + 1 + mesh)
+        if game.bases is not None and N * game.bases[p].size <= FEATURES:
+            memory += NUMBER * N * game.bases[p].size
         if engine not in WITHOUT_COSTS:
             points = N * (1 + M.dim * (engine in AT_FACES))
             if game.bases is not None:

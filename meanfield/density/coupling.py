@@ -16,12 +16,12 @@ from meanfield.cores import by_threads, threads_worth
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
+from meanfield.needs import FEATURES
 
 # Entries of one player's cost matrix that are stored (512 MB). A larger one is formed anew for
 # every cost, in blocks.
 STORED = 1 << 26
 CELLS = 50_000  # that are worth a thread
-FEW = 1 << 20  # features at nodes that are kept for the values that a run saves
 
 Pair = tuple[Array, Array]
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Value:
         if self.game.bases is None or mesh is None:
             return None
         if self._kept[p][0] is not mesh:
-            few = len(mesh) * self.game.bases[p].size <= FEW
+            few = len(mesh) * self.game.bases[p].size <= FEATURES
             self._kept[p] = mesh, self.game.moment_matrix(p, mesh.nodes) if few else None
         features = self._kept[p][1]
         return None if features is None else features @ mu.masses
