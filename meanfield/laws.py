@@ -19,6 +19,10 @@ MOVES = 4
 SMALL = 1 << 14  # nodes of a mesh that is remembered moved, for the next run
 MOST_TRIES = 1e5  # uniform points drawn for one that is kept of a bump
 BATCH = 1 << 18  # uniform points drawn at once
+LARGEST = 1e300  # of a density that is sampled
+# Standard deviations on spheres beyond which scipy's sampler loses digits: narrow bumps are normal
+# in the tangent space to std^2, wide ones are found by rejection from uniform points.
+NARROW, WIDE = 1e-4, 1e3
 
 
 class Law(Protocol):
@@ -117,9 +121,15 @@ class OfFunction:
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         propose, bound = _envelope(self, self.manifold)
-        drawn = np.empty((0, self.manifold.ambient))
+        drawn, tried = np.empty((0, self.manifold.ambient)), 0
         while len(drawn) < n:
+            if tried > MOST_TRIES * (len(drawn) + 1):
+                raise ValueError(
+                    f"{self.name} is zero at nearly all points of {self.manifold}: of {tried:,} "
+                    f"only {len(drawn)} were kept; give a measure, or concentrated(...)"
+                )
             points, ceiling = propose(max(2 * (n - len(drawn)), 64), rng)
+            tried += len(points)
             values = self.density(points)
             if (values > ceiling).any():
                 raise ValueError(
@@ -146,6 +156,7 @@ def _envelope(law: OfFunction, manifold: Manifold) -> tuple[Sampler, str]:
         for axis in range(manifold.d):
             around = [values, np.roll(values, 1, axis), np.roll(values, -1, axis)]
             values = np.maximum.reduce(around)
+        _bounded(law, float(values.max()))
         ceiling = 1.5 * values.ravel() + 1e-3 * values.mean()
         envelope = Density(ceiling / ceiling.sum(), grid)
 
@@ -155,7 +166,16 @@ def _envelope(law: OfFunction, manifold: Manifold) -> tuple[Sampler, str]:
 
         return in_cells, "1.5 times its values at near nodes"
     top = 1.5 * float(law.density(manifold.sample(1 << 14, np.random.default_rng(0))).max())
+    _bounded(law, top)
     return (lambda n, rng: (manifold.sample(n, rng), np.full(n, top))), f"{top:.4g}"
+
+
+def _bounded(law: OfFunction, top: float) -> None:
+    if not 0.0 < top < LARGEST:
+        raise ValueError(
+            f"{law.name} is {top:g} at most wherever it was looked at, and cannot be sampled; give "
+            f"a measure, or a density that is positive somewhere and below {LARGEST:g}"
+        )
 
 
 def _probes(on: Mesh) -> Array:
@@ -218,12 +238,15 @@ class Bump(OfFunction):
         return super().on(onto)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        center, kappa, _ = self.parameters  # type: ignore[attr-defined]
-        if isinstance(self.manifold, Torus):
-            angles = rng.vonmises(0.0, kappa, (n, self.manifold.d))
-            return self.manifold.wrap(center + angles * (self.manifold.period / (2 * np.pi)))
-        if not isinstance(self.manifold, Sphere):
+        M, (center, kappa, std) = self.manifold, self.parameters  # type: ignore[attr-defined]
+        if isinstance(M, Torus):
+            angles = rng.vonmises(0.0, kappa, (n, M.d))
+            return M.wrap(center + angles * (M.period / (2 * np.pi)))
+        if not isinstance(M, Sphere) or std > WIDE:
             return self._by_rejection(n, rng)
+        if std < NARROW:
+            steps = std * rng.standard_normal((n, M.d)) @ M.basis(center[None])[0]
+            return M.retract(np.broadcast_to(center, steps.shape), steps)
         from scipy.stats import vonmises_fisher
 
         return vonmises_fisher(center, kappa).rvs(n, random_state=rng)
@@ -231,7 +254,8 @@ class Bump(OfFunction):
     def _by_rejection(self, n: int, rng: np.random.Generator) -> Array:
         """Uniform points, each kept with its density as the probability: one of some `tries`."""
         M, std = self.manifold, self.parameters[2]  # type: ignore[attr-defined]
-        tries = max(M.volume / (np.sqrt(2 * np.pi) * std) ** M.dim, 1.0)
+        with np.errstate(over="ignore"):  # wide bumps fill everything
+            tries = max(M.volume / (np.sqrt(2 * np.pi) * std) ** M.dim, 1.0)
         if tries > MOST_TRIES:
             raise ValueError(
                 f"{self.name} fills 1/{tries:.2g} of {M}, too little to be found by uniform "

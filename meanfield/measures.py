@@ -116,7 +116,7 @@ class Density(Measure):
     def __init__(self, masses: ArrayLike, mesh: Mesh) -> None:
         m = _checked_masses(masses, len(_a_mesh("mesh", mesh)))
         for name, value in (
-            ("points", mesh.nodes),
+            ("points", mesh.points),
             ("masses", m),
             ("manifold", mesh.manifold),
             ("mesh", mesh),
@@ -331,7 +331,7 @@ def density_on(
     if not 0.0 < total < np.inf:  # nothing at all, or no numbers
         return Density(masses, onto)
     shares, manifold = positive / total, onto.manifold
-    return as_is(Density, points=onto.nodes, masses=shares, manifold=manifold, mesh=onto)
+    return as_is(Density, points=onto.points, masses=shares, manifold=manifold, mesh=onto)
 
 
 def as_is(kind: type[M], **values: Any) -> M:

@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core.codegen import JITCodeLibrary, get_host_cpu_features
 from numba.core.compiler import Flags
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
 from meanfield.compiler import Plain, undisturbed
@@ -182,8 +183,9 @@ def part_of(function: Any, settings: dict[str, Any]) -> Any:
 
 
 @cache
+@global_compiler_lock  # type: ignore[untyped-decorator]
 def load_numba() -> None:
-    """Load what numba knows, without scipy's linear algebra.
+    """Load what numba knows, without scipy's linear algebra; nobody compiles meanwhile.
 
     numba imports that, a fifth of all that a process imports, to see whether it is there; what
     needs it imports it when it is compiled.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -84,3 +86,19 @@ def test_operators_of_whole_arrays_compile_beside_those_of_numbers() -> None:
 
     a = np.arange(6.0).reshape(2, 3)
     np.testing.assert_array_equal(shares(a, 4.0), np.maximum(1.0 - a / 4.0, 0.0) + a / 8.0)
+
+
+def test_what_numba_knows_is_loaded_while_nobody_compiles() -> None:
+    script = """
+from threading import Thread
+from numba.core.compiler_lock import global_compiler_lock
+from meanfield.parts import load_numba
+with global_compiler_lock:
+    thread = Thread(target=load_numba)
+    thread.start()
+    thread.join(0.5)
+    print(thread.is_alive())
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "True\n" and not done.returncode

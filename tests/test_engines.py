@@ -111,6 +111,17 @@ def test_a_restored_run_goes_on_to_the_same_bits(name, step):
 
 
 @every
+def test_going_back_is_not_taken_for_steps_that_collapse(name, monkeypatch):
+    monkeypatch.setattr("meanfield.density.engine.WINDOW", 2)
+    moving = made(name)
+    begun = moving.state()
+    for _ in range(4):
+        moving.advance(0.2)
+        moving.restore(begun)
+    assert moving.time == 0.0
+
+
+@every
 def test_solve_resumes_to_the_same_bits(name):
     engine, (game, start), flow, cells, options = CASES[name]
     how = {"cells": cells, "engine": engine, "save_every": 0.1, **options}

@@ -125,6 +125,7 @@ class Engine(ABC):
         """
         for name in self._names:
             setattr(self, name, _like(getattr(self, name), state[name], name))
+        self._pace = Pace()
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array
+from meanfield.checks import Array, read_only
 from meanfield.manifolds import Manifold, Sphere, Torus
 
 Index = NDArray[np.int64]
@@ -49,6 +49,11 @@ class Mesh:
     shape: tuple[int, ...] | None = None
     radius: float | None = None
     factors: tuple[Mesh, Mesh] | None = None
+
+    @cached_property
+    def points(self) -> Array:
+        """The nodes as measures show them: many share a mesh, so that nobody may write to them."""
+        return read_only(self.nodes)
 
     def __len__(self) -> int:
         return len(self.volumes)
