@@ -257,7 +257,11 @@ def test_a_task_is_done_once_it_was_ever_done(tmp_path):
         assert folder.outcomes()["k"].error == wanted
 
 
-def test_damaged_files_are_told_and_computed_again(tmp_path, counted):
+@pytest.mark.parametrize("date", [None, "2026-01-01"])
+def test_damaged_files_are_told_and_computed_again(date, tmp_path, counted, monkeypatch):
+    """On another day and in the same second, when the file gets the same name."""
+    if date:
+        monkeypatch.setattr("meanfield.studies.sweep.folder._date", lambda row: date)
     first = fixed_points(folder=tmp_path)
     (tmp_path / "sweep.h5").unlink()
     path = next((tmp_path / "tasks").iterdir())
@@ -269,7 +273,8 @@ def test_damaged_files_are_told_and_computed_again(tmp_path, counted):
         again = fixed_points(folder=tmp_path)
     assert len(counted) == 6 + lost
     assert same_table(first, again)
-    assert not path.exists() and (tmp_path / "damaged" / path.name).read_bytes() == image
+    assert (tmp_path / "damaged" / path.name).read_bytes() == image
+    assert not path.exists() or _rows(path)  # of the same name, and whole
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert same_table(first, fixed_points(folder=tmp_path))

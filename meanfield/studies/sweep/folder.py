@@ -78,6 +78,8 @@ class Folder:
         if rows:
             # Tasks that fail again together take a name of their own, too.
             name = f"{digest([[row.key, _date(row)] for row in rows])[:32]}.h5"
+            if self.tasks / name in self.damaged:  # within the same second
+                self.set_aside()
             write_file(self.tasks / name, describe(Outcomes(rows)))
             self._add(name, rows)
 
