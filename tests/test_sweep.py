@@ -244,24 +244,7 @@ def test_a_worker_that_always_dies_is_a_failed_task():
     assert "every worker that was given this task died" in found.errors[found.keys[1]]
 
 
-def test_a_task_is_done_once_it_was_ever_done(tmp_path):
-    """The failure of another process, or of another day, does not hide a result."""
-    folder = Folder(tmp_path)
-    folder.make()
-    good = tasks.Outcome("k", {}, numbers={"value": 1.0}, made={"date": "2026-01-01"})
-    bad = tasks.Outcome("k", {}, error="E", made={"date": "2026-02-01"})
-    later = tasks.Outcome("k", {}, error="F", made={"date": "2026-03-01"})
-    for rows, wanted in (([bad], "E"), ([later], "F"), ([good], ""), ([later], "")):
-        folder.write(rows)
-        assert Folder(tmp_path).outcomes()["k"].error == wanted
-        assert folder.outcomes()["k"].error == wanted
-
-
-@pytest.mark.parametrize("date", [None, "2026-01-01"])
-def test_damaged_files_are_told_and_computed_again(date, tmp_path, counted, monkeypatch):
-    """On another day and in the same second, when the file gets the same name."""
-    if date:
-        monkeypatch.setattr("meanfield.studies.sweep.folder._date", lambda row: date)
+def test_damaged_files_are_told_and_computed_again(tmp_path, counted):
     first = fixed_points(folder=tmp_path)
     (tmp_path / "sweep.h5").unlink()
     path = next((tmp_path / "tasks").iterdir())
