@@ -11,7 +11,7 @@ import math
 
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
-from meanfield.jit import apart, fma, kernel
+from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.primitives import Flag
 from meanfield.particles.simd.product import TILE, product, times
 
@@ -102,7 +102,8 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
             times(P, one + h - 1, R + one + h - 1, 1.0, P, r - h, R + r - h, P, r, R + r, i)
 
 
-# Sums over lanes may be reordered, or they would run one addition at a time.
+# Sums over lanes may be reordered, or they would run one addition at a time. Eight run together: so
+# they are the same whatever a register holds.
 @kernel(fastmath={"reassoc", "nsz", "contract"})
 def add_means(F: Array, w: Array, m: Array) -> None:
     """m (K,) += F w for F (K, lanes), four rows at a time."""
@@ -112,6 +113,7 @@ def add_means(F: Array, w: Array, m: Array) -> None:
     for k in range(0, whole, 4):
         p, q, r, s = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
+            together(8)
             p += w[i] * F[k, i]
             q += w[i] * F[k + 1, i]
             r += w[i] * F[k + 2, i]
@@ -123,6 +125,7 @@ def add_means(F: Array, w: Array, m: Array) -> None:
     for k in range(whole, K):
         p = 0.0
         for i in range(n):
+            together(8)
             p += w[i] * F[k, i]
         m[k] += p
 
@@ -133,6 +136,7 @@ def add_squares(x: Array, w: Array, m: Array) -> None:
     for k in range(len(x)):
         total = 0.0
         for i in range(len(w)):
+            together(8)
             total += w[i] * (x[k, i] * x[k, i])
         m[k] += total
 
@@ -142,5 +146,6 @@ def dot(u: Array, v: Array) -> float:
     """sum of u v."""
     total = 0.0
     for i in range(len(u)):
+        together(8)
         total += u[i] * v[i]
     return total

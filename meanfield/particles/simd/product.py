@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel
+from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.simd.vectors import (
     BITS,
     DOUBLE,
@@ -193,5 +193,6 @@ def apply(M: Array, m: Array, out: Array) -> None:
     for i in range(M.shape[0]):
         total = 0.0
         for j in range(M.shape[1]):
+            together(8)
             total += M[i, j] * m[j]
         out[i] = total
