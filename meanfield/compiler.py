@@ -30,11 +30,11 @@ UNUSED = {
 
 @contextmanager
 def undisturbed(context: Any) -> Iterator[None]:
-    """While a function is compiled to machine code by numba's context of it.
+    """While numba compiles, with `context` its description of the processor.
 
-    The many objects that a compiler makes all stay: a tenth of its time went into looking for those
-    that could go. And numba looks whether there are new functions, in all its tables, at every
-    operation with a number that stands in the text; here it counts them.
+    All objects that a compiler makes stay, and a tenth of its time went into looking for garbage:
+    collection pauses. At every operation with a constant numba reads all its tables of functions
+    again; here it does so only where their size has changed.
     """
     if "refresh" in vars(context):  # inside another one
         yield
@@ -46,8 +46,10 @@ def undisturbed(context: Any) -> Iterator[None]:
         tables = (len(r.functions) + len(r.getattrs) for r in context._registries)
         if not busy and (found := len(sys.modules) + sum(tables)) != known:
             known, busy = found, True
-            refresh()
-            busy = False
+            try:
+                refresh()
+            finally:
+                busy = False
 
     gc.disable()
     context.refresh = where_new
@@ -60,7 +62,7 @@ def undisturbed(context: Any) -> Iterator[None]:
 
 
 class Plain(Compiler):  # type: ignore[misc]
-    """numba's compiler without what kernels have no use for."""
+    """numba's compiler without the passes in `UNUSED`, undisturbed."""
 
     def __init__(self, typing: Any, target: Any, *rest: Any) -> None:
         with undisturbed(target):
@@ -80,13 +82,14 @@ class Plain(Compiler):  # type: ignore[misc]
         return [pipeline]
 
 
+# Functions whose results' types are looked up once: those that signs in the text stand for.
 OPERATORS = {bool, *(f for f in vars(operator).values() if callable(f))}
 
 
 @cache
 def remembering(context: Any) -> Any:
-    """numba's context of types, which looks up once what an operator gives for arguments of some
-    types: by itself it asks all that know the operator, in turn, at every line.
+    """numba's typing context, which finds the type of an operator's result once for each types of
+    its arguments. By itself it tries all rules for the operator in turn, at every line.
     """
 
     class Remembering(type(context)):  # type: ignore[misc]
@@ -105,7 +108,7 @@ def remembering(context: Any) -> Any:
 
 @cache
 def answering(context: Any) -> Any:
-    """The same for the making of code, which fetches an operator's function and then asks that."""
+    """The same for lowering, which takes the operator's function first and asks that."""
 
     class Answering(type(context)):  # type: ignore[misc]
         def resolve_value_type(self, value: Any) -> Any:
@@ -126,7 +129,7 @@ def answering(context: Any) -> Any:
 
 
 def _as(kind: type, one: Any) -> Any:
-    """The same contents, used otherwise. numba's types come back from `copy.copy` as themselves."""
+    """A copy of another class. `copy.copy` gives numba's types themselves back."""
     found: Any = object.__new__(kind)
     vars(found).update(vars(one))
     return found

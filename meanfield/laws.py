@@ -171,6 +171,7 @@ def _envelope(law: OfFunction, manifold: Manifold) -> tuple[Sampler, str]:
 
 
 def _bounded(law: OfFunction, top: float) -> None:
+    """ValueError where the largest density found cannot be sampled by rejection."""
     if not 0.0 < top < LARGEST:
         raise ValueError(
             f"{law.name} is {top:g} at most wherever it was looked at, and cannot be sampled; give "

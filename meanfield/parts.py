@@ -185,7 +185,7 @@ def part_of(function: Any, settings: dict[str, Any]) -> Any:
 @cache
 @global_compiler_lock  # type: ignore[untyped-decorator]
 def load_numba() -> None:
-    """Load what numba knows, without scipy's linear algebra; nobody compiles meanwhile.
+    """Load numba's functions, without scipy's linear algebra, while no other thread compiles.
 
     numba imports that, a fifth of all that a process imports, to see whether it is there; what
     needs it imports it when it is compiled.

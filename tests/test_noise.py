@@ -130,9 +130,14 @@ def digest():
 def digest_of_runs():
     """Of particles on the circle and on T^2, whose sums over lanes may be reordered."""
     found = hashlib.sha256()
-    for game in (mf.games.oscillator(3.0), mf.games.benchmark("torus")):
-        start = mf.Start(x=mf.concentrated([1.0] * game.X.d, std=0.5))
-        run = mf.simulate(game, mf.Langevin(10.0), start, 0.05, particles=333, progress=False)
+    modes = mf.games.trigonometric([((k,), (-k,), 1.0 / k**2, 0.0) for k in range(1, 17)])
+    for game, precision in (
+        (mf.games.oscillator(3.0), "float64"),
+        (mf.games.benchmark("torus"), "float64"),
+        (modes, "float32"),
+    ):
+        start, how = mf.Start(x=mf.concentrated([1.0] * game.X.d, std=0.5)), {"particles": 333}
+        run = mf.simulate(game, mf.Langevin(10.0), start, 0.05, precision=precision, **how)
         found.update(run.x[-1].points)
         found.update(run.diagnostics["value"])
     return found.hexdigest()

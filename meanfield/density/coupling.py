@@ -33,7 +33,7 @@ def both(of: Callable[[int], T]) -> tuple[T, T]:
 
 
 class Value:
-    """L(mu_x, mu_y) as often as a run saves it: features on a mesh are kept where they are few."""
+    """L(mu_x, mu_y) of saved states: the features at a mesh's nodes are kept, if they are few."""
 
     def __init__(self, game: Game) -> None:
         self.game = game
@@ -47,7 +47,7 @@ class Value:
         return float(moments[0] @ game.coefficients(0, moments[1])) + self.game.constant
 
     def _moments(self, p: int, mu: Measure) -> Array | None:
-        """None where they are not kept."""
+        """Feature means of player p; None where its features are not kept."""
         mesh = mu.mesh if isinstance(mu, Density) else None
         if self.game.bases is None or mesh is None:
             return None

@@ -66,7 +66,7 @@ class SpectralPlayer(NamedTuple):
     cost: Any  # the opponent's of these -> the cost's, (2M, 2J): modes; harmonics: see `gradients`
     shifts: Any  # offsets of the cost's modes; harmonics: the rows' starts
     waves: Any  # these modes, see `shifts.pull`
-    together: Any  # as long as pairs are taken at a time; harmonics: ()
+    together: Any  # (True,) * the number of waves taken at a time; harmonics: ()
     drift: Any  # velocities there; harmonics: the factors of `spherical.Rows`
 
 

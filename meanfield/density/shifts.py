@@ -12,8 +12,9 @@ import numpy as np
 from meanfield.density.stages import take
 from meanfield.jit import kernel, separate
 
-TOGETHER = 4  # pairs, or the power of two below that a cost has: half of what one at a time takes
-# is reading and writing the sums
+# Pairs taken at a time, fewer where a cost has one or two: half of what one at a time takes is
+# reading and writing the sums.
+TOGETHER = 4
 
 
 @kernel

@@ -52,7 +52,7 @@ class Mesh:
 
     @cached_property
     def points(self) -> Array:
-        """The nodes as measures show them: many share a mesh, so that nobody may write to them."""
+        """The nodes, read-only: the points of every density on this mesh."""
         return read_only(self.nodes)
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import F, sincos32
 from meanfield.games.bases import TrigBasis
-from meanfield.jit import apart, fma, kernel
+from meanfield.jit import apart, fma, kernel, summed, together
 from meanfield.manifolds import Torus
 from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, move, scratch
 from meanfield.particles.simd.product import apply
@@ -33,12 +33,6 @@ FEWEST = 8  # modes from which on this gains a fifth
 # weights or sums. Places are whole multiples of a constant: rows of a length known only later would
 # be compared for overlap, and not vectorised.
 _FIRST, _SECOND, _THIRD, _FOURTH, _TURN, _LAST = (2 * k * LANES for k in range(6))
-
-
-@kernel(fastmath={"reassoc", "nsz"})
-def summed(total: float, more: float) -> float:
-    """A sum over lanes, whose order the compiler chooses."""
-    return total + more
 
 
 @kernel
@@ -77,15 +71,16 @@ def add_means(look: SingleModes, x: Array, w: Array) -> None:
         a, b, d, e = F(0.0), F(0.0), F(0.0), F(0.0)
         p, q, u, v = F(0.0), F(0.0), F(0.0), F(0.0)
         for i in range(len(x)):
+            together(16)
             weight = B[_LAST + i]
             c, s = turned(B, _FIRST, i)
-            a, p = summed(a, weight * c), summed(p, weight * s)
+            a, p = summed(a, weight, c), summed(p, weight, s)
             c, s = turned(B, _SECOND, i)
-            b, q = summed(b, weight * c), summed(q, weight * s)
+            b, q = summed(b, weight, c), summed(q, weight, s)
             c, s = turned(B, _THIRD, i)
-            d, u = summed(d, weight * c), summed(u, weight * s)
+            d, u = summed(d, weight, c), summed(u, weight, s)
             c, s = turned(B, _FOURTH, i)
-            e, v = summed(e, weight * c), summed(v, weight * s)
+            e, v = summed(e, weight, c), summed(v, weight, s)
         m = look.means
         m[r], m[r + 1], m[r + 2], m[r + 3] = m[r] + a, m[r + 1] + b, m[r + 2] + d, m[r + 3] + e
         r += K
