@@ -161,11 +161,17 @@ def _power(k: float) -> float:
 
 
 @kernel
-def _exp_minus_one(x: float) -> float:
-    """e^x - 1 for |x| <= 700, right near 0 too: 2^k (e^r - 1) + (2^k - 1)."""
+def exp_and_less(x: float) -> tuple[float, float]:
+    """e^x, and e^x - 1 right near 0 too, for |x| <= 700: 2^k (e^r - 1) + 2^k, and + (2^k - 1)."""
     k = fma(x, 1 / math.log(2.0), ROUND) - ROUND
-    scale = _power(k)
-    return fma(scale, _from_one(fma(-k, _L2, fma(-k, _L1, x))), scale - 1.0)
+    scale, more = _power(k), _from_one(fma(-k, _L2, fma(-k, _L1, x)))
+    return fma(scale, more, scale), fma(scale, more, scale - 1.0)
+
+
+@kernel
+def _exp_minus_one(x: float) -> float:
+    """e^x - 1 for |x| <= 700."""
+    return exp_and_less(x)[1]
 
 
 @kernel

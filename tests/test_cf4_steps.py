@@ -90,17 +90,15 @@ def test_the_first_step_is_short_against_the_motion_of_the_costs(tol):
 
 @pytest.mark.parametrize("game", [CIRCLE, TORUS, mf.games.expression("exp(cos(x - y))*sin(2*x)")])
 def test_costs_are_probed_against_points_spread_by_the_golden_section(game):
-    """Their range, five hundredths wider, and the largest step over a face."""
+    """Their range, five hundredths wider."""
     cells = 300 if game.X.dim == 1 else (9, 40)
     on = tuple(mf.mesh(M, cells) for M in game.manifolds)
     n = len(on[0])
     some = np.unique(np.floor((np.arange(128) * (5**0.5 - 1) / 2 % 1) * n).astype(int))
     loss = game.loss(*(mesh.nodes for mesh in on)) - game.constant
     for p, U in ((0, loss[:, some]), (1, -loss[some].T)):
-        i, j = on[p].pairs.T
         found, top = probe(game, on, p), np.abs(U).max()
         # What depends on the opponent alone is no part of a cost's range.
-        assert found.steepest == pytest.approx(np.abs(U[i] - U[j]).max(), rel=1e-9)
         values = game.cost_matrix(p, on[p].nodes, on[1 - p].nodes[some])
         features = game.moment_matrix(1 - p, on[1 - p].nodes[some])
         values = values if features is None else values @ features

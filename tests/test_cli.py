@@ -134,7 +134,7 @@ BAD_OPTIONS = [
         "finite-volume",
         "Langevin",
         'weights = "gs"',
-        "must be one of auto, sg, face, sqrt, got 'gs'; did you mean 'sg'?",
+        "must be one of curved, sg, face, sqrt, got 'gs'; did you mean 'sg'?",
     ),
     ("muscl", "Wasserstein", 'limiter = "van Leet"', "did you mean 'van Leer'?"),
     ("characteristics", "Wasserstein", "refine = 0", "refine must be above 0, got 0"),

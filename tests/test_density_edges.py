@@ -21,12 +21,6 @@ def volumes(beta, **options):
     return FiniteVolumes(WAVE, mf.Langevin(beta), laws, (32, 32), **options)
 
 
-@pytest.mark.parametrize(("steep", "weights"), [(0.999, "face"), (1.001, "sg")])
-def test_weights_at_faces_are_taken_while_a_face_is_below_one_kt(steep, weights):
-    assert volumes((steep / STEEPEST, 0.1)).weights == (weights, "face")
-    assert volumes((steep / STEEPEST, 0.1), weights="sqrt").weights == ("sqrt", "sqrt")
-
-
 @pytest.mark.parametrize(("steep", "said"), [(1.999, 0), (2.001, 1)])
 def test_cells_are_said_to_be_wide_from_two_kt_over_a_face_on(steep, said, recwarn):
     moving = volumes((steep / STEEPEST, 0.1))

@@ -12,8 +12,11 @@ from scipy.optimize import root
 from meanfield.checks import UnderResolved
 from meanfield.density import stencils
 from meanfield.density.finite_volumes import FiniteVolumes
+from meanfield.density.fourier import Galerkin
+from meanfield.density.rates import WEIGHTS
 from meanfield.density.staggered import ORDERS, Staggered
 from meanfield.flows import Flow, Langevin, WassersteinFisherRao
+from meanfield.games.known import oscillator
 from meanfield.games.lowrank import trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
@@ -32,8 +35,7 @@ engine, moved = partial(started, FiniteVolumes), partial(moved_on, FiniteVolumes
 # How derivatives are taken, and by which weights of odd differences: those of `stencils` reach
 # further.
 SCHEMES = {
-    weights: (partial(started, FiniteVolumes, weights=weights), (1.0,))
-    for weights in ("sg", "face", "sqrt")
+    weights: (partial(started, FiniteVolumes, weights=weights), (1.0,)) for weights in WEIGHTS
 }
 SCHEMES |= {
     f"order {p}": (partial(started, Staggered, order=p), w)
@@ -71,7 +73,7 @@ def test_a_run_keeps_mass_and_sign():
 
 
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
-@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("game", [CIRCLE, TORUS], ids=["circle", "torus"])
 def test_one_cell_data_stay_nonnegative_at_huge_steps(game, weights):
     start = Start(
@@ -107,7 +109,7 @@ def test_separable_games_stay_at_their_discrete_gibbs_state(scheme):
 
 
 @pytest.mark.parametrize("step", [None, 0.05])
-@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_coupled_gibbs_state_stays(weights, step):
     beta, kernel = 3.0, TILTED.loss(*[np.arange(64)[:, None] * 2 * np.pi / 64] * 2)
 
@@ -181,7 +183,7 @@ def test_a_step_far_too_long_is_halved():
     assert distance(run, fine) < 0.4  # two where nothing is in common; 1.4 in one step
 
 
-@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_order_two_in_space_on_the_circle(weights):
     errors = []
     for cells in (64, 128, 256):
@@ -197,7 +199,7 @@ def test_order_two_in_space_on_the_circle(weights):
     assert errors[-1] < 5e-4
 
 
-@pytest.mark.parametrize("weights", ["sg", "face", "sqrt"])
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_order_two_in_space_on_the_torus(weights):
     reference, errors = np.reshape(spectral(TORUS, 3.0, 16, 0.5), (2, 16, 16)), []
     for cells in (16, 32, 64):
@@ -303,7 +305,7 @@ def test_a_torus_game_of_one_angle_is_the_circle_game():
 
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
 @pytest.mark.parametrize("start", [None, Start(x=Measure([[1.0]], None, Torus(1)), y="uniform")])
-@pytest.mark.parametrize("weights", ["sg", "face"])
+@pytest.mark.parametrize("weights", ["curved", "sg", "face"])
 def test_pairwise_and_low_rank_games_agree(weights, start, monkeypatch):
     low = moved(until=1.0, step=0.1, weights=weights, start=start)
     dense = moved(Pairs(CIRCLE), until=1.0, step=0.1, weights=weights, start=start)
@@ -334,11 +336,29 @@ def test_a_mesh_given_without_a_grid_plugs_in():
         np.testing.assert_allclose(n, m[order], atol=1e-14)
 
 
+# Where a density moves fast, at its first second; and where mass has passed between slow wells.
+RUNS = {
+    "moving": (oscillator(), oscillator().answers["start"], 10.0, 1.0, 128),
+    "between wells": (CIRCLE, None, 10.0, 20.0, 64),
+}
+
+
 @pytest.mark.filterwarnings("ignore::meanfield.checks.UnderResolved")
-def test_auto_takes_face_weights_on_fine_meshes_and_sg_on_coarse_ones():
-    assert engine(cells=256).weights == ("face", "face")
-    assert engine(cells=16).weights == ("sg", "sg")
-    assert engine(cells=64, beta=(1.0, 100.0)).weights == ("face", "sg")
+@pytest.mark.parametrize("case", RUNS)
+def test_the_usual_weights_are_not_far_from_the_best(case):
+    game, start, beta, until, cells = RUNS[case]
+    laws = (start or Start(x=wavy, y=wavy)).laws(game.X, game.Y)
+    exact = Galerkin(game, Langevin(beta), laws, (256, 256), tol=1e-9)
+    exact.advance(until)
+    nodal = [m.masses[:: 256 // cells] * (256 / cells) for m in exact.measures()]
+
+    def error(*weights):
+        run = moved(game, beta, start=start, until=until, cells=cells, tol=1e-6,
+                    **dict(zip(["weights"], weights, strict=False)))  # fmt: skip
+        return max(np.abs(m - n).sum() for m, n in zip(run.masses, nodal, strict=True))
+
+    sg, face = error("sg"), error("face")
+    assert error() < 1.5 * min(sg, face) and error() < 0.2 * max(sg, face)
 
 
 def test_coarse_meshes_are_said_once():

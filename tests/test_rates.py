@@ -1,8 +1,9 @@
 """Rates in detailed balance, exponentials by uniformisation, and the order fit itself."""
 
+import mpmath
 import numpy as np
 import pytest
-from scipy.linalg import expm
+from scipy.linalg import eigvalsh, expm
 from scipy.stats import poisson as poisson_law
 
 from meanfield.density.commutator_free import STAGES, cubic, gauss_mixed, share
@@ -88,6 +89,67 @@ def test_scharfetter_gummel_is_upwind_at_large_differences_and_smooth_at_small_o
     for z in (1e-300, 1e-12, 1e-6, 1e-3):
         jumps, _ = warm(np.array([[0.0, z, 0.0, 0.0]]), np.empty((1, 0)))
         assert jumps[0, 0, 0] * h**2 == pytest.approx(1 - z / 2 + z**2 / 12, rel=1e-14)
+
+
+def straight_pieces(here, face, there):
+    """The weights of "curved" to 40 digits: 1 / mean exp(U - U_i) over both straight pieces."""
+    middle = (8 * mpmath.mpf(face) - here - there) / 6
+
+    def mean(a, b):
+        return mpmath.exp(a) if a == b else (mpmath.exp(b) - mpmath.exp(a)) / (b - a)
+
+    whole = (mean(mpmath.mpf(here), middle) + mean(middle, mpmath.mpf(there))) / 2
+    return mpmath.exp(here) / whole, mpmath.exp(there) / whole
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 30.0, 1000.0])
+def test_curved_weights_are_means_over_straight_pieces(size):
+    on, rng = mesh(Torus(1), 200), np.random.default_rng(4)
+    U, faces = size * rng.standard_normal((2, 1, 200))
+    U[0, :2] = faces[0, 0] = size  # flat
+    r = FaceRates(on, Rates(1.0, 0.0, 1.0), "curved")
+    jumps, _ = r(U, faces)
+    with mpmath.workdps(40):
+        for f, (i, j) in enumerate(on.pairs):
+            exact = straight_pieces(U[0, i], faces[0, f], U[0, j])
+            for found, scale, w in zip(jumps[0, :, f], r.scales, exact, strict=True):
+                # Costs are rounded before differences are taken, and e^-700 stands for less.
+                assert found / scale[f] == pytest.approx(
+                    float(w), rel=2e-15 * (1 + size), abs=1e-300
+                )
+
+
+def test_curved_weights_are_those_of_scharfetter_and_gummel_where_costs_are_straight():
+    on, U = mesh(Torus(1), 50), 3 * np.random.default_rng(5).standard_normal((1, 50))
+    middles = 0.5 * (U[:, on.pairs[:, 0]] + U[:, on.pairs[:, 1]])
+    curved, straight = (FaceRates(on, Rates(1.0, 0.0, 0.7), w)(U, middles)[0] for w in WEIGHTS[:2])
+    np.testing.assert_allclose(curved, straight, rtol=4e-15)
+
+
+def slow_rate(weights, cells):
+    """The rate at which two wells exchange mass, as the generator has it."""
+    on = mesh(Torus(1), cells)
+    U, faces = (
+        (0.5 * np.cos(2 * x) + 0.2 * np.cos(x + 0.3))[None]
+        for x in (on.nodes[:, 0], on.faces[:, 0])
+    )
+    jumps, _ = FaceRates(on, Rates(1.0, 0.0, 0.1), weights)(U, faces)
+    root = np.exp(-5 * U[0])
+    A = matrix(on, jumps[0]) * root / root[:, None]  # symmetric
+    return eigvalsh(0.5 * (A + A.T), subset_by_index=(cells - 2, cells - 2))[0]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_wells_exchange_mass_at_the_right_rate_to_fourth_order_by_curved_weights(weights):
+    """All others err by the second."""
+    exact = slow_rate("curved", 1024)
+    cells = np.array([32, 64, 128])
+    errors = []
+    for n in cells:
+        common = (2 * np.pi / n) ** 2 / 12 * exact**2 / 0.1  # A + h^2/(12 T) A^2
+        errors.append(abs(slow_rate(weights, n) - exact - common))
+    order = -fitted_order(cells, errors)
+    assert 3.8 < order < 4.6 if weights == "curved" else 1.9 < order < 2.2
 
 
 @pytest.mark.parametrize("q", [1e-9, 0.3, 1.0, 7.5, 50.0, 4000.25, 3e6])

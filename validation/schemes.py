@@ -31,6 +31,7 @@ FLOW = mf.Langevin(BETA)
 
 # name -> engine, options, nodes, order in space
 IN_SPACE: dict[str, tuple[str, dict[str, Any], list[int], float]] = {
+    "finite volumes, curved": ("finite-volume", {"weights": "curved"}, [48, 96, 192, 384], 2),
     "finite volumes, sg": ("finite-volume", {"weights": "sg"}, [48, 96, 192, 384], 2),
     "finite volumes, face": ("finite-volume", {"weights": "face"}, [48, 96, 192, 384], 2),
     "finite volumes, sqrt": ("finite-volume", {"weights": "sqrt"}, [48, 96, 192, 384], 2),

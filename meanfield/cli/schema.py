@@ -202,7 +202,7 @@ RUN = {
 }  # fmt: skip
 # The options of a single engine: option -> (engine, check).
 OPTIONS: dict[str, tuple[str, Check]] = {
-    "weights": ("finite-volume", one_of("auto", "sg", "face", "sqrt")),
+    "weights": ("finite-volume", one_of("curved", "sg", "face", "sqrt")),
     "order": ("staggered", whole),
     "refine": ("characteristics", number),
     "limiter": ("muscl", one_of("positive", "van Leer", "monotonized central")),

@@ -33,7 +33,7 @@ from meanfield.density.generator import Generator
 from meanfield.density.on_meshes import OnMeshes
 from meanfield.games.base import Game
 from meanfield.jit import kernel
-from meanfield.meshes import Index, Mesh
+from meanfield.meshes import Mesh
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
 STAGES = np.array([*GAUSS, 1.0])
@@ -193,11 +193,10 @@ class CommutatorFree(OnMeshes, Controlled):
 
 
 class Probe(NamedTuple):
-    """The range of one player's costs, 5% wider than found, and their largest step over a face."""
+    """The range of one player's costs, 5% wider than found."""
 
     low: float
     high: float
-    steepest: float
 
 
 def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
@@ -214,23 +213,9 @@ def probe(game: Game, meshes: tuple[Mesh, Mesh], p: int) -> Probe:
     features = game.moment_matrix(1 - p, against)
     matrix = game.cost_matrix(p, meshes[p].nodes, against)
     values = matrix if features is None else matrix @ features
-    low, high, steepest = ranges(np.ascontiguousarray(values), *meshes[p].pairs.T)
+    low, high = float(values.min()), float(values.max())
     slack = 0.05 * (high - low) + 1e-9 * (1 + max(abs(low), abs(high)))
-    return Probe(low - slack, high + slack, steepest)
-
-
-@kernel(counted=True)
-def ranges(values: Array, first: Index, second: Index) -> tuple[float, float, float]:
-    """The least and the largest of values (N, k), and the largest difference over pairs of rows."""
-    low, high, steepest = values[0, 0], values[0, 0], 0.0
-    for i in range(len(values)):
-        for k in range(values.shape[1]):
-            low, high = min(low, values[i, k]), max(high, values[i, k])
-    for f in range(len(first)):
-        here, there = values[first[f]], values[second[f]]
-        for k in range(len(here)):
-            steepest = max(steepest, abs(there[k] - here[k]))
-    return low, high, steepest
+    return Probe(low - slack, high + slack)
 
 
 def share(ratio: float) -> float:

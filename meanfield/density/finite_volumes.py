@@ -7,9 +7,8 @@ Exponentials act by uniformisation, so masses stay nonnegative and sum to one at
 from __future__ import annotations
 
 from meanfield.density.commutator_free import CommutatorFree
-from meanfield.density.coupling import both
 from meanfield.density.inputs import only_langevin
-from meanfield.density.rates import PECLET, TAME, WEIGHTS, FaceRates, too_wide
+from meanfield.density.rates import PECLET, WEIGHTS, FaceRates, too_wide
 
 
 class FiniteVolumes(CommutatorFree):
@@ -17,30 +16,21 @@ class FiniteVolumes(CommutatorFree):
 
     game: any game. flow: alpha = 0 and temperature > 0 for both players. cells: per player a number
     of cells per axis, one for each axis, or a Mesh. step: a fixed step; None for steps controlled
-    so that the estimated L1 error committed per unit of time stays below `tol`. weights: "sg",
-    "face", "sqrt" (see `rates`) or "auto", which takes "face" for a player whose beta |U_j - U_i|
-    stays below 1 over every face against any measure of the opponent, else "sg".
+    so that the estimated L1 error committed per unit of time stays below `tol`. weights: "curved",
+    "sg", "face" or "sqrt", see `rates`.
     """
 
     name = "finite-volume"
     cure = "use more cells, weights='sg' or a larger tol"
     rates: tuple[FaceRates, FaceRates]
 
-    def begin(self, weights: str = "auto") -> None:
+    def begin(self, weights: str = "curved") -> None:
         """Masses, and the rates with the weights asked for."""
         only_langevin(self.flow, self.name, moves=False)
-        if weights not in (*WEIGHTS, "auto"):
-            raise ValueError(f'weights must be "auto", "sg", "face" or "sqrt", got {weights!r}')
+        if weights not in WEIGHTS:
+            raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
         meshes = self.asked_meshes()
-
-        def rates(p: int) -> FaceRates:
-            chosen, player = weights, self.players[p]
-            if weights == "auto":
-                chosen = "face" if self.probes[p].steepest < TAME * player.temperature else "sg"
-            return FaceRates(meshes[p], player, chosen)
-
-        self.start(meshes, rates)
-        self.weights = both(lambda p: self.rates[p].weights)
+        self.start(meshes, lambda p: FaceRates(meshes[p], self.players[p], weights))
 
     def check_cells(self, peclet: float) -> None:
         """Warn where cells are too wide for the drift."""
