@@ -69,9 +69,10 @@ def _artanh(K: int, T: Any = float) -> Callable[[float], float]:
     return polynomial(*(T(1 / k) for k in range(3, K + 1, 2)))
 
 
-# The bits of sqrt(1/2), and those of a mantissa.
+# The bits of sqrt(1/2), those of a mantissa, and that of the sign.
 _HALF_ROOT = int(np.float64(math.sqrt(0.5)).view(np.int64))
 _MANTISSA = (1 << 52) - 1
+_SIGN = -1 << 63
 # pi/2 = _P1 + _P2 with 33 bits in _P1, so that small multiples of it are exact; log 2 likewise.
 _P1 = float.fromhex("0x1.921fb544p+0")
 _P2 = float.fromhex("0x1.0b4611a626331p-34")
@@ -93,22 +94,29 @@ _SHORT_EXPONENTIAL = polynomial(*ECONOMISED)
 
 
 @kernel
-def turned(r: float, q: float) -> tuple[float, float]:
-    """(sin, cos) of r + q pi/2 for |r| <= pi/4 and a whole number q."""
+def turned(r: float, shifted: float) -> tuple[float, float]:
+    """(sin, cos) of r + q pi/2 for |r| <= pi/4 and a whole number q, given as q + ROUND."""
     z = r * r
     s = fma(r, z * _SINE(z), r)
     c = fma(z * z, _COSINE(z), fma(-0.5, z, 1.0))
-    k = bits(q + ROUND)
+    k = bits(shifted)
     odd = (k & 1) != 0
     sine, cosine = (c, s) if odd else (s, c)
-    return (-sine if (k & 2) != 0 else sine), (-cosine if ((k + 1) & 2) != 0 else cosine)
+    return _signed(sine, k << 62), _signed(cosine, (k + 1) << 62)
+
+
+@kernel
+def _signed(x: float, k: int) -> float:
+    """x, or -x where k < 0; a choice between the two would take another instruction or two."""
+    return from_bits(bits(x) ^ (k & _SIGN))
 
 
 @kernel
 def sincos(x: float) -> tuple[float, float]:
     """(sin x, cos x)."""
-    q = fma(x, 2 / math.pi, ROUND) - ROUND
-    return turned(fma(-q, _P2, fma(-q, _P1, x)), q)
+    shifted = fma(x, 2 / math.pi, ROUND)
+    q = shifted - ROUND
+    return turned(fma(-q, _P2, fma(-q, _P1, x)), shifted)
 
 
 @kernel

@@ -22,37 +22,42 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from meanfield.aligned import LINE
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
-from meanfield.jit import apart, kernel
-from meanfield.particles.simd.vectors import DOUBLE, constant, pick, vector
-from meanfield.particles.simd.words import GROUP, LANES, drawn, spread
+from meanfield.jit import apart, kernel, separate, smaller, together
+from meanfield.particles.simd.vectors import BITS, DOUBLE, constant, place, room, vector
+from meanfield.particles.simd.words import GROUP, LANES, drawn
+
+PAIRS = 512  # done at a time, a multiple of the pairs of GROUP jobs
+# Of these at once: one vector of 256 or 512 bits, more would stand on the stack; or four of 128.
+AHEAD = 4 if BITS == 256 else 8
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _uniforms(
-    _: Any, Z: Any, k: Any, i: Any, first: Any, tick: Any, player: Any, replica: Any, key: Any
-) -> Any:
-    """Two uniforms for each pair of GROUP jobs from row k and place i on; where the next begins."""
-    if Z.layout != "C" or Z.ndim != 2 or Z.dtype != types.float64:
-        return None
+    _: Any, u: Any, v: Any, n: Any, height: Any, lanes: Any, k: Any, i: Any, first: Any, tick: Any,
+    player: Any, replica: Any, key: Any,
+) -> Any:  # fmt: skip
+    """Two uniforms for each pair of GROUP jobs from row k and place i on, into u and v from place n
+    on; where the next job begins.
+    """
 
     def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        Z = context.make_array(signature.args[0])(context, b, args[0])
-        jobs, w, after = drawn(b, cgutils.unpack_tuple(b, Z.shape), 1, args[1:])
+        *arrays, n, height, lanes = args[:5]
+        _, w, after = drawn(b, (height, lanes), 1, args[5:])
         # 53 bits each; one is added to the first, so that it lies in (0, 1] and has a logarithm.
         uniforms = _uniform(b, w[0], w[1], 1.0), _uniform(b, w[2], w[3], 0.0)
-        pairs = LANES // 2 * len(jobs)
-        turns = [n // 2 + pairs * (n % 2) for n in range(2 * pairs)]
-        spread(b, Z, jobs, 0, pick(b, *uniforms, turns))
+        for kind, array, values in zip(signature.args, arrays, uniforms, strict=False):
+            there = context.make_array(kind)(context, b, array).data
+            b.store(values, place(b, there, n, values.type), align=LINE)
         return context.make_tuple(b, signature.return_type, after)
 
     word = types.int64
-    return types.UniTuple(word, 2)(Z, *[word] * 6, types.uint64), emit
+    return types.UniTuple(word, 2)(u, v, *[word] * 9, types.uint64), emit
 
 
 def _uniform(b: Any, high: Any, low: Any, more: float) -> Any:
@@ -73,14 +78,23 @@ def _uniform(b: Any, high: Any, low: Any, more: float) -> Any:
 
 
 @kernel
-def _box_muller(out: Array) -> None:
-    """Pairs of uniforms to pairs of normals."""
+def _radii(u: Array) -> None:
+    """Radii for uniforms, in their place."""
     apart()
-    # One loop: written by itself every other number would go to memory one by one.
-    for q in range(len(out) // 2):
-        radius, quarters = math.sqrt(2.0 * minus_log(out[2 * q])), 4.0 * out[2 * q + 1]
-        whole = (quarters + ROUND) - ROUND
-        sine, cosine = turned((quarters - whole) * (math.pi / 2), whole)
+    for q in range(len(u)):
+        together(AHEAD)
+        u[q] = math.sqrt(2.0 * minus_log(u[q]))
+
+
+@kernel
+def _turns(radii: Array, v: Array, out: Array) -> None:
+    """Pairs of normals, one after another, for radii and uniforms, of which angles are made."""
+    separate()
+    for q in range(len(v)):
+        together(AHEAD)
+        radius, quarters = radii[q], 4.0 * v[q]
+        shifted = quarters + ROUND
+        sine, cosine = turned((quarters - (shifted - ROUND)) * (math.pi / 2), shifted)
         out[2 * q] = radius * cosine
         out[2 * q + 1] = radius * sine
 
@@ -104,11 +118,18 @@ def _flat(_: Any, Z: Any) -> Any:
 
 @kernel
 def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
+    """Box-Muller in three loops over pairs that stay in the first cache: in one, what a number
+    waits for is longer than what a processor looks ahead.
+    """
     apart()
-    k, i = 0, 0
-    for _ in range(0, Z.size // LANES, GROUP):
-        k, i = _uniforms(Z, k, i, first, tick, player, replica, key)
-    _box_muller(_flat(Z))
+    rows, lanes = Z.shape
+    out, u, v, k, i = _flat(Z), room(PAIRS), room(PAIRS), 0, 0
+    for begin in range(0, Z.size // 2, PAIRS):
+        count = smaller(PAIRS, Z.size // 2 - begin)
+        for n in range(0, count, LANES // 2 * GROUP):
+            k, i = _uniforms(u, v, n, rows, lanes, k, i, first, tick, player, replica, key)
+        _radii(u[:count])
+        _turns(u[:count], v[:count], out[2 * begin :])
 
 
 @kernel

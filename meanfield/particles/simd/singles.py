@@ -36,6 +36,7 @@ from meanfield.particles.simd.vectors import (
     constant,
     fused,
     place,
+    room,
     vector,
 )
 from meanfield.particles.simd.words import GROUP, LANES, drawn, places, spread, woven
@@ -92,16 +93,10 @@ def _normals(b: Any, words: Any, angles: Any) -> tuple[Any, Any]:
     )  # type: ignore[return-value]
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _room(_: Any) -> Any:
-    """Memory for the words of JOBS jobs: those of radii, then those of angles."""
-
-    def emit(context: Any, b: Any, *_: Any) -> Any:
-        room = cgutils.alloca_once(b, INT, 2 * _WIDTH)
-        room.align = LINE
-        return b.bitcast(room, cgutils.voidptr_t)
-
-    return types.voidptr(), emit
+def _memory(context: Any, b: Any, signature: Any, room: Any) -> Any:
+    """Where the words of JOBS jobs stand, those of radii, then those of angles."""
+    data = context.make_array(signature.args[0])(context, b, room).data
+    return b.bitcast(data, INT.as_pointer())
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -116,14 +111,14 @@ def _words(
     def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
         room, n, height, lanes, *numbers = args
         _, w, after = drawn(b, (height, lanes), 2, tuple(numbers))
-        room, at = b.bitcast(room, INT.as_pointer()), b.mul(n, ir.Constant(WORD, LANES))
+        base, at = _memory(context, b, signature, room), b.mul(n, ir.Constant(WORD, LANES))
         for kind, words in enumerate((woven(b, w[0], w[1]), woven(b, w[2], w[3]))):
             there = b.add(at, ir.Constant(WORD, kind * _WIDTH))
-            b.store(words, place(b, room, there, words.type), align=LINE)
+            b.store(words, place(b, base, there, words.type), align=LINE)
         return context.make_tuple(b, signature.return_type, after)
 
     word = types.int64
-    return types.UniTuple(word, 2)(types.voidptr, *[word] * 9, types.uint64), emit
+    return types.UniTuple(word, 2)(room, *[word] * 9, types.uint64), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -142,9 +137,9 @@ def _turned(_: Any, room: Any, Z: Any, lanes: Any, k: Any, i: Any) -> Any:
         Z = context.make_array(signature.args[1])(context, b, Z)
         height = cgutils.unpack_tuple(b, Z.shape)[0]
         jobs, after = places(b, (height, lanes), 2, (k, i), JOBS)
-        room = b.bitcast(room, INT.as_pointer())
+        base = _memory(context, b, signature, room)
         words = [
-            b.load(place(b, room, ir.Constant(WORD, kind * _WIDTH), _INTS), align=LINE)
+            b.load(place(b, base, ir.Constant(WORD, kind * _WIDTH), _INTS), align=LINE)
             for kind in range(2)
         ]
         for row, values in enumerate(_normals(b, *words)):
@@ -152,7 +147,7 @@ def _turned(_: Any, room: Any, Z: Any, lanes: Any, k: Any, i: Any) -> Any:
         return context.make_tuple(b, signature.return_type, after)
 
     word = types.int64
-    return types.UniTuple(word, 2)(types.voidptr, Z, word, word, word), emit
+    return types.UniTuple(word, 2)(room, Z, word, word, word), emit
 
 
 @kernel
@@ -161,12 +156,12 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
     even.
     """
     apart()
-    room, k, i = _room(), 0, 0
+    words, k, i = room(_WIDTH), 0, 0  # two words in a double
     for _ in range(0, len(Z) // 2 * (lanes // LANES), JOBS):
         r, j = k, i
         for n in range(0, JOBS, GROUP):
-            r, j = _words(room, n, len(Z), lanes, r, j, first, tick, player, replica, key)
-        k, i = _turned(room, Z, lanes, k, i)
+            r, j = _words(words, n, len(Z), lanes, r, j, first, tick, player, replica, key)
+        k, i = _turned(words, Z, lanes, k, i)
 
 
 @kernel

@@ -10,8 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils, config
 from numba.core.codegen import get_host_cpu_features
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from meanfield.aligned import LINE
 
 # Bits of a register on what numba compiles for, this processor or what NUMBA_CPU_FEATURES says:
 # there are 32 of 512 (AVX-512) or of 128 (ARM), 16 of 256 (AVX).
@@ -70,6 +75,25 @@ def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
 def place(builder: Any, base: Any, offset: Any, of: Any) -> Any:
     """A pointer to the vector that begins `offset` numbers after `base`."""
     return builder.bitcast(builder.gep(base, [offset]), of.as_pointer())
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def room(_: Any, numbers: Any) -> Any:
+    """An array of so many doubles, at the beginning of a line of the cache, that lasts as long as
+    the kernel which asks for it.
+    """
+    if not isinstance(numbers, types.IntegerLiteral):
+        return None
+    kind, count = types.Array(types.float64, 1, "C"), numbers.literal_value
+
+    def emit(context: Any, b: Any, *_: Any) -> Any:
+        memory = cgutils.alloca_once(b, DOUBLE, count)
+        memory.align = LINE
+        found, size = context.make_array(kind)(context, b), ir.Constant(WORD, 8)
+        populate_array(found, memory, [ir.Constant(WORD, count)], [size], size, None)
+        return found._getvalue()
+
+    return kind(numbers), emit
 
 
 def total(builder: Any, v: Any) -> Any:
