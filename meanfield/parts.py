@@ -175,11 +175,20 @@ class WholeCompiler(Plain):
         self.state.library.reorders = bool(self.state.flags.fastmath)
 
 
+class PartDispatcher(CPUDispatcher):  # type: ignore[misc]
+    """Numbers that stand in a caller's text are given as any others are: numba would compile the
+    part once more for them.
+    """
+
+    def get_call_template(self, given: Any, named: Any) -> Any:
+        return super().get_call_template([*map(types.unliteral, given)], named)
+
+
 def part_of(function: Any, settings: dict[str, Any]) -> Any:
     """A kernel as others take it into themselves, made with numba's settings `njit(...)`."""
     plain = njit(**{**settings, "cache": False}, no_cfunc_wrapper=True)(function)
     options = {**plain.targetoptions, "no_cpython_wrapper": True}
-    return CPUDispatcher(function, targetoptions=options, pipeline_class=PartCompiler)
+    return PartDispatcher(function, targetoptions=options, pipeline_class=PartCompiler)
 
 
 @cache

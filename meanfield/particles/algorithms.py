@@ -58,7 +58,7 @@ def euler(one: Any, two: Any, s: Any, t: Any, k: int) -> None:
     alpha = 0 is Algorithm 1 with the weights 1/n, gamma = 0 is mirror descent: the weights of
     Algorithm 2 alone. `add_weights` sums the weights that the steps begin with, of which the paper
     returns averages. In numpy these lines stand in `looks/plain.py`; compiled, in
-    `primitives.move`, and for quadratic forms on spheres in `simd/tiles.py`.
+    `primitives.move`, and for quadratic forms on spheres in `looks/forms.py`.
     """
     add_weights(one.me, s)
     add_weights(two.me, t)

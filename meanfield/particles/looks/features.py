@@ -43,7 +43,7 @@ def features(
                 F[k, i] = matrix[0, k] * x[k, i]
         return
     wave = 2 * math.pi / period
-    J = len(modes)  # 0 * J below is no literal, for which `powers` would be compiled once more
+    J = len(modes)
     if len(P) == 0 and top[0] >= 0:
         powers(wave, modes[0, 0], J, x[0], F)
         return
@@ -53,7 +53,7 @@ def features(
         return
     base = 0
     for a in range(len(x)):
-        powers(wave, 0 * J, top[a] + 1, x[a], P[base : base + 2 * (top[a] + 1)])
+        powers(wave, 0, top[a] + 1, x[a], P[base : base + 2 * (top[a] + 1)])
         base += 2 * (top[a] + 1)
     for j in range(J):
         base = 0

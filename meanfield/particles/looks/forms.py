@@ -27,20 +27,17 @@ from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
+from meanfield.particles.looks.features import add_means, add_squares
 from meanfield.particles.primitives import Player, State, reweigh
+from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
-from meanfield.particles.simd.tiles import (
-    add_means,
-    add_squares,
-    costly,
-    costly_dense,
-    noisy,
-    noisy_dense,
-)
+from meanfield.particles.simd.vectors import BITS
 from meanfield.particles.team import next_turn, take_moments
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
+# Lanes at a time: sums over all of a tile would not fit in 16 registers of 4 (AVX2), 32 of 2 (ARM).
+WIDTH = TILE if BITS == 512 else TILE // 2
 
 
 @kernel
@@ -54,11 +51,9 @@ def means(look: Form, s: State) -> None:
         m = parts[look.me.first + b]
         for k in range(len(m)):
             m[k] = 0.0
-        for k in range(0, d, 4):
-            add_means(s.x[b], s.w[b], m, 0, k)
+        add_means(s.x[b], s.w[b], m[:d])
         if look.me.squares:
-            for k in range(0, d, 4):
-                add_squares(s.x[b], s.w[b], m, d, k)
+            add_squares(s.x[b], s.w[b], m[d:])
 
 
 @kernel
@@ -117,8 +112,7 @@ class Form(NamedTuple):
         take_moments(self.me, opponent.turn, opponent.parts, self.m)
         for k in range(len(self.cost)):
             self.cost[k] = self.constant[k]
-        for k in range(0, len(self.cost), 4):
-            add_means(self.B, self.m, self.cost, 0, k)
+        add_means(self.B, self.m, self.cost)
 
     def set_cost(self, c: Array) -> float:
         """From the coefficients of `modes`: all but the constant, which is returned."""
@@ -211,17 +205,51 @@ def scale_cost(look: Form, sigma: float) -> None:
 def tile(
     look: Form, x: Array, i: int, j: int, noise: float, costs: bool, sigma: float, moved: int
 ) -> None:
-    """One tile of a block x (d, lanes)."""
+    """The step of one tile, lanes i, ..., i + TILE - 1 of a block x (d, lanes) and j, ... of the
+    noise.
+
+    With W = `_force`: where costs are asked for, into look.U the costs and |W - (x.W) x|^2. Then
+    the first `moved` coordinates, all or none, go to their new place.
+    """
     apart()
-    arrays = (look.Z, look.v, look.c, look.h, look.W, look.U)
-    q, half = 2.0 * sigma * look.q, 0.5 / sigma
-    if not look.diagonal:
+    q, half, dense = 2.0 * sigma * look.q, 0.5 / sigma, not look.diagonal
+    if dense:
         strip(look.S, x, i, look.v)
+    for a in range(0, TILE, WIDTH):
+        dot = square = norm = linear = nothing(WIDTH)
+        for k in range(len(x)):
+            z, w = _force(look, x, k, i, j, a, noise, costs, q, dense)
+            dot, square, norm = fused(z, w, dot), fused(w, w, square), fused(z, z, norm)
+            if costs:
+                linear = fused(z, look.c[k], linear)
+            else:
+                store(w, look.W, k, a)
         if costs:
-            costly_dense(x, arrays, i, j, (0.0, q, half), moved)
-        else:
-            noisy_dense(x, arrays, i, j, (noise, q, 0.0), moved)
-    elif costs:
-        costly(x, arrays, i, j, (0.0, 0.0, half), moved)
-    else:
-        noisy(x, arrays, i, j, (noise, 0.0, 0.0), moved)
+            store(half * (dot + linear), look.U, 0, a)
+            store(fused(-(dot * dot), 2.0 - norm, square), look.U, 1, a)
+        left = 1.0 - dot
+        scale = 1.0 / root(fused(left, fused(left, norm, dot + dot), square))
+        left = left * scale
+        for k in range(moved):
+            if costs:  # once more: that is quicker than to keep them
+                z, w = _force(look, x, k, i, j, a, noise, costs, q, dense)
+            else:
+                z, w = load(WIDTH, x, k, i + a), load(WIDTH, look.W, k, a)
+            store(fused(left, z, scale * w), x, k, i + a)
+
+
+@kernel
+def _force(
+    look: Form, x: Array, k: int, i: int, j: int, a: int, noise: float, costs: bool, q: float,
+    dense: bool,
+) -> tuple[Lanes, Lanes]:  # fmt: skip
+    """Coordinate k of lanes i + a, ... and that of W = h x + c [+ q S x] [+ noise xi], the noise
+    where no costs are asked for.
+    """
+    z = load(WIDTH, x, k, i + a)
+    w = fused(look.h[k], z, look.c[k])
+    if dense:
+        w = fused(q, load(WIDTH, look.v, k, a), w)
+    if not costs:
+        w = fused(noise, load(WIDTH, look.Z, k, j + a), w)
+    return z, w

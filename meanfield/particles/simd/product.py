@@ -1,145 +1,73 @@
 """Products of a small matrix with a block of lanes, held in registers.
 
 The compiler's own vectors add one row at a time and wait for memory. Here a tile of rows times 16
-lanes stays in registers while the columns pass by, written in the compiler's vector language so
-that it cannot decide otherwise: one vector load serves several rows. Each entry is one sum, first
-column to last, whatever the sizes; two replicas in two threads share nothing, unlike a BLAS with
-threads of its own.
+lanes stays in registers while the columns pass by, and one load serves several rows. Each entry is
+one sum, first column to last, whatever the sizes; two replicas in two threads share nothing, unlike
+a BLAS with threads of its own.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel, together
-from meanfield.particles.simd.vectors import (
-    BITS,
-    DOUBLE,
-    WORD,
-    constant,
-    everywhere,
-    fused,
-    place,
-    vector,
-)
+from meanfield.jit import apart, fma, kernel, smaller, together
+from meanfield.particles.simd.lanes import fused, load, nothing, store
+from meanfield.particles.simd.vectors import BITS
 
 TILE = 16  # lanes come in multiples of it
-_WIDTH = 8
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.
 _ROWS = 4 if BITS == 512 else 2
-_DOUBLES = vector(DOUBLE, _WIDTH)
 
 
-def _emit(rows: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    A, F, out = (
-        context.make_array(t)(context, builder, v)
-        for t, v in zip(signature.args[:3], args[:3], strict=True)
-    )
-    k, i, j = args[3:]
-    height, columns = cgutils.unpack_tuple(builder, A.shape)
-    lanes, width = (cgutils.unpack_tuple(builder, a.shape)[1] for a in (F, out))
-    last = builder.sub(height, ir.Constant(WORD, 1))
-    own = []
-    for q in range(rows):
-        row = builder.add(k, ir.Constant(WORD, q))
-        own.append(builder.select(builder.icmp_signed("<", row, last), row, last))
-    zero = constant(_DOUBLES, 0.0)
-    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(0, TILE, _WIDTH)] for _ in own]
-
-    def at(array: Any, row: Any, long: Any, first: Any, v: int) -> Any:
-        offset = builder.add(
-            builder.mul(row, long), builder.add(first, ir.Constant(WORD, v * _WIDTH))
-        )
-        return place(builder, array.data, offset, _DOUBLES)
-
-    with cgutils.for_range(builder, columns) as loop:
-        vectors = [
-            builder.load(at(F, loop.index, lanes, i, v), align=8) for v in range(TILE // _WIDTH)
-        ]
-        for row, kept in zip(own, sums, strict=True):
-            number = builder.load(
-                builder.gep(A.data, [builder.add(builder.mul(row, columns), loop.index)])
-            )
-            factor = everywhere(builder, number, _WIDTH)
-            for part, held in zip(vectors, kept, strict=True):
-                builder.store(fused(builder, factor, part, builder.load(held)), held)
-    for row, kept in zip(own, sums, strict=True):
-        for v, held in enumerate(kept):
-            builder.store(builder.load(held), at(out, row, width, j, v), align=8)
-    return context.get_dummy_value()
-
-
-def _signature(A: Any, F: Any, out: Any) -> Any:
-    if any(t.layout != "C" or t.ndim != 2 or t.dtype != types.float64 for t in (A, F, out)):
-        return None
-    return types.none(A, F, out, types.int64, types.int64, types.int64)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _rows(_: Any, A: Any, F: Any, out: Any, k: Any, i: Any, j: Any) -> Any:
-    """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, ..., k + _ROWS - 1; rows
-    past the last repeat it.
+@kernel
+def _two_rows(A: Array, F: Array, out: Array, k: int, i: int, j: int) -> None:
+    """out[q, j : j + TILE] = sum_m A[q, m] F[m, i : i + TILE] for q = k, k + 1; a row past the last
+    repeats it.
     """
-    return _signature(A, F, out), lambda *given: _emit(_ROWS, *given)
+    l = smaller(k + 1, len(A) - 1)
+    a, b = A[k], A[l]
+    p = q = nothing(TILE)
+    for m in range(A.shape[1]):
+        f = load(TILE, F, m, i)
+        p, q = fused(a[m], f, p), fused(b[m], f, q)
+    store(p, out, k, j)
+    store(q, out, l, j)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@kernel
+def _four_rows(A: Array, F: Array, out: Array, k: int, i: int, j: int) -> None:
+    """The same for q = k, ..., k + 3."""
+    last = len(A) - 1
+    l, m, n = smaller(k + 1, last), smaller(k + 2, last), smaller(k + 3, last)
+    a, b, c, d = A[k], A[l], A[m], A[n]
+    p = q = r = s = nothing(TILE)
+    for h in range(A.shape[1]):
+        f = load(TILE, F, h, i)
+        p, q, r, s = fused(a[h], f, p), fused(b[h], f, q), fused(c[h], f, r), fused(d[h], f, s)
+    store(p, out, k, j)
+    store(q, out, l, j)
+    store(r, out, m, j)
+    store(s, out, n, j)
+
+
+_rows = _four_rows if _ROWS == 4 else _two_rows
+
+
+@kernel
 def times(
-    _: Any,
-    U: Any,
-    u: Any,
-    t: Any,
-    sign: Any,
-    V: Any,
-    v: Any,
-    s: Any,
-    W: Any,
-    w: Any,
-    r: Any,
-    i: Any,
-) -> Any:
+    U: Array, u: int, t: int, sign: float, V: Array, v: int, s: int, W: Array, w: int, r: int,
+    i: int,
+) -> None:  # fmt: skip
     """W[w] + i W[r] = (U[u] + i sign U[t]) (V[v] + i V[s]) on lanes i, ..., i + TILE - 1.
 
     By itself the compiler would first compare the nine pairs of rows for overlap, and gives up at
     eight.
     """
-    if any(a.layout != "C" or a.ndim != 2 or a.dtype != types.float64 for a in (U, V, W)):
-        return None
-    word = types.int64
-    return types.none(U, word, word, types.float64, V, word, word, W, word, word, word), _emit_times
-
-
-def _emit_times(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    arrays = {
-        k: context.make_array(signature.args[k])(context, builder, args[k]) for k in (0, 4, 7)
-    }
-    lanes = cgutils.unpack_tuple(builder, arrays[0].shape)[1]
-
-    def at(array: int, row: int, v: int) -> Any:
-        start = builder.add(
-            builder.mul(args[row], lanes), builder.add(args[10], ir.Constant(WORD, v * _WIDTH))
-        )
-        return place(builder, arrays[array].data, start, _DOUBLES)
-
-    sign = everywhere(builder, args[3], _WIDTH)
-    for v in range(TILE // _WIDTH):
-        a, b, c, d = (
-            builder.load(at(*where, v), align=8) for where in ((0, 1), (0, 2), (4, 5), (4, 6))
-        )
-        b = builder.fmul(b, sign)
-        real = fused(builder, a, c, builder.fneg(builder.fmul(b, d)))
-        imaginary = fused(builder, b, c, builder.fmul(a, d))
-        builder.store(real, at(7, 8, v), align=8)
-        builder.store(imaginary, at(7, 9, v), align=8)
-    return context.get_dummy_value()
+    a, b = load(TILE, U, u, i), load(TILE, U, t, i) * sign
+    c, d = load(TILE, V, v, i), load(TILE, V, s, i)
+    store(fused(a, c, -(b * d)), W, w, i)
+    store(fused(b, c, a * d), W, r, i)
 
 
 @kernel
