@@ -34,7 +34,8 @@ def undisturbed(context: Any) -> Iterator[None]:
 
     All objects that a compiler makes stay, and a tenth of its time went into looking for garbage:
     collection pauses. At every operation with a constant numba reads all its tables of functions
-    again; here it does so only where their size has changed.
+    again; here it does so only where their size has changed. For the size of a type it compiles a
+    module that holds one; here once for each type.
     """
     if "refresh" in vars(context):  # inside another one
         yield
@@ -52,11 +53,11 @@ def undisturbed(context: Any) -> Iterator[None]:
                 busy = False
 
     gc.disable()
-    context.refresh = where_new
+    context.refresh, context.get_abi_sizeof = where_new, cache(context.get_abi_sizeof)
     try:
         yield
     finally:
-        del context.refresh
+        del context.refresh, context.get_abi_sizeof
         if collects:
             gc.enable()
 
@@ -71,7 +72,8 @@ class Plain(Compiler):  # type: ignore[misc]
 
     def compile_extra(self, function: Any) -> Any:
         with undisturbed(self.machine):
-            self.state.targetctx.refresh = self.machine.refresh
+            for name in ("refresh", "get_abi_sizeof"):
+                setattr(self.state.targetctx, name, getattr(self.machine, name))
             self.state.targetctx.typing_context = answering(self.state.typingctx)
             return super().compile_extra(function)
 
