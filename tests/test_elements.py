@@ -152,17 +152,40 @@ def test_elements_are_halved_until_bounds_are_near_or_they_are_too_many(widths, 
     assert asked == used and found.elements == sizes[len(used) - 1]
 
 
-def test_what_is_told_of_bounds_is_their_middle_and_how_far_apart_they_are(monkeypatch, recwarn):
+def test_what_is_told_of_bounds_lies_between_them_and_says_how_far_apart(monkeypatch, recwarn):
     atoms, even = mf.Measure([[0.3]], None, mf.Torus(1)), mf.uniform(mf.Torus(1))
     for lower, warned in ((1.981, 0), (1.976, 1)):
         monkeypatch.setattr(elements, "bracket", lambda *_, lower=lower: at(lower, 2.0))
         found = elements.transport_by_elements(atoms, even, "extrinsic", "so; ")
-        assert found.squared == pytest.approx((lower + 2) / 2, rel=1e-15)
+        assert found.squared == pytest.approx((lower + 4) / 3, rel=1e-15)
         assert (found.lower, found.upper, found.note[:4]) == (lower, 2.0, "so; ")
         assert len(recwarn) == warned
     assert recwarn[0].category is UnderResolved and "1.2% apart" in str(recwarn[0].message)
     monkeypatch.setattr(elements, "bracket", lambda *_: at(0.0, 0.0))
     assert elements.transport_by_elements(even, atoms, "extrinsic").squared == 0
+
+
+def tilted(manifold, cells):
+    on = mf.mesh(manifold, cells)
+    masses = on.volumes * np.exp(on.nodes[:, 0])
+    return mf.Density(masses / masses.sum(), on)
+
+
+@pytest.mark.parametrize("manifold", [mf.Torus(2), mf.Torus(3), S2], ids=repr)
+@pytest.mark.parametrize("metric", ["geodesic", "extrinsic"])
+def test_w2_is_seen_closer_than_its_bounds(manifold, metric):
+    """Against exact answers on T^2, else against elements of a third of the width."""
+    rng, rho = (
+        np.random.default_rng(6),
+        tilted(manifold, {2: 24, 3: 8}[manifold.dim] if isinstance(manifold, mf.Torus) else 162),
+    )
+    atoms = mf.Measure(manifold.sample(8, rng), rng.dirichlet(np.ones(8)), manifold)
+    coarse, fine = (elements.bounds(atoms, elements.cut(rho, k), metric) for k in (1, 3))
+    best = elements.estimate(fine, manifold)
+    if metric == "geodesic" and manifold == mf.Torus(2):
+        best = mf.metrics.w2_squared(atoms, rho)
+    off = abs(elements.estimate(coarse, manifold) - best)
+    assert off < 0.1 * (coarse.upper - coarse.lower)
 
 
 def test_bounds_leave_out_atoms_without_mass_and_never_fall_below_zero():

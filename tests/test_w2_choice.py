@@ -9,7 +9,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import NotConverged
-from meanfield.metrics.w2 import discrete, semidiscrete
+from meanfield.metrics.w2 import discrete, distance, semidiscrete
 from tests.test_transport import chord_squared
 
 T2, S2 = mf.Torus(2, 2.0), mf.Sphere(2)
@@ -111,6 +111,30 @@ def test_where_cells_fail_finer_and_finer_elements_give_prices(monkeypatch):
     fails.always = True
     with pytest.raises(NotConverged, match="attempt 8"):
         semidiscrete._on_torus(atoms, rho)
+
+
+def test_where_mass_travels_far_on_the_sphere_elements_answer(monkeypatch):
+    """From a root mean square of the root of 0.2 on; not for many atoms, nor where cells were asked
+    for.
+    """
+    rho, few = sphere_density(), evenly(S2, 10, 3)
+    by_cells = mf.metrics.w2_squared(few, rho, method="semidiscrete")
+    found = mf.metrics.w2_details(few, rho)
+    assert found.method == "elements" and "too far" in found.note
+    assert found.squared == mf.metrics.w2_squared(few, rho)
+    assert found.lower < found.squared < found.upper < by_cells
+    for name, value in (("FAR", by_cells * (1 + 1e-9)), ("MANY", 9)):
+        with monkeypatch.context() as m:
+            m.setattr(distance, name, value)
+            assert mf.metrics.w2_squared(few, rho) == by_cells
+    near = mf.metrics.w2_details(evenly(S2, 100, 3), rho)
+    assert near.method == "semidiscrete" and near.squared == near.upper < distance.FAR
+
+
+def sphere_density():
+    on = mf.mesh(S2, 162)
+    masses = on.volumes * (1 + 0.5 * on.nodes[:, 2])
+    return mf.Density(masses / masses.sum(), on)
 
 
 def test_only_the_equidistant_grid_has_laguerre_cells(monkeypatch):

@@ -23,11 +23,14 @@ from meanfield.metrics.w2.result import Transport
 ATTEMPTS = 3
 
 
-def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = True) -> Transport:
+def semidiscrete_transport(
+    atoms: Measure, density: Density, bounded: bool = True, far: float = np.inf
+) -> Transport:
     """W2^2 between atoms and a density: exact on T^2, an upper bound on S^2.
 
     bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the
-    equidistant grid of T^2 and Voronoi cells of S^2, NotConverged.
+    equidistant grid of T^2 and Voronoi cells of S^2, NotConverged, also for an upper bound above
+    `far` on S^2.
     """
     m = atoms.masses
     atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
@@ -42,6 +45,10 @@ def semidiscrete_transport(atoms: Measure, density: Density, bounded: bool = Tru
     if heights.max() - heights.min() > 1e-13 * heights.max():
         ground, masses = _voronoi(mesh), density.masses / density.masses.sum()
     upper, prices = sphere_transport(atoms.points, atoms.masses, ground, masses)
+    if upper > far:
+        raise NotConverged(
+            f"mass travels by {np.sqrt(upper):.2g} on S^2, too far for Laguerre cells"
+        )
     lower = 0.0
     if bounded:
         lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
