@@ -51,6 +51,13 @@ def off(got, exact, x):
         )
 
 
+def test_short_exponential_has_the_bits_of_the_long_one():
+    least = -708.3964185322641
+    edges = [0.0, -0.0, 1e-300, least, np.nextafter(least, 0), np.nextafter(least, -800), -1e308]
+    x = np.concatenate([np.linspace(-760, 700, 20_001), edges, [-np.inf, np.nan]])
+    np.testing.assert_array_equal(values("exp_below", x), values("exp", x))
+
+
 def test_least_most_and_bits_are_those_of_python_and_numpy():
     @njit
     def every(a, b):

@@ -16,7 +16,7 @@ import numpy as np
 from meanfield.aligned import copied, zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
-from meanfield.fastmath import exp, sincos
+from meanfield.fastmath import exp_below, sincos
 from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.noise import fill
 from meanfield.particles.simd.singles import singles
@@ -308,14 +308,14 @@ def summed(w: Array) -> float:
 
 @kernel
 def exponentials(logw: Array, top: float, w: Array) -> None:
-    """w = exp(log w - top), the one place where weights come from; two arrays, or they would be
-    taken one by one.
+    """w = exp(log w - top), at most 1, the one place where weights come from; two arrays, or they
+    would be taken one by one.
     """
     apart()
     for b in range(logw.shape[0]):
         for i in range(logw.shape[1]):
             together(8)
-            w[b, i] = exp(logw[b, i] - top)
+            w[b, i] = exp_below(logw[b, i] - top)
 
 
 @kernel

@@ -74,10 +74,13 @@ def features(
 def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     """Cosine and sine of waves_j . x for a block x (a, lanes)."""
     for i in range(len(c)):
-        phase = 0.0
-        for a in range(len(x)):
-            phase = fma(matrix[j, a], x[a, i], phase)
-        s[i], c[i] = sincos(phase)
+        s[i] = 0.0
+    for a in range(len(x)):
+        for i in range(len(c)):
+            s[i] = fma(matrix[j, a], x[a, i], s[i])
+    for i in range(len(c)):
+        together(8)
+        s[i], c[i] = sincos(s[i])
 
 
 @kernel
@@ -94,6 +97,7 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
     if one >= R:
         return
     for i in range(n):
+        together(8)
         s, c = sincos(wave * x[i])
         P[one, i], P[R + one, i] = c, s
     for r in range(one + 1, R):

@@ -41,6 +41,7 @@ def begin(wave: float, x: Array, B: Array) -> None:
     four.
     """
     for i in range(len(x)):
+        together(16)
         s, c = sincos32(F(wave * x[i]))
         d, t = fma(c, c, -(s * s)), F(2.0) * c * s
         f, u = fma(d, d, -(t * t)), F(2.0) * d * t
@@ -59,29 +60,30 @@ def turned(B: Array, place: int, i: int) -> tuple[float, float]:
     return c, s
 
 
+@kernel(forceinline=True)
+def mean(B: Array, place: int, n: int) -> tuple[float, float]:
+    """Means of cosine and sine of the mode at a place, which goes on to the mode four higher."""
+    a, p = F(0.0), F(0.0)
+    for i in range(n):
+        together(16)
+        c, s = turned(B, place, i)
+        a, p = summed(a, B[_LAST + i], c), summed(p, B[_LAST + i], s)
+    return a, p
+
+
 @kernel
 def add_means(look: SingleModes, x: Array, w: Array) -> None:
     """look.means += the means of all modes over a block x (lanes,) with weights w."""
     apart()
-    B, K = look.table, look.slopes.shape[1]
+    B, m, K, n = look.table, look.means, look.slopes.shape[1], len(x)
     begin(look.wave, x, B)
-    for i in range(len(x)):
+    for i in range(n):
         B[_LAST + i] = w[i]
     for r in range(0, K, 4):
-        a, b, d, e = F(0.0), F(0.0), F(0.0), F(0.0)
-        p, q, u, v = F(0.0), F(0.0), F(0.0), F(0.0)
-        for i in range(len(x)):
-            together(16)
-            weight = B[_LAST + i]
-            c, s = turned(B, _FIRST, i)
-            a, p = summed(a, weight, c), summed(p, weight, s)
-            c, s = turned(B, _SECOND, i)
-            b, q = summed(b, weight, c), summed(q, weight, s)
-            c, s = turned(B, _THIRD, i)
-            d, u = summed(d, weight, c), summed(u, weight, s)
-            c, s = turned(B, _FOURTH, i)
-            e, v = summed(e, weight, c), summed(v, weight, s)
-        m = look.means
+        a, p = mean(B, _FIRST, n)
+        b, q = mean(B, _SECOND, n)
+        d, u = mean(B, _THIRD, n)
+        e, v = mean(B, _FOURTH, n)
         m[r], m[r + 1], m[r + 2], m[r + 3] = m[r] + a, m[r + 1] + b, m[r + 2] + d, m[r + 3] + e
         r += K
         m[r], m[r + 1], m[r + 2], m[r + 3] = m[r] + p, m[r + 1] + q, m[r + 2] + u, m[r + 3] + v
