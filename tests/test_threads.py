@@ -1,5 +1,8 @@
 """Runs of one game over several threads; what their saves record, beside the game's own sums."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -285,6 +288,34 @@ def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
         found.append(what())
     assert {1, 3} <= set(crowds)
     np.testing.assert_array_equal(*found)
+
+
+BOUNDS = """
+import numpy as np
+import meanfield as mf
+sphere = mf.Sphere(2)
+on = mf.mesh(sphere, 642)
+tilted = on.volumes * (1 + 0.5 * on.nodes[:, 2])
+rho = mf.Density(tilted / tilted.sum(), on)
+for n in (10, 60):
+    atoms = mf.Measure(sphere.sample(n, np.random.default_rng(n)), None, sphere)
+    found = mf.metrics.w2_details(atoms, rho)
+    print(found.lower.hex(), found.squared.hex(), found.upper.hex())
+"""
+
+
+def test_bounds_of_w2_do_not_depend_on_the_threads_of_linear_algebra():
+    """Whose libraries cut products of more than 10,000 numbers in as many parts."""
+    told = []
+    for threads in "12":
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        told.append(
+            subprocess.run(
+                [sys.executable, "-c", BOUNDS], env=os.environ | dict.fromkeys(names, threads),
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )  # fmt: skip
+    assert told[0] == told[1] and told[0].count("\n") == 2
 
 
 def test_helpers_take_their_part_and_pass_errors_on():

@@ -34,7 +34,7 @@ from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import arc_costs, ground_cost
+from meanfield.metrics.w2.costs import arc_costs, ground_cost, total
 from meanfield.metrics.w2.result import Transport
 from meanfield.metrics.w2.sparse import Atoms, Points, along_curve, cheapest_arcs, sparse_transport
 from meanfield.metrics.w2.sphere_diagram import arcs
@@ -165,11 +165,11 @@ def bounds(atoms: Measure, elements: Elements, metric: str) -> Bracket:
     y, q = atoms.points[charged], atoms.masses[charged]
     ground = ground_cost(M, metric)
     plan = sparse_transport(Atoms(elements.points, elements.masses, M), Atoms(y, q, M), ground)
-    upper = float(plan.masses @ elements.spread[plan.tails])
+    upper = total(plan.masses, elements.spread[plan.tails])
     for k in range(elements.samples.shape[1]):
         x = np.ascontiguousarray(elements.samples[:, k])
         cost = arc_costs(x, y, plan.tails, plan.heads, ground)
-        upper += float(plan.masses @ (elements.weights[plan.tails, k] * cost))
+        upper += total(plan.masses, elements.weights[plan.tails, k] * cost)
     prices = np.full(len(atoms), -np.inf)
     prices[charged] = plan.v
     lower = dual_bound(atoms, elements, prices, metric)
@@ -181,7 +181,7 @@ def dual_bound(atoms: Measure, elements: Elements, prices: Array, metric: str) -
     charged = atoms.masses > 0
     q, v = atoms.masses[charged] / atoms.masses.sum(), prices[charged]
     u = _least_costs(elements.corners, atoms.points[charged], v, atoms.manifold, metric)
-    return max(float(elements.masses @ (u.mean(1) - elements.slack) + q @ v), 0.0)
+    return max(total(elements.masses, u.mean(1) - elements.slack) + total(q, v), 0.0)
 
 
 def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric: str) -> Bracket:
@@ -192,13 +192,11 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
     """
     senders, receivers = (Atoms(e.points, e.masses, torus) for e in (first, second))
     plan = sparse_transport(senders, receivers, ground_cost(torus, metric))
-    upper = plan.value + float(first.masses @ first.spread + second.masses @ second.spread)
+    upper = plan.value + sum(total(e.masses, e.spread) for e in (first, second))
     v = _least_costs(second.corners, first.points, plan.u, torus, metric)
     nodes = second.corners.reshape(-1, second.corners.shape[2])
     u = _least_costs(first.corners, nodes, v.ravel(), torus, metric)
-    lower = float(
-        first.masses @ (u.mean(1) - first.slack) + second.masses @ (v.mean(1) - second.slack)
-    )
+    lower = sum(total(e.masses, g.mean(1) - e.slack) for e, g in ((first, u), (second, v)))
     elements = max(len(first.masses), len(second.masses))
     return Bracket(min(max(lower, 0.0), upper), upper, elements, plan.v, plan.residual)
 

@@ -16,6 +16,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
+from meanfield.metrics.w2.costs import total
 
 
 class Laplacian(NamedTuple):
@@ -212,4 +213,4 @@ def dual_value(psi: Array, target: Array, now: Cells) -> float:
     """sum costs + sum psi (target - masses), which is at most |target - masses|_1 max cost below
     the optimum.
     """
-    return float(now.costs.sum() + psi @ (target - now.masses))
+    return float(now.costs.sum()) + total(target - now.masses, psi)

@@ -28,6 +28,7 @@ from meanfield.metrics.w2.costs import (
     curve_order,
     gradients,
     lift,
+    total,
 )
 from meanfield.metrics.w2.network_simplex import (
     Tree,
@@ -296,8 +297,8 @@ def _plan(basis: Basis, u: Array, p: Array, q: Array, order_p: Index, order_q: I
         masses[sent],
         u[np.argsort(order_p)],
         v[np.argsort(order_q)],
-        value=float(masses @ costs),
-        lower=float(u @ p + v @ q),
+        value=total(masses, costs),
+        lower=total(p, u) + total(q, v),
         residual=float(residual),
         largest=float(basis.tree.cost.max()),
     )
