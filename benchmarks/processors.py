@@ -56,9 +56,9 @@ def modules(bits: int) -> list[str]:
         os.environ["NUMBA_CACHE_DIR"] = cache  # or nothing would be compiled
         from numba.core.codegen import JITCodeLibrary
 
-        from meanfield.particles.simd import vectors
+        from meanfield.particles.simd import lanes
 
-        vectors.BITS = bits
+        lanes.BITS = bits
         found: list[str] = []
         finish: Any = JITCodeLibrary._optimize_final_module
 

@@ -21,60 +21,33 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from meanfield.aligned import LINE
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
-from meanfield.particles.simd.vectors import BITS, DOUBLE, constant, place, room, vector
-from meanfield.particles.simd.words import GROUP, LANES, drawn
+from meanfield.particles.simd.lanes import BITS, Lanes, from_bits, room, store
+from meanfield.particles.simd.words import WIDE, number, words
 
-PAIRS = 512  # done at a time, a multiple of the pairs of GROUP jobs
+PAIRS = 512  # done at a time, a multiple of WIDE
 # Of these at once: one vector of 256 or 512 bits, more would stand on the stack; or four of 128.
 AHEAD = 4 if BITS == 256 else 8
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _uniforms(
-    _: Any, u: Any, v: Any, n: Any, height: Any, lanes: Any, k: Any, i: Any, first: Any, tick: Any,
-    player: Any, replica: Any, key: Any,
-) -> Any:  # fmt: skip
-    """Two uniforms for each pair of GROUP jobs from row k and place i on, into u and v from place n
-    on; where the next job begins.
-    """
-
-    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        *arrays, n, height, lanes = args[:5]
-        _, w, after = drawn(b, (height, lanes), 1, args[5:])
-        # 53 bits each; one is added to the first, so that it lies in (0, 1] and has a logarithm.
-        uniforms = _uniform(b, w[0], w[1], 1.0), _uniform(b, w[2], w[3], 0.0)
-        for kind, array, values in zip(signature.args, arrays, uniforms, strict=False):
-            there = context.make_array(kind)(context, b, array).data
-            b.store(values, place(b, there, n, values.type), align=LINE)
-        return context.make_tuple(b, signature.return_type, after)
-
-    word = types.int64
-    return types.UniTuple(word, 2)(u, v, *[word] * 9, types.uint64), emit
+# What the first bits of a number are that begins with this power of two.
+_UPPER, _LOWER = (np.float64(2.0**k).view(np.uint64) for k in (20, -7))
+_HIGH, _LOW = np.uint64(0xFFFFFFE0), np.uint64(0xFFFFFFC0)
 
 
-def _uniform(b: Any, high: Any, low: Any, more: float) -> Any:
+@kernel(forceinline=True)
+def _uniform(high: Lanes, low: Lanes, more: float) -> Lanes:
     """(high >> 5) 2^-27 + ((low >> 6) + more) 2^-53 for vectors of words.
 
     Bits of a word are those of a number that begins with the power of two which is taken away.
     """
-    numbers = vector(DOUBLE, high.type.count)
-
-    def digits(words: Any, mask: int, power: float, less: float) -> Any:
-        begins = int(np.float64(power).view(np.int64))
-        kept = b.and_(words, constant(words.type, mask))
-        number = b.bitcast(b.or_(kept, constant(words.type, begins)), numbers)
-        return b.fsub(number, constant(numbers, less))
-
-    upper = digits(high, 0xFFFFFFE0, 2.0**20, 2.0**20)
-    return b.fadd(upper, digits(low, 0xFFFFFFC0, 2.0**-7, 2.0**-7 - more * 2.0**-53))
+    upper, lower = from_bits(high & _HIGH | _UPPER), from_bits(low & _LOW | _LOWER)
+    return (upper - 2.0**20) + (lower - (2.0**-7 - more * 2.0**-53))
 
 
 @kernel
@@ -122,14 +95,23 @@ def _rows(Z: Array, first: int, tick: int, player: int, replica: int, key: int) 
     waits for is longer than what a processor looks ahead.
     """
     apart()
-    rows, lanes = Z.shape
-    out, u, v, k, i = _flat(Z), room(PAIRS), room(PAIRS), 0, 0
-    for begin in range(0, Z.size // 2, PAIRS):
-        count = smaller(PAIRS, Z.size // 2 - begin)
-        for n in range(0, count, LANES // 2 * GROUP):
-            k, i = _uniforms(u, v, n, rows, lanes, k, i, first, tick, player, replica, key)
-        _radii(u[:count])
-        _turns(u[:count], v[:count], out[2 * begin :])
+    out, half = _flat(Z), Z.shape[1] // 2
+    counters, uniforms = room(np.uint64, 2, PAIRS), room(np.float64, 2, PAIRS)
+    u, v = uniforms[0], uniforms[1]
+    for i in range(0, half, PAIRS):  # once, but for rows longer than any block
+        pairs = smaller(PAIRS, half - i)
+        rows = 1 if pairs < half else smaller(len(Z), PAIRS // pairs)
+        number(first // 2 + i, pairs, rows, counters)
+        for k in range(0, len(Z), rows):
+            count = pairs * smaller(rows, len(Z) - k)
+            stream = np.uint64(2 * k + player)
+            for n in range(0, count, WIDE):
+                a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
+                # One is added to the first, so that it lies in (0, 1] and has a logarithm.
+                store(_uniform(a, b, 1.0), uniforms, 0, n)
+                store(_uniform(c, d, 0.0), uniforms, 1, n)
+            _radii(u[:count])
+            _turns(u[:count], v[:count], out[2 * (k * half + i) :])
 
 
 @kernel

@@ -29,10 +29,9 @@ from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.particles.looks.features import add_means, add_squares
 from meanfield.particles.primitives import Player, State, reweigh
-from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, root, store
+from meanfield.particles.simd.lanes import BITS, Lanes, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles
-from meanfield.particles.simd.vectors import BITS
 from meanfield.particles.team import next_turn, take_moments
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
