@@ -23,6 +23,8 @@ from meanfield.particles.state import blocked, flat, known_to_kernels
 # other.
 FEW = 4
 
+# None is an empty tuple, whose length is known before anything is compiled.
+Axes = tuple[()] | Array
 Survey = tuple[float, float, bool]  # the mean cost, the largest gradient, whether all is finite
 
 
@@ -63,13 +65,13 @@ def survey(w: Array, U: Array, G: Array, n: int, r: Array) -> Survey:
 
 @kernel
 def read_off(
-    sphere: Flag, period: float, E: Array, x: Array, w: Array, before: Array,
+    sphere: Flag, period: float, E: Axes, x: Array, w: Array, before: Array,
     points: Array, masses: Array, r: Array,
 ) -> float:  # fmt: skip
     """Write the particles of x (blocks, a, lanes) to points (n, a) and to `before`, which holds
     those of the save before, and their weights w to masses (n,); the farthest that one has got.
 
-    They are turned by E (a, a) where it has rows. Spheres' points are divided by their norms.
+    They are turned by E (a, a), unless it is empty. Spheres' points are divided by their norms.
     r (4, lanes) is room, with a rows more where there is E.
     """
     apart()
@@ -148,7 +150,7 @@ class Reader:
 
     def __init__(self, me: Player, manifold: Manifold, axes: Array | None, before: Array) -> None:
         self.me, self.manifold, self.before, self.gone = me, manifold, before, 0.0
-        self.axes = np.empty((0, 0)) if axes is None else axes
+        self.axes: Axes = () if axes is None else axes
         self.room = zeros((4 + len(self.axes), before.shape[2]))
         self.known = known_to_kernels(manifold)
         self.entry: Any = None  # of `read_off`
