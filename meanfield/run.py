@@ -113,7 +113,7 @@ def warn_if_at_rest(game: Game, flow: Flow, start: Start, pair: Callable[[], Pai
 
     Nothing is said of best responses without entropy, which constant costs leave undetermined.
     """
-    if not start.x == start.y == "uniform":
+    if not start.uniform:
         return
     if any(of.response > 0 and of.temperature == 0 for of in flow.players):
         return

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from meanfield.checks import Array, real
 
 MOST = 1e6  # saved states
+SHORTEST = 1e-300  # time: parts of shorter ones are no normal numbers
 USUAL = 50  # saves after the first where none are asked for, at both levels
 FEWEST = 10
 
@@ -18,7 +19,7 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
     """The times from `begin` on at which a run is saved: multiples of `save_every`, then `time`.
 
     `save_every` is time / 50 by default. At time = 0 a run that begins there has one state. Raises
-    ValueError unless begin < time and 0 < save_every.
+    ValueError unless begin < time, 1e-300 <= time and 0 < save_every.
     """
     end = real("time", time, 0.0)
     if end == begin == 0.0:
@@ -27,6 +28,8 @@ def saved_times(time: float, save_every: float | None, begin: float = 0.0) -> Ar
         raise ValueError(
             f"time is {end:g}, but the run already stands at t = {begin:g}; ask for a later time"
         )
+    if end < SHORTEST:
+        raise ValueError(f"time must be 0 or at least {SHORTEST:g}, got {end:g}")
     gap = end / USUAL if save_every is None else real("save_every", save_every, 0.0, strict=True)
     if end / gap > MOST:
         raise ValueError(

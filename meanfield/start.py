@@ -66,13 +66,18 @@ def concentrated(center: ArrayLike, std: float) -> Concentrated:
     1.10 +- 0.20
     """
     c = np.atleast_1d(finite_array("center", center))
+    if c.ndim > 1:
+        raise ValueError(
+            f"center must be one point, a number or coordinates (a,), got shape {c.shape}; for "
+            "several points give a Measure"
+        )
     std = real("std", std, 0.0, strict=True)
     if std < NARROWEST:
         raise ValueError(
             f"std must be at least {NARROWEST:g}, got {std:g}; for a point give a Measure of one "
             "atom"
         )
-    return Concentrated(tuple(float(v) for v in c.ravel()), std)
+    return Concentrated(tuple(float(v) for v in c), std)
 
 
 Given = str | Measure | Concentrated | Callable[[Array], Array]
@@ -101,6 +106,15 @@ class Start:
     x: Given = "uniform"
     y: Given = "uniform"
 
+    def __post_init__(self) -> None:
+        for name in ("x", "y"):
+            _check_kind(getattr(self, name), f"start.{name}")
+
+    @property
+    def uniform(self) -> bool:
+        """Whether both players begin with their uniform laws, asked for by name."""
+        return isinstance(self.x, str) and isinstance(self.y, str)
+
     def laws(self, X: Manifold, Y: Manifold) -> tuple[Law, Law]:
         """The laws on the players' manifolds; ValueError, TypeError for what does not fit."""
         return law(self.x, X, "start.x"), law(self.y, Y, "start.y")
@@ -108,9 +122,8 @@ class Start:
 
 def law(given: Given, manifold: Manifold, name: str = "start") -> Law:
     """The law on `manifold` that is described by what `Start` takes for one player."""
+    _check_kind(given, name)
     if isinstance(given, str):
-        if given != "uniform":
-            raise ValueError(f'{name} is {given!r}; the one law known by name is "uniform"')
         return Uniform(manifold)
     if isinstance(given, Measure):
         if given.manifold != manifold:
@@ -120,8 +133,17 @@ def law(given: Given, manifold: Manifold, name: str = "start") -> Law:
         return OfMeasure(given)
     if isinstance(given, Concentrated):
         return Bump(np.array(given.center), given.std, manifold, name)
-    if callable(given):
-        return OfFunction(given, manifold, name)
+    return OfFunction(given, manifold, name)
+
+
+def _check_kind(given: object, name: str) -> None:
+    """TypeError for what describes no law, ValueError for a name that is none."""
+    if isinstance(given, str) and given != "uniform":
+        raise ValueError(f'{name} is {given!r}; the one law known by name is "uniform"')
+    if isinstance(given, (str, Measure, Concentrated)) or callable(given):
+        return
+    points = isinstance(given, (np.ndarray, list, tuple))
     raise TypeError(
         f'{name} must be "uniform", a measure or a density function, got {type(given).__name__}'
+        + ("; points (n, a) are given as Measure(points, None, manifold)" if points else "")
     )

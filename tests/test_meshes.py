@@ -181,3 +181,14 @@ def test_a_manifold_without_a_mesh_is_refused() -> None:
     for manifold in (Torus(4), Sphere(9)):
         with pytest.raises(ValueError, match="no mesh for"):
             mesh(manifold)
+
+
+@pytest.mark.parametrize(("manifold", "cells"), [(Torus(2), 4), (Sphere(1), 5), (Sphere(2), 12)])
+def test_what_measures_share_is_not_written_to(manifold, cells):
+    on = mesh(manifold, cells)
+    for array in (on.nodes, on.volumes, on.pairs, on.transmissibilities, on.faces, on.points):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    mine = np.array(on.nodes)
+    own = Mesh(manifold, mine, on.volumes, on.pairs, on.transmissibilities, on.faces)
+    assert mine.flags.writeable and not own.nodes.flags.writeable

@@ -22,6 +22,24 @@ def test_bumps_narrower_than_rounding_are_refused(space):
     assert np.isfinite(drawn).all() and np.abs(space.distance(drawn, center[None])).max() < 1e-14
 
 
+@pytest.mark.parametrize("points", [np.zeros((3, 1)), [[0.1], [0.2]], (0.1, 0.2)], ids=type)
+def test_points_are_no_start_but_their_measure_is(points):
+    with pytest.raises(TypeError, match=r"start.y must be .* Measure\(points, None, manifold\)"):
+        mf.Start(y=points)
+    with pytest.raises(TypeError, match="a density function, got NoneType$"):
+        mf.Start(x=None)
+    with pytest.raises(ValueError, match="start.x is 'unifrom'"):
+        mf.Start(x="unifrom")
+    measure = mf.Measure(np.reshape(points, (-1, 1)), None, mf.Torus(1))
+    assert not mf.Start(y=measure).uniform and mf.Start().uniform
+
+
+def test_bumps_have_one_center():
+    with pytest.raises(ValueError, match=r"one point, .* got shape \(2, 1\)"):
+        mf.concentrated([[1.0], [2.0]], std=0.1)
+    assert mf.concentrated(1.0, 0.1) == mf.concentrated([1.0], 0.1)
+
+
 def test_bumps_underflow_far_from_their_center_in_silence():
     with np.errstate(all="raise"):
         for space, center in ((mf.Torus(1), 0.0), (mf.Sphere(2), [0, 0, 1.0])):
@@ -52,6 +70,15 @@ def test_bumps_are_one_at_their_center_however_narrow(space):
     near = space.retract(center[None], std * space.basis(center[None])[0, :1])
     assert bump.density(np.array([center]))[0] == 1.0
     assert bump.density(near)[0] == pytest.approx(np.exp(-0.5), rel=1e-5)
+
+
+def test_times_below_all_steps_and_saves_that_never_come_are_refused():
+    with pytest.raises(ValueError, match="time must be 0 or at least 1e-300, got 4.94066e-324"):
+        saved_times(5e-324, None)
+    assert len(saved_times(1e-300, None)) == 51
+    with pytest.raises(ValueError, match="save_every must be above 0, got 0"):
+        mf.simulate(mf.games.oscillator(), mf.Langevin(2.0), mf.Start(), 0.1, 0.01, 10, 0,
+                    save_every=0.0)  # fmt: skip
 
 
 def test_times_are_saved_as_one_writes_them():

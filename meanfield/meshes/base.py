@@ -19,6 +19,8 @@ Index = NDArray[np.int64]
 class Mesh:
     """N cells of a manifold and the F faces between them.
 
+    Measures share a mesh: its arrays are not to be written to.
+
     Parameters
     ----------
     nodes : (N, a)
@@ -50,10 +52,14 @@ class Mesh:
     radius: float | None = None
     factors: tuple[Mesh, Mesh] | None = None
 
-    @cached_property
+    def __post_init__(self) -> None:
+        for name in ("nodes", "volumes", "pairs", "transmissibilities", "faces"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    @property
     def points(self) -> Array:
-        """The nodes, read-only: the points of every density on this mesh."""
-        return read_only(self.nodes)
+        """The nodes, which are the points of every density on this mesh."""
+        return self.nodes
 
     def __len__(self) -> int:
         return len(self.volumes)

@@ -145,7 +145,7 @@ def make_plan(
 
 def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     """value / dt, which must be a whole number to nine digits."""
-    number = real(name, value, 0.0)
+    number = real(name, value, 0.0, strict=low > 0)
     ratio = number / dt
     steps = max(round(ratio), low)
     if abs(ratio - steps) > 1e-9 * max(1.0, ratio):

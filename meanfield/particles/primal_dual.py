@@ -65,7 +65,7 @@ class PrimalDual(Stepper):
 
     def begin(self) -> list[State]:
         """Stand at the start; warn of steps that are longer than stated."""
-        if not (self.start and self.start.x == self.start.y == "uniform"):
+        if not (self.start and self.start.uniform):
             raise ValueError(
                 'scheme "primal-dual" knows the log-density of uniform starts alone: leave start '
                 'out, or use densities, solve(..., engine="primal-dual")'

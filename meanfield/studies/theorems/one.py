@@ -53,7 +53,7 @@ def refusal(game: Game, flow: Flow, start: Start) -> str:
 def starts(p: Problem) -> dict[str, Start]:
     """The start given, the uniform one and bumps; by their names."""
     found = {"the given start": p.start, "uniform": Start()}
-    if p.start.x == p.start.y == "uniform":
+    if p.start.uniform:
         del found["the given start"]
     for k in range(1 if p.quick and len(found) == 2 else 2):
         rng = np.random.default_rng((p.seed, 17, k))
