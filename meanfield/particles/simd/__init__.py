@@ -1,1 +1,1 @@
-"""Products, normals and tiles of particles in vector instructions, emitted one by one."""
+"""Products of small matrices and random normals, computed in registers."""
