@@ -316,8 +316,11 @@ def density_on(
     UnderResolved. told, of a run: the names of what has warned already, which warns no more; of a
     run NotConverged is raised where negative mass is a quarter of all.
     """
+    least, total = float(masses.min()), float(masses.sum())
+    if least > 0.0 and total < np.inf:  # which most are
+        return _on(masses / total, onto)
     lost = -float(masses[masses < 0].sum())
-    if told is not None and not lost <= HOPELESS * abs(float(masses.sum())):
+    if told is not None and not lost <= HOPELESS * abs(total):
         raise NotConverged(
             f"{what} hold a negative mass of {lost:.2g}: these cells cannot carry the density; "
             'raise `cells`, or use engine="finite-volume", which keeps the sign'
@@ -330,8 +333,12 @@ def density_on(
     total = float(positive.sum())
     if not 0.0 < total < np.inf:  # nothing at all, or no numbers
         return Density(masses, onto)
-    shares, manifold = positive / total, onto.manifold
-    return as_is(Density, points=onto.points, masses=shares, manifold=manifold, mesh=onto)
+    return _on(positive / total, onto)
+
+
+def _on(shares: Array, mesh: Mesh) -> Density:
+    manifold, points = mesh.manifold, mesh.points
+    return as_is(Density, points=points, masses=shares, manifold=manifold, mesh=mesh)
 
 
 def as_is(kind: type[M], **values: Any) -> M:

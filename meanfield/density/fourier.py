@@ -171,14 +171,14 @@ class FourierModes:
         return self.centre + self.offsets
 
     @cached_property
-    def outer(self) -> Any:
-        """Which of the kept modes (J,) are in the outer third along any axis."""
-        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1)
+    def outer(self) -> Array:
+        """One for the kept modes (J,) in the outer third along any axis, zero for others."""
+        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1).astype(float)
 
     def tail(self, z: Complex) -> float:
         """The outer modes' share of the l1 norm."""
         size = np.abs(z.real) + np.abs(z.imag)
-        return float(size[self.outer].sum() / size.sum())
+        return float(self.outer @ size / size.sum())
 
     def extended(self, z: Complex, finer: FourierModes) -> Complex:
         """The same coefficients among more modes."""
@@ -226,13 +226,13 @@ class FourierModes:
     def masses(self, z: Complex, grid: Mesh) -> Array:
         """Nodal value times cell volume on a grid, flat, from coefficients z (J,)."""
         shape = grid.shape or ()
+        if len(shape) == 1:  # modes 0, 1, ...: in half the time of what follows
+            return np.fft.irfft(z, shape[0])
         full = np.zeros(shape, dtype=complex)
         _, there, mirrored = _places(self, shape)
         full[mirrored] = z.conj()
         full[there] = z
         half = full[..., : shape[-1] // 2 + 1]
-        if len(shape) == 1:  # in half the time of several axes
-            return np.fft.irfft(half, shape[0])
         return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
 
     @cached_property

@@ -107,8 +107,10 @@ class Spectral(Engine):
 
     def coefficients(self, p: int) -> Array:
         """The coefficients of player p in `bases[p]`."""
-        parts = self._works[p][STATE][:, self.bases[p].places]
-        return self.bases[p].unpacked(parts[0] + 1j * parts[1])  # type: ignore[no-any-return]
+        basis = self.bases[p]
+        z = np.empty(len(basis.places), dtype=complex)
+        z.real, z.imag = self._works[p][STATE].take(basis.places, axis=1)
+        return basis.unpacked(z)  # type: ignore[no-any-return]
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
