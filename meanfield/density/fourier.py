@@ -171,9 +171,9 @@ class FourierModes:
         return self.centre + self.offsets
 
     @cached_property
-    def outer(self) -> Array:
-        """One for the kept modes (J,) in the outer third along any axis, zero for others."""
-        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1).astype(float)
+    def outer(self) -> Any:
+        """Which of the kept modes (J,) are in the outer third along any axis."""
+        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1)
 
     def tail(self, z: Complex) -> float:
         """The outer modes' share of the l1 norm."""
