@@ -17,6 +17,7 @@ from numba import config, njit, types, version_info
 from numba.extending import intrinsic
 
 from meanfield.checks import warn
+from meanfield.kept import Sealed
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
@@ -93,9 +94,11 @@ class Kernel:
     def compiled(self) -> Any:
         """What Python calls."""
         found = _on_disk_if_possible(self.py_func, self.settings)
-        index: Any = getattr(found._cache, "_cache_file", None)
-        if hasattr(index, "_source_stamp"):
-            index._source_stamp = stamp(Path(inspect.getfile(self.py_func)))
+        files: Any = getattr(found._cache, "_cache_file", None)
+        if hasattr(files, "_index_name"):
+            name = files._index_name.removesuffix(".nbi")
+            own = stamp(Path(inspect.getfile(self.py_func)))
+            found._cache._cache_file = Sealed(files._cache_path, name, own)
         return found
 
     @cached_property
