@@ -14,7 +14,7 @@ from meanfield.particles.looks import modes as kept_features
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.features import features
 from meanfield.particles.looks.modes import modes as by_modes
-from meanfield.particles.primitives import LANES, midpoint
+from meanfield.particles.players import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
 from meanfield.particles.state import place, player, shape
 from tests.vectors import arithmetic, needs_vectors, use_fresh_kernels

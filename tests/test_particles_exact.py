@@ -14,6 +14,7 @@ from meanfield.measures import Measure
 from meanfield.particles import primitives
 from meanfield.particles.looks.features import features
 from meanfield.particles.looks.modes import block_forces, gradient_rows, modes
+from meanfield.particles.players import State
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import player, state
 from validation.algorithms import Swarm
@@ -76,7 +77,7 @@ class OneStep:
 
     def strang(self, z1, z2):
         self.kick(z1)
-        self.m = primitives.State(*(a.copy() for a in self.s))
+        self.m = State(*(a.copy() for a in self.s))
         self.push(self.s, 0.5)
         self.push(self.m, 1.0)
         self.kick(z2)

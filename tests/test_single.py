@@ -18,7 +18,7 @@ from meanfield.particles.looks.single_modes import (
     slope,
 )
 from meanfield.particles.plan import PRECISIONS
-from meanfield.particles.primitives import LANES
+from meanfield.particles.players import LANES
 from meanfield.particles.state import flat, place, player
 from tests.vectors import arithmetic, needs_vectors
 

@@ -22,7 +22,7 @@ from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Torus
 from meanfield.measures import Measure
 from meanfield.meshes import Index
-from meanfield.particles.primitives import State
+from meanfield.particles.players import State
 from meanfield.particles.response import generator
 from meanfield.particles.state import flat
 

@@ -31,7 +31,7 @@ from meanfield.particles.plan import (
     Plan,
     make_plan,
 )
-from meanfield.particles.primitives import Player, State
+from meanfield.particles.players import Player, State
 from meanfield.particles.schemes import beyond_paper, check_flow, check_scheme
 from meanfield.particles.simulate import about
 from meanfield.particles.stepper import Stepper

@@ -13,7 +13,7 @@ from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.forms import form
 from meanfield.particles.looks.modes import modes
 from meanfield.particles.looks.single_modes import single_modes
-from meanfield.particles.primitives import Player, State, own
+from meanfield.particles.players import Player, State, own
 from meanfield.particles.team import WORK, new_gate, together
 
 GAIN = 1.2  # times as fast as one thread, or several only take cores from others

@@ -23,7 +23,7 @@ from meanfield.particles.looks.pairs import SHARE, Averaged, Pairs
 from meanfield.particles.looks.plain import Plain
 from meanfield.particles.on_device import DeviceReplicas, mover
 from meanfield.particles.plan import Plan
-from meanfield.particles.primitives import Player, State, midpoint
+from meanfield.particles.players import Player, State, midpoint
 from meanfield.particles.response import InnerLoop, Response
 from meanfield.particles.schemes import by_steps
 from meanfield.particles.state import (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.particles.primitives import Player, State
+from meanfield.particles.players import Player, State
 from meanfield.particles.state import flat, place, state
 
 SAVED = 1 << 31  # bytes of saved states of replicas that are moved at once, at most

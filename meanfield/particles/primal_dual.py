@@ -26,7 +26,7 @@ from meanfield.flows.primal_dual import Lengths, in_words, interaction, lengths,
 from meanfield.particles.algorithms import remember
 from meanfield.particles.looks.pairs import Averaged
 from meanfield.particles.looks.protocol import aim, deviation, push, see
-from meanfield.particles.primitives import State
+from meanfield.particles.players import State
 from meanfield.particles.state import flat
 from meanfield.particles.stepper import Stepper
 from meanfield.trajectory import Trajectory

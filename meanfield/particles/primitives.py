@@ -1,84 +1,20 @@
 """One step of every particle scheme, compiled: the primitives, written once for a player.
 
-Particles of a player stand in blocks, x (blocks, a, lanes): one processor lane a particle. What
-pads the last block has weight zero. Costs are U = sum_k c_k f_k in the features of
-`meanfield.games.bases`; a pairwise game hands its costs and gradients in (see
-`meanfield.particles.looks.pairs`).
+Costs are U = sum_k c_k f_k in the features of `meanfield.games.bases`; a pairwise game hands its
+costs and gradients in (see `meanfield.particles.looks.pairs`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-import numpy as np
-
-from meanfield.aligned import copied, zeros
-from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.fastmath import exp_below, sincos
 from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.noise import fill
+from meanfield.particles.players import Flag, Player, Scratch, State
 from meanfield.particles.simd.singles import singles
 from meanfield.particles.team import meet
-
-# Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places
-# of the first cache.
-LANES = 112
-
-# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and
-# branches on the length of an argument that are not taken are left out.
-Flag = tuple[()] | tuple[bool]
-
-
-@bundle
-class Player(NamedTuple):
-    """What does not change for a player: manifold, features, the game's map, rates times dt,
-    noise.
-    """
-
-    number: int
-    sphere: Flag
-    period: float
-    # Wave vectors (J, d) on a torus, the form S (d, d) on a sphere, (1, d) where it is diagonal.
-    matrix: Array
-    modes: Array  # (J, d) whole numbers, the wave vectors over 2 pi / period; empty on a sphere
-    top: Array  # (d,) the highest power of each angle that is tabulated, -1 for none
-    squares: bool  # whether the opponent asks for the means of the squared coordinates of a sphere
-    map: Array  # (K_p, K_opponent): c = map @ moments of the opponent
-    transport: float  # gamma dt
-    reaction: float  # alpha dt
-    variance: float  # 2 gamma temperature dt
-    seed: np.uint64
-    replica: int
-    refine: int
-    single: Flag  # whether the noise is that of `simd.singles`, or that of `noise`
-    first: int  # the number of the first block that this thread moves
-    size: int  # of its team
-    gate: Array  # where the team meets
-
-
-@bundle
-class Scratch(NamedTuple):
-    """Working arrays that move one player's blocks."""
-
-    UG: Array  # cost and gradient (1 + a, lanes)
-    Z: Array  # normals, then the change of positions (a or more, lanes)
-    t: Array  # (lanes,)
-    u: Array  # (lanes,)
-
-
-@bundle
-class State(NamedTuple):
-    """What moves: positions (blocks, a, lanes), log-weights, weights and their running sum (blocks,
-    lanes), of the blocks of one thread; `totals` is room for numbers of all blocks.
-    """
-
-    x: Array
-    logw: Array
-    w: Array
-    sums: Array
-    totals: Array  # (2, all blocks)
 
 
 @kernel
@@ -337,22 +273,3 @@ def copy(s: State, to: State) -> None:
         for k in range(s.x.shape[1]):
             for i in range(s.x.shape[2]):
                 to.x[b, k, i] = s.x[b, k, i]
-
-
-def scratch(me: Player, s: State) -> Scratch:
-    """Working arrays for these particles."""
-    _, a, lanes = s.x.shape
-    drawn = (a + a % 2 if me.single else a) * (1 if me.refine == 1 else 2)
-    return Scratch(*map(zeros, ((1 + a, lanes), (drawn, lanes), lanes, lanes)))
-
-
-def midpoint(s: State) -> State:
-    """A copy to stand at within a step; the running sums are shared, for nothing is added to them
-    there.
-    """
-    return s._replace(x=copied(s.x), logw=copied(s.logw), w=copied(s.w))
-
-
-def own(s: State, blocks: slice) -> State:
-    """The part of a state that is one thread's."""
-    return s._replace(x=s.x[blocks], logw=s.logw[blocks], w=s.w[blocks], sums=s.sums[blocks])

@@ -28,7 +28,7 @@ from meanfield.measures import Density, Measure
 from meanfield.meshes import Index, Mesh, mesh
 from meanfield.metrics.energy import gibbs_masses
 from meanfield.particles.plan import Plan
-from meanfield.particles.primitives import State, midpoint
+from meanfield.particles.players import State, midpoint
 from meanfield.particles.state import flat
 
 

@@ -15,7 +15,7 @@ from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, separate, smaller
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure, as_is
-from meanfield.particles.primitives import Flag, Player, State
+from meanfield.particles.players import Flag, Player, State
 from meanfield.particles.simd.product import product
 from meanfield.particles.state import blocked, flat, known_to_kernels
 

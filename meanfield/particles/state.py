@@ -19,7 +19,8 @@ from meanfield.meshes import mesh
 from meanfield.particles.eigenbasis import spherical
 from meanfield.particles.kernel_density import reaction
 from meanfield.particles.noise import initial_generator
-from meanfield.particles.primitives import LANES, Player, State, exponentials
+from meanfield.particles.players import LANES, Player, State
+from meanfield.particles.primitives import exponentials
 from meanfield.particles.simd.product import TILE
 from meanfield.particles.team import new_gate
 from meanfield.start import Start

@@ -19,7 +19,7 @@ from meanfield.particles.looks.forms import common
 from meanfield.particles.motion import Motion
 from meanfield.particles.on_device import DeviceReplicas
 from meanfield.particles.plan import Plan, check_memory, check_settings
-from meanfield.particles.primitives import LANES, State
+from meanfield.particles.players import LANES, State
 from meanfield.particles.response import InnerLoop
 from meanfield.particles.saves import Reader, Room, Survey, surveys
 from meanfield.particles.state import (

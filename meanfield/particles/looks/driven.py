@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.particles.looks.protocol import diffuse, push, see, set_cost
-from meanfield.particles.primitives import Player, State
+from meanfield.particles.players import Player, State
 
 
 @bundle

@@ -12,7 +12,7 @@ import math
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel, together
-from meanfield.particles.primitives import Flag
+from meanfield.particles.players import Flag
 from meanfield.particles.simd.product import TILE, product, times
 
 

@@ -28,7 +28,8 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.particles.looks.features import add_means, add_squares
-from meanfield.particles.primitives import Player, State, reweigh
+from meanfield.particles.players import Player, State
+from meanfield.particles.primitives import reweigh
 from meanfield.particles.simd.lanes import BITS, Lanes, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.simd.singles import rows, singles

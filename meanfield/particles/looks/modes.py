@@ -16,19 +16,8 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.looks.features import add_means, add_squares, dot, features
-from meanfield.particles.primitives import (
-    Flag,
-    Player,
-    Scratch,
-    State,
-    dots,
-    kick,
-    move,
-    push_along,
-    reweigh,
-    scratch,
-    show,
-)
+from meanfield.particles.players import Flag, Player, Scratch, State, scratch
+from meanfield.particles.primitives import dots, kick, move, push_along, reweigh, show
 from meanfield.particles.simd.product import apply, product
 from meanfield.particles.team import next_turn, take_moments
 

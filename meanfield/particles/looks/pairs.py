@@ -9,7 +9,8 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares
 from meanfield.measures import Measure
-from meanfield.particles.primitives import Player, State, kick, push_along, scratch
+from meanfield.particles.players import Player, State, scratch
+from meanfield.particles.primitives import kick, push_along
 from meanfield.particles.state import blocked, flat
 
 SHARE = 1024  # atoms of x that a thread takes at a time, at most

@@ -12,7 +12,8 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.particles.looks.pairs import Pairs
-from meanfield.particles.primitives import State, draw, exponentials
+from meanfield.particles.players import State
+from meanfield.particles.primitives import draw, exponentials
 from meanfield.particles.state import blocked, flat
 
 

@@ -24,7 +24,8 @@ from meanfield.fastmath import F, sincos32
 from meanfield.games.bases import TrigBasis
 from meanfield.jit import apart, fma, kernel, summed, together
 from meanfield.manifolds import Torus
-from meanfield.particles.primitives import LANES, Player, Scratch, State, kick, move, scratch
+from meanfield.particles.players import LANES, Player, Scratch, State, scratch
+from meanfield.particles.primitives import kick, move
 from meanfield.particles.simd.product import apply
 from meanfield.particles.team import next_turn, take_moments
 
