@@ -118,6 +118,14 @@ class Whole(JITCodeLibrary):
     def add_llvm_module(self, module: Any) -> None:
         self._final_module.link_in(module)
 
+    def _get_compiled_object(self) -> Any:
+        """LLVM hands machine code over by a call of Python, out of which no exception comes: where
+        there is none, the user has stopped the process meanwhile.
+        """
+        if self._object_caching_enabled and self._compiled_object is None:
+            raise KeyboardInterrupt
+        return super()._get_compiled_object()
+
     def finalize(self) -> None:
         linked = _link(self._final_module, self)
         self._linking_libraries.clear()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import config, njit
 from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from meanfield.compiler import undisturbed
 from meanfield.jit import kernel
+from meanfield.parts import Whole
 
 
 def _untouched() -> bool:
@@ -43,6 +45,23 @@ def test_nothing_stays_changed_where_a_kernel_does_not_compile() -> None:
 
     with pytest.raises(TypingError):
         wrong(1.0)
+    assert _untouched()
+
+
+def test_an_interruption_while_machine_code_is_handed_over_is_one(
+    monkeypatch: Any, tmp_path: Path
+) -> None:
+    """LLVM's call of Python swallows it, and the kernel stands without code to be kept."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    nothing = property(lambda _: None, lambda *_: None)
+    monkeypatch.setattr(Whole, "_compiled_object", nothing, raising=False)
+
+    @kernel
+    def doubled(x: float) -> float:
+        return 2 * x
+
+    with pytest.raises(KeyboardInterrupt):
+        doubled(1.0)
     assert _untouched()
 
 
