@@ -20,7 +20,7 @@ from meanfield.checks import warn
 from meanfield.kept import Sealed
 
 _ROOT = Path(__file__).parent
-_IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import", re.MULTILINE)
+_IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 # `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way,
 # to the same bits.
 PARTS = (0, 60) <= version_info.short <= (0, 68)
@@ -288,9 +288,10 @@ def stamp(*files: Path) -> str:
 @cache
 def _read(path: Path) -> tuple[str, list[Path]]:
     """A file's text, and the files of kernels among those that it imports."""
-    text = path.read_text(encoding="utf-8")
-    found = [
-        _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
-        for name in set(_IMPORTED.findall(text))
-    ]
+    text, found = path.read_text(encoding="utf-8"), set[Path]()
+    for module, names in _IMPORTED.findall(text):
+        place = _ROOT.joinpath(*module.split(".")[1:])
+        found.add(place.with_suffix(".py"))
+        if place.is_dir():  # some of the names may be its modules
+            found.update(place / f"{name}.py" for name in re.findall(r"\w+", names))
     return text, [p for p in found if p.is_file() and _COMPILES.search(p.read_text("utf-8"))]

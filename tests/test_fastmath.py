@@ -14,7 +14,6 @@ from numba import njit
 
 from meanfield import fastmath, jit
 from meanfield.particles import noise
-from meanfield.particles.looks.compiled import march
 from tests.vectors import arithmetic, needs_vectors
 
 PACKAGE = Path(jit.__file__).parent
@@ -286,25 +285,6 @@ def test_kernels_that_count_no_references_call_nothing_that_makes_arrays():
             ):
                 wrong.append((path.name, name, ast.unparse(call)))
     assert wrong == []
-
-
-@pytest.mark.parametrize("f", [noise.fill, march, fastmath.sincos], ids=lambda f: f.__name__)
-def test_an_edit_of_any_kernel_called_outdates_what_is_on_disk(f):
-    file = Path(f.py_func.__code__.co_filename)
-    assert f._cache._cache_file._source_stamp == jit.stamp(file)
-
-
-@pytest.mark.parametrize("made_by", ["meanfield.jit import kernel", "numba.core import cgutils"])
-def test_stamps_follow_imports(made_by, tmp_path, monkeypatch):
-    lower, upper = tmp_path / "lower.py", tmp_path / "upper.py"
-    monkeypatch.setattr(jit, "_ROOT", tmp_path)
-    lower.write_text(f"from {made_by}\n")
-    upper.write_text("from meanfield.jit import kernel\nfrom meanfield.lower import f\n")
-    first = jit.stamp(upper)
-    lower.write_text(f"from {made_by}\n# edited\n")
-    jit._read.cache_clear()
-    assert jit.stamp(upper) != first
-    jit._read.cache_clear()
 
 
 def test_fastmath_is_set_by_name():
