@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 def test_normals_are_drawn_in_vectors():
     @njit(fastmath=False, error_model="numpy")
     def fresh(out, key):
-        noise.fill(out, 0, 0, 0, 0, key, 1)
+        noise.fill((), out, 64, 0, 0, 0, 0, key, 1)
 
     fresh(np.empty((1, 64)), np.uint64(1))
     assert arithmetic(fresh)[0] > 40

@@ -12,7 +12,6 @@ from scipy import stats
 
 import meanfield as mf
 from meanfield.particles import noise
-from meanfield.particles.simd.singles import singles
 from meanfield.particles.simd.words import LANES
 from tests.philox import philox, words
 from tests.vectors import needs_vectors, x86
@@ -38,7 +37,7 @@ def draw(n, first=0, tick=0, stream=0, replica=0, key=1, refine=1):
     """Normals of the first coordinate of player `stream`, whose stream that is."""
     lanes = -(-n // LANES) * LANES
     out = np.empty((1 if refine == 1 else 2, lanes))
-    noise.fill(out, first, tick, stream, replica, np.uint64(key), refine)
+    noise.fill((), out, lanes, first, tick, stream, replica, np.uint64(key), refine)
     return out[0, :n]
 
 
@@ -117,12 +116,9 @@ def digest():
     """Of normals in both precisions; the room of both is not theirs."""
     found = hashlib.sha256()
     for lanes in (16, 48, 112):
-        for drawn in (
-            lambda Z: noise.fill(Z, 6, 5, 1, 2, np.uint64(1 << 40), 2),
-            lambda Z: singles(Z, Z.shape[1], 6, 5, 1, 2, np.uint64(1 << 40), 2),
-        ):
+        for single in ((), (True,)):
             Z = np.empty((12, lanes))
-            drawn(Z)
+            noise.fill(single, Z, lanes, 6, 5, 1, 2, np.uint64(1 << 40), 2)
             found.update(Z[:6])
     return found.hexdigest()
 

@@ -14,7 +14,6 @@ from meanfield.particles.ensemble import ensemble
 from meanfield.particles.noise import fill
 from meanfield.particles.plan import make_plan
 from meanfield.particles.primitives import settle
-from meanfield.particles.simd.singles import singles
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import flat, player
 from meanfield.particles.stepper import Stepper
@@ -182,10 +181,10 @@ def drawn(game, flow, p, n, tick, seed):
     d, lanes = game.manifolds[p].ambient, -(-n // 16) * 16
     if not spherical(game):
         xi = np.empty((d, lanes))
-        fill(xi, 0, tick, p, 0, np.uint64(seed), 1)
+        fill((), xi, lanes, 0, tick, p, 0, np.uint64(seed), 1)
         return xi[:, :n].T
     xi, E = np.empty((d + d % 2, lanes)), frame(game, flow).axes[p]
-    singles(xi, xi.shape[1], 0, tick, p, 0, np.uint64(seed), 1)
+    fill((True,), xi, lanes, 0, tick, p, 0, np.uint64(seed), 1)
     return xi[:d, :n].T if E is None else xi[:d, :n].T @ E.T
 
 

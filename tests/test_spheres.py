@@ -5,11 +5,11 @@ import pytest
 
 import meanfield as mf
 from meanfield.games.lowrank import LowRank, polynomial, polynomial_from
+from meanfield.particles import noise
 from meanfield.particles.eigenbasis import frame
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.forms import fits, form
 from meanfield.particles.looks.modes import modes
-from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import flat, place, player
 from tests.philox import words
@@ -23,8 +23,8 @@ def sides(game):
 
 
 def drawn(lanes, first=0, tick=0, player=0, replica=0, key=1, refine=1, coordinates=6):
-    Z = np.full((rows(coordinates, refine), lanes), np.nan)
-    singles(Z, lanes, first, tick, player, replica, np.uint64(key), refine)
+    Z = np.full((noise.rows((True,), coordinates, refine), lanes), np.nan)
+    noise.fill((True,), Z, lanes, first, tick, player, replica, np.uint64(key), refine)
     return Z[: coordinates + coordinates % 2]
 
 

@@ -13,14 +13,11 @@ import numpy as np
 from meanfield.aligned import copied, zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
+from meanfield.particles.noise import Flag, rows
 
 # Of a block, at most: a multiple of product.TILE. Rows a power of two apart would share few places
 # of the first cache.
 LANES = 112
-
-# An empty tuple for no, (True,) for yes: a length is known before anything is compiled, and
-# branches on the length of an argument that are not taken are left out.
-Flag = tuple[()] | tuple[bool]
 
 
 @bundle
@@ -44,7 +41,7 @@ class Player(NamedTuple):
     seed: np.uint64
     replica: int
     refine: int
-    single: Flag  # whether the noise is that of `simd.singles`, or that of `noise`
+    single: Flag  # whether the noise is that of `simd.singles`, or of `simd.doubles`
     first: int  # the number of the first block that this thread moves
     size: int  # of its team
     gate: Array  # where the team meets
@@ -76,8 +73,8 @@ class State(NamedTuple):
 def scratch(me: Player, s: State) -> Scratch:
     """Working arrays for these particles."""
     _, a, lanes = s.x.shape
-    drawn = (a + a % 2 if me.single else a) * (1 if me.refine == 1 else 2)
-    return Scratch(*map(zeros, ((1 + a, lanes), (drawn, lanes), lanes, lanes)))
+    drawn = rows(me.single, a, me.refine), lanes
+    return Scratch(*map(zeros, ((1 + a, lanes), drawn, lanes, lanes)))
 
 
 def midpoint(s: State) -> State:

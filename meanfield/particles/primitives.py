@@ -13,7 +13,6 @@ from meanfield.fastmath import exp_below, sincos
 from meanfield.jit import apart, fma, kernel, together
 from meanfield.particles.noise import fill
 from meanfield.particles.players import Flag, Player, Scratch, State
-from meanfield.particles.simd.singles import singles
 from meanfield.particles.team import meet
 
 
@@ -60,16 +59,11 @@ def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
 
 
 @kernel
-def draw(
-    single: Flag, Z: Array, first: int, tick: int, number: int, replica: int, seed: int, refine: int
-) -> None:
-    """Standard normals Z (a or more, lanes) in the space around the particles from number `first`
-    on.
+def draw(me: Player, Z: Array, lanes: int, first: int, tick: int) -> None:
+    """Standard normals Z (a or more, lanes) in the space around a player's particles from number
+    `first` on.
     """
-    if len(single) == 0:
-        fill(Z, first, tick, number, replica, seed, refine)
-    else:
-        singles(Z, Z.shape[1], first, tick, number, replica, seed, refine)
+    fill(me.single, Z, lanes, first, tick, me.number, me.replica, me.seed, me.refine)
 
 
 @kernel
@@ -84,8 +78,8 @@ def move(
     if me.transport > 0.0:
         x = to.x[b]
         if noise > 0.0:
-            first = (me.first + b) * x.shape[1]
-            draw(me.single, r.Z, first, tick, me.number, me.replica, me.seed, me.refine)
+            lanes = x.shape[1]
+            draw(me, r.Z, lanes, (me.first + b) * lanes, tick)
         velocity(me.sphere, part * me.transport, noise, base, r.UG, r.Z, r.t)
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
@@ -141,8 +135,7 @@ def kick(me: Player, s: State, tick: int, r: Scratch) -> None:
     a, lanes = s.x.shape[1:]
     scale = kick_scale(me.sphere, me.variance, a)
     for b in range(len(s.x)):
-        first = (me.first + b) * lanes
-        draw(me.single, r.Z, first, tick, me.number, me.replica, me.seed, me.refine)
+        draw(me, r.Z, lanes, (me.first + b) * lanes, tick)
         geodesic(me.sphere, s.x[b], scale, r.Z[:a], r.t, r.u)
         settle(me.sphere, me.period, s.x[b], r.t)
 

@@ -28,11 +28,11 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
 from meanfield.particles.looks.features import add_means, add_squares
+from meanfield.particles.noise import rows
 from meanfield.particles.players import Player, State
-from meanfield.particles.primitives import reweigh
+from meanfield.particles.primitives import draw, reweigh
 from meanfield.particles.simd.lanes import BITS, Lanes, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
-from meanfield.particles.simd.singles import rows, singles
 from meanfield.particles.team import next_turn, take_moments
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
@@ -72,8 +72,7 @@ def push_form(look: Form, at: State, to: State, part: float, noise: float, k: in
         for i in range(0, lanes, CHUNK):
             drawn = smaller(CHUNK, lanes - i)
             if noise > 0.0:
-                first = (me.first + b) * lanes + i
-                singles(look.Z, drawn, first, k, me.number, me.replica, me.seed, me.refine)
+                draw(me, look.Z, drawn, (me.first + b) * lanes + i, k)
             for j in range(0, drawn, TILE):
                 tile(look, s.x[b], i + j, j, noise, costs, sigma, moved)
                 if costs:
@@ -133,7 +132,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
-    shapes = (used, d, d, (d, TILE), (d, TILE), (2, TILE), (rows(d, me.refine), CHUNK))
+    shapes = (used, d, d, (d, TILE), (d, TILE), (2, TILE), (rows(me.single, d, me.refine), CHUNK))
     return Form(
         me,
         len(me.matrix) == 1,

@@ -65,7 +65,6 @@ class Plain(Pairs):
         Z, me = self.r.Z, self.me
         drawn = np.empty_like(s.x)
         for b, block in enumerate(drawn):
-            first = b * s.x.shape[2]
-            draw(me.single, Z, first, tick, me.number, me.replica, me.seed, me.refine)
+            draw(me, Z, s.x.shape[2], b * s.x.shape[2], tick)
             block[:] = Z[: s.x.shape[1]]
         return flat(drawn, self.n)

@@ -56,7 +56,7 @@ def _radii(words: Lanes) -> Lanes:
 
 
 @kernel(forceinline=True)
-def _normals(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
+def _turned(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
     """Radii, given by their bits, times cosine and sine of q pi/2 + r: two bits of an angle are its
     quarter q, the others r.
     """
@@ -70,9 +70,11 @@ def _normals(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @kernel
-def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int) -> None:
+def normals(
+    Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int
+) -> None:
     """Normals of particles first, ..., first + lanes - 1 (first even) in Z (rows, >= lanes), rows
-    even. Three loops, as in `noise`.
+    even. Three loops, as in `doubles`.
     """
     apart()
     made, counters = room(np.int32, 2, BLOCK), room(np.uint64, 2, _COUNTERS)
@@ -93,38 +95,7 @@ def _once(Z: Array, lanes: int, first: int, tick: int, player: int, replica: int
             n = 0
             for row in range(k, end, 2):
                 for j in range(i, i + width, LANES):
-                    u, v = _normals(load(LANES, made, 0, n), load(LANES, made, 1, n))
+                    u, v = _turned(load(LANES, made, 0, n), load(LANES, made, 1, n))
                     store(doubles(u), Z, row, j)
                     store(doubles(v), Z, row + 1, j)
                     n += LANES
-
-
-@kernel
-def singles(
-    Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int, refine: int
-) -> None:
-    """Standard normals of `lanes` particles (a multiple of LANES) from `first` (even) in the rows
-    of Z.
-
-    With refine = 1 all rows are coordinates, an even number; otherwise the upper half is, the lower
-    one is room.
-    """
-    if refine == 1:
-        _once(Z, lanes, first, tick, player, replica, key)
-        return
-    rows = len(Z) // 2
-    _once(Z[:rows], lanes, first, tick * refine, player, replica, key)
-    for j in range(1, refine):
-        _once(Z[rows:], lanes, first, tick * refine + j, player, replica, key)
-        for k in range(rows):
-            for i in range(lanes):
-                Z[k, i] += Z[rows + k, i]
-    for k in range(rows):
-        for i in range(lanes):
-            Z[k, i] /= math.sqrt(refine)
-
-
-def rows(coordinates: int, refine: int) -> int:
-    """Rows of Z that `singles` needs."""
-    even = coordinates + coordinates % 2
-    return even if refine == 1 else 2 * even

@@ -1,0 +1,102 @@
+"""Normals in double precision, two from each block of random words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from meanfield.checks import Array
+from meanfield.fastmath import ROUND, minus_log, turned
+from meanfield.jit import apart, kernel, separate, smaller, together
+from meanfield.particles.simd.lanes import BITS, Lanes, from_bits, room, store
+from meanfield.particles.simd.words import WIDE, number, words
+
+PAIRS = 512  # done at a time, a multiple of WIDE
+# Of these at once: one vector of 256 or 512 bits, more would stand on the stack; or four of 128.
+AHEAD = 4 if BITS == 256 else 8
+
+
+# What the first bits of a number are that begins with this power of two.
+_UPPER, _LOWER = (np.float64(2.0**k).view(np.uint64) for k in (20, -7))
+_HIGH, _LOW = np.uint64(0xFFFFFFE0), np.uint64(0xFFFFFFC0)
+
+
+@kernel(forceinline=True)
+def _uniform(high: Lanes, low: Lanes, more: float) -> Lanes:
+    """(high >> 5) 2^-27 + ((low >> 6) + more) 2^-53 for vectors of words.
+
+    Bits of a word are those of a number that begins with the power of two which is taken away.
+    """
+    upper, lower = from_bits(high & _HIGH | _UPPER), from_bits(low & _LOW | _LOWER)
+    return (upper - 2.0**20) + (lower - (2.0**-7 - more * 2.0**-53))
+
+
+@kernel
+def _radii(u: Array) -> None:
+    """Radii for uniforms, in their place."""
+    apart()
+    for q in range(len(u)):
+        together(AHEAD)
+        u[q] = math.sqrt(2.0 * minus_log(u[q]))
+
+
+@kernel
+def _turns(radii: Array, v: Array, out: Array) -> None:
+    """Pairs of normals, one after another, for radii and uniforms, of which angles are made."""
+    separate()
+    for q in range(len(v)):
+        together(AHEAD)
+        radius, quarters = radii[q], 4.0 * v[q]
+        shifted = quarters + ROUND
+        sine, cosine = turned((quarters - (shifted - ROUND)) * (math.pi / 2), shifted)
+        out[2 * q] = radius * cosine
+        out[2 * q + 1] = radius * sine
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _flat(_: Any, Z: Any) -> Any:
+    """All rows of Z as one. numba's reshape is another kernel."""
+    if Z.layout != "C":
+        return None
+
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        rows = context.make_array(signature.args[0])(context, b, args[0])
+        found = context.make_array(signature.return_type)(context, b)
+        sizes = {"shape": [rows.nitems], "strides": [rows.itemsize], "itemsize": rows.itemsize}
+        held = {"meminfo": rows.meminfo, "parent": rows.parent}
+        populate_array(found, data=rows.data, **sizes, **held)
+        return found._getvalue()
+
+    return Z.copy(ndim=1)(Z), emit
+
+
+@kernel
+def normals(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
+    """Normals of particles first, first + 1, ... (first even) in all coordinates, the rows of Z.
+
+    Box-Muller in three loops over pairs that stay in the first cache: in one, what a number waits
+    for is longer than what a processor looks ahead. Rows are short, so what can is done over
+    several of them at once.
+    """
+    apart()
+    out, half = _flat(Z), Z.shape[1] // 2
+    counters, uniforms = room(np.uint64, 2, PAIRS), room(np.float64, 2, PAIRS)
+    u, v = uniforms[0], uniforms[1]
+    for i in range(0, half, PAIRS):  # once, but for rows longer than any block
+        pairs = smaller(PAIRS, half - i)
+        rows = 1 if pairs < half else smaller(len(Z), PAIRS // pairs)
+        number(first // 2 + i, pairs, rows, counters)
+        for k in range(0, len(Z), rows):
+            count = pairs * smaller(rows, len(Z) - k)
+            stream = np.uint64(2 * k + player)
+            for n in range(0, count, WIDE):
+                a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
+                # One is added to the first, so that it lies in (0, 1] and has a logarithm.
+                store(_uniform(a, b, 1.0), uniforms, 0, n)
+                store(_uniform(c, d, 0.0), uniforms, 1, n)
+            _radii(u[:count])
+            _turns(u[:count], v[:count], out[2 * (k * half + i) :])
