@@ -253,7 +253,7 @@ SCALAR = (
 )
 SCALAR += ("arccos", "arctan", "ceil", "cosh", "log", "sign", "sinh", "tanh")
 SCALAR += ("searchsorted", "int32", "int64", "uint64", "float32", "float64")
-ROOMS = ("math", "fastmath", "lowrank", "spheres", "spherical", "shifts")
+ROOMS = ("math", "fastmath", "lowrank", "spheres", "spherical", "doubles", "singles", "shifts")
 
 
 def test_kernels_that_count_no_references_call_nothing_that_makes_arrays():
