@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, precision, real, whole
 
+MOST = 1e100  # a torus's period, and its reciprocal
+FARTHEST = 1e9  # periods from 0, where angles are rounded to 1e-7 of a period
+
 
 class Manifold(Protocol):
     """What every other room asks of a manifold; a new one has these twelve members."""
@@ -69,7 +72,7 @@ class Torus:
     d : int
         The dimension.
     period : float
-        Of every angle, 2 pi by default.
+        Of every angle, 2 pi by default; from 1e-100 to 1e100.
     """
 
     d: int = 1
@@ -78,6 +81,10 @@ class Torus:
     def __post_init__(self) -> None:
         object.__setattr__(self, "d", whole("Torus d", self.d))
         object.__setattr__(self, "period", real("Torus period", self.period, 0.0, strict=True))
+        if not 1 / MOST <= self.period <= MOST:
+            raise ValueError(
+                f"Torus period must be from {1 / MOST:g} to {MOST:g}, got {self.period:g}"
+            )
 
     def __repr__(self) -> str:
         return (
@@ -103,8 +110,14 @@ class Torus:
         return self.period / 2
 
     def check(self, name: str, points: ArrayLike) -> Array:
-        """Any finite angles are points; they come back wrapped to [0, period)."""
-        return self.wrap(finite_array(name, points, (None, self.d)))
+        """Angles within 1e9 periods of 0 are points; they come back wrapped to [0, period)."""
+        x = finite_array(name, points, (None, self.d))
+        if (np.abs(x) > FARTHEST * self.period).any():
+            raise ValueError(
+                f"{name} reach {np.abs(x).max():.4g}, beyond {FARTHEST:g} periods of "
+                f"{self.period:.4g}, where rounding takes an angle's digits"
+            )
+        return self.wrap(x)
 
     def wrap(self, x: Array) -> Array:
         wrapped = np.mod(x, self.period)
@@ -195,8 +208,8 @@ class Sphere:
         if off.any():
             i = int(np.argmax(off))
             raise ValueError(
-                f"{name}[{i}] has norm {norms[i]:.6g}, so it is not on the unit sphere S^{self.d}; "
-                "divide points by their norms first"
+                f"{name}[{i}] has norm {norms[i]:.12g}, so it is not on the unit sphere S^{self.d}"
+                "; divide points by their norms first"
             )
         return x / norms[:, None]
 

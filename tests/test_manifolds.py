@@ -274,3 +274,19 @@ def test_differences_of_angles_are_the_shortest_way():
     assert way.min() >= -1.5 and way.max() < 1.5
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), torus.distance(x, y), rtol=1e-12)
     assert np.abs(torus.difference(torus.retract(x, way), y)).max() < 1e-14
+
+
+def test_angles_without_digits_and_periods_without_squares_are_refused():
+    circle = mf.Torus(1, period=3.0)
+    assert circle.check("points", [[2.9e9]])[0, 0] == np.mod(2.9e9, 3.0)
+    with pytest.raises(ValueError, match="points reach 3.1e.09, beyond 1e.09 periods of 3"):
+        circle.check("points", [[0.0], [-3.1e9]])
+    for period in (1e-320, 1e-101, 1e101):
+        with pytest.raises(ValueError, match="period must be from 1e-100 to 1e.100"):
+            mf.Torus(2, period=period)
+    assert mf.Torus(1, period=1e-100).volume == 1e-100
+
+
+def test_norms_are_told_to_the_digits_that_matter():
+    with pytest.raises(ValueError, match="has norm 1.00000001, so"):
+        mf.Sphere(2).check("points", [[0.0, 0.0, 1.00000001]])

@@ -338,3 +338,10 @@ def test_middles_of_intervals_reach_their_ends():
     np.testing.assert_allclose(middle, [[0.25, -0.5, 5.0]], rtol=1e-15)
     np.testing.assert_allclose(half, [[0.15, 2.5, 10 * 2.0**-52]], rtol=1e-13)
     assert (middle - half <= low).all() and (middle + half >= high).all()
+
+
+def test_modes_too_many_for_the_memory_are_refused():
+    game = mf.games.trigonometric([((10**9,), (1,), 1.0, 0.0)])
+    mu = mf.Measure([[1.0]], None, mf.Torus(1))
+    with pytest.raises(ValueError, match="modes up to 1000000000, on 2000000001 points per axis"):
+        mf.nikaido_isoda(game, mu, mu)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, within_memory
 from meanfield.games.base import SIGNS, Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.games.formulas.expressions import Expression
@@ -29,6 +29,7 @@ from meanfield.responses.curvature import floor_by_curvature
 from meanfield.responses.polish import polish, polish_on_circle
 
 STARTS = 2048  # points looked at where there is no mesh
+NUMBERS = 14  # that are held for each point and axis of a grid while it is made, measured
 POLISHED = 32  # of them, the best ones to be polished
 FEATURES = 1 << 24  # numbers of a grid's features that are stored (128 MiB)
 SPHERE = "trust-region subproblem, dual certificate"
@@ -118,6 +119,11 @@ class Search:
         self.degree = int(np.abs(self.trig.modes).max()) if self.trig else 0
         self.side = _side(torus, self.degree) if 1 <= torus <= 3 else 0
         if self.side:
+            within_memory(
+                f"best responses among modes up to {self.degree}, on {self.side} points per axis,",
+                8.0 * NUMBERS * torus * self.side**torus,
+                "take a game of lower modes",
+            )
             self.points = mesh(self.manifold, self.side).nodes
         else:
             self.points = self.manifold.sample(STARTS, np.random.default_rng(0))
