@@ -24,9 +24,9 @@ _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import (\([^)]*\)|.*)", re.M
 # `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way,
 # to the same bits.
 PARTS = (0, 60) <= version_info.short <= (0, 68)
-# What imports this module or numba's parts makes kernels or instructions of them; it and what it
-# imports may be compiled into a caller.
-_COMPILES = re.compile(r"meanfield\.jit|^from (numba|llvmlite)\b", re.MULTILINE)
+# What imports this module or numba's parts makes kernels or instructions of them, and bundles are
+# what kernels hand on; such a file and what it imports may be compiled into a caller.
+_COMPILES = re.compile(r"meanfield\.(jit|bundles)\b|^from (numba|llvmlite)\b", re.MULTILINE)
 
 
 def inside() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """When compiled code on disk is out of date: after an edit of any kernel compiled into it."""
 
+import ast
 import pkgutil
 import re
 from importlib import import_module
@@ -41,7 +42,30 @@ def called_by(k):
         yield from (v for v in inside if isinstance(v, jit.Kernel) and v.__name__ in named)
 
 
-def test_stamps_reach_every_kernel_that_is_called():
+def reached(k):
+    """The files on whose text it depends whether a kernel is compiled anew."""
+    seen, stack = set(), [Path(k.py_func.__code__.co_filename)]
+    while stack:
+        if (path := stack.pop()) not in seen:
+            seen.add(path)
+            stack += jit._read(path)[1]
+    return seen
+
+
+def imported_by(k):
+    """The files from which a kernel's own has constants and functions that stand in its text."""
+    file, named = Path(k.py_func.__code__.co_filename), k.py_func.__code__.co_names
+    lines = [
+        n for n in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(n, ast.ImportFrom)
+    ]
+    for line in (n for n in lines if str(n.module).startswith("meanfield")):
+        module = import_module(str(line.module))
+        for name in (n.name for n in line.names if (n.asname or n.name) in named):
+            value = getattr(module, name)
+            yield Path((value if isinstance(value, ModuleType) else module).__file__)
+
+
+def test_stamps_reach_all_that_is_compiled_into_a_kernel():
     """By what kernels find under the names in their text, not by what import lines look like."""
     packages = pkgutil.walk_packages(meanfield.__path__, "meanfield.")
     names = [m.name for m in packages if not re.search(r"cuda|device|\bgan\b|__main__", m.name)]
@@ -51,12 +75,6 @@ def test_stamps_reach_every_kernel_that_is_called():
     assert len(kernels) > 200
     missed = []
     for k in kernels:
-        begin = Path(k.py_func.__code__.co_filename)
-        seen, stack = set(), [begin]
-        while stack:
-            if (path := stack.pop()) not in seen:
-                seen.add(path)
-                stack += jit._read(path)[1]
-        files = {Path(c.py_func.__code__.co_filename) for c in called_by(k)}
-        missed += [(k.__name__, file.name) for file in files - seen]
+        files = {Path(c.py_func.__code__.co_filename) for c in called_by(k)} | set(imported_by(k))
+        missed += [(k.__name__, str(file)) for file in files - reached(k)]
     assert missed == []
