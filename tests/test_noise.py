@@ -166,3 +166,17 @@ def test_registers_of_any_width_give_the_same_bits(processor, features, tmp_path
 @x86
 def test_runs_have_the_same_bits_with_and_without_the_widest_registers(tmp_path):
     assert elsewhere("digest_of_runs", "haswell", "+avx,+avx2,+fma", tmp_path) == digest_of_runs()
+
+
+@pytest.mark.parametrize("single", [(), (True,)], ids=["double", "single"])
+@pytest.mark.parametrize("shape", [(30, 112), (4, 1200), (26, 64)])
+def test_normals_do_not_depend_on_what_is_drawn_with_them(single, shape):
+    """Blocks of many rows and of parts of long rows, against 16 particles at a time."""
+    height, lanes = shape
+    Z, few = np.full((height, lanes + 16), np.nan), np.full((height, 16), np.nan)
+    Z = Z if single else Z[:, :lanes].copy()  # room beside single ones stays as it is
+    noise.fill(single, Z, lanes, 32, 3, 1, 7, np.uint64(99), 1)
+    for i in range(0, lanes, 16):
+        noise.fill(single, few, 16, 32 + i, 3, 1, 7, np.uint64(99), 1)
+        np.testing.assert_array_equal(Z[:, i : i + 16], few)
+    assert np.isnan(Z[:, lanes:]).all()
