@@ -172,11 +172,11 @@ def test_runs_have_the_same_bits_with_and_without_the_widest_registers(tmp_path)
 @pytest.mark.parametrize("shape", [(30, 112), (4, 1200), (26, 64)])
 def test_normals_do_not_depend_on_what_is_drawn_with_them(single, shape):
     """Blocks of many rows and of parts of long rows, against 16 particles at a time."""
-    height, lanes = shape
-    Z, few = np.full((height, lanes + 16), np.nan), np.full((height, 16), np.nan)
-    Z = Z if single else Z[:, :lanes].copy()  # room beside single ones stays as it is
+    (height, lanes), beside = shape, 16 if single else 0
+    room, few = np.full((height + 12, lanes + beside), np.nan), np.full((height, 16), np.nan)
+    Z = room[:height]
     noise.fill(single, Z, lanes, 32, 3, 1, 7, np.uint64(99), 1)
     for i in range(0, lanes, 16):
         noise.fill(single, few, 16, 32 + i, 3, 1, 7, np.uint64(99), 1)
         np.testing.assert_array_equal(Z[:, i : i + 16], few)
-    assert np.isnan(Z[:, lanes:]).all()
+    assert np.isnan(Z[:, lanes:]).all() and np.isnan(room[height:]).all()
