@@ -19,7 +19,7 @@ MOVES = 4
 SMALL = 1 << 14  # nodes of a mesh that is remembered moved, for the next run
 MOST_TRIES = 1e5  # uniform points drawn for one that is kept of a bump
 BATCH = 1 << 18  # uniform points drawn at once
-LARGEST = 1e300  # of a density that is sampled
+LARGEST = 1e300  # of a density
 # Standard deviations on spheres beyond which scipy's sampler loses digits: narrow bumps are normal
 # in the tangent space to std^2, wide ones are found by rejection from uniform points.
 NARROW, WIDE = 1e-4, 1e3
@@ -105,6 +105,10 @@ class OfFunction:
     def on(self, onto: Mesh) -> Density:
         points = (_kept if len(onto) <= SMALL else _probes)(onto)
         values = self.density(points).reshape(-1, len(onto))
+        if not values.max() < LARGEST:
+            raise ValueError(
+                f"{self.name} reaches {values.max():g}; a density must stay below {LARGEST:g}"
+            )
         masses = values[0] * onto.volumes
         if masses.sum() <= 0:
             raise ValueError(

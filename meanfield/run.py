@@ -83,6 +83,12 @@ class Watch:
     checkpoint: str | os.PathLike[str] | Part | None = None
     checkpoint_every: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("stop", "callback"):
+            asked = getattr(self, name)
+            if asked is not None and not callable(asked):
+                raise TypeError(f"{name} must be a function of (t, mu_x, mu_y), got {asked!r}")
+
     def keeper(self, job: dict[str, Any]) -> Keeper | Part | None:
         """The checkpoint of this job and of no other."""
         if self.checkpoint is None or isinstance(self.checkpoint, Part):

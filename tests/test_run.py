@@ -38,6 +38,13 @@ def test_functions_of_users_cannot_write_to_the_state(run):
 
 
 @pytest.mark.parametrize("run", [field, swarm])
+@pytest.mark.parametrize("name", ["stop", "callback"])
+def test_what_is_no_function_is_refused_before_anything_runs(run, name):
+    with pytest.raises(TypeError, match=rf"{name} must be a function of \(t, mu_x, mu_y\), got 3"):
+        run(**{name: 3})
+
+
+@pytest.mark.parametrize("run", [field, swarm])
 def test_measures_of_a_result_are_the_users_own(run):
     made = run(diagnostics={"mean": lambda x, y: x.integrate(np.cos(x.points[:, 0]))})
     assert made.x[-1].masses.flags.writeable

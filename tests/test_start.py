@@ -34,6 +34,15 @@ def test_points_are_no_start_but_their_measure_is(points):
     assert not mf.Start(y=measure).uniform and mf.Start().uniform
 
 
+@pytest.mark.parametrize("value", [1e300, 1e308])
+def test_densities_whose_sums_overflow_are_refused_at_both_levels(value):
+    huge = law(lambda x: np.full(len(x), value), mf.Torus(1), "start.x")
+    with pytest.raises(ValueError, match="start.x reaches 1e.30[08]; a density must stay below"):
+        huge.on(mesh(mf.Torus(1), 8))
+    with pytest.raises(ValueError, match="start.x is 1e.30[08] at most .* below 1e.300"):
+        huge.draw(3, np.random.default_rng(0))
+
+
 def test_bumps_have_one_center():
     with pytest.raises(ValueError, match=r"one point, .* got shape \(2, 1\)"):
         mf.concentrated([[1.0], [2.0]], std=0.1)

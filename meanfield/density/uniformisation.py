@@ -53,9 +53,9 @@ class Exponential:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
             raise ValueError(
-                f"one step would take {size:.1e} products with the jump matrix: the costs change "
-                'too much from cell to cell for these weights; use weights="sg", more cells, a '
-                "larger temperature or a smaller step"
+                f"one step would take {size:.1e} products with the jump matrix, as often as mass "
+                'jumps; use a shorter step, fewer cells or, if they are "face" or "sqrt", other '
+                "weights"
             )
         return new, error
 
