@@ -3,258 +3,185 @@
 The package's kernels are compiled for each processor by the same compiler and passes as at run
 time. In the innermost loops with the most arithmetic of every function, vectors that are put on the
 stack are counted, and llvm-mca (of Debian's package llvm-19 or later) says how many cycles an
-iteration takes when all data are in the first cache. The unit is one multiplication of one number,
-fused or not, of doubles, floats or the generator's words, so that loops of different widths
-compare. Hand-written loops are also shaped by the processor, by the width of its registers.
+iteration takes when all data are in the first cache, and how many it would at least: as many as the
+busiest of the processor's units needs for it, or its issue of instructions. What is above that is
+waiting for results. The unit is one multiplication of one number, fused or not, of doubles, floats
+or the generator's words, so that loops of different widths compare. Hand-written loops are also
+shaped by the processor, by the width of its registers.
+
+A kernel falls behind where it takes more than 1.5 times the cycles of the best processor with
+vectors as wide. That is split into what the units are slower by, for whichever of the codes made
+for that width suits them best, and what is beside: longer code, and waiting.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
-from typing import Any
 
-# Name: (LLVM's triple, bits of its widest vectors in use).
-PROCESSORS = {
-    "znver3": ("x86_64-unknown-linux-gnu", 256),
-    "znver4": ("x86_64-unknown-linux-gnu", 512),
-    "skylake-avx512": ("x86_64-unknown-linux-gnu", 512),
-    "sapphirerapids": ("x86_64-unknown-linux-gnu", 512),
-    "neoverse-n1": ("aarch64-unknown-linux-gnu", 128),
-    "neoverse-v1": ("aarch64-unknown-linux-gnu", 128),
-}
-SCALABLE = {"neoverse-v1"}  # where `meanfield.parts` asks for no width
-Row = tuple[float, int, int]  # cycles a multiplication, vectors stored, vectors loaded
+from benchmarks.machine_code import PROCESSORS, Loop, assembly, loops, modules, named
+
 BEHIND = 1.5  # times the cycles of the best processor with vectors as wide
 FEWEST = 8  # multiplications an iteration of a loop that counts as arithmetic
-_X86 = {"x": 128, "y": 256, "z": 512}
-_TIMES = re.compile(r"^v?(f?n?m(ul|ad|sub|la|ls|sb)|umull|umlal|pmul)")
+KERNELS = {  # of steps; what else is compiled sets up, saves or takes little of a step
+    "product.product": "products with features",
+    "forms.tile": "steps of l_a and l_b",
+    "features.features": "modes in several angles",
+    "features.circle": "cosines and sines of angles",
+    "features.powers": "their powers",
+    "features.add_means": "moments",
+    "doubles.normals": "words of normals",
+    "doubles._radii": "their radii",
+    "doubles._turns": "their angles",
+    "singles.normals": "words of single normals",
+    "singles._lengths": "their radii",
+    "singles._turns": "their angles",
+    "primitives.weigh": "weights",
+    "primitives.settle": "positions on circles",
+    "single_modes.begin": "modes in single precision, their angles",
+    "single_modes.slope": "their forces",
+    "single_modes.add_means": "their moments",
+    "formula.fill": "pairs of exp(cos(x - y))",
+}
+_LEAVES = re.compile(r"^(call|ret|blr?\s)")
 
 
-@dataclass(frozen=True)
-class Loop:
-    """What stands between a label and the jump back to it, with no such jump between."""
-
-    function: str
-    lines: tuple[str, ...]
-    times: int  # multiplications of single numbers
-    stored: int  # vectors put on the stack
-    loaded: int  # vectors taken from there
-
-
-def modules(bits: int) -> list[str]:
-    """What a few runs compile for registers so wide, before it is optimised."""
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["NUMBA_CACHE_DIR"] = cache  # or nothing would be compiled
-        from numba.core.codegen import JITCodeLibrary
-
-        from meanfield.particles.simd import lanes
-
-        lanes.BITS = bits
-        found: list[str] = []
-        finish: Any = JITCodeLibrary._optimize_final_module
-
-        def noted(library: Any) -> None:
-            found.append(str(library._final_module))
-            finish(library)
-
-        JITCodeLibrary._optimize_final_module = noted
-        _run()
-    return [text for text in found if "meanfield" in text]
-
-
-def _run() -> None:
-    import meanfield as mf
-    from meanfield.games.lowrank import polynomial, trigonometric
-
-    modes = trigonometric([((k,), (-k,), 1.0 / k**2, 0.0) for k in range(1, 17)])
-    torus = mf.games.benchmark("torus")
-    langevin, wfr = mf.Langevin(10.0), mf.WassersteinFisherRao()
-    how: Any = {"time": 0.002, "particles": 120, "threads": 1, "progress": False}
-    for game, flow, more in (
-        (modes, langevin, {}),
-        (modes, langevin, {"precision": "float32"}),
-        (torus, wfr, {}),
-        (polynomial("a", 6), langevin, {}),
-        (mf.games.expression("exp(cos(x - y))"), langevin, {}),
-    ):
-        mf.simulate(game, flow, **how, **more)
-
-
-def assembly(text: str, processor: str) -> str:
-    """A module optimised and compiled for a processor, by the passes that numba runs."""
-    import llvmlite.binding as llvm
-
+@cache
+def judged(lines: tuple[str, ...], processor: str, mca: str) -> tuple[float, float] | None:
+    """Cycles of one iteration, repeated, and as many as units and issue need alone; None where the
+    processor does not know the instructions.
+    """
     triple, _ = PROCESSORS[processor]
-    machine = llvm.Target.from_triple(triple).create_target_machine(
-        cpu=processor, opt=3, jit=True, codemodel="default", reloc="static"
-    )
-    text = re.sub(r"(?m)^target (triple|datalayout) = .*$", "", text)
-    if processor in SCALABLE:
-        text = re.sub(r", !llvm\.loop !\d+", "", text)
-    module = llvm.parse_assembly(text)
-    module.triple, module.data_layout = triple, str(machine.target_data)
-    for vectors in (False, True):
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization, options.slp_vectorization = True, vectors
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-    return machine.emit_assembly(module)
-
-
-def loops(text: str) -> Iterator[Loop]:
-    """The innermost loops of every function."""
-    name, labels, last = "", dict[str, int](), 0  # last: where the last loop ends
-    body: list[str] = []
-    for line in text.splitlines():
-        line = re.split(r"\s+(?:# |//)", line.rstrip())[0]
-        if head := re.match(r"^([\w.$]+):", line):
-            if head[1].startswith(".L"):
-                labels[head[1]] = len(body)
-            else:
-                name, labels, body, last = head[1], {}, [], 0
-            continue
-        word = line.split()
-        if not word or word[0].startswith("."):
-            continue
-        body.append(line.strip())
-        # What stands apart from its loop jumps back as well, always.
-        if (
-            word[0][0] in "jbct"
-            and word[0] not in ("jmp", "b")
-            and labels.get(word[-1], -1) >= last
-        ):
-            yield _loop(name, body[labels[word[-1]] : -1])
-            last = len(body)
-
-
-def _loop(name: str, lines: list[str]) -> Loop:
-    times = stored = loaded = 0
-    for line in lines:
-        mnemonic, _, given = line.partition("\t")
-        bits = _bits(given)
-        if _TIMES.match(mnemonic):
-            times += bits // _of(mnemonic, given)
-        if bits and re.search(r"\(%r[sb]p|\[(sp|x29)", given):
-            out = mnemonic.startswith(("st", "vmov")) and given.rstrip().endswith((")", "]"))
-            stored, loaded = stored + out, loaded + (not out)
-    return Loop(name, tuple(lines), times, stored, loaded)
-
-
-def _bits(given: str) -> int:
-    """Of the widest register that an instruction names; none for those of single numbers."""
-    if found := re.findall(r"%([xyz])mm\d", given):
-        return max(_X86[f] for f in found)
-    return 128 if re.search(r"\bv\d+\.(2d|4s|2s|16b)|\bq\d+", given) else 256 * bool(
-        re.search(r"\bz\d+\.", given)
-    )  # fmt: skip
-
-
-def _of(mnemonic: str, given: str) -> int:
-    """Bits of a number; a scalar is a vector of one."""
-    if mnemonic.endswith(("sd", "ss")):
-        return 128
-    single = mnemonic.endswith("ps") or ".4s" in given.split(",")[0] or ".s," in given
-    return 32 if single else 64
-
-
-def cycles(loop: Loop, processor: str, mca: str) -> float:
-    """Of one iteration, repeated."""
-    triple, _ = PROCESSORS[processor]
+    text = "\n".join(lines)
+    if triple.startswith("aarch64"):  # an address moved on by a store would wait for what is stored
+        text = re.sub(r"(?m)^(\w+\t.*\[(\w+)\]), (#\d+)$", r"\1\nadd\t\2, \2, \3", text)
     done = subprocess.run(
         [mca, f"-mtriple={triple}", f"-mcpu={processor}", "-iterations=100"],
-        input="\n".join(loop.lines), capture_output=True, text=True,
+        input=text, capture_output=True, text=True,
     )  # fmt: skip
+    if "not a recognized processor" in done.stderr:
+        raise RuntimeError(f"{mca} does not know {processor}")
     total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
-    if done.returncode or not total or "not a recognized processor" in done.stderr:
-        raise RuntimeError(f"{mca} on {loop.function} for {processor}: {done.stderr[:300]}")
-    return int(total[1]) / 100
+    least = re.search(r"Block RThroughput:\s+([\d.]+)", done.stdout)
+    if done.returncode or not total or not least:
+        return None
+    return int(total[1]) / 100, float(least[1])
 
 
-def named(function: str) -> str:
-    """The kernel that a symbol of numba's is: the last two parts of its dotted name."""
-    parts, rest = [], function.removeprefix("_ZN")
-    while size := re.match(r"\d+", rest):
-        start, end = size.end(), size.end() + int(size[0])
-        parts.append(rest[start:end])
-        rest = rest[end:]
-    return ".".join(parts[-2:]) or function
-
-
-def table(mca: str) -> dict[str, dict[str, Row]]:
-    """Of every kernel's largest loops, on every processor."""
+def largest() -> dict[str, dict[str, list[Loop]]]:
+    """Of every kernel the largest loops, on every processor."""
     import llvmlite.binding as llvm
 
     held = {}
     for bits in (128, 256, 512):  # decided when the package is imported
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
             held[bits] = process.submit(modules, bits).result()
-
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    found: dict[str, dict[str, Row]] = {}
-    for processor in PROCESSORS:
-        for text in held[PROCESSORS[processor][1]]:
-            by: dict[str, list[Loop]] = {}
+    found: dict[str, dict[str, list[Loop]]] = {}
+    for processor, (_, bits) in PROCESSORS.items():
+        by: dict[str, list[Loop]] = {}
+        for text in held[bits]:
             for loop in loops(assembly(text, processor)):
                 by.setdefault(named(loop.function), []).append(loop)
-            for name, several in by.items():
-                if row := _row(several, processor, mca):
-                    found.setdefault(name, {}).setdefault(processor, row)
+        for name, several in by.items():
+            if large := _large(several):
+                found.setdefault(name, {})[processor] = large
     return found
 
 
-def _row(several: list[Loop], processor: str, mca: str) -> Row | None:
-    """Of the loops with at least half as much arithmetic as the largest; what vectors leave over is
-    done by smaller ones.
+def _large(several: list[Loop]) -> list[Loop]:
+    """Loops with at least half as much arithmetic as the largest, each once; what vectors leave
+    over is done by smaller ones, and a loop with a call in it is not innermost.
     """
-    most = max(loop.times for loop in several)
-    large = {loop.lines: loop for loop in several if 2 * loop.times >= most}.values()
-    if most < FEWEST:
+    inner = {x.lines: x for x in several if not any(map(_LEAVES.match, x.lines))}.values()
+    most = max((x.times for x in inner), default=0)
+    return [x for x in inner if most >= FEWEST and 2 * x.times >= most]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a kernel takes on a processor, for a multiplication."""
+
+    cycles: float
+    bound: float  # what units and issue need alone
+    stored: int
+    loaded: int
+
+
+def rows(by: dict[str, list[Loop]], mca: str) -> dict[str, Row]:
+    """Of one kernel, on every processor."""
+    return {p: _row(p, large, by, mca) for p, large in by.items()}
+
+
+def _row(processor: str, large: list[Loop], by: dict[str, list[Loop]], mca: str) -> Row:
+    own = _spent(large, processor, mca)
+    if own is None:
+        raise RuntimeError(f"{mca} on {large[0].function} for {processor}")
+    others = [
+        _spent(code, processor, mca)
+        for p, code in by.items()
+        if PROCESSORS[p] == PROCESSORS[processor]
+    ]
+    bound = min(each[1] for each in others if each)
+    return Row(own[0], bound, max(x.stored for x in large), max(x.loaded for x in large))
+
+
+def _spent(large: list[Loop], processor: str, mca: str) -> tuple[float, float] | None:
+    """Cycles and their bound for a multiplication of these loops."""
+    found = [judged(loop.lines, processor, mca) for loop in large]
+    times = sum(loop.times for loop in large)
+    if None in found:
         return None
-    spent = sum(cycles(loop, processor, mca) for loop in large)
-    times, stored, loaded = (
-        sum(getattr(loop, what) for loop in large) for what in ("times", "stored", "loaded")
-    )
-    return spent / times, stored, loaded
+    return tuple(sum(each[k] for each in found if each) / times for k in range(2))  # type: ignore[return-value]
 
 
 def show(found: dict[str, dict[str, Row]]) -> None:
-    """Lines of a Markdown table, and the kernels that fall behind."""
-    print(
-        "| loop |" + "".join(f" {p} |" for p in PROCESSORS) + "\n|---|" + "---|" * len(PROCESSORS)
-    )
-    for kernel, by in sorted(found.items()):
-        cells = (_cell(by[p]) if p in by else "" for p in PROCESSORS)
-        print(f"| `{kernel}` |" + "".join(f" {c} |" for c in cells))
-    for kernel, by in sorted(found.items()):
-        for processor, (each, stored, _) in by.items():
-            width = PROCESSORS[processor][1]
-            best = min(row[0] for p, row in by.items() if PROCESSORS[p][1] == width)
-            if stored:
-                print(f"{kernel} on {processor}: puts {stored} vectors on the stack in its loop")
-            if each > BEHIND * best:
-                print(f"{kernel} on {processor}: {each / best:.1f} times the best of {width} bits")
+    """Lines of a Markdown table, and what is to be said of any kernel."""
+    print("| loop |" + "".join(f" {p} |" for p in PROCESSORS))
+    print("|---|" + "---|" * len(PROCESSORS))
+    for kernel, what in KERNELS.items():
+        cells = (_cell(by[p]) if p in (by := found.get(kernel, {})) else "" for p in PROCESSORS)
+        print(f"| {what}, `{kernel}` |" + "".join(f" {c} |" for c in cells))
+    for kernel in KERNELS:
+        for processor in set(PROCESSORS) - set(found.get(kernel, {})):
+            print(f"{kernel} on {processor}: is not in vectors")
+    for kernel, by in sorted(found.items(), key=lambda item: item[0] not in KERNELS):
+        for processor, row in by.items():
+            alike = [r for p, r in by.items() if PROCESSORS[p][1] == PROCESSORS[processor][1]]
+            for remark in remarks(row, alike):
+                print(f"{kernel} on {processor}: {remark}")
+
+
+def remarks(row: Row, alike: list[Row]) -> Iterator[str]:
+    """On a kernel, beside its rows on processors with vectors as wide."""
+    if row.stored:
+        yield f"puts {row.stored} vectors on the stack in its loop"
+    best = min(alike, key=lambda r: r.cycles)
+    if row.cycles > BEHIND * best.cycles:
+        units, all_in_all = row.bound / best.bound, row.cycles / best.cycles
+        rest = all_in_all / units
+        yield f"{all_in_all:.1f} times the best: {units:.1f} by its units, {rest:.1f} beside"
 
 
 def _cell(row: Row) -> str:
-    each, stored, loaded = row
-    return f"{each:.2f}" + f" ({stored} + {loaded})" * bool(stored or loaded)
+    spills = f" ({row.stored} + {row.loaded})" * bool(row.stored or row.loaded)
+    return f"{row.cycles:.2f} / {row.bound:.2f}" + spills
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     known = next(filter(shutil.which, ("llvm-mca-19", "llvm-mca")), "llvm-mca")
     parser.add_argument("--mca", default=known, help="llvm-mca 16 or later")
-    show(table(parser.parse_args().mca))
+    mca = parser.parse_args().mca
+    show({kernel: rows(by, mca) for kernel, by in largest().items()})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import math
 
 from meanfield.checks import Array
 from meanfield.fastmath import exp_below, sincos
-from meanfield.jit import apart, fma, kernel, together
+from meanfield.jit import apart, fma, kernel, separate, together
 from meanfield.particles.noise import fill
 from meanfield.particles.players import Flag, Player, Scratch, State
 from meanfield.particles.team import meet
@@ -240,11 +240,17 @@ def exponentials(logw: Array, top: float, w: Array) -> None:
     """w = exp(log w - top), at most 1, the one place where weights come from; two arrays, or they
     would be taken one by one.
     """
-    apart()
-    for b in range(logw.shape[0]):
-        for i in range(logw.shape[1]):
-            together(8)
-            w[b, i] = exp_below(logw[b, i] - top)
+    for b in range(len(w)):
+        weigh(logw[b], top, w[b])
+
+
+@kernel
+def weigh(logw: Array, top: float, w: Array) -> None:
+    """The same for a block."""
+    separate()
+    for i in range(len(w)):
+        together(8)
+        w[i] = exp_below(logw[i] - top)
 
 
 @kernel

@@ -11,9 +11,13 @@ import math
 
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
-from meanfield.jit import apart, fma, kernel, together
+from meanfield.jit import apart, fma, kernel, separate, together
 from meanfield.particles.players import Flag
+from meanfield.particles.simd.lanes import BITS
 from meanfield.particles.simd.product import TILE, product, times
+
+# Angles at once: two vectors of 128 or 256 bits hide each other's delays, more do not fit.
+AHEAD = 4 if BITS == 128 else 8
 
 
 @kernel
@@ -74,13 +78,20 @@ def features(
 def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     """Cosine and sine of waves_j . x for a block x (a, lanes)."""
     for i in range(len(c)):
-        s[i] = 0.0
+        c[i] = 0.0
     for a in range(len(x)):
         for i in range(len(c)):
-            s[i] = fma(matrix[j, a], x[a, i], s[i])
+            c[i] = fma(matrix[j, a], x[a, i], c[i])
+    circle(c, s)
+
+
+@kernel
+def circle(c: Array, s: Array) -> None:
+    """Cosines of angles c, in their place, and their sines."""
+    separate()
     for i in range(len(c)):
-        together(8)
-        s[i], c[i] = sincos(s[i])
+        together(AHEAD)
+        s[i], c[i] = sincos(c[i])
 
 
 @kernel
@@ -98,8 +109,8 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
         return
     for i in range(n):
         together(8)
-        s, c = sincos(wave * x[i])
-        P[one, i], P[R + one, i] = c, s
+        P[one, i] = wave * x[i]
+    circle(P[one], P[R + one])
     for r in range(one + 1, R):
         h = 4 if r >= one + 4 else (r - one + 1) // 2  # the power m = r - one + 1 from m - h
         for i in range(0, n, TILE):

@@ -41,6 +41,7 @@ def begin(wave: float, x: Array, B: Array) -> None:
     """Cosines and sines of one to four times the angles of a block x (lanes,), and the turn by
     four.
     """
+    apart()
     for i in range(len(x)):
         together(16)
         s, c = sincos32(F(wave * x[i]))

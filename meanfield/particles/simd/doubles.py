@@ -16,8 +16,8 @@ from meanfield.particles.simd.lanes import BITS, Lanes, from_bits, room, store
 from meanfield.particles.simd.words import WIDE, number, words
 
 PAIRS = 512  # done at a time, a multiple of WIDE
-# Of these at once: one vector of 256 or 512 bits, more would stand on the stack; or four of 128.
-AHEAD = 4 if BITS == 256 else 8
+# Of these at once: more than a vector of 256 bits or two of 128 would not stay in registers.
+AHEAD = 8 if BITS == 512 else 4
 
 
 # What the first bits of a number are that begins with this power of two.

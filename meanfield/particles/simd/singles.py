@@ -70,6 +70,27 @@ def _turned(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @kernel
+def _lengths(made: Array, count: int) -> None:
+    """Radii, by their bits, in the place of their words."""
+    apart()
+    for n in range(0, count, LANES):
+        store(bits(_radii(load(LANES, made, 0, n))), made, 0, n)
+
+
+@kernel
+def _turns(made: Array, Z: Array, i: int, width: int) -> None:
+    """Normals for these and words of angles, into Z[:, i : i + width]."""
+    apart()
+    n = 0
+    for row in range(0, len(Z), 2):
+        for j in range(i, i + width, LANES):
+            u, v = _turned(load(LANES, made, 0, n), load(LANES, made, 1, n))
+            store(doubles(u), Z, row, j)
+            store(doubles(v), Z, row + 1, j)
+            n += LANES
+
+
+@kernel
 def normals(
     Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int
 ) -> None:
@@ -90,12 +111,5 @@ def normals(
                 a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
                 store(woven(a, b), made, 0, 2 * n)
                 store(woven(c, d), made, 1, 2 * n)
-            for n in range(0, count, LANES):
-                store(bits(_radii(load(LANES, made, 0, n))), made, 0, n)
-            n = 0
-            for row in range(k, end, 2):
-                for j in range(i, i + width, LANES):
-                    u, v = _turned(load(LANES, made, 0, n), load(LANES, made, 1, n))
-                    store(doubles(u), Z, row, j)
-                    store(doubles(v), Z, row + 1, j)
-                    n += LANES
+            _lengths(made, count)
+            _turns(made, Z[k:end], i, width)
