@@ -151,22 +151,24 @@ def _step(harmonics, x, y, wx, wy, cx, cy, s, tails):
     begin(cx, wx[STATE + s], wx[N1 + s], wx[STAGE], x.centre)
     begin(cy, wy[STATE + s], wy[N1 + s], wy[STAGE], y.centre)
     a, b, n4, end = np.int64(STAGE), np.int64(STAGE_B), np.int64(N4), NEXT - s
-    _prepare(harmonics, x, y, wx, wy, a)
-    _drift(harmonics, x, wx, cx, s, a, OF_A, n4)
-    _drift(harmonics, y, wy, cy, s, a, OF_A, n4)
-    for stage in range(3):
-        row, to = b, n4
+    for stage in range(4):
+        row, to = a, n4
         if stage == 1:
+            row = b
+        elif stage == 2:
             third(cx, wx[N1 + s], wx[N4], wx[STAGE], wx[end], x.centre)
             third(cy, wy[N1 + s], wy[N4], wy[STAGE], wy[end], y.centre)
-            row = a
-        elif stage == 2:
+        elif stage == 3:
             fourth(cx, wx[N4], wx[end], x.centre)
             fourth(cy, wy[N4], wy[end], y.centre)
             row, to = end, N5 - s
         _prepare(harmonics, x, y, wx, wy, row)
-        _drift(harmonics, x, wx, cx, s, row, KEPT, to)
-        _drift(harmonics, y, wy, cy, s, row, KEPT, to)
+        if stage == 0:
+            _drift(harmonics, x, wx, cx, s, row, OF_A, to)
+            _drift(harmonics, y, wy, cy, s, row, OF_A, to)
+        else:
+            _drift(harmonics, x, wx, cx, s, row, KEPT, to)
+            _drift(harmonics, y, wy, cy, s, row, KEPT, to)
     off_x, tails[0] = judge(wx, cx, s, x.tail, x.largest, x.norm, x.centre)
     off_y, tails[1] = judge(wy, cy, s, y.tail, y.largest, y.norm, y.centre)
     return larger(off_x, off_y)
