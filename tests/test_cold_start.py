@@ -12,9 +12,14 @@ import hashlib, sys
 import meanfield.jit as jit
 jit.PARTS = jit.PARTS and sys.argv[1] == "parts"
 import meanfield as mf
-game, flow = mf.games.polynomial("a", 3), mf.Langevin(25.0)
-run = mf.simulate(game, flow, mf.Start(), 0.1, step=0.005, particles=333)
-print(hashlib.sha256(run[-1][0].points.tobytes()).hexdigest())
+start = mf.Start(mf.concentrated(1.1, std=0.2), mf.concentrated(0.0, std=0.2))
+for game, flow, start in (
+    (mf.games.polynomial("a", 3), mf.Langevin(25.0), mf.Start()),
+    (mf.games.oscillator(3.0), mf.WassersteinFisherRao(1.0, 0.5), start),
+):
+    run = mf.simulate(game, flow, start, 0.1, step=0.005, particles=333)
+    for array in (run[-1][0].points, run[-1][0].masses):
+        print(hashlib.sha256(array.tobytes()).hexdigest())
 """
 
 

@@ -11,9 +11,9 @@ import math
 
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
-from meanfield.jit import apart, fma, kernel, separate, together
+from meanfield.jit import apart, fma, kernel, separate, smaller, together
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import BITS
+from meanfield.particles.simd.lanes import BITS, fused, load, nothing, total
 from meanfield.particles.simd.product import TILE, product, times
 
 # Angles at once: two vectors of 128 or 256 bits hide each other's delays, more do not fit.
@@ -117,50 +117,42 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
             times(P, one + h - 1, R + one + h - 1, 1.0, P, r - h, R + r - h, P, r, R + r, i)
 
 
-# Sums over lanes may be reordered, or they would run one addition at a time. Eight run together: so
-# they are the same whatever a register holds.
-@kernel(fastmath={"reassoc", "nsz", "contract"})
+# Sums over lanes are eight sums side by side, then halves added to each other, however wide a
+# register is; by itself the compiler may not reorder them, and would add one number at a time.
+EIGHT = 8
+
+
+@kernel
 def add_means(F: Array, w: Array, m: Array) -> None:
-    """m (K,) += F w for F (K, lanes), four rows at a time."""
+    """m (K,) += F w for F (K, lanes), four rows at a time; rows past the last repeat it."""
     apart()
-    K, n = F.shape
-    whole = K - K % 4
-    for k in range(0, whole, 4):
-        p, q, r, s = 0.0, 0.0, 0.0, 0.0
-        for i in range(n):
-            together(8)
-            p += w[i] * F[k, i]
-            q += w[i] * F[k + 1, i]
-            r += w[i] * F[k + 2, i]
-            s += w[i] * F[k + 3, i]
-        m[k] += p
-        m[k + 1] += q
-        m[k + 2] += r
-        m[k + 3] += s
-    for k in range(whole, K):
-        p = 0.0
-        for i in range(n):
-            together(8)
-            p += w[i] * F[k, i]
-        m[k] += p
+    last = len(F) - 1
+    for k in range(0, len(F), 4):
+        l, n, q = smaller(k + 1, last), smaller(k + 2, last), smaller(k + 3, last)
+        r = s = t = u = nothing(EIGHT)
+        for i in range(0, F.shape[1], EIGHT):
+            v = load(EIGHT, w, 0, i)
+            r, s = fused(v, load(EIGHT, F, k, i), r), fused(v, load(EIGHT, F, l, i), s)
+            t, u = fused(v, load(EIGHT, F, n, i), t), fused(v, load(EIGHT, F, q, i), u)
+        a, b, c, d = m[k] + total(r), m[l] + total(s), m[n] + total(t), m[q] + total(u)
+        m[k], m[l], m[n], m[q] = a, b, c, d
 
 
-@kernel(fastmath={"reassoc", "nsz", "contract"})
+@kernel
 def add_squares(x: Array, w: Array, m: Array) -> None:
     """m (d,) += means of the squares of the coordinates of a block x (d, lanes)."""
     for k in range(len(x)):
-        total = 0.0
-        for i in range(len(w)):
-            together(8)
-            total += w[i] * (x[k, i] * x[k, i])
-        m[k] += total
+        s = nothing(EIGHT)
+        for i in range(0, x.shape[1], EIGHT):
+            u = load(EIGHT, x, k, i)
+            s = fused(load(EIGHT, w, 0, i), u * u, s)
+        m[k] += total(s)
 
 
-@kernel(fastmath={"reassoc", "nsz", "contract"})
+@kernel
 def dot(u: Array, v: Array) -> float:
-    """sum of u v."""
-    total = 0.0
-    for i in range(len(u)):
-        together(8)
-        total += u[i] * v[i]
-    return total
+    """sum of u v over lanes."""
+    s = nothing(EIGHT)
+    for i in range(0, len(u), EIGHT):
+        s = fused(load(EIGHT, u, 0, i), load(EIGHT, v, 0, i), s)
+    return total(s)  # type: ignore[no-any-return]

@@ -222,17 +222,17 @@ def nothing(_: Any, count: Any) -> Any:
 def _place(context: Any, b: Any, kind: Any, lanes: Lanes, A: Any, k: Any, i: Any) -> Any:
     """Where the lanes A[k, i], A[k, i + 1], ... begin."""
     rows = context.make_array(kind)(context, b, A)
-    width = cgutils.unpack_tuple(b, rows.shape)[1]
+    width = cgutils.unpack_tuple(b, rows.shape)[-1]
     return b.bitcast(b.gep(rows.data, [b.add(b.mul(k, width), i)]), lanes.vector.as_pointer())
 
 
 def _rows_of(A: Any) -> bool:
-    return A.layout == "C" and A.ndim == 2 and A.dtype in _KINDS
+    return A.layout == "C" and A.ndim in (1, 2) and A.dtype in _KINDS
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
 def load(_: Any, count: Any, A: Any, k: Any, i: Any) -> Any:
-    """A[k, i : i + count] of rows in C order."""
+    """A[k, i : i + count] of rows in C order; of a single row (lanes,) k is 0."""
     n = _number(count)
     if n is None or not _rows_of(A):
         return None

@@ -9,8 +9,8 @@ a BLAS with threads of its own.
 from __future__ import annotations
 
 from meanfield.checks import Array
-from meanfield.jit import apart, fma, kernel, smaller, together
-from meanfield.particles.simd.lanes import BITS, fused, load, nothing, store
+from meanfield.jit import apart, fma, kernel, smaller
+from meanfield.particles.simd.lanes import BITS, fused, load, nothing, store, total
 
 TILE = 16  # lanes come in multiples of it
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
@@ -115,14 +115,15 @@ def strip(A: Array, F: Array, i: int, out: Array) -> None:
         _rows(A, F, out, k, i, 0)
 
 
-# A sum over columns may be reordered, or it would run one addition at a time.
-@kernel(fastmath={"reassoc", "nsz", "contract"})
+@kernel
 def apply(M: Array, m: Array, out: Array) -> None:
     """out = M m; spelled out, so that no linear algebra library is loaded for a few numbers."""
     apart()
-    for i in range(M.shape[0]):
-        total = 0.0
-        for j in range(M.shape[1]):
-            together(8)
-            total += M[i, j] * m[j]
-        out[i] = total
+    whole = M.shape[1] // 8 * 8
+    for i in range(len(M)):
+        s = nothing(8)
+        for j in range(0, whole, 8):
+            s = fused(load(8, M, i, j), load(8, m, 0, j), s)
+        out[i] = total(s)
+        for j in range(whole, M.shape[1]):
+            out[i] = fma(M[i, j], m[j], out[i])
