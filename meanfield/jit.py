@@ -21,8 +21,8 @@ from meanfield.kept import Sealed
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
-# `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way, to
-# the same bits but for sums over pairs of formulas, which are taken in another order.
+# `meanfield.parts` rests on what numba does not promise; other versions compile the ordinary way,
+# to the same bits but for sums over pairs of formulas, which are taken in another order.
 PARTS = (0, 60) <= version_info.short <= (0, 68)
 # What imports this module or numba's parts makes kernels or instructions of them, and bundles are
 # what kernels hand on; such a file and what it imports may be compiled into a caller.
