@@ -166,6 +166,11 @@ class Run:
                 f"{diagnostics!r}"
             )
         self.observables = dict(diagnostics or {})
+        for key, f in self.observables.items():
+            if not callable(f):
+                raise TypeError(
+                    f"diagnostics[{key!r}] must be a function of (mu_x, mu_y), got {f!r}"
+                )
         self.times: list[float] = []
         self.pairs: list[Pair] = []
         self.rows: list[dict[str, Any]] = []  # of the diagnostics, one a saved time

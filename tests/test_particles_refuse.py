@@ -222,3 +222,17 @@ def test_flows_schemes_and_inner_steps_go_together_or_are_refused(flow, options,
     else:
         with pytest.raises(ValueError, match=says):
             check_scheme(GAMES["torus"](), flow, **given)
+
+
+@pytest.mark.parametrize("time", [1e-13, 1e-100, 1e-320])
+def test_times_that_are_no_step_are_refused(time):
+    with pytest.raises(ValueError, match="time must be a whole number of steps"):
+        mf.simulate(mf.games.oscillator(3.0), mf.Langevin(5.0), mf.Start(), time, step=1e-3)
+
+
+def test_diagnostics_are_functions():
+    with pytest.raises(TypeError, match=r"diagnostics\['q'\] must be a function"):
+        mf.simulate(
+            mf.games.oscillator(3.0), mf.Langevin(5.0), mf.Start(), 0.01, step=1e-3, particles=5,
+            diagnostics={"q": 3},
+        )  # fmt: skip

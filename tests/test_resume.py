@@ -410,3 +410,27 @@ def test_an_atom_on_cells_that_cannot_carry_it_is_refused():
     atom = mf.Measure([[1.0]], None, game.X)
     with pytest.warns(mf.UnderResolved), pytest.raises(mf.NotConverged, match="cannot carry"):
         mf.solve(game, mf.Langevin(5.0), mf.Start(atom, atom), 0.01, cells=32, engine="galerkin")
+
+
+def test_a_run_says_its_weights_and_goes_on_with_them():
+    """A default is recorded as any value is; a run that says none is not gone on with."""
+    game, flow = mf.games.oscillator(3.0), mf.Langevin(6.0)
+    start = mf.Start(mf.concentrated(1.0, std=0.5), mf.concentrated(0.0, std=0.5))
+    options = {"cells": 24, "engine": "finite-volume"}
+    half = mf.solve(game, flow, start, 0.1, save_every=0.1, **options)
+    assert half.provenance["weights"] == "curved"
+    whole = mf.solve(game, flow, start, 0.2, save_every=0.1, **options)
+    end = mf.solve(game, flow, time=0.2, resume=half)
+    np.testing.assert_array_equal(end.x[-1].masses, whole.x[-1].masses)
+    del half.provenance["weights"]
+    with pytest.raises(ValueError, match="does not say its weights"):
+        mf.solve(game, flow, time=0.2, resume=half)
+    with pytest.raises(ValueError, match="weights='curved', not 'sg'"):
+        mf.solve(game, flow, time=0.3, resume=end, weights="sg")
+
+
+def test_steps_of_no_length_are_told():
+    game = mf.games.oscillator(1e200)
+    start = mf.Start(mf.concentrated(1.0, std=0.5), "uniform")
+    with pytest.raises((ValueError, mf.NotConverged), match="step|rate|cost"):
+        mf.solve(game, mf.Langevin(5.0), start, 0.1, engine="finite-volume", cells=16)

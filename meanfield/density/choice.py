@@ -109,8 +109,12 @@ def build(
     module, kind = ENGINES[name]
     laws = start.laws(game.X, game.Y)
     engine_class = getattr(import_module(f"meanfield.density.{module}"), kind)
-    if foreign := set(options) - set(signature(engine_class.begin).parameters):
+    taken = signature(engine_class.begin).parameters
+    if foreign := set(options) - set(taken):
         raise TypeError(f"engine {name!r} has no option {min(foreign)!r}; leave it out")
+    # Defaults are given as any other value is, so that a run can say with what it was made.
+    usual = {key: p.default for key, p in taken.items() if p.default not in (p.empty, None)}
+    options = {**usual, **options}
     built: Engine = engine_class(game, flow, laws, per_player(cells), step, tol, **options)
     return built
 

@@ -179,8 +179,10 @@ class CommutatorFree(OnMeshes, Controlled):
         """tol^(1/4) of the time in which the opponent's motion changes the costs by one kT."""
         change = 0.0
         for p in (0, 1):
-            nodes, _ = self.coupling.costs(p, self.now[1 - p][:, 1:])
-            change = max(change, float(np.ptp(nodes)) * self.rates[p].beta)
+            with np.errstate(over="ignore", invalid="ignore"):  # then no step is short enough
+                nodes, _ = self.coupling.costs(p, self.now[1 - p][:, 1:])
+                width = float(np.ptp(nodes)) * self.rates[p].beta
+            change = max(change, width if width < np.inf else np.inf)
         return left if change == 0 else min(left, self.tol**0.25 / change)
 
     def diagnostics(self) -> dict[str, float]:

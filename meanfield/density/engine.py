@@ -53,7 +53,7 @@ class Engine(ABC):
         step: float | None = None, tol: float | None = None, **options: Any,
     ) -> None:  # fmt: skip
         self.game, self.flow, self.players = game, flow, flow.players
-        self.laws, self.cells = laws, cells
+        self.laws, self.cells, self.options = laws, cells, options
         self.step = None if step is None else real("step", step, 0.0, strict=True)
         low = self.smallest_tol
         self.tol = real("tol", self.usual_tol if tol is None else tol, low, strict=low == 0)
@@ -178,7 +178,10 @@ class Controlled(Engine):
 
     def propose(self, left: float) -> float:
         """The next step, an equal part of the time `left`."""
-        return left / parts(left, self.step or self.proposal or self.first(left))
+        longest = self.step or self.proposal or self.first(left)
+        if not longest > 0.0:
+            raise NotConverged(f"no step is short enough at time {self.time:g}: {self.cure}")
+        return left / parts(left, longest)
 
     def judge(self, trial: Any, dt: float) -> tuple[bool, float]:
         """Whether a step of length dt is accepted, and the length to try next."""

@@ -141,7 +141,7 @@ def solve(
     built = build(game, flow, start, **asked, saves=count, file=checkpoint is not None)
     if resume is None:
         warn_if_at_rest(game, flow, start, built.measures)
-    settings = {**asked, "engine": built.name}
+    settings = {**asked, **built.options, "engine": built.name}
     dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}
     run = Run(game, flow, _EngineRun(game, flow, built, settings, same_start), about, diagnostics)
@@ -169,7 +169,13 @@ def _completed(run: Trajectory, asked: dict[str, Any]) -> dict[str, Any]:
     """The settings asked for; those left at their defaults as the run has them."""
     names = [*asked, *(key for key in Options.__annotations__ if key not in asked)]
     recorded = {key: run.provenance[key] for key in names if key in run.provenance}
-    return {**recorded, **{key: value for key, value in asked.items() if value is not None}}
+    settings = {**recorded, **{key: value for key, value in asked.items() if value is not None}}
+    if settings.get("engine") == "finite-volume" and "weights" not in settings:
+        raise ValueError(
+            "resume, by finite volumes, does not say its weights, and their default is another "
+            'one since: give those that it was made with, which were weights="sg" or "face"'
+        )
+    return settings
 
 
 def _start_of(run: Trajectory) -> Start:

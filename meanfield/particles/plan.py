@@ -148,7 +148,7 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     number = real(name, value, 0.0, strict=low > 0)
     ratio = number / dt
     steps = max(round(ratio), low)
-    if abs(ratio - steps) > 1e-9 * max(1.0, ratio):
+    if abs(ratio - steps) > 1e-9 * max(1.0, ratio) or (steps == 0) != (number == 0.0):
         raise ValueError(
             f"{name} must be a whole number of steps, but {number:.10g} is {ratio:.6g} steps of "
             f"{dt:.10g}; the nearest is {name}={max(steps, 1) * dt:.10g}"

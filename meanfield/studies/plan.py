@@ -60,6 +60,10 @@ def plan(
     asked = [whole("particles", n) for n in np.atleast_1d(particles)]
     if not asked:
         raise ValueError("particles must hold a number of particles, got none")
+    if twice := [n for n in asked if asked.count(n) > 1]:
+        raise ValueError(
+            f"particles must hold every number once, but {twice[0]} stands there twice"
+        )
     pairs = sorted(dict(zip(asked, _replicas(replicas, asked), strict=True)).items())
     sizes, counts = zip(*pairs, strict=True)
     if scheme not in REMAINING:
