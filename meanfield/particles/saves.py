@@ -23,7 +23,7 @@ from meanfield.particles.state import blocked, flat, known_to_kernels
 # other.
 FEW = 4
 
-# None is an empty tuple, whose length is known before anything is compiled.
+# None on tori is an empty tuple, whose length is known before anything is compiled.
 Axes = tuple[()] | Array
 Survey = tuple[float, float, bool]  # the mean cost, the largest gradient, whether all is finite
 
@@ -150,7 +150,8 @@ class Reader:
 
     def __init__(self, me: Player, manifold: Manifold, axes: Array | None, before: Array) -> None:
         self.me, self.manifold, self.before, self.gone = me, manifold, before, 0.0
-        self.axes: Axes = () if axes is None else axes
+        none: Axes = np.empty((0, 0)) if me.sphere else ()  # both players' are of one type
+        self.axes = none if axes is None else axes
         self.room = zeros((4 + len(self.axes), before.shape[2]))
         self.known = known_to_kernels(manifold)
         self.entry: Any = None  # of `read_off`
