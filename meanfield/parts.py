@@ -119,8 +119,8 @@ class Whole(JITCodeLibrary):
         self._final_module.link_in(module)
 
     def _get_compiled_object(self) -> Any:
-        """LLVM hands machine code over by a call of Python, out of which no exception comes: where
-        there is none, the user has stopped the process meanwhile.
+        """LLVM hands the machine code to a Python callback, which cannot raise. Where there is no
+        code, the callback was interrupted by the user.
         """
         if self._object_caching_enabled and self._compiled_object is None:
             raise KeyboardInterrupt

@@ -423,7 +423,7 @@ def test_a_run_says_its_weights_and_goes_on_with_them():
     end = mf.solve(game, flow, time=0.2, resume=half)
     np.testing.assert_array_equal(end.x[-1].masses, whole.x[-1].masses)
     del half.provenance["weights"]
-    with pytest.raises(ValueError, match="does not say its weights"):
+    with pytest.raises(ValueError, match="does not record its weights"):
         mf.solve(game, flow, time=0.2, resume=half)
     with pytest.raises(ValueError, match="weights='curved', not 'sg'"):
         mf.solve(game, flow, time=0.3, resume=end, weights="sg")

@@ -47,7 +47,7 @@ from meanfield.meshes import Mesh
 
 WEIGHTS = ("curved", "sg", "face", "sqrt")
 PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
-STEEP = 700.0  # exp(-s) is not told from this one's beyond
+STEEP = 700.0  # the largest s for which exp(-s) is computed; it is 1e-304
 
 
 class FaceRates(Generator):
@@ -102,7 +102,7 @@ def face_rates(code, beta, nodes, faces, first, second, out, back):
         if code == 0:
             over_pieces(ahead, behind, out, back)
         elif code == 1:
-            over_one_piece(ahead, out, back, behind)
+            over_one_piece(ahead, behind, out, back)
         else:
             at_middles(ahead, behind, out, back)
     return jumps, peclet
@@ -138,7 +138,7 @@ def at_middles(ahead, behind, out, back):
 
 
 @kernel
-def over_one_piece(ahead, out, back, behind):
+def over_one_piece(ahead, behind, out, back):
     """Rates by 1 / mean exp(beta U) over a straight U, which rises by `ahead`."""
     for f in range(len(ahead)):
         z = ahead[f]

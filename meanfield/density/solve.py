@@ -172,8 +172,8 @@ def _completed(run: Trajectory, asked: dict[str, Any]) -> dict[str, Any]:
     settings = {**recorded, **{key: value for key, value in asked.items() if value is not None}}
     if settings.get("engine") == "finite-volume" and "weights" not in settings:
         raise ValueError(
-            "resume, by finite volumes, does not say its weights, and their default is another "
-            'one since: give those that it was made with, which were weights="sg" or "face"'
+            "resume is a finite-volume run that does not record its weights, whose default has "
+            'changed; give those it was made with, weights="sg" or weights="face"'
         )
     return settings
 

@@ -53,9 +53,9 @@ class Exponential:
             size, new, error = table_exponential(jump, self.other, self.face, m)
         if not size <= MOST:
             raise ValueError(
-                f"one step would take {size:.1e} products with the jump matrix, as often as mass "
-                'jumps; use a shorter step, fewer cells or, if they are "face" or "sqrt", other '
-                "weights"
+                f"one step would take {size:.1e} products with the jump matrix, about one for each "
+                "jump of a mass; use a shorter step, fewer cells or, if they are "
+                '"face" or "sqrt", other weights'
             )
         return new, error
 

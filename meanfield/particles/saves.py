@@ -23,7 +23,7 @@ from meanfield.particles.state import blocked, flat, known_to_kernels
 # other.
 FEW = 4
 
-# None on tori is an empty tuple, whose length is known before anything is compiled.
+# On tori an empty tuple, whose length is known before anything is compiled.
 Axes = tuple[()] | Array
 Survey = tuple[float, float, bool]  # the mean cost, the largest gradient, whether all is finite
 

@@ -45,7 +45,7 @@ _QUARTER, _TOP = 1 << 30, -(1 << 31)  # the bit of an angle that says odd quarte
 
 
 @kernel(forceinline=True)
-def _radii(words: Lanes) -> Lanes:
+def _radius(words: Lanes) -> Lanes:
     """sqrt(-2 log u), u = (words + 1/2) 2^-32 = 2^e m, log m = 2 artanh((m - 1)/(m + 1))."""
     shifted = bits(fused(counts(words), 2.0**-32, 2.0**-33)) - _HALF_ROOT
     e, m = reals(shifted >> 23), from_bits((shifted & _MANTISSA) + _HALF_ROOT)
@@ -56,7 +56,7 @@ def _radii(words: Lanes) -> Lanes:
 
 
 @kernel(forceinline=True)
-def _turned(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
+def _pair(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
     """Radii, given by their bits, times cosine and sine of q pi/2 + r: two bits of an angle are its
     quarter q, the others r.
     """
@@ -70,21 +70,21 @@ def _turned(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @kernel
-def _lengths(made: Array, count: int) -> None:
+def _radii(made: Array, count: int) -> None:
     """Radii, by their bits, in the place of their words."""
     apart()
     for n in range(0, count, LANES):
-        store(bits(_radii(load(LANES, made, 0, n))), made, 0, n)
+        store(bits(_radius(load(LANES, made, 0, n))), made, 0, n)
 
 
 @kernel
 def _turns(made: Array, Z: Array, i: int, width: int) -> None:
-    """Normals for these and words of angles, into Z[:, i : i + width]."""
+    """Normals from these radii and the words of angles, into Z[:, i : i + width]."""
     apart()
     n = 0
     for row in range(0, len(Z), 2):
         for j in range(i, i + width, LANES):
-            u, v = _turned(load(LANES, made, 0, n), load(LANES, made, 1, n))
+            u, v = _pair(load(LANES, made, 0, n), load(LANES, made, 1, n))
             store(doubles(u), Z, row, j)
             store(doubles(v), Z, row + 1, j)
             n += LANES
@@ -111,5 +111,5 @@ def normals(
                 a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
                 store(woven(a, b), made, 0, 2 * n)
                 store(woven(c, d), made, 1, 2 * n)
-            _lengths(made, count)
+            _radii(made, count)
             _turns(made, Z[k:end], i, width)
