@@ -17,6 +17,8 @@ from typing import Any
 from numba import types
 from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.datamodel import default_manager, models
+from numba.core.postproc import PostProcessor, VariableLifetime
+from numba.core.transforms import canonicalize_cfg
 
 # What numba does for closures, comprehensions, `with` and functions that take literals, which do
 # not stand in kernels, and to fuse operations on whole arrays, of which few do: each goes through
@@ -24,7 +26,8 @@ from numba.core.datamodel import default_manager, models
 UNUSED = {
     "DumpParforDiagnostics", "FindLiterallyCalls", "InlineClosureLikes", "InlineInlinables",
     "InlineOverloads", "LiteralPropagationSubPipelinePass", "LiteralUnroll",
-    "MakeFunctionToJitFunction", "NopythonRewrites", "WithLifting",
+    "MakeFunctionToJitFunction", "NoPythonSupportedFeatureValidation", "NopythonRewrites",
+    "WithLifting",
 }  # fmt: skip
 
 
@@ -33,20 +36,21 @@ def undisturbed(context: Any) -> Iterator[None]:
     """While numba compiles, with `context` its description of the processor.
 
     All objects that a compiler makes stay, and a tenth of its time went into looking for garbage:
-    collection pauses. At every operation with a constant numba reads all its tables of functions
-    again; here it does so only where their size has changed. For the size of a type it compiles a
-    module that holds one; here once for each type.
+    collection pauses, and what was made meanwhile is old then. At every operation with a constant
+    numba reads all its tables of functions again; here it does so only where their size has
+    changed. For the size of a type it compiles a module that holds one; here once for each type.
+    After most passes it finds out where variables are last used; here where that is asked for.
     """
     if "refresh" in vars(context):  # inside another one
         yield
         return
-    collects, refresh, known, busy = gc.isenabled(), context.refresh, 0, False
+    collects, refresh, busy = gc.isenabled(), context.refresh, False
 
     def where_new() -> None:
-        nonlocal known, busy
+        nonlocal busy
         tables = (len(r.functions) + len(r.getattrs) for r in context._registries)
-        if not busy and (found := len(sys.modules) + sum(tables)) != known:
-            known, busy = found, True
+        if not busy and (found := len(sys.modules) + sum(tables)) != _read.get(context):
+            _read[context], busy = found, True
             try:
                 refresh()
             finally:
@@ -54,12 +58,38 @@ def undisturbed(context: Any) -> Iterator[None]:
 
     gc.disable()
     context.refresh, context.get_abi_sizeof = where_new, cache(context.get_abi_sizeof)
+    process, PostProcessor.run = PostProcessor.run, _lifetimes_when_asked
     try:
         yield
     finally:
         del context.refresh, context.get_abi_sizeof
+        PostProcessor.run = process
         if collects:
+            _as_old()
             gc.enable()
+
+
+_read: dict[Any, int] = {}  # modules and functions that there were when tables were read last
+
+
+def _lifetimes_when_asked(
+    self: Any, emit_dels: bool = False, extend_lifetimes: bool = False
+) -> None:
+    """What numba does after a pass, of functions that are no generators."""
+    code = self.func_ir
+    code.blocks = canonicalize_cfg(code.blocks)
+    code.variable_lifetime, code.generator_info = VariableLifetime(code.blocks), None
+    if emit_dels:
+        self._insert_var_dels(extend_lifetimes=extend_lifetimes)
+
+
+def _as_old() -> None:
+    """Have all objects looked at for garbage as seldom as those from long ago: Python would look
+    through them at once.
+    """
+    if not gc.get_freeze_count():  # or what others have set apart would come back
+        gc.freeze()
+        gc.unfreeze()
 
 
 class Plain(Compiler):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import Linkage
 from numba import njit, types
 from numba.core.codegen import JITCodeLibrary, get_host_cpu_features
 from numba.core.compiler import Flags
@@ -100,8 +101,9 @@ def _link(module: Any, library: Any) -> set[Any]:
 class Whole(JITCodeLibrary):
     """The code of what Python calls, optimised once, with all its parts.
 
-    The wrapper that takes arguments out of Python's objects, the longest function of many kernels,
-    is left as it is. Where sums over numbers may be reordered all functions are first simplified,
+    Nobody else calls its parts: what they do not use of their arguments is not handed over. The
+    wrapper that takes arguments out of Python's objects, the longest function of many kernels, is
+    left as it is. Where sums over numbers may be reordered all functions are first simplified,
     each by itself as numba does it: the order that is found otherwise is another one.
     """
 
@@ -129,6 +131,9 @@ class Whole(JITCodeLibrary):
     def finalize(self) -> None:
         linked = _link(self._final_module, self)
         self._linking_libraries.clear()
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
         if any(getattr(library, "reorders", False) for library in linked):
             self._optimize_functions(self._final_module)
         super().finalize()

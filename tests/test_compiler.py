@@ -75,6 +75,25 @@ def test_a_collection_that_was_off_stays_off() -> None:
         gc.enable()
 
 
+def test_what_was_made_meanwhile_is_looked_through_later_and_what_is_set_apart_stays_so() -> None:
+    """A collection of young objects finds none of them; one of all does."""
+    gc.collect()
+    with undisturbed(cpu_target.target_context):
+        for _ in range(1000):
+            circle: list[Any] = []
+            circle.append(circle)
+    del circle
+    assert gc.collect(1) < 1000 <= gc.collect()
+    gc.freeze()
+    try:
+        apart = gc.get_freeze_count()
+        with undisturbed(cpu_target.target_context):
+            pass
+        assert gc.get_freeze_count() >= apart
+    finally:
+        gc.unfreeze()
+
+
 def test_functions_that_others_add_meanwhile_are_found() -> None:
     @intrinsic
     def seven(typing: Any, x: Any) -> Any:

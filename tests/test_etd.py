@@ -19,7 +19,7 @@ def as_python(monkeypatch):
     monkeypatch.setattr(stages, "separate", lambda: None)
     monkeypatch.setattr(etd, "larger", max)
     monkeypatch.setattr(etd, "smaller", min)
-    for name in ("coefficients", "_spread", "_cached", "_size"):
+    for name in ("coefficients", "_spread", "_cached"):
         monkeypatch.setattr(etd, name, getattr(etd, name).py_func)
 
 
@@ -68,34 +68,28 @@ def test_a_step_is_judged_by_the_third_order_result_and_its_tail(s):
 
 
 def test_stages_are_those_of_etdrk4():
-    """Of two numbers, from four drifts."""
+    """Of two numbers, from three drifts."""
     rng, centre = np.random.default_rng(1), 3
     w, c = rng.standard_normal((stages.FLUX, 2, 8)), rng.random((5, 2))
-    u, n1, drifts = w[0][:, 3:5].copy(), w[1][:, :2].copy(), rng.standard_normal((4, 2, 2))
+    u, n1, drifts = w[0][:, 3:5].copy(), w[1][:, :2].copy(), rng.standard_normal((3, 2, 2))
     E, Q, b1, b2, b3 = c
 
-    def handed(drift, to, d):
-        for i, j in np.ndindex(2, 2):
-            part = stages.part.py_func(drift, w, 0, to, i)
-            stages.take.py_func(drift, c, part, j, centre + j, d[i, j])
-
-    d1, d2, d3, d4 = drifts
+    d1, d2, d3 = drifts
     stages.begin.py_func(c, w[stages.STATE], w[stages.N1], w[stages.STAGE], centre)
     np.testing.assert_allclose(w[stages.STAGE][:, 3:5], E * u + Q * n1, rtol=1e-14)
-    handed(stages.OF_A, stages.N4, d1)
+    for i, j in np.ndindex(2, 2):
+        rows = (w[k] for k in (stages.STATE, stages.N1, stages.STAGE_B, stages.NEXT))
+        stages.use.py_func(c, *rows, i, j, centre + j, d1[i, j])
     np.testing.assert_allclose(w[stages.STAGE_B][:, 3:5], E * u + Q * d1, rtol=1e-13)
-    handed(stages.KEPT, stages.N4, d2)
+    w[stages.N4][:, :2] = d2
     rows = (w[k] for k in (stages.N1, stages.N4, stages.STAGE, stages.NEXT))
     stages.third.py_func(c, *rows, centre)
     wanted = E * (E * u + Q * n1) + Q * (2 * d2 - n1)
     np.testing.assert_allclose(w[stages.STAGE][:, 3:5], wanted, rtol=1e-13)
-    handed(stages.KEPT, stages.N4, d3)
+    w[stages.N4][:, :2] = d3
     stages.fourth.py_func(c, w[stages.N4], w[stages.NEXT], centre)
     end = E**2 * u + b1 * n1 + b2 * (d1 + d2) + b3 * d3
     np.testing.assert_allclose(w[stages.NEXT][:, 3:5], end, rtol=1e-13)
-    handed(stages.KEPT, stages.N5, d4)
-    np.testing.assert_array_equal(w[stages.N4][:, :2], d3)
-    np.testing.assert_array_equal(w[stages.N5][:, :2], d4)
 
 
 def test_the_next_rung_is_nine_tenths_of_what_the_tolerance_allows():
@@ -116,13 +110,13 @@ def test_the_first_rung_is_a_careful_one(tol):
     largest = np.array([1.0, np.inf, 1.0])
     players = [SimpleNamespace(level=range(3), largest=largest, norm=n) for n in (2.0, 3.0)]
     works = rng.standard_normal((2, stages.FLUX, 2, 5))
-    rung = etd._first_rung.py_func(*players, *works, tol, 9.0)
+    rung = etd._first_rung(players, works, tol, 9.0)
     sizes = [
         (p.norm * (w[stages.N1][:, [0, 2]] ** 2).sum()) ** 0.5
         for p, w in zip(players, works, strict=True)
     ]
     assert rung == np.floor(4 * np.log2(tol**0.25 / max(sizes)))
-    still = etd._first_rung.py_func(*players, *(0 * works), tol, 9.0)
+    still = etd._first_rung(players, 0 * works, tol, 9.0)
     assert still == np.floor(4 * np.log2(tol**0.25 * 9.0))
 
 
@@ -130,7 +124,7 @@ def test_steps_are_met_again_and_kept_for_eight_sizes():
     """Coefficients of a step are looked up by its length, and the oldest of eight makes room."""
     laws = WAVY.laws(CIRCLE.X, CIRCLE.Y)
     made = Galerkin(CIRCLE, mf.Langevin((5.0, 3.0)), laws, (17, 19), step=0.1)
-    x, y, _, _, cx, cy, levels, keys = made._compiled
+    x, y, _, _, cx, cy, levels, keys = made._held
     assert keys[-1] == 0.0 and cx is not cy
     lengths = [0.01 * k for k in range(1, 9)]
     slots = [etd._cached(h, (x, y), (cx, cy), levels, keys) for h in lengths]
@@ -148,7 +142,7 @@ def test_steps_are_met_again_and_kept_for_eight_sizes():
 
 def test_players_alike_have_their_coefficients_in_common():
     made = Galerkin(CIRCLE, mf.Langevin(5.0), WAVY.laws(CIRCLE.X, CIRCLE.Y), (17, 17), step=0.1)
-    x, y, _, _, cx, cy, levels, keys = made._compiled
+    x, y, _, _, cx, cy, levels, keys = made._held
     assert keys[-1] == 1.0 and cx is cy
     slot = etd._cached(0.5, (x, y), (cx, cy), levels, keys)
     wanted = np.empty((5, len(y.levels)))

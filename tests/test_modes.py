@@ -69,7 +69,7 @@ def test_the_norm_of_coefficients_bounds_the_l1_norm(kind):
     """By Schwarz: the root of the volume times the integral of the square."""
     game, cells = (TORUS, (9, 12)) if kind is Galerkin else (polynomial("a"), 5)
     made = engine(kind, game, mf.Start(), cells=(cells, cells))
-    basis, player, rng = made.bases[0], made._compiled[0], np.random.default_rng(4)
+    basis, player, rng = made.bases[0], made._held[0], np.random.default_rng(4)
     z = rng.standard_normal(basis.number) + (1j if kind is Galerkin else 0)
     z[0] = 0.0
     on = mf.mesh(game.X, (16, 16)) if kind is Galerkin else basis.grid(False)

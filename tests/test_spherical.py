@@ -79,7 +79,7 @@ def test_many_points_are_taken_in_rows(monkeypatch):
 def test_drift_is_the_divergence(L, monkeypatch):
     """div(mu grad Y_k) = (Lap(mu Y_k) + mu Lap Y_k - Y_k Lap mu)/2, products taken at points."""
     monkeypatch.setattr(spherical, "separate", lambda: None)
-    for name in ("_from", "take"):
+    for name in ("_from", "_diverged", "use"):
         monkeypatch.setattr(spherical, name, getattr(spherical, name).py_func)
     basis, rng = Degrees(L), np.random.default_rng(3)
     rows, l = basis.rows, harmonics.degrees(L)
@@ -91,17 +91,19 @@ def test_drift_is_the_divergence(L, monkeypatch):
     np.testing.assert_array_equal(basis.unpacked(z), mu)
     work[0][:, basis.places] = z.real, z.imag
     spherical.mirror.py_func(work[0], rows.starts, rows.centre)
-    parts = [stages.part.py_func(stages.KEPT, work, 0, stages.N5, i) for i in (0, 1)]
+    work[stages.N1] = rng.standard_normal(work[0].shape)
+    c = rng.random((stages.FACTORS, rows.span))
     for k, lam in enumerate([-2.0] * 3 + [-6.0] * 5):
         U = spherical.gradients()[:, k].reshape(2, 6)
         with np.errstate(over="ignore"):  # places in front of a row
             spherical.fluxes.py_func(
                 rows.factors, rows.starts, rows.centre, U, work[0], *work[stages.FLUX :]
             )
-            spherical.diverge.py_func(
-                rows.factors, rows.starts, rows.centre, *work[stages.FLUX :], stages.KEPT,
-                None, *parts,
-            )  # fmt: skip
+            for of_a, to in ((False, stages.N5), (True, stages.STAGE_B)):
+                spherical.diverge.py_func(
+                    rows.factors, rows.starts, rows.centre, *work[stages.FLUX :], of_a, c,
+                    work[stages.STATE], work[stages.N1], work[to], work[stages.NEXT],
+                )  # fmt: skip
         out = basis.unpacked(work[stages.N5, 0][rows.places] + 1j * work[stages.N5, 1][rows.places])
         both = lam * f * Y[:, k + 1] - Y[:, k + 1] * curved
         product = -l * (l + 1) * harmonics.of_values(f * Y[:, k + 1], L)
@@ -109,6 +111,12 @@ def test_drift_is_the_divergence(L, monkeypatch):
         np.testing.assert_allclose(out, wanted, atol=1e-13 * L**2)
         assert abs(out[0]) < 1e-15  # no mass is made
         assert not work[stages.N5, 1][rows.places[rows.order == 0]].any()
+    # What is handed to `use`.
+    u, n1, d = work[stages.STATE][:, basis.places], *work[[stages.N1, stages.N5]][..., rows.places]
+    b, end = work[[stages.STAGE_B, stages.NEXT]][..., basis.places]
+    E, Q, b1, b2, _ = c[:, rows.places]
+    np.testing.assert_allclose(b, E * u + Q * d, rtol=1e-13)
+    np.testing.assert_allclose(end, E**2 * u + b1 * n1 + b2 * d, rtol=1e-12, atol=1e-13)
 
 
 def test_rows_hold_one_degree_each_and_a_place_in_front():

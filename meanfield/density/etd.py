@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meanfield.bundles import bundle
+from meanfield.checks import Array
 from meanfield.density import shifts, spherical
 from meanfield.density.stages import (
     COST,
     FACTORS,
     FLUX,
-    KEPT,
     N1,
     N4,
     N5,
     NEXT,
-    OF_A,
     STAGE,
     STAGE_B,
     STATE,
@@ -33,10 +32,10 @@ from meanfield.density.stages import (
     coefficients,
     fourth,
     judge,
-    part,
     third,
 )
 from meanfield.jit import kernel, larger, smaller
+from meanfield.meshes import Index
 
 CACHE = 8  # steps whose coefficients are stored
 
@@ -127,22 +126,22 @@ def _prepare(harmonics, x, y, wx, wy, row):
 
 
 @kernel(forceinline=True)
-def _drift(harmonics, p, w, c, s, row, drift, to):
-    """The drift of one player at the coefficients in `row`, used at once or kept in row `to`."""
-    i = np.int64(0)
-    real, imaginary = part(drift, w, s, to, i), part(drift, w, s, to, i + 1)
-    U, v = w[COST], w[row]
+def _drift(harmonics, p, w, c, s, row, of_a, to):
+    """The drift of one player at the coefficients in `row`, kept in row `to`; of that at a, b is
+    made there, and u' begun.
+    """
+    u, n1, end = w[STATE + s], w[N1 + s], w[NEXT - s]
+    U, v, out = w[COST], w[row], w[to]
     if len(harmonics) > 0:
         raised, lowered, upright = w[FLUX], w[FLUX + 1], w[FLUX + 2]
         spherical.fluxes(p.drift, p.shifts, p.centre, U, v, raised, lowered, upright)
         spherical.diverge(
-            p.drift, p.shifts, p.centre, raised, lowered, upright, drift, c, real, imaginary
+            p.drift, p.shifts, p.centre, raised, lowered, upright, of_a, c, u, n1, out, end
         )
     else:
         shifts.pull(
-            p.together, p.drift, p.waves, p.shifts, U, v, p.centre, w[SUM], drift, c, real,
-            imaginary,
-        )  # fmt: skip
+            p.together, p.drift, p.waves, p.shifts, U, v, p.centre, w[SUM], of_a, c, u, n1, out, end
+        )
 
 
 @kernel(forceinline=True)
@@ -151,54 +150,24 @@ def _step(harmonics, x, y, wx, wy, cx, cy, s, tails):
     begin(cx, wx[STATE + s], wx[N1 + s], wx[STAGE], x.centre)
     begin(cy, wy[STATE + s], wy[N1 + s], wy[STAGE], y.centre)
     a, b, n4, end = np.int64(STAGE), np.int64(STAGE_B), np.int64(N4), NEXT - s
+    row, to = a, b
     for stage in range(4):
-        row, to = a, n4
         if stage == 1:
-            row = b
+            row, to = b, n4
         elif stage == 2:
             third(cx, wx[N1 + s], wx[N4], wx[STAGE], wx[end], x.centre)
             third(cy, wy[N1 + s], wy[N4], wy[STAGE], wy[end], y.centre)
+            row = a
         elif stage == 3:
             fourth(cx, wx[N4], wx[end], x.centre)
             fourth(cy, wy[N4], wy[end], y.centre)
             row, to = end, N5 - s
         _prepare(harmonics, x, y, wx, wy, row)
-        if stage == 0:
-            _drift(harmonics, x, wx, cx, s, row, OF_A, to)
-            _drift(harmonics, y, wy, cy, s, row, OF_A, to)
-        else:
-            _drift(harmonics, x, wx, cx, s, row, KEPT, to)
-            _drift(harmonics, y, wy, cy, s, row, KEPT, to)
+        _drift(harmonics, x, wx, cx, s, row, stage == 0, to)
+        _drift(harmonics, y, wy, cy, s, row, stage == 0, to)
     off_x, tails[0] = judge(wx, cx, s, x.tail, x.largest, x.norm, x.centre)
     off_y, tails[1] = judge(wy, cy, s, y.tail, y.largest, y.norm, y.centre)
     return larger(off_x, off_y)
-
-
-@kernel
-def _settle(wx, wy, s):
-    """Bring the state to its row, if an odd number of steps left it in the other."""
-    if s == NEXT:
-        for w in (wx, wy):
-            for i in range(w.shape[1]):
-                for j in range(w.shape[2]):
-                    w[STATE, i, j] = w[NEXT, i, j]
-
-
-@kernel
-def _size(player, out):
-    """A bound of the L1 norm of a drift."""
-    total = 0.0
-    for j in range(len(player.level)):
-        if player.largest[j] < np.inf:
-            total += out[0, j] * out[0, j] + out[1, j] * out[1, j]
-    return np.sqrt(player.norm * total)
-
-
-@kernel
-def _first_rung(x, y, wx, wy, tol, span):
-    """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
-    fastest = larger(_size(x, wx[N1]), _size(y, wy[N1]))
-    return np.int64(np.floor(RUNGS * np.log2(tol**0.25 / larger(1.0 / span, fastest))))
 
 
 @kernel
@@ -209,24 +178,18 @@ def _rung(h, error, tol):
 
 
 @kernel
-def run(
+def _march(
     x, y, wx, wy, cx, cy, levels, keys, t, until, count, rung, tol, limits, tails, worst, counts
 ):
-    """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
-
-    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
-    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
-    (2,) gathers steps taken and refused. rung is NO_RUNG before the first step. Returns (status,
-    time reached, rung): STUCK where steps are so short that `until` is out of reach.
+    """See `run`. Also returns whether an odd number of steps left the state in row NEXT. Where
+    `until` is t, the drift there is left in row N1.
     """
     begun, equal, taken = t, (until - t) / larger(count, 1), 0
     mark, before = t, 0.0
     status, s, first, to = DONE, np.int64(0), np.int64(STATE), np.int64(N1)
     _prepare(x.harmonics, x, y, wx, wy, first)
-    _drift(x.harmonics, x, wx, cx[0], s, first, KEPT, to)
-    _drift(x.harmonics, y, wy, cy[0], s, first, KEPT, to)
-    if count == 0 and rung == NO_RUNG:
-        rung = _first_rung(x, y, wx, wy, tol, until - t)
+    _drift(x.harmonics, x, wx, cx[0], s, first, False, to)
+    _drift(x.harmonics, y, wy, cy[0], s, first, False, to)
     while t < until:
         h, left, fitted = equal, until - t, True
         if count == 0:
@@ -267,5 +230,40 @@ def run(
                 status = STUCK
                 break
             mark, before = t, gone
-    _settle(wx, wy, s)
+    return status, t, rung, s == NEXT
+
+
+def run(
+    held: tuple[Any, ...], t: float, until: float, count: int, rung: int, tol: float,
+    limits: Array, tails: Array, worst: Array, counts: Index,
+) -> tuple[int, float, int]:  # fmt: skip
+    """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
+
+    held: both players, their work arrays, coefficients of CACHE steps, then room for those of one,
+    by eigenvalue, and their steps, see `_cached`.
+
+    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
+    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
+    (2,) gathers steps taken and refused. rung is NO_RUNG before the first step. Returns (status,
+    time reached, rung): STUCK where steps are so short that `until` is out of reach.
+    """
+    x, y, wx, wy, *_ = held
+    watched = tol, limits, tails, worst, counts
+    if count == 0 and rung == NO_RUNG:
+        _march(*held, t, t, 0, rung, *watched)
+        rung = _first_rung((x, y), (wx, wy), tol, until - t)
+    status, t, rung, odd = _march(*held, t, until, count, rung, *watched)
+    if odd:
+        wx[STATE], wy[STATE] = wx[NEXT], wy[NEXT]
     return status, t, rung
+
+
+def _first_rung(
+    players: tuple[SpectralPlayer, ...], works: tuple[Array, ...], tol: float, span: float
+) -> int:
+    """A careful first step: tol^(1/4) over the size of the drift, as a rung of the ladder."""
+    fastest = 1.0 / span
+    for player, work in zip(players, works, strict=True):
+        drift = work[N1][:, : len(player.level)][:, player.largest < np.inf]
+        fastest = max(fastest, float(np.sqrt(player.norm * np.sum(drift**2))))
+    return int(np.floor(RUNGS * np.log2(tol**0.25 / fastest)))

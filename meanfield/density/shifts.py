@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.density.stages import take
+from meanfield.density.stages import use
 from meanfield.jit import kernel, separate
 
 # Pairs taken at a time, fewer where a cost has one or two: half of what one at a time takes is
@@ -77,8 +77,8 @@ def _add(pairs, k, l, v, sums):
 
 
 @kernel(fastmath={"contract"})
-def pull(together, k, waves, shifts, U, v, centre, sums, drift, c, real, imaginary):
-    """The drift of v at all places, handed to `take`.
+def pull(together, k, waves, shifts, U, v, centre, sums, of_a, c, u, n1, to, end):
+    """The drift of v at all places: kept in `to` or, where v is a, made b there by `use`.
 
     k (2A, n) are the velocities along the axes, two at a time, waves (2A, M) the pairs' modes m
     along them. M is a multiple of the length of `together`, of pairs that are taken at a time. The
@@ -93,7 +93,12 @@ def pull(together, k, waves, shifts, U, v, centre, sums, drift, c, real, imagina
             _add(_pairs(together, m, centre, shifts, waves[a:], U), k[a], k[a + 1], v, sums)
     # Unsigned indices spare the test for negative ones, without which loops vectorise.
     shift, pairs = np.uint64(centre), _pairs(together, last, centre, shifts, waves[axis:], U)
-    for j in range(np.uint64(k.shape[1])):
-        r, i = _pull_all(pairs, k[axis, j], k[axis + 1, j], v, j)
-        take(drift, c, real, j, shift + j, sums[0, j] + r)
-        take(drift, c, imaginary, j, shift + j, sums[1, j] + i)
+    if of_a:
+        for j in range(np.uint64(k.shape[1])):
+            r, i = _pull_all(pairs, k[axis, j], k[axis + 1, j], v, j)
+            use(c, u, n1, to, end, 0, j, shift + j, sums[0, j] + r)
+            use(c, u, n1, to, end, 1, j, shift + j, sums[1, j] + i)
+    else:
+        for j in range(np.uint64(k.shape[1])):
+            r, i = _pull_all(pairs, k[axis, j], k[axis + 1, j], v, j)
+            to[0, j], to[1, j] = sums[0, j] + r, sums[1, j] + i

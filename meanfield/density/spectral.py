@@ -95,7 +95,7 @@ class Spectral(Engine):
             caches[1] = caches[0]
         keys = np.append(np.full(etd.CACHE, np.nan), [0.0, float(alike)])
         levels = np.empty((FACTORS, max(len(x.levels), len(y.levels))))
-        self._compiled = (x, y, *self._works, *caches, levels, keys)
+        self._held = (x, y, *self._works, *caches, levels, keys)
         self.place(*(z for _, z in held))
 
     def place(self, *coefficients: Array) -> None:
@@ -122,7 +122,7 @@ class Spectral(Engine):
         if self.step is not None:
             count = parts(left, self.step)
         status, time, self.rung = etd.run(
-            *self._compiled, self.time, until, count,
+            self._held, self.time, until, count,
             etd.NO_RUNG if self.rung is None else self.rung,
             self.tol, limits, tails, self.worst, counts,
         )  # fmt: skip

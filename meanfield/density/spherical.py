@@ -22,7 +22,7 @@ import numpy as np
 
 from meanfield.aligned import zeros
 from meanfield.checks import Array
-from meanfield.density.stages import LANES, take
+from meanfield.density.stages import LANES, use
 from meanfield.jit import kernel, separate
 from meanfield.meshes import Index
 from meanfield.meshes.harmonics import factors
@@ -144,20 +144,34 @@ def fluxes(table, starts, centre, U, v, raised, lowered, upright):
 
 
 @kernel(fastmath={"contract"})
-def diverge(table, starts, centre, raised, lowered, upright, drift, c, real, imaginary):
-    """sum_a E_a (mu g_a) of these fluxes, handed to `take`."""
+def _diverged(table, row, m, at, low, high, raised, lowered, upright):
+    """sum_a E_a (mu g_a) of these fluxes at order m of a row, real and imaginary part."""
+    up, down, j = float(-row), float(row - 1), at + m
+    before, after = m - np.uint64(1), m + np.uint64(1)
+    ar, ai = _from(raised, low + before, high + before, up * table[0, j], down * table[1, j])
+    br, bi = _from(lowered, low + after, high + after, up * table[2, j], down * table[3, j])
+    cr, ci = _from(upright, low + m, high + m, up * table[4, j], down * table[5, j])
+    return ar + br + cr, ai + bi + ci
+
+
+@kernel(fastmath={"contract"})
+def diverge(table, starts, centre, raised, lowered, upright, of_a, c, u, n1, to, end):
+    """The drift of these fluxes at all places: kept in `to` or, where it is that at a, made b there
+    by `use`.
+    """
     separate()
     shift = np.uint64(centre)
     for row in range(1, len(starts) - 2):
-        at, one = np.uint64(starts[row]), np.uint64(1)
+        at = np.uint64(starts[row])
         low, high = np.uint64(centre + starts[row - 1]), np.uint64(centre + starts[row + 1])
-        up, down = float(-row), float(row - 1)
-        for m in range(np.uint64((row + LANES - 1) // LANES * LANES)):
-            j, before, after = at + m, m - one, m + one
-            ar, ai = _from(
-                raised, low + before, high + before, up * table[0, j], down * table[1, j]
-            )
-            br, bi = _from(lowered, low + after, high + after, up * table[2, j], down * table[3, j])
-            cr, ci = _from(upright, low + m, high + m, up * table[4, j], down * table[5, j])
-            take(drift, c, real, j, shift + j, ar + br + cr)
-            take(drift, c, imaginary, j, shift + j, ai + bi + ci)
+        orders = np.uint64((row + LANES - 1) // LANES * LANES)
+        if of_a:
+            for m in range(orders):
+                r, i = _diverged(table, row, m, at, low, high, raised, lowered, upright)
+                use(c, u, n1, to, end, 0, at + m, shift + at + m, r)
+                use(c, u, n1, to, end, 1, at + m, shift + at + m, i)
+        else:
+            for m in range(orders):
+                to[0, at + m], to[1, at + m] = _diverged(
+                    table, row, m, at, low, high, raised, lowered, upright
+                )

@@ -7,7 +7,7 @@ ETDRK4 of Cox & Matthews (2002), from u with the drift N(u), h the step and E(h)
     c = E(h/2) a + Q (2 N(b) - N(u))
     u' = E(h) u + b1 N(u) + b2 (N(a) + N(b)) + b3 N(c)
 
-Kernels of the drift hand each number to `take`.
+Kernels of the drift hand each number of N(a) to `use`, and keep the others.
 """
 
 from __future__ import annotations
@@ -23,27 +23,9 @@ _SERIES = 1.0 / np.cumprod(np.concatenate([[6.0], np.arange(4.0, 21.0)]))  # 1 /
 # b; the drift at b, then at c; sums of some of the terms of a drift; the cost; on S^2 three rows of
 # fluxes.
 STATE, N1, NEXT, N5, STAGE, STAGE_B, N4, SUM, COST, FLUX = range(10)
-FACTORS = 5  # of a step, see `take`
+FACTORS = 5  # of a step, see `use`
 
 LANES = 8  # of a vector, a line of the caches: what stands in a row begins and ends with one
-
-# What a drift is for: that at a, which makes b and begins u', is used where it is computed, others
-# are kept. A length is known before anything is compiled, and branches on it that are not taken are
-# left out.
-OF_A, KEPT = (True,), ()
-
-
-@kernel
-def part(drift, w, s, to, i):
-    """The rows of part i (0 or 1) that `take` reads and writes; `to` is where a drift is kept.
-
-    The step is one from STATE to NEXT with s = 0, the other way with s = NEXT. Drifts begin at the
-    first place and states at place `centre`.
-    """
-    if len(drift) > 0:
-        return w[STATE + s, i], w[N1 + s, i], w[STAGE_B, i], w[NEXT - s, i]
-    else:
-        return (w[to, i],)
 
 
 @kernel
@@ -91,18 +73,15 @@ def begin(c, u, n1, a, centre):
 
 
 @kernel(fastmath={"contract"})
-def take(drift, c, part, j, l, d):
-    """Make of a part of a drift, d at place j, what it is for; l = centre + j.
+def use(c, u, n1, b, end, part, j, l, d):
+    """Of d, a part (0 or 1) of N(a) at place j, make that of b, and begin u', in `end`; l = centre
+    + j.
 
     c (FACTORS, n) are E(h/2), Q, b1, b2, b3.
     """
-    if len(drift) > 0:
-        u, n1, b, end = part
-        E = c[0, j]
-        b[l] = E * u[l] + c[1, j] * d
-        end[l] = E * E * u[l] + c[2, j] * n1[j] + c[3, j] * d
-    else:
-        part[0][j] = d
+    E = c[0, j]
+    b[part, l] = E * u[part, l] + c[1, j] * d
+    end[part, l] = E * E * u[part, l] + c[2, j] * n1[part, j] + c[3, j] * d
 
 
 @kernel(fastmath={"contract"})
