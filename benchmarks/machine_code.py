@@ -18,7 +18,8 @@ PROCESSORS = {
     "neoverse-n1": ("aarch64-unknown-linux-gnu", 128),
     "neoverse-v1": ("aarch64-unknown-linux-gnu", 128),
 }
-SCALABLE = {"neoverse-v1"}  # where `meanfield.parts` asks for no width
+# Where `meanfield.parts` asks for no width, but says how many times 128 bits there are.
+SCALABLE = {"neoverse-v1": 2}
 _X86 = {"x": 128, "y": 256, "z": 512}
 # Places there have no index, which those of arrays have.
 _STACK = re.compile(r"(^|[ ,])-?\d*\(%rsp\)|\[(sp|x29)\b")
@@ -42,9 +43,9 @@ def modules(bits: int) -> list[str]:
         os.environ["NUMBA_CACHE_DIR"] = cache  # or nothing would be compiled
         from numba.core.codegen import JITCodeLibrary
 
-        from meanfield.particles.simd import lanes
+        from meanfield import registers
 
-        lanes.BITS = bits
+        registers.BITS = bits
         found: list[str] = []
         finish: Any = JITCodeLibrary._optimize_final_module
 
@@ -85,7 +86,7 @@ def assembly(text: str, processor: str) -> str:
     )
     text = re.sub(r"(?m)^target (triple|datalayout) = .*$", "", text)
     if processor in SCALABLE:
-        text = re.sub(r", !llvm\.loop !\d+", "", text)
+        text = _told(re.sub(r", !llvm\.loop !\d+", "", text), SCALABLE[processor])
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = triple, str(machine.target_data)
     for vectors in (False, True):
@@ -94,6 +95,16 @@ def assembly(text: str, processor: str) -> str:
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
     return machine.emit_assembly(module)
+
+
+def _told(text: str, scale: int) -> str:
+    """A module whose functions, but those of whole numbers, know how wide registers are."""
+    first, *functions = re.split(r"(?m)^(?=define )", text)
+    for i, function in enumerate(functions):
+        if not re.search(r"<\d+ x i64>", function):
+            to = rf"\1 vscale_range({scale},{scale})\2 {{"
+            functions[i] = re.sub(r"\A(.*?)((?: #\d+)?) \{$", to, function, count=1, flags=re.M)
+    return "".join([first, *functions])
 
 
 def loops(text: str) -> Iterator[Loop]:

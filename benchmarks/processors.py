@@ -41,7 +41,7 @@ KERNELS = {  # of steps; what else is compiled sets up, saves or takes little of
     "doubles._radii": "their radii",
     "doubles._turns": "their angles",
     "singles.normals": "words of single normals",
-    "singles._lengths": "their radii",
+    "singles._radii": "their radii",
     "singles._turns": "their angles",
     "primitives.weigh": "weights",
     "primitives.settle": "positions on circles",

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from meanfield.checks import warn
 from meanfield.kept import Sealed
+from meanfield.registers import scale
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
@@ -274,7 +275,7 @@ bits, from_bits = intrinsic(_reread), intrinsic(_reread)
 
 
 def stamp(*files: Path) -> str:
-    """A hash of files and of all kernels that they may call."""
+    """A hash of files, of all kernels that they may call, and of how wide SVE's registers are."""
     seen: dict[Path, str] = {}
     stack = [*files, Path(__file__), Path(__file__).with_name("parts.py")]
     while stack:
@@ -282,7 +283,9 @@ def stamp(*files: Path) -> str:
         if path not in seen:
             seen[path], called = _read(path)
             stack += called
-    return hashlib.sha256("\0".join(seen[p] for p in sorted(seen)).encode()).hexdigest()
+    return hashlib.sha256(
+        "\0".join([*(seen[p] for p in sorted(seen)), str(scale())]).encode()
+    ).hexdigest()
 
 
 @cache

@@ -6,6 +6,7 @@ This rests on inner workings of numba that its versions 0.60 to 0.68 share; see
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ from typing import Any
 from llvmlite import ir
 from llvmlite.binding import Linkage
 from numba import njit, types
-from numba.core.codegen import JITCodeLibrary, get_host_cpu_features
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Flags
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, cpu_target
 
 from meanfield.compiler import Plain, undisturbed
+from meanfield.registers import SCALABLE, scale
 
 
 class Part(JITCodeLibrary):
@@ -56,14 +58,25 @@ class Part(JITCodeLibrary):
         return module
 
 
-# Not where registers are as wide as the processor likes (SVE): there LLVM keeps to its own way, and
-# would say so.
-_FIXED = "+sve" not in get_host_cpu_features().split(",")
+_WHOLE = re.compile(r"<\d+ x i64>")
+
+
+def _know_width(function: Any) -> None:
+    """Tell LLVM how wide SVE's registers are, by which it makes vectors of loops that it leaves
+    alone otherwise; not where numbers of 64 bits are whole, whose products are slower there.
+    """
+    if not (function.is_declaration or _WHOLE.search(str(function))):
+        # One that llvmlite does not know of.
+        set.add(function.attributes, f"vscale_range({scale()},{scale()})")
 
 
 def _widen(module: Any) -> None:
-    """Say of the loops whose bodies call `meanfield.jit.together` how wide their vectors are."""
-    for body, numbers in vars(module).pop("together", ()) if _FIXED else ():
+    """Say of the loops whose bodies call `meanfield.jit.together` how wide their vectors are; with
+    SVE, LLVM finds that out.
+    """
+    for function in module.functions if scale() else ():
+        _know_width(function)
+    for body, numbers in () if SCALABLE else vars(module).pop("together", ()):
         hints = [
             module.add_metadata([f"llvm.loop.{what}", ir.Constant(ir.IntType(32), count)])
             for what, count in (("vectorize.width", numbers), ("interleave.count", 1))

@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "aligned", "bundles", "compiler", "parts", "kept", "jit", "fastmath", "progress",
-    "cores", "executors", "machine", "schedule", "shown", "manifolds", "meshes", "measures",
-    "laws", "start", "games", "flows", "needs", "describe", "packing", "citations", "storage",
-    "trust_region", "responses", "metrics", "trajectory", "run", "particles", "density",
+    "checks", "aligned", "bundles", "registers", "compiler", "parts", "kept", "jit", "fastmath",
+    "progress", "cores", "executors", "machine", "schedule", "shown", "manifolds", "meshes",
+    "measures", "laws", "start", "games", "flows", "needs", "describe", "packing", "citations",
+    "storage", "trust_region", "responses", "metrics", "trajectory", "run", "particles", "density",
     "equilibria", "plotting", "studies", "gan", "cli", "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}

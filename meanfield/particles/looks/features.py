@@ -13,8 +13,9 @@ from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel, separate, smaller, together
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import BITS, fused, load, nothing, total
+from meanfield.particles.simd.lanes import fused, load, nothing, total
 from meanfield.particles.simd.product import TILE, product, times
+from meanfield.registers import BITS
 
 # Angles at once: two vectors of 128 or 256 bits hide each other's delays, more do not fit.
 AHEAD = 4 if BITS == 128 else 8

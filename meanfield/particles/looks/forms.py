@@ -31,9 +31,10 @@ from meanfield.particles.looks.features import add_means, add_squares
 from meanfield.particles.noise import rows
 from meanfield.particles.players import Player, State
 from meanfield.particles.primitives import draw, reweigh
-from meanfield.particles.simd.lanes import BITS, Lanes, fused, load, nothing, root, store
+from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.team import next_turn, take_moments
+from meanfield.registers import BITS
 
 CHUNK = 64  # lanes whose noise is drawn at a time; it stays in the first cache until it is used
 # Lanes at a time: sums over all of a tile would not fit in 16 registers of 4 (AVX2), 32 of 2 (ARM).

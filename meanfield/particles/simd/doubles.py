@@ -12,8 +12,9 @@ from numba.np.arrayobj import populate_array
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, minus_log, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
-from meanfield.particles.simd.lanes import BITS, Lanes, from_bits, room, store
+from meanfield.particles.simd.lanes import Lanes, from_bits, room, store
 from meanfield.particles.simd.words import WIDE, number, words
+from meanfield.registers import BITS
 
 PAIRS = 512  # done at a time, a multiple of WIDE
 # Of these at once: more than a vector of 256 bits or two of 128 would not stay in registers.

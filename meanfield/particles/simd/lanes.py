@@ -13,18 +13,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
-from numba.core.codegen import get_host_cpu_features
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import populate_array
 
 from meanfield.aligned import LINE
 
-# Bits of a register on what numba compiles for, this processor or what NUMBA_CPU_FEATURES says:
-# there are 32 of 512 (AVX-512) or of 128 (ARM), 16 of 256 (AVX).
-_FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-BITS = 512 if "+avx512f" in _FEATURES else 256 if "+avx," in f"{_FEATURES}," else 128
 _INT, _WORD = ir.IntType(32), ir.IntType(64)
 # What lanes are made of, as numba and LLVM call it: real numbers, whole ones of 32 bits with a
 # sign and of 64 bits without.

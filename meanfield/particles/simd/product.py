@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
-from meanfield.particles.simd.lanes import BITS, fused, load, nothing, store, total
+from meanfield.particles.simd.lanes import fused, load, nothing, store, total
+from meanfield.registers import BITS
 
 TILE = 16  # lanes come in multiples of it
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in

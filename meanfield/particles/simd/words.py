@@ -12,7 +12,8 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel, separate
-from meanfield.particles.simd.lanes import BITS, Lanes, load
+from meanfield.particles.simd.lanes import Lanes, load
+from meanfield.registers import BITS
 
 LANES = 16  # rows of particles come in multiples of it
 # Counters at a time: two vectors or more, which hide the delays of one another and fit in the
