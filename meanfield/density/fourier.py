@@ -206,7 +206,7 @@ class FourierModes:
         nodal values, which has no modes beyond its grid's.
         """
         if isinstance(mu, Density) and mu.mesh.shape is not None:
-            inside, there, _ = _places(self, mu.mesh.shape)
+            inside, there = _places(self, mu.mesh.shape)
             return np.where(inside, np.fft.fftn(mu.masses.reshape(mu.mesh.shape))[there], 0.0)
         turn = 2 * np.pi / self.torus.period
         waves = [
@@ -228,11 +228,10 @@ class FourierModes:
         shape = grid.shape or ()
         if len(shape) == 1:  # modes 0, 1, ...: in half the time of what follows
             return np.fft.irfft(z, shape[0])
-        full = np.zeros(shape, dtype=complex)
-        _, there, mirrored = _places(self, shape)
-        full[mirrored] = z.conj()
-        full[there] = z
-        half = full[..., : shape[-1] // 2 + 1]
+        half = np.zeros((*shape[:-1], shape[-1] // 2 + 1), dtype=complex)
+        (right, there), (left, mirrored) = _half_places(self, shape)
+        half[mirrored] = z[left].conj()
+        half[there] = z[right]
         return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
 
     @cached_property
@@ -312,16 +311,27 @@ def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
     return mesh(torus, nodes)
 
 
+Places = tuple[Index, ...]
+
+
 @lru_cache(maxsize=16)
-def _places(
+def _places(modes: FourierModes, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], Places]:
+    """Which modes a grid of this shape has, and where they stand in its transform."""
+    inside = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
+    return inside, tuple((modes.k % np.array(shape)).T)
+
+
+@lru_cache(maxsize=16)
+def _half_places(
     modes: FourierModes, shape: tuple[int, ...]
-) -> tuple[NDArray[np.bool_], tuple[Index, ...], tuple[Index, ...]]:
-    """Which modes a grid of this shape has, and where they and their mirror images stand in its
-    transform.
+) -> tuple[tuple[Index, Places], tuple[Index, Places]]:
+    """Of the half of a real function's transform: which modes stand there, and where; those whose
+    mirror images do, and where.
     """
-    sizes = np.array(shape)
-    inside = np.all(2 * np.abs(modes.k) < sizes, axis=1)
-    return inside, tuple((modes.k % sizes).T), tuple((-modes.k % sizes).T)
+    right, left = np.flatnonzero(modes.k[:, -1] >= 0), np.flatnonzero(modes.k[:, -1] <= 0)
+    places = (k % np.array(shape) for k in (modes.k[right], -modes.k[left]))
+    there, mirrored = (tuple(place.T) for place in places)
+    return (right, there), (left, mirrored)
 
 
 @lru_cache(maxsize=32)

@@ -130,11 +130,27 @@ def of_values(f: Array, L: int) -> Array:
 def on_quadrature(c: Array, n: int) -> Array:
     """sum c_lm Y_lm at the points of `quadrature(n)`, n > L, shape (2 n^2,): undoes `of_values`."""
     L = round(len(c) ** 0.5) - 1
-    meridian, waves = _meridian(n, L), np.zeros((n, n + 1), dtype=complex)
-    for l in range(L + 1):
-        cosines, sines = c[l * l + l : (l + 1) ** 2].astype(complex), c[l * l : l * l + l][::-1]
-        cosines[1:] -= 1j * sines
-        at = l * (l + 1) // 2
-        waves[:, : l + 1] += meridian[:, at : at + l + 1] * cosines
+    up, down, starts, northern = _by_order(n, L)
+    # Of each order what is even in x_3, with the equator, then what is odd.
+    parts = np.add.reduceat(northern * (c[up] - 1j * (c[down] * (up != down))), starts, axis=1)
+    even, odd = parts[:, ::2], np.zeros((len(northern), L + 1), dtype=complex)
+    odd[:, :L] = parts[:, 1::2]
+    waves = np.zeros((n, n + 1), dtype=complex)
+    waves[: -len(odd) - 1 : -1, : L + 1] = even + odd
+    waves[: len(odd), : L + 1] = even - odd
     waves[:, 0] *= 2  # each other wave stands for a pair, +-m
     return np.fft.irfft(waves * n, 2 * n, axis=1).ravel()
+
+
+@lru_cache(maxsize=4)
+def _by_order(n: int, L: int) -> tuple[Index, Index, Index, Array]:
+    """The harmonics with m >= 0 by order, those even in x_3 first: their numbers, those of their
+    mirror images -m, where an order's even and odd ones start, and the values of `_meridian` from
+    the north pole to the equator.
+    """
+    l, m = _orders(L)
+    which = 2 * m + (l - m) % 2
+    order = np.argsort(which, kind="stable")
+    starts = np.searchsorted(which[order], np.arange(2 * L + 1))
+    northern = np.ascontiguousarray(_meridian(n, L)[n // 2 :, order][::-1])
+    return (l * l + l + m)[order], (l * l + l - m)[order], starts, northern
