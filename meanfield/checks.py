@@ -67,6 +67,17 @@ def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str:
     return lower[near[0]] if near else ""
 
 
+def known_name(name: str, value: Any, known: Iterable[str]) -> str:
+    """`value`, one of the known names; ValueError for anything else."""
+    names = list(known)
+    if isinstance(value, str) and value in names:
+        return value
+    what = f'"{names[0]}" or "{names[1]}"' if len(names) == 2 else f"one of {', '.join(names)}"
+    meant = nearest(value, names) if isinstance(value, str) else ""
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    raise ValueError(f"{name} must be {what}, got {value!r}{hint}")
+
+
 def known_keywords(
     options: Iterable[str] = (), gone: Mapping[str, str] | None = None
 ) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, unmasked
+from meanfield.checks import Array, known_name, real, unmasked
 from meanfield.measures import Measure, mixture
 from meanfield.shown import Shown
 from meanfield.storage.files import by_name
@@ -205,7 +205,7 @@ class Trajectory(Shown, Result):
             For another kind, and "weights" for runs whose weights are not averaged.
         """
         end = range(len(self))[last]
-        if kind == "weights":
+        if known_name("kind", kind, ("measures", "weights")) == "weights":
             if "mean_weights" not in self.state:
                 raise ValueError(
                     'average("weights") needs particles that carry weights; use "measures"'
@@ -213,8 +213,6 @@ class Trajectory(Shown, Result):
             means = zip(self[end], self.state["mean_weights"][end], strict=True)
             a, b = (Measure(m.points, w / w.sum(), m.manifold) for m, w in means)
             return a, b
-        if kind != "measures":
-            raise ValueError(f'kind must be "measures" or "weights", got {kind!r}')
         if end == 0:
             return self[0]
         half = np.diff(self.times[: end + 1]) / 2

@@ -148,7 +148,7 @@ def small(game, flow=None, **options):
 @pytest.mark.parametrize(
     ("game", "options", "message"),
     [
-        (lambda: mf.games.expression(CIRCLE), {"device": "gpu"}, "device must be one of cpu, cuda"),
+        (lambda: mf.games.expression(CIRCLE), {"device": "gpu"}, 'device must be "cpu" or "cuda"'),
         (
             lambda: LowRank(*2 * [Own(mf.Torus(1), np.arange(2)[:, None])], np.ones((4, 4))),
             {"device": "cuda"},

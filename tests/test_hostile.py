@@ -212,3 +212,16 @@ def test_without_locks_nothing_is_held(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", none)
     with Lock(tmp_path / "run.h5"), Lock(tmp_path / "run.h5"):
         pass
+
+
+@pytest.mark.parametrize("name", ["scheme", "placement", "method", "limiter"])
+@pytest.mark.parametrize("given", [np.zeros(3), ["strang"], 1.0, {}])
+def test_what_is_no_name_is_refused_in_words(name, given):
+    atom = mf.Measure(np.zeros((1, 1)), [1.0], mf.Torus(1))
+    with pytest.raises((TypeError, ValueError), match=f"{name} must be one of .*, got"):
+        if name == "method":
+            mf.w2(atom, atom, **{name: given})
+        elif name == "limiter":
+            mf.solve(mf.games.free(), mf.WassersteinFisherRao(), engine="muscl", **{name: given})
+        else:
+            mf.simulate(mf.games.free(), mf.Langevin(1.0), **{name: given})

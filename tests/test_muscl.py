@@ -287,7 +287,7 @@ def test_a_loss_without_values_ends_the_run():
     [
         ("finite-volume", {"flow": mf.Langevin(2.0)}),
         ("mesh of", {"cells": mf.mesh(mf.Torus(2), 4)}),
-        ("limiter is 'minmod'; known are", {"limiter": "minmod"}),
+        ("limiter must be one of", {"limiter": "minmod"}),
         ("at least 3", {"cells": 2}),
     ],
 )

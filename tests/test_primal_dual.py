@@ -213,6 +213,9 @@ def test_lengths_are_told_from_below(dt, said):
 
 
 def test_no_scheme_is_told_before_what_does_not_go_with_one():
-    with pytest.raises(ValueError, match="scheme must be one of euler, .* got 'primaldual'"):
+    with pytest.raises(
+        ValueError,
+        match="one of euler, .* got 'primaldual'; did you mean 'primal",
+    ):
         mf.simulate(mf.games.benchmark("circle"), mf.EntropicWassersteinFisherRao(2.0, gamma=0.0),
                     time=0.1, step=0.05, scheme="primaldual", inner=2)  # fmt: skip

@@ -201,7 +201,7 @@ def test_turning_modes_fills_whole_vectors():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "single"}, "precision must be one of float64, float32"),
+        ({"precision": "single"}, 'precision must be "float64" or "float32"'),
         (
             {"flow": mf.WassersteinFisherRao()},
             r"player x has a reaction \(alpha = 1\).* 80% too large",

@@ -7,6 +7,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, TypedDict
 
+from meanfield.checks import known_name
 from meanfield.density.coupling import STORED
 from meanfield.density.engine import Engine
 from meanfield.density.inputs import fits, given_measure, per_player
@@ -89,8 +90,7 @@ def build(
             f"start must be a meanfield.Start(x=..., y=...), got {type(start).__name__}"
         )
     name = default_engine(game, flow) if engine is None else engine
-    if not isinstance(name, str) or name not in ENGINES:
-        raise ValueError(f"engine is {name!r}; known are {', '.join(ENGINES)}")
+    known_name("engine", name, ENGINES)
     if name != "splitting" and (flow.memory is not None or flow.scheduled or flow.softens):
         raise ValueError(
             f"engine {name!r} runs no flow with memory, schedules or Gibbs responses; use "

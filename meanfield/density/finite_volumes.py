@@ -6,6 +6,7 @@ Exponentials act by uniformisation, so masses stay nonnegative and sum to one at
 
 from __future__ import annotations
 
+from meanfield.checks import known_name
 from meanfield.density.commutator_free import CommutatorFree
 from meanfield.density.inputs import only_langevin
 from meanfield.density.rates import PECLET, WEIGHTS, FaceRates, too_wide
@@ -27,8 +28,7 @@ class FiniteVolumes(CommutatorFree):
     def begin(self, weights: str = "curved") -> None:
         """Masses, and the rates with the weights asked for."""
         only_langevin(self.flow, self.name, moves=False)
-        if weights not in WEIGHTS:
-            raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
+        known_name("weights", weights, WEIGHTS)
         meshes = self.asked_meshes()
         self.start(meshes, lambda p: FaceRates(meshes[p], self.players[p], weights))
 

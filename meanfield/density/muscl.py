@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, known_name
 from meanfield.density.coupling import Pair, both
 from meanfield.density.engine import Controlled
 from meanfield.density.equation import reacted, velocity
@@ -60,9 +60,7 @@ class Muscl(OnMeshes, Controlled):
     def begin(self, limiter: str = "positive") -> None:
         """Masses, and the longest step that keeps them nonnegative."""
         refuse_temperature(self.flow, self.name)
-        if limiter not in LIMITERS:
-            raise ValueError(f"limiter is {limiter!r}; known are {', '.join(map(repr, LIMITERS))}")
-        self.limiter = LIMITERS[limiter]
+        self.limiter = LIMITERS[known_name("limiter", limiter, LIMITERS)]
         self.set_up(self.asked_meshes())
         self.stencils = both(lambda p: stencil(self.meshes[p]))
         self.speeds = both(lambda p: velocity(self.players[p], self.meshes[p].transmissibilities))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from meanfield.checks import real
+from meanfield.checks import known_name, real
 
 Number = float | tuple[float, float]
 
@@ -110,8 +110,7 @@ class Schedule:
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("log", "poly", "exp"):
-            raise ValueError(f'kind must be "log", "poly" or "exp", got {self.kind!r}')
+        known_name("kind", self.kind, ("log", "poly", "exp"))
         object.__setattr__(self, "scale", real("scale", self.scale, 0.0, strict=True))
         object.__setattr__(self, "power", real("power", self.power, 0.0))
         object.__setattr__(self, "floor", real("floor", self.floor, 0.0))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import Literal
 
-from meanfield.checks import real
+from meanfield.checks import known_name, real
 from meanfield.flows.base import Flow, Memory, Number, Schedule, pair
 
 
@@ -191,8 +191,7 @@ def Quasistatic(beta: Number, gamma: float = 1.0, fast: Literal["x", "y"] = "y")
     >>> mf.Quasistatic(beta=25.0).response
     (0.0, inf)
     """
-    if fast not in ("x", "y"):
-        raise ValueError(f'fast must be "x" or "y", got {fast!r}')
+    known_name("fast", fast, ("x", "y"))
     rates, at_once = (real("gamma", gamma, 0.0, strict=True), 0.0), (0.0, inf)
     order = slice(None, None, 1 if fast == "y" else -1)
     return replace(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, real, whole
+from meanfield.checks import Array, finite_array, known_name, real, whole
 from meanfield.games.base import CHUNK, Game, both_or_neither
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
@@ -291,8 +291,7 @@ def polynomial(kind: Literal["a", "b"] = "a", dim: int = 3, seed: int = 0) -> Lo
     rng = np.random.default_rng(whole("seed", seed, 0))
     A0, A1, A2, A3 = rng.standard_normal((4, d, d))
     a0, a1 = rng.standard_normal((2, d))
-    if kind not in ("a", "b"):
-        raise ValueError(f'kind must be "a" or "b", the paper\'s two losses, got {kind!r}')
+    known_name("kind", kind, ("a", "b"))
     name = f"l_{kind} (dim {d}, seed {seed})"
     if kind == "a":
         return polynomial_from(A0, A1, A2, A3, a0, a1, name=name)

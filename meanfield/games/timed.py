@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from meanfield.checks import known_name
 from meanfield.games.catalogue import recorded
 from meanfield.games.lowrank import LowRank, polynomial_from, trigonometric
 from meanfield.start import Start
@@ -37,9 +38,7 @@ def benchmark(which: Literal["circle", "torus", "sphere"] = "circle") -> LowRank
     """
     from meanfield.games.formulas.densities import density
 
-    if which not in _BENCHMARKS:
-        raise ValueError(f"which must be one of {', '.join(_BENCHMARKS)}, got {which!r}")
-    build, x, y, statement = _BENCHMARKS[which]
+    build, x, y, statement = _BENCHMARKS[known_name("which", which, _BENCHMARKS)]
     game: LowRank = build()
     game.name, game.statement = f"{which} benchmark", statement
     game.answers = {"beta": 10.0, "time": 5.0, "start": Start(x=density(x), y=density(y))}

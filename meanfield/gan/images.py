@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.checks import known_name
 from meanfield.gan.recipes import Images
 
 PARTS = {"train": "train", "test": "t10k"}
@@ -87,9 +88,7 @@ def cifar10(folder: str | os.PathLike[str], part: str = "train") -> Images:
 
 
 def _part(part: str) -> str:
-    if part not in PARTS:
-        raise ValueError(f'part must be "train" or "test", got {part!r}')
-    return part
+    return known_name("part", part, PARTS)
 
 
 def _found(folder: Path, names: Sequence[str]) -> Path:

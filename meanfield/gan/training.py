@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, known_name, real, whole
 from meanfield.density.equation import react
 from meanfield.flows import Flow, Rates
 from meanfield.gan.game import batch_of, between, check_fit, noise_of, payoffs, penalties
@@ -66,10 +66,7 @@ class Settings:
             self._take(name, whole(name, getattr(self, name), least.get(name, 1)))
         self._take("step", real("step", self.step, 0.0, strict=True))
         for name, known in (("rule", tuple(RULES)), ("order", ORDERS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
-                )
+            known_name(name, getattr(self, name), known)
         if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers such as (0.5, 0.9), got {self.betas!r}")
         self._take("betas", tuple(_below_one("betas", b) for b in self.betas))

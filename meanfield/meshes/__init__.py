@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import whole
+from meanfield.checks import whole, within_memory
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.meshes.base import Index, Mesh
 from meanfield.meshes.hopf import hopf_mesh, turns
@@ -22,6 +22,7 @@ __all__ = [
 
 USUAL = {1: 256, 2: 64, 3: 24}  # cells per axis of a torus
 USUAL_SPHERE = {1: (256, 3), 2: (2562, 12), 3: (8192, 432)}  # cells, and the fewest
+CELL = 200.0  # bytes that one takes on S^3; fewer elsewhere
 
 
 def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) -> Mesh:
@@ -46,7 +47,7 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
     Raises
     ------
     ValueError
-        For other manifolds, and for a Mesh of another one.
+        For other manifolds, for a Mesh of another one, and for more cells than fit into memory.
 
     Examples
     --------
@@ -61,10 +62,12 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
             )
         return cells
     if isinstance(manifold, Torus) and manifold.d <= 3:
+        _within_memory(manifold, cells)
         return torus_mesh(manifold, USUAL[manifold.d] if cells is None else cells)
     if isinstance(manifold, Sphere) and manifold.d <= 3:
         usual, fewest = USUAL_SPHERE[manifold.d]
         n = usual if cells is None else whole("cells", cells, fewest)
+        _within_memory(manifold, n)
         if manifold.d == 1:
             return circle_mesh(n)
         if manifold.d == 2:
@@ -79,6 +82,15 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
         f"no mesh for {manifold}: meshes exist for tori and spheres of dimension 1 to 3, and for "
         "manifolds with a method mesh(cells); particles run on every manifold (meanfield.simulate)"
     )
+
+
+def _within_memory(manifold: Manifold, cells: Any) -> None:
+    """ValueError for more cells than fit; what is no number of cells is refused elsewhere."""
+    try:
+        count = cell_count(manifold, cells)
+    except (TypeError, ValueError):
+        return
+    within_memory(f"{count:.3g} cells on {manifold}", CELL * count, "take fewer")
 
 
 def cell_count(manifold: Manifold, cells: Any = None) -> float:

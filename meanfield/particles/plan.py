@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, known_name, real, whole
 from meanfield.flows import Flow
 from meanfield.flows.primal_dual import checked
 from meanfield.games.base import Game
@@ -98,8 +98,7 @@ def make_plan(
     check_known(scheme)
     unnamed = {key: rest.get(key, usual) for key, usual in UNNAMED.items()}
     for key, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if unnamed[key] not in known:
-            raise ValueError(f"{key} must be one of {', '.join(known)}, got {unnamed[key]!r}")
+        known_name(key, unnamed[key], known)
     if unnamed["inner"] is not None:
         unnamed["inner"] = whole("inner", unnamed["inner"])
     if unnamed["bandwidth"] is not None:

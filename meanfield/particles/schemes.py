@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from meanfield.checks import known_name
 from meanfield.flows import Flow, Rates
 from meanfield.flows.primal_dual import check_entropic
 from meanfield.games.base import Game, a_game
@@ -28,8 +29,7 @@ def beyond_paper(flow: Flow, scheme: str) -> bool:
 
 def check_known(scheme: Any) -> None:
     """Refuse what is no scheme."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    known_name("scheme", scheme, SCHEMES)
 
 
 def check_flow(game: Game, flow: Any, scheme: str, bandwidth: Any = None) -> None:

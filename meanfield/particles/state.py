@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.aligned import copied, zeros
-from meanfield.checks import Array
+from meanfield.checks import Array, known_name
 from meanfield.games.base import Game
 from meanfield.games.bases import QuadraticBasis, TrigBasis
 from meanfield.laws import Law
@@ -141,8 +141,7 @@ def place(
     """Both players' starting states; raises ValueError for a placement that the start does not
     allow.
     """
-    if placement not in PLACEMENTS:
-        raise ValueError(f"placement must be one of {', '.join(PLACEMENTS)}, got {placement!r}")
+    known_name("placement", placement, PLACEMENTS)
     laws, given = start.laws(game.X, game.Y), (start.x, start.y)
     states = []
     for p, (law, n, name) in enumerate(zip(laws, counts, ("start.x", "start.y"), strict=True)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, known_name
 from meanfield.describe import Described, describe
 from meanfield.measures import Density, Measure
 from meanfield.storage.files import as_path, replace
@@ -69,8 +69,7 @@ def to_npz(result: Any, path: str | os.PathLike[str]) -> Path:
 
 def to_csv(result: Any, path: str | os.PathLike[str], what: str) -> Path:
     """See `Result.to_csv`."""
-    if what not in ("curves", "measures"):
-        raise ValueError(f'what must be "curves" or "measures", got {what!r}')
+    known_name("what", what, ("curves", "measures"))
     table = columns(result)
     if table is not None and what == "measures":
         raise TypeError(

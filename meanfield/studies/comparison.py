@@ -126,7 +126,7 @@ class Comparison(Shown, Result):
         rows = [f"Comparison: {of['game']}, {of['flow'].name}, t in [0, {self.times[-1]:g}]"]
         for n, R, w, v in zip(self.particles, self.replicas, self.sup, self.ni_sup, strict=True):
             sups = f"sup E W2^2 = {w!r}, sup E|NI - NI*| = {v!r}"
-            rows.append(f"  |-- n = {n:>8,} x {R:>5} replicas: {sups}")
+            rows.append(f"  |-- n = {n:<8,} x {R:>5} replicas: {sups}")
         if self.ni_average_sup is not None:
             pairs = zip(self.particles, self.ni_average_sup, strict=True)
             sups = ", ".join(f"{v!r} at n = {n:,}" for n, v in pairs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, real, whole
+from meanfield.checks import Array, known_name, real, whole
 from meanfield.cores import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -66,8 +66,7 @@ def plan(
         )
     pairs = sorted(dict(zip(asked, _replicas(replicas, asked), strict=True)).items())
     sizes, counts = zip(*pairs, strict=True)
-    if scheme not in REMAINING:
-        raise ValueError(f"scheme must be one of {', '.join(REMAINING)}, got {scheme!r}")
+    known_name("scheme", scheme, REMAINING)
     if not 0 < real("confidence", confidence) < 1:
         raise ValueError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence!r}")
     steps = real("time", time, 0.0, strict=True) / real("step", step, 0.0, strict=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-from meanfield.checks import refuse_unknown
+from meanfield.checks import known_name, refuse_unknown
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -89,8 +89,7 @@ def sweep(
         the result.
     """
     name = call if isinstance(call, str) else getattr(call, "__name__", repr(call))
-    if name not in CALLS:
-        raise ValueError(f"call must be one of {', '.join(CALLS)}, got {name!r}")
+    known_name("call", name, CALLS)
     if not CALLS[name][1] and (flow is not None or start is not None):
         raise ValueError(f"{name} does not depend on a flow or start; leave them out")
     axes = [_axis(key, values) for key, values in over.items()]
@@ -166,8 +165,7 @@ def run(
     executor: Given = None, progress: bool | None = None,
 ) -> Sweep:  # fmt: skip
     """Compute tasks, those done before apart, and gather; the same for the command line."""
-    if keep not in KEEP:
-        raise ValueError(f'keep must be "numbers" or "all", got {keep!r}')
+    known_name("keep", keep, KEEP)
     if folder is None and (keep == "all" or part is not None or only_failed):
         raise ValueError("keep, part and only_failed need a folder")
     keyed = [task.keyed() for task in tasks]

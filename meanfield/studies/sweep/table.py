@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, known_name
 from meanfield.describe import Described, describe
 from meanfield.shown import Shown
 from meanfield.storage.atomic import replace
@@ -290,8 +290,7 @@ def about(tasks: Sequence[Task]) -> dict[str, str]:
 
 
 def _check_what(what: str) -> None:
-    if what not in ("numbers", "curves"):
-        raise ValueError(f'what must be "numbers" or "curves", got {what!r}')
+    known_name("what", what, ("numbers", "curves"))
 
 
 def _written(value: Any) -> Any:

@@ -14,7 +14,7 @@ from inspect import signature
 from time import perf_counter
 from typing import Any
 
-from meanfield.checks import Array, refuse_unknown
+from meanfield.checks import Array, known_name, refuse_unknown
 from meanfield.describe import Described, describe
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -138,8 +138,7 @@ def packer(remote: bool) -> Callable[[Task], Sent]:
 
 def function(call: str) -> Callable[..., Any]:
     """The function that a call names."""
-    if call not in CALLS:
-        raise ValueError(f"call must be one of {', '.join(CALLS)}, got {call!r}")
+    known_name("call", call, CALLS)
     return getattr(import_module(f"meanfield.{CALLS[call][0]}"), call)  # type: ignore[no-any-return]
 
 
