@@ -18,7 +18,7 @@ from llvmlite import binding
 # x86: vmulpd, addps, vfmadd213pd, ... against vmulsd, ...; ARM: fmla v0.2d, ... and, with SVE, fmad
 # z0.d, ... against fmadd d0, ...
 X86 = re.compile(r"^\s*v?(?:mul|add|sub|div|fn?m(?:add|sub)\d{3})([ps])[sd]\b")
-ARM = re.compile(r"^\s*(?:fn?m(?:add?|sub|sb|la|ls|ul)|fadd|fsub|fdiv)(\.\d+[sd])?\s+(\S+)")
+ARM = re.compile(r"^\s*(?:fn?m(?:add?|sub|sb|la|ls|ul)|fadd|fsubr?|fdivr?)(\.\d+[sd])?\s+(\S+)")
 
 
 def has_vectors() -> bool:
