@@ -16,7 +16,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from meanfield.compiler import undisturbed
-from meanfield.jit import kernel
+from meanfield.jit import apart, kernel
 from meanfield.parts import Whole
 
 
@@ -124,6 +124,28 @@ def test_operators_of_whole_arrays_compile_beside_those_of_numbers() -> None:
 
     a = np.arange(6.0).reshape(2, 3)
     np.testing.assert_array_equal(shares(a, 4.0), np.maximum(1.0 - a / 4.0, 0.0) + a / 8.0)
+
+
+@kernel
+def _half(x: float) -> float:
+    apart()
+    return x / 2
+
+
+@kernel
+def _quarter(x: float) -> float:
+    return _half(_half(x))  # type: ignore[no-any-return]
+
+
+def test_parts_serve_kernels_and_what_numba_compiles_beside_them() -> None:
+    """Each has code of its own."""
+
+    @njit  # type: ignore[untyped-decorator]
+    def eighth(x: float) -> float:
+        return _quarter(_half(x))  # type: ignore[no-any-return]
+
+    assert _quarter(3.0) == 0.75
+    assert eighth(3.0) == 0.375
 
 
 def test_what_numba_knows_is_loaded_while_nobody_compiles() -> None:
