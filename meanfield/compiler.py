@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partialmethod
 from typing import Any
 
 from numba import types
@@ -58,7 +58,8 @@ def undisturbed(context: Any) -> Iterator[None]:
 
     gc.disable()
     context.refresh, context.get_abi_sizeof = where_new, cache(context.get_abi_sizeof)
-    process, PostProcessor.run = PostProcessor.run, _lifetimes_when_asked
+    process = PostProcessor.run
+    PostProcessor.run = partialmethod(_lifetimes_when_asked, process)
     try:
         yield
     finally:
@@ -73,10 +74,13 @@ _read: dict[Any, int] = {}  # modules and functions that there were when tables 
 
 
 def _lifetimes_when_asked(
-    self: Any, emit_dels: bool = False, extend_lifetimes: bool = False
+    self: Any, process: Any, emit_dels: bool = False, extend_lifetimes: bool = False
 ) -> None:
-    """What numba does after a pass, of functions that are no generators."""
+    """What numba does after a pass, which is `process`; of generators it does more."""
     code = self.func_ir
+    if code.is_generator:
+        process(self, emit_dels, extend_lifetimes)
+        return
     code.blocks = canonicalize_cfg(code.blocks)
     code.variable_lifetime, code.generator_info = VariableLifetime(code.blocks), None
     if emit_dels:

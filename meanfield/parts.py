@@ -147,7 +147,7 @@ class Whole(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-                # Others would find it by its name, and no code.
+                # By its own name the loader takes it for what others may call, who crash.
                 function.name += ".inside"
         if any(getattr(library, "reorders", False) for library in linked):
             self._optimize_functions(self._final_module)
