@@ -116,7 +116,13 @@ class Kernel:
         return types.Dispatcher(self.part)
 
     def __call__(self, *given: Any) -> Any:
-        return self.compiled(*given)
+        try:
+            return self.compiled(*given)
+        except SystemError as error:
+            # numba looks up types in Python, where the user may interrupt, and calls all the same.
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise error.__cause__ from None
+            raise
 
     def entry(self, *given: Any) -> Any:
         """The compiled function for arguments of the same types as these. It does not look at types

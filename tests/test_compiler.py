@@ -16,7 +16,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from meanfield.compiler import undisturbed
-from meanfield.jit import apart, kernel
+from meanfield.jit import Kernel, apart, kernel
 from meanfield.parts import Whole
 
 
@@ -63,6 +63,25 @@ def test_an_interruption_while_machine_code_is_handed_over_is_one(
     with pytest.raises(KeyboardInterrupt):
         doubled(1.0)
     assert _untouched()
+
+
+def test_an_interruption_while_types_are_looked_up_is_one() -> None:
+    """numba goes on, and Python finds a result beside the exception."""
+
+    def interrupted(_: Any) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    def broken(_: Any) -> None:
+        raise SystemError("of another kind")
+
+    made = Kernel(lambda x: x, {})
+    for compiled, error in ((interrupted, KeyboardInterrupt), (broken, SystemError)):
+        vars(made)["compiled"] = compiled
+        with pytest.raises(error):
+            made(1.0)
 
 
 def test_a_collection_that_was_off_stays_off() -> None:

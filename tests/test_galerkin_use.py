@@ -7,6 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
+from meanfield.density import etd
 from meanfield.density.choice import build
 from meanfield.flows import Flow, Langevin, MirrorDescent, Wasserstein
 from meanfield.games.lowrank import LowRank, polynomial, trigonometric
@@ -173,3 +174,17 @@ def test_negative_mass_is_told_once_a_player():
     assert (
         sum("masses of x" in m for m in messages) == sum("masses of y" in m for m in messages) == 1
     )
+
+
+def test_a_million_steps_are_taken_in_pieces(monkeypatch):
+    """Between which a user can interrupt; mode k falls as exp(-k^2 t/beta), and all are counted."""
+    calls, march = [], etd._march
+    monkeypatch.setattr(etd, "_march", lambda *given: calls.append(given[8]) or march(*given))
+    start = mf.Start(x=mf.games.density("1 + cos(x)"))
+    run = mf.solve(
+        mf.games.free(), mf.Langevin(2.0), start, time=1.0, step=1e-6, save_every=1.0, cells=33
+    )
+    assert 2 <= len(calls) < 20 and calls == sorted(calls)
+    assert run.diagnostics["steps"][-1] == 1e6
+    mode = run.x[-1].integrate(lambda x: 2 * np.cos(x[:, 0]))
+    assert mode == pytest.approx(np.exp(-0.5), rel=1e-9)

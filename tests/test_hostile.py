@@ -225,3 +225,32 @@ def test_what_is_no_name_is_refused_in_words(name, given):
             mf.solve(mf.games.free(), mf.WassersteinFisherRao(), engine="muscl", **{name: given})
         else:
             mf.simulate(mf.games.free(), mf.Langevin(1.0), **{name: given})
+
+
+def test_what_holds_no_numbers_or_too_many_is_refused_in_words():
+    circle = mf.games.benchmark("circle")
+    for error, said, call in (
+        (TypeError, "terms must be a list of", lambda: mf.games.trigonometric(None)),
+        (TypeError, "terms must be a list of", lambda: mf.games.trigonometric(np.array(3.0))),
+        (ValueError, "need .* GB, this machine", lambda: mf.games.polynomial("a", 10**6)),
+        (TypeError, "order must be", lambda: staggered(circle, np.array([8, 6]))),
+        (ValueError, "control must be", lambda: compare(circle, control=np.array(["x", "y"]))),
+        (ValueError, "average must be", lambda: compare(circle, average=np.array([1, 2]))),
+        (TypeError, "particles must be", lambda: compare(circle, particles=((5, 6), 10))),
+        (TypeError, "figsize must be", lambda: atom().plot(figsize="big")),
+        (ValueError, "figsize must have shape", lambda: atom().plot(figsize=(1, 2, 3))),
+    ):
+        with pytest.raises(error, match=said):
+            call()
+
+
+def atom():
+    return mf.Measure(np.zeros((1, 1)), [1.0], mf.Torus(1))
+
+
+def compare(game, **given):
+    mf.compare(game, mf.Langevin(1.0), mf.Start(), 0.1, **{"particles": (10, 20), **given})
+
+
+def staggered(game, order):
+    mf.solve(game, mf.Langevin(1.0), engine="staggered", order=order)

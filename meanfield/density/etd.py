@@ -44,6 +44,7 @@ RUNGS = 4  # steps of the ladder an octave
 NO_RUNG = -(2**31)  # no step was taken yet
 # As in `engine`, for steps that cost less.
 WINDOW, HOPELESS, GROWS = 256, 1e-5, 1.2
+AT_ONCE = 3e7  # places gone through, half a second, after which a user can interrupt
 
 
 @bundle
@@ -185,12 +186,13 @@ def _march(
     `until` is t, the drift there is left in row N1.
     """
     begun, equal, taken = t, (until - t) / larger(count, 1), 0
+    most = AT_ONCE / (len(x.level) + len(y.level))
     mark, before = t, 0.0
     status, s, first, to = DONE, np.int64(0), np.int64(STATE), np.int64(N1)
     _prepare(x.harmonics, x, y, wx, wy, first)
     _drift(x.harmonics, x, wx, cx[0], s, first, False, to)
     _drift(x.harmonics, y, wy, cy[0], s, first, False, to)
-    while t < until:
+    while t < until and counts[0] + counts[1] < most:
         h, left, fitted = equal, until - t, True
         if count == 0:
             h = 2.0 ** (rung / RUNGS)
@@ -244,8 +246,9 @@ def run(
 
     Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
     so that coefficients are met again; the last one or two are fitted to end at `until`. counts
-    (2,) gathers steps taken and refused. rung is NO_RUNG before the first step. Returns (status,
-    time reached, rung): STUCK where steps are so short that `until` is out of reach.
+    (2,) gathers steps taken and refused; AT_ONCE limits both. rung is NO_RUNG before the first
+    step. Returns (status, time reached, rung): STUCK where steps are so short that `until` is out
+    of reach.
     """
     x, y, wx, wy, *_ = held
     watched = tol, limits, tails, worst, counts

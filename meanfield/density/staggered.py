@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.checks import NotConverged
+from meanfield.checks import NotConverged, whole
 from meanfield.density.commutator_free import CommutatorFree, Trial
 from meanfield.density.coupling import both
 from meanfield.density.inputs import only_langevin
@@ -51,7 +51,7 @@ class Staggered(CommutatorFree):
     def begin(self, order: int = 8) -> None:
         """Masses, and the differences of the order asked for."""
         only_langevin(self.flow, self.name, moves=False)
-        if order not in ORDERS:
+        if whole("order", order) not in ORDERS:
             raise ValueError(f"order must be 4, 6 or 8, got {order!r}")
         for player, manifold in zip("xy", self.game.manifolds, strict=True):
             if not isinstance(manifold, Torus):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, known_name, real, whole
+from meanfield.checks import Array, finite_array, known_name, real, whole, within_memory
 from meanfield.games.base import CHUNK, Game, both_or_neither
 from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
 from meanfield.games.catalogue import recorded
@@ -148,6 +148,8 @@ def trigonometric(
     >>> print(f"{game.value(atom, atom):.6f}")
     1.000000
     """
+    if not isinstance(terms, Iterable) or getattr(terms, "ndim", 1) == 0:
+        raise TypeError(f"terms must be a list of ((k...), (l...), re, im), got {terms!r}")
     rows = [_term(i, t) for i, t in enumerate(terms)]
     if not rows:
         raise ValueError("terms are empty; a trigonometric game needs at least one")
@@ -288,6 +290,7 @@ def polynomial(kind: Literal["a", "b"] = "a", dim: int = 3, seed: int = 0) -> Lo
     Sphere(3)
     """
     d = whole("dim", dim, 2)
+    within_memory(f"four matrices of {d} rows", 64.0 * d * d, "take a smaller dim")
     rng = np.random.default_rng(whole("seed", seed, 0))
     A0, A1, A2, A3 = rng.standard_normal((4, d, d))
     a0, a1 = rng.standard_normal((2, d))

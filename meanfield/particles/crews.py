@@ -17,7 +17,8 @@ from meanfield.particles.players import Player, State, own
 from meanfield.particles.team import WORK, new_gate, together
 
 GAIN = 1.2  # times as fast as one thread, or several only take cores from others
-PIECE = 0.02  # seconds, at least, between looks at the clock once steps are known
+# Seconds, at least, between looks at the clock once steps are known, also where there is no choice.
+PIECE, ALONE = 0.02, 0.2
 
 LOOKS: dict[str, Any] = {
     "forms": form,
@@ -54,13 +55,15 @@ class Pace:
 
     Threads that wait for one another in every step gain what the rest of the machine leaves them,
     which no rule knows. So steps are taken in pieces of some 20 ms, and ever more rarely one is
-    left to the slower number, to see whether it still is. Results have the same bits.
+    left to the slower number, to see whether it still is. Where there is one number only, pieces
+    take a fifth of a second and more, after which a user can interrupt. Results have the same bits.
     """
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         # Seconds that a step took last, by the number of threads; zero before the first.
         self.spent = dict.fromkeys(sizes, 0.0)
-        self.piece, self.turns = 1, 0
+        alone = len(sizes) == 1
+        self.long, self.piece, self.turns = (ALONE, 16, 0) if alone else (PIECE, 1, 0)
 
     @property
     def best(self) -> int:
@@ -69,24 +72,22 @@ class Pace:
 
     def pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(threads, first, end) of runs of steps, each to be done before the next is asked for."""
-        if len(self.spent) == 1:
-            (alone,) = self.spent
-            yield alone, first, end
-            return
         while first < end:
             threads, count = self.next(end - first)
             begun = perf_counter()
             yield threads, first, first + count
             took = perf_counter() - begun
             self.spent[threads] = took / count
-            if count == self.piece and took < PIECE:
+            if count == self.piece and took < self.long:
                 self.piece *= 2
-            elif took > 4 * PIECE:
+            elif took > 4 * self.long:
                 self.piece = max(1, self.piece // 2)
             first += count
 
     def next(self, left: int) -> tuple[int, int]:
         """How many threads take how many of the steps that are left."""
+        if len(self.spent) == 1:
+            return self.best, min(self.piece, left)
         self.turns += 1
         # At 8, 16, 32 and 64, and then every 64.
         again = self.turns % 64 == 0 or self.turns in (8, 16, 32)

@@ -19,7 +19,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
-from meanfield.checks import Array
+from meanfield.checks import Array, finite_array
 from meanfield.plotting.words import small
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5f6368"
@@ -113,7 +113,8 @@ def panel(width: float, height: float, ax: Any = None, figsize: Any = None) -> A
 
 
 def _new(width: float, height: float, figsize: Any) -> Any:
-    return new_figure(*((width, height) if figsize is None else figsize))
+    size = (width, height) if figsize is None else finite_array("figsize", figsize, (2,))
+    return new_figure(*size)
 
 
 def _of_caller(ax: Any, figsize: Any) -> Any:

@@ -146,7 +146,7 @@ def compare(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol,
         control, seed, threads, confidence, reference,
     )  # fmt: skip
-    if not (average == "auto" or isinstance(average, bool)):
+    if not isinstance(average, bool) and str(average) != "auto":
         raise ValueError(f'average must be "auto", True or False, got {average!r}')
     controlled, time = not p.without, float(time)
     begin = whole("first_replica", first_replica, 0)

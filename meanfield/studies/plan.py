@@ -57,7 +57,8 @@ def plan(
     """The arguments of `compare` checked; ValueError for control=True where there is no control."""
     check_flow(game, flow, scheme)
     start = Start() if start is None else start
-    asked = [whole("particles", n) for n in np.atleast_1d(particles)]
+    several = particles if isinstance(particles, (tuple, list)) else np.atleast_1d(particles)
+    asked = [whole("particles", n) for n in several]
     if not asked:
         raise ValueError("particles must hold a number of particles, got none")
     if twice := [n for n in asked if asked.count(n) > 1]:
@@ -84,7 +85,7 @@ def plan(
         check_scheme(game, flow, finest.scheme)
     if threads is not None:
         whole("threads", threads)
-    if not (control == "auto" or isinstance(control, bool)):
+    if not isinstance(control, bool) and str(control) != "auto":
         raise ValueError(f'control must be "auto", True or False, got {control!r}')
     field: dict[str, Any] = {"cells": cells, "engine": engine, "tol": tol}
     N, gap, why = reference_size(game, sizes, reference, field), LOOKS[scheme] * step, ""

@@ -27,7 +27,8 @@ def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
         raise NotConverged(f"{what}: the atoms' hull is flat") from None
     if (hull.equations[:, 3] >= -1e-12).any():
         raise NotConverged(
-            f"{what}: mass must travel a quarter turn or more, where the cost -2 log cos d ends"
+            f"{what}: the atoms lie in one hemisphere, or mass must travel a quarter turn or more, "
+            "where the cost -2 log cos d ends"
         )
     corners = hull.simplices.astype(np.int64)
     u, v, w = (p[corners[:, k]] for k in range(3))
