@@ -386,7 +386,7 @@ def test_lines_of_keys():
 
 SHORTER = {
     "particles": ["run.step=0.001", "run.time=0.002", "run.save_every=0.001"],
-    "field": ["run.time=0.02"],
+    "field": ["run.time=0.02", "run.save_every=0.005"],
 }
 
 
