@@ -159,7 +159,7 @@ def test_titles_name_game_flow_and_numbers() -> None:
 def test_curves_of_a_comparison_are_named_at_their_ends() -> None:
     left, middle, _ = plot_comparison(comparison()).axes
     assert [t.get_text().strip() for t in left.texts] == [
-        "$n =$ $100$", "$n =$ $10^{3}$", "$n =$ $10^{4}$"
+        "$n = 100$", "$n = 10^{3}$", "$n = 10^{4}$"
     ]  # fmt: skip
     assert r"W_2^2(\mu^n_x, \mu_x) + W_2^2(\mu^n_y, \mu_y)" in left.get_ylabel()
     assert [t.get_text() for t in middle.get_xticklabels()] == ["$100$", "$10^{3}$", "$10^{4}$"]

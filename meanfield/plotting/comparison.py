@@ -19,7 +19,7 @@ from meanfield.plotting.style import (
     wide,
     widen,
 )
-from meanfield.plotting.words import number, of_flow, of_game, small, wrapped
+from meanfield.plotting.words import number, of_flow, of_game, particles, small, wrapped
 
 DISTANCE = r"$\mathbb{E}\,[W_2^2(\mu^n_x, \mu_x) + W_2^2(\mu^n_y, \mu_y)]$"
 ERROR = r"$\mathbb{E}\,\mathrm{NI}(\mu^n_x, \mu^n_y)$"
@@ -74,7 +74,7 @@ def draw_distances(ax: Any, comparison: Any) -> None:
             floor = min(floor, 0.3 * float(sliced.min()))
             ax.plot(c.times, sliced[k], color=color, ls=":", label="" if k else "sliced")
         at = c.times[-1], mean[-1]
-        ax.text(*at, f" $n =$ {number(c.particles[k])}", color=color, va="center", fontsize=8)
+        ax.text(*at, f" {particles(c.particles[k])}", color=color, va="center", fontsize=8)
     in_decades(ax, "y")
     title = "distance of $n$ particles from the mean field"
     if sliced is not None:
@@ -99,7 +99,7 @@ def draw_average_errors(ax: Any, comparison: Any) -> None:
 
 def _errors(ax: Any, c: Any, mean: Array, low: Array, high: Array, exact: Array) -> None:
     for k, color in enumerate(shades(len(c.particles))):
-        label = f"$n =$ {number(c.particles[k])}"
+        label = particles(c.particles[k])
         _band(ax, c.times, mean[k], low[k], high[k], color, label)
     look: Any = {"color": "black", "ls": DASHED, "lw": 1.1, "label": "mean field"}
     if wide(mean, exact):
@@ -162,7 +162,7 @@ def _bias_line(ax: Any, c: Any, n: Array) -> None:
     if size <= 0:
         return
     share = size / c.sup[-1].value
-    percent = f"${small(100 * share)}$% of the sup at $n =$ {number(c.particles[-1])}"
+    percent = f"${small(100 * share)}$% of the sup at {particles(c.particles[-1])}"
     label = f"bias of the time step:\n{percent}"
     how: Any = {"color": GREY, "fontsize": 8}
     if share < 3e-3:

@@ -23,6 +23,11 @@ def number(n: float) -> str:
     return f"${digits:g} \\cdot 10^{{{power}}}$" if digits % 1 == 0 and power > 3 else f"${n:g}$"
 
 
+def particles(n: float) -> str:
+    """A number of particles, named n."""
+    return f"$n = {number(n)[1:-1]}$"
+
+
 def small(value: float) -> str:
     """A number such as 3e-15, without dollar signs: 3 \\cdot 10^{-15}; plain from 1e-3 on."""
     if value == 0 or abs(value) >= 1e-3:
