@@ -78,6 +78,13 @@ def known_name(name: str, value: Any, known: Iterable[str]) -> str:
     raise ValueError(f"{name} must be {what}, got {value!r}{hint}")
 
 
+def automatic(name: str, value: Any) -> str | bool:
+    """`value`, which is "auto", True or False; ValueError for anything else."""
+    if isinstance(value, bool) or (isinstance(value, str) and value == "auto"):
+        return value
+    raise ValueError(f'{name} must be "auto", True or False, got {value!r}')
+
+
 def known_keywords(
     options: Iterable[str] = (), gone: Mapping[str, str] | None = None
 ) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:

@@ -36,10 +36,11 @@ def undisturbed(context: Any) -> Iterator[None]:
     """While numba compiles, with `context` its description of the processor.
 
     All objects that a compiler makes stay, and a tenth of its time went into looking for garbage:
-    collection pauses, and what was made meanwhile is old then. At every operation with a constant
-    numba reads all its tables of functions again; here it does so only where their size has
-    changed. For the size of a type it compiles a module that holds one; here once for each type.
-    After most passes it finds out where variables are last used; here where that is asked for.
+    collection pauses, and passes over what was made meanwhile when it goes on. At every operation
+    with a constant numba reads all its tables of functions again; here it does so only where their
+    size has changed. For the size of a type it compiles a module that holds one; here once for each
+    type. After most passes it finds out where variables are last used; here where that is asked
+    for.
     """
     if "refresh" in vars(context):  # inside another one
         yield
@@ -66,7 +67,7 @@ def undisturbed(context: Any) -> Iterator[None]:
         del context.refresh, context.get_abi_sizeof
         PostProcessor.run = process
         if collects:
-            _as_old()
+            _put_off_collection()
             gc.enable()
 
 
@@ -87,9 +88,9 @@ def _lifetimes_when_asked(
         self._insert_var_dels(extend_lifetimes=extend_lifetimes)
 
 
-def _as_old() -> None:
-    """Have all objects looked at for garbage as seldom as those from long ago: Python would look
-    through them at once.
+def _put_off_collection() -> None:
+    """Move all objects to the oldest generation, which is rarely collected: Python would look
+    through what the compiler has just made at once.
     """
     if not gc.get_freeze_count():  # or what others have set apart would come back
         gc.freeze()

@@ -147,7 +147,8 @@ class Whole(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-                # By its own name the loader takes it for what others may call, who crash.
+                # The loader looks for functions by name, in all modules: under its own name others
+                # would be led to this one, which has no address for them.
                 function.name += ".inside"
         if any(getattr(library, "reorders", False) for library in linked):
             self._optimize_functions(self._final_module)

@@ -128,8 +128,8 @@ def _prepare(harmonics, x, y, wx, wy, row):
 
 @kernel(forceinline=True)
 def _drift(harmonics, p, w, c, s, row, of_a, to):
-    """The drift of one player at the coefficients in `row`, kept in row `to`; of that at a, b is
-    made there, and u' begun.
+    """The drift of one player at the coefficients in `row`, written to row `to`; where these are a,
+    the stage b is written there instead, and the terms of u' known so far to its row.
     """
     u, n1, end = w[STATE + s], w[N1 + s], w[NEXT - s]
     U, v, out = w[COST], w[row], w[to]

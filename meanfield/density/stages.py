@@ -74,8 +74,8 @@ def begin(c, u, n1, a, centre):
 
 @kernel(fastmath={"contract"})
 def use(c, u, n1, b, end, part, j, l, d):
-    """Of d, a part (0 or 1) of N(a) at place j, make that of b, and begin u', in `end`; l = centre
-    + j.
+    """From d, the real (0) or imaginary (1) part of N(a) at place j, that part of b, and in `end`
+    the terms of u' known so far; l = centre + j.
 
     c (FACTORS, n) are E(h/2), Q, b1, b2, b3.
     """

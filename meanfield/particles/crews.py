@@ -63,7 +63,7 @@ class Pace:
         # Seconds that a step took last, by the number of threads; zero before the first.
         self.spent = dict.fromkeys(sizes, 0.0)
         alone = len(sizes) == 1
-        self.long, self.piece, self.turns = (ALONE, 16, 0) if alone else (PIECE, 1, 0)
+        self.least, self.piece, self.turns = (ALONE, 16, 0) if alone else (PIECE, 1, 0)
 
     @property
     def best(self) -> int:
@@ -78,9 +78,9 @@ class Pace:
             yield threads, first, first + count
             took = perf_counter() - begun
             self.spent[threads] = took / count
-            if count == self.piece and took < self.long:
+            if count == self.piece and took < self.least:
                 self.piece *= 2
-            elif took > 4 * self.long:
+            elif took > 4 * self.least:
                 self.piece = max(1, self.piece // 2)
             first += count
 

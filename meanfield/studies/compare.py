@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from meanfield.checks import allow_underflow, known_keywords, warn, whole
+from meanfield.checks import allow_underflow, automatic, known_keywords, warn, whole
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -146,8 +146,7 @@ def compare(
         game, flow, start, time, particles, replicas, step, scheme, save_every, cells, engine, tol,
         control, seed, threads, confidence, reference,
     )  # fmt: skip
-    if not isinstance(average, bool) and str(average) != "auto":
-        raise ValueError(f'average must be "auto", True or False, got {average!r}')
+    automatic("average", average)
     controlled, time = not p.without, float(time)
     begin = whole("first_replica", first_replica, 0)
     if begin + max(p.counts) > STREAMS:

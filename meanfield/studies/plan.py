@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, known_name, real, whole
+from meanfield.checks import Array, automatic, known_name, real, whole
 from meanfield.cores import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -85,8 +85,7 @@ def plan(
         check_scheme(game, flow, finest.scheme)
     if threads is not None:
         whole("threads", threads)
-    if not isinstance(control, bool) and str(control) != "auto":
-        raise ValueError(f'control must be "auto", True or False, got {control!r}')
+    automatic("control", control)
     field: dict[str, Any] = {"cells": cells, "engine": engine, "tol": tol}
     N, gap, why = reference_size(game, sizes, reference, field), LOOKS[scheme] * step, ""
     if N:
