@@ -63,7 +63,7 @@ def nearest(name: str, known: Iterable[str], alike: float = 0.5) -> str:
     if (meant := _SYNONYMS.get(name)) in names:
         return str(meant)
     lower = {other.lower(): other for other in reversed(names)}
-    near = difflib.get_close_matches(name.lower(), list(lower), 1, alike)
+    near = difflib.get_close_matches(name.strip().lower(), list(lower), 1, alike)
     return lower[near[0]] if near else ""
 
 
@@ -133,8 +133,23 @@ def reals(value: Any) -> NDArray[Any]:
     ):
         raise TypeError("it holds text, truth values or None")
     if array.dtype.kind not in "iufO":
-        raise TypeError(f"it holds {array.dtype.name} entries")
+        what, advice = _NOT_REAL.get(array.dtype.kind, (f"{array.dtype.name} entries", ""))
+        raise TypeError(f"it holds {what}{advice}")
     return array
+
+
+# Kinds of numpy's arrays that hold no real numbers: what they hold, and what to do.
+_TEXT = ("text", "; numbers that were read as text become numbers by np.asarray(value, float)")
+_NOT_REAL = {
+    "U": _TEXT,
+    "S": _TEXT,
+    "T": _TEXT,
+    "b": ("truth values", "; np.asarray(value, float) makes them 0 and 1"),
+    "c": ("complex numbers", "; give their real part, value.real"),
+    "M": ("dates", ""),
+    "m": ("spans of time", ""),
+    "V": ("records", "; give one field of them, value[name]"),
+}
 
 
 def unmasked(value: Any) -> NDArray[Any]:
@@ -156,6 +171,14 @@ def _number(value: Any) -> Any:
     if array.ndim:
         raise TypeError("it has entries")
     return array
+
+
+def as_tuple(value: Any) -> Any:
+    """The entries of an array, a list or a tuple, and theirs, as a tuple; anything else as it
+    is.
+    """
+    several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim)
+    return tuple(map(as_tuple, value)) if several else value
 
 
 def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None = None) -> Array:

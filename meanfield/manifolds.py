@@ -8,7 +8,7 @@ vectors have the shape of points.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,9 @@ from meanfield.checks import Array, finite_array, precision, real, whole
 
 MOST = 1e100  # a torus's period, and its reciprocal
 FARTHEST = 1e9  # periods from 0, where angles are rounded to 1e-7 of a period
+
+# Members of a manifold that whatever is done on it asks for.
+ALWAYS = {"dim", "ambient", "check", "project", "retract", "sample"}
 
 
 class Manifold(Protocol):
@@ -61,6 +64,20 @@ class Manifold(Protocol):
 
     def basis(self, x: Array) -> Array:
         """Orthonormal tangent frames at x (n, a), shape (n, dim, a)."""
+
+
+def a_manifold(name: str, value: Any) -> Manifold:
+    """`value` itself; TypeError when it is no manifold, with what it lacks of `ALWAYS`."""
+    if not isinstance(value, (Torus, Sphere)):
+        what = f"{name} must be a Torus, a Sphere or their like"
+        if isinstance(value, type):
+            raise TypeError(f"{what}, got a class; make one of it, such as Torus(1) or Sphere(2)")
+        lacks = sorted(ALWAYS - {*dir(value)})  # without asking for their values
+        if "retract" in lacks:
+            raise TypeError(f"{what}, got {value!r}")
+        if lacks:
+            raise TypeError(f"{what}, but {value!r} has no {', '.join(lacks)}")
+    return value  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

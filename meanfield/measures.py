@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, NotConverged, finite_array, precision, read_only, warn, whole
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold, Torus, a_manifold
 from meanfield.meshes import Mesh, mesh
 from meanfield.meshes.cells import scattered
 from meanfield.meshes.harmonics import evaluate, of_values, values
@@ -53,9 +53,7 @@ class Measure(Shown):
     manifold: Manifold
 
     def __init__(self, points: ArrayLike, masses: ArrayLike | None, manifold: Manifold) -> None:
-        if not hasattr(manifold, "retract"):
-            raise TypeError(f"manifold must be a Torus, a Sphere or their like, got {manifold!r}")
-        x = manifold.check("points", points)
+        x = a_manifold("manifold", manifold).check("points", points)
         if not len(x):
             raise ValueError("points are empty; a probability measure needs at least one")
         m = np.full(len(x), 1 / len(x)) if masses is None else _checked_masses(masses, len(x))

@@ -237,6 +237,17 @@ def test_what_holds_no_numbers_or_too_many_is_refused_in_words():
         (ValueError, "control must be", lambda: compare(circle, control=np.array(["x", "y"]))),
         (ValueError, "average must be", lambda: compare(circle, average=np.array([1, 2]))),
         (TypeError, "particles must be", lambda: compare(circle, particles=((5, 6), 10))),
+        (
+            TypeError,
+            "it holds text; numbers that",
+            lambda: mf.Measure([["1"], ["0"]], None, circle.X),
+        ),
+        (TypeError, "it holds truth values", lambda: mf.Measure([[True]], None, circle.X)),
+        (TypeError, "real part", lambda: mf.Measure(np.array([[1j]]), None, circle.X)),
+        (ValueError, "must be a whole number, got inf", lambda: mf.mesh(circle.X, np.inf)),
+        (ValueError, "must be a whole number, got inf", lambda: solve(circle, cells=np.inf)),
+        (ValueError, "limiter must be one of .* got ' euler'$", lambda: muscl(limiter=" euler")),
+        (ValueError, "mean 'van Leer'", lambda: muscl(limiter=" van leer")),
         (TypeError, "figsize must be", lambda: atom().plot(figsize="big")),
         (ValueError, "figsize must have shape", lambda: atom().plot(figsize=(1, 2, 3))),
     ):
@@ -253,4 +264,53 @@ def compare(game, **given):
 
 
 def staggered(game, order):
-    mf.solve(game, mf.Langevin(1.0), engine="staggered", order=order)
+    solve(game, engine="staggered", order=order)
+
+
+def solve(game, **given):
+    return mf.solve(game, mf.Langevin(1.0), **{"time": 0.1, **given})
+
+
+def muscl(**given):
+    mf.solve(mf.games.free(), mf.WassersteinFisherRao(), engine="muscl", **given)
+
+
+class Hollow:
+    """Moves points and says nothing else that a manifold says."""
+
+    def retract(self, x, v):
+        return x + v
+
+
+@pytest.mark.parametrize("given", ["nonsense", None, 3, mf.Torus, Hollow()])
+def test_what_is_no_manifold_is_refused_in_words(given):
+    mesh, loss = mf.mesh(mf.Torus(1), 8), lambda x, y: x[..., 0] * y[..., 0]
+    for call in (
+        mf.uniform,
+        mf.mesh,
+        lambda M: mf.Measure([[0.0]], None, M),
+        lambda M: mf.Mesh(M, *(np.zeros(1) for _ in range(5))),
+        lambda M: mf.meshes.torus_mesh(M, 8),
+        lambda M: mf.meshes.product_mesh(M, mesh, mesh),
+        lambda M: mf.games.function(loss, M, mf.Torus(1)),
+        lambda M: mf.games.function(loss, mf.Torus(1), M),
+    ):
+        with pytest.raises(TypeError, match=r"must be a Torus.*(got|has no ambient,)"):
+            call(given)
+
+
+def test_numbers_for_both_players_may_be_an_array(tmp_path):
+    """As a tuple means them: the first for x, the second for y, or one an axis in each."""
+    game, two = mf.games.oscillator(), np.array([8, 16])
+    field = solve(game, cells=two)
+    assert (len(field.x[-1]), len(field.y[-1])) == (8, 16)
+    assert field.provenance["cells"] == (8, 16)
+    held = mf.load(field.save(tmp_path / "field.h5"))
+    assert len(solve(game, cells=two, resume=held, time=0.2)) == 101
+    point = mf.gibbs(game, beta=np.array([1.0, 2.0]), cells=two)
+    assert (len(point.x), len(point.y)) == (8, 16)
+    swarm = mf.simulate(game, mf.Langevin(np.array([1.0, 2.0])), time=0.0, particles=two)
+    assert (len(swarm.x[-1]), len(swarm.y[-1])) == (8, 16)
+    torus = mf.games.free(mf.Torus(2), mf.Torus(2))
+    field = solve(torus, cells=[np.array([8, 16]), np.array([16, 8])])
+    assert (field.x[-1].mesh.shape, field.y[-1].mesh.shape) == ((8, 16), (16, 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from meanfield.checks import as_tuple
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.laws import Law
@@ -14,10 +15,9 @@ from meanfield.meshes import Mesh, mesh
 
 
 def per_player(cells: Any) -> tuple[Any, Any]:
-    """One number, a tuple a player, or what an engine takes (a Mesh) -> a pair."""
-    if isinstance(cells, (tuple, list)) and len(cells) == 2:
-        return cells[0], cells[1]
-    return cells, cells
+    """One number, two (for x, for y), or what an engine takes (a Mesh) -> a pair."""
+    cells = as_tuple(cells)
+    return cells if isinstance(cells, tuple) and len(cells) == 2 else (cells, cells)
 
 
 def fits(game: Game, kind: Callable[[Any], bool]) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
-from meanfield.checks import Array, allow_underflow, known_keywords, real
+from meanfield.checks import Array, allow_underflow, as_tuple, known_keywords, real
 from meanfield.density.choice import ENGINES, Options, build, default_engine
 from meanfield.density.coupling import Value
 from meanfield.density.engine import Engine
@@ -128,7 +128,13 @@ def solve(
     >>> print(f"{mode:.6f}, exactly {np.exp(-1.0):.6f}")
     0.367879, exactly 0.367879
     """
-    asked: dict[str, Any] = {"engine": engine, "cells": cells, "step": step, "tol": tol, **options}
+    asked: dict[str, Any] = {
+        "engine": engine,
+        "cells": as_tuple(cells),
+        "step": step,
+        "tol": tol,
+        **options,
+    }
     if resume is not None:
         check_goes_on(resume, game, flow)
         if "positions" in resume.state:

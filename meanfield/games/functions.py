@@ -9,7 +9,7 @@ import numpy as np
 
 from meanfield.checks import Array, read_only, real, reals
 from meanfield.games.pairwise import EPS, Pairwise, apart
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold, Torus, a_manifold
 
 Loss = Callable[[Array, Array], Array]
 FIRST, SECOND = 1e-3, 2e-3  # steps of first and second differences, in periods over 2 pi
@@ -70,9 +70,7 @@ def function(
     """
     if not callable(loss):
         raise TypeError(f"loss must be a function of points x and y, got {type(loss).__name__}")
-    for which, manifold in (("X", X), ("Y", Y)):
-        if not hasattr(manifold, "retract"):
-            raise TypeError(f"{which} must be a Torus, a Sphere or their like, got {manifold!r}")
+    a_manifold("X", X), a_manifold("Y", Y)
     name = str(name or getattr(loss, "__name__", "function"))
     bounds = None
     if curvature is not None:

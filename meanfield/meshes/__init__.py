@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from meanfield.checks import whole, within_memory
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.manifolds import Manifold, Sphere, Torus, a_manifold
 from meanfield.meshes.base import Index, Mesh
 from meanfield.meshes.hopf import hopf_mesh, turns
 from meanfield.meshes.product import product_mesh
@@ -46,6 +47,8 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
 
     Raises
     ------
+    TypeError
+        For what is no manifold.
     ValueError
         For other manifolds, for a Mesh of another one, and for more cells than fit into memory.
 
@@ -61,6 +64,7 @@ def mesh(manifold: Manifold, cells: int | tuple[int, ...] | Mesh | None = None) 
                 f"cells is a mesh of {cells.manifold}, but this player moves on {manifold}"
             )
         return cells
+    a_manifold("manifold", manifold)
     if isinstance(manifold, Torus) and manifold.d <= 3:
         _within_memory(manifold, cells)
         return torus_mesh(manifold, USUAL[manifold.d] if cells is None else cells)
@@ -94,12 +98,16 @@ def _within_memory(manifold: Manifold, cells: Any) -> None:
 
 
 def cell_count(manifold: Manifold, cells: Any = None) -> float:
-    """How many cells `mesh` makes, without making them; any number where it refuses."""
+    """How many cells `mesh` makes, without making them; any number, or ValueError, where it
+    refuses.
+    """
     if isinstance(cells, Mesh):
         return len(cells)
     if isinstance(manifold, Torus):
-        each = USUAL.get(manifold.d, 0) if cells is None else cells
-        return float(np.prod(np.broadcast_to(np.asarray(each, dtype=float).ravel(), manifold.d)))
+        each = np.asarray(USUAL.get(manifold.d, 0) if cells is None else cells, dtype=float)
+        if not np.isfinite(each).all():
+            raise ValueError(f"cells must be whole numbers, got {cells!r}")
+        return math.prod(np.broadcast_to(each.ravel(), manifold.d).tolist())
     if isinstance(manifold, Sphere):
         asked = float(USUAL_SPHERE.get(manifold.d, (0,))[0] if cells is None else cells)
         if manifold.d == 2:

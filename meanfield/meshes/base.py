@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array, read_only
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.manifolds import Manifold, Sphere, Torus, a_manifold
 
 Index = NDArray[np.int64]
 
@@ -53,6 +53,7 @@ class Mesh:
     factors: tuple[Mesh, Mesh] | None = None
 
     def __post_init__(self) -> None:
+        a_manifold("manifold", self.manifold)
         for name in ("nodes", "volumes", "pairs", "transmissibilities", "faces"):
             object.__setattr__(self, name, read_only(getattr(self, name)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.manifolds import Manifold
+from meanfield.manifolds import Manifold, a_manifold
 from meanfield.meshes.base import Mesh
 
 
@@ -31,6 +31,12 @@ def product_mesh(manifold: Manifold, first: Mesh, second: Mesh) -> Mesh:
     ValueError
         Where coordinates or dimensions do not add up.
     """
+    a_manifold("manifold", manifold)
+    for name, mesh in (("first", first), ("second", second)):
+        if not isinstance(mesh, Mesh):
+            raise TypeError(
+                f"{name} must be a mesh, such as meanfield.mesh(Torus(1)), got {mesh!r}"
+            )
     M, N, m, n = first.manifold, second.manifold, len(first), len(second)
     if (manifold.ambient, manifold.dim) != (M.ambient + N.ambient, M.dim + N.dim):
         raise ValueError(

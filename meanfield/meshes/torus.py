@@ -15,6 +15,8 @@ def torus_mesh(torus: Torus, cells: int | tuple[int, ...]) -> Mesh:
     Nodes are in the middle of their cells. cells: a number per axis, or one for all; at least 3 per
     axis.
     """
+    if not isinstance(torus, Torus):
+        raise TypeError(f"torus must be a Torus, such as Torus(2), got {torus!r}")
     counts = (cells,) * torus.d if np.ndim(cells) == 0 else tuple(cells)  # type: ignore[arg-type]
     if len(counts) != torus.d:
         raise ValueError(

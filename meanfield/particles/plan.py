@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, known_name, real, whole
+from meanfield.checks import Array, as_tuple, known_name, real, whole
 from meanfield.flows import Flow
 from meanfield.flows.primal_dual import checked
 from meanfield.games.base import Game
@@ -170,7 +170,8 @@ def default_every(steps: int) -> int:
 
 def both(name: str, value: Any) -> tuple[int, int]:
     """A whole number, or two (for x, for y)."""
-    values = value if isinstance(value, (tuple, list)) else (value, value)
+    given = as_tuple(value)
+    values = given if isinstance(given, tuple) else (given, given)
     if len(values) != 2:
         raise ValueError(f"{name} must be one whole number or two (for x, for y), got {value!r}")
     a, b = (whole(name, v) for v in values)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, automatic, known_name, real, whole
+from meanfield.checks import Array, as_tuple, automatic, known_name, real, whole
 from meanfield.cores import cores
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -86,7 +86,7 @@ def plan(
     if threads is not None:
         whole("threads", threads)
     automatic("control", control)
-    field: dict[str, Any] = {"cells": cells, "engine": engine, "tol": tol}
+    field: dict[str, Any] = {"cells": as_tuple(cells), "engine": engine, "tol": tol}
     N, gap, why = reference_size(game, sizes, reference, field), LOOKS[scheme] * step, ""
     if N:
         field, why = {}, "particles stand for the mean field, and copies have none"
