@@ -203,6 +203,29 @@ def test_runs_are_drawn_in_both_views(view: str) -> None:
     ]
 
 
+def test_maps_of_both_players_are_laid_out_alike_and_say_where_scales_differ() -> None:
+    """Of x one scale would do, of y the peaks are too unlike for one."""
+    mesh = mf.mesh(SPHERE, 162)
+    alike = [mf.Density(np.eye(162)[0], mesh)] * 3
+    unlike = [mf.uniform(SPHERE), *alike[:2]]
+    figure = run(alike, unlike).plot()
+    said = [ax.get_xlabel() for ax in figure.axes if "density" in ax.get_xlabel()]
+    assert said == ["density, each map on its own scale"] * 2
+    rendered(figure)
+    maps = [ax.get_position().width for ax in figure.axes if ax.get_title()]
+    assert len(maps) == 6 and np.ptp(maps) < 1e-6
+
+
+@pytest.mark.parametrize(("turns", "dotted"), [(0.5, False), (9.0, True)])
+def test_a_curve_with_edges_shows_where_it_is_known(turns: float, dotted: bool) -> None:
+    times, bumps = np.linspace(0, 1, 51), [density(mf.Torus(1), 0.0, 16)] * 51
+    game = SimpleNamespace(name="a game")
+    wave = {"value": np.sin(2 * np.pi * turns * times)}
+    figure = mf.Trajectory(times, bumps, bumps, game, mf.Langevin(2.0), wave).plot()
+    (line,) = next(ax for ax in figure.axes if "mathcal" in ax.get_ylabel()).lines
+    assert (line.get_marker() == ".") is dotted
+
+
 def test_labels_of_the_mean_field_are_not_called_particles() -> None:
     field = mf.solve(
         mf.games.benchmark("circle"), mf.WassersteinFisherRao(), time=0.1, save_every=0.1

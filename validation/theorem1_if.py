@@ -412,12 +412,12 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         right.set(title="cycles; the Gibbs point, 0, is stable")
     else:  # too few for branches: rates at the Gibbs point
         found, at = _held(data, "spectrum", s.spectra).values(), np.arange(len(s.spectra))
-        right.bar(
-            at - 0.2, [-h["leading"].real for h in found], 0.4, label="rate at the Gibbs point"
-        )
-        right.bar(at + 0.2, [h["gap"] for h in found], 0.4, label="gap of the frozen equations")
+        rates, gaps = [-h["leading"].real for h in found], [h["gap"] for h in found]
+        right.plot(at, rates, "o", label="rate at the Gibbs point")
+        right.plot(at, gaps, "s", label="gap of the frozen equations")
         right.set_xticks(at, [f"{a:g}, {b:g}" for a, b in s.spectra])
-        right.set(yscale="log", ylim=(None, 3), xlabel="a, beta", title="the Gibbs point is stable")
+        right.set(yscale="log", ylim=(min(gaps) / 3, 3), xlim=(-0.5, len(at) - 0.5))
+        right.set(xlabel="a, beta", title="the Gibbs point is stable")
     for ax, where, columns in (
         (left, "upper center", 2),
         (middle, "upper center", 3),

@@ -277,6 +277,8 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
 
     figure = Figure(figsize=(12, 4), layout="constrained")
     panels = figure.subplots(1, 3)
+    every_n = [r[1] for r in s.runs]
+    n = np.array([np.min(every_n), np.max(every_n)], float)
     for name, sizes, rows in gathered(s, data):
         tops = [
             sup_of_means(n * r["squared"], controls=n * r["control"])
@@ -284,19 +286,18 @@ def draw(s: Settings, data: dict[str, Data]) -> dict[str, Any]:
         ]
         key = "ni_average" if "ni_average" in rows[0] else "ni"
         gaps = [sup_of_means(np.abs(r[key] - r[f"field_{key}"])) for r in rows]
+        said = name if sizes[0] == n[0] else f"{name}, run from n = {sizes[0]} on"
         for ax, found in zip(
             panels, (tops, gaps, [sup_of_means(r["chaos"]) for r in rows]), strict=True
         ):
             at = np.array([v.value for v in found])
             reach = np.abs(np.array([[v.value - v.low, v.high - v.value] for v in found]).T)
-            ax.errorbar(sizes, at, reach, fmt="o-", ms=4, capsize=3, label=name)
+            ax.errorbar(sizes, at, reach, fmt="o-", ms=4, capsize=3, label=said)
     titles = (
         "n sup E [W2^2_x + W2^2_y], with controls",
         "sup E |NI - NI*| (WFR: of averages)",
         "sup E |x - copy|^2",
     )
-    every_n = [r[1] for r in s.runs]
-    n = np.array([np.min(every_n), np.max(every_n)], float)
     for ax, title, power_of_n in zip(panels, titles, (0.0, -0.5, -1.0), strict=True):
         ax.set(xscale="log", title=title, xlabel="n")
         if power_of_n:

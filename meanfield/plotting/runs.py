@@ -97,6 +97,8 @@ def plot_trajectory(
         for m in sides
     ]
     maps = [SnapshotRow(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
+    if all(coloured(m.seen[0]) for m in maps) and None in (maps[0].top, maps[1].top):
+        maps[0].top = maps[1].top = None  # so that both rows are laid out alike
     heights = [1.7 if f else m.height(view) for f, m in zip(flat, maps, strict=True)]
     heights += [1.3] * any(weighted) + [1.3] * bool(curves)
     with styled():
@@ -153,7 +155,7 @@ class SnapshotRow:
         space, width = self.measures[0].manifold, 6.4 / len(self.chosen)
         if circular(self.measures[0]):
             return min(2.0, width) + 0.4
-        bars = 0.5 * (self.top is None and coloured(self.seen[0]))
+        bars = 0.7 * (self.top is None and coloured(self.seen[0]))
         if space == Sphere(2):
             return 0.56 * width + 0.6 + bars
         bars += 0.15 * (space.dim > 2)  # names of axes on two lines
@@ -173,7 +175,8 @@ class SnapshotRow:
                 ax.set_xlabel(f"${name}$")
                 continue
             if self.top is None:
-                colour_bar(ax, seen, color, location="bottom", shrink=0.8)
+                said = "density, each map on its own scale" if j == (count - 1) // 2 else ""
+                colour_bar(ax, seen, color, location="bottom", shrink=0.8, label=said)
             if j != (count - 1) // 2:
                 ax.set_xlabel("")
             if j:
@@ -232,10 +235,18 @@ def draw_weights(ax: Any, trajectory: Trajectory, player: str, color: str) -> No
     ax.set(xlabel="time $t$", ylabel=f"weights of ${player}$", xlim=ends, ylim=(0, None))
 
 
+def edged(values: Array) -> bool:
+    """Whether a curve through few values turns so often that it has edges: dots say where it is
+    known.
+    """
+    rises = np.sign(np.diff(values))
+    return len(values) <= 200 and bool(np.mean(rises[1:] != rises[:-1]) > 0.1)
+
+
 def draw_curve(ax: Any, trajectory: Trajectory, key: str) -> None:
     """Draw a recorded diagnostic over time."""
     times, values = trajectory.times, trajectory.diagnostics[key]
-    ax.plot(times, values, color=GREY)
+    ax.plot(times, values, ".-" if edged(values) else "-", color=GREY)
     if key == "ni":
         logarithmic(ax, values)
     widen(ax, values)
