@@ -1,8 +1,9 @@
-"""Compiled code on disk, in numba's files, each with a digest of its bytes.
+"""Compiled code on disk, in numba's files, each with a digest of its bytes and of its own name.
 
 A full disk or a machine that goes down leaves files cut off, of which numba would read what it can:
-it fails in words of pickle or LLVM, or runs what is no code any more. Here damaged files count as
-absent, so that the kernel is compiled and written anew.
+it fails in words of pickle or LLVM, or runs what is no code any more. Of a file that was copied
+over another one it would run the wrong kernel. Here such files count as absent, so that the kernel
+is compiled and written anew.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ DIGEST = 32  # bytes at the end
 class Sealed(IndexDataCacheFile):  # type: ignore[misc]
     """The files of one kernel; see numba's class, of which this is one more."""
 
-    def _dump(self, what: Any) -> bytes:
-        written: bytes = super()._dump(what)
-        return written + hashlib.sha256(written).digest()
+    def _digest(self, name: str, written: bytes) -> bytes:
+        """Of what a file of this name holds, made from the source as it is."""
+        return hashlib.sha256(f"{name} {self._source_stamp}".encode() + written).digest()
+
+    def _save_data(self, name: str, what: Any) -> None:
+        written: bytes = self._dump(what)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(written + self._digest(name, written))
 
     def _load_index(self) -> dict[Any, str]:
         try:
@@ -37,7 +43,7 @@ class Sealed(IndexDataCacheFile):  # type: ignore[misc]
 
     def _load_data(self, name: str) -> Any:
         written = Path(self._data_path(name)).read_bytes()
-        if hashlib.sha256(written[:-DIGEST]).digest() != written[-DIGEST:]:
+        if self._digest(name, written[:-DIGEST]) != written[-DIGEST:]:
             raise OSError(f"{name} is damaged")  # what numba takes for a file that is not there
         return super()._load_data(name)
 

@@ -307,12 +307,13 @@ def density_on(
     what: str = "masses",
     within: float = 1e-10,
     told: set[str] | None = None,
+    cure: str = "raise `cells`",
 ) -> Density:
     """A Density from computed masses: what is negative is cut, the sum set to one.
 
     What is `within` the error that masses may have is cut in silence; more negative mass warns
     UnderResolved. told, of a run: the names of what has warned already, which warns no more; of a
-    run NotConverged is raised where negative mass is a quarter of all.
+    run NotConverged is raised where negative mass is a quarter of all. cure: what helps.
     """
     least, total = float(masses.min()), float(masses.sum())
     if least > 0.0 and total < np.inf:  # which most are
@@ -326,7 +327,7 @@ def density_on(
     if lost > within and (told is None or what not in told):
         if told is not None:
             told.add(what)
-        warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; raise `cells`")
+        warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; {cure}")
     positive = np.maximum(masses, 0.0)
     total = float(positive.sum())
     if not 0.0 < total < np.inf:  # nothing at all, or no numbers

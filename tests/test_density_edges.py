@@ -1,5 +1,7 @@
 """Where engines of densities begin to warn, to choose and to refuse, at the edge."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from meanfield.density.coupling import Coupling
 from meanfield.density.finite_volumes import FiniteVolumes
 from meanfield.density.solve import build
 from meanfield.density.splitting import Splitting
+from meanfield.density.uniformisation import Exponential
 from meanfield.flows import Flow
 from tests.langevin_runs import CIRCLE, WAVY
 
@@ -34,14 +37,26 @@ def test_cells_are_said_to_be_wide_from_two_kt_over_a_face_on(steep, said, recwa
     assert len(recwarn) == said
 
 
-def test_runs_of_a_million_million_steps_are_refused():
+def test_long_steps_are_told_before_the_first(monkeypatch):
+    mesh = mf.mesh(mf.Torus(1), 16)
+    jump, masses = np.full((2, 16), 50.0), np.full(16, 1 / 16)  # 100 products of 16 cells
+    for long, said in ((1601.0, False), (1599.0, True)):
+        monkeypatch.setattr("meanfield.density.uniformisation.LONG", long)
+        step = Exponential(mesh)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            step(jump, masses), step(jump, masses)
+        assert [r"1.0e+02 products" in str(w.message) for w in heard] == [True] * said
+
+
+def test_runs_of_ten_thousand_million_steps_are_refused():
     def asked(steps):
-        return mf.solve(WAVE, mf.Langevin(1.0), WAVY, steps * 1e-12, cells=16, step=1e-12,
+        return mf.solve(WAVE, mf.Langevin(1.0), WAVY, steps * 1e-10, cells=16, step=1e-10,
                         engine="finite-volume", stop=lambda *_: True)  # fmt: skip
 
-    assert len(asked(0.999e12)) == 1
-    with pytest.raises(ValueError, match=r"step = 1e-12 is 1e\+12 steps"):
-        asked(1.0001e12)
+    assert len(asked(0.999e10)) == 1
+    with pytest.raises(ValueError, match=r"step = 1e-10 is 1e\+10 steps"):
+        asked(1.0001e10)
 
 
 @pytest.mark.parametrize("faces", [(False, False), (True, False), (False, True)])

@@ -176,6 +176,18 @@ def test_negative_mass_is_told_once_a_player():
     )
 
 
+def test_what_is_said_of_negative_mass_helps():
+    """Resolved runs are silent, whatever beta and tol; where coefficients are not, more help."""
+    game = mf.games.oscillator()
+    how = {"start": game.answers["start"], "time": 1.0, "save_every": 0.1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for more in ({}, {"tol": 1e-10}, {"cells": 4096}):
+            mf.solve(game, mf.Langevin(2000.0), **how, **more)
+    with pytest.warns(UnderResolved, match="masses of y hold a negative mass .*; raise `cells`"):
+        mf.solve(game, mf.Langevin(2000.0), **how, cells=512)
+
+
 def test_a_million_steps_are_taken_in_pieces(monkeypatch):
     """Between which a user can interrupt; mode k falls as exp(-k^2 t/beta), and all are counted."""
     calls, march = [], etd._march

@@ -15,16 +15,23 @@ def squares(n):
     return total
 
 
+def cubes(n):
+    total = 0
+    for i in range(n):
+        total += i * i * i
+    return total
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     return tmp_path
 
 
-def hits():
+def hits(function=squares, n=5, value=30):
     """How often the code was found, of a kernel that a new process would have."""
-    made = kernel(squares)
-    assert made(5) == 30
+    made = kernel(function)
+    assert made(n) == value
     return sum(made.compiled.stats.cache_hits.values())
 
 
@@ -48,6 +55,17 @@ def test_damaged_files_are_compiled_anew(folder, kind, damage):
     file.write_bytes(DAMAGES[damage](whole))
     assert [hits(), hits()] == [0, 1]
     assert len(file.read_bytes()) == len(whole)
+
+
+def test_the_file_of_another_kernel_or_of_other_types_is_not_run(folder):
+    assert [hits(), hits(cubes, 5, 100), hits(squares, 5.0, 30.0)] == [0, 0, 0]
+    mine, other = (
+        sorted(folder.rglob(f"*{name}*.nbc"), key=lambda p: p.name) for name in ("squares", "cubes")
+    )
+    assert (len(mine), len(other)) == (2, 1)
+    for wrong in (other[0], mine[1]):
+        mine[0].write_bytes(wrong.read_bytes())
+        assert [hits(), hits()] == [0, 1]
 
 
 def test_files_that_cannot_be_written_are_told_once(folder, monkeypatch):

@@ -23,7 +23,7 @@ from meanfield.trajectory import Trajectory, check_goes_on, check_same_start, ch
 
 __all__ = ["ENGINES", "build", "default_engine", "solve"]
 
-MOST_STEPS = 1e12
+MOST_STEPS = 1e10  # which take days
 Diagnostic = Callable[[Measure, Measure], Any]
 
 

@@ -22,6 +22,8 @@ from meanfield.density.inputs import fits, given_measure, only_langevin
 from meanfield.density.stages import FACTORS, FLUX, LANES, STATE
 from meanfield.measures import Density, Measure, density_on
 
+EXACT = 1e-10  # negative mass that is not spoken of
+OF_TOL = 30.0  # times tol: what runs up to beta = 1e4 showed where coefficients fell to tol
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
 
 
@@ -187,15 +189,25 @@ class Spectral(Engine):
     def on_nodes(self, p: int) -> Density:
         """The density of player p's coefficients at the nodes of a mesh."""
         grid = self.bases[p].grid(self._free[p])
-        # A basis that adapts itself leaves an error of about tol, and cells cannot be raised.
-        allowed = max(1e-10, self._free[p] * self.tol)
         what, (_, masses) = f"the masses of {'xy'[p]}", self._now(p)
         if self.time == 0.0 and (lost := -masses[masses < 0].sum()) > NARROW:
             raise ValueError(
                 f"start.{'xy'[p]} is narrower than {self.bases[p]} resolve: these see a negative "
                 f"mass of {lost:.2g}; raise `cells`"
             )
-        return density_on(masses, grid, what, allowed, told=self._warned_negative)
+        within, cure = self._negative(p) if masses.min() < 0 else (EXACT, "")
+        return density_on(masses, grid, what, within, self._warned_negative, cure)
+
+    def _negative(self, p: int) -> tuple[float, str]:
+        """The negative mass that player p's nodes may show, and what helps against more.
+
+        Where coefficients fall to `tol` this is what `tol` leaves, and more cells change little.
+        """
+        if self.bases[p].tail(self.coefficients(p)) > self._ceiling:
+            return EXACT, "raise `cells`"
+        if self.step is not None:
+            return EXACT, "take a shorter `step`"
+        return max(EXACT, OF_TOL * self.tol), f"lower `tol`, now {self.tol:g}"
 
     def _now(self, p: int) -> tuple[Array, Array]:
         """Coefficients and nodal masses of the present state, kept until it moves."""

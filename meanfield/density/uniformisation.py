@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.checks import Array
+from meanfield.checks import Array, warn
 from meanfield.jit import kernel
 from meanfield.manifolds import Torus
 from meanfield.meshes import Index, Mesh, torus_mesh
@@ -25,12 +25,14 @@ from meanfield.meshes import Index, Mesh, torus_mesh
 CELLS = 1024  # of a grid that are looked at together: all that is said of them stays in the cache
 CUT = 1e-17
 MOST = 1e8  # products in one exponential beyond which a step is refused
+LONG = 1e9  # products, times cells, that take seconds
 
 
 class Exponential:
     """m -> exp(A) m on one mesh, A given by the rates (F,) over its faces, times the duration."""
 
     def __init__(self, mesh: Mesh) -> None:
+        self.pairs, self.first = mesh.pairs, True
         torus = mesh.manifold if isinstance(mesh.manifold, Torus) else None
         grid = torus_mesh(torus, mesh.shape) if torus and mesh.shape else None
         on_grid = grid is not None and np.array_equal(mesh.pairs, grid.pairs)
@@ -46,6 +48,9 @@ class Exponential:
         jump (2, F): k_ij and k_ji times the duration, nonnegative. Raises ValueError where they are
         not finite or would take more than 1e8 products.
         """
+        if self.first:
+            self.first = False
+            self._warn_if_long(jump, len(m))
         if self.shape is not None:
             by_axis = jump.reshape(2, len(self.shape), -1)
             size, new, error = grid_exponential(by_axis, self.shape, *self.seams, m)
@@ -58,6 +63,19 @@ class Exponential:
                 '"face" or "sqrt", other weights'
             )
         return new, error
+
+    def _warn_if_long(self, jump: Array, cells: int) -> None:
+        """Say before the first step where every step will take seconds, and why."""
+        leaving = sum(
+            np.bincount(side, rates, cells) for side, rates in zip(self.pairs.T, jump, strict=True)
+        )
+        size = float(np.max(leaving))
+        if LONG < size * cells <= MOST * cells:
+            warn(
+                f"every step takes about {size:.1e} products with the jump matrix of {cells} "
+                "cells, which are seconds or more: costs are steep for this temperature. A run "
+                "may take very long; fewer cells take fewer products, shorter steps as many in all"
+            )
 
 
 @kernel(counted=True)
