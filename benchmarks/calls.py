@@ -12,7 +12,7 @@ from typing import Any
 
 import meanfield as mf
 from benchmarks.particles import STEP, steps
-from benchmarks.problems import CIRCLE
+from benchmarks.problems import CIRCLE, SPHERE, TORUS
 from benchmarks.race import Row, Work
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.particles.ensemble import ensemble
@@ -48,15 +48,19 @@ def _simulated() -> Iterator[Row]:
         yield Row(f"simulate, {name}", "particle-step", 2.0 * n * count, ready)
 
 
-def _solve(**saves: float) -> Callable[[], Work]:
-    run = partial(mf.solve, CIRCLE.game, LANGEVIN, CIRCLE.start, 5.0, progress=False, **saves)
-    return lambda: run
+def _solved() -> Iterator[Row]:
+    for where, problem in (("the circle", CIRCLE), ("T^2", TORUS), ("S^2", SPHERE)):
+        start, game = problem.start, problem.game
+        run = partial(mf.solve, game, LANGEVIN, start, 5.0, progress=False)
+        once = partial(run, save_every=5.0)
+        ready = {"meanfield, 50 saves": lambda run=run: run}
+        ready["meanfield, the end alone"] = lambda once=once: once
+        yield Row(f"solve, (7) on {where}, T=5", "call", 1.0, ready)
 
 
 def rows() -> Iterator[Row]:
     yield from _simulated()
-    ready = {"meanfield, 50 saves": _solve(), "meanfield, the end alone": _solve(save_every=5.0)}
-    yield Row("solve, (7) on the circle, T=5", "call", 1.0, ready)
+    yield from _solved()
     game = mf.games.oscillator()
     how: dict[str, Any] = {"step": 1e-2, "particles": 1000, "progress": False}
     one = partial(mf.simulate, game, LANGEVIN, mf.Start(), 1.0, threads=1, **how)

@@ -315,24 +315,29 @@ def density_on(
     UnderResolved. told, of a run: the names of what has warned already, which warns no more; of a
     run NotConverged is raised where negative mass is a quarter of all. cure: what helps.
     """
-    least, total = float(masses.min()), float(masses.sum())
-    if least > 0.0 and total < np.inf:  # which most are
-        return _on(masses / total, onto)
-    lost = -float(masses[masses < 0].sum())
-    if told is not None and not lost <= HOPELESS * abs(total):
-        raise NotConverged(
-            f"{what} hold a negative mass of {lost:.2g}: these cells cannot carry the density; "
-            'raise `cells`, or use engine="finite-volume", which keeps the sign'
-        )
-    if lost > within and (told is None or what not in told):
-        if told is not None:
-            told.add(what)
-        warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; {cure}")
+    return densities_on(masses[None], onto, what, [(within, cure)], told)[0]
+
+
+def densities_on(
+    masses: Array, onto: Mesh, what: str, allowed: Sequence[tuple[float, str]], told: set[str] | None
+) -> list[Density]:
+    """`density_on` of many masses at once, (S, N). allowed: of each, `within` and `cure`."""
     positive = np.maximum(masses, 0.0)
-    total = float(positive.sum())
-    if not 0.0 < total < np.inf:  # nothing at all, or no numbers
-        return Density(masses, onto)
-    return _on(positive / total, onto)
+    lost, total = (positive - masses).sum(axis=1).tolist(), positive.sum(axis=1).tolist()
+    found = []
+    for k, (negative, mass, (within, cure)) in enumerate(zip(lost, total, allowed, strict=True)):
+        if told is not None and not negative <= HOPELESS * abs(mass - negative):
+            raise NotConverged(
+                f"{what} hold a negative mass of {negative:.2g}: these cells cannot carry the "
+                'density; raise `cells`, or use engine="finite-volume", which keeps the sign'
+            )
+        if negative > within and (told is None or what not in told):
+            if told is not None:
+                told.add(what)
+            warn(f"{what} hold a negative mass of {negative:.2e}, cut to zero; {cure}")
+        there = 0.0 < mass < np.inf  # otherwise nothing at all, or no numbers
+        found.append(_on(positive[k] / mass, onto) if there else Density(masses[k], onto))
+    return found
 
 
 def _on(shares: Array, mesh: Mesh) -> Density:

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,6 +34,14 @@ Observer = Callable[[float, Measure, Measure], Any]
 Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
 
 
+class Saved(NamedTuple):
+    """What is saved at a time."""
+
+    time: float
+    pair: Pair
+    diagnostics: dict[str, Any]
+
+
 class Moving(Protocol):
     """A state of both players that can be moved, read, stored and restored: particles or an
     engine.
@@ -47,9 +55,9 @@ class Moving(Protocol):
     def label(self) -> str:
         """What the progress bar says."""
 
-    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
-        """Move to `until` exactly; call `pause` now and then at a state that a run can go on
-        from.
+    def through(self, times: Array, pause: Callable[[], None] | None = None) -> list[Saved]:
+        """Move on to the first of these times exactly, or to as many as are reached at once: what
+        is saved at each. Calls `pause` now and then at a state that a run can go on from.
         """
 
     def measures(self) -> Pair:
@@ -228,7 +236,8 @@ class Run:
         """Through `times`, the first of which is now and was saved already by the run gone on
         with.
         """
-        begun = bool(self.times)
+        # Who looks on sees the run stand at each time.
+        watched = keeper is not None or watch.stop is not None or watch.callback is not None
         with bar(times[-1], self.moving.label, watch.progress, initial=times[0]) as shown:
 
             def pause() -> None:
@@ -237,36 +246,44 @@ class Run:
                 if keeper is not None:
                     keeper.offer(self.trajectory)
 
-            for k, t in enumerate(times.tolist()):
-                if t > self.moving.time:
-                    self.moving.advance(t, None if keeper is None else pause)
-                if (k > 0 or not begun) and self._over(watch):
-                    return
+            if not self.times and self._over(self.present(), watch):
+                return
+            done, pausing = 1, None if keeper is None else pause
+            while done < len(times):
                 # What ends a run is written as finished only: nothing would be left to go on with.
-                if t < times[-1]:
-                    pause()
+                pause()
+                ahead = times[done : done + 1] if watched else times[done:]
+                several = self.moving.through(ahead, pausing)
+                done += len(several)
+                for one in several:
+                    if self._over(one, watch):
+                        return
 
-    def _over(self, watch: Watch) -> bool:
-        """Save the present state and show it; whether it ends the run."""
-        pair = self.save()
+    def present(self) -> Saved:
+        """What is saved of the present state."""
+        return Saved(self.moving.time, self.moving.measures(), self.moving.diagnostics())
+
+    def _over(self, saved: Saved, watch: Watch) -> bool:
+        """Save and show a state; whether it ends the run."""
+        self.save(saved)
+        time, pair, _ = saved
         if watch.callback is not None:
-            watch.callback(self.times[-1], *shown(pair))
-        if watch.stop is None or not _truth(watch.stop(self.times[-1], *shown(pair))):
+            watch.callback(time, *shown(pair))
+        if watch.stop is None or not _truth(watch.stop(time, *shown(pair))):
             return False
-        self.about["ended"] = f"stopped at t={self.times[-1]:g}"
+        self.about["ended"] = f"stopped at t={time:g}"
         return True
 
-    def save(self) -> Pair:
-        """Record the present state."""
-        pair = self.moving.measures()
-        row = {"value": self.moving.value(*pair), **self.moving.diagnostics()}
+    def save(self, saved: Saved) -> None:
+        """Record a state."""
+        time, pair, diagnostics = saved
+        row = {"value": self.moving.value(*pair), **diagnostics}
         if self.observables:
             self._observe(pair, row)
         self._same_names(row.keys())
-        self.times.append(self.moving.time)
+        self.times.append(time)
         self.pairs.append(pair)
         self.rows.append(row)
-        return pair
 
     def _observe(self, pair: Pair, row: dict[str, Any]) -> None:
         """Add to a row what functions of users say of the pair."""

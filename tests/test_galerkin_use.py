@@ -45,7 +45,7 @@ def test_what_solve_hands_out_from_atoms_on_is_what_the_coefficients_hold(game, 
     run = mf.solve(game, flow, start, time=0.5, save_every=0.5)
     held = build(game, flow, start)
     held.advance(0.5)
-    ends = [held.bases[p].masses(held.coefficients(p), fine) for p in (0, 1)]
+    ends = [held.bases[p].masses(held.coefficients(p)[None], fine)[0] for p in (0, 1)]
     pairs = (start.x, start.y), [Measure(fine.nodes, m / m.sum(), fine.manifold) for m in ends]
     for k, pair in enumerate(pairs):
         assert run.diagnostics["value"][k] == pytest.approx(game.value(*pair), abs=1e-12)
@@ -191,7 +191,7 @@ def test_what_is_said_of_negative_mass_helps():
 def test_a_million_steps_are_taken_in_pieces(monkeypatch):
     """Between which a user can interrupt; mode k falls as exp(-k^2 t/beta), and all are counted."""
     calls, march = [], etd._march
-    monkeypatch.setattr(etd, "_march", lambda *given: calls.append(given[8]) or march(*given))
+    monkeypatch.setattr(etd, "_march", lambda *given: calls.append(given[1]) or march(*given))
     start = mf.Start(x=mf.games.density("1 + cos(x)"))
     run = mf.solve(
         mf.games.free(), mf.Langevin(2.0), start, time=1.0, step=1e-6, save_every=1.0, cells=33
@@ -200,3 +200,31 @@ def test_a_million_steps_are_taken_in_pieces(monkeypatch):
     assert run.diagnostics["steps"][-1] == 1e6
     mode = run.x[-1].integrate(lambda x: 2 * np.cos(x[:, 0]))
     assert mode == pytest.approx(np.exp(-0.5), rel=1e-9)
+
+
+T2 = mf.games.trigonometric([((1, 2), (1, -1), 1.0, 0.1), ((1, 1), (0, 2), 0.4, 0.1)])
+
+
+@pytest.mark.parametrize(
+    ("game", "stds", "options"),
+    [
+        (mf.games.oscillator(), (0.2, 0.4), {}),
+        (mf.games.oscillator(), (0.2, 0.4), {"step": 0.003, "cells": 65}),
+        (T2, (0.4, 0.5), {}),
+        (mf.games.polynomial("a", 3), (0.5, 0.6), {}),
+    ],
+)
+def test_states_saved_together_are_those_saved_one_by_one(game, stds, options):
+    """To the bit, on meshes that grow and on steps that are fitted to the times."""
+    places = [M.sample(1, np.random.default_rng(1))[0] for M in game.manifolds]
+    start = Start(*(mf.concentrated(c, std=s) for c, s in zip(places, stds, strict=True)))
+    both = [
+        mf.solve(game, Langevin(5.0), start, time=0.3, save_every=0.01, callback=look, **options)
+        for look in (None, lambda *_: None)
+    ]
+    together, apart = both
+    for old, new in zip(apart, together, strict=True):
+        for mu, nu in zip(old, new, strict=True):
+            np.testing.assert_array_equal(mu.masses, nu.masses)
+    for name, row in apart.diagnostics.items():
+        np.testing.assert_array_equal(row, together.diagnostics[name], err_msg=name)

@@ -40,11 +40,11 @@ class Value:
         self._kept: list[tuple[Mesh | None, Array | None]] = [(None, None)] * 2
 
     def __call__(self, mu_x: Measure, mu_y: Measure) -> float:
-        moments = both(lambda p: self._moments(p, (mu_x, mu_y)[p]))
-        if moments[0] is None or moments[1] is None:
+        x, y = self._moments(0, mu_x), self._moments(1, mu_y)
+        if x is None or y is None:
             return self.game.value(mu_x, mu_y)
         game: Any = self.game
-        return float(moments[0] @ game.coefficients(0, moments[1])) + self.game.constant
+        return float(x @ game.coefficients(0, y)) + self.game.constant
 
     def _moments(self, p: int, mu: Measure) -> Array | None:
         """Feature means of player p; None where its features are not kept."""

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import NotConverged, real, warn
+from meanfield.checks import Array, NotConverged, real, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.laws import Law
 from meanfield.measures import Measure
+from meanfield.run import Saved
 
 TRIES = 40  # attempts at one step before the run is given up
 # A run has collapsed where each of two windows of so many steps covers less than this part of the
@@ -100,6 +101,13 @@ class Engine(ABC):
                 if self.step is None and self._pace.hopeless(self.time, until):
                     raise self.collapsed(self.time, until)
             self.watch()
+
+    def through(self, times: Array) -> list[Saved]:
+        """Move on to the first of these times, or to as many as are reached at once: what is saved
+        at each. Of what is saved nothing depends on how many there are.
+        """
+        self.advance(float(times[0]))
+        return [Saved(self.time, self.measures(), self.diagnostics())]
 
     def collapsed(self, time: float, until: float) -> NotConverged:
         """The error to raise where steps are too short to ever come to `until`."""

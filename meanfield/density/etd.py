@@ -44,7 +44,9 @@ RUNGS = 4  # steps of the ladder an octave
 NO_RUNG = -(2**31)  # no step was taken yet
 # As in `engine`, for steps that cost less.
 WINDOW, HOPELESS, GROWS = 256, 1e-5, 1.2
-AT_ONCE = 3e7  # places gone through, half a second, after which a user can interrupt
+# Places gone through, half a second, after which a user can interrupt; a twentieth, after which
+# states that were reached are handed over.
+AT_ONCE, TOGETHER = 3e7, 3e6
 
 
 @bundle
@@ -68,6 +70,17 @@ class SpectralPlayer(NamedTuple):
     waves: Any  # these modes, see `shifts.pull`
     together: Any  # (True,) * the number of waves taken at a time; harmonics: ()
     drift: Any  # velocities there; harmonics: the factors of `spherical.Rows`
+
+
+@bundle
+class Seen(NamedTuple):
+    """What is kept of the states at several times."""
+
+    x: Any  # (S, 2, total) their rows of the work arrays
+    y: Any
+    rungs: Any  # (S,) of the step proposed next
+    counts: Any  # (S, 2) steps taken and refused so far
+    worst: Any  # (S, 2) the largest tails so far
 
 
 @kernel
@@ -179,16 +192,16 @@ def _rung(h, error, tol):
 
 
 @kernel
-def _march(
-    x, y, wx, wy, cx, cy, levels, keys, t, until, count, rung, tol, limits, tails, worst, counts
+def _come_to(
+    x, y, wx, wy, cx, cy, levels, keys, t, until, count, s, rung, tol, limits, tails, worst, counts
 ):
-    """See `run`. Also returns whether an odd number of steps left the state in row NEXT. Where
-    `until` is t, the drift there is left in row N1.
+    """See `run`: (status, time reached, s, rung). The state stands in row STATE + s, and its drift
+    is put into row N1 + s.
     """
     begun, equal, taken = t, (until - t) / larger(count, 1), 0
-    most = AT_ONCE / (len(x.level) + len(y.level))
+    most = counts[0] + counts[1] + AT_ONCE / (len(x.level) + len(y.level))
     mark, before = t, 0.0
-    status, s, first, to = DONE, np.int64(0), np.int64(STATE), np.int64(N1)
+    status, first, to = DONE, STATE + s, N1 + s
     _prepare(x.harmonics, x, y, wx, wy, first)
     _drift(x.harmonics, x, wx, cx[0], s, first, False, to)
     _drift(x.harmonics, y, wy, cy[0], s, first, False, to)
@@ -232,33 +245,83 @@ def _march(
                 status = STUCK
                 break
             mark, before = t, gone
-    return status, t, rung, s == NEXT
+    return status, t, s, rung
+
+
+@kernel
+def _copy(row, to):
+    for i in range(2):
+        for j in range(row.shape[1]):
+            to[i, j] = row[i, j]
+
+
+@kernel
+def _march(held, t, times, step, rung, watched, seen):
+    """See `run`. Also returns whether an odd number of steps left the state in row NEXT."""
+    x, y, wx, wy, cx, cy, levels, keys = held
+    tol, limits, tails, worst, counts = watched
+    status, reached, s = DONE, 0, np.int64(0)
+    most = TOGETHER / (len(x.level) + len(y.level))
+    while reached < len(times) and (reached == 0 or counts[0] + counts[1] < most):
+        until, count = times[reached], np.int64(0)
+        if step > 0.0:
+            count = np.int64(larger(np.ceil((until - t) / step * (1.0 - 1e-9)), 1.0))
+        status, t, s, rung = _come_to(
+            x,
+            y,
+            wx,
+            wy,
+            cx,
+            cy,
+            levels,
+            keys,
+            t,
+            until,
+            count,
+            s,
+            rung,
+            tol,
+            limits,
+            tails,
+            worst,
+            counts,
+        )
+        if t < until:
+            break
+        _copy(wx[STATE + s], seen.x[reached])
+        _copy(wy[STATE + s], seen.y[reached])
+        seen.rungs[reached] = rung
+        for p in range(2):
+            seen.counts[reached, p], seen.worst[reached, p] = counts[p], worst[p]
+        reached += 1
+    return status, t, rung, reached, s == NEXT
 
 
 def run(
-    held: tuple[Any, ...], t: float, until: float, count: int, rung: int, tol: float,
-    limits: Array, tails: Array, worst: Array, counts: Index,
-) -> tuple[int, float, int]:  # fmt: skip
-    """From t to until: in `count` equal steps or, where count is 0, with error at most tol a step.
+    held: tuple[Any, ...], t: float, times: Array, step: float, rung: int,
+    watched: tuple[float, Array, Array, Array, Index], seen: Seen,
+) -> tuple[int, float, int, int]:  # fmt: skip
+    """From t through `times`, in equal steps of at most `step` between them or, where step is 0,
+    with error at most tol a step.
 
     held: both players, their work arrays, coefficients of CACHE steps, then room for those of one,
-    by eigenvalue, and their steps, see `_cached`.
+    by eigenvalue, and their steps, see `_cached`. watched: tol, limits, tails, worst, counts.
 
-    Stops before a state whose tails exceed limits (2,). Controlled steps are rungs 2^(r / RUNGS),
-    so that coefficients are met again; the last one or two are fitted to end at `until`. counts
-    (2,) gathers steps taken and refused; AT_ONCE limits both. rung is NO_RUNG before the first
-    step. Returns (status, time reached, rung): STUCK where steps are so short that `until` is out
-    of reach.
+    Stops before a state whose tails exceed limits (2,), and between times where it has gone through
+    TOGETHER places; where AT_ONCE do not bring it to the next time, short of it. Controlled steps
+    are rungs 2^(r / RUNGS), so that coefficients are met again; the last one or two are fitted to
+    end at a time. counts (2,) gathers steps taken and refused. rung is NO_RUNG before the first
+    step. Returns (status, time, rung, how many of the times were reached): STUCK where steps are so
+    short that the next is out of reach.
     """
     x, y, wx, wy, *_ = held
-    watched = tol, limits, tails, worst, counts
-    if count == 0 and rung == NO_RUNG:
-        _march(*held, t, t, 0, rung, *watched)
-        rung = _first_rung((x, y), (wx, wy), tol, until - t)
-    status, t, rung, odd = _march(*held, t, until, count, rung, *watched)
+    if step == 0.0 and rung == NO_RUNG:
+        _march(held, t, np.array([t]), step, rung, watched, seen)
+        rung = _first_rung((x, y), (wx, wy), watched[0], times[0] - t)
+    status, t, rung, reached, odd = _march(held, t, times, step, rung, watched, seen)
     if odd:
         wx[STATE], wy[STATE] = wx[NEXT], wy[NEXT]
-    return status, t, rung
+    return status, t, rung, reached
 
 
 def _first_rung(

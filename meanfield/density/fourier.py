@@ -171,14 +171,14 @@ class FourierModes:
         return self.centre + self.offsets
 
     @cached_property
-    def outer(self) -> Any:
-        """Which of the kept modes (J,) are in the outer third along any axis."""
-        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1)
+    def outer(self) -> Array:
+        """1 for the kept modes (J,) in the outer third along any axis, 0 for the others."""
+        return (3 * np.abs(self.k) > 2 * self.reach).any(axis=1).astype(float)
 
-    def tail(self, z: Complex) -> float:
-        """The outer modes' share of the l1 norm."""
+    def tail(self, z: Complex) -> Array:
+        """The outer modes' share of the l1 norm, of coefficients (..., J)."""
         size = np.abs(z.real) + np.abs(z.imag)
-        return float(self.outer @ size / size.sum())
+        return (size * self.outer).sum(axis=-1) / size.sum(axis=-1)  # type: ignore[no-any-return]
 
     def extended(self, z: Complex, finer: FourierModes) -> Complex:
         """The same coefficients among more modes."""
@@ -224,15 +224,18 @@ class FourierModes:
         return _mesh(self.torus, (max(n[0], _NODES[d]),) * d if free else n)
 
     def masses(self, z: Complex, grid: Mesh) -> Array:
-        """Nodal value times cell volume on a grid, flat, from coefficients z (J,)."""
+        """Nodal value times cell volume on a grid (S, N), from coefficients z (S, J)."""
         shape = grid.shape or ()
         if len(shape) == 1:  # modes 0, 1, ...: in half the time of what follows
             return np.fft.irfft(z, shape[0])
         half = np.zeros((*shape[:-1], shape[-1] // 2 + 1), dtype=complex)
         (right, there), (left, mirrored) = _half_places(self, shape)
-        half[mirrored] = z[left].conj()
-        half[there] = z[right]
-        return np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
+        masses = np.empty((len(z), len(grid)))
+        for modes, row in zip(z, masses, strict=True):  # one at a time stays in the caches
+            half[mirrored] = modes[left].conj()
+            half[there] = modes[right]
+            row[:] = np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
+        return masses
 
     @cached_property
     def levels(self) -> tuple[Array, Index]:

@@ -18,13 +18,13 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meanfield.checks import Array, whole, within_memory
 from meanfield.density import spherical
 from meanfield.density.equation import diffusion, transport
 from meanfield.density.etd import SpectralPlayer
 from meanfield.density.inputs import given_measure
+from meanfield.density.parallels import on_quadrature
 from meanfield.density.spectral import Spectral
 from meanfield.flows import Rates
 from meanfield.games.bases import QuadraticBasis
@@ -127,18 +127,19 @@ class Degrees:
     def unpacked(self, z: Array) -> Array:
         """The coefficients of these complex numbers."""
         l, m = self.rows.degree, self.rows.order
-        c = np.empty(self.number)
-        c[l * l + l - m], c[l * l + l + m] = -z.imag, z.real
+        c = np.empty((*z.shape[:-1], self.number))
+        c[..., l * l + l - m], c[..., l * l + l + m] = -z.imag, z.real
         return c
 
     @cached_property
-    def outer(self) -> NDArray[np.bool_]:
-        """Which harmonics are of the outer third of degrees."""
-        return np.asarray(3 * harmonics.degrees(self.L) > 2 * self.L)
+    def outer(self) -> Array:
+        """1 for the harmonics of the outer third of degrees, 0 for the others."""
+        return (3 * harmonics.degrees(self.L) > 2 * self.L).astype(float)
 
-    def tail(self, c: Array) -> float:
-        """The outer degrees' share of the l1 norm."""
-        return float(np.abs(c[self.outer]).sum() / np.abs(c).sum())
+    def tail(self, c: Array) -> Array:
+        """The outer degrees' share of the l1 norm, of coefficients (..., J)."""
+        size = np.abs(c)
+        return (size * self.outer).sum(axis=-1) / size.sum(axis=-1)  # type: ignore[no-any-return]
 
     def extended(self, c: Array, finer: Degrees) -> Array:
         """The same coefficients up to a higher degree."""
@@ -183,8 +184,9 @@ class Degrees:
         return quadrature_mesh(parallels(self.L))
 
     def masses(self, c: Array, grid: Mesh) -> Array:
-        """Density at the mesh's nodes times cell area, of sum one to rounding."""
-        return harmonics.on_quadrature(c, grid.shape[0]) * grid.volumes  # type: ignore[index]
+        """Density at the mesh's nodes times cell area (S, N), of sum one to rounding."""
+        n = grid.shape[0]  # type: ignore[index]
+        return on_quadrature(c, n) * grid.volumes
 
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""

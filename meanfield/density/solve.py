@@ -14,7 +14,7 @@ from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure
-from meanfield.run import Run, Watch, warn_if_at_rest
+from meanfield.run import Run, Saved, Watch, warn_if_at_rest
 from meanfield.schedule import saved_times
 from meanfield.start import Start
 from meanfield.storage.files import missing
@@ -210,8 +210,8 @@ class _EngineRun:
     def time(self) -> float:
         return self.engine.time
 
-    def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
-        self.engine.advance(until)
+    def through(self, times: Array, pause: Callable[[], None] | None = None) -> list[Saved]:
+        return self.engine.through(times)
 
     def state(self) -> dict[str, Any]:
         return {"engine": self.engine.name, **self.engine.state()}

@@ -17,13 +17,16 @@ from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
-from meanfield.density.engine import Engine, parts
+from meanfield.density.engine import Engine
 from meanfield.density.inputs import fits, given_measure, only_langevin
+from meanfield.density.snapshots import Snapshots, coefficients
 from meanfield.density.stages import FACTORS, FLUX, LANES, STATE
-from meanfield.measures import Density, Measure, density_on
+from meanfield.measures import Density, Measure, densities_on
+from meanfield.run import Saved
 
 EXACT = 1e-10  # negative mass that is not spoken of
 OF_TOL = 30.0  # times tol: what runs up to beta = 1e4 showed where coefficients fell to tol
+ROOM = 1 << 17  # numbers in the states that are kept at a time: they stay in the caches
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
 
 
@@ -61,7 +64,6 @@ class Spectral(Engine):
         # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._warned_negative: set[str] = set()
-        self._shown: dict[int, tuple[Array, Array]] = {}
         self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
         self._arrange([self._start(p) for p in (0, 1)])
@@ -102,44 +104,73 @@ class Spectral(Engine):
 
     def place(self, *coefficients: Array) -> None:
         """Make these coefficients of both players in `bases` the present state."""
-        self._shown.clear()
         for basis, c, work in zip(self.bases, coefficients, self._works, strict=True):
             z = basis.packed(c)
             work[STATE][:, basis.places] = z.real, z.imag
 
     def coefficients(self, p: int) -> Array:
         """The coefficients of player p in `bases[p]`."""
-        basis = self.bases[p]
-        z = np.empty(len(basis.places), dtype=complex)
-        z.real, z.imag = self._works[p][STATE].take(basis.places, axis=1)
-        return basis.unpacked(z)  # type: ignore[no-any-return]
+        return coefficients(self.bases[p], self._works[p][STATE])
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
-        self._shown.clear()
+        self._go(np.array([until]))
+        return self.time
+
+    def through(self, times: Array) -> list[Saved]:
+        """As in `Engine`, and as many times at once as the state comes through in a moment."""
+        found = self._go(times[: max(1, ROOM // sum(work[STATE].size for work in self._works))])
+        if not len(found.times):
+            return super().through(times)
+        self._watch(found)
+        pairs = zip(*both(lambda p: self._shown(found, p)), strict=True)
+        return list(map(Saved, found.times.tolist(), pairs, found.diagnostics()))
+
+    def _go(self, times: Array) -> Snapshots:
+        """Steps on through these times, as far as `etd.run` goes at once: the states there."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
         finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
-        count, left = 0, until - self.time
-        if self.step is not None:
-            count = parts(left, self.step)
-        status, time, self.rung = etd.run(
-            self._held, self.time, until, count,
+        seen = self._seen(len(times))
+        status, time, self.rung, reached = etd.run(
+            self._held, self.time, times, self.step or 0.0,
             etd.NO_RUNG if self.rung is None else self.rung,
-            self.tol, limits, tails, self.worst, counts,
+            (self.tol, limits, tails, self.worst, counts), seen,
         )  # fmt: skip
+        self.time, found = float(time), self._snapshots(times[:reached], seen)
         self.counts["steps"] += int(counts[0])
         self.counts["rejected"] += int(counts[1])
-        if status == etd.DIVERGED:
+        if status == etd.TAIL:
+            self._refine(time, tails > limits, finer)
+        elif reached == 0 and status == etd.DIVERGED:
             raise ValueError(
                 f"the run left the probability measures at t = {time:g} with step {self.step:g}: "
                 "use a smaller step, or step=None for a controlled one"
             )
-        if status == etd.STUCK:
-            raise self.collapsed(time, until)
-        if status == etd.TAIL:
-            self._refine(time, tails > limits, finer)
-        return float(time)
+        elif reached == 0 and status == etd.STUCK:
+            raise self.collapsed(self.time, times[0])
+        return found
+
+    def _seen(self, number: int) -> etd.Seen:
+        """Room for so many states."""
+        x, y = (np.empty((number, *work[STATE].shape)) for work in self._works)
+        counts = np.empty((number, 2), dtype=np.int64)
+        return etd.Seen(x, y, np.empty(number, dtype=np.int64), counts, np.empty((number, 2)))
+
+    def _snapshots(self, times: Array, seen: etd.Seen) -> Snapshots:
+        """What was seen at these times, the first of all that there is room for."""
+        x, y, rungs, counts, worst = (part[: len(times)] for part in seen)
+        before = self.counts["steps"], self.counts["rejected"]
+        h = 2.0 ** (rungs / etd.RUNGS) if self.step is None else np.full(len(times), self.step)
+        grids = both(lambda p: self.bases[p].grid(self._free[p]))
+        return Snapshots(self.bases, grids, times, (x, y), h, counts + before, worst)
+
+    def _now(self) -> Snapshots:
+        """The present state."""
+        x, y = (work[STATE][None] for work in self._works)
+        rungs = np.array([self.rung or 0])
+        seen = etd.Seen(x, y, rungs, np.zeros((1, 2), dtype=np.int64), self.worst[None].copy())
+        return self._snapshots(np.array([self.time]), seen)
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis; infinite where it does not."""
@@ -161,16 +192,19 @@ class Spectral(Engine):
 
     def watch(self) -> None:
         """Warns, once, of tails that are too heavy; for smooth starts, at any step so far."""
-        now = [
-            basis.tail(self.coefficients(p)) if self.kind.rough(self.laws[p]) else self.worst[p]
-            for p, basis in enumerate(self.bases)
-        ]
-        p = int(np.argmax(now))
-        if now[p] > self._limit:
+        self._watch(self._now())
+
+    def _watch(self, states: Snapshots) -> None:
+        rough = both(lambda p: self.kind.rough(self.laws[p]))
+        seen = both(lambda p: states.tails[p] if rough[p] else states.worst[:, p])
+        most = np.maximum(*seen)
+        if most.max() > self._limit:
+            k = int(np.argmax(most > self._limit))
+            p = int(seen[1][k] > seen[0][k])
             self.warn_once(
                 f"player {'xy'[p]}: the outer third of {self.kind.plural} reached a share of "
-                f"{now[p]:.1e} at {self.bases[p]}; raise `cells`, or leave it out to have the "
-                f"{self.kind.plural} adapted"
+                f"{seen[p][k]:.1e} at {states.bases[p]}; raise `cells`, or leave it out to have "
+                f"the {self.kind.plural} adapted"
             )
 
     def measures(self) -> tuple[Measure, Measure]:
@@ -179,57 +213,44 @@ class Spectral(Engine):
 
         The features of the game have the means that the coefficients say, to rounding.
         """
+        now = self._now()
 
         def measure(p: int) -> Measure:
             rough = self.time == 0.0 and self.kind.rough(self.laws[p])
-            return (given_measure(self.laws[p]) if rough else None) or self.on_nodes(p)
+            return (given_measure(self.laws[p]) if rough else None) or self._shown(now, p)[0]
 
         return both(measure)
 
     def on_nodes(self, p: int) -> Density:
         """The density of player p's coefficients at the nodes of a mesh."""
-        grid = self.bases[p].grid(self._free[p])
-        what, (_, masses) = f"the masses of {'xy'[p]}", self._now(p)
-        if self.time == 0.0 and (lost := -masses[masses < 0].sum()) > NARROW:
+        return self._shown(self._now(), p)[0]
+
+    def _shown(self, states: Snapshots, p: int) -> list[Density]:
+        """The densities of player p at these states."""
+        masses, what = states.masses[p], f"the masses of {'xy'[p]}"
+        first = masses[0]
+        if states.times[0] == 0.0 and (lost := -first[first < 0].sum()) > NARROW:
             raise ValueError(
                 f"start.{'xy'[p]} is narrower than {self.bases[p]} resolve: these see a negative "
                 f"mass of {lost:.2g}; raise `cells`"
             )
-        within, cure = self._negative(p) if masses.min() < 0 else (EXACT, "")
-        return density_on(masses, grid, what, within, self._warned_negative, cure)
+        allowed = [self._allowed(tail) for tail in states.tails[p].tolist()]
+        return densities_on(masses, states.grids[p], what, allowed, self._warned_negative)
 
-    def _negative(self, p: int) -> tuple[float, str]:
-        """The negative mass that player p's nodes may show, and what helps against more.
+    def _allowed(self, tail: float) -> tuple[float, str]:
+        """The negative mass that nodes may show, and what helps against more.
 
         Where coefficients fall to `tol` this is what `tol` leaves, and more cells change little.
         """
-        if self.bases[p].tail(self.coefficients(p)) > self._ceiling:
+        if tail > self._ceiling:
             return EXACT, "raise `cells`"
         if self.step is not None:
             return EXACT, "take a shorter `step`"
         return max(EXACT, OF_TOL * self.tol), f"lower `tol`, now {self.tol:g}"
 
-    def _now(self, p: int) -> tuple[Array, Array]:
-        """Coefficients and nodal masses of the present state, kept until it moves."""
-        if p not in self._shown:
-            z, basis = self.coefficients(p), self.bases[p]
-            self._shown[p] = z, basis.masses(z, basis.grid(self._free[p]))
-        return self._shown[p]
-
     def diagnostics(self) -> dict[str, float]:
-        """Steps taken and refused, the present step; for each player the tail, the largest so far,
-        the resolution and the smallest nodal mass.
-        """
-        h = self.step if self.step is not None else 2.0 ** ((self.rung or 0) / etd.RUNGS)
-        steps, refused = float(self.counts["steps"]), float(self.counts["rejected"])
-        recorded = {"steps": steps, "refused": refused, "step": float(h)}
-        for p, player in enumerate("xy"):
-            z, masses = self._now(p)
-            recorded[f"tail_{player}"] = self.bases[p].tail(z)
-            recorded[f"worst_tail_{player}"] = float(self.worst[p])
-            recorded[f"{self.kind.unit}_{player}"] = float(self.bases[p].resolution)
-            recorded[f"smallest_{player}"] = float(masses.min())
-        return recorded
+        """See `Snapshots.diagnostics`."""
+        return self._now().diagnostics()[0]
 
     def state(self) -> dict[str, Any]:
         """A copy of all that `restore` needs to go on to the same bits."""

@@ -170,7 +170,7 @@ def _outer_share(mu: Density) -> float:
     on = mu.mesh
     if on.by_parallels:
         L = on.shape[0] - 1  # type: ignore[index]
-        return Degrees(L).tail(of_values(mu.values, L))
+        return float(Degrees(L).tail(of_values(mu.values, L)))
     if on.by_hopf:
         return _outer_share_by_hopf(mu)
     shape = (len(on),) if on.manifold == Sphere(1) else on.shape

@@ -32,7 +32,7 @@ def factors(L: int) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _orders(L: int) -> tuple[Index, Index]:
+def orders(L: int) -> tuple[Index, Index]:
     """l and m of the harmonics with m >= 0."""
     l = np.repeat(np.arange(L + 1), np.arange(1, L + 2))
     return l, np.arange(len(l)) - l * (l + 1) // 2
@@ -92,15 +92,6 @@ def _gauss(n: int) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=4)
-def _meridian(n: int, L: int) -> Array:
-    """Y_lm, m >= 0, at phi = 0 and the n Gauss points: the factors of cos(m phi) and sin(m phi)."""
-    z, _ = _gauss(n)
-    l, m = _orders(L)
-    points = np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(n), z], 1)
-    return np.ascontiguousarray(values(points, L)[:, l * l + l + m])
-
-
-@lru_cache(maxsize=4)
 def quadrature(n: int) -> tuple[Array, Array]:
     """Points (2 n^2, 3) and weights (2 n^2,), exact to degree 2n - 1.
 
@@ -118,39 +109,30 @@ def of_values(f: Array, L: int) -> Array:
     """Coefficients ((L + 1)^2,) of a function by its values (2 n^2,) at `quadrature(n)`, n > L."""
     n = round((len(f) / 2) ** 0.5)
     _, w = _gauss(n)
-    waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1) * (w * (np.pi / n))[:, None]
-    l, m = _orders(L)
-    up, down = l * l + l + m, l * l + l - m
-    degree = np.sum(_meridian(n, L) * waves[:, m], axis=0)
+    waves = np.fft.rfft(f.reshape(n, 2 * n), axis=1)[:, : L + 1] * (w * (np.pi / n))[:, None]
+    table, starts, up, down = by_order(n, L)
+    north, south = waves[n // 2 :][::-1], waves[: (n + 1) // 2].copy()
+    south[n // 2 :] = 0.0  # the equator is taken once
     c = np.empty((L + 1) ** 2)
-    c[down], c[up] = -degree.imag, degree.real
+    for m in range(L + 1):
+        for odd, half in enumerate((north[:, m] + south[:, m], north[:, m] - south[:, m])):
+            k = slice(*starts[2 * m + odd : 2 * m + odd + 2])
+            c[down[k]], c[up[k]] = -(table[k] @ half.imag), table[k] @ half.real
     return c
 
 
-def on_quadrature(c: Array, n: int) -> Array:
-    """sum c_lm Y_lm at the points of `quadrature(n)`, n > L, shape (2 n^2,): undoes `of_values`."""
-    L = round(len(c) ** 0.5) - 1
-    up, down, starts, northern = _by_order(n, L)
-    # Of each order what is even in x_3, with the equator, then what is odd.
-    parts = np.add.reduceat(northern * (c[up] - 1j * (c[down] * (up != down))), starts, axis=1)
-    even, odd = parts[:, ::2], np.zeros((len(northern), L + 1), dtype=complex)
-    odd[:, :L] = parts[:, 1::2]
-    waves = np.zeros((n, n + 1), dtype=complex)
-    waves[: -len(odd) - 1 : -1, : L + 1] = even + odd
-    waves[: len(odd), : L + 1] = even - odd
-    waves[:, 0] *= 2  # each other wave stands for a pair, +-m
-    return np.fft.irfft(waves * n, 2 * n, axis=1).ravel()
-
-
-@lru_cache(maxsize=4)
-def _by_order(n: int, L: int) -> tuple[Index, Index, Index, Array]:
-    """The harmonics with m >= 0 by order, those even in x_3 first: their numbers, those of their
-    mirror images -m, where an order's even and odd ones start, and the values of `_meridian` from
-    the north pole to the equator.
+@lru_cache(maxsize=16)
+def by_order(n: int, L: int) -> tuple[Array, Index, Index, Index]:
+    """The harmonics with m >= 0 by order, those even in x_3 first: their values at phi = 0 and the
+    Gauss points from the north pole to the equator, which are the factors of cos(m phi) and
+    sin(m phi); where an order's even and odd ones start; their numbers, and those of their mirror
+    images -m.
     """
-    l, m = _orders(L)
+    l, m = orders(L)
     which = 2 * m + (l - m) % 2
     order = np.argsort(which, kind="stable")
-    starts = np.searchsorted(which[order], np.arange(2 * L + 1))
-    northern = np.ascontiguousarray(_meridian(n, L)[n // 2 :, order][::-1])
-    return (l * l + l + m)[order], (l * l + l - m)[order], starts, northern
+    starts = np.searchsorted(which[order], np.arange(2 * L + 3))
+    z = _gauss(n)[0][n // 2 :][::-1]
+    points = np.stack([np.sqrt((1 - z) * (1 + z)), np.zeros(len(z)), z], 1)
+    up, down = (l * l + l + m)[order], (l * l + l - m)[order]
+    return np.ascontiguousarray(values(points, L)[:, up].T), starts, up, down

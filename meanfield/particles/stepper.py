@@ -28,6 +28,7 @@ from meanfield.particles.state import (
     place,
     state,
 )
+from meanfield.run import Saved
 from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_same_state
 
@@ -187,6 +188,11 @@ class Stepper(Motion):
         self.readers = self._readers(self.frame.axes, [blocked(mu.points) for mu in old[-1]])
         check_same_state(old, self.time, self._here())
         self.check_step()
+
+    def through(self, times: Array, pause: Callable[[], None] | None = None) -> list[Saved]:
+        """Move on to the first of these times."""
+        self.advance(float(times[0]), pause)
+        return [Saved(self.time, self.measures(), self.diagnostics())]
 
     def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
         """To `until`; with a pause in pieces of about half a second, between which it is called."""

@@ -1,0 +1,73 @@
+"""Coefficients of both players at several times, as densities and numbers about them.
+
+All times go through numpy at once, as one of them costs it as much. What is said of a time does not
+depend on the others, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from meanfield.checks import Array
+from meanfield.density.coupling import both
+from meanfield.meshes import Index, Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """States at S times.
+
+    bases, grids: of each player the basis, and the mesh that its densities are shown on. rows: of
+    each the work arrays' rows (S, 2, total) that hold a state. steps (S,): the present step. counts
+    (S, 2): steps taken and refused. worst (S, 2): the largest tails so far.
+    """
+
+    bases: Sequence[Any]
+    grids: Sequence[Mesh]
+    times: Array
+    rows: Sequence[Array]
+    steps: Array
+    counts: Index
+    worst: Array
+
+    @cached_property
+    def coefficients(self) -> tuple[Array, Array]:
+        """Those of both players, (S, J)."""
+        return both(lambda p: coefficients(self.bases[p], self.rows[p]))
+
+    @cached_property
+    def masses(self) -> tuple[Array, Array]:
+        """The masses of both players at the nodes of their grids, (S, N)."""
+        return both(lambda p: self.bases[p].masses(self.coefficients[p], self.grids[p]))
+
+    @cached_property
+    def tails(self) -> tuple[Array, Array]:
+        """The outer coefficients' shares of both players, (S,)."""
+        return both(lambda p: self.bases[p].tail(self.coefficients[p]))
+
+    def diagnostics(self) -> list[dict[str, float]]:
+        """At each time steps taken and refused, the present step; for each player the tail, the
+        largest so far, the resolution and the smallest nodal mass.
+        """
+        taken, refused = self.counts.T.astype(float).tolist()
+        columns = {"steps": taken, "refused": refused, "step": self.steps.tolist()}
+        for p, player in enumerate("xy"):
+            basis = self.bases[p]
+            columns[f"tail_{player}"] = self.tails[p].tolist()
+            columns[f"worst_tail_{player}"] = self.worst[:, p].tolist()
+            columns[f"{basis.unit}_{player}"] = [float(basis.resolution)] * len(self.times)
+            columns[f"smallest_{player}"] = self.masses[p].min(axis=1).tolist()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def coefficients(basis: Any, rows: Array) -> Array:
+    """The coefficients (..., J) in a basis from rows (..., 2, total) of the work arrays."""
+    parts = rows.take(basis.places, axis=-1)
+    z = np.empty((*parts.shape[:-2], len(basis.places)), dtype=complex)
+    z.real, z.imag = parts[..., 0, :], parts[..., 1, :]
+    return basis.unpacked(z)  # type: ignore[no-any-return]
