@@ -78,9 +78,7 @@ class Seen(NamedTuple):
 
     x: Any  # (S, 2, total) their rows of the work arrays
     y: Any
-    rungs: Any  # (S,) of the step proposed next
-    counts: Any  # (S, 2) steps taken and refused so far
-    worst: Any  # (S, 2) the largest tails so far
+    marks: Any  # (S, 5) the rung of the next step; steps taken, refused; the largest tails so far
 
 
 @kernel
@@ -290,9 +288,9 @@ def _march(held, t, times, step, rung, watched, seen):
             break
         _copy(wx[STATE + s], seen.x[reached])
         _copy(wy[STATE + s], seen.y[reached])
-        seen.rungs[reached] = rung
+        seen.marks[reached, 0] = rung
         for p in range(2):
-            seen.counts[reached, p], seen.worst[reached, p] = counts[p], worst[p]
+            seen.marks[reached, 1 + p], seen.marks[reached, 3 + p] = counts[p], worst[p]
         reached += 1
     return status, t, rung, reached, s == NEXT
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.density.coupling import both
-from meanfield.meshes import Index, Mesh
+from meanfield.meshes import Mesh
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Snapshots:
     times: Array
     rows: Sequence[Array]
     steps: Array
-    counts: Index
+    counts: Array
     worst: Array
 
     @cached_property
@@ -54,7 +54,7 @@ class Snapshots:
         """At each time steps taken and refused, the present step; for each player the tail, the
         largest so far, the resolution and the smallest nodal mass.
         """
-        taken, refused = self.counts.T.astype(float).tolist()
+        taken, refused = self.counts.T.tolist()
         columns = {"steps": taken, "refused": refused, "step": self.steps.tolist()}
         for p, player in enumerate("xy"):
             basis = self.bases[p]

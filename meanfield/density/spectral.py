@@ -154,23 +154,21 @@ class Spectral(Engine):
     def _seen(self, number: int) -> etd.Seen:
         """Room for so many states."""
         x, y = (np.empty((number, *work[STATE].shape)) for work in self._works)
-        counts = np.empty((number, 2), dtype=np.int64)
-        return etd.Seen(x, y, np.empty(number, dtype=np.int64), counts, np.empty((number, 2)))
+        return etd.Seen(x, y, np.empty((number, 5)))
 
     def _snapshots(self, times: Array, seen: etd.Seen) -> Snapshots:
         """What was seen at these times, the first of all that there is room for."""
-        x, y, rungs, counts, worst = (part[: len(times)] for part in seen)
-        before = self.counts["steps"], self.counts["rejected"]
-        h = 2.0 ** (rungs / etd.RUNGS) if self.step is None else np.full(len(times), self.step)
+        x, y, marks = (part[: len(times)] for part in seen)
+        h = 2.0 ** (marks[:, 0] / etd.RUNGS) if self.step is None else np.full(len(x), self.step)
+        counts = marks[:, 1:3] + (self.counts["steps"], self.counts["rejected"])
         grids = both(lambda p: self.bases[p].grid(self._free[p]))
-        return Snapshots(self.bases, grids, times, (x, y), h, counts + before, worst)
+        return Snapshots(self.bases, grids, times, (x, y), h, counts, marks[:, 3:])
 
     def _now(self) -> Snapshots:
         """The present state."""
         x, y = (work[STATE][None] for work in self._works)
-        rungs = np.array([self.rung or 0])
-        seen = etd.Seen(x, y, rungs, np.zeros((1, 2), dtype=np.int64), self.worst[None].copy())
-        return self._snapshots(np.array([self.time]), seen)
+        marks = np.array([[self.rung or 0, 0, 0, *self.worst]])
+        return self._snapshots(np.array([self.time]), etd.Seen(x, y, marks))
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis; infinite where it does not."""
