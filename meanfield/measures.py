@@ -319,7 +319,11 @@ def density_on(
 
 
 def densities_on(
-    masses: Array, onto: Mesh, what: str, allowed: Sequence[tuple[float, str]], told: set[str] | None
+    masses: Array,
+    onto: Mesh,
+    what: str,
+    allowed: Sequence[tuple[float, str]],
+    told: set[str] | None,
 ) -> list[Density]:
     """`density_on` of many masses at once, (S, N). allowed: of each, `within` and `cure`."""
     positive = np.maximum(masses, 0.0)
