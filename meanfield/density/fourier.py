@@ -244,6 +244,18 @@ class FourierModes:
         squares[self.offsets] = np.sum(self.k**2, axis=1)
         return np.unique(squares, return_inverse=True)
 
+    @cached_property
+    def rows(self) -> tuple[Array, Array, Array]:
+        """By place: the modes along an even number of axes; 1 for the outer ones; what no
+        coefficient can pass.
+        """
+        d = self.torus.d
+        axes, tail = np.zeros((d + d % 2, self.span)), np.zeros(self.span)
+        largest = np.full(self.span, np.inf)
+        axes[:d, self.offsets] = self.k.T
+        tail[self.offsets], largest[self.offsets] = self.outer, _LARGEST
+        return axes, tail, largest
+
     def packed(self, z: Complex) -> Complex:
         """The complex numbers that stand at `places`."""
         return z
@@ -259,13 +271,10 @@ class FourierModes:
         padded = max(-(-M // together), 1) * together
         # In angles w x derivatives are whole numbers, and gamma is w^2 times as large.
         turning = replace(rates, gamma=rates.gamma * w**2)
-        squares, level = self.levels
-        tail, largest = np.zeros(self.span), np.full(self.span, np.inf)
-        tail[self.offsets], largest[self.offsets] = self.outer, _LARGEST
-        d, even = self.torus.d, self.torus.d + self.torus.d % 2
-        k, waves, offsets = zeros((even, self.span)), np.zeros((even, padded)), np.zeros(padded)
-        k[:d, self.offsets] = velocity(turning, self.k.T.astype(float))
-        waves[:d, :M], offsets[:M] = m[acts].T, m[acts] @ self.strides
+        (squares, level), (axes, tail, largest) = self.levels, self.rows
+        k, waves, offsets = zeros(axes.shape), np.zeros((len(axes), padded)), np.zeros(padded)
+        k[:] = velocity(turning, axes)
+        waves[: self.torus.d, :M], offsets[:M] = m[acts].T, m[acts] @ self.strides
         return SpectralPlayer(
             diffusion(turning, -squares), level, tail, largest, (), self.centre, 2.0,
             m @ self.strides, A[:, acts].reshape(2 * M, A.shape[2]), offsets.astype(np.int64),

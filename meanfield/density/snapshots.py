@@ -22,18 +22,23 @@ from meanfield.meshes import Mesh
 class Snapshots:
     """States at S times.
 
-    bases, grids: of each player the basis, and the mesh that its densities are shown on. rows: of
-    each the work arrays' rows (S, 2, total) that hold a state. steps (S,): the present step. counts
-    (S, 2): steps taken and refused. worst (S, 2): the largest tails so far.
+    bases, free: of each player the basis, and whether it adapts itself. rows: of each the work
+    arrays' rows (S, 2, total) that hold a state. steps (S,): the present step. counts (S, 2): steps
+    taken and refused. worst (S, 2): the largest tails so far.
     """
 
     bases: Sequence[Any]
-    grids: Sequence[Mesh]
+    free: Sequence[bool]
     times: Array
     rows: Sequence[Array]
     steps: Array
     counts: Array
     worst: Array
+
+    @cached_property
+    def grids(self) -> tuple[Mesh, Mesh]:
+        """The meshes that both players' densities are shown on."""
+        return both(lambda p: self.bases[p].grid(self.free[p]))
 
     @cached_property
     def coefficients(self) -> tuple[Array, Array]:

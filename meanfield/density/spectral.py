@@ -161,8 +161,7 @@ class Spectral(Engine):
         x, y, marks = (part[: len(times)] for part in seen)
         h = 2.0 ** (marks[:, 0] / etd.RUNGS) if self.step is None else np.full(len(x), self.step)
         counts = marks[:, 1:3] + (self.counts["steps"], self.counts["rejected"])
-        grids = both(lambda p: self.bases[p].grid(self._free[p]))
-        return Snapshots(self.bases, grids, times, (x, y), h, counts, marks[:, 3:])
+        return Snapshots(self.bases, self._free, times, (x, y), h, counts, marks[:, 3:])
 
     def _now(self) -> Snapshots:
         """The present state."""
@@ -190,7 +189,8 @@ class Spectral(Engine):
 
     def watch(self) -> None:
         """Warns, once, of tails that are too heavy; for smooth starts, at any step so far."""
-        self._watch(self._now())
+        if not self.warned:
+            self._watch(self._now())
 
     def _watch(self, states: Snapshots) -> None:
         rough = both(lambda p: self.kind.rough(self.laws[p]))
