@@ -25,14 +25,14 @@ from meanfield.meshes import Index, Mesh, torus_mesh
 CELLS = 1024  # of a grid that are looked at together: all that is said of them stays in the cache
 CUT = 1e-17
 MOST = 1e8  # products in one exponential beyond which a step is refused
-LONG = 1e9  # products, times cells, that take seconds
+LONG = 1e8  # products, times cells, that take a tenth of a second
 
 
 class Exponential:
     """m -> exp(A) m on one mesh, A given by the rates (F,) over its faces, times the duration."""
 
     def __init__(self, mesh: Mesh) -> None:
-        self.pairs, self.first = mesh.pairs, True
+        self.told = False
         torus = mesh.manifold if isinstance(mesh.manifold, Torus) else None
         grid = torus_mesh(torus, mesh.shape) if torus and mesh.shape else None
         on_grid = grid is not None and np.array_equal(mesh.pairs, grid.pairs)
@@ -48,14 +48,16 @@ class Exponential:
         jump (2, F): k_ij and k_ji times the duration, nonnegative. Raises ValueError where they are
         not finite or would take more than 1e8 products.
         """
-        if self.first:
-            self.first = False
-            self._warn_if_long(jump, len(m))
-        if self.shape is not None:
-            by_axis = jump.reshape(2, len(self.shape), -1)
-            size, new, error = grid_exponential(by_axis, self.shape, *self.seams, m)
-        else:
-            size, new, error = table_exponential(jump, self.other, self.face, m)
+        most = MOST if self.told else min(MOST, LONG / len(m))
+        size, new, error = self._apply(jump, m, most)
+        if most < size <= MOST:
+            self.told = True
+            warn(
+                f"a step takes {size:.1e} products with the jump matrix of {len(m)} cells, about "
+                "one for each jump of a mass: costs are steep for this temperature, and the run "
+                "may take very long. Fewer cells take fewer, shorter steps as many in all"
+            )
+            size, new, error = self._apply(jump, m, MOST)
         if not size <= MOST:
             raise ValueError(
                 f"one step would take {size:.1e} products with the jump matrix, about one for each "
@@ -64,18 +66,15 @@ class Exponential:
             )
         return new, error
 
-    def _warn_if_long(self, jump: Array, cells: int) -> None:
-        """Say before the first step where every step will take seconds, and why."""
-        leaving = sum(
-            np.bincount(side, rates, cells) for side, rates in zip(self.pairs.T, jump, strict=True)
-        )
-        size = float(np.max(leaving))
-        if LONG < size * cells <= MOST * cells:
-            warn(
-                f"every step takes about {size:.1e} products with the jump matrix of {cells} "
-                "cells, which are seconds or more: costs are steep for this temperature. A run "
-                "may take very long; fewer cells take fewer products, shorter steps as many in all"
-            )
+    def _apply(self, jump: Array, m: Array, most: float) -> tuple[float, Array, float]:
+        """What the kernels return that look for no more than so many products."""
+        found: tuple[float, Array, float]
+        if self.shape is None:
+            found = table_exponential(jump, self.other, self.face, m, most)
+        else:
+            by_axis = jump.reshape(2, len(self.shape), -1)
+            found = grid_exponential(by_axis, self.shape, *self.seams, m, most)
+        return found
 
 
 @kernel(counted=True)
@@ -127,16 +126,16 @@ def rescale(new, wanted):
 
 
 @kernel(counted=True)
-def grid_exponential(jump, shape, wraps, begins, m):
+def grid_exponential(jump, shape, wraps, begins, m, most):
     """On a torus's grid: face i of axis a lies between cell i and the next along a (C order).
 
-    Returns (q, exp(A) m, mass error taken out); only q is meant where it is too large or not
+    Returns (q, exp(A) m, mass error taken out); only q is meant where it is above `most` or not
     finite.
     """
     forward, backward = jump[0], jump[1]
     leaving = grid_leaving(forward, backward, shape)
     q = leaving.max()
-    if not q <= MOST or q == 0.0:
+    if not q <= most or q == 0.0:
         return q, m.copy(), 0.0
     up, down, around = grid_entering(forward, backward, shape, wraps, q)
     inside = np.maximum(1.0 - leaving / q, 0.0)
@@ -258,7 +257,7 @@ def one(rate, v, new):
 
 
 @kernel(counted=True)
-def table_exponential(jump, other, face, m):
+def table_exponential(jump, other, face, m, most):
     """On any mesh, by its table of neighbours (N, k); returns as `grid_exponential`."""
     size, width = other.shape
     forward, backward = jump[0], jump[1]
@@ -275,7 +274,7 @@ def table_exponential(jump, other, face, m):
                 enter[i, s] = backward[f] if f >= 0 else forward[-2 - f]
                 leaving[i] += forward[f] if f >= 0 else backward[-2 - f]
     q = leaving.max()
-    if not q <= MOST or q == 0.0:
+    if not q <= most or q == 0.0:
         return q, m.copy(), 0.0
     enter /= q
     inside = np.maximum(1.0 - leaving / q, 0.0)
