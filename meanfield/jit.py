@@ -119,10 +119,9 @@ class Kernel:
         try:
             return self.compiled(*given)
         except SystemError as error:
-            # numba looks up types in Python, where the user may interrupt, and calls all the same.
-            if isinstance(error.__cause__, KeyboardInterrupt):
-                raise error.__cause__ from None
-            raise
+            # numba looks up types in Python, where handlers of signals run, and calls all the same
+            # when one raises: an interruption by the user, a time limit.
+            raise (error.__cause__ or error) from None
 
     def entry(self, *given: Any) -> Any:
         """The compiled function for arguments of the same types as these. It does not look at types

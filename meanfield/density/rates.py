@@ -47,6 +47,7 @@ from meanfield.meshes import Mesh
 
 WEIGHTS = ("curved", "sg", "face", "sqrt")
 PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
+MOST_CELLS = 1000.0  # times as many, which is no advice any more
 STEEP = 700.0  # the largest s for which exp(-s) is computed; it is 1e-304
 
 
@@ -83,10 +84,13 @@ class FaceRates(Generator):
 
 def too_wide(peclet: float, time: float) -> str:
     """The warning where beta |dU| over a face exceeds PECLET."""
+    cure = f"use about {peclet:.2g} times as many cells per axis"
+    if peclet > MOST_CELLS:
+        cure = "cells cannot follow such a beta, or such a loss: take a smaller one"
     return (
         f"beta |dU| reaches {peclet:.3g} over a face at time {time:g}; beyond {PECLET:g} the cells "
         "are too wide for the drift and accuracy falls to first order (the Gibbs state, mass and "
-        f"sign stay exact): use about {peclet:.2g} times as many cells per axis"
+        f"sign stay exact): {cure}"
     )
 
 
