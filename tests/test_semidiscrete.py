@@ -9,7 +9,7 @@ import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.meshes import quadrature_mesh
 from meanfield.metrics import w2_details, w2_squared
-from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound
+from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound, transport_by_elements
 from meanfield.metrics.w2.laguerre_sphere import sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import Laplacian, between_groups, conjugate_gradients
@@ -176,16 +176,17 @@ def test_one_cell_and_one_atom():
     )
 
 
-def test_one_atom_on_the_sphere_is_refused_by_the_hull_and_served_by_elements():
-    mu = mf.Measure([[0.0, 0.0, 1.0]], None, S2)
+def test_one_atom_on_the_sphere_is_refused_by_the_hull_and_served_by_chords_and_elements():
+    mu, even = mf.Measure([[0.0, 0.0, 1.0]], None, S2), mf.uniform(S2)
     with pytest.raises(NotConverged, match="flat"):
-        w2_squared(mu, mf.uniform(S2), method="semidiscrete")
-    found = w2_details(mu, mf.uniform(S2))
-    assert found.method == "elements" and not found.exact and "flat" in found.note
+        sphere_transport(mu.points, mu.masses, None, None)
     # E d^2 = int_0^pi r^2 sin r dr / 2 = (pi^2 - 4)/2
-    assert found.lower < (np.pi**2 - 4) / 2 == pytest.approx(found.upper, rel=1e-6)
+    exact = (np.pi**2 - 4) / 2
+    assert w2_squared(mu, even) == pytest.approx(exact, rel=1e-14)
+    found = transport_by_elements(mu, even, "geodesic")
+    assert found.lower < exact == pytest.approx(found.upper, rel=1e-6)
     assert (
-        found.squared == pytest.approx((np.pi**2 - 4) / 2, rel=2e-4)
+        found.squared == pytest.approx(exact, rel=2e-4)
         and found.upper - found.lower < 4e-4 * found.upper
     )
 

@@ -83,8 +83,9 @@ def w2_details(
         - on the circle shifted quantile functions, exact for atoms and densities alike;
         - between atoms a network simplex, exact;
         - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2,
-          an upper bound on S^2, taken where W2^2 <= 0.2 or atoms are more than 1000 (UnderResolved
-          says so where it may be off by more than 0.3%). Elsewhere,
+          an upper bound on S^2 (exact for one atom), taken where W2^2 <= 0.2 or atoms are more than
+          1000 and not in one hemisphere (UnderResolved says so where it may be off by more than
+          0.3%). Elsewhere,
           and where they do not converge, small elements of the density bound W2^2 from both sides
           and `squared` lies between, mostly within 1e-4 of W2^2; bounds more than 1% apart warn
           UnderResolved. A density on a quadrature of S^2 is first
@@ -201,14 +202,16 @@ def _by_laguerre_cells(a: Any, b: Any, method: str, bounded: bool) -> Transport:
     from meanfield.metrics.w2.semidiscrete import semidiscrete_transport
 
     atoms, density = (a, b) if isinstance(b, Density) else (b, a)
-    far = FAR if method == "auto" and len(atoms) <= MANY else np.inf
+    by_chords = FAR if method == "auto" else np.inf
+    far = by_chords if len(atoms) <= MANY else np.inf
     try:
-        found = semidiscrete_transport(atoms, density, bounded, far)
-        if isinstance(a.manifold, Sphere) and found.squared > FAR and not bounded:
+        found = semidiscrete_transport(atoms, density, bounded, far, by_chords)
+        if isinstance(a.manifold, Sphere) and found.squared > FAR and not (bounded or found.exact):
+            high = found.upper / found.lower - 1 if found.lower > 0 else 0.05
             warn(
-                f"W2^2 = {found.squared:.3g} between {len(atoms)} atoms and a density on S^2 is an "
-                "upper bound, up to 5% high; `w2_details` bounds it from both sides, and up to "
-                f"{MANY} atoms have an answer between bounds"
+                f"W2^2 = {found.squared:.3g} between {len(atoms)} atoms and a density on S^2 is "
+                f"an upper bound, up to {high:.0%} high; `w2_details` bounds it from both sides, "
+                f"and up to {MANY} atoms have an answer between bounds"
             )
         return found
     except NotConverged as error:

@@ -229,8 +229,8 @@ def overlay(
     bits for any number of threads.
     """
     given = y, cells, mesh, rho
-    tasks = [(True, block) for block in _blocks(len(cells.pairs))]
-    tasks += [(False, block) for block in _blocks(len(mesh.pairs))]
+    tasks = [(True, block) for block in blocks(len(cells.pairs))]
+    tasks += [(False, block) for block in blocks(len(mesh.pairs))]
 
     def part(task: tuple[bool, slice]) -> tuple[Array, Array, Array]:
         borders, s = task
@@ -246,7 +246,7 @@ def overlay(
     return mass, second, np.concatenate([edge for _, _, edge in parts])
 
 
-def _blocks(arcs: int) -> list[slice]:
+def blocks(arcs: int) -> list[slice]:
     """Arcs in blocks, by their number alone."""
     return shares(arcs, max(1, min(BLOCKS, arcs // ARCS)))
 

@@ -253,11 +253,13 @@ def opened(cells: Callable[[Array], Cells], psi: Array, target: Array) -> Array:
     return psi
 
 
-def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
-    """Points in Morton's order, those at one place made one, their weights, and where each went."""
+def merged(points: Array, weights: Array, low: float = 0.0) -> tuple[Array, Array, Index]:
+    """Points of [low, 1]^a in Morton's order, those at one place made one, their weights, and where
+    each went.
+    """
     x, place = np.unique(points, axis=0, return_inverse=True)
     b = np.bincount(place.ravel(), weights, len(x))
-    order = curve_order(x, 0.0, 1.0)
+    order = curve_order(x, low, 1.0)
     back = np.empty(len(x), dtype=np.int64)
     back[order] = np.arange(len(x))
     return np.ascontiguousarray(x[order]), b[order] / b.sum(), back[place.ravel()]

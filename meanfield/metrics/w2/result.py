@@ -23,7 +23,7 @@ class Transport(Shown):
     lower, upper : float
         Bounds of W2^2, equal to `squared` where it is exact; they are proven on tori and between
         atoms, while on S^2 with a density they hold up to quadrature, third order in the elements'
-        width.
+        width, or, by cells for chords, to rounding.
     residual : float
         A bound on the sum over both measures of the mass that the plan leaves in the wrong place.
     """

@@ -1,7 +1,8 @@
 """Semi-discrete W2 on T^2 and S^2: between atoms and a density spread evenly over mesh cells.
 
-On T^2 it is exact. On S^2 the cells are those of the cost -2 log cos d, and d^2 on its optimal plan
-is an upper bound.
+On T^2 it is exact. On S^2 the cells are those of the cost -2 log cos d or, where atoms lie in one
+hemisphere or mass travels a quarter turn, of squared chords; d^2 on the cost's optimal plan is an
+upper bound.
 """
 
 from __future__ import annotations
@@ -15,22 +16,28 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
 from meanfield.metrics.w2.elements import MOST, bounds, cut, dual_bound, parts_for, wanted
+from meanfield.metrics.w2.laguerre_chords import centre, chord_transport
 from meanfield.metrics.w2.laguerre_sphere import Voronoi, sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import TOLERANCE
 from meanfield.metrics.w2.result import Transport
 
 ATTEMPTS = 3
+FEW = 100  # atoms for which cells by chords are quick wherever they lie
 
 
 def semidiscrete_transport(
-    atoms: Measure, density: Density, bounded: bool = True, far: float = np.inf
+    atoms: Measure,
+    density: Density,
+    bounded: bool = True,
+    far: float = np.inf,
+    far_by_chords: float = np.inf,
 ) -> Transport:
     """W2^2 between atoms and a density: exact on T^2, an upper bound on S^2.
 
     bounded: whether a lower bound is wanted on S^2. Raises ValueError for meshes other than the
     equidistant grid of T^2 and Voronoi cells of S^2, NotConverged, also for an upper bound above
-    `far` on S^2.
+    `far` on S^2, `far_by_chords` where it is by chords.
     """
     m = atoms.masses
     atoms = Measure(atoms.points[m > 0], m[m > 0] / m.sum(), atoms.manifold)
@@ -44,16 +51,43 @@ def semidiscrete_transport(
     heights, ground, masses = density.values, None, None
     if heights.max() - heights.min() > 1e-13 * heights.max():
         ground, masses = _voronoi(mesh), density.masses / density.masses.sum()
-    upper, prices = sphere_transport(atoms.points, atoms.masses, ground, masses)
+    try:
+        upper, prices = sphere_transport(atoms.points, atoms.masses, ground, masses)
+        lower = 0.0
+    except NotConverged:
+        # One atom is reached by one plan, however far it is.
+        far = far_by_chords if np.ptp(atoms.points, axis=0).any() else np.inf
+        if np.isfinite(far):
+            _refuse(atoms, density, far)
+        upper, lower, prices = chord_transport(atoms.points, atoms.masses, ground, masses)
     if upper > far:
-        raise NotConverged(
-            f"mass travels by {np.sqrt(upper):.2g} on S^2, too far for Laguerre cells"
-        )
-    lower = 0.0
+        raise _too_far(upper)
+    if lower == upper:
+        return Transport.exactly(upper, "semidiscrete", TOLERANCE)
     if bounded:
-        lower = dual_bound(atoms, cut(density, parts_for(density, MOST)), prices, "geodesic")
+        elements = cut(density, parts_for(density, MOST))
+        lower = max(lower, dual_bound(atoms, elements, prices, "geodesic"))
     note = "an upper bound, see `w2_details`"
     return Transport(upper, "semidiscrete", False, note, min(lower, upper), upper, TOLERANCE)
+
+
+def _refuse(atoms: Measure, density: Density, far: float) -> None:
+    """NotConverged where W2^2 > far or elements are quicker than cells by chords.
+
+    They are against many atoms that lie much closer together than the density does: each cell is in
+    two parts then, one on either side of the sphere, and boxes rule nothing out.
+    """
+    x, y = (centre(m.points, m.masses) for m in (density, atoms))
+    if float(np.sum((x - y) ** 2)) > far:
+        raise _too_far(far)
+    if len(atoms) > FEW and 1 - np.sum(x**2) > 4 * (1 - np.sum(y**2)):
+        raise NotConverged(f"{len(atoms)} atoms lie much closer together than the density")
+
+
+def _too_far(squared: float) -> NotConverged:
+    return NotConverged(
+        f"mass travels by {np.sqrt(squared):.2g} on S^2, too far for Laguerre cells"
+    )
 
 
 @lru_cache(maxsize=2)
