@@ -7,6 +7,7 @@ vectors have the shape of points.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,14 +67,14 @@ class Manifold(Protocol):
         """Orthonormal tangent frames at x (n, a), shape (n, dim, a)."""
 
 
-def a_manifold(name: str, value: Any) -> Manifold:
-    """`value` itself; TypeError when it is no manifold, with what it lacks of `ALWAYS`."""
+def a_manifold(name: str, value: Any, needed: Set[str] = ALWAYS) -> Manifold:
+    """`value` itself; TypeError when it is no manifold, with what it lacks of what is `needed`."""
     if not isinstance(value, (Torus, Sphere)):
         what = f"{name} must be a Torus, a Sphere or their like"
         if isinstance(value, type):
             raise TypeError(f"{what}, got a class; make one of it, such as Torus(1) or Sphere(2)")
-        lacks = sorted(ALWAYS - {*dir(value)})  # without asking for their values
-        if "retract" in lacks:
+        lacks = sorted(needed - {*dir(value)})  # without asking for their values
+        if "check" in lacks:
             raise TypeError(f"{what}, got {value!r}")
         if lacks:
             raise TypeError(f"{what}, but {value!r} has no {', '.join(lacks)}")

@@ -53,7 +53,7 @@ class Measure(Shown):
     manifold: Manifold
 
     def __init__(self, points: ArrayLike, masses: ArrayLike | None, manifold: Manifold) -> None:
-        x = a_manifold("manifold", manifold).check("points", points)
+        x = a_manifold("manifold", manifold, {"check"}).check("points", points)
         if not len(x):
             raise ValueError("points are empty; a probability measure needs at least one")
         m = np.full(len(x), 1 / len(x)) if masses is None else _checked_masses(masses, len(x))
