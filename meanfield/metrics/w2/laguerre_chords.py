@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
@@ -41,6 +40,8 @@ class ChordCells:
     """
 
     def __init__(self, y: Array, ground: Voronoi | None, rho: Array) -> None:
+        from scipy.spatial import cKDTree
+
         self.y, self.rho, self.ground, self.atoms = y, rho, ground, Points(y)
         self.mesh, self.lines = of_great_circles(NO_MESH if ground is None else ground.mesh)
         self.back, self.behind = -y, np.zeros(len(y), dtype=np.int64)

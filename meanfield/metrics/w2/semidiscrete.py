@@ -78,8 +78,9 @@ def _refuse(atoms: Measure, density: Density, far: float) -> None:
     two parts then, one on either side of the sphere, and boxes rule nothing out.
     """
     x, y = (centre(m.points, m.masses) for m in (density, atoms))
-    if float(np.sum((x - y) ** 2)) > far:
-        raise _too_far(far)
+    between = float(np.sum((x - y) ** 2))  # about no more than W2^2
+    if between > far:
+        raise _too_far(between)
     if len(atoms) > FEW and 1 - np.sum(x**2) > 4 * (1 - np.sum(y**2)):
         raise NotConverged(f"{len(atoms)} atoms lie much closer together than the density")
 
