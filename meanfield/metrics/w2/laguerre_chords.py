@@ -21,7 +21,7 @@ from meanfield.metrics.w2.chord_sums import ARC, BACK, CHORD, NONE, along_border
 from meanfield.metrics.w2.circle_diagram import CHORDS, Arcs, Regions, carve_all, of_great_circles
 from meanfield.metrics.w2.costs import lift
 from meanfield.metrics.w2.laguerre_sphere import ARCS, Voronoi, blocks
-from meanfield.metrics.w2.laguerre_torus import FULL, merged
+from meanfield.metrics.w2.laguerre_torus import FULL, STEPS, merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
 from meanfield.metrics.w2.sparse import Points, cheapest_arcs
 from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, rows
@@ -126,12 +126,12 @@ def chord_transport(
     cells = ChordCells(y, ground, rho)
     psi, v = start(y, b, mean)
     cells.amid = y + v
-    psi, _ = newton(cells, b, psi, f"W2 on S^2 of {len(y)} atoms by chords")
+    psi, _ = newton(cells, b, psi, f"W2 on S^2 of {len(y)} atoms by chords", STEPS)
     upper = dual_value(psi, b, cells(psi, ARC))
     if len(y) == 1:
         return upper, upper, psi[place]  # there is no other plan
     chords = dual_value(psi, b, cells(psi, CHORD))
-    lower = 4 * np.arcsin(0.5 * np.sqrt(chords)) ** 2
+    lower = float(4 * np.arcsin(0.5 * np.sqrt(chords)) ** 2)
     return upper, lower, psi[place]
 
 
