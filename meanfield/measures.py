@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,10 +13,9 @@ from meanfield.checks import Array, NotConverged, finite_array, precision, read_
 from meanfield.manifolds import Manifold, Torus, a_manifold
 from meanfield.meshes import Mesh, mesh
 from meanfield.meshes.cells import scattered
-from meanfield.meshes.harmonics import evaluate, of_values, values
+from meanfield.meshes.harmonics import at_nodes, evaluate, of_values
 from meanfield.shown import Shown
 
-FEW = 1 << 24  # nodes times nodes up to which harmonics at nodes are kept: 64 MB
 HOPELESS = 0.25  # of a mass, below zero
 M = TypeVar("M", bound="Measure")
 
@@ -158,18 +156,11 @@ class Density(Measure):
         _same_manifold(self.manifold, _a_mesh("onto", onto).manifold)
         if self.mesh.same(onto):
             return self
-        if self.mesh.by_parallels and len(onto) * len(self) < FEW:
-            L = self.mesh.shape[0] - 1  # type: ignore[index]
-            at = _harmonics_at(onto, L) @ of_values(self.values, L)
+        if self.mesh.by_parallels:
+            at = at_nodes(of_values(self.values, self.mesh.shape[0] - 1), onto)  # type: ignore[index]
         else:
             at = self.interpolated(onto.nodes)
-        mass = float(at @ onto.volumes)
-        if not 0.9 < mass < 1.1:
-            raise ValueError(
-                f"the density is narrower than the cells of {onto}, on which its mass is "
-                f"{mass:.3g}, not one; take more cells"
-            )
-        return density_on(at * onto.volumes, onto, "interpolated masses")
+        return density_by(at, onto, "interpolated masses")
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n i.i.d. points, uniform within cells; nodes where the mesh does not say how far its
@@ -181,12 +172,6 @@ class Density(Measure):
         """H = -int log(dmu/dx) dmu."""
         charged = self.masses > 0
         return -float(np.sum(self.masses[charged] * np.log(self.values[charged])))
-
-
-@lru_cache(maxsize=2)
-def _harmonics_at(onto: Mesh, L: int) -> Array:
-    """Y_lm at a mesh's nodes (N, (L + 1)^2), for the many densities of one run."""
-    return values(onto.nodes, L)
 
 
 def mixture(measures: Sequence[Measure], weights: ArrayLike | None = None) -> Measure:
@@ -316,6 +301,17 @@ def density_on(
     run NotConverged is raised where negative mass is a quarter of all. cure: what helps.
     """
     return densities_on(masses[None], onto, what, [(within, cure)], told)[0]
+
+
+def density_by(values: Array, onto: Mesh, what: str, within: float = 1e-10) -> Density:
+    """`density_on` by values at the nodes, whose mass tells whether the cells resolve them."""
+    masses = values * onto.volumes
+    if not 0.9 < (mass := float(masses.sum())) < 1.1:
+        raise ValueError(
+            f"the density is narrower than the cells of {onto}, on which its mass is {mass:.3g}, "
+            "not one; take more cells"
+        )
+    return density_on(masses, onto, what, within)
 
 
 def densities_on(

@@ -10,6 +10,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import NotConverged
+from meanfield.meshes import quadrature_mesh
 from meanfield.metrics.w2 import discrete, distance, semidiscrete
 from tests.test_transport import chord_squared
 
@@ -173,3 +174,21 @@ def test_uniform_laws_of_spheres_need_no_mesh_and_bounds_only_where_they_are_wan
     semidiscrete.semidiscrete_transport(atoms, tilted)
     assert (asked[-1][1].mesh.p == even.mesh.nodes).all()
     np.testing.assert_allclose(asked[-1][2], tilted.masses, rtol=1e-14)
+
+
+@pytest.mark.parametrize("width", [0.3, 0.5])
+def test_fields_on_quadratures_keep_their_moments_when_spread_over_cells(width):
+    """W2^2 from one atom is the mean of d^2, here by a quadrature five times as fine."""
+    ball, middle = mf.Sphere(2), np.array([0.6, 0.0, 0.8])
+
+    def density(n):
+        on = quadrature_mesh(n)
+        masses = on.volumes * np.exp((on.nodes @ middle - 1) / width**2)
+        return mf.Density(masses / masses.sum(), on)
+
+    field, fine = density(36), density(180)
+    for angle in (0.0, 0.7, 1.5):
+        turned = np.cos(angle) * middle + np.sin(angle) * np.array([0.0, 1.0, 0.0])
+        exact = fine.integrate(lambda x, at=turned: np.arccos(np.clip(x @ at, -1, 1)) ** 2)
+        found = mf.metrics.w2_squared(mf.Measure(turned[None], None, ball), field)
+        assert found == pytest.approx(exact, rel=1e-4)

@@ -12,9 +12,10 @@ from functools import lru_cache
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.meshes.base import Index
+from meanfield.meshes.base import Index, Mesh
 
 ROWS = 1 << 11  # points at a time
+FEW = 1 << 23  # harmonics times nodes up to which their values are kept: 64 MB
 
 
 def degrees(L: int) -> Array:
@@ -75,6 +76,18 @@ def evaluate(c: Array, points: Array) -> Array:
     L = round(len(c) ** 0.5) - 1
     parts = [values(points[i : i + ROWS], L) @ c for i in range(0, len(points), ROWS)]
     return np.concatenate(parts)
+
+
+def at_nodes(c: Array, on: Mesh) -> Array:
+    """sum c_lm Y_lm at a mesh's nodes (N,); for the many densities of one run."""
+    if len(on) * len(c) < FEW:
+        return _at_nodes(on, round(len(c) ** 0.5) - 1) @ c
+    return evaluate(c, on.nodes)
+
+
+@lru_cache(maxsize=2)
+def _at_nodes(on: Mesh, L: int) -> Array:
+    return values(on.nodes, L)
 
 
 def of_atoms(points: Array, masses: Array, L: int) -> Array:

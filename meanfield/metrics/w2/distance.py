@@ -9,8 +9,9 @@ import numpy as np
 
 from meanfield.checks import NotConverged, known_name, warn
 from meanfield.manifolds import Sphere, Torus
-from meanfield.measures import Density, Measure
+from meanfield.measures import Density, Measure, density_by
 from meanfield.meshes import Mesh, mesh
+from meanfield.meshes.harmonics import at_nodes, degrees, of_values
 from meanfield.metrics.w2.circle import circle_transport, is_circle
 from meanfield.metrics.w2.quantile import Prepared
 from meanfield.metrics.w2.result import Transport
@@ -20,6 +21,8 @@ METRICS = ("geodesic", "extrinsic")
 # On S^2 elements answer where mass travels farther than the root of FAR in the mean, as Laguerre
 # cells are off by up to 5% there and by less than 0.3% nearer, from no more than MANY atoms.
 FAR, MANY = 0.2, 1000
+HEXAGON = 5 / (36 * 3**0.5)  # variance along an axis of a regular hexagon of area one
+RESIDUE = 1e-8  # negative mass of far tails that is cut in silence
 
 
 def w2(
@@ -173,8 +176,22 @@ def _has_laguerre_cells(manifold: object) -> bool:
 def _in_voronoi_cells(measure: Any) -> Any:
     """A density on a quadrature of S^2 on about as many Voronoi cells, anything else as it is."""
     if isinstance(measure, Density) and measure.mesh.by_parallels:
-        return measure.on(_voronoi(len(measure)))
+        return _sharpened(measure, _voronoi(len(measure)))
     return measure
+
+
+def _sharpened(density: Density, cells: Mesh) -> Density:
+    """Masses that, spread evenly over cells, have the moments of a density to fourth order.
+
+    Spreading adds the variance s^2 of a cell along either axis: mean squares of distances grow by
+    s^2 times the mean Laplacian of d^2, and sampling at the nodes takes back half of it. What
+    p - s^2 Lap p / 2 is spread to is p + O(s^4): for a density 0.3 wide W2^2 from its middle was
+    off by 4e-3, and is by 4e-5.
+    """
+    L = density.mesh.shape[0] - 1  # type: ignore[index]
+    l, area = degrees(L), 4 * np.pi / len(cells)
+    sharper = of_values(density.values, L) * (1 + 0.5 * HEXAGON * area * l * (l + 1))
+    return density_by(at_nodes(sharper, cells), cells, "masses on Voronoi cells", RESIDUE)
 
 
 @lru_cache(maxsize=2)
