@@ -145,7 +145,9 @@ class Whole(JITCodeLibrary):
         linked = _link(self._final_module, self)
         self._linking_libraries.clear()
         for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+            own = function.linkage == Linkage.linkonce_odr and not function.is_declaration
+            # By their names NRT_incref and NRT_decref are found, of which numba takes out pairs.
+            if own and not function.name.startswith("NRT_"):
                 function.linkage = Linkage.internal
                 # The loader looks for functions by name, in all modules: under its own name others
                 # would be led to this one, which has no address for them.
