@@ -18,6 +18,7 @@ from meanfield.shown import Shown
 
 HOPELESS = 0.25  # of a mass, below zero
 M = TypeVar("M", bound="Measure")
+Allowed = Callable[[int], tuple[float, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +301,7 @@ def density_on(
     UnderResolved. told, of a run: the names of what has warned already, which warns no more; of a
     run NotConverged is raised where negative mass is a quarter of all. cure: what helps.
     """
-    return densities_on(masses[None], onto, what, [(within, cure)], told)[0]
+    return densities_on(masses[None], onto, what, lambda _: (within, cure), told)[0]
 
 
 def density_by(values: Array, onto: Mesh, what: str, within: float = 1e-10) -> Density:
@@ -315,29 +316,35 @@ def density_by(values: Array, onto: Mesh, what: str, within: float = 1e-10) -> D
 
 
 def densities_on(
-    masses: Array,
-    onto: Mesh,
-    what: str,
-    allowed: Sequence[tuple[float, str]],
-    told: set[str] | None,
+    masses: Array, onto: Mesh, what: str, allowed: Allowed, told: set[str] | None
 ) -> list[Density]:
-    """`density_on` of many masses at once, (S, N). allowed: of each, `within` and `cure`."""
-    positive = np.maximum(masses, 0.0)
-    lost, total = (positive - masses).sum(axis=1).tolist(), positive.sum(axis=1).tolist()
+    """`density_on` of many masses at once, (S, N). allowed: k -> `within` and `cure` of those."""
+    positive, lost = masses, [0.0] * len(masses)
+    if not masses.min() >= 0.0:
+        positive = np.maximum(masses, 0.0)
+        lost = (positive - masses).sum(axis=1).tolist()
     found = []
-    for k, (negative, mass, (within, cure)) in enumerate(zip(lost, total, allowed, strict=True)):
-        if told is not None and not negative <= HOPELESS * abs(mass - negative):
-            raise NotConverged(
-                f"{what} hold a negative mass of {negative:.2g}: these cells cannot carry the "
-                'density; raise `cells`, or use engine="finite-volume", which keeps the sign'
-            )
-        if negative > within and (told is None or what not in told):
-            if told is not None:
-                told.add(what)
-            warn(f"{what} hold a negative mass of {negative:.2e}, cut to zero; {cure}")
+    for k, (negative, mass) in enumerate(zip(lost, positive.sum(axis=1).tolist(), strict=True)):
+        if negative != 0.0:
+            _tell(what, negative, mass - negative, *allowed(k), told)
         there = 0.0 < mass < np.inf  # otherwise nothing at all, or no numbers
         found.append(_on(positive[k] / mass, onto) if there else Density(masses[k], onto))
     return found
+
+
+def _tell(
+    what: str, lost: float, mass: float, within: float, cure: str, told: set[str] | None
+) -> None:
+    """Of a negative mass `lost`."""
+    if told is not None and not lost <= HOPELESS * abs(mass):
+        raise NotConverged(
+            f"{what} hold a negative mass of {lost:.2g}: these cells cannot carry the density; "
+            'raise `cells`, or use engine="finite-volume", which keeps the sign'
+        )
+    if lost > within and (told is None or what not in told):
+        if told is not None:
+            told.add(what)
+        warn(f"{what} hold a negative mass of {lost:.2e}, cut to zero; {cure}")
 
 
 def _on(shares: Array, mesh: Mesh) -> Density:

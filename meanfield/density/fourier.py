@@ -230,12 +230,12 @@ class FourierModes:
             return np.fft.irfft(z, shape[0])
         half = np.zeros((*shape[:-1], shape[-1] // 2 + 1), dtype=complex)
         (right, there), (left, mirrored) = _half_places(self, shape)
-        masses = np.empty((len(z), len(grid)))
-        for modes, row in zip(z, masses, strict=True):  # one at a time stays in the caches
+        masses = []
+        for modes in z:  # one at a time stays in the caches
             half[mirrored] = modes[left].conj()
             half[there] = modes[right]
-            row[:] = np.fft.irfftn(half, s=shape, axes=range(len(shape))).ravel()
-        return masses
+            masses.append(np.fft.irfftn(half, s=shape, axes=range(len(shape))).reshape(1, -1))
+        return masses[0] if len(z) == 1 else np.concatenate(masses)
 
     @cached_property
     def levels(self) -> tuple[Array, Index]:

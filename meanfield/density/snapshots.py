@@ -15,6 +15,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.density.coupling import both
+from meanfield.density.etd import RUNGS, Seen
 from meanfield.meshes import Mesh
 
 
@@ -22,18 +23,21 @@ from meanfield.meshes import Mesh
 class Snapshots:
     """States at S times.
 
-    bases, free: of each player the basis, and whether it adapts itself. rows: of each the work
-    arrays' rows (S, 2, total) that hold a state. steps (S,): the present step. counts (S, 2): steps
-    taken and refused. worst (S, 2): the largest tails so far.
+    bases, free: of each player the basis, and whether it adapts itself. seen: what `etd.run` keeps
+    of them; counts: the steps taken and refused before. step: the given one, or None.
     """
 
     bases: Sequence[Any]
     free: Sequence[bool]
     times: Array
-    rows: Sequence[Array]
-    steps: Array
-    counts: Array
-    worst: Array
+    seen: Seen
+    counts: tuple[int, int]
+    step: float | None
+
+    @property
+    def worst(self) -> Array:
+        """The largest tails so far, (S, 2)."""
+        return self.seen.marks[:, 3:]  # type: ignore[no-any-return]
 
     @cached_property
     def grids(self) -> tuple[Mesh, Mesh]:
@@ -43,7 +47,7 @@ class Snapshots:
     @cached_property
     def coefficients(self) -> tuple[Array, Array]:
         """Those of both players, (S, J)."""
-        return both(lambda p: coefficients(self.bases[p], self.rows[p]))
+        return both(lambda p: coefficients(self.bases[p], self.seen[p]))
 
     @cached_property
     def masses(self) -> tuple[Array, Array]:
@@ -59,8 +63,10 @@ class Snapshots:
         """At each time steps taken and refused, the present step; for each player the tail, the
         largest so far, the resolution and the smallest nodal mass.
         """
-        taken, refused = self.counts.T.tolist()
-        columns = {"steps": taken, "refused": refused, "step": self.steps.tolist()}
+        rungs, *taken = self.seen.marks[:, :3].T
+        steps, refused = (n + before for n, before in zip(taken, self.counts, strict=True))
+        h = 2.0 ** (rungs / RUNGS) if self.step is None else np.full(len(rungs), self.step)
+        columns = {"steps": steps.tolist(), "refused": refused.tolist(), "step": h.tolist()}
         for p, player in enumerate("xy"):
             basis = self.bases[p]
             columns[f"tail_{player}"] = self.tails[p].tolist()

@@ -9,6 +9,7 @@ and `harmonics`, the time steps (ETDRK4) in `etd`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Spectral(Engine):
         only_langevin(self.flow, self.name)
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
+        self._rough = [p for p in (0, 1) if self.kind.rough(self.laws[p])]
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means that the
         # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
@@ -114,30 +116,32 @@ class Spectral(Engine):
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
-        self._go(np.array([until]))
+        self._go(np.array([until]), self._seen(1))
         return self.time
 
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
-        found = self._go(times[: max(1, ROOM // sum(work[STATE].size for work in self._works))])
-        if not len(found.times):
+        times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
+        before, seen = self._now(), self._seen(len(times))
+        reached = self._go(times, seen)
+        if reached == 0:
             return super().through(times)
+        found = replace(before, times=times[:reached], seen=etd.Seen(*(a[:reached] for a in seen)))
         self._watch(found)
         pairs = zip(*both(lambda p: self._shown(found, p)), strict=True)
         return list(map(Saved, found.times.tolist(), pairs, found.diagnostics()))
 
-    def _go(self, times: Array) -> Snapshots:
-        """Steps on through these times, as far as `etd.run` goes at once: the states there."""
+    def _go(self, times: Array, seen: etd.Seen) -> int:
+        """Steps on through these times, as far as `etd.run` goes at once: how many were reached."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
         finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
-        seen = self._seen(len(times))
         status, time, self.rung, reached = etd.run(
             self._held, self.time, times, self.step or 0.0,
             etd.NO_RUNG if self.rung is None else self.rung,
             (self.tol, limits, tails, self.worst, counts), seen,
         )  # fmt: skip
-        self.time, found = float(time), self._snapshots(times[:reached], seen)
+        self.time = float(time)
         self.counts["steps"] += int(counts[0])
         self.counts["rejected"] += int(counts[1])
         if status == etd.TAIL:
@@ -149,29 +153,23 @@ class Spectral(Engine):
             )
         elif reached == 0 and status == etd.STUCK:
             raise self.collapsed(self.time, times[0])
-        return found
+        return reached
 
     def _seen(self, number: int) -> etd.Seen:
         """Room for so many states."""
         x, y = (np.empty((number, *work[STATE].shape)) for work in self._works)
         return etd.Seen(x, y, np.empty((number, 5)))
 
-    def _snapshots(self, times: Array, seen: etd.Seen) -> Snapshots:
-        """What was seen at these times, the first of all that there is room for."""
-        x, y, marks = (part[: len(times)] for part in seen)
-        h = 2.0 ** (marks[:, 0] / etd.RUNGS) if self.step is None else np.full(len(x), self.step)
-        counts = marks[:, 1:3] + (self.counts["steps"], self.counts["rejected"])
-        return Snapshots(self.bases, self._free, times, (x, y), h, counts, marks[:, 3:])
-
     def _now(self) -> Snapshots:
         """The present state."""
         x, y = (work[STATE][None] for work in self._works)
-        marks = np.array([[self.rung or 0, 0, 0, *self.worst]])
-        return self._snapshots(np.array([self.time]), etd.Seen(x, y, marks))
+        seen = etd.Seen(x, y, np.array([[self.rung or 0, 0, 0, *self.worst]]))
+        counts, times = (self.counts["steps"], self.counts["rejected"]), np.array([self.time])
+        return Snapshots(self.bases, self._free, times, seen, counts, self.step)
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis; infinite where it does not."""
-        grows = self._free[p] and (finer is not None or not self.kind.rough(self.laws[p]))
+        grows = self._free[p] and (finer is not None or p not in self._rough)
         return self._ceiling if grows else np.inf
 
     def _refine(self, time: float, heavy: Any, finer: tuple[Any, Any]) -> None:
@@ -189,12 +187,11 @@ class Spectral(Engine):
 
     def watch(self) -> None:
         """Warns, once, of tails that are too heavy; for smooth starts, at any step so far."""
-        if not self.warned:
+        if self._rough or self.worst.max() > self._limit:
             self._watch(self._now())
 
     def _watch(self, states: Snapshots) -> None:
-        rough = both(lambda p: self.kind.rough(self.laws[p]))
-        seen = both(lambda p: states.tails[p] if rough[p] else states.worst[:, p])
+        seen = both(lambda p: states.tails[p] if p in self._rough else states.worst[:, p])
         most = np.maximum(*seen)
         if most.max() > self._limit:
             k = int(np.argmax(most > self._limit))
@@ -214,7 +211,7 @@ class Spectral(Engine):
         now = self._now()
 
         def measure(p: int) -> Measure:
-            rough = self.time == 0.0 and self.kind.rough(self.laws[p])
+            rough = self.time == 0.0 and p in self._rough
             return (given_measure(self.laws[p]) if rough else None) or self._shown(now, p)[0]
 
         return both(measure)
@@ -232,19 +229,20 @@ class Spectral(Engine):
                 f"start.{'xy'[p]} is narrower than {self.bases[p]} resolve: these see a negative "
                 f"mass of {lost:.2g}; raise `cells`"
             )
-        allowed = [self._allowed(tail) for tail in states.tails[p].tolist()]
+
+        def allowed(k: int) -> tuple[float, str]:
+            """The negative mass that nodes may show, and what helps against more.
+
+            Where coefficients fall to `tol` this is what `tol` leaves, and more cells change
+            little.
+            """
+            if states.tails[p][k] > self._ceiling:
+                return EXACT, "raise `cells`"
+            if self.step is not None:
+                return EXACT, "take a shorter `step`"
+            return max(EXACT, OF_TOL * self.tol), f"lower `tol`, now {self.tol:g}"
+
         return densities_on(masses, states.grids[p], what, allowed, self._warned_negative)
-
-    def _allowed(self, tail: float) -> tuple[float, str]:
-        """The negative mass that nodes may show, and what helps against more.
-
-        Where coefficients fall to `tol` this is what `tol` leaves, and more cells change little.
-        """
-        if tail > self._ceiling:
-            return EXACT, "raise `cells`"
-        if self.step is not None:
-            return EXACT, "take a shorter `step`"
-        return max(EXACT, OF_TOL * self.tol), f"lower `tol`, now {self.tol:g}"
 
     def diagnostics(self) -> dict[str, float]:
         """See `Snapshots.diagnostics`."""
