@@ -225,13 +225,14 @@ class FourierModes:
 
     def masses(self, z: Complex, grid: Mesh) -> Array:
         """Nodal value times cell volume on a grid (S, N), from coefficients z (S, J)."""
+        # One at a time: bits of several may depend on how many there are (numpy on ARM).
         shape = grid.shape or ()
         if len(shape) == 1:  # modes 0, 1, ...: in half the time of what follows
-            return np.fft.irfft(z, shape[0])
+            return np.array([np.fft.irfft(modes, shape[0]) for modes in z])
         half = np.zeros((*shape[:-1], shape[-1] // 2 + 1), dtype=complex)
         (right, there), (left, mirrored) = _half_places(self, shape)
         masses = []
-        for modes in z:  # one at a time stays in the caches
+        for modes in z:
             half[mirrored] = modes[left].conj()
             half[there] = modes[right]
             masses.append(np.fft.irfftn(half, s=shape, axes=range(len(shape))).reshape(1, -1))

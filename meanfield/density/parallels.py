@@ -22,7 +22,8 @@ def on_quadrature(c: Array, n: int) -> Array:
     table, starts, up, down = by_order(n, L)
     waves, sums = np.zeros((len(c), n, n + 1), dtype=complex), np.empty((2, 2, table.shape[1]))
     _add_up(table, starts, up, down, c, sums, waves)
-    return np.fft.irfft(waves, 2 * n, axis=2).reshape(len(c), -1)
+    # One at a time: bits of several may depend on how many there are (numpy on ARM).
+    return np.array([np.fft.irfft(one, 2 * n, axis=1).ravel() for one in waves])
 
 
 @kernel(fastmath={"contract"})

@@ -236,6 +236,9 @@ class Spectral(Engine):
             Where coefficients fall to `tol` this is what `tol` leaves, and more cells change
             little.
             """
+            if p in self._rough:
+                # Modes that come later are none of theirs.
+                return EXACT, f"at early times atoms need more than {states.bases[p]}: give `cells`"
             if states.tails[p][k] > self._ceiling:
                 return EXACT, "raise `cells`"
             if self.step is not None:
