@@ -41,6 +41,11 @@ class Saved(NamedTuple):
     pair: Pair
     diagnostics: dict[str, Any]
 
+    @classmethod
+    def now(cls, moving: Any) -> Saved:
+        """What is saved of the present state of an engine or of particles."""
+        return cls(moving.time, moving.measures(), moving.diagnostics())
+
 
 class Moving(Protocol):
     """A state of both players that can be moved, read, stored and restored: particles or an
@@ -246,7 +251,7 @@ class Run:
                 if keeper is not None:
                     keeper.offer(self.trajectory)
 
-            if not self.times and self._over(self.present(), watch):
+            if not self.times and self._over(Saved.now(self.moving), watch):
                 return
             done, pausing = 1, None if keeper is None else pause
             while done < len(times):
@@ -258,10 +263,6 @@ class Run:
                 for one in several:
                     if self._over(one, watch):
                         return
-
-    def present(self) -> Saved:
-        """What is saved of the present state."""
-        return Saved(self.moving.time, self.moving.measures(), self.moving.diagnostics())
 
     def _over(self, saved: Saved, watch: Watch) -> bool:
         """Save and show a state; whether it ends the run."""

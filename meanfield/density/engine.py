@@ -107,7 +107,7 @@ class Engine(ABC):
         at each. Of what is saved nothing depends on how many there are.
         """
         self.advance(float(times[0]))
-        return [Saved(self.time, self.measures(), self.diagnostics())]
+        return [Saved.now(self)]
 
     def collapsed(self, time: float, until: float) -> NotConverged:
         """The error to raise where steps are too short to ever come to `until`."""

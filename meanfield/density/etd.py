@@ -190,7 +190,7 @@ def _rung(h, error, tol):
 
 
 @kernel
-def _come_to(
+def _steps_until(
     x, y, wx, wy, cx, cy, levels, keys, t, until, count, s, rung, tol, limits, tails, worst, counts
 ):
     """See `run`: (status, time reached, s, rung). The state stands in row STATE + s, and its drift
@@ -254,36 +254,18 @@ def _copy(row, to):
 
 
 @kernel
-def _march(held, t, times, step, rung, watched, seen):
+def _march(held, t, times, parts, rung, watched, seen):
     """See `run`. Also returns whether an odd number of steps left the state in row NEXT."""
     x, y, wx, wy, cx, cy, levels, keys = held
     tol, limits, tails, worst, counts = watched
     status, reached, s = DONE, 0, np.int64(0)
     most = TOGETHER / (len(x.level) + len(y.level))
     while reached < len(times) and (reached == 0 or counts[0] + counts[1] < most):
-        until, count = times[reached], np.int64(0)
-        if step > 0.0:
-            count = np.int64(larger(np.ceil((until - t) / step * (1.0 - 1e-9)), 1.0))
-        status, t, s, rung = _come_to(
-            x,
-            y,
-            wx,
-            wy,
-            cx,
-            cy,
-            levels,
-            keys,
-            t,
-            until,
-            count,
-            s,
-            rung,
-            tol,
-            limits,
-            tails,
-            worst,
+        until, count = times[reached], parts[reached]
+        status, t, s, rung = _steps_until(
+            x, y, wx, wy, cx, cy, levels, keys, t, until, count, s, rung, tol, limits, tails, worst,
             counts,
-        )
+        )  # fmt: skip
         if t < until:
             break
         _copy(wx[STATE + s], seen.x[reached])
@@ -296,11 +278,11 @@ def _march(held, t, times, step, rung, watched, seen):
 
 
 def run(
-    held: tuple[Any, ...], t: float, times: Array, step: float, rung: int,
+    held: tuple[Any, ...], t: float, times: Array, parts: Index, rung: int,
     watched: tuple[float, Array, Array, Array, Index], seen: Seen,
 ) -> tuple[int, float, int, int]:  # fmt: skip
-    """From t through `times`, in equal steps of at most `step` between them or, where step is 0,
-    with error at most tol a step.
+    """From t through `times`: up to each in as many equal `parts` or, where these are 0, in steps
+    with error at most tol.
 
     held: both players, their work arrays, coefficients of CACHE steps, then room for those of one,
     by eigenvalue, and their steps, see `_cached`. watched: tol, limits, tails, worst, counts.
@@ -313,10 +295,10 @@ def run(
     short that the next is out of reach.
     """
     x, y, wx, wy, *_ = held
-    if step == 0.0 and rung == NO_RUNG:
-        _march(held, t, np.array([t]), step, rung, watched, seen)
+    if parts[0] == 0 and rung == NO_RUNG:
+        _march(held, t, np.array([t]), parts, rung, watched, seen)
         rung = _first_rung((x, y), (wx, wy), watched[0], times[0] - t)
-    status, t, rung, reached, odd = _march(held, t, times, step, rung, watched, seen)
+    status, t, rung, reached, odd = _march(held, t, times, parts, rung, watched, seen)
     if odd:
         wx[STATE], wy[STATE] = wx[NEXT], wy[NEXT]
     return status, t, rung, reached

@@ -47,7 +47,7 @@ from meanfield.meshes import Mesh
 
 WEIGHTS = ("curved", "sg", "face", "sqrt")
 PECLET = 2.0  # beta |dU| over a face beyond which a mesh counts as coarse
-MOST_CELLS = 1000.0  # times as many, which is no advice any more
+MOST_CELLS = 1000.0  # times the cells: to take more is no advice
 STEEP = 700.0  # the largest s for which exp(-s) is computed; it is 1e-304
 
 

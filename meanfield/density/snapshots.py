@@ -1,7 +1,7 @@
 """Coefficients of both players at several times, as densities and numbers about them.
 
-All times go through numpy at once, as one of them costs it as much. What is said of a time does not
-depend on the others, to the bit.
+Sums and tails of all times are one call of numpy each, which costs as much as it does for one time.
+What is said of a time does not depend on the others, to the bit.
 """
 
 from __future__ import annotations

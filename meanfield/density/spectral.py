@@ -18,7 +18,7 @@ from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.density import etd
 from meanfield.density.coupling import both
-from meanfield.density.engine import Engine
+from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, given_measure, only_langevin
 from meanfield.density.snapshots import Snapshots, coefficients
 from meanfield.density.stages import FACTORS, FLUX, LANES, STATE
@@ -116,14 +116,14 @@ class Spectral(Engine):
 
     def move(self, until: float) -> float:
         """Steps up to `until`, or to where a player needs a finer basis, which it then has."""
-        self._go(np.array([until]), self._seen(1))
+        self._step_through(np.array([until]), self._room_for(1))
         return self.time
 
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
         times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
-        before, seen = self._now(), self._seen(len(times))
-        reached = self._go(times, seen)
+        before, seen = self._now(), self._room_for(len(times))
+        reached = self._step_through(times, seen)
         if reached == 0:
             return super().through(times)
         found = replace(before, times=times[:reached], seen=etd.Seen(*(a[:reached] for a in seen)))
@@ -131,13 +131,17 @@ class Spectral(Engine):
         pairs = zip(*both(lambda p: self._shown(found, p)), strict=True)
         return list(map(Saved, found.times.tolist(), pairs, found.diagnostics()))
 
-    def _go(self, times: Array, seen: etd.Seen) -> int:
+    def _step_through(self, times: Array, seen: etd.Seen) -> int:
         """Steps on through these times, as far as `etd.run` goes at once: how many were reached."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
         finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
+        count = np.zeros(len(times), dtype=np.int64)
+        if self.step is not None:
+            gaps = np.diff(times, prepend=self.time).tolist()
+            count[:] = [parts(gap, self.step) for gap in gaps]
         status, time, self.rung, reached = etd.run(
-            self._held, self.time, times, self.step or 0.0,
+            self._held, self.time, times, count,
             etd.NO_RUNG if self.rung is None else self.rung,
             (self.tol, limits, tails, self.worst, counts), seen,
         )  # fmt: skip
@@ -155,8 +159,8 @@ class Spectral(Engine):
             raise self.collapsed(self.time, times[0])
         return reached
 
-    def _seen(self, number: int) -> etd.Seen:
-        """Room for so many states."""
+    def _room_for(self, number: int) -> etd.Seen:
+        """Arrays for so many states."""
         x, y = (np.empty((number, *work[STATE].shape)) for work in self._works)
         return etd.Seen(x, y, np.empty((number, 5)))
 
@@ -237,7 +241,7 @@ class Spectral(Engine):
             little.
             """
             if p in self._rough:
-                # Modes that come later are none of theirs.
+                # Modes that are added later begin at zero, where those of atoms do not.
                 return EXACT, f"at early times atoms need more than {states.bases[p]}: give `cells`"
             if states.tails[p][k] > self._ceiling:
                 return EXACT, "raise `cells`"

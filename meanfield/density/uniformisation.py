@@ -55,7 +55,7 @@ class Exponential:
             warn(
                 f"a step takes {size:.1e} products with the jump matrix of {len(m)} cells, about "
                 "one for each jump of a mass: costs are steep for this temperature, and the run "
-                "may take very long. Fewer cells take fewer, shorter steps as many in all"
+                "may take very long. Fewer cells need fewer products, shorter steps do not"
             )
             size, new, error = self._apply(jump, m, MOST)
         if not size <= MOST:

@@ -190,9 +190,9 @@ class Stepper(Motion):
         self.check_step()
 
     def through(self, times: Array, pause: Callable[[], None] | None = None) -> list[Saved]:
-        """Move on to the first of these times."""
+        """Move on to the first of these times: what is saved there."""
         self.advance(float(times[0]), pause)
-        return [Saved(self.time, self.measures(), self.diagnostics())]
+        return [Saved.now(self)]
 
     def advance(self, until: float, pause: Callable[[], None] | None = None) -> None:
         """To `until`; with a pause in pieces of about half a second, between which it is called."""

@@ -41,26 +41,26 @@ def triangle(z: Array, k: int, x: Array, step: Array) -> float:
 
 
 @kernel
-def scaled_moment(x: Array, y: Array, k: int, bend: float, moments: int) -> float:
-    """(F(R) - bend (1 - cos R)) / sin^2 R for R = d(x, y_k) and bend 0 or F(pi) / 2."""
+def scaled_moment(x: Array, y: Array, k: int, B: float, moments: int) -> float:
+    """(F(R) - B (1 - cos R)) / sin^2 R for R = d(x, y_k), B = 0 or F(pi) / 2."""
     near = far = 0.0
     for axis in range(3):
         near += 0.25 * (x[0, axis] - y[k, axis]) ** 2  # sin^2 (R/2)
         far += 0.25 * (x[0, axis] + y[k, axis]) ** 2
     if moments == CHORD:
-        return -1.0 if bend > 0 else near / far
-    if bend == 0.0 or near <= far:
-        return second_moment(near) - 0.5 * bend / far
+        return -1.0 if B > 0 else near / far
+    if B == 0.0 or near <= far:
+        return second_moment(near) - 0.5 * B / far
     # F(pi) - F(R) is the integral of (pi - r)^2 sin r from 0 to R's rest.
     rest = 2 * np.arcsin(min(np.sqrt(far), 1.0))
     sine = np.sin(rest)
     middle = (sine - rest * np.cos(rest)) / (sine * sine) if rest > 0 else 0.0
-    return 0.5 * (bend - np.pi**2) / near + 2 * np.pi * middle - second_moment(far)
+    return 0.5 * (B - np.pi**2) / near + 2 * np.pi * middle - second_moment(far)
 
 
 @kernel
 def fan(
-    y: Array, z: Array, bend: float, k: int, arcs: Arcs, e: int, low: float, high: float,
+    y: Array, z: Array, B: float, k: int, arcs: Arcs, e: int, low: float, high: float,
     moments: int, x: Array, step: Array,
 ) -> tuple[float, float]:  # fmt: skip
     """What the arc e, low <= s <= high, adds to the area and to int d^2 of cell k.
@@ -99,8 +99,8 @@ def fan(
             for axis in range(3):
                 u, v = (axis + 1) % 3, (axis + 2) % 3
                 turned += y[k, axis] * (x[0, u] * step[0, v] - x[0, v] * step[0, u])
-            second += WEIGHTS[g] * width * turned * scaled_moment(x, y, k, bend, moments)
-    return area, second + bend * area
+            second += WEIGHTS[g] * width * turned * scaled_moment(x, y, k, B, moments)
+    return area, second + B * area
 
 
 @kernel
@@ -137,10 +137,12 @@ def leaves(
 
 @kernel(counted=True)
 def along_borders(
-    y: Array, z: Array, bend: Array, arcs: Arcs, mesh: Regions, rho: Array, first: Index,
+    y: Array, z: Array, B: Array, arcs: Arcs, mesh: Regions, rho: Array, first: Index,
     moments: int, begin: int, end: int,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """What arcs begin, ..., end - 1 of the Laguerre cells add to `overlay`."""
+    """What arcs begin, ..., end - 1 of the Laguerre cells add to masses and int d^2 (n,); the
+    arcs' weights.
+    """
     mass, second, edge = np.zeros(len(y)), np.zeros(len(y)), np.zeros(end - begin)
     x, step = np.empty((1, 3)), np.empty((1, 3))
     most = 4 * (len(mesh.p) + len(y)) + 16
@@ -152,10 +154,10 @@ def along_borders(
         for _ in range(most):
             high, entered = leaves(mesh, k, arcs, e, low, arcs.high[e])
             if high > low:
-                area, moment = fan(y, z, bend[i], i, arcs, e, low, high, moments, x, step)
+                area, moment = fan(y, z, B[i], i, arcs, e, low, high, moments, x, step)
                 mass[i] += rho[k] * area
                 second[i] += rho[k] * moment
-                area, moment = fan(y, z, bend[j], j, arcs, e, low, high, moments, x, step)
+                area, moment = fan(y, z, B[j], j, arcs, e, low, high, moments, x, step)
                 mass[j] -= rho[k] * area
                 second[j] -= rho[k] * moment
                 edge[e - begin] += 0.5 * rho[k] * (high - low) / gap
@@ -167,10 +169,10 @@ def along_borders(
 
 @kernel(counted=True)
 def along_mesh(
-    y: Array, z: Array, bend: Array, cells: Regions, arcs: Arcs, rho: Array, first: Index,
+    y: Array, z: Array, B: Array, cells: Regions, arcs: Arcs, rho: Array, first: Index,
     moments: int, begin: int, end: int,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """What arcs begin, ..., end - 1 of the mesh add to `overlay`; nothing to the arcs' weights."""
+    """What arcs begin, ..., end - 1 of the mesh add to masses and int d^2 (n,); no weights."""
     mass, second = np.zeros(len(y)), np.zeros(len(y))
     x, step = np.empty((1, 3)), np.empty((1, 3))
     most = 4 * (len(rho) + len(y)) + 16
@@ -181,7 +183,7 @@ def along_mesh(
         for _ in range(most):
             high, entered = leaves(cells, k, arcs, e, low, arcs.high[e])
             if high > low:
-                area, moment = fan(y, z, bend[k], k, arcs, e, low, high, moments, x, step)
+                area, moment = fan(y, z, B[k], k, arcs, e, low, high, moments, x, step)
                 mass[k] += jump * area
                 second[k] += jump * moment
             if entered < 0:

@@ -58,8 +58,8 @@ class ChordCells:
         psi = psi - psi.max()
         regions, arcs, far, held = self._carved(psi)
         back = 2.0 if moments == CHORD else BACK
-        z, bend = np.where(far[:, None], -self.back, self.y), np.where(far, back, 0.0)
-        mass, second, edge = self._summed(psi, regions, arcs, (self.y, z, bend), moments)
+        z, B = np.where(far[:, None], -self.back, self.y), np.where(far, back, 0.0)
+        mass, second, edge = self._summed(psi, regions, arcs, (self.y, z, B), moments)
         behind = np.where(far & held, 4 * np.pi * self.rho[self.behind], 0.0)
         starts, columns, arc = rows(arcs.pairs, len(psi))
         H = Laplacian(starts, columns, edge[arc])
