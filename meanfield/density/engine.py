@@ -96,11 +96,15 @@ class Engine(ABC):
                 "state to go back"
             )
         if self.time < until:
-            while self.time < until:
-                self.time = self.move(until)
-                if self.step is None and self._pace.hopeless(self.time, until):
-                    raise self.collapsed(self.time, until)
+            self.reach(until)
             self.watch()
+
+    def reach(self, until: float) -> None:
+        """Take all steps up to a later time."""
+        while self.time < until:
+            self.time = self.move(until)
+            if self.step is None and self._pace.hopeless(self.time, until):
+                raise self.collapsed(self.time, until)
 
     def through(self, times: Array) -> list[Saved]:
         """Move on to the first of these times, or to as many as are reached at once: what is saved

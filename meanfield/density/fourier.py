@@ -93,15 +93,20 @@ class FourierModes:
     def ladder(cls, basis: TrigBasis) -> Iterator[FourierModes]:
         """The modes tried for a start, ever more, up to those of the usual mesh."""
         torus, margin = basis.manifold, _margin(basis)
-        rungs = [n for n in _LADDER if n >= 4 * max(margin) + 3]
+        rungs = _rungs(torus, margin)
         if not rungs:
             raise ValueError(
                 f"the game's modes up to {max(margin)} are too many to adapt cells to; give cells"
             )
-        usual = max(_NODES[torus.d], rungs[0])
-        return (_modes(torus, (n,) * torus.d, margin) for n in rungs if n <= usual)
+        return (_modes(torus, (n,) * torus.d, margin) for n in rungs)
 
-    def finer(self, law: Law) -> FourierModes | None:
+    def coarser(self) -> FourierModes | None:
+        """The rung before, of nodes above the usual; None elsewhere."""
+        n, usual = self.nodes[0], _rungs(self.torus, self.margin)[-1]
+        fewer = max((c for c in _LADDER if usual <= c < n), default=None)
+        return None if fewer is None else _modes(self.torus, (fewer,) * self.torus.d, self.margin)
+
+    def finer(self) -> FourierModes | None:
         """The next rung of nodes; None where there is none."""
         n = self.nodes[0]
         bigger = next((c for c in _LADDER if c > n), 2 * n)
@@ -257,6 +262,15 @@ class FourierModes:
         tail[self.offsets], largest[self.offsets] = self.outer, _LARGEST
         return axes, tail, largest
 
+    def _turning(self, rates: Rates) -> Rates:
+        """In angles w x derivatives are whole numbers, and gamma is w^2 times as large."""
+        return replace(rates, gamma=rates.gamma * (2 * np.pi / self.torus.period) ** 2)
+
+    def diffused(self, rates: Rates, time: float) -> Array:
+        """What diffusion alone multiplies the coefficients (J,) by in this time."""
+        squares = np.sum(self.k**2, axis=1)
+        return np.exp(time * diffusion(self._turning(rates), -squares))  # type: ignore[no-any-return]
+
     def packed(self, z: Complex) -> Complex:
         """The complex numbers that stand at `places`."""
         return z
@@ -265,13 +279,11 @@ class FourierModes:
 
     def player(self, game: Any, p: int, rates: Rates) -> SpectralPlayer:
         """What the compiled steps of player p read."""
-        w = 2 * np.pi / self.torus.period
         (m, A, acts), other = _cost(game, p), _cost(game, 1 - p)
         M, most = acts.sum(), max(acts.sum(), other[2].sum())
         together = next(t for t in (1, 2, TOGETHER) if most <= t or t == TOGETHER)
         padded = max(-(-M // together), 1) * together
-        # In angles w x derivatives are whole numbers, and gamma is w^2 times as large.
-        turning = replace(rates, gamma=rates.gamma * w**2)
+        turning = self._turning(rates)
         (squares, level), (axes, tail, largest) = self.levels, self.rows
         k, waves, offsets = zeros(axes.shape), np.zeros((len(axes), padded)), np.zeros(padded)
         k[:] = velocity(turning, axes)
@@ -317,6 +329,12 @@ def _cost(game: Any, p: int) -> tuple[Index, Array, NDArray[np.bool_]]:
 
 def _margin(basis: TrigBasis) -> tuple[int, ...]:
     return tuple(int(m) for m in np.abs(basis.modes).max(axis=0, initial=1))
+
+
+def _rungs(torus: Torus, margin: tuple[int, ...]) -> list[int]:
+    """The nodes per axis tried for a start, up to those of the usual mesh."""
+    rungs = [n for n in _LADDER if n >= 4 * max(margin) + 3]
+    return [n for n in rungs if n <= max(_NODES[torus.d], rungs[0])]
 
 
 @lru_cache(maxsize=16)

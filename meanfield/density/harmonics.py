@@ -74,10 +74,9 @@ class Degrees:
         """The degrees tried for a start, ever higher, up to the usual one."""
         return (cls(L) for L in _LADDER if L <= _USUAL)
 
-    def finer(self, law: Law) -> Degrees | None:
-        """The next degree of the ladder; None at its end, which for measures is the usual one."""
-        most = _USUAL if self.rough(law) else _LADDER[-1]
-        return next((Degrees(L) for L in _LADDER if self.L < L <= most), None)
+    def finer(self) -> Degrees | None:
+        """The next degree of the ladder; None at its end."""
+        return next((Degrees(L) for L in _LADDER if L > self.L), None)
 
     @classmethod
     def rough(cls, law: Law) -> bool:
@@ -140,6 +139,15 @@ class Degrees:
         """The outer degrees' share of the l1 norm, of coefficients (..., J)."""
         size = np.abs(c)
         return (size * self.outer).sum(axis=-1) / size.sum(axis=-1)  # type: ignore[no-any-return]
+
+    def coarser(self) -> Degrees | None:
+        """The degree before, of those above the usual; None elsewhere."""
+        return next((Degrees(L) for L in _LADDER[::-1] if _USUAL <= L < self.L), None)
+
+    def diffused(self, rates: Rates, time: float) -> Array:
+        """What diffusion alone multiplies the coefficients by in this time."""
+        l = harmonics.degrees(self.L)
+        return np.exp(time * diffusion(rates, -l * (l + 1.0)))  # type: ignore[no-any-return]
 
     def extended(self, c: Array, finer: Degrees) -> Array:
         """The same coefficients up to a higher degree."""

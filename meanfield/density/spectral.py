@@ -16,7 +16,7 @@ import numpy as np
 
 from meanfield.aligned import zeros
 from meanfield.checks import Array
-from meanfield.density import etd
+from meanfield.density import atoms, etd
 from meanfield.density.coupling import both
 from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, given_measure, only_langevin
@@ -26,6 +26,7 @@ from meanfield.measures import Density, Measure, densities_on
 from meanfield.run import Saved
 
 EXACT = 1e-10  # negative mass that is not spoken of
+LOST = 0.01  # times tol: the share of coefficients that a coarser basis leaves out
 OF_TOL = 30.0  # times tol: what runs up to beta = 1e4 showed where coefficients fell to tol
 ROOM = 1 << 17  # numbers in the states that are kept at a time: they stay in the caches
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
@@ -62,13 +63,15 @@ class Spectral(Engine):
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
         self._rough = [p for p in (0, 1) if self.kind.rough(self.laws[p])]
+        self._atoms = [p for p in self._rough if self._free[p]]
+        self._early = False  # on the way from atoms to the first time that is looked at
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means that the
         # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._warned_negative: set[str] = set()
         self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
-        self._arrange([self._start(p) for p in (0, 1)])
+        self._arrange({p: self._start(p) for p in (0, 1)})
 
     def _start(self, p: int) -> tuple[Any, Array]:
         """Player p's basis and coefficients at the start: the basis asked for, or the smallest."""
@@ -84,7 +87,7 @@ class Spectral(Engine):
                 break
         return basis, few.copy()
 
-    def _arrange(self, held: list[tuple[Any, Array]]) -> None:
+    def _arrange(self, held: Mapping[int, atoms.Held]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
         self.bases = both(lambda p: held[p][0])
         players = [b.player(self.game, p, self.players[p]) for p, b in enumerate(self.bases)]
@@ -102,7 +105,7 @@ class Spectral(Engine):
         keys = np.append(np.full(etd.CACHE, np.nan), [0.0, float(alike)])
         levels = np.empty((FACTORS, max(len(x.levels), len(y.levels))))
         self._held = (x, y, *self._works, *caches, levels, keys)
-        self.place(*(z for _, z in held))
+        self.place(held[0][1], held[1][1])
 
     def place(self, *coefficients: Array) -> None:
         """Make these coefficients of both players in `bases` the present state."""
@@ -119,8 +122,51 @@ class Spectral(Engine):
         self._step_through(np.array([until]), self._room_for(1))
         return self.time
 
+    def reach(self, until: float) -> None:
+        """As in `Engine`. Players that begin at atoms go there in bases fine enough for `until`,
+        and on in coarser ones.
+        """
+        if self._atoms and self.time == 0.0:
+            self._reach_from_atoms(until)
+            return
+        held = self._present()
+        fewer = {p: atoms.coarsened(held[p], LOST * self.tol) for p in self._atoms}
+        if any(basis is not self.bases[p] for p, (basis, _) in fewer.items()):
+            self._arrange(held | fewer)
+        super().reach(until)
+
+    def _reach_from_atoms(self, until: float) -> None:
+        """From time 0 again and again, until finer bases lead to the same coefficients or there are
+        none.
+        """
+        beginning, held, self._early = super().state(), self._present(), True
+        for p in self._atoms:
+            how = self.laws[p], self.players[p], until, self._ceiling
+            held[p] = atoms.spread(held[p], *how)
+        unsettled, before = self._atoms, dict[int, atoms.Held]()
+        while unsettled:
+            super().restore(beginning)
+            self.rung = None
+            self._arrange(held)
+            super().reach(until)
+            now, unsettled = self._present(), []
+            for p in self._atoms:
+                more = None
+                if not atoms.settled(now[p], before.get(p), self._ceiling):
+                    more = atoms.finer(now[p][0], self.laws[p])
+                if more is not None:
+                    held[p], unsettled = more, [*unsettled, p]
+            before = now
+        self._early = False
+
+    def _present(self) -> dict[int, atoms.Held]:
+        """Of each player the basis and the coefficients."""
+        return {p: (self.bases[p], self.coefficients(p)) for p in (0, 1)}
+
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
+        if any(self.time == 0.0 or self.bases[p].coarser() for p in self._atoms):
+            return super().through(times)
         times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
         before, seen = self._now(), self._room_for(len(times))
         reached = self._step_through(times, seen)
@@ -134,7 +180,7 @@ class Spectral(Engine):
     def _step_through(self, times: Array, seen: etd.Seen) -> int:
         """Steps on through these times, as far as `etd.run` goes at once: how many were reached."""
         tails, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
-        finer = both(lambda p: self.bases[p].finer(self.laws[p]) if self._free[p] else None)
+        finer = both(lambda p: self.bases[p].finer() if self._free[p] else None)
         limits = np.array([self._heaviest(p, finer[p]) for p in (0, 1)])
         count = np.zeros(len(times), dtype=np.int64)
         if self.step is not None:
@@ -173,12 +219,13 @@ class Spectral(Engine):
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis; infinite where it does not."""
-        grows = self._free[p] and (finer is not None or p not in self._rough)
-        return self._ceiling if grows else np.inf
+        from_atoms = p in self._atoms
+        grows = self._free[p] and (finer is not None or not from_atoms)
+        return self._ceiling if grows and not (from_atoms and self._early) else np.inf
 
     def _refine(self, time: float, heavy: Any, finer: tuple[Any, Any]) -> None:
-        players = [(self.bases[p], self.coefficients(p)) for p in (0, 1)]
-        for p in np.flatnonzero(heavy):
+        players = self._present()
+        for p in map(int, np.flatnonzero(heavy)):
             basis, z = players[p]
             if finer[p] is None:
                 raise ValueError(
@@ -240,11 +287,9 @@ class Spectral(Engine):
             Where coefficients fall to `tol` this is what `tol` leaves, and more cells change
             little.
             """
-            if p in self._rough:
-                # Modes that are added later begin at zero, where those of atoms do not.
-                return EXACT, f"at early times atoms need more than {states.bases[p]}: give `cells`"
             if states.tails[p][k] > self._ceiling:
-                return EXACT, "raise `cells`"
+                early = f"at early times atoms need more than {states.bases[p]}: give `cells`"
+                return EXACT, early if p in self._rough else "raise `cells`"
             if self.step is not None:
                 return EXACT, "take a shorter `step`"
             return max(EXACT, OF_TOL * self.tol), f"lower `tol`, now {self.tol:g}"
@@ -262,7 +307,7 @@ class Spectral(Engine):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state of an engine of the same game."""
-        players = []
+        players = {}
         for p, features in enumerate(self.features):
             basis = self.kind.given(features, state["cells"][p])
             z = np.array(state["coefficients"][p], dtype=basis.dtype)
@@ -271,8 +316,8 @@ class Spectral(Engine):
                     f"the state holds coefficients of shape {z.shape} where {len(basis.places)} "
                     "are wanted: it is of another game"
                 )
-            players.append((basis, z))
-        if tuple(basis for basis, _ in players) == self.bases:
+            players[p] = basis, z
+        if (players[0][0], players[1][0]) == self.bases:
             self.place(players[0][1], players[1][1])
         else:
             self._arrange(players)

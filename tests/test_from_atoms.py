@@ -1,0 +1,115 @@
+"""Fields from atoms whose bases are left free: resolved at the first time that is saved."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import eval_legendre
+
+import meanfield as mf
+from meanfield.density import atoms
+from meanfield.density.choice import build
+from meanfield.density.fourier import FourierModes
+from meanfield.density.harmonics import Degrees
+from meanfield.flows import Langevin
+from meanfield.games.lowrank import polynomial, trigonometric
+from meanfield.manifolds import Sphere, Torus
+from meanfield.measures import Measure
+from meanfield.start import Start
+
+T, T2, S2 = Torus(1), Torus(2), Sphere(2)
+CIRCLE = mf.games.benchmark("circle")
+ONE = Start(Measure([[1.0]], None, T), Measure([[0.0], [2.0]], [0.3, 0.7], T))
+PLANE = Start(Measure([[1.0, 2.0]], None, T2), Measure([[0.0, 2.0], [1.0, 1.0]], [0.3, 0.7], T2))
+BALL = Start(Measure([[0.0, 0.0, 1.0]], None, S2), Measure([[0.0, 1.0, 0.0]], None, S2))
+
+
+@pytest.fixture(autouse=True)
+def silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_brownian_motion_from_an_atom_is_the_wrapped_normal():
+    still = trigonometric([((1,), (1,), 0.0, 0.0)])
+    run = mf.solve(still, Langevin(1.0), ONE, time=4e-4, save_every=1e-4)
+    for t, x in zip(run.times[1:], run.x[1:], strict=True):
+        gaps = (x.points[:, 0] - 1.0 + np.pi) % (2 * np.pi) - np.pi
+        exact = np.exp(-(gaps**2) / (4 * t)) / np.sqrt(4 * np.pi * t)
+        assert np.abs(x.values - exact).max() < 1e-6 * exact.max()
+
+
+def test_brownian_motion_from_a_pole_is_the_heat_kernel():
+    still = mf.games.polynomial_from(0, np.zeros((3, 3)), 0, 0, 0, 0)
+    run = mf.solve(still, Langevin(1.0), BALL, time=0.02, save_every=0.01)
+    l = np.arange(250)
+    for t, x in zip(run.times[1:], run.x[1:], strict=True):
+        parts = (2 * l + 1) / (4 * np.pi) * np.exp(-l * (l + 1) * t)
+        exact = eval_legendre(l, x.points[:, 2:]) @ parts
+        assert np.abs(x.values - exact).max() < 1e-6 * exact.max()
+
+
+@pytest.mark.parametrize(
+    ("game", "flow", "start", "time", "every", "cells"),
+    [
+        (CIRCLE, Langevin(50.0), ONE, 0.05, 0.005, 2048),
+        (mf.games.benchmark("torus"), Langevin(10.0), PLANE, 0.3, 0.1, 192),
+        (polynomial("a"), Langevin(20.0), BALL, 0.3, 0.1, 128),
+    ],
+)
+def test_every_save_is_that_of_a_fine_basis(game, flow, start, time, every, cells):
+    free = mf.solve(game, flow, start, time, save_every=every, tol=1e-10)
+    fine = mf.solve(game, flow, start, time, save_every=every, tol=1e-10, cells=cells)
+    worst = np.abs(free.diagnostics["value"] - fine.diagnostics["value"]).max()
+    assert worst < 1e-9
+    unit = "degree_x" if game.X == S2 else "cells_x"
+    used = free.diagnostics[unit][1:]
+    assert used[0] > used[-1]  # and in the end fewer are kept
+
+
+def test_bits_do_not_depend_on_how_a_run_goes_on(tmp_path):
+    how = {"time": 0.06, "save_every": 0.005}
+    once = mf.solve(CIRCLE, Langevin(50.0), ONE, **how)
+    seen = mf.solve(CIRCLE, Langevin(50.0), ONE, callback=lambda t, x, y: None, **how)
+    part = mf.solve(CIRCLE, Langevin(50.0), ONE, time=0.005, save_every=0.005)
+    part.save(tmp_path / "part.h5")
+    later = mf.solve(
+        CIRCLE, Langevin(50.0), time=0.06, resume=mf.load(tmp_path / "part.h5", game=CIRCLE)
+    )
+    for other in (seen, later):
+        for p in ("x", "y"):
+            for mu, nu in zip(getattr(once, p), getattr(other, p), strict=True):
+                assert mu.masses.tobytes() == nu.masses.tobytes()
+
+
+def test_smooth_opponents_may_refine_theirs_on_the_way():
+    sharp = Start(Measure([[1.0]], None, T), "uniform")
+    free = mf.solve(CIRCLE, Langevin(2e4), sharp, 4.0, save_every=4.0, tol=1e-6)
+    fine = mf.solve(CIRCLE, Langevin(2e4), sharp, 4.0, save_every=4.0, tol=1e-6, cells=4096)
+    assert free.diagnostics["value"][-1] == pytest.approx(fine.diagnostics["value"][-1], abs=1e-5)
+
+
+@pytest.mark.parametrize(("cells", "kind"), [(96, Degrees), (640, FourierModes)])
+def test_coarser_bases_leave_out_what_is_small(cells, kind):
+    game, start = (polynomial("a"), BALL) if kind is Degrees else (CIRCLE, ONE)
+    basis = kind.given(game.bases[0], cells)
+    z = basis.project(start.laws(game.X, game.Y)[0], True)
+    held = basis, z * basis.diffused(Langevin(1.0).players[0], 0.05)
+    fewer, few = atoms.coarsened(held, 1e-12)
+    assert fewer.coarser() is None and fewer.resolution < basis.resolution
+    np.testing.assert_allclose(basis.restricted(held[1], fewer), few, rtol=0, atol=0)
+    assert np.abs(held[1]).sum() - np.abs(few).sum() < 1e-12 * np.abs(held[1]).sum()
+    assert atoms.coarsened((basis, z), 1e-12)[0] is basis
+
+
+def test_a_state_at_the_start_is_gone_on_from():
+    engine = build(CIRCLE, Langevin(50.0), ONE)
+    begun = engine.state()
+    engine.advance(0.01)
+    again = build(CIRCLE, Langevin(50.0), ONE)
+    again.restore(begun)
+    again.advance(0.01)
+    assert engine.cells == again.cells
+    assert engine.modes(0).tobytes() == again.modes(0).tobytes()
+    assert engine.counts == again.counts
