@@ -7,7 +7,7 @@ import pytest
 from scipy.special import eval_legendre
 
 import meanfield as mf
-from meanfield.density import atoms
+from meanfield.density import slow_decay
 from meanfield.density.choice import build
 from meanfield.density.fourier import FourierModes
 from meanfield.density.harmonics import Degrees
@@ -96,11 +96,11 @@ def test_coarser_bases_leave_out_what_is_small(cells, kind):
     basis = kind.given(game.bases[0], cells)
     z = basis.project(start.laws(game.X, game.Y)[0], True)
     held = basis, z * basis.diffused(Langevin(1.0).players[0], 0.05)
-    fewer, few = atoms.coarsened(held, 1e-12)
+    fewer, few = slow_decay.coarsened(held, 1e-12)
     assert fewer.coarser() is None and fewer.resolution < basis.resolution
     np.testing.assert_allclose(basis.restricted(held[1], fewer), few, rtol=0, atol=0)
     assert np.abs(held[1]).sum() - np.abs(few).sum() < 1e-12 * np.abs(held[1]).sum()
-    assert atoms.coarsened((basis, z), 1e-12)[0] is basis
+    assert slow_decay.coarsened((basis, z), 1e-12)[0] is basis
 
 
 def test_a_state_at_the_start_is_gone_on_from():

@@ -61,8 +61,7 @@ def test_modes_serve_tori_of_one_to_three_angles_and_games_that_fit():
              for k in (3, 4, 5, 6)]  # fmt: skip
     assert [modes.nodes for modes in first] == [(16,), (24,), (24,), (32,)]  # 4 k + 3 or more
     assert [modes.nodes for modes in FourierModes.ladder(bases[2][0])] == [(16,) * 3, (24,) * 3]
-    law = WAVY.laws(CIRCLE.X, CIRCLE.Y)[0]
-    grown = [FourierModes(mf.Torus(3), (n,) * 3, (1,) * 3).finer(law) for n in (96, 128)]
+    grown = [FourierModes(mf.Torus(3), (n,) * 3, (1,) * 3).finer() for n in (96, 128)]
     assert grown[0].nodes == (128,) * 3 and grown[1] is None
 
 
@@ -126,11 +125,12 @@ def test_rungs_of_nodes_are_powers_of_two_and_three_times_these():
     assert [m.nodes for m in FourierModes.ladder(TORUS.bases[0])][-1] == (64, 64)
     high = trigonometric([((90,), (1,), 1.0, 0.0)])
     assert [modes.nodes[0] for modes in FourierModes.ladder(high.bases[0])] == [384]
-    law = WAVY.laws(CIRCLE.X, CIRCLE.Y)[0]
-    grown = [FourierModes(mf.Torus(1), (n,), (2,)).finer(law) for n in (16, 20, 8192, 16384)]
+    grown = [FourierModes(mf.Torus(1), (n,), (2,)).finer() for n in (16, 20, 8192, 16384)]
     assert [None if m is None else m.nodes for m in grown] == [(24,), (24,), (16384,), None]
-    assert FourierModes(mf.Torus(2), (768, 768), (1, 1)).finer(law).nodes == (1024, 1024)
-    assert FourierModes(mf.Torus(2), (1024, 1024), (1, 1)).finer(law) is None
+    assert FourierModes(mf.Torus(2), (768, 768), (1, 1)).finer().nodes == (1024, 1024)
+    assert FourierModes(mf.Torus(2), (1024, 1024), (1, 1)).finer() is None
+    shrunk = [FourierModes(mf.Torus(1), (n,), (2,)).coarser() for n in (16384, 384, 256, 16)]
+    assert [m and m.nodes for m in shrunk] == [(6144,), (256,), None, None]
 
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
@@ -183,9 +183,10 @@ def test_degrees_grow_by_their_ladder():
     smooth, atom = mf.Start(), mf.Start(mf.Measure([[0, 0, 1.0]], None, mf.Sphere(2)))
     S = mf.Sphere(2)
     laws = smooth.laws(S, S)[0], atom.laws(S, S)[0]
-    grown = [[Degrees(L).finer(law) for law in laws] for L in (6, 48, 64, 160, 192)]
-    wanted = [(8, 8), (64, 64), (80, None), (192, None), (None, None)]
-    assert [tuple(d and d.L for d in pair) for pair in grown] == wanted
+    grown = [Degrees(L).finer() for L in (6, 48, 64, 160, 192)]
+    assert [d and d.L for d in grown] == [8, 64, 80, 192, None]
+    shrunk = [Degrees(L).coarser() for L in (192, 80, 64, 6)]
+    assert [d and d.L for d in shrunk] == [160, 64, None, None]
     assert [Degrees.rough(law) for law in laws] == [False, True]
     basis = polynomial("a").bases[0]
     assert [d.L for d in Degrees.ladder(basis)] == [6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64]

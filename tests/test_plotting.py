@@ -16,7 +16,14 @@ import pytest
 import meanfield as mf
 from meanfield.manifolds import Manifold
 from meanfield.meshes import quadrature_mesh
-from meanfield.plotting import plot_comparison, plot_gibbs, plot_measure, plot_path, plot_trajectory
+from meanfield.plotting import (
+    plot_comparison,
+    plot_gibbs,
+    plot_measure,
+    plot_path,
+    plot_trajectory,
+    traces,
+)
 from meanfield.plotting.circle import angles, profile
 from meanfield.plotting.words import number
 from meanfield.start import law
@@ -323,3 +330,30 @@ def test_pictures_work_without_a_display() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={})
     assert done.stdout.startswith(b"\x89PNG")
+
+
+def test_fields_that_begin_at_atoms_or_change_their_mesh_are_fields():
+    space = mf.Torus(1)
+    start = mf.Start(mf.Measure([[1.0]], None, space), mf.concentrated(1.0, std=0.05))
+    run = mf.solve(mf.games.benchmark("circle"), mf.Langevin(50.0), start, 0.2, save_every=0.02)
+    assert len({len(m) for m in run.x[1:]}) > 1
+    figure = run.plot()
+    for side in "xy":
+        (ax,) = (ax for ax in figure.axes if ax.get_ylabel() == f"${side}$")
+        (image,) = ax.collections
+        values = image.get_array().reshape(-1, len(run))
+        assert values.shape[0] == len(getattr(run, side)[-1]) + 2
+        assert values[:, 0].max() == values.max()
+    panel = traces.player(run.x, "x", "#000", False, False)
+    assert panel.traces[0]["type"] == "scatter"
+
+
+def test_atoms_at_which_a_field_begins_are_its_darkest_points():
+    space = mf.Sphere(2)
+    start = mf.Start(mf.Measure([[0.0, 0.0, 1.0]], None, space), "uniform")
+    run = mf.solve(mf.games.polynomial("a"), mf.Langevin(5.0), start, 1.0, save_every=0.5)
+    panel = traces.player(run.x, "x", "#000", False, False)
+    first = np.array(panel.traces[0]["surfacecolor"])
+    assert panel.traces[0]["type"] == "surface"
+    assert (first > 0).sum() == 1 and first.max() > 0
+    assert len(run.plot().axes) > 6  # with bars of colours

@@ -16,7 +16,7 @@ import numpy as np
 
 from meanfield.aligned import zeros
 from meanfield.checks import Array
-from meanfield.density import atoms, etd
+from meanfield.density import etd, slow_decay
 from meanfield.density.coupling import both
 from meanfield.density.engine import Engine, parts
 from meanfield.density.inputs import fits, given_measure, only_langevin
@@ -26,6 +26,7 @@ from meanfield.measures import Density, Measure, densities_on
 from meanfield.run import Saved
 
 EXACT = 1e-10  # negative mass that is not spoken of
+CLIMB = 4  # finer bases that are tried for a law: of four times as many cells an axis
 LOST = 0.01  # times tol: the share of coefficients that a coarser basis leaves out
 OF_TOL = 30.0  # times tol: what runs up to beta = 1e4 showed where coefficients fell to tol
 ROOM = 1 << 17  # numbers in the states that are kept at a time: they stay in the caches
@@ -63,18 +64,24 @@ class Spectral(Engine):
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
         self._rough = [p for p in (0, 1) if self.kind.rough(self.laws[p])]
-        self._atoms = [p for p in self._rough if self._free[p]]
-        self._early = False  # on the way from atoms to the first time that is looked at
+        self._unresolved: list[int] = []  # whose bases are chosen anew for the first time seen
+        self._early = False  # on the way there
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means that the
         # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._warned_negative: set[str] = set()
         self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
-        self._arrange({p: self._start(p) for p in (0, 1)})
+        held = {p: self._start(p) for p in (0, 1)}
+        for p, (basis, z) in held.items():
+            if self._free[p] and (p in self._rough or basis.tail(z) >= self._ceiling):
+                self._unresolved.append(p)
+        self._arrange(held)
 
     def _start(self, p: int) -> tuple[Any, Array]:
-        """Player p's basis and coefficients at the start: the basis asked for, or the smallest."""
+        """Player p's basis and coefficients at the start: the basis asked for, the smallest that
+        resolves its law, or the usual one where none does.
+        """
         features, law, cells = self.features[p], self.laws[p], self.cells[p]
         if cells is not None:
             basis = self.kind.given(features, cells)
@@ -85,9 +92,10 @@ class Spectral(Engine):
             few = ladder[-1].restricted(z, basis)
             if basis is ladder[-1] or basis.tail(few) < self._ceiling:
                 break
-        return basis, few.copy()
+        held = basis, few.copy()
+        return held if p in self._rough else slow_decay.resolved(held, law, self._ceiling, CLIMB)
 
-    def _arrange(self, held: Mapping[int, atoms.Held]) -> None:
+    def _arrange(self, held: Mapping[int, slow_decay.Held]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
         self.bases = both(lambda p: held[p][0])
         players = [b.player(self.game, p, self.players[p]) for p, b in enumerate(self.bases)]
@@ -123,49 +131,49 @@ class Spectral(Engine):
         return self.time
 
     def reach(self, until: float) -> None:
-        """As in `Engine`. Players that begin at atoms go there in bases fine enough for `until`,
-        and on in coarser ones.
+        """As in `Engine`. Players whose laws no basis resolves, such as atoms, go there in bases
+        fine enough for `until`, and on in coarser ones.
         """
-        if self._atoms and self.time == 0.0:
-            self._reach_from_atoms(until)
+        if self._unresolved and self.time == 0.0:
+            self._begin_in_finer(until)
             return
         held = self._present()
-        fewer = {p: atoms.coarsened(held[p], LOST * self.tol) for p in self._atoms}
+        fewer = {p: slow_decay.coarsened(held[p], LOST * self.tol) for p in self._unresolved}
         if any(basis is not self.bases[p] for p, (basis, _) in fewer.items()):
             self._arrange(held | fewer)
         super().reach(until)
 
-    def _reach_from_atoms(self, until: float) -> None:
+    def _begin_in_finer(self, until: float) -> None:
         """From time 0 again and again, until finer bases lead to the same coefficients or there are
         none.
         """
         beginning, held, self._early = super().state(), self._present(), True
-        for p in self._atoms:
+        for p in self._unresolved:
             how = self.laws[p], self.players[p], until, self._ceiling
-            held[p] = atoms.spread(held[p], *how)
-        unsettled, before = self._atoms, dict[int, atoms.Held]()
+            held[p] = slow_decay.spread(held[p], *how)
+        unsettled, before = self._unresolved, dict[int, slow_decay.Held]()
         while unsettled:
             super().restore(beginning)
             self.rung = None
             self._arrange(held)
             super().reach(until)
             now, unsettled = self._present(), []
-            for p in self._atoms:
+            for p in self._unresolved:
                 more = None
-                if not atoms.settled(now[p], before.get(p), self._ceiling):
-                    more = atoms.finer(now[p][0], self.laws[p])
+                if not slow_decay.settled(now[p], before.get(p), self._ceiling):
+                    more = slow_decay.finer(now[p][0], self.laws[p])
                 if more is not None:
                     held[p], unsettled = more, [*unsettled, p]
             before = now
         self._early = False
 
-    def _present(self) -> dict[int, atoms.Held]:
+    def _present(self) -> dict[int, slow_decay.Held]:
         """Of each player the basis and the coefficients."""
         return {p: (self.bases[p], self.coefficients(p)) for p in (0, 1)}
 
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
-        if any(self.time == 0.0 or self.bases[p].coarser() for p in self._atoms):
+        if any(self.time == 0.0 or self.bases[p].coarser() for p in self._unresolved):
             return super().through(times)
         times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
         before, seen = self._now(), self._room_for(len(times))
@@ -219,9 +227,9 @@ class Spectral(Engine):
 
     def _heaviest(self, p: int, finer: Any) -> float:
         """The tail beyond which player p takes a finer basis; infinite where it does not."""
-        from_atoms = p in self._atoms
-        grows = self._free[p] and (finer is not None or not from_atoms)
-        return self._ceiling if grows and not (from_atoms and self._early) else np.inf
+        grows = self._free[p] and (finer is not None or p not in self._rough)
+        early = self._early and p in self._unresolved
+        return self._ceiling if grows and not early else np.inf
 
     def _refine(self, time: float, heavy: Any, finer: tuple[Any, Any]) -> None:
         players = self._present()
@@ -238,11 +246,12 @@ class Spectral(Engine):
 
     def watch(self) -> None:
         """Warns, once, of tails that are too heavy; for smooth starts, at any step so far."""
-        if self._rough or self.worst.max() > self._limit:
+        if self._rough or self._unresolved or self.worst.max() > self._limit:
             self._watch(self._now())
 
     def _watch(self, states: Snapshots) -> None:
-        seen = both(lambda p: states.tails[p] if p in self._rough else states.worst[:, p])
+        now = {*self._rough, *self._unresolved}  # of these tails are heavy at first
+        seen = both(lambda p: states.tails[p] if p in now else states.worst[:, p])
         most = np.maximum(*seen)
         if most.max() > self._limit:
             k = int(np.argmax(most > self._limit))

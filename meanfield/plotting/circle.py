@@ -38,6 +38,11 @@ def angles(measure: Measure) -> tuple[Array, float]:
     return centred(measure.points[:, 0], period), period
 
 
+def leading(measures: Sequence[Measure]) -> Measure:
+    """Which of a run's measures says how all are drawn: a field that begins at atoms is a field."""
+    return next((m for m in measures if isinstance(m, Density)), measures[0])
+
+
 def bins_for(measure: Measure) -> int:
     """How many bins show atoms without showing that they are few: Freedman and Diaconis's rule.
 
@@ -125,6 +130,13 @@ def turn(axis: Any, period: float, inner: bool = True) -> None:
     (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(-period / 2, period / 2)
 
 
+def _resampled(places: Array, values: Array, at: Array, period: float) -> Array:
+    """Values at other places, where a mesh has changed."""
+    if np.array_equal(places, at):
+        return values
+    return np.interp(at, places, values, period=period)
+
+
 def scale(peaks: Array, least: float = 0.0) -> tuple[float, str]:
     """The density drawn darkest or highest at all times, and which end of a colour bar is open.
 
@@ -144,17 +156,18 @@ def draw_space_time(
 
     weighted: weights move, so that dots are few and their areas in proportion to the weights.
     """
-    first, period = measures[0], angles(measures[0])[1]
-    if isinstance(first, Density) or spread or len(first) > (WEIGHED if weighted else FEW):
-        if bins is None and not isinstance(first, Density):
+    first, period = leading(measures), angles(measures[0])[1]
+    field = isinstance(first, Density)
+    if field or spread or len(first) > (WEIGHED if weighted else FEW):
+        if bins is None and not field:
             some = measures[:: max(1, len(measures) // 8)]
             bins = MOST if spread else int(np.median([bins_for(m) for m in some]))
-        rows = [profile(m, bins, spread) for m in measures]
-        values = np.stack([values for _, values in rows], 1)
+        rows = [profile(m, len(first) if field else bins, spread) for m in measures]
+        at = rows[-1][0]
+        values = np.stack([_resampled(*row, at, period) for row in rows], 1)
         # What is flat stays pale.
         top, extend = scale(values.max(axis=0), 3 / period)
-        smooth = isinstance(first, Density) or spread
-        at = rows[0][0]
+        smooth = field or spread
         if smooth:  # the end nodes once more a period away, so that no stripe is left white
             at = np.concatenate([[at[-1] - period], at, [at[0] + period]])
             values = np.concatenate([values[-1:], values, values[:1]])

@@ -21,7 +21,7 @@ from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.metrics import w2
 from meanfield.plotting import html
-from meanfield.plotting.circle import circular
+from meanfield.plotting.circle import circular, leading
 from meanfield.plotting.comparison import of_comparison
 from meanfield.plotting.layout import controls, framed, laid_out
 from meanfield.plotting.runs import chosen_states, has_curve, of_labels, weights_move
@@ -227,7 +227,7 @@ def _distances(run: Trajectory, chosen: Any, distances: Any) -> list[tuple[str, 
     if distances is not None:
         of, title = [(distances.times, distances.x), (distances.times, distances.y)], ""
     else:
-        ends = (run.x[0], run.y[0])
+        ends = (leading(run.x), leading(run.y))
         if not (circular(*ends) or all(type(m) is Measure and len(m) <= FEW for m in ends)):
             return []
         times = run.times[chosen]

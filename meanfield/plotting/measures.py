@@ -16,6 +16,7 @@ from meanfield.plotting.circle import (
     centred,
     circular,
     draw_curve_axes,
+    leading,
     paint_curve,
     profile,
     stems,
@@ -102,7 +103,7 @@ def common_top(measures: Sequence[Measure]) -> float | None:
     None, which gives each map its own, where peaks differ by more than a factor of 5.
     """
     tops = [darkest([m]) for m in measures]
-    return max(tops) if coloured(measures[0]) and max(tops) < 5 * min(tops) else None
+    return max(tops) if coloured(leading(measures)) and max(tops) < 5 * min(tops) else None
 
 
 def colour_bar(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import whole
-from meanfield.plotting.circle import circular, profile, scale, stems
+from meanfield.plotting.circle import circular, leading, profile, scale, stems
 from meanfield.plotting.measures import (
     check_kind,
     check_view,
@@ -160,10 +160,10 @@ class Film:
         else:
             top, extend = scale(np.array([darkest([m]) for m in seen]))
             how = {"location": "bottom", "shrink": 0.7, "label": "density", "extend": extend}
-            colour_bar(ax, seen[0], color, top, **how)
+            colour_bar(ax, leading(seen), color, top, **how)
         look = {"color": color, "plane": plane, "view": view, "bins": bins, "spread": spread}
         look |= {"atoms": atoms, "name": name}
-        draw_axes(ax, seen[0], top, **look)  # type: ignore[arg-type]
+        draw_axes(ax, leading(seen), top, **look)  # type: ignore[arg-type]
         ax.set_title(f"$\\mu_{name}$")
         ax.set_xlabel(ax.get_xlabel() or f"${name}$")
         self.looks.append(look)

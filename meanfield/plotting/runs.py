@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from meanfield.checks import Array, finite_array, whole
 from meanfield.manifolds import Sphere
 from meanfield.measures import Measure
-from meanfield.plotting.circle import circular, draw_space_time
+from meanfield.plotting.circle import circular, draw_space_time, leading
 from meanfield.plotting.measures import (
     check_kind,
     check_view,
@@ -97,7 +97,7 @@ def plot_trajectory(
         for m in sides
     ]
     maps = [SnapshotRow(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
-    if all(coloured(m.seen[0]) for m in maps) and None in (maps[0].top, maps[1].top):
+    if all(coloured(leading(m.seen)) for m in maps) and None in (maps[0].top, maps[1].top):
         maps[0].top = maps[1].top = None  # so that both rows are laid out alike
     heights = [1.7 if f else m.height(view) for f, m in zip(flat, maps, strict=True)]
     heights += [1.3] * any(weighted) + [1.3] * bool(curves)
@@ -155,7 +155,7 @@ class SnapshotRow:
         space, width = self.measures[0].manifold, 6.4 / len(self.chosen)
         if circular(self.measures[0]):
             return min(2.0, width) + 0.4
-        bars = 0.7 * (self.top is None and coloured(self.seen[0]))
+        bars = 0.7 * (self.top is None and coloured(leading(self.seen)))
         if space == Sphere(2):
             return 0.56 * width + 0.6 + bars
         bars += 0.15 * (space.dim > 2)  # names of axes on two lines
@@ -183,7 +183,9 @@ class SnapshotRow:
                 ax.set_ylabel("")
                 ax.set_yticklabels([])
         if self.top is not None:
-            colour_bar(axes, self.seen[0], color, self.top, label="density", pad=0.01, aspect=14)
+            colour_bar(
+                axes, leading(self.seen), color, self.top, label="density", pad=0.01, aspect=14
+            )
 
 
 def has_curve(trajectory: Trajectory, key: str) -> bool:

@@ -16,7 +16,7 @@ from meanfield.checks import Array
 from meanfield.manifolds import Manifold, Sphere
 from meanfield.measures import Density, Measure
 from meanfield.meshes.harmonics import evaluate, of_values
-from meanfield.plotting.circle import angles, circular, profile, scale, stems
+from meanfield.plotting.circle import angles, circular, leading, profile, scale, stems
 from meanfield.plotting.measures import darkest, disc_values, shadow
 from meanfield.plotting.style import GREY, ramp
 from meanfield.plotting.surfaces import embed, in_space, on_sphere
@@ -80,11 +80,11 @@ def player(
     """
     plane = shadow(measures, name)
     seen = [plane.of(m) for m in measures]
-    space, n = measures[0].manifold, len(measures[0])
+    space, n = measures[0].manifold, len(leading(measures))
     title = f"μ<sub>{name}</sub> on {space}"
     if circular(seen[0]):
         return _circle(seen, Panel(title, {}), name, color, weighted, spread)
-    atoms = not isinstance(seen[0], Density)
+    atoms = not isinstance(leading(seen), Density)
     if atoms and n > DRAWN:
         title += f", {DRAWN:,} of {n:,} atoms"
     if weighted:
@@ -108,7 +108,7 @@ def _circle(
     where their weights move.
     """
     period = angles(seen[0])[1]
-    atoms = stems(seen[0], spread)
+    atoms = stems(leading(seen), spread)
     if atoms:
         panel.moving(
             [{"x": rounded(angles(m)[0]), "y": rounded(m.masses)} for m in seen],
@@ -118,7 +118,7 @@ def _circle(
     else:
         rows = [profile(m, None, spread) for m in seen]
         top = scale(np.array([values.max() for _, values in rows]))[0]
-        smooth = isinstance(seen[0], Density) or spread
+        smooth = isinstance(leading(seen), Density) or spread
         panel.moving(
             [_line(at, values, period, smooth) for at, values in rows],
             type="scatter", mode="lines", fill="tozeroy", name="density",
@@ -182,7 +182,7 @@ def _surface(seen: list[Measure], panel: Panel, name: str, axes: list[str], colo
     at = embed(space, grid.reshape(-1, grid.shape[-1]))[0].reshape(*grid.shape[:2], 3)
     places = {c: rounded(at[..., k]) for k, c in enumerate("xyz")}
     surface = {"type": "surface", **places, **LIGHT, "hoverinfo": "skip"}
-    if isinstance(seen[0], Density):
+    if isinstance(leading(seen), Density):
         flat = grid.reshape(-1, grid.shape[-1])
         rows = np.maximum(_at(seen, flat), 0.0)
         peaks = np.array([darkest([m]) for m in seen])
@@ -206,12 +206,24 @@ def _surface(seen: list[Measure], panel: Panel, name: str, axes: list[str], colo
 
 
 def _at(seen: list[Any], points: Array) -> Array:
-    """Densities between their nodes, (frames, n); harmonics are evaluated once for all of them."""
-    mesh = seen[0].mesh
-    if not (mesh.by_parallels and all(m.mesh.shape == mesh.shape for m in seen)):
-        return np.array([m.interpolated(points) for m in seen])
-    L = mesh.shape[0] - 1
-    return evaluate(np.stack([of_values(m.values, L) for m in seen], 1), points).T
+    """Densities between their nodes, (frames, n); harmonics are evaluated once for all of them.
+
+    Atoms, at which a field may begin, are as dark as can be at the points nearest to them.
+    """
+    fields = [m for m in seen if isinstance(m, Density)]
+    mesh = fields[0].mesh
+    if mesh.by_parallels and all(m.mesh.shape == mesh.shape for m in fields):
+        L = mesh.shape[0] - 1  # type: ignore[index]
+        rows = evaluate(np.stack([of_values(m.values, L) for m in fields], 1), points).T
+    else:
+        rows = np.array([m.interpolated(points) for m in fields])
+    values = np.zeros((len(seen), len(points)))
+    values[[isinstance(m, Density) for m in seen]] = rows
+    for row, m in zip(values, seen, strict=True):
+        if not isinstance(m, Density):
+            nearest = [int(m.manifold.distance(x, points).argmin()) for x in m.points]
+            row[nearest] = rows.max()
+    return values
 
 
 def _grid(space: Manifold) -> Array:

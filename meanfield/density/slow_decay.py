@@ -1,5 +1,5 @@
-"""The bases in which a law of atoms moves, whose coefficients do not decay before diffusion makes
-them.
+"""The bases in which laws move whose coefficients decay slowly, as of laws with jumps, or not at
+all, as those of atoms, before diffusion makes them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,19 @@ def finer(basis: Any, law: Law) -> Held | None:
     """The law in the next basis; None where there is none."""
     more = basis.finer()
     return None if more is None else (more, more.project(law, True))
+
+
+def resolved(held: Held, law: Law, ceiling: float, rungs: int) -> Held:
+    """The law in the first of a few finer bases with a light tail, or as it is held."""
+    tried: Held | None = held
+    for _ in range(rungs + 1):
+        if tried is None:
+            break
+        basis, z = tried
+        if basis.tail(z) < ceiling:
+            return tried
+        tried = finer(basis, law)
+    return held
 
 
 def spread(held: Held, law: Law, rates: Rates, until: float, ceiling: float) -> Held:
