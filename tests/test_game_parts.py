@@ -224,12 +224,12 @@ def modes_of(game):
 def test_grids_grow_until_they_hold_a_loss_and_no_further(monkeypatch):
     seen = []
     grid = truncation._grid
-    monkeypatch.setattr(truncation, "_grid", lambda torus, n: seen.append(n) or grid(torus, n))
+    monkeypatch.setattr(truncation, "_grid", lambda M, n: seen.extend(n) or grid(M, n))
     expression("exp(cos(x - y))", truncate=1e-8)
     assert seen == [16, 16, 32, 32] or seen == [16, 16, 32, 32, 64, 64]
     monkeypatch.setattr(truncation, "NODES", 32**2)
     seen.clear()
-    with pytest.raises(ValueError, match="not resolved to truncate=1e-12 by 32 points an axis"):
+    with pytest.raises(ValueError, match="not resolved to truncate=1e-12 by 32x32 points"):
         expression("1/(1.1 + cos(x - y))", truncate=1e-12)
     assert seen == [16, 16, 32, 32]
     monkeypatch.setattr(truncation, "MODES", 5)

@@ -49,6 +49,20 @@ def test_the_stated_error_holds(text, tolerance):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["exp(cos(x - y))*(1 + 0.5*sin(32*x))", "exp(cos(x - y)) + 1.5*sin(64*x)*sin(y)",
+     "exp(cos(x - y)) + 0.5*sin(32*x)*sin(y)", "exp(cos(x1)) + cos(x2 - y1 - y2)"],
+)  # fmt: skip
+def test_waves_as_short_as_the_cells_of_a_grid_are_seen(text):
+    """Which look like others there, or like none; and axes of a grid as fine as they must be."""
+    exact, short = expression(text), expression(text, truncate=1e-10)
+    rng = np.random.default_rng(3)
+    x, y = exact.X.sample(50, rng), exact.Y.sample(50, rng)
+    gap = np.abs(short.loss(x, y) - exact.loss(x, y)).max()
+    assert gap < short.answers["truncation"] + 2e-13 and short.answers["truncation"] < 1e-9
+
+
 def test_a_coarser_tolerance_keeps_fewer_modes():
     sizes = [
         len(expression("1/(1.2 + cos(x - y))", truncate=t).bases[0].modes)

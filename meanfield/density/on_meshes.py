@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meanfield.density.between import warn_of_waves
 from meanfield.density.coupling import Coupling, Pair, both
 from meanfield.density.engine import Engine
 from meanfield.density.inputs import mesh_for
@@ -19,6 +20,8 @@ class OnMeshes(Engine):
         """The masses of the laws on these meshes, and how the players act on each other there."""
         self.meshes, self.coupling = meshes, Coupling(self.game, meshes, faces)
         self.masses = both(lambda p: self.laws[p].on(meshes[p]).masses.copy())
+        for p in (0, 1):
+            warn_of_waves(self.game, p, meshes[p])
 
     def asked_meshes(self) -> tuple[Mesh, Mesh]:
         """The meshes that `cells` asks for."""

@@ -23,6 +23,7 @@ from meanfield.checks import (
     warn,
     whole,
 )
+from meanfield.density.between import warn_of_waves
 from meanfield.density.coupling import both
 from meanfield.density.harmonics import Degrees
 from meanfield.density.inputs import per_player
@@ -107,7 +108,8 @@ def gibbs(
     Warns
     -----
     UnderResolved
-        Where the nodes of a torus, of S^1, S^3 or of a quadrature of S^2 are too few.
+        Where the nodes of a torus, of S^1, S^3 or of a quadrature of S^2 are too few, or the loss
+        changes faster than they follow.
 
     Examples
     --------
@@ -123,6 +125,9 @@ def gibbs(
     free = [one is None and game.bases is not None for one in asked]
     begun = _checked(start)
     meshes = both(lambda p: begun[p].mesh if begun and free[p] else _mesh(game, p, asked[p]))
+    for p in (0, 1):
+        if not free[p]:
+            warn_of_waves(game, p, meshes[p])
     z: Moments | None = None
     path: list[Row] = []
     while True:

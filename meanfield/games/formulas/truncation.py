@@ -13,17 +13,21 @@ from meanfield.games.base import Game
 from meanfield.games.lowrank import LowRank, Term, trigonometric
 from meanfield.manifolds import Torus
 
-NODES = 1 << 22  # of the finest grid
+COARSEST, NODES = 16, 1 << 22  # points an axis of the first grid; all of the finest
+POINTS = 64  # of each player, at which the sum is compared with the loss
+ROUNDING = 1e-13  # of either, times the loss's size
 MODES = 400  # a player
 
 
 def truncated(game: Game, bound: float) -> LowRank:
     """The loss within bound times its largest size, the constant left out, as a `LowRank` game.
 
-    l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid that is refined until the outer half of its modes
-    sums to less than a tenth of the bound; then the smallest coefficients go, as many as sum to the
-    rest. `answers["truncation"]` states the error: the sum of what was left out, and twice that of
-    the outer half for modes beyond the grid, as coefficients of analytic losses fall geometrically.
+    l = sum_k c_k e^{iwk.(x, y)} by FFT on a grid whose axes are refined until the outer half of its
+    modes sums to less than a twentieth of the bound; then the smallest coefficients go, as many as
+    sum to the rest. `answers["truncation"]` states the error: the sum of what was left out, and
+    twice that of the outer half for modes beyond the grid, as coefficients of analytic losses fall
+    geometrically. Waves that are too short for a grid look longer there: the sum must agree with
+    the loss at points beside it, or a finer grid is taken.
 
     Raises ValueError for spheres, and for losses too rough for a grid of 2^22 points or 400 modes a
     player.
@@ -31,8 +35,36 @@ def truncated(game: Game, bound: float) -> LowRank:
     X, Y = game.X, game.Y
     if not (isinstance(X, Torus) and isinstance(Y, Torus)):
         raise ValueError(f"truncate needs a loss on two tori, got {X} and {Y}")
-    c, size = _coefficients(game, X, Y, bound)
-    shell = _outer(c)
+    shape = np.full(X.d + Y.d, COARSEST)
+    while np.prod(shape) <= NODES:
+        seen, (c, size) = shape, _coefficients(game, shape)
+        (shell, along), limit = _outer(c), bound * size / 20
+        if shell <= limit:
+            short, error = _cut(game, c, bound, size, shell)
+            if _agree(game, short, error + ROUNDING * size):
+                return short
+            shape = 2 * shape
+        else:
+            shape = shape * np.where(along > limit / len(shape), 2, 1)
+    raise ValueError(
+        f"{game.name} is not resolved to truncate={bound:g} by {'x'.join(map(str, seen))} points; "
+        "raise truncate or leave it out"
+    )
+
+
+def _coefficients(game: Game, shape: Any) -> tuple[Any, float]:
+    """Fourier coefficients on a grid; the loss's largest size there."""
+    d = game.X.dim
+    x, y = _grid(game.X, shape[:d]), _grid(game.Y, shape[d:])
+    values = game.moving_loss(x, y).reshape(shape)
+    c, size = np.fft.fftn(values) / values.size, float(np.abs(values).max())
+    # What the rounding of values and transform leaves in a coefficient that is zero.
+    c[np.abs(c) < 8 * np.finfo(float).eps * size / np.sqrt(c.size)] = 0.0
+    return c, size
+
+
+def _cut(game: Any, c: Any, bound: float, size: float, shell: float) -> tuple[LowRank, float]:
+    """The game of the largest coefficients, and its error."""
     flat = np.abs(c).ravel()
     order = np.argsort(flat)
     dropped = np.cumsum(flat[order])
@@ -46,52 +78,47 @@ def truncated(game: Game, bound: float) -> LowRank:
         "statement": f"{game.statement}, as a trigonometric polynomial within {error:.1e}",
         "answers": {"truncation": error},
     }
-    constant = ((0,) * X.d, (0,) * Y.d, game.constant, 0.0)
-    short = trigonometric([*_terms(c, keep, X.d), constant], X, Y, **about)
+    X, Y = game.X, game.Y
+    constant = ((0,) * X.dim, (0,) * Y.dim, game.constant, 0.0)
+    short = trigonometric([*_terms(c, keep, X.dim), constant], X, Y, **about)
     if max(basis.size for basis in short.bases) > 2 * MODES:
         raise ValueError(
             f"{game.name} needs more than {MODES} modes a player for truncate={bound:g}; "
             "leave it out"
         )
-    return short
+    return short, error
 
 
-def _coefficients(game: Game, X: Torus, Y: Torus, bound: float) -> tuple[Any, float]:
-    """Fourier coefficients on the first grid that is fine enough; the loss's largest size."""
-    D, n = X.d + Y.d, 16
-    while n**D <= NODES:
-        values = game.moving_loss(_grid(X, n), _grid(Y, n)).reshape((n,) * D)
-        c, size = np.fft.fftn(values) / values.size, float(np.abs(values).max())
-        # What the rounding of values and transform leaves in a coefficient that is zero.
-        c[np.abs(c) < 8 * np.finfo(float).eps * size / np.sqrt(c.size)] = 0.0
-        if _outer(c) <= 0.1 * bound * size / 2:
-            return c, size
-        n *= 2
-    raise ValueError(
-        f"{game.name} is not resolved to truncate={bound:g} by {n // 2} points an axis; "
-        "raise truncate or leave it out"
-    )
+def _agree(game: Game, short: LowRank, within: float) -> bool:
+    """Whether two losses do at points drawn at random."""
+    rng = np.random.default_rng(0)
+    x, y = (M.sample(POINTS, rng) for M in (game.X, game.Y))
+    gap = short.loss(x, y) - game.loss(x, y)
+    return bool(np.abs(gap).max() <= within + ROUNDING * abs(game.constant))
 
 
-def _grid(torus: Torus, n: int) -> Any:
-    axis = np.arange(n) * (torus.period / n)
-    return np.stack(np.meshgrid(*[axis] * torus.d, indexing="ij"), -1).reshape(-1, torus.d)
+def _grid(torus: Any, shape: Any) -> Any:
+    axes = [np.arange(n) * (torus.period / n) for n in shape]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, torus.d)
 
 
-def _outer(c: Any) -> float:
-    """The sum of the coefficients in the outer half of the modes."""
-    n = len(c)
-    inner = np.abs(np.fft.fftfreq(n, 1 / n).astype(int)) < n // 4
-    far = np.ones(c.shape, dtype=bool)
-    far[np.ix_(*[inner] * c.ndim)] = False
-    return float(np.abs(c[far]).sum())
+def _outer(c: Any) -> tuple[float, Any]:
+    """The sum of the coefficients in the outer half of the modes, and of those in the outer half
+    along each axis.
+    """
+    size, outside, along = np.abs(c), np.zeros(c.shape, dtype=bool), []
+    for axis, n in enumerate(c.shape):
+        far = np.abs(np.fft.fftfreq(n, 1 / n).astype(int)) >= n // 4
+        along.append(size.compress(far, axis).sum())
+        outside |= far.reshape([n if a == axis else 1 for a in range(c.ndim)])
+    return float(size[outside].sum()), np.array(along)
 
 
 def _terms(c: Any, keep: Any, d: int) -> list[Term]:
     """2 Re c_k e^{iwk.z} for one of k and -k, c_0 once."""
-    n, terms = c.shape[0], []
+    terms = []
     for index in np.argwhere(keep):
-        k = tuple(int(i) if i < n // 2 else int(i) - n for i in index)
+        k = tuple(int(i) if i < n // 2 else int(i) - n for i, n in zip(index, c.shape, strict=True))
         if k < tuple(-v for v in k):
             continue
         value = c[tuple(index)] * (2.0 if any(k) else 1.0)
