@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -135,6 +136,33 @@ def test_where_mass_travels_far_on_the_sphere_elements_answer(monkeypatch):
     assert near.method == "semidiscrete" and near.squared == near.upper < distance.FAR
 
 
+def far_from_uniform(n):
+    rng = np.random.default_rng(1)
+    points, masses = rng.normal(size=(n, 3)) * 0.6 - [0, 0, 1.2], rng.random(n)
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    return mf.Measure(points, masses / masses.sum(), S2)
+
+
+def test_bounds_are_near_where_mass_travels_far_and_bounds_that_are_not_are_told(monkeypatch):
+    """Beyond 1000 atoms, too: prices of the cells' own cost would give 0.05 below 1.1."""
+    rho, many = mf.uniform(S2), far_from_uniform(1100)
+    with pytest.warns(mf.UnderResolved, match="an upper bound, up to 0.[3-5][0-9]*% high; up to"):
+        found = mf.metrics.w2_details(many, rho)
+    assert found.method == "semidiscrete"
+    assert 0.995 * found.upper < found.lower < found.squared == found.upper
+    near = SimpleNamespace(squared=1.0, lower=0.9975, upper=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        distance._warn_if_high(near, 1100, True)
+
+    def fails(*_):
+        raise NotConverged("no plan")
+
+    monkeypatch.setattr(semidiscrete, "bounds", fails)
+    monkeypatch.setattr(semidiscrete, "dual_bound", lambda *_: 0.9)
+    assert semidiscrete.semidiscrete_transport(many, rho).lower == 0.9
+
+
 def sphere_density():
     on = mf.mesh(S2, 162)
     masses = on.volumes * (1 + 0.5 * on.nodes[:, 2])
@@ -158,16 +186,16 @@ def test_uniform_laws_of_spheres_need_no_mesh_and_bounds_only_where_they_are_wan
 
     def solver(points, masses, ground, weights):
         asked.append((masses, ground, weights))
-        return 0.5, np.zeros(len(points))
+        return 0.19, np.zeros(len(points))
 
     monkeypatch.setattr(semidiscrete, "sphere_transport", solver)
-    lower = [0.4]
+    lower = [0.1]
     monkeypatch.setattr(semidiscrete, "dual_bound", lambda *_: lower[0])
     atoms, even = evenly(S2, 5, 8), mf.uniform(S2)
     found = semidiscrete.semidiscrete_transport(atoms, even)
-    assert asked[-1][1] is None and (found.lower, found.upper, found.squared) == (0.4, 0.5, 0.5)
-    lower[0] = 0.6
-    assert semidiscrete.semidiscrete_transport(atoms, even).lower == 0.5
+    assert asked[-1][1] is None and (found.lower, found.upper, found.squared) == (0.1, 0.19, 0.19)
+    lower[0] = 0.2
+    assert semidiscrete.semidiscrete_transport(atoms, even).lower == 0.19
     assert semidiscrete.semidiscrete_transport(atoms, even, bounded=False).lower == 0.0
     heights = 1 + 1e-12 * even.mesh.nodes[:, 0]
     tilted = mf.Density(heights * even.masses / (heights @ even.masses), even.mesh)
