@@ -181,6 +181,17 @@ def as_tuple(value: Any) -> Any:
     return tuple(map(as_tuple, value)) if several else value
 
 
+def one_or_two(
+    name: str, value: Any, checked: Callable[[Any], Made], what: str = "number"
+) -> tuple[Made, Made]:
+    """One of what is checked for both players, or one for each of them, as a pair."""
+    given = as_tuple(value)
+    values = given if isinstance(given, tuple) else (given, given)
+    if len(values) != 2:
+        raise ValueError(f"{name} must be one {what} or two (for x, for y), got {value!r}")
+    return checked(values[0]), checked(values[1])
+
+
 def finite_array(name: str, value: ArrayLike, shape: Sequence[int | None] | None = None) -> Array:
     """`value` as a float64 array; `shape` gives the wanted sizes, None standing for any size.
 

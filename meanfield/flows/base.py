@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from meanfield.checks import as_tuple, known_name, real
+from meanfield.checks import known_name, one_or_two, real
 
 Number = float | tuple[float, float]
 
@@ -287,12 +287,9 @@ def pair(name: str, value: Any, strict: bool = False, limit: bool = False) -> tu
     """One number or two (for x, for y), at least zero (above it when `strict`), as two floats;
     infinite ones where that is a limit that makes sense.
     """
-    given = as_tuple(value)
-    values = given if isinstance(given, tuple) else (given, given)
-    if len(values) != 2:
-        raise ValueError(f"{name} must be one number or two (for x, for y), got {value!r}")
-    x, y = (
-        v if limit and isinstance(v, float) and v == math.inf else real(name, v, 0.0, strict=strict)
-        for v in values
-    )
-    return x, y
+
+    def checked(v: Any) -> float:
+        unlimited = limit and isinstance(v, float) and v == math.inf
+        return v if unlimited else real(name, v, 0.0, strict=strict)
+
+    return one_or_two(name, value, checked)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, as_tuple, known_name, real, whole
+from meanfield.checks import Array, known_name, one_or_two, real, whole
 from meanfield.flows import Flow
 from meanfield.flows.primal_dual import checked
 from meanfield.games.base import Game
@@ -170,11 +171,7 @@ def default_every(steps: int) -> int:
 
 def both(name: str, value: Any) -> tuple[int, int]:
     """A whole number, or two (for x, for y)."""
-    given = as_tuple(value)
-    values = given if isinstance(given, tuple) else (given, given)
-    if len(values) != 2:
-        raise ValueError(f"{name} must be one whole number or two (for x, for y), got {value!r}")
-    a, b = (whole(name, v) for v in values)
+    a, b = one_or_two(name, value, partial(whole, name), "whole number")
     if max(a, b) >= 1 << 31:
         raise ValueError(f"{name} must be below 2^31, the noise numbers no more, got {max(a, b)}")
     return a, b
