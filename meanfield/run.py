@@ -11,27 +11,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Set
 from contextlib import nullcontext
-from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array, read_only, unmasked, warn
+from meanfield.checks import Array, unmasked, warn
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.machine import made
 from meanfield.measures import Measure
+from meanfield.observables import Diagnostics, Observables, Pair, shown
 from meanfield.progress import bar
 from meanfield.start import Start
 from meanfield.storage.keeper import Keeper, Keeps, Part, StopsWith
-from meanfield.trajectory import Trajectory, check_held, recorded, versions
+from meanfield.trajectory import Trajectory, check_held, versions
 
-Pair = tuple[Measure, Measure]
 ROUNDING = 1e-13  # of the largest loss
 Observer = Callable[[float, Measure, Measure], Any]
-Diagnostics = Mapping[str, Callable[[Measure, Measure], Any]]
 
 
 class Saved(NamedTuple):
@@ -111,21 +109,6 @@ class Watch:
         return Keeper(self.checkpoint, {**job, "options": options}, self.checkpoint_every)
 
 
-def shown(pair: Pair) -> Pair:
-    """Both measures as functions of users see them: of the same numbers, which cannot be written
-    to.
-    """
-    x, y = (_read_only(mu) for mu in pair)
-    return x, y
-
-
-def _read_only(mu: Measure) -> Measure:
-    seen = copy(mu)
-    for name in ("points", "masses"):
-        object.__setattr__(seen, name, read_only(getattr(mu, name)))
-    return seen
-
-
 def warn_if_at_rest(game: Game, flow: Flow, start: Start, pair: Callable[[], Pair]) -> None:
     """Warn when nothing will move: the run begins with uniform laws, and against them (`pair`) both
     players' costs are constant.
@@ -173,17 +156,7 @@ class Run:
         diagnostics: Diagnostics | None = None,
     ) -> None:
         self.game, self.flow, self.moving, self.about = game, flow, moving, dict(about)
-        if not isinstance(diagnostics or {}, Mapping):
-            raise TypeError(
-                "diagnostics must be a mapping from names to functions of (mu_x, mu_y), got "
-                f"{diagnostics!r}"
-            )
-        self.observables = dict(diagnostics or {})
-        for key, f in self.observables.items():
-            if not callable(f):
-                raise TypeError(
-                    f"diagnostics[{key!r}] must be a function of (mu_x, mu_y), got {f!r}"
-                )
+        self.observables = Observables(diagnostics)
         self.times: list[float] = []
         self.pairs: list[Pair] = []
         self.rows: list[dict[str, Any]] = []  # of the diagnostics, one a saved time
@@ -205,17 +178,18 @@ class Run:
         diagnostics of the finished run, which may take runs of their own; these get the checkpoint
         that it is given, so that they end when this run is asked to stop.
         """
-        keeper = watch.keeper(job)
+        keeper, named = watch.keeper(job), "resume"
         if isinstance(keeper, Keeper):
             found, finished = keeper.held(self.game)
             if found is not None:
                 first = self.moving.measures
                 check_held(found, self.game, self.flow, start, first, keeper.path)
                 if finished:
+                    self.observables.check(found, str(keeper.path))
                     return found  # type: ignore[no-any-return]
-                resume = found
+                resume, named = found, str(keeper.path)
         if resume is not None:
-            self.restore(resume)
+            self.restore(resume, named)
         with keeper or nullcontext():
             self.follow(saves(self.moving.time), watch, keeper)
             result = self.trajectory()
@@ -226,13 +200,14 @@ class Run:
                 keeper.finish(result)
         return result
 
-    def restore(self, old: Trajectory) -> None:
+    def restore(self, old: Trajectory, named: str = "resume") -> None:
         """Go on from an earlier run: its state moves on, and its saved times stay."""
         self.moving.restore(old)
         self.times, self.pairs = [float(t) for t in old.times], list(old)
         columns = old.diagnostics.items()
         self.rows = [{name: rows[k] for name, rows in columns} for k in range(len(old))]
-        self._same_names({"value", *self.moving.diagnostics(), *self.observables})
+        self._same_names({"value", *self.moving.diagnostics(), *self.observables.names})
+        self.observables.check(old, named)
         self.spent = float(old.provenance.get("wall_time", 0.0))
         if "start" in old.provenance:
             self.about["start"] = old.provenance["start"]
@@ -279,23 +254,11 @@ class Run:
         """Record a state."""
         time, pair, diagnostics = saved
         row = {"value": self.moving.value(*pair), **diagnostics}
-        if self.observables:
-            self._observe(pair, row)
+        row |= self.observables.of(pair, row, self.rows[0] if self.rows else {})
         self._same_names(row.keys())
         self.times.append(time)
         self.pairs.append(pair)
         self.rows.append(row)
-
-    def _observe(self, pair: Pair, row: dict[str, Any]) -> None:
-        """Add to a row what functions of users say of the pair."""
-        # "ni" is what best responses have anyhow.
-        if taken := row.keys() & (self.observables.keys() - {"ni"}):
-            names = " and ".join(sorted(taken))
-            raise ValueError(f"diagnostics: every run records {names} itself; choose other names")
-        for name, f in self.observables.items():
-            row[name] = recorded(
-                name, f(*shown(pair)), [r[name] for r in self.rows[:1] if name in r]
-            )
 
     def _same_names(self, names: Set[str]) -> None:
         if self.rows and self.rows[0].keys() != names:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, known_name, real, unmasked
+from meanfield.checks import Array, known_name, real
 from meanfield.measures import Measure, mixture
 from meanfield.shown import Shown
-from meanfield.storage.files import by_name
+from meanfield.storage.named import by_name, check_value
 from meanfield.storage.results import Result
 
 Pair = tuple[Measure, Measure]
@@ -37,8 +37,6 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
     """Check that a run can go on.
 
     TypeError unless it is a trajectory, ValueError unless it was made with this game and flow.
-
-    Two games may share a name, functions above all: their values at the last state tell them apart.
     """
     if not isinstance(run, Trajectory):
         raise TypeError(f"{name} must be a meanfield.Trajectory, got {type(run).__name__}")
@@ -46,15 +44,11 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         raise ValueError(
             f"{name} follows {run.flow}, not {flow}; give the flow that it was made with"
         )
-    same = game.manifolds == run.game.manifolds
-    if same and "value" in run.diagnostics:
-        now, then = game.value(*run[-1]), float(run.diagnostics["value"][-1])
-        same = abs(now - then) <= 1e-9 * max(1.0, abs(now))
-    if not same:
+    if game.manifolds != run.game.manifolds:
         raise ValueError(
-            f"{name} plays {run.game!r}, not {game!r} as it is now; give the game that it was made "
-            "with"
+            f"{name} plays {run.game!r}, not {game!r}; give the game that it was made with"
         )
+    check_value(run, run.game, game, name)
 
 
 def check_held(
@@ -100,21 +94,6 @@ def same_measures(a: Pair, b: Pair) -> bool:
         and np.allclose(mu.masses, nu.masses, 1e-9, 1e-12)
         for mu, nu in zip(a, b, strict=True)
     )
-
-
-def recorded(name: str, value: Any, before: list[Any]) -> Any:
-    """What a diagnostic returned; ValueError unless it is numbers, in the shape of those before."""
-    try:
-        array = unmasked(value)
-        fits = array.dtype.kind in "biufc" and (not before or array.shape == np.shape(before[0]))
-    except (TypeError, ValueError):  # a masked array, rows of different lengths
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"diagnostics[{name!r}] must return numbers, in one shape at all times, got {value!r}"
-        )
-    # A function may fill one buffer of its own at every call.
-    return array.copy() if array.ndim else value
 
 
 @dataclass(frozen=True, eq=False)

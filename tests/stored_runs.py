@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import h5py
+import pytest
 
 import meanfield as mf
 from meanfield.describe import same_result
+from meanfield.storage import keeper
 from meanfield.storage.seal import seal
 
 CIRCLE = mf.games.oscillator()
@@ -54,6 +56,21 @@ def equal(a, b):
 
 class Killed(BaseException):
     """Nothing catches it: the run ends where it is."""
+
+
+@contextmanager
+def killed(monkeypatch, when):
+    """What runs within is killed by the first write of a result of which `when` is true."""
+    write = keeper.Keeper._write
+
+    def breaking(self, result, finished):
+        write(self, result, finished)
+        if when(result):
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(keeper.Keeper, "_write", breaking)
+        yield
 
 
 @contextmanager

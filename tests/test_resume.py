@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import warnings
-from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -16,24 +15,20 @@ import pytest
 import meanfield as mf
 from meanfield.games.missing import MissingGame
 from meanfield.storage import files, keeper
-from tests.stored_runs import BUMPS, CIRCLE, LANGEVIN, MAKERS, Killed, equal, field, study, swarm
+from tests.stored_runs import (
+    BUMPS,
+    CIRCLE,
+    LANGEVIN,
+    MAKERS,
+    Killed,
+    equal,
+    field,
+    killed,
+    study,
+    swarm,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::meanfield.UnderResolved")
-
-
-@contextmanager
-def killed(monkeypatch, when):
-    """What runs within is killed by the first write of a result of which `when` is true."""
-    write = keeper.Keeper._write
-
-    def breaking(self, result, finished):
-        write(self, result, finished)
-        if when(result):
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(keeper.Keeper, "_write", breaking)
-        yield
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -15,8 +15,8 @@ ORDER = [
     "checks", "aligned", "bundles", "registers", "compiler", "parts", "kept", "jit", "fastmath",
     "progress", "cores", "executors", "machine", "schedule", "shown", "manifolds", "meshes",
     "measures", "laws", "start", "games", "flows", "needs", "describe", "packing", "citations",
-    "storage", "trust_region", "responses", "metrics", "trajectory", "run", "particles", "density",
-    "equilibria", "plotting", "studies", "gan", "cli", "__main__",
+    "storage", "trust_region", "responses", "metrics", "trajectory", "observables", "run",
+    "particles", "density", "equilibria", "plotting", "studies", "gan", "cli", "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")

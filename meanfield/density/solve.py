@@ -17,8 +17,8 @@ from meanfield.measures import Measure
 from meanfield.run import Run, Saved, Watch, warn_if_at_rest
 from meanfield.schedule import saved_times
 from meanfield.start import Start
-from meanfield.storage.files import missing
 from meanfield.storage.keeper import Part
+from meanfield.storage.named import missing
 from meanfield.trajectory import Trajectory, check_goes_on, check_same_start, check_same_state
 
 __all__ = ["ENGINES", "build", "default_engine", "solve"]
@@ -151,7 +151,7 @@ def solve(
     dt = settings["step"]
     about = {"game": game.name, "flow": flow, "start": start, **settings}
     run = Run(game, flow, _EngineRun(game, flow, built, settings, same_start), about, diagnostics)
-    names = sorted(run.observables)
+    names = run.observables.names
     clock = {"time": real("time", time), "save_every": save_every}
     job = {"call": "solve", "game": game, "flow": flow, "start": start}
     job["options"] = {**settings, "diagnostics": names, **clock}

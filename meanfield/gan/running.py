@@ -21,9 +21,10 @@ from meanfield.gan.run import GanRun, critic_values
 from meanfield.gan.scores import named
 from meanfield.gan.training import Settings, Training, check
 from meanfield.machine import made
+from meanfield.observables import recorded
 from meanfield.progress import bar
 from meanfield.storage.keeper import Keeper
-from meanfield.trajectory import recorded, versions
+from meanfield.trajectory import versions
 
 DYING = 1e-3  # a weight below it has, for all that is known, left the mixture
 IMAGES, POINTS = 64, 500  # outputs of each generator that a result holds

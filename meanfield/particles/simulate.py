@@ -23,7 +23,7 @@ from meanfield.particles.schemes import check_flow, check_scheme
 from meanfield.particles.stepper import Stepper
 from meanfield.run import Observer, Run, Watch, warn_if_at_rest
 from meanfield.start import Start
-from meanfield.trajectory import Trajectory, check_goes_on
+from meanfield.trajectory import Trajectory, check_goes_on, check_same_start
 
 
 @known_keywords()
@@ -142,8 +142,8 @@ def simulate(
         checkpoint, a run that is stopped while this is done goes on from its own last state.
     resume : Trajectory, optional
         A run to go on from, up to the final time `time`, to the bits of an uninterrupted one. It
-        keeps its step, particles, seed, scheme, ...; `start` is not looked at. The result holds its
-        saves too.
+        keeps its step, particles, seed, scheme, ..., and its start; another one is refused. The
+        result holds its saves too.
     checkpoint : path, optional
         A file (.h5) kept up to date every `checkpoint_every` seconds (default 30), which holds the
         result at the end. Killed or interrupted, the same call goes on from it to the same bits, as
@@ -194,6 +194,8 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
         raise ValueError("check_step looks at whole runs: give it without resume")
     held = getattr(resume, "provenance", {})  # a resumed run keeps its settings
     check_flow(game, flow, *(held.get(key, given[key]) for key in ("scheme", "bandwidth")))
+    if not isinstance(start, Start | None):
+        raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
     if resume is not None:
         check_goes_on(resume, game, flow)
         given = check_settings(given, resume)
@@ -202,8 +204,6 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
         resume = replace(resume, diagnostics=kept)
     else:
         start = Start() if start is None else start
-        if not isinstance(start, Start):
-            raise TypeError(f"start must be a meanfield.Start, got {type(start).__name__}")
         if (
             game.bases is not None
             and given["replica"] == 0
@@ -215,11 +215,13 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
     check_scheme(game, flow, plan.scheme, plan.inner, plan.exploration)
     kind = PrimalDual if plan.scheme == "primal-dual" else Stepper
     stepper = kind(game, flow, plan, start, threads, checkpoint is not None, replicas)
+    if resume is not None and start is not None:
+        check_same_start(resume, stepper.measures(), "resume")
     run = Run(game, flow, stepper, about(stepper), diagnostics)
     options = {
         "time": plan.steps * plan.step,
         **plan.settings(),
-        "diagnostics": sorted(run.observables),
+        "diagnostics": run.observables.names,
         **({"check_step": True} if check_step else {}),
     }
     job = {"call": "simulate", "game": game, "flow": flow, "start": start, "options": options}

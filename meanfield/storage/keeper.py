@@ -17,6 +17,7 @@ from meanfield.games.base import Game
 from meanfield.storage import files
 from meanfield.storage.atomic import stamp, sweep
 from meanfield.storage.lock import Lock
+from meanfield.storage.named import fill_in
 
 EVERY = 30.0  # seconds between checkpoints
 # Ctrl-C, the end asked for by a system or a scheduler, and a terminal that was closed.
@@ -72,7 +73,7 @@ class Keeper:
                 "file name, or move it"
             )
         found = files.load_object(self.path)
-        files.fill_in(found, game, None, str(self.path))
+        fill_in(found, game, None, str(self.path))
         return found, header.finished
 
     def offer(self, snapshot: Callable[[], Any]) -> None:

@@ -12,9 +12,11 @@ from meanfield.describe import rebuild
 from meanfield.games.base import Game
 from meanfield.games.missing import MissingGame
 from meanfield.measures import Measure
-from meanfield.run import Diagnostics
+from meanfield.observables import Diagnostics, Observables
 from meanfield.start import Start
-from meanfield.storage.files import agreed, load, missing, read_header
+from meanfield.storage.files import load, read_header
+from meanfield.storage.named import agreed, missing
+from meanfield.trajectory import Trajectory
 
 
 def diagnostics_of(names: Any, game: Game) -> Diagnostics:
@@ -67,7 +69,10 @@ def resume(
     """
     header = read_header(path)
     if header.finished:
-        return load(path, game=game, start=start)
+        found = load(path, game=game, start=start)
+        if isinstance(found, Trajectory):
+            Observables(diagnostics).check(found, str(path))
+        return found
     if header.job is None:
         raise ValueError(
             f"{path} is unfinished and does not say what made it; this is a damaged file"
