@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from meanfield.aligned import zeros
 from meanfield.checks import Array, whole
+from meanfield.density import grids
 from meanfield.density.equation import diffusion, velocity
 from meanfield.density.etd import SpectralPlayer
 from meanfield.density.inputs import given_measure
@@ -211,8 +212,7 @@ class FourierModes:
         nodal values, which has no modes beyond its grid's.
         """
         if isinstance(mu, Density) and mu.mesh.shape is not None:
-            inside, there = _places(self, mu.mesh.shape)
-            return np.where(inside, np.fft.fftn(mu.masses.reshape(mu.mesh.shape))[there], 0.0)
+            return grids.coefficients(self, mu.masses.reshape(mu.mesh.shape))
         turn = 2 * np.pi / self.torus.period
         waves = [
             np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x))
@@ -230,18 +230,7 @@ class FourierModes:
 
     def masses(self, z: Complex, grid: Mesh) -> Array:
         """Nodal value times cell volume on a grid (S, N), from coefficients z (S, J)."""
-        # One at a time: bits of several may depend on how many there are (numpy on ARM).
-        shape = grid.shape or ()
-        if len(shape) == 1:  # modes 0, 1, ...: in half the time of what follows
-            return np.array([np.fft.irfft(modes, shape[0]) for modes in z])
-        half = np.zeros((*shape[:-1], shape[-1] // 2 + 1), dtype=complex)
-        (right, there), (left, mirrored) = _half_places(self, shape)
-        masses = []
-        for modes in z:
-            half[mirrored] = modes[left].conj()
-            half[there] = modes[right]
-            masses.append(np.fft.irfftn(half, s=shape, axes=range(len(shape))).reshape(1, -1))
-        return masses[0] if len(z) == 1 else np.concatenate(masses)
+        return grids.values(self, z, grid.shape or ())
 
     @cached_property
     def levels(self) -> tuple[Array, Index]:
@@ -340,29 +329,6 @@ def _rungs(torus: Torus, margin: tuple[int, ...]) -> list[int]:
 @lru_cache(maxsize=16)
 def _mesh(torus: Torus, nodes: tuple[int, ...]) -> Mesh:
     return mesh(torus, nodes)
-
-
-Places = tuple[Index, ...]
-
-
-@lru_cache(maxsize=16)
-def _places(modes: FourierModes, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], Places]:
-    """Which modes a grid of this shape has, and where they stand in its transform."""
-    inside = np.all(2 * np.abs(modes.k) < np.array(shape), axis=1)
-    return inside, tuple((modes.k % np.array(shape)).T)
-
-
-@lru_cache(maxsize=16)
-def _half_places(
-    modes: FourierModes, shape: tuple[int, ...]
-) -> tuple[tuple[Index, Places], tuple[Index, Places]]:
-    """Of the half of a real function's transform: which modes stand there, and where; those whose
-    mirror images do, and where.
-    """
-    right, left = np.flatnonzero(modes.k[:, -1] >= 0), np.flatnonzero(modes.k[:, -1] <= 0)
-    places = (k % np.array(shape) for k in (modes.k[right], -modes.k[left]))
-    there, mirrored = (tuple(place.T) for place in places)
-    return (right, there), (left, mirrored)
 
 
 @lru_cache(maxsize=32)
