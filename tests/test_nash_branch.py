@@ -41,6 +41,16 @@ def rising():
     return follow(tilted, 0.5, 0.25)
 
 
+def test_the_legend_stands_beside_the_panels(rising):
+    """Its markers are those of atoms and weights, for which they would be taken among them."""
+    figure = rising.plot()
+    figure.canvas.draw()
+    (legend,) = (ax.get_legend() for ax in figure.axes if ax.get_legend())
+    left = legend.get_window_extent().x0
+    assert left > max(ax.get_window_extent().x1 for ax in figure.axes)
+    assert [text.get_text() for text in legend.get_texts()] == ["$x$", "$y$"]
+
+
 def test_a_weight_reaches_zero_where_it_is_known_to(rising):
     """At p = 2 y's second atom goes; the equilibria of that game are a segment, at whose other end
     x has a single atom.

@@ -159,6 +159,19 @@ def test_every_dot_on_a_sphere_is_seen_from_one_of_two_sides() -> None:
     assert left.max() <= 1 and right.min() >= 1.1
 
 
+@pytest.mark.parametrize("view", ["map", "3d"])
+def test_no_mark_of_a_sphere_hides_an_atom(view: str) -> None:
+    light = mf.Measure([[0, 0, 1.0], [0, 0, -1.0], [-1.0, 0, 0]], [0.2, 0.7, 0.1], SPHERE)
+    ax = plot_measure(light, view=view).axes[0]
+    dotted = [c for c in ax.collections if isinstance(c, PathCollection)]
+    others = [*ax.lines, *(c for c in ax.collections if c not in dotted)]
+    below = max(artist.get_zorder() for artist in others)
+    assert 0 < below < min(c.get_zorder() for c in dotted)
+    flat = plot_measure(density(SPHERE, (1.0, 0, 0), 162), view=view).axes[0]
+    over = min(line.get_zorder() for line in flat.lines)
+    assert over > max(image.get_zorder() for image in flat.images)
+
+
 @pytest.mark.parametrize("torus", SURFACES[1:], ids=str)
 def test_dots_behind_the_tube_of_a_torus_are_not_drawn(torus: Any) -> None:
     mu = atoms(torus, 300)

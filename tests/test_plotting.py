@@ -245,6 +245,21 @@ def test_a_caller_may_bring_axes() -> None:
     assert len(ax.lines) == 1
 
 
+@pytest.mark.parametrize("count", [200, 401])
+def test_weights_over_time_are_an_even_choice_which_says_so(count: int) -> None:
+    """Half of them fall, the others rise: so do half of those drawn, the extremes among them."""
+    share = np.linspace(-0.5, 0.5, count)[np.random.default_rng(0).permutation(count)]
+    x = [mf.Measure(np.zeros((count, 1)), (1 + t * share) / count, CIRCLE) for t in TIMES]
+    still = [MEASURES["few atoms on the circle"]] * len(TIMES)
+    figure = mf.Trajectory(TIMES, x, still, None, None).plot()
+    (ax,) = (ax for ax in figure.axes if "weights" in ax.get_ylabel())
+    ends = np.sort([line.get_ydata()[-1] for line in ax.lines])
+    assert len(ends) == 200 and np.mean(ends * count > 1) == pytest.approx(0.5, abs=0.01)
+    assert ends[[0, -1]] * count == pytest.approx([0.5, 1.5])
+    told = "" if count == 200 else "200 of 401, evenly spaced by final rank"
+    assert ax.get_title() == told
+
+
 def test_what_is_no_measure_is_refused() -> None:
     with pytest.raises(
         TypeError, match="plot_measure draws a meanfield.Measure or Density, got ndarray"
@@ -312,7 +327,15 @@ def test_a_comparison_of_one_size_has_no_fit() -> None:
     for name in ("w2_squared", "w2_squared_low", "w2_squared_high", "ni", "ni_low", "ni_high"):
         setattr(c, name, getattr(c, name)[:1])
     c.particles, c.sup, c.exponent = c.particles[:1], c.sup[:1], None
-    assert len(rendered(plot_comparison(c))) > 1000
+    figure = plot_comparison(c)
+    assert len(rendered(figure)) > 1000
+    middle = figure.axes[1]
+    assert middle.get_legend() is None and middle.get_title() == "largest distance"
+    (across, up) = middle.transLimits.transform(np.log10([[100, c.sup[0].value]]))[0]
+    assert across == pytest.approx(0.5) and 0.2 < up < 0.9
+    bar = middle.collections[0].get_segments()[0]
+    (words,) = middle.texts
+    assert middle.transData.transform(bar)[:, 1].min() > words.get_window_extent().y1
 
 
 def test_particle_numbers_are_written_shortly() -> None:

@@ -136,25 +136,33 @@ def draw_rate(ax: Any, comparison: Any) -> None:
     reach = np.abs(np.array([[s.value - s.low, s.high - s.value] for s in c.sup]).T)
     in_decades(ax)
     ax.errorbar(n, at, reach, fmt="o", ms=4.5, color="black", capsize=2.5, lw=1, zorder=3)
+    if len(n) > 1:
+        _slopes(ax, c, n, at)
+    if (bounds := getattr(c, "bounds", None)) is not None:
+        ax.vlines(n, *bounds.max(axis=2).T, color=GREY, lw=4, alpha=0.4, label="bounds")
+    _bias_line(ax, c, n)
+    ax.set_ylim(top=3 * at.max())
+    if len(n) == 1:  # room around the one bar, and below it for words
+        ax.set(xlim=(n[0] / 3, 3 * n[0]), ylim=(ax.get_ylim()[0] / 3, None))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right")
+    ax.set(xlabel="particles $n$", ylabel=r"$\sup_{t \leq T}$ " + DISTANCE)
+    ax.set_title("rate of convergence" if len(n) > 1 else "largest distance")
+    ticks_at(ax.xaxis, n, [number(k) for k in c.particles])
+
+
+def _slopes(ax: Any, c: Any, n: Array, at: Array) -> None:
+    """The fitted power and the slope expected."""
     # Both lines go through the measured points' centre, so that the eye compares slopes alone.
     middle, centre = np.exp(np.log(n).mean()), np.exp(np.log(at).mean())
     if c.exponent is not None:
         fit = f"$n^{{{c.exponent.value:.3f}}}$ [{c.exponent.low:.3f}, {c.exponent.high:.3f}]"
         ax.plot(n, centre * (n / middle) ** c.exponent.value, color=ORANGE, label=fit)
     # Of n independent points: -1, as for dimension 2 with a logarithm, and -2/d above.
-    bounds = getattr(c, "bounds", None)
-    d = 2 if bounds is None else max(2, c.dim)
+    d = 2 if getattr(c, "bounds", None) is None else max(2, c.dim)
     rate, said = -2 / d, "-1" if d == 2 else f"-2/{d}"
     expected = centre * (n / middle) ** rate
     ax.plot(n, expected, color=GREY, ls=DASHED, lw=1, label=f"slope ${said}$")
-    if bounds is not None:
-        ax.vlines(n, *bounds.max(axis=2).T, color=GREY, lw=4, alpha=0.4, label="bounds")
-    _bias_line(ax, c, n)
-    ax.set_ylim(top=3 * at.max())
-    ax.legend(loc="upper right")
-    ax.set(xlabel="particles $n$", ylabel=r"$\sup_{t \leq T}$ " + DISTANCE)
-    ax.set_title("rate of convergence")
-    ticks_at(ax.xaxis, n, [number(k) for k in c.particles])
 
 
 def _bias_line(ax: Any, c: Any, n: Array) -> None:

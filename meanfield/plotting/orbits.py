@@ -94,7 +94,7 @@ def plot_branch(
             axis.set(xlabel=_symbol(branch.name), title=name)
             if name == "period":
                 axis.plot(*branch.folds.T, "o", mfc="none", color=ORANGE, ms=8, label="fold")
-                axis.legend()
+                axis.legend(frameon=True)  # or its marker would pass for a fold
         axis.axhline(1.0, color=GREY, lw=0.8)
     return figure.figure
 
@@ -142,7 +142,9 @@ def plot_nash_branch(
             axis.set(xlabel=_symbol(branch.name), title=word)
             for value in branch.changes:
                 axis.axvline(value, color=GREY, lw=0.6, ls=":")
-        axes[1].legend()
+        # Beside the panels: among the atoms its markers would pass for some.
+        named = axes[1].get_legend_handles_labels()
+        axes[-1].legend(*named, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure.figure
 
 

@@ -41,7 +41,7 @@ CURVES = {
     "value": r"$\mathcal{L}(\mu_x, \mu_y)$",
     "ni": r"$\mathrm{NI}(\mu_x, \mu_y)$",
 }
-LINES = 200  # weights drawn over time, the largest ones
+LINES = 200  # weights drawn over time: all, or so many evenly spaced by their final rank
 
 
 def plot_trajectory(
@@ -51,8 +51,8 @@ def plot_trajectory(
 ) -> Any:  # fmt: skip
     """Draw a run, a row for each player: space against time on circles, snapshots elsewhere.
 
-    Weights that move are drawn below, and the diagnostics "value" and "ni" where they were
-    recorded.
+    Weights that move are drawn below, of more than 200 particles those of 200 evenly spaced by
+    their final rank, and the diagnostics "value" and "ni" where they were recorded.
 
     Parameters
     ----------
@@ -228,11 +228,15 @@ def nearest(saved: Array, times: ArrayLike) -> Any:
 
 
 def draw_weights(ax: Any, trajectory: Trajectory, player: str, color: str) -> None:
-    """Draw the weights of a player's particles over time, the largest ones."""
+    """Draw the weights of a player's particles over time, of many an even choice, and say so."""
     weights = np.array([m.masses for m in getattr(trajectory, player)])
-    order = np.argsort(weights.max(axis=0))[-LINES:]
-    how: Any = {"color": color, "lw": 0.8, "alpha": min(1.0, 0.25 + 8 / len(order))}
-    ax.plot(trajectory.times, weights[:, order], **how)
+    count = weights.shape[1]
+    shown = np.argsort(weights[-1], kind="stable")[chosen_states(count, LINES)]
+    how: Any = {"color": color, "lw": 0.8, "alpha": min(1.0, 0.25 + 8 / len(shown))}
+    ax.plot(trajectory.times, weights[:, shown], **how)
+    if len(shown) < count:
+        said = f"{len(shown)} of {count:,}, evenly spaced by final rank"
+        ax.set_title(said, fontsize=8, color=GREY)
     ends = trajectory.times[[0, -1]]
     ax.set(xlabel="time $t$", ylabel=f"weights of ${player}$", xlim=ends, ylim=(0, None))
 

@@ -19,6 +19,7 @@ from meanfield.measures import Density, Measure
 from meanfield.plotting.style import GREY, colours, scatter_atoms
 
 PIXELS = 280
+BELOW = 0.5  # the order of lines and marks: over densities, which are at 0, below atoms, at 1
 TUBE = 0.42  # radius of the torus' tube; its middle runs on the unit circle
 SIDES = (35.0, 30.0), (-35.0, 210.0)  # elevations and azimuths of the viewer, in degrees
 LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])
@@ -167,19 +168,22 @@ def paint_mollweide(
         drawn = _image(ax, mollweide_pixels(), measure, color, top)
     else:
         drawn = scatter_atoms(ax, mollweide(measure.points), sizes, color, len(measure))
-    grid = ax.add_collection(LineCollection(_graticule(), colors=GREY, linewidths=0.4, alpha=0.35))
+    how: Any = {"colors": GREY, "linewidths": 0.4, "alpha": 0.35, "zorder": BELOW}
+    grid = ax.add_collection(LineCollection(_graticule(), **how))
     t = np.linspace(0, 2 * np.pi, 181)
-    rim = ax.plot(2 * np.cos(t), np.sin(t), color=GREY, lw=0.8)
-    ends = [(at, f"${axis.replace('x', name)}$", *how) for axis, (at, *how) in AXES.items()]
+    rim = ax.plot(2 * np.cos(t), np.sin(t), color=GREY, lw=0.8, zorder=BELOW)
+    ends = [(at, f"${axis.replace('x', name)}$", *side) for axis, (at, *side) in AXES.items()]
     return [drawn, grid, *rim, *_label_points(ax, ends)]
 
 
 def _label_points(ax: Any, ends: list[Any]) -> list[Any]:
-    """Mark points and write their names: (place, name, offset in points, both alignments)."""
+    """Mark points, below all atoms, and write their names: (place, name, offset in points, both
+    alignments).
+    """
     from matplotlib.patheffects import withStroke
 
     clear: Any = {"path_effects": [withStroke(linewidth=1.5, foreground="white")]}
-    look = {"color": "black", "ms": 4, "mew": 0.7}
+    look = {"color": GREY, "ms": 5, "mew": 0.5, "zorder": BELOW}
     marks = ax.plot(*np.array([at for at, *_ in ends]).T, "+", **look, **clear)
     how = {"textcoords": "offset points", "fontsize": 7}
     return marks + [
