@@ -25,7 +25,7 @@ from meanfield.measures import Measure
 from meanfield.observables import Diagnostics, Observables, Pair, shown
 from meanfield.progress import bar
 from meanfield.start import Start
-from meanfield.storage.keeper import Keeper, Keeps, Part, StopsWith
+from meanfield.storage.keeper import Keeper, Keeps, Part, StopsWith, checked_pause
 from meanfield.trajectory import Trajectory, check_held, versions
 
 ROUNDING = 1e-13  # of the largest loss
@@ -99,6 +99,7 @@ class Watch:
             asked = getattr(self, name)
             if asked is not None and not callable(asked):
                 raise TypeError(f"{name} must be a function of (t, mu_x, mu_y), got {asked!r}")
+        checked_pause(self.checkpoint_every)
 
     def keeper(self, job: dict[str, Any]) -> Keeper | Part | None:
         """The checkpoint of this job and of no other."""

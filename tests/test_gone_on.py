@@ -8,6 +8,7 @@ import pytest
 import meanfield as mf
 from tests.stored_runs import (
     BUMPS,
+    CIRCLE,
     LANGEVIN,
     carried,
     equal,
@@ -108,3 +109,9 @@ def test_a_changed_function_is_not_put_in_a_files_place(tmp_path):
             with pytest.raises(ValueError, match=r"h5 plays .* as it is now: its value at t=0.1"):
                 read(file, game=game(3.0))
     assert equal(mf.load(path, game=game(1.0)), run)
+
+
+@pytest.mark.parametrize("call", [mf.simulate, mf.solve, mf.compare])
+def test_seconds_between_checkpoints_are_checked_without_a_file(call):
+    with pytest.raises(TypeError, match="checkpoint_every must be a number, got 'abc'"):
+        call(CIRCLE, LANGEVIN, BUMPS, time=0.1, checkpoint_every="abc")

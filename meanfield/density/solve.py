@@ -86,9 +86,10 @@ def solve(
         A run of an earlier call, continued to the same bits up to `time`. It keeps its settings
         (cells, engine, step, tol, options), and the result holds its saved states too.
     checkpoint, checkpoint_every : path and seconds, optional
-        A file (.h5) kept up to date every `checkpoint_every` seconds (default 30) and holding the
-        result at the end. Killed or interrupted, the same call goes on from the last state saved in
-        it to the same bits, as does `meanfield.resume`; a file of another run is refused.
+        A file (.h5) kept up to date every `checkpoint_every` seconds, by default as in `simulate`,
+        and holding the result at the end. Killed or interrupted, the same call goes on from the
+        last state saved in it to the same bits, as does `meanfield.resume`; a file of another run
+        is refused.
     **options
         What an engine takes besides, such as weights="sg" of finite volumes, limiter="van Leer" of
         muscl, order=8 of staggered, refine=1e-4 of characteristics, extrapolation=0.9 of

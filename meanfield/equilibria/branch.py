@@ -30,7 +30,7 @@ from meanfield.games.base import Game
 from meanfield.measures import Density
 from meanfield.progress import bar
 from meanfield.shown import Shown
-from meanfield.storage.keeper import Keeper
+from meanfield.storage.keeper import Keeper, checked_pause
 from meanfield.storage.results import Result
 
 
@@ -175,6 +175,7 @@ def branch(
     if folds is not None and not isinstance(near, Orbit):
         raise ValueError("folds counts those of orbits; equilibria have none: leave it out")
     at, points = real("at", at), whole("points", points, 2)
+    checked_pause(checkpoint_every)
     if not low <= at <= high:
         raise ValueError(f"at is {at:g}, outside the range from {low:g} to {high:g}")
     first = _first(family, near, at)

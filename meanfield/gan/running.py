@@ -23,7 +23,7 @@ from meanfield.gan.training import Settings, Training, check
 from meanfield.machine import made
 from meanfield.observables import recorded
 from meanfield.progress import bar
-from meanfield.storage.keeper import Keeper
+from meanfield.storage.keeper import Keeper, checked_pause
 from meanfield.trajectory import versions
 
 DYING = 1e-3  # a weight below it has, for all that is known, left the mixture
@@ -124,7 +124,7 @@ def train(
     watched = named(scores, game)
     options = {**asdict(settings), "steps": steps, "save_every": every, "scores": list(watched)}
     job = {"call": "gan", "game": game, "flow": flow, "options": options}
-    if checkpoint is None and checkpoint_every is not None:
+    if checkpoint is None and checked_pause(checkpoint_every) is not None:
         raise ValueError("checkpoint_every needs checkpoint, the file to keep: give both or none")
     keeper = None if checkpoint is None else Keeper(checkpoint, job, checkpoint_every)
     held: tuple[Any, bool] = (None, False) if keeper is None else keeper.held()

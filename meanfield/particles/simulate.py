@@ -145,9 +145,11 @@ def simulate(
         keeps its step, particles, seed, scheme, ..., and its start; another one is refused. The
         result holds its saves too.
     checkpoint : path, optional
-        A file (.h5) kept up to date every `checkpoint_every` seconds (default 30), which holds the
-        result at the end. Killed or interrupted, the same call goes on from it to the same bits, as
-        does `meanfield.resume`; a file of another run is refused.
+        A file (.h5) kept up to date every `checkpoint_every` seconds, which holds the result at
+        the end. By default that is every 30 seconds, and less often where writing would take more
+        than 0.5% of the run's time; seconds that are given are kept to. Killed or interrupted, the
+        same call goes on from it to the same bits, as does `meanfield.resume`; a file of another
+        run is refused.
 
     Returns
     -------

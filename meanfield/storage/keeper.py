@@ -19,10 +19,15 @@ from meanfield.storage.atomic import stamp, sweep
 from meanfield.storage.lock import Lock
 from meanfield.storage.named import fill_in
 
-EVERY = 30.0  # seconds between checkpoints
+EVERY = 30.0  # seconds between checkpoints, where nothing else is asked for
 # Ctrl-C, the end asked for by a system or a scheduler, and a terminal that was closed.
 STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-SHARE = 0.005  # of the run's time that writing may take: slow disks and large states wait longer
+SHARE = 0.005  # of a run's time that writing may then take: slow disks and large states wait longer
+
+
+def checked_pause(every: float | None) -> float | None:
+    """Seconds between checkpoints as a user gives them; TypeError or ValueError for none."""
+    return None if every is None else real("checkpoint_every", every, 0.0)
 
 
 class Keeps(Protocol):
@@ -34,8 +39,10 @@ class Keeps(Protocol):
 
 
 class Keeper:
-    """The file of one job, written at most every `every` seconds (0: at every chance) and at the
-    end.
+    """The file of one job, written every `every` seconds (0: at every chance) and at the end.
+
+    By default it is written every 30 seconds, and less often where that would take more than half a
+    percent of the run's time.
 
     job: plain data that say what is run (see `describe`); a file that holds another job is refused
     with ValueError. Used as a context it locks the file's name, and turns Ctrl-C, SIGTERM and
@@ -50,7 +57,7 @@ class Keeper:
             path
         ).resolve()  # whatever the run does to the working directory
         self.job = describe(job)
-        self.every = EVERY if every is None else real("checkpoint_every", every, 0.0)
+        self.every = checked_pause(every)
         self.written, self.cost, self.caught = -float("inf"), 0.0, 0
         self._before: dict[int, Any] = {}
         self._lock = Lock(self.path)
@@ -79,7 +86,7 @@ class Keeper:
     def offer(self, snapshot: Callable[[], Any]) -> None:
         """Write the snapshot if it is time, or if the run was asked to stop: then stop it."""
         now = perf_counter()
-        pause = max(self.every, self.cost / SHARE) if self.every > 0 else 0.0
+        pause = max(EVERY, self.cost / SHARE) if self.every is None else self.every
         if self.caught or now - self.written >= pause:
             self._write(snapshot(), finished=False)
         self.obey()

@@ -16,7 +16,7 @@ from meanfield.packing import threads_for
 from meanfield.progress import bar
 from meanfield.schedule import saved_times
 from meanfield.start import Start
-from meanfield.storage.keeper import Keeper
+from meanfield.storage.keeper import Keeper, checked_pause
 from meanfield.studies.comparison import Comparison, judge
 from meanfield.studies.controls import USED
 from meanfield.studies.distances import Compared, Filed, filed
@@ -94,9 +94,9 @@ def compare(
         then search against all points of all times.
     checkpoint, checkpoint_every : path and seconds, optional
         A file (.h5) for the mean field and the measurements of every finished replica, written
-        every `checkpoint_every` seconds (default 30), and for the comparison at the end. After an
-        interruption the same call, or `meanfield.resume`, computes only what is missing.
-
+        every `checkpoint_every` seconds, by default as in `simulate`, and for the comparison at the
+        end. After an interruption the same call, or `meanfield.resume`, computes only what is
+        missing.
     first_replica : int
         The number of the first replica of each n. More replicas are a second call that begins where
         the first ended, or one at other n; `merge` makes of both, to the bit, what one call would
@@ -147,6 +147,7 @@ def compare(
         control, seed, threads, confidence, reference,
     )  # fmt: skip
     automatic("average", average)
+    checked_pause(checkpoint_every)
     controlled, time = not p.without, float(time)
     begin = whole("first_replica", first_replica, 0)
     if begin + max(p.counts) > STREAMS:
