@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import meanfield as mf
+from meanfield import plotting
 from meanfield.manifolds import Manifold
 from meanfield.meshes import quadrature_mesh
 from meanfield.plotting import (
@@ -269,6 +270,52 @@ def test_what_is_no_measure_is_refused() -> None:
         plot_trajectory([])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="bins must be at least 1"):
         run(*2 * [MEASURES["many atoms on the circle"]]).plot(bins=0)
+
+
+ATOMS = MEASURES["few atoms on the circle"]
+WRONG = {
+    "color": (3, ValueError, "color must be a colour of matplotlib, .* got 3"),
+    "plane": (3, TypeError, "plane must be a Shadow, got int; leave it out"),
+    "top": (np.nan, ValueError, "top must be finite, got nan"),
+    "label": (3, TypeError, "label must be text, got 3"),
+    "spread": ("no", TypeError, "spread must be True or False, got 'no'"),
+    "view": (["map"], ValueError, "view is .'map'.; known are 'map', '3d'"),
+    "bins": (2.5, ValueError, "bins must be a whole number, got 2.5"),
+    "colour": ("red", TypeError, "plot_measure.. has no argument 'colour'; did you mean 'color'"),
+}
+
+
+@pytest.mark.parametrize(("name", "given"), WRONG.items(), ids=WRONG)
+def test_options_that_cannot_be_are_told(name: str, given: tuple[Any, Any, str]) -> None:
+    value, error, said = given
+    with pytest.raises(error, match=said):
+        ATOMS.plot(**{name: value})
+
+
+def test_masked_numbers_are_told_by_name() -> None:
+    with pytest.raises(TypeError, match="top must be a number, got masked"):
+        ATOMS.plot(top=np.ma.masked)
+    for times in (np.ma.masked, np.ma.array([0.1, 0.2], mask=[True, False])):
+        with pytest.raises(TypeError, match="times must be an array of real numbers, .* is a mask"):
+            run(ATOMS, ATOMS).plot(times=times)
+    with pytest.raises(ValueError, match="top must be above 0, got -1"):
+        ATOMS.plot(top=-1)
+    assert ATOMS.plot(title=None).axes[0].get_title() == ""
+
+
+@pytest.mark.parametrize("name", [n for n in plotting.__all__ if n.startswith("plot_")])
+def test_every_picture_says_what_it_draws(name: str) -> None:
+    draw = getattr(plotting, name)
+    for value in (3, None, "run.h5", np.ones(3)):
+        with pytest.raises(TypeError, match=f"{name} draws an? .*, got {type(value).__name__}"):
+            draw(value)
+    with pytest.raises(TypeError, match=f"{name}.. has no argument 'titel'; did you mean 'title'"):
+        draw(ATOMS, titel="a")
+    if name != "plot_measure":
+        with pytest.raises(TypeError, match=f"{name} draws an? .*, got Measure"):
+            draw(ATOMS)
+    with pytest.raises(TypeError, match="but x is of type list"):
+        plotting.plot_pair(run(ATOMS, ATOMS))
 
 
 def test_gibbs_points_are_drawn() -> None:

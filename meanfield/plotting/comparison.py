@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.plotting.checks import draws
 from meanfield.plotting.style import (
     GREY,
     ORANGE,
@@ -27,6 +28,7 @@ AVERAGED = r"$\mathbb{E}\,\mathrm{NI}$ of $\frac{1}{t} \int_0^t \mu^n_s\,\mathrm
 DASHED: Any = (0, (4, 3))
 
 
+@draws("a Comparison, as meanfield.compare returns", "particles", "w2_squared", "sup", "step_bias")
 def plot_comparison(
     comparison: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:

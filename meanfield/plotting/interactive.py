@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array, known_keywords, whole
 from meanfield.manifolds import Torus
 from meanfield.measures import Measure
 from meanfield.metrics import w2
@@ -66,6 +66,7 @@ async function unpacked(name) {
 WIDE = "<style>body { max-width: 78em } h1 { font-size: 1.4em; margin: 0 }</style>"
 
 
+@known_keywords()
 def save_page(
     result: Any, path: str | os.PathLike[str] | None = None, *, frames: int = 50,
     distances: Any = None,

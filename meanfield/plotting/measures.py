@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, whole
+from meanfield.checks import Array
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import torus_mesh
+from meanfield.plotting.checks import draws
 from meanfield.plotting.circle import (
     centred,
     circular,
@@ -26,19 +27,6 @@ from meanfield.plotting.style import BLUE, colours, image, panel, scatter_atoms,
 from meanfield.plotting.surfaces import bare, in_space, paint_in_space, paint_mollweide
 
 LARGEST_DOT = 154.0  # square points
-VIEWS = ("map", "3d")
-
-
-def check_view(view: str) -> None:
-    """ValueError unless this is a view that measures are drawn in."""
-    if view not in VIEWS:
-        raise ValueError(f"view is {view!r}; known are {', '.join(map(repr, VIEWS))}")
-
-
-def check_kind(function: str, value: Any, kind: type, name: str) -> None:
-    """TypeError unless a drawing function got what it draws."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{function} draws a meanfield.{name}, got {type(value).__name__}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +103,11 @@ def colour_bar(
         np.ravel(axes)[0].figure.colorbar(shades, ax=axes, **how)
 
 
+@draws("a meanfield.Measure or Density", kind=Measure)
 def plot_measure(
     measure: Measure, ax: Any = None, *, color: str = BLUE, bins: int | None = None,
     label: str = "", view: str = "map", top: float | None = None, spread: bool = False,
-    name: str = "x", title: str = "", figsize: Any = None, plane: Shadow | None = None,
+    name: str = "x", title: str | None = None, figsize: Any = None, plane: Shadow | None = None,
     atoms: bool | None = None,
 ) -> Any:  # fmt: skip
     """Draw one measure: a curve or histogram on circles, a map or a surface elsewhere.
@@ -147,7 +136,7 @@ def plot_measure(
         Whether atoms on a circle are labels of a density and drawn as one.
     name : str
         The player's letter on the axes.
-    title : str
+    title : str, optional
     figsize : pair, optional
         Width and height of a new figure, in inches.
     plane : Shadow, optional
@@ -161,15 +150,14 @@ def plot_measure(
 
     Raises
     ------
-    TypeError
-        For what is no measure.
-    ValueError
-        For an unknown view, and figsize together with ax.
+    TypeError, ValueError
+        For what is no measure, for options that are none or have no such value, and for figsize
+        together with ax.
     """
-    check_kind("plot_measure", measure, Measure, "Measure or Density")
-    check_view(view)
-    bins = None if bins is None else whole("bins", bins)
-    plane = shadow([measure], name) if plane is None else plane
+    if plane is None:
+        plane = shadow([measure], name)
+    elif not isinstance(plane, Shadow):
+        raise TypeError(f"plane must be a Shadow, got {type(plane).__name__}; leave it out")
     measure = plane.of(measure)
     with styled():
         alone = ax is None

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import whole
+from meanfield.plotting.checks import draws
 from meanfield.plotting.circle import circular, leading, profile, scale, stems
 from meanfield.plotting.measures import (
-    check_kind,
-    check_view,
     colour_bar,
     darkest,
     draw_axes,
@@ -40,6 +39,7 @@ def usual_suffix() -> str:
     return ".mp4" if which("ffmpeg") else ".gif"
 
 
+@draws("a meanfield.Trajectory", kind=Trajectory)
 def save_movie(
     trajectory: Trajectory, path: str | os.PathLike[str] | None = None, *, frames: int = 100,
     fps: int = 12, bins: int | None = None, view: str = "map", dpi: int = 100,
@@ -74,13 +74,10 @@ def save_movie(
     ValueError
         For a run with one state, another ending, a missing folder, or .mp4 without ffmpeg.
     """
-    check_kind("save_movie", trajectory, Trajectory, "Trajectory")
     if len(trajectory) < 2:
         raise ValueError(
             "a movie needs two saved states or more; run again with a smaller save_every"
         )
-    check_view(view)
-    bins = None if bins is None else whole("bins", bins)
     target = Path(path) if path is not None else Path(f"run{usual_suffix()}")
     check_target(target)
     fps, dpi = whole("fps", fps), whole("dpi", dpi, LEAST_DPI)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.manifolds import Torus
+from meanfield.plotting.checks import draws
 from meanfield.plotting.circle import circular, draw_space_time
 from meanfield.plotting.measures import plot_measure
 from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, RED, stage, styled
@@ -15,6 +16,7 @@ from meanfield.plotting.words import of_flow, of_game, wrapped
 SHOWN = 4.0  # how far down growth rates are shown, relative to the largest of a leading mode
 
 
+@draws("an Orbit, as meanfield.orbit returns", "period", "others", "x", "y")
 def plot_orbit(orbit: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
     """Draw an `Orbit`: both players over one period, and the Floquet multipliers.
 
@@ -64,6 +66,7 @@ def _multipliers(ax: Any, orbit: Any) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3, columnspacing=0.8)
 
 
+@draws("a Branch of orbits, as meanfield.branch returns", "periods", "multipliers", "folds")
 def plot_branch(
     branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:
@@ -99,6 +102,7 @@ def plot_branch(
     return figure.figure
 
 
+@draws("a NashBranch, as meanfield.branch returns", "game_values", "changes", "x", "y")
 def plot_nash_branch(
     branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:
@@ -148,6 +152,7 @@ def plot_nash_branch(
     return figure.figure
 
 
+@draws("a GibbsBranch, as meanfield.branch returns", "eigenvalues", "hopf", "values")
 def plot_gibbs_branch(
     branch: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:

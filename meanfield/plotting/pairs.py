@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from meanfield.manifolds import Sphere
+from meanfield.measures import Measure
+from meanfield.plotting.checks import draws
 from meanfield.plotting.circle import circular
 from meanfield.plotting.measures import colour_bar, plot_measure, shadow
 from meanfield.plotting.style import BLUE, GREY, ORANGE, PLAYERS, panel, stage, styled
 from meanfield.plotting.words import equal, of_flow, of_game, small, wrapped
 
+PAIR = ("title", "view", "symbol", "figsize", "atoms")  # options of plot_pair
 
+
+@draws("a pair of measures x and y", "x", "y")
 def plot_pair(
     pair: Any, ax: Any = None, *, title: str = "", view: str = "map", symbol: str = r"\mu",
     figsize: Any = None, atoms: bool | None = None,
@@ -33,7 +38,16 @@ def plot_pair(
     Returns
     -------
     matplotlib figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what holds no such measures, and for options that are none or have no such value.
     """
+    for letter, measure in (("x", pair.x), ("y", pair.y)):
+        if not isinstance(measure, Measure):
+            got = f"{letter} is of type {type(measure).__name__}"
+            raise TypeError(f"plot_pair draws a pair of measures x and y, but {got}")
     wide = pair.x.manifold == pair.y.manifold == Sphere(2) and view == "map"
     height = 2.9 if circular(pair.x, pair.y) or wide else 3.8
     with styled():
@@ -51,6 +65,7 @@ def plot_pair(
     return figure.figure
 
 
+@draws("an Equilibrium, as meanfield.nash returns", "x", "y", "value", "error", options=PAIR)
 def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = None,
                      **options: Any) -> Any:  # fmt: skip
     """Draw the atoms of a Nash equilibrium, titled with its value and its Nikaido-Isoda error.
@@ -75,6 +90,7 @@ def plot_equilibrium(equilibrium: Any, ax: Any = None, *, title: str | None = No
     return plot_pair(e, ax, title=title, **{"atoms": True, **options})
 
 
+@draws("a GibbsPoint, as meanfield.gibbs returns", "x", "y", "residual", options=PAIR)
 def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **options: Any) -> Any:
     """Draw both players' Gibbs densities, the fixed point of equation (9).
 
@@ -96,6 +112,7 @@ def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **optio
     return plot_pair(result, ax, title=title, symbol=r"\hat\mu", **options)
 
 
+@draws("a Stability, as meanfield.stability returns", "eigenvalues", "rate", "flow")
 def plot_spectrum(
     stability: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None
 ) -> Any:

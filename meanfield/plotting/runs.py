@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, whole
+from meanfield.checks import Array, finite_array
 from meanfield.manifolds import Sphere
 from meanfield.measures import Measure
+from meanfield.plotting.checks import draws
 from meanfield.plotting.circle import circular, draw_space_time, leading
 from meanfield.plotting.measures import (
-    check_kind,
-    check_view,
     colour_bar,
     coloured,
     common_top,
@@ -44,6 +43,7 @@ CURVES = {
 LINES = 200  # weights drawn over time: all, or so many evenly spaced by their final rank
 
 
+@draws("a meanfield.Trajectory", kind=Trajectory)
 def plot_trajectory(
     trajectory: Trajectory, ax: Any = None, *, times: ArrayLike | None = None,
     snapshots: int | None = None, bins: int | None = None, view: str = "map",
@@ -78,22 +78,19 @@ def plot_trajectory(
 
     Raises
     ------
-    TypeError
-        For what is no trajectory.
-    ValueError
-        For times outside the run, and figsize together with ax.
+    TypeError, ValueError
+        For what is no trajectory, for options that are none or have no such value, such as times
+        outside the run, and for figsize together with ax.
     """
-    check_kind("plot_trajectory", trajectory, Trajectory, "Trajectory")
-    check_view(view)
-    bins = None if bins is None else whole("bins", bins)
-    count = 0 if snapshots is None else whole("snapshots", snapshots)
     sides = (trajectory.x, trajectory.y)
     chosen = None if times is None else nearest(trajectory.times, times)
     flat = [circular(m[0]) and chosen is None and len(trajectory) > 1 for m in sides]
     curves = [key for key in CURVES if has_curve(trajectory, key)]
     weighted = [weights_move(trajectory, name) for name, _ in PLAYERS]
     shown = [
-        chosen if chosen is not None else chosen_states(len(trajectory), count or usual(m[0], view))
+        chosen
+        if chosen is not None
+        else chosen_states(len(trajectory), snapshots or usual(m[0], view))
         for m in sides
     ]
     maps = [SnapshotRow(m, c, name) for m, c, (name, _) in zip(sides, shown, PLAYERS, strict=True)]
@@ -220,7 +217,7 @@ def chosen_states(count: int, most: int) -> Any:
 
 def nearest(saved: Array, times: ArrayLike) -> Any:
     """The numbers of the saved times nearest to these; ValueError for times outside the run."""
-    asked = finite_array("times", np.atleast_1d(np.asarray(times)), (None,))
+    asked = finite_array("times", np.atleast_1d(finite_array("times", times)), (None,))
     slack = 1e-9 * max(1.0, abs(float(saved[-1])))
     if not len(asked) or asked.min() < saved[0] - slack or asked.max() > saved[-1] + slack:
         raise ValueError(f"times must lie in [{saved[0]:g}, {saved[-1]:g}], got {times!r}")
@@ -259,6 +256,7 @@ def draw_curve(ax: Any, trajectory: Trajectory, key: str) -> None:
     ax.set(xlabel="time $t$", ylabel=CURVES[key], xlim=(times[0], times[-1]))
 
 
+@draws("a GibbsPath, as meanfield.gibbs_path returns", "beta", "free_energy", "entropy", "ni")
 def plot_path(path: Any, ax: Any = None, *, title: str | None = None, figsize: Any = None) -> Any:
     """Draw a `GibbsPath` against beta: value, entropies, NI and the leading eigenvalue.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.plotting.checks import draws
 from meanfield.plotting.style import (
     BLUE,
     GREY,
@@ -29,6 +30,7 @@ FEW = 5  # values of a second parameter that are drawn as curves rather than as 
 MARKED = 8  # up to so many values of a parameter have a tick each
 
 
+@draws("a Sweep, as meanfield.sweep returns", "numbers", "labels", "status")
 def plot_sweep(
     sweep: Any, ax: Any = None, *, number: str | None = None, title: str | None = None,
     figsize: Any = None,
