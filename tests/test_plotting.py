@@ -298,6 +298,10 @@ def test_masked_numbers_are_told_by_name() -> None:
     for times in (np.ma.masked, np.ma.array([0.1, 0.2], mask=[True, False])):
         with pytest.raises(TypeError, match="times must be an array of real numbers, .* is a mask"):
             run(ATOMS, ATOMS).plot(times=times)
+    with pytest.raises(ValueError, match="color must be a colour .* got masked"):
+        ATOMS.plot(color=np.ma.masked)
+    with pytest.raises(ValueError, match="figsize must be a width and a height above zero, got"):
+        ATOMS.plot(figsize=(0, 1))
     with pytest.raises(ValueError, match="top must be above 0, got -1"):
         ATOMS.plot(top=-1)
     assert ATOMS.plot(title=None).axes[0].get_title() == ""
@@ -309,6 +313,8 @@ def test_every_picture_says_what_it_draws(name: str) -> None:
     for value in (3, None, "run.h5", np.ones(3)):
         with pytest.raises(TypeError, match=f"{name} draws an? .*, got {type(value).__name__}"):
             draw(value)
+    with pytest.raises(TypeError, match=f"{name}.*: missing a required argument"):
+        draw()
     with pytest.raises(TypeError, match=f"{name}.. has no argument 'titel'; did you mean 'title'"):
         draw(ATOMS, titel="a")
     if name != "plot_measure":
@@ -322,6 +328,8 @@ def test_gibbs_points_are_drawn() -> None:
     point = SimpleNamespace(
         x=MEASURES["density on the circle"], y=MEASURES["density on T^2"], residual=3e-15
     )
+    named = plot_gibbs(point, symbol="m")
+    assert [ax.get_title() for ax in named.axes[:2]] == ["$m_x$", "$m_y$"]
     figure = plot_gibbs(point)
     assert r"$3 \cdot 10^{-15}$" in figure.get_suptitle()
     assert len(rendered(figure)) > 1000

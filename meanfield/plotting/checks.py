@@ -35,7 +35,7 @@ def _truth(name: str, value: Any) -> bool:
 def _color(name: str, value: Any) -> Any:
     from matplotlib.colors import is_color_like
 
-    if not is_color_like(value):
+    if isinstance(value, np.ma.MaskedArray) or not is_color_like(value):
         raise ValueError(
             f'{name} must be a colour of matplotlib, such as "tab:blue" or "#0072B2", got {value!r}'
         )
@@ -67,7 +67,10 @@ def draws(
 
         @wraps(function)
         def call(*args: Given.args, **given: Given.kwargs) -> Made:
-            found = drawing.bind(*args, **given)
+            try:
+                found = drawing.bind(*args, **given)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}(): {error}") from None
             value = found.arguments[first]
             if not isinstance(value, kind) or not all(hasattr(value, name) for name in holds):
                 got = type(value).__name__

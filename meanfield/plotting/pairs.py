@@ -109,7 +109,7 @@ def plot_gibbs(result: Any, ax: Any = None, *, title: str | None = None, **optio
         words += [equal(r"\beta", result.beta)] if hasattr(result, "beta") else []
         words += [f"Gibbs fixed point (9), residual ${small(result.residual)}$"]
         title = ", ".join(filter(None, words))
-    return plot_pair(result, ax, title=title, symbol=r"\hat\mu", **options)
+    return plot_pair(result, ax, title=title, **{"symbol": r"\hat\mu", **options})
 
 
 @draws("a Stability, as meanfield.stability returns", "eigenvalues", "rate", "flow")

@@ -113,7 +113,11 @@ def panel(width: float, height: float, ax: Any = None, figsize: Any = None) -> A
 
 
 def _new(width: float, height: float, figsize: Any) -> Any:
-    size = (width, height) if figsize is None else finite_array("figsize", figsize, (2,))
+    if figsize is None:
+        return new_figure(width, height)
+    size = finite_array("figsize", figsize, (2,))
+    if size.min() <= 0:
+        raise ValueError(f"figsize must be a width and a height above zero, got {figsize!r}")
     return new_figure(*size)
 
 
