@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
+from itertools import chain
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -19,6 +20,8 @@ Array = NDArray[np.float64]
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 _PACKAGE = os.path.dirname(__file__) + os.sep
+LARGEST = 1e100  # of whole numbers
+DEEPEST = 64  # lists within lists, as numpy's arrays have axes
 
 
 class UnderResolved(UserWarning):
@@ -85,6 +88,22 @@ def automatic(name: str, value: Any) -> str | bool:
     raise ValueError(f'{name} must be "auto", True or False, got {value!r}')
 
 
+def truth(name: str, value: Any) -> bool:
+    """`value`, which is True or False; TypeError for anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def a_generator(name: str, value: Any) -> np.random.Generator:
+    """`value`, numpy's generator of random numbers; TypeError for anything else."""
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(
+            f"{name} must be a numpy generator such as numpy.random.default_rng(0), got {value!r}"
+        )
+    return value
+
+
 def known_keywords(
     options: Iterable[str] = (), gone: Mapping[str, str] | None = None
 ) -> Callable[[Callable[Given, Made]], Callable[Given, Made]]:
@@ -128,10 +147,15 @@ def reals(value: Any) -> NDArray[Any]:
     and for masked arrays, whose mask it would drop.
     """
     array = unmasked(value)
-    if array.dtype.kind == "O" and any(
-        isinstance(v, (str, bytes, bool, type(None))) for v in array.flat
-    ):
+    kinds: set[type] = set()
+    if array.dtype.kind == "O":
+        kinds = set(map(type, array.flat))
+    elif array.dtype.kind in "iuf" and isinstance(value, list | tuple):
+        kinds = _kinds(value)  # numpy makes numbers of what stands among numbers
+    if _among(kinds, str, bytes, bool, np.bool_, type(None)):
         raise TypeError("it holds text, truth values or None")
+    if _among(kinds, np.timedelta64):
+        raise TypeError("it holds spans of time")
     if array.dtype.kind not in "iufO":
         what, advice = _NOT_REAL.get(array.dtype.kind, (f"{array.dtype.name} entries", ""))
         raise TypeError(f"it holds {what}{advice}")
@@ -154,15 +178,33 @@ _NOT_REAL = {
 
 def unmasked(value: Any) -> NDArray[Any]:
     """`value` as an array of any kind; TypeError where a mask would be dropped."""
-    if isinstance(value, np.ma.MaskedArray):
+    kinds = _kinds(value) if isinstance(value, list | tuple) else {type(value)}
+    if _among(kinds, np.ma.MaskedArray):
         raise TypeError(
             "it is a masked array; give the entries that count, such as value.compressed()"
         )
-    if isinstance(value, list | tuple):
-        for part in value:
-            if isinstance(part, np.ma.MaskedArray | list | tuple):
-                unmasked(part)
     return np.asarray(value)
+
+
+def _kinds(value: Any) -> set[type]:
+    """The types of what stands in a list or a tuple, and in those within it; of an array's
+    entries, too.
+    """
+    found: set[type] = set()
+    level = [value]
+    for _ in range(DEEPEST):
+        kinds = set(map(type, level))
+        found |= kinds
+        if _among(kinds, np.ndarray):
+            found |= {part.dtype.type for part in level if isinstance(part, np.ndarray)}
+        if not _among(kinds, list, tuple):
+            break
+        level = list(chain.from_iterable(v for v in level if isinstance(v, list | tuple)))
+    return found
+
+
+def _among(kinds: Iterable[type], *wanted: type) -> bool:
+    return any(issubclass(kind, wanted) for kind in kinds)
 
 
 def _number(value: Any) -> Any:
@@ -255,8 +297,10 @@ def real(name: str, value: Any, low: float | None = None, *, strict: bool = Fals
     return number
 
 
-def whole(name: str, value: Any, low: int = 1) -> int:
-    """`value` as an int, at least `low`; a float with a fractional part is refused."""
+def whole(name: str, value: Any, low: float = 1) -> int:
+    """`value` as an int, at least `low` and below 1e100 in size; a float with a fractional part is
+    refused.
+    """
     try:
         number = int(_number(value))
         exact = bool(number == value)
@@ -267,6 +311,9 @@ def whole(name: str, value: Any, low: int = 1) -> int:
     if not exact:
         shown = value.item() if isinstance(value, np.generic) else value
         raise ValueError(f"{name} must be a whole number, got {shown!r}")
+    if abs(number) >= LARGEST:
+        digits = int(number.bit_length() * math.log10(2)) + 1
+        raise ValueError(f"{name} must be below {LARGEST:g}, got a number of {digits} digits")
     if number < low:
         raise ValueError(f"{name} must be at least {low}, got {number}")
     return number

@@ -45,11 +45,8 @@ class Workers:
     """
 
     def __init__(self, given: Given, threads: int | None = None) -> None:
-        if given is not None and not callable(given) and not hasattr(given, "submit"):
-            raise TypeError(
-                "executor must be a concurrent.futures.Executor or a function that makes one, "
-                f"got {type(given).__name__}"
-            )
+        if given is not None and not callable(given):
+            _check("executor", given, " or a function that makes one")
         self.threads = whole("threads", cores() if threads is None else threads)
         # An executor's class makes executors, although it has their methods.
         makes = isinstance(given, type) or (callable(given) and not hasattr(given, "submit"))
@@ -60,7 +57,9 @@ class Workers:
         self.remote = type(self.pool) is not ThreadPoolExecutor
 
     def _made(self) -> Executor:
-        return ThreadPoolExecutor(self.threads) if self.maker is None else self.maker()
+        if self.maker is None:
+            return ThreadPoolExecutor(self.threads)
+        return _check("what executor makes", self.maker())
 
     @property
     def count(self) -> int:
@@ -95,6 +94,15 @@ class Workers:
     def __exit__(self, kind: Any, *_: Any) -> None:
         if self.own:
             _shut_down(self.pool, kind is None)
+
+
+def _check(name: str, pool: Any, others: str = "") -> Any:
+    """The executor; TypeError for what is none."""
+    if not hasattr(pool, "submit"):
+        raise TypeError(
+            f"{name} must be a concurrent.futures.Executor{others}, got {type(pool).__name__}"
+        )
+    return pool
 
 
 def _shut_down(pool: Executor, wait: bool) -> None:

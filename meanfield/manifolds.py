@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, precision, real, whole
+from meanfield.checks import Array, a_generator, finite_array, precision, real, whole
 
 MOST = 1e100  # a torus's period, and its reciprocal
 FARTHEST = 1e9  # periods from 0, where angles are rounded to 1e-7 of a period
@@ -155,13 +155,15 @@ class Torus:
         return np.mod(y - x + half, self.period) - half
 
     def distance(self, x: Array, y: Array) -> Array:
+        x, y = _coordinates("x", x), _coordinates("y", y)
         # The absolute value first: symmetric to the last bit, and small distances keep their
         # digits.
         gap = np.mod(np.abs(x - y), self.period)
         return np.sqrt(np.sum(np.minimum(gap, self.period - gap) ** 2, axis=-1))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        return self.wrap(rng.random((n, self.d)) * self.period)
+        shape = whole("n", n, 0), self.d
+        return self.wrap(a_generator("rng", rng).random(shape) * self.period)
 
     def ball_fraction(self, radius: float) -> float:
         """Closed for every radius when d = 1, up to half a period for d > 1 (else ValueError)."""
@@ -245,12 +247,14 @@ class Sphere:
         return self.project(x, y - x)
 
     def distance(self, x: Array, y: Array) -> Array:
+        x, y = _coordinates("x", x), _coordinates("y", y)
         # Keeps its digits for near points and for antipodes, where arccos and arcsin lose half of
         # them.
         return 2 * np.arctan2(np.linalg.norm(x - y, axis=-1), np.linalg.norm(x + y, axis=-1))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        x = rng.standard_normal((n, self.ambient))
+        shape = whole("n", n, 0), self.ambient
+        x = a_generator("rng", rng).standard_normal(shape)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     def ball_fraction(self, radius: float) -> float:
@@ -268,6 +272,11 @@ class Sphere:
         u /= np.linalg.norm(u, axis=1, keepdims=True)
         frame = np.eye(self.ambient)[None] - 2 * u[:, :, None] * u[:, None, :]
         return frame[:, 1:, :]
+
+
+def _coordinates(name: str, points: ArrayLike) -> Array:
+    """Points as they are where they are an array; lists of numbers as one."""
+    return points if isinstance(points, np.ndarray) else finite_array(name, points)
 
 
 def unit(manifold: Manifold) -> float:

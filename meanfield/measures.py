@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, NotConverged, finite_array, precision, read_only, warn, whole
+from meanfield.checks import (
+    Array,
+    NotConverged,
+    a_generator,
+    finite_array,
+    precision,
+    read_only,
+    unmasked,
+    warn,
+    whole,
+)
 from meanfield.manifolds import Manifold, Torus, a_manifold
 from meanfield.meshes import Mesh, mesh
 from meanfield.meshes.cells import scattered
@@ -72,23 +82,29 @@ class Measure(Shown):
         return plot_measure(self, ax, **options)
 
     def integrate(self, values: Callable[[Array], Array] | Array) -> Any:
-        """int f dmu, for a function of the points (n, a) or for its values (n, ...) there."""
-        at = np.asarray(values(read_only(self.points)) if callable(values) else values)
+        """int f dmu, for a function of the points (n, a) or for its values (n, ...) there.
+
+        Raises ValueError where it has no finite value at a point.
+        """
+        at = unmasked(values(read_only(self.points)) if callable(values) else values)
         if at.ndim == 0 or len(at) != len(self):
             raise ValueError(
                 f"integrate needs a value for each of the {len(self)} points, or a function that "
                 "gives them, "
                 f"got shape {at.shape}"
             )
+        if at.dtype.kind in "fc" and not np.isfinite(at).all():
+            i = tuple(np.argwhere(~np.isfinite(at))[0].tolist())
+            raise ValueError(
+                f"integrate needs finite values, but that at point {i[0]}, {self.points[i[0]]}, is "
+                f"{at[i]}"
+            )
         return np.tensordot(self.masses, at, axes=(0, 0))
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n i.i.d. points (n, a)."""
         n = whole("n", n, 0)
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(
-                f"rng must be a numpy generator such as numpy.random.default_rng(0), got {rng!r}"
-            )
+        a_generator("rng", rng)
         return self.points[rng.choice(len(self), size=n, p=self.masses / self.masses.sum())]
 
     def deposit(self, onto: Mesh) -> Density:

@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from typing import Any
 
+from meanfield.checks import truth
+
 PATIENCE = 30.0  # seconds before a log's first line, and between its first lines
 LATER = 0.1  # of the time spent so far, the least wait between later ones
 FIRST = 1.25  # times the time of the first unit: what came by then says nothing of the pace
@@ -18,6 +20,7 @@ def bar(total: float, label: str, show: bool | None, initial: float = 0) -> Any:
     time once half a minute has passed. True: a bar everywhere. False: nothing. How long is left is
     told by the pace after the first unit, during which kernels compile.
     """
+    show = None if show is None else truth("progress", show)
     how: Any = {"total": total, "initial": initial, "desc": label, "leave": False}
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     line = "{desc} {percentage:3.0f}% after {elapsed}, about {remaining} to go"

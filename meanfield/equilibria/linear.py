@@ -221,7 +221,8 @@ def _mobility(point: GibbsPoint, side: Side, flow: Flow, p: int) -> Array:
     # Formed from A, whose singular value is 1e-7 where S has an eigenvalue of 1e-14.
     steep = side.A @ side.basis
     local = rates.alpha + (rates.response * point.beta[p] if rates.response < np.inf else 0.0)
-    return rates.gamma * np.asarray(steep.T @ steep) + local * np.eye(steep.shape[1])
+    with np.errstate(over="ignore"):  # told where the spectrum is sought
+        return rates.gamma * np.asarray(steep.T @ steep) + local * np.eye(steep.shape[1])
 
 
 def missed(
@@ -250,7 +251,14 @@ def _factors(C: Array) -> tuple[Array, Array]:
 
 def _spectrum(G: Array, F: Array) -> tuple[Complex, Complex]:
     """Eigenvalues and eigenvectors of -G F; those near zero by its inverse, which keeps digits."""
-    values, vectors = np.linalg.eig(-G @ F)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = -G @ F
+    if not np.isfinite(moved).all():
+        raise ValueError(
+            "the linearised flow overflows: gamma, alpha or the response is too large; eigenvalues "
+            "grow like these rates, so take smaller ones"
+        )
+    values, vectors = np.linalg.eig(moved)
     edge = np.sqrt(np.finfo(float).eps) * float(np.abs(values).max())
     slow = np.abs(values) < edge
     if not slow.any():

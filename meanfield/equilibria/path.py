@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, NotConverged, allow_underflow, finite_array
+from meanfield.checks import Array, NotConverged, allow_underflow, finite_array, truth
 from meanfield.equilibria.gibbs import GibbsPoint, gibbs
 from meanfield.equilibria.stability import Stability, stability
 from meanfield.games.base import Game, a_game
@@ -96,6 +96,7 @@ def gibbs_path(
     at = finite_array("betas", betas, (None,))
     if not len(at) or at[0] <= 0 or (np.diff(at) <= 0).any():
         raise ValueError(f"betas must be above 0 and rise, got {at}")
+    truth("spectrum", spectrum)
     points: list[GibbsPoint] = []
     errors: list[NikaidoIsodaError] = []
     leading: list[Stability] = []

@@ -6,13 +6,14 @@ U = sum_k c_k f_k with its derivatives. Compiled particle steps know the same tw
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from meanfield.checks import Array, finite_array
-from meanfield.manifolds import Manifold, Sphere, Torus
+from meanfield.checks import Array, finite_array, unmasked, whole
+from meanfield.manifolds import FARTHEST, Manifold, Sphere, Torus
 
 
 class Basis(Protocol):
@@ -37,6 +38,27 @@ class Basis(Protocol):
 
     def hessian(self, points: Array, c: Array) -> Array:
         """Riemannian Hessian of sum c_k f_k in `manifold.basis(points)`, (n, dim, dim)."""
+
+
+def frequency(name: str, value: Any, low: float = -math.inf) -> int:
+    """A whole number, at least `low`; ValueError beyond 1e9, where an angle times it has lost its
+    digits.
+    """
+    k = whole(name, value, low)
+    if abs(k) > FARTHEST:
+        raise ValueError(
+            f"{name} is {k:.4g}, beyond {FARTHEST:g}, where rounding takes an angle's digits"
+        )
+    return k
+
+
+def mode(name: str, entries: Any) -> tuple[int, ...]:
+    """The frequencies along all angles, one number being that of a single one."""
+    try:
+        given = unmasked(entries)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a whole number, or one for each angle: {error}") from None
+    return tuple(frequency(name, v) for v in np.atleast_1d(given).tolist())
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from meanfield.checks import real, whole
+from meanfield.checks import real, whole, within_memory
 from meanfield.games.catalogue import recorded
 from meanfield.games.lowrank import LowRank, Term, trigonometric
+
+TERM = 1000.0  # bytes that one takes while a game is made
 
 
 @recorded
@@ -42,6 +44,7 @@ def random_fourier(degree: int = 2, seed: int = 0, decay: float = 1.0, own: floa
     1.000000
     """
     d, own = whole("degree", degree, 1), real("own", own, 0.0)
+    within_memory(f"the terms up to degree {d}", TERM * 2.0 * d * d, "take a smaller degree")
     modes = [(k, l) for k in range(d + 1) for l in range(-d, d + 1) if (k, l) > (0, 0)]
     k, l = np.array(modes).T
     weights = (k**2 + l**2) ** (-real("decay", decay) / 2) * np.where(k * l == 0, own, 1.0)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meanfield.checks import Array, finite_array, real, whole
-from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.checks import Array, finite_array, real
+from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis, mode
 from meanfield.games.catalogue import recorded
-from meanfield.games.lowrank import LowRank, Term, polynomial_from, trigonometric
+from meanfield.games.lowrank import LowRank, Term, polynomial_from, rows_of, trigonometric
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.start import Start, concentrated
@@ -105,19 +105,19 @@ def uniform_equilibrium(amplitude: float = 1.0, k: int | Sequence[int] = 1) -> L
     Torus(2)
     """
     A = real("amplitude", amplitude)
-    mode = tuple(whole("k entry", v, -(10**6)) for v in np.atleast_1d(np.asarray(k)).tolist())
-    square = float(sum(v * v for v in mode))
+    wave = mode("k entry", k)
+    square = float(sum(v * v for v in wave))
     if not square:
         raise ValueError("k is zero, which makes the loss a constant; give a mode that is not")
     statement = (
-        f"l = {A:g} cos(k.(x - y)), k = {mode}: uniform x uniform is the Gibbs point (9) for every "
+        f"l = {A:g} cos(k.(x - y)), k = {wave}: uniform x uniform is the Gibbs point (9) for every "
         "beta and a Nash equilibrium of value 0; under (7) a small perturbation in mode k evolves "
         "with the eigenvalues -|k|^2/beta +- i |k|^2 A/2, any other mode m decays like "
         "exp(-|m|^2 t/beta)."
     )
     return trigonometric(
-        [(mode, tuple(-v for v in mode), A, 0.0)],
-        name=f"A cos(k.(x - y)), A = {A:g}, k = {mode}",
+        [(wave, tuple(-v for v in wave), A, 0.0)],
+        name=f"A cos(k.(x - y)), A = {A:g}, k = {wave}",
         statement=statement,
         answers={"value": 0.0, "eigenvalues": partial(_eigenvalues, A, square)},
     )
@@ -276,7 +276,7 @@ def bilinear(A: ArrayLike | None = None, dim: int = 3) -> LowRank:
     >>> game.X, game.Y, game.answers["value"]
     (Sphere(1), Sphere(2), 0.0)
     """
-    A = np.eye(whole("dim", dim, 2)) if A is None else finite_array("A", A, (None, None)).copy()
+    A = np.eye(rows_of(dim)) if A is None else finite_array("A", A, (None, None)).copy()
     statement = (
         "l = x'Ay: value 0; measures with A'E x = 0 and A E y = 0, the uniform ones among them, "
         "are the equilibria, NI(mu_x, mu_y) = |A'E x| + |A E y|. The best-response flow "

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from meanfield.checks import Array, finite_array, known_name, real, whole, within_memory
 from meanfield.games.base import CHUNK, Game, both_or_neither
-from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis
+from meanfield.games.bases import Basis, QuadraticBasis, TrigBasis, mode
 from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
 from meanfield.manifolds import Sphere, Torus
@@ -189,19 +189,21 @@ def _upper(k: Mode) -> tuple[Mode, float]:
 
 
 def _term(i: int, term: Any) -> Term:
-    def mode(entries: Any) -> Mode:
-        return tuple(
-            whole(f"terms[{i}] mode", v, -(10**6)) for v in np.atleast_1d(entries).tolist()
-        )
-
     try:
         k, l, re, im = term
-        modes = mode(k), mode(l)
+        modes = mode(f"terms[{i}] mode", k), mode(f"terms[{i}] mode", l)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"terms[{i}] must be ((k, ...), (l, ...), re, im), got {term!r}: {error}"
         ) from None
     return *modes, real(f"terms[{i}] re", re), real(f"terms[{i}] im", im)
+
+
+def rows_of(dim: Any) -> int:
+    """How many rows a game's matrices have, which the memory must hold."""
+    d = whole("dim", dim, 2)
+    within_memory(f"four matrices of {d} rows", 64.0 * d * d, "take a smaller dim")
+    return d
 
 
 def polynomial_from(
@@ -289,8 +291,7 @@ def polynomial(kind: Literal["a", "b"] = "a", dim: int = 3, seed: int = 0) -> Lo
     >>> mf.games.polynomial("b", dim=4, seed=1).X
     Sphere(3)
     """
-    d = whole("dim", dim, 2)
-    within_memory(f"four matrices of {d} rows", 64.0 * d * d, "take a smaller dim")
+    d = rows_of(dim)
     rng = np.random.default_rng(whole("seed", seed, 0))
     A0, A1, A2, A3 = rng.standard_normal((4, d, d))
     a0, a1 = rng.standard_normal((2, d))

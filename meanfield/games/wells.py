@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meanfield.checks import Array, finite_array, real, whole
+from meanfield.checks import Array, finite_array, real, within_memory
+from meanfield.games.bases import frequency
+
+FLATTEST = 1e-290  # waves whose slopes have lost no digits
+ROOTS = (
+    200.0  # bytes, times the square of the highest frequency, of the matrix of all critical points
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +34,17 @@ class Wells:
     def of(cls, name: str, waves: Sequence[Any]) -> Wells:
         """From (k, re, im) triples; raises for others and for a function without minima."""
         checked = tuple(_wave(f"{name}[{i}]", wave) for i, wave in enumerate(waves))
+        highest = float(max((k for k, _, _ in checked), default=0))
+        within_memory(
+            f"the minima of {name} of frequency {highest:g}",
+            ROOTS * highest**2,
+            "take lower frequencies",
+        )
         c = _coefficients(checked)
-        if not np.abs(c[1:]).any():
+        if not np.abs(c[1:]).max(initial=0.0) > FLATTEST:
             raise ValueError(
-                f"{name} is constant, so it has no wells; use free() for a game without forces"
+                f"{name} is constant but for waves below {FLATTEST:g}, so it has no wells; use "
+                "free() for a game without forces"
             )
         points = _critical(c)
         bent = _evaluate(c, points, 2)
@@ -88,7 +101,7 @@ def _wave(name: str, wave: Any) -> tuple[int, float, float]:
         k, re, im = wave
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be (k, re, im), got {wave!r}") from None
-    return whole(f"{name} k", k, 0), real(f"{name} re", re), real(f"{name} im", im)
+    return frequency(f"{name} k", k, 0), real(f"{name} re", re), real(f"{name} im", im)
 
 
 def _coefficients(waves: Sequence[tuple[int, float, float]]) -> Array:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, known_name, real, whole
+from meanfield.checks import Array, known_name, real, truth, whole
 from meanfield.density.equation import react
 from meanfield.flows import Flow, Rates
 from meanfield.gan.game import batch_of, between, check_fit, noise_of, payoffs, penalties
@@ -71,7 +71,7 @@ class Settings:
             raise ValueError(f"betas must be two numbers such as (0.5, 0.9), got {self.betas!r}")
         self._take("betas", tuple(_below_one("betas", b) for b in self.betas))
         self._take("average", _below_one("average", self.average))
-        self._take("compile", bool(self.compile))
+        self._take("compile", truth("compile", self.compile))
         if self.threads > THREADS:
             raise ValueError(f"threads must be at most {THREADS}, got {self.threads}")
         try:

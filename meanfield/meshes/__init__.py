@@ -92,13 +92,13 @@ def _within_memory(manifold: Manifold, cells: Any) -> None:
     """ValueError for more cells than fit; what is no number of cells is refused elsewhere."""
     try:
         count = cell_count(manifold, cells)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return
     within_memory(f"{count:.3g} cells on {manifold}", CELL * count, "take fewer")
 
 
 def cell_count(manifold: Manifold, cells: Any = None) -> float:
-    """How many cells `mesh` makes, without making them; any number, or ValueError, where it
+    """How many cells `mesh` makes, without making them; any number, or an error, where it
     refuses.
     """
     if isinstance(cells, Mesh):

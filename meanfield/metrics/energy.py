@@ -155,7 +155,7 @@ def temperatures(beta: Number | Flow) -> tuple[float, float]:
             )
         return beta.temperature
     x, y = pair("beta", beta, strict=True)
-    return 1 / x, 1 / y
+    return pair("temperature 1/beta", (1 / x, 1 / y))
 
 
 def _densities(game: Game, mu_x: Measure, mu_y: Measure) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Array, allow_underflow, real, whole
+from meanfield.checks import Array, allow_underflow, real, truth, whole
 from meanfield.games.base import Game, a_game
 from meanfield.measures import Measure
 from meanfield.responses import Response, Searches, cost_against, gradient_runs
@@ -62,7 +62,7 @@ class NikaidoIsoda:
 
     def __init__(self, game: Game, tight: bool = False) -> None:
         self.game = a_game(game)
-        self.searches = Searches(game, tight)
+        self.searches = Searches(game, truth("tight", tight))
 
     def __call__(self, mu_x: Measure | Array, mu_y: Measure | Array) -> NikaidoIsodaError:
         """NI of a pair; raises TypeError or ValueError for what is no measure on the players'
@@ -91,7 +91,7 @@ class NikaidoIsoda:
         runs, steps, seed = whole("runs", runs), whole("steps", steps, 0), whole("seed", seed, 0)
         if step is not None:
             step = real("step", step, 0.0, strict=True)
-        responses, tol = [], 1e-6 if settle else None
+        responses, tol = [], 1e-6 if truth("settle", settle) else None
         for p, opponent in ((0, mu_y), (1, mu_x)):
             cost, M = cost_against(self.game, p, opponent), self.game.manifolds[p]
             starts = M.sample(runs, np.random.default_rng((seed, p)))

@@ -19,6 +19,7 @@ from meanfield.particles.schemes import check_known
 from meanfield.schedule import FEWEST, USUAL
 from meanfield.trajectory import Trajectory
 
+MOST = 2.0**53  # steps that floats count one by one
 DEVICES, PRECISIONS = ("cpu", "cuda"), ("float64", "float32")
 # Settings that results name only where they differ from these.
 UNNAMED: dict[str, Any] = {
@@ -134,7 +135,7 @@ def make_plan(
         steps,
         **unnamed,
     )
-    ticks = steps * refine * (2 if plan.second_order else plan.inner or 1)
+    ticks = max(steps, 1) * refine * (2 if plan.second_order else plan.inner or 1)
     if ticks >= 1 << 32:
         raise ValueError(
             f"time={time:g} at step={dt:g} needs {ticks:.3g} ticks of noise; they are numbered "
@@ -147,6 +148,8 @@ def whole_steps(name: str, value: Any, dt: float, low: int = 0) -> int:
     """value / dt, which must be a whole number to nine digits."""
     number = real(name, value, 0.0, strict=low > 0)
     ratio = number / dt
+    if ratio >= MOST:
+        raise ValueError(f"{name} is {ratio:.3g} steps of {dt:.10g}, of which at most 2^53 count")
     steps = max(round(ratio), low)
     if abs(ratio - steps) > 1e-9 * max(1.0, ratio) or (steps == 0) != (number == 0.0):
         raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from meanfield.checks import Array, allow_underflow, known_keywords, whole
+from meanfield.checks import Array, allow_underflow, known_keywords, truth, whole
 from meanfield.flows import Flow
 from meanfield.games.base import Game
 from meanfield.measures import Measure, uniform
@@ -192,7 +192,7 @@ def simulated(asked: Mapping[str, Any], replicas: DeviceReplicas | None = None) 
     game, flow, start, time = (asked[key] for key in ("game", "flow", "start", "time"))
     threads, diagnostics, progress = (asked[key] for key in ("threads", "diagnostics", "progress"))
     check_step, resume, checkpoint = (asked[key] for key in ("check_step", "resume", "checkpoint"))
-    if check_step and resume is not None:
+    if truth("check_step", check_step) and resume is not None:
         raise ValueError("check_step looks at whole runs: give it without resume")
     held = getattr(resume, "provenance", {})  # a resumed run keeps its settings
     check_flow(game, flow, *(held.get(key, given[key]) for key in ("scheme", "bandwidth")))

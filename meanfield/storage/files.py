@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from meanfield.checks import truth
 from meanfield.describe import Described, describe, rebuild
 from meanfield.games.base import Game, a_game
 from meanfield.start import Start
@@ -66,7 +67,7 @@ def save(result: Any, path: str | os.PathLike[str], overwrite: bool = False) -> 
         For what cannot be stored.
     """
     target = checked_path(path)
-    if target.exists() and not overwrite:
+    if not truth("overwrite", overwrite) and target.exists():
         raise ValueError(
             f"{target} exists already; choose another name, or save with overwrite=True"
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import allow_underflow, known_keywords, real, whole
+from meanfield.checks import allow_underflow, known_keywords, real, truth, whole
 from meanfield.density.solve import build
 from meanfield.executors import Given
 from meanfield.flows import Flow
@@ -208,7 +208,7 @@ def check(
         told = "; ".join(f"theorem {t}: {reason}" for t, reason in why.items())
         raise ValueError(f"flow {flow.name!r} is not what the theorems speak of: {told}")
     given = {"time": time, "step": step, "particles": particles, "replicas": replicas}
-    given |= {"cells": cells, "quick": quick, "seed": seed, "threads": threads}
+    given |= {"cells": cells, "quick": truth("quick", quick), "seed": seed, "threads": threads}
     p = Problem(game, flow, start, **_sizes(**given), progress=progress, executor=executor)
     if cells is not None and not without_mesh(game):
         build(game, flow, start, cells=cells)
@@ -256,9 +256,14 @@ def _sizes(
 
 def _asked(theorems: Any) -> list[str]:
     numbers = (1, 2, 3) if theorems is None else np.atleast_1d(theorems).tolist()
-    if odd := [t for t in numbers if t not in (1, 2, 3)]:
-        raise ValueError(f"theorems must be of 1, 2 and 3, got {odd[0]!r}")
-    return [str(t) for t in sorted(set(numbers))]
+    odd = [t for t in numbers if isinstance(t, bool) or t not in (1, 2, 3)]
+    if odd or not numbers:
+        raise ValueError(
+            f"theorems must be of 1, 2 and 3, got {odd[0]!r}"
+            if odd
+            else "theorems are none; leave them out for all that apply"
+        )
+    return [str(int(t)) for t in sorted(set(numbers))]
 
 
 def _parts(theorem: str, p: Problem, store: Store | None) -> dict[str, Part]:

@@ -148,6 +148,11 @@ def compare(
     )  # fmt: skip
     automatic("average", average)
     checked_pause(checkpoint_every)
+    if not isinstance(resume, Comparison | None):
+        raise TypeError(
+            "resume must be a meanfield.Comparison, such as meanfield.load(path) of its file, got "
+            f"{resume!r}"
+        )
     controlled, time = not p.without, float(time)
     begin = whole("first_replica", first_replica, 0)
     if begin + max(p.counts) > STREAMS:

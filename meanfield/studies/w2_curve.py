@@ -116,6 +116,8 @@ def w2_curve(
             )
     if times is not None:
         wanted = finite_array("times", times, (None,))  # type: ignore[arg-type]
+        if not len(wanted):
+            raise ValueError("times are empty; leave them out for all that both runs saved")
     else:
         wanted = a.times if isinstance(b, tuple) else _shared(a.times, b.times)
     found = np.array([_apart(a.at(t), b if isinstance(b, tuple) else b.at(t)) for t in wanted])

@@ -53,6 +53,10 @@ def prepare(measure: Measure | Prepared) -> Prepared:
     """
     if isinstance(measure, Prepared):
         return measure
+    if not isinstance(measure, Measure):
+        raise TypeError(
+            f"prepare takes a meanfield.Measure on a circle, got {type(measure).__name__}"
+        )
     if not is_circle(measure.manifold):
         raise ValueError(
             f"prepare sorts measures on a circle; {measure.manifold} is none, pass the measure "

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-from meanfield.checks import known_name, refuse_unknown
+from meanfield.checks import known_name, refuse_unknown, truth
 from meanfield.executors import Given, Workers
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -166,6 +166,7 @@ def run(
 ) -> Sweep:  # fmt: skip
     """Compute tasks, those done before apart, and gather; the same for the command line."""
     known_name("keep", keep, KEEP)
+    truth("only_failed", only_failed)
     if folder is None and (keep == "all" or part is not None or only_failed):
         raise ValueError("keep, part and only_failed need a folder")
     keyed = [task.keyed() for task in tasks]
