@@ -13,6 +13,7 @@ from meanfield.checks import Array, finite_array, read_only, unmasked
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh, mesh
+from meanfield.meshes.sharing import shared
 
 FAR = 0.25  # by how much the integral of a density may depend on where the nodes of a mesh lie
 MOVES = 4
@@ -54,7 +55,9 @@ class Uniform:
 
 @dataclass(frozen=True, eq=False)
 class OfMeasure:
-    """A measure as it stands: resampled for particles, deposited or interpolated on a mesh."""
+    """A measure as it stands: resampled for particles, shared among nodes or interpolated on a
+    mesh.
+    """
 
     measure: Measure
 
@@ -65,7 +68,7 @@ class OfMeasure:
 
     def on(self, onto: Mesh) -> Density:
         if not isinstance(self.measure, Density):
-            return self.measure.deposit(onto)
+            return Density(shared(onto, self.measure.points, self.measure.masses), onto)
         return self.measure.on(onto)
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
