@@ -147,19 +147,22 @@ def reals(value: Any) -> NDArray[Any]:
     and for masked arrays, whose mask it would drop.
     """
     array = unmasked(value)
-    kinds: set[type] = set()
     if array.dtype.kind == "O":
-        kinds = set(map(type, array.flat))
-    elif array.dtype.kind in "iuf" and isinstance(value, list | tuple):
-        kinds = _kinds(value)  # numpy makes numbers of what stands among numbers
-    if _among(kinds, str, bytes, bool, np.bool_, type(None)):
-        raise TypeError("it holds text, truth values or None")
-    if _among(kinds, np.timedelta64):
-        raise TypeError("it holds spans of time")
+        _check_kinds(set(map(type, array.flat)))
+    elif array.dtype.kind in "iuf" and isinstance(value, (list, tuple)):
+        _check_kinds(_kinds(value))  # numpy makes numbers of what stands among numbers
     if array.dtype.kind not in "iufO":
         what, advice = _NOT_REAL.get(array.dtype.kind, (f"{array.dtype.name} entries", ""))
         raise TypeError(f"it holds {what}{advice}")
     return array
+
+
+def _check_kinds(kinds: set[type]) -> None:
+    """TypeError for types of entries that floats are made of, but that are no numbers."""
+    if _among(kinds, str, bytes, bool, np.bool_, type(None)):
+        raise TypeError("it holds text, truth values or None")
+    if _among(kinds, np.timedelta64):
+        raise TypeError("it holds spans of time")
 
 
 # Kinds of numpy's arrays that hold no real numbers: what they hold, and what to do.
@@ -178,8 +181,8 @@ _NOT_REAL = {
 
 def unmasked(value: Any) -> NDArray[Any]:
     """`value` as an array of any kind; TypeError where a mask would be dropped."""
-    kinds = _kinds(value) if isinstance(value, list | tuple) else {type(value)}
-    if _among(kinds, np.ma.MaskedArray):
+    masked = isinstance(value, np.ma.MaskedArray)
+    if masked or (isinstance(value, (list, tuple)) and _among(_kinds(value), np.ma.MaskedArray)):
         raise TypeError(
             "it is a masked array; give the entries that count, such as value.compressed()"
         )
@@ -199,7 +202,7 @@ def _kinds(value: Any) -> set[type]:
             found |= {part.dtype.type for part in level if isinstance(part, np.ndarray)}
         if not _among(kinds, list, tuple):
             break
-        level = list(chain.from_iterable(v for v in level if isinstance(v, list | tuple)))
+        level = list(chain.from_iterable(v for v in level if isinstance(v, (list, tuple))))
     return found
 
 
