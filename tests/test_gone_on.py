@@ -115,3 +115,21 @@ def test_a_changed_function_is_not_put_in_a_files_place(tmp_path):
 def test_seconds_between_checkpoints_are_checked_without_a_file(call):
     with pytest.raises(TypeError, match="checkpoint_every must be a number, got 'abc'"):
         call(CIRCLE, LANGEVIN, BUMPS, time=0.1, checkpoint_every="abc")
+
+
+def tilted(a):
+    def loss(x, y):
+        return a * np.cos(x[..., 0] - y[..., 0]) + 0.5 * np.sin(x[..., 0])
+
+    return mf.games.function(loss, mf.Torus(1), mf.Torus(1))
+
+
+def test_gibbs_points_are_read_with_the_loss_that_they_were_found_for(tmp_path):
+    path = tmp_path / "point.h5"
+    point = mf.gibbs(tilted(1.0), 2.0, cells=32)
+    point.save(path)
+    same = tilted(1.0)
+    read = mf.load(path, game=same)
+    assert read.game is same and np.array_equal(read.x.masses, point.x.masses)
+    with pytest.raises(ValueError, match="holds no Gibbs measures of .* give the game"):
+        mf.load(path, game=tilted(2.0))

@@ -40,6 +40,7 @@ from meanfield.storage.results import Result
 
 USUAL_ON_SPHERE = 2592  # cells of S^2, on 36 parallels
 MOST = 1 << 16  # nodes of a mesh that is chosen here
+SAME = 1e-9  # residuals beyond are another game's, not rounding
 RESOLVED, COARSE = 2e-3, 5e-2  # share of outer modes that is refined for, and warned of
 
 
@@ -64,6 +65,19 @@ class GibbsPoint(Shown, Result):
         from meanfield.plotting import plot_gibbs
 
         return plot_gibbs(self, ax, **options)
+
+    def check_game(self, game: Game, where: str) -> None:
+        """ValueError unless these are Gibbs measures of this game, of which a file may hold the
+        name only.
+        """
+        again = gibbs_measures(game, self.beta, self.x, self.y)
+        apart = max(map(total_variation, (self.x, self.y), again))
+        if not apart <= max(10 * self.residual, SAME):
+            raise ValueError(
+                f"{where} holds no Gibbs measures of {game!r} as it is now: they miss (9) by "
+                f"{apart:.2g}, where they missed it by {self.residual:.2g}; give the game that "
+                "they were made with"
+            )
 
 
 @known_keywords()

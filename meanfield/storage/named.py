@@ -31,6 +31,8 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
             _fill_in_manifolds(vars(found), known)
         if isinstance(held, MissingGame) and hasattr(found, "diagnostics"):
             check_value(found, held, game, where)
+        if isinstance(held, MissingGame) and hasattr(found, "check_game"):
+            found.check_game(game, where)
     provenance = getattr(found, "provenance", None)
     if start is not None and isinstance(provenance, dict) and "start" in provenance:
         provenance["start"] = start
