@@ -25,7 +25,7 @@ from meanfield.plotting import (
     plot_trajectory,
     traces,
 )
-from meanfield.plotting.circle import angles, profile
+from meanfield.plotting.circle import angles, profile, scale
 from meanfield.plotting.words import number
 from meanfield.start import law
 
@@ -175,6 +175,19 @@ def test_maps_of_a_row_share_a_scale_while_peaks_are_alike() -> None:
 
     assert tops(flat, broad) == pytest.approx([broad.values.max()] * 2)
     assert tops(flat, sharp) == pytest.approx([3 / SPHERE.volume, sharp.values.max()] * 2)
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 50])
+def test_a_sharp_instant_leaves_the_others_to_be_seen(count: int) -> None:
+    """Wherever it stands; the end of a few frames alone is never passed over."""
+    peaks = np.ones(count)
+    for at in range(count):
+        last = count < 5 and at == count - 1
+        sharp = np.where(np.arange(count) == at, 60.0, peaks)
+        assert scale(sharp) == ((60.0, "neither") if last else (1.0, "max"))
+    assert scale(peaks) == (1.0, "neither") and scale(peaks[:1]) == (1.0, "neither")
+    assert scale(np.where(np.arange(count) == 0, 2.5, 1.0)) == (2.5, "neither")
+    assert scale(peaks, 3.0) == (3.0, "neither")
 
 
 def test_time_axes_line_up() -> None:

@@ -141,9 +141,13 @@ def scale(peaks: Array, least: float = 0.0) -> tuple[float, str]:
     """The density drawn darkest or highest at all times, and which end of a colour bar is open.
 
     Where single instants are peaks far sharper than others, at the start above all, the others
-    set the scale.
+    set the scale. peaks: in the order of time.
     """
-    usual, most = float(np.percentile(peaks, 80)), float(peaks.max())
+    most = float(peaks.max())
+    # One of the peaks: between two of them, a single sharp one would set the scale of a few.
+    usual = float(np.percentile(peaks, 80, method="lower"))
+    if len(peaks) < 5:  # of so few none is passed over but a start: the last is what a run came to
+        usual = max(usual, float(peaks[-1]))
     top = max(most if most < 3 * usual else usual, least)
     return top, "max" if peaks.max() > top else "neither"
 
