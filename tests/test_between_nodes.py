@@ -47,6 +47,24 @@ def test_five_cells_a_period_are_the_limit():
     assert many < MISSED < few
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("cos(x - y) + sin(256*x)*exp(400*(cos(y - 2) - 1))", 256),
+        ("cos(x - y) - 10*exp(20000*(cos(x - 2.03) - 1))", 128),
+    ],
+)
+def test_waves_against_those_who_play_and_peaks_between_nodes_are_said(text, cells):
+    start = mf.Start(x=mf.concentrated(1.0, 0.5), y=mf.concentrated(2.0, 0.1))
+    with pytest.warns(UnderResolved, match="player x: the loss changes faster than"):
+        mf.solve(expression(text), mf.Langevin(2.0), start, time=1e-3, cells=cells)
+
+
+def test_rounding_is_no_wave():
+    game = expression("cos(x)**2 + sin(x)**2 + exp(sin(y))*cos(y)")
+    assert missed(game, 0, mf.mesh(game.X, 64)) == 0.0
+
+
 def test_losses_without_a_slope_miss_nothing():
     game = expression("0*x*cos(y) + cos(y)*exp(cos(y))", mf.Torus(1), mf.Torus(1))
     assert missed(game, 0, mf.mesh(game.X, 16)) == 0.0

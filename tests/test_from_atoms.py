@@ -7,7 +7,7 @@ import pytest
 from scipy.special import eval_legendre
 
 import meanfield as mf
-from meanfield.density import slow_decay
+from meanfield.density import slow_decay, sums_of_waves
 from meanfield.density.choice import build
 from meanfield.density.fourier import FourierModes
 from meanfield.density.harmonics import Degrees
@@ -18,7 +18,7 @@ from meanfield.measures import Measure
 from meanfield.start import Start
 
 T, T2, S2 = Torus(1), Torus(2), Sphere(2)
-CIRCLE = mf.games.benchmark("circle")
+CIRCLE, BENCH = mf.games.benchmark("circle"), mf.games.benchmark("torus")
 ONE = Start(Measure([[1.0]], None, T), Measure([[0.0], [2.0]], [0.3, 0.7], T))
 PLANE = Start(Measure([[1.0, 2.0]], None, T2), Measure([[0.0, 2.0], [1.0, 1.0]], [0.3, 0.7], T2))
 BALL = Start(Measure([[0.0, 0.0, 1.0]], None, S2), Measure([[0.0, 1.0, 0.0]], None, S2))
@@ -54,7 +54,7 @@ def test_brownian_motion_from_a_pole_is_the_heat_kernel():
     ("game", "flow", "start", "time", "every", "cells"),
     [
         (CIRCLE, Langevin(50.0), ONE, 0.05, 0.005, 2048),
-        (mf.games.benchmark("torus"), Langevin(10.0), PLANE, 0.3, 0.1, 192),
+        (BENCH, Langevin(10.0), PLANE, 0.3, 0.1, 192),
         (polynomial("a"), Langevin(20.0), BALL, 0.3, 0.1, 128),
     ],
 )
@@ -96,11 +96,11 @@ def test_coarser_bases_leave_out_what_is_small(cells, kind):
     basis = kind.given(game.bases[0], cells)
     z = basis.project(start.laws(game.X, game.Y)[0], True)
     held = basis, z * basis.diffused(Langevin(1.0).players[0], 0.05)
-    fewer, few = slow_decay.coarsened(held, 1e-12)
+    fewer, few = slow_decay.coarsened(held, 1e-12, 1e-3)
     assert fewer.coarser() is None and fewer.resolution < basis.resolution
     np.testing.assert_allclose(basis.restricted(held[1], fewer), few, rtol=0, atol=0)
     assert np.abs(held[1]).sum() - np.abs(few).sum() < 1e-12 * np.abs(held[1]).sum()
-    assert slow_decay.coarsened((basis, z), 1e-12)[0] is basis
+    assert slow_decay.coarsened((basis, z), 1e-12, 1e-3)[0] is basis
 
 
 def test_a_state_at_the_start_is_gone_on_from():
@@ -113,3 +113,52 @@ def test_a_state_at_the_start_is_gone_on_from():
     assert engine.cells == again.cells
     assert engine.modes(0).tobytes() == again.modes(0).tobytes()
     assert engine.counts == again.counts
+
+
+def test_a_basis_that_collapses_on_the_way_is_no_reason_to_give_up():
+    game = mf.games.oscillator(coupling=3.0)
+    start = mf.Start(Measure([[1.1], [1.3]], None, game.X), Measure([[0.0], [0.3]], None, game.Y))
+    how = {"time": 1.0, "save_every": 1.0}
+    free = mf.solve(game, Langevin(1000.0), start, **how)
+    fine = mf.solve(game, Langevin(1000.0), start, cells=4096, **how)
+    assert free.diagnostics["value"][-1] == pytest.approx(fine.diagnostics["value"][-1], abs=1e-7)
+
+
+def test_starts_that_no_basis_resolves_are_said():
+    jump = mf.Start(lambda x: np.where(x[:, 0] < np.pi, 1.0, 0.0))
+    with pytest.warns(mf.UnderResolved, match="player x: not even cells = .* save later"):
+        mf.solve(mf.games.free(), Langevin(1.0), jump, time=0.2, save_every=0.1)
+    square = mf.Start(lambda x: np.where((x[:, 0] < 2) & (x[:, 1] < 1), 1.0, 0.0))
+    with pytest.warns(mf.UnderResolved, match="not even"):
+        run = mf.solve(BENCH, Langevin(5.0), square, 0.02, save_every=0.02)
+    assert set(run.x[0].masses) == {0.0, run.x[0].masses.max()}  # the law itself, no waves
+
+
+@pytest.mark.parametrize(("game", "place", "std"), [(CIRCLE, 1.0, 0.02), (BENCH, [1.0, 1.0], 0.08)])
+def test_narrow_bumps_begin_in_as_many_modes_as_they_ask(game, place, std):
+    run = mf.solve(game, Langevin(5.0), mf.Start(mf.concentrated(place, std)), 0.1, save_every=0.1)
+    assert run.diagnostics["cells_x"][0] > (256 if game is CIRCLE else 64)
+    assert run.diagnostics["tail_x"][0] < 1e-8 ** (2 / 3)
+
+
+def test_a_state_that_is_put_in_place_is_gone_on_from():
+    """Not the law, which is projected anew in finer bases."""
+    engine = build(CIRCLE, Langevin(50.0), ONE)
+    flat = engine.coefficients(0) * 0
+    flat[0] = 1.0
+    engine.place(flat, engine.coefficients(1))
+    engine.advance(1e-3)
+    assert abs(engine.coefficients(0)[1]) < 1e-2
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_sums_of_waves_are_those_of_the_atoms(d, monkeypatch):
+    monkeypatch.setattr(sums_of_waves, "ENTRIES", 1000)  # a few atoms at a time
+    rng = np.random.default_rng(d)
+    angles, masses = rng.uniform(0, 2 * np.pi, (50, d)), rng.dirichlet(np.ones(50))
+    first, rest = 11, [3, 2][: d - 1]
+    axes = [np.arange(first + 1), *(np.arange(-r, r + 1) for r in rest)]
+    k = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    wanted = np.exp(-1j * k @ angles.T) @ masses
+    found = sums_of_waves.sums_of_waves(angles, masses, first, rest)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-14)

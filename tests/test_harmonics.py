@@ -11,7 +11,7 @@ from scipy.special import eval_legendre
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
-from meanfield.density.harmonics import Harmonics
+from meanfield.density.harmonics import Degrees, Harmonics
 from meanfield.density.solve import build, default_engine
 from meanfield.flows import Flow, Langevin, Wasserstein, WassersteinFisherRao
 from meanfield.games.lowrank import polynomial, polynomial_from, trigonometric
@@ -364,9 +364,9 @@ def test_unstable_steps_are_refused():
 
 
 def test_degrees_beyond_the_memory_are_refused_before_anything_runs(monkeypatch):
-    """cells=256 asks for 2 (257)^4 numbers; the message says how much, and what takes 256 cells."""
+    """cells=1000 asks for 2 (1001)^3 numbers; the message says how much, and what takes cells."""
     monkeypatch.setattr("meanfield.checks.memory", lambda: 10e9)
     game = mf.games.benchmark("sphere")
-    with pytest.raises(ValueError, match="69.8 GB, this machine has 10 GB.*finite-volume"):
-        mf.solve(game, mf.Langevin(4.0), time=0.1, cells=256)
+    with pytest.raises(ValueError, match="16 GB, this machine has 10 GB.*finite-volume"):
+        Degrees.given(game.bases[0], 1000)
     assert len(mf.solve(game, mf.Langevin(4.0), time=0.01, save_every=0.01, cells=12)) == 2

@@ -9,14 +9,15 @@ from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.meshes import Mesh
 
-POINTS, OPPONENTS = 64, 4  # pairs that are looked at
+POINTS, OPPONENTS = 512, 4  # nodes of a player, and opponents, twice, that are looked at
 # Of the range of costs, what is spoken of: a wave is missed by so much on five cells a period.
 MISSED = 0.1
+ROUNDING = 1e-10  # of the costs: a smaller range is none
 
 
-def warn_of_waves(game: Game, p: int, mesh: Mesh) -> None:
+def warn_of_waves(game: Game, p: int, mesh: Mesh, opponent: Measure | None = None) -> None:
     """Warns UnderResolved where costs of player p change faster than the nodes of a mesh follow."""
-    share = missed(game, p, mesh)
+    share = missed(game, p, mesh, opponent)
     if share > MISSED:
         warn(
             f"player {'xy'[p]}: the loss changes faster than {mesh} follow: between nodes it is "
@@ -24,9 +25,10 @@ def warn_of_waves(game: Game, p: int, mesh: Mesh) -> None:
         )
 
 
-def missed(game: Game, p: int, mesh: Mesh) -> float:
+def missed(game: Game, p: int, mesh: Mesh, opponent: Measure | None = None) -> float:
     """How far costs of player p beside nodes are from what value and slope there say, as a share
-    of their range; the largest of points and opponents drawn at random.
+    of their range; the largest of nodes and opponents drawn at random, uniformly and from the
+    measure `opponent`.
 
     Waves with as many periods as there are nodes look constant at these: their slopes do not.
     """
@@ -34,15 +36,19 @@ def missed(game: Game, p: int, mesh: Mesh) -> float:
     chosen = rng.choice(len(mesh), min(POINTS, len(mesh)), replace=False)
     nodes, half = mesh.nodes[chosen], 0.5 * mesh.volumes[chosen] ** (1 / space.dim)
     v = space.project(nodes, rng.standard_normal(nodes.shape))
-    length = half * rng.uniform(0.6, 1.0, len(nodes)) / np.linalg.norm(v, axis=1)
-    v *= length[:, None]
+    v *= (half * rng.uniform(0.6, 1.0, len(nodes)) / np.linalg.norm(v, axis=1))[:, None]
     beside = space.retract(nodes, v)
     other = game.manifolds[1 - p]
-    gap = span = 0.0
-    for y in other.sample(OPPONENTS, rng):
+    against = other.sample(OPPONENTS, rng)
+    if opponent is not None:
+        drawn = rng.choice(len(opponent), OPPONENTS, p=opponent.masses / opponent.masses.sum())
+        against = np.concatenate([against, opponent.points[drawn]])
+    gap = span = size = 0.0
+    for y in against:
         nu = Measure(y[None], None, other)
         here, there = game.cost(p, nodes, nu), game.cost(p, beside, nu)
         slope = np.sum(game.gradient(p, nodes, nu) * v, axis=1)
+        both = np.concatenate([here, there])
         gap = max(gap, float(np.abs(there - here - slope).max()))
-        span = max(span, float(np.ptp(np.concatenate([here, there]))))
-    return gap / span if span > 0 else 0.0
+        span, size = max(span, float(np.ptp(both))), max(size, float(np.abs(both).max()))
+    return gap / span if span > ROUNDING * size else 0.0

@@ -29,6 +29,7 @@ from meanfield.density.inputs import given_measure
 from meanfield.density.shifts import TOGETHER
 from meanfield.density.spectral import Spectral
 from meanfield.density.stages import LANES
+from meanfield.density.sums_of_waves import sums_of_waves
 from meanfield.flows import Rates
 from meanfield.games.bases import TrigBasis
 from meanfield.laws import Law
@@ -213,15 +214,10 @@ class FourierModes:
         """
         if isinstance(mu, Density) and mu.mesh.shape is not None:
             return grids.coefficients(self, mu.masses.reshape(mu.mesh.shape))
-        turn = 2 * np.pi / self.torus.period
-        waves = [
-            np.exp(-1j * turn * np.outer(np.arange(-r, r + 1), x))
-            for r, x in zip(self.reach, mu.points.T, strict=True)
-        ]
-        letters = "abc"[: self.torus.d]
-        rule = "z," + ",".join(f"{c}z" for c in letters) + "->" + letters
-        full = np.einsum(rule, mu.masses, *waves, optimize=True)
-        return full[tuple((self.k + self.reach).T)]
+        angles = mu.points * (2 * np.pi / self.torus.period)
+        first, *rest = self.reach.tolist()
+        full = sums_of_waves(angles, mu.masses, first, rest)
+        return full[tuple((self.k + np.array([0, *rest])).T)]
 
     def grid(self, free: bool) -> Mesh:
         """The mesh on which a density is shown: at least the usual one where modes are free."""

@@ -61,10 +61,9 @@ class Degrees:
     def given(cls, basis: QuadraticBasis, cells: Any) -> Degrees:
         """The degree asked for, 2 or more."""
         L = whole("cells (the degree of harmonics)", cells, 2)
-        number = (L + 1.0) ** 2
         within_memory(
-            f"the harmonics up to degree {L} (cells={L}) at the nodes where densities are shown",
-            8.0 * number * max(2562, 2 * number),
+            f"the harmonics up to degree {L} (cells={L}) on the parallels of shown densities",
+            16.0 * (L + 1.0) ** 3,
             'ask for a lower degree, or for cells of engine="finite-volume"',
         )
         return cls(L)

@@ -21,7 +21,7 @@ class OnMeshes(Engine):
         self.meshes, self.coupling = meshes, Coupling(self.game, meshes, faces)
         self.masses = both(lambda p: self.laws[p].on(meshes[p]).masses.copy())
         for p in (0, 1):
-            warn_of_waves(self.game, p, meshes[p])
+            warn_of_waves(self.game, p, meshes[p], Density(self.masses[1 - p], meshes[1 - p]))
 
     def asked_meshes(self) -> tuple[Mesh, Mesh]:
         """The meshes that `cells` asks for."""

@@ -21,17 +21,28 @@ def finer(basis: Any, law: Law) -> Held | None:
     return None if more is None else (more, more.project(law, True))
 
 
-def resolved(held: Held, law: Law, ceiling: float, rungs: int) -> Held:
-    """The law in the first of a few finer bases with a light tail, or as it is held."""
-    tried: Held | None = held
+def resolved(basis: Any, law: Law, ceiling: float, rungs: int) -> Held:
+    """The law in a basis or the first of a few finer ones where its tail is light; where there is
+    none, in the first whose cells are not too wide for it.
+
+    Raises ValueError for a law that is too narrow for all of them.
+    """
+    first: Held | None = None
+    refused: ValueError | None = None
     for _ in range(rungs + 1):
-        if tried is None:
+        try:
+            held = basis, basis.project(law, True)
+        except ValueError as error:
+            refused = refused or error
+        else:
+            if basis.tail(held[1]) < ceiling:
+                return held
+            first = first or held
+        if (basis := basis.finer()) is None:
             break
-        basis, z = tried
-        if basis.tail(z) < ceiling:
-            return tried
-        tried = finer(basis, law)
-    return held
+    if first is None:
+        raise refused or ValueError("no basis")
+    return first
 
 
 def spread(held: Held, law: Law, rates: Rates, until: float, ceiling: float) -> Held:
@@ -50,13 +61,14 @@ def settled(now: Held, before: Held | None, ceiling: float) -> bool:
     return bool(np.abs(basis.restricted(z, before[0]) - before[1]).max() <= ceiling)
 
 
-def coarsened(held: Held, lost: float) -> Held:
-    """The coefficients in the coarsest basis that leaves out no larger share of their l1 norm."""
+def coarsened(held: Held, lost: float, calm: float) -> Held:
+    """The coefficients in the coarsest basis that leaves out no larger share of their l1 norm and
+    has a tail below `calm`.
+    """
     basis, z = held
-    most = (1.0 - lost) * np.abs(z).sum()
     while coarser := basis.coarser():
         few = basis.restricted(z, coarser)
-        if np.abs(few).sum() < most:
+        if np.abs(few).sum() < (1.0 - lost) * np.abs(held[1]).sum() or coarser.tail(few) > calm:
             break
         basis, z = coarser, few.copy()
     return basis, z

@@ -9,6 +9,7 @@ and `harmonics`, the time steps (ETDRK4) in `etd`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,8 @@ from meanfield.aligned import zeros
 from meanfield.checks import Array
 from meanfield.density import etd, slow_decay
 from meanfield.density.coupling import both
-from meanfield.density.engine import Engine, parts
+from meanfield.density.engine import parts
+from meanfield.density.free_bases import FreeBases
 from meanfield.density.inputs import fits, given_measure, only_langevin
 from meanfield.density.snapshots import Snapshots, coefficients
 from meanfield.density.stages import FACTORS, FLUX, LANES, STATE
@@ -27,13 +29,12 @@ from meanfield.run import Saved
 
 EXACT = 1e-10  # negative mass that is not spoken of
 CLIMB = 4  # finer bases that are tried for a law: of four times as many cells an axis
-LOST = 0.01  # times tol: the share of coefficients that a coarser basis leaves out
 OF_TOL = 30.0  # times tol: what runs up to beta = 1e4 showed where coefficients fell to tol
 ROOM = 1 << 17  # numbers in the states that are kept at a time: they stay in the caches
 NARROW = 0.02  # negative mass of a start that the coefficients do not resolve
 
 
-class Spectral(Engine):
+class Spectral(FreeBases):
     """A state of (7) in coefficients of both players, in the basis of `Galerkin` or `Harmonics`.
 
     game: low-rank, its features in the span of the basis. flow: alpha = 0, temperature and gamma
@@ -47,7 +48,6 @@ class Spectral(Engine):
     coefficients fall geometrically.
     """
 
-    kind: Any  # the basis, `fourier.FourierModes` or `harmonics.Degrees`
     serves = ""  # the games that it serves, in words
     usual_tol, smallest_tol = 1e-8, 1e-14
     saved = ("worst",)
@@ -64,19 +64,19 @@ class Spectral(Engine):
         self.features: Any = self.game.bases
         self._free = both(lambda p: self.cells[p] is None)
         self._rough = [p for p in (0, 1) if self.kind.rough(self.laws[p])]
-        self._unresolved: list[int] = []  # whose bases are chosen anew for the first time seen
-        self._early = False  # on the way there
+        self._unresolved = []
         # Where coefficients fall geometrically, a share tol^(2/3) in the outer third means that the
         # last is tol.
         self._ceiling, self._limit = self.tol ** (2 / 3), max(1e-6, 100 * self.tol) ** (2 / 3)
         self._warned_negative: set[str] = set()
-        self.rung: int | None = None  # of the controlled step: 2^(rung / etd.RUNGS)
+        self.rung = None  # the step is 2^(rung / etd.RUNGS)
         self.worst = np.zeros(2)  # the largest tails of any step
         held = {p: self._start(p) for p in (0, 1)}
         for p, (basis, z) in held.items():
             if self._free[p] and (p in self._rough or basis.tail(z) >= self._ceiling):
                 self._unresolved.append(p)
         self._arrange(held)
+        self._begun = {p: self._present()[p] for p in {*self._rough, *self._unresolved}}
 
     def _start(self, p: int) -> tuple[Any, Array]:
         """Player p's basis and coefficients at the start: the basis asked for, the smallest that
@@ -87,13 +87,14 @@ class Spectral(Engine):
             basis = self.kind.given(features, cells)
             return basis, basis.project(law, False)
         ladder = list(self.kind.ladder(features))
-        z = ladder[-1].project(law, True)
-        for basis in ladder:
-            few = ladder[-1].restricted(z, basis)
-            if basis is ladder[-1] or basis.tail(few) < self._ceiling:
-                break
-        held = basis, few.copy()
-        return held if p in self._rough else slow_decay.resolved(held, law, self._ceiling, CLIMB)
+        rungs = 0 if p in self._rough else CLIMB
+        first, z = slow_decay.resolved(ladder[-1], law, self._ceiling, rungs)
+        if first is ladder[-1]:
+            for basis in ladder:
+                few = first.restricted(z, basis)
+                if basis.tail(few) < self._ceiling:
+                    return basis, few.copy()
+        return first, z
 
     def _arrange(self, held: Mapping[int, slow_decay.Held]) -> None:
         """Fresh work arrays for these bases, holding these coefficients."""
@@ -130,50 +131,10 @@ class Spectral(Engine):
         self._step_through(np.array([until]), self._room_for(1))
         return self.time
 
-    def reach(self, until: float) -> None:
-        """As in `Engine`. Players whose laws no basis resolves, such as atoms, go there in bases
-        fine enough for `until`, and on in coarser ones.
-        """
-        if self._unresolved and self.time == 0.0:
-            self._begin_in_finer(until)
-            return
-        held = self._present()
-        fewer = {p: slow_decay.coarsened(held[p], LOST * self.tol) for p in self._unresolved}
-        if any(basis is not self.bases[p] for p, (basis, _) in fewer.items()):
-            self._arrange(held | fewer)
-        super().reach(until)
-
-    def _begin_in_finer(self, until: float) -> None:
-        """From time 0 again and again, until finer bases lead to the same coefficients or there are
-        none.
-        """
-        beginning, held, self._early = super().state(), self._present(), True
-        for p in self._unresolved:
-            how = self.laws[p], self.players[p], until, self._ceiling
-            held[p] = slow_decay.spread(held[p], *how)
-        unsettled, before = self._unresolved, dict[int, slow_decay.Held]()
-        while unsettled:
-            super().restore(beginning)
-            self.rung = None
-            self._arrange(held)
-            super().reach(until)
-            now, unsettled = self._present(), []
-            for p in self._unresolved:
-                more = None
-                if not slow_decay.settled(now[p], before.get(p), self._ceiling):
-                    more = slow_decay.finer(now[p][0], self.laws[p])
-                if more is not None:
-                    held[p], unsettled = more, [*unsettled, p]
-            before = now
-        self._early = False
-
-    def _present(self) -> dict[int, slow_decay.Held]:
-        """Of each player the basis and the coefficients."""
-        return {p: (self.bases[p], self.coefficients(p)) for p in (0, 1)}
-
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
-        if any(self.time == 0.0 or self.bases[p].coarser() for p in self._unresolved):
+        changes = [p for p in (0, 1) if self._free[p] and self.bases[p].coarser()]
+        if changes or (self._unresolved and self.time == 0.0):
             return super().through(times)
         times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
         before, seen = self._now(), self._room_for(len(times))
@@ -271,8 +232,12 @@ class Spectral(Engine):
         now = self._now()
 
         def measure(p: int) -> Measure:
-            rough = self.time == 0.0 and p in self._rough
-            return (given_measure(self.laws[p]) if rough else None) or self._shown(now, p)[0]
+            law, begun = self.laws[p], self._as_begun(p)
+            given = given_measure(law) if begun else None
+            if begun and given is None:
+                with suppress(ValueError):  # narrower than the cells
+                    given = law.on(self.bases[p].grid(self._free[p]))
+            return given or self._shown(now, p)[0]
 
         return both(measure)
 
