@@ -45,13 +45,16 @@ class FreeBases(Engine):
         if self._unresolved and all(map(self._as_begun, self._unresolved)):
             self._begin_in_finer(until)
             return
-        held, free = self._present(), [p for p in (0, 1) if self._free[p]]
-        fewer = {
-            p: slow_decay.coarsened(held[p], LOST * self.tol, CALM * self._ceiling) for p in free
-        }
-        if any(basis is not self.bases[p] for p, (basis, _) in fewer.items()):
-            self._arrange(held | fewer)
+        if wide := self._wide():
+            held, lost, calm = self._present(), LOST * self.tol, CALM * self._ceiling
+            fewer = {p: slow_decay.coarsened(held[p], lost, calm) for p in wide}
+            if any(basis is not self.bases[p] for p, (basis, _) in fewer.items()):
+                self._arrange(held | fewer)
         super().reach(until)
+
+    def _wide(self) -> list[int]:
+        """The players whose bases may become coarser."""
+        return [p for p in (0, 1) if self._free[p] and self.bases[p].coarser()]
 
     def _as_begun(self, p: int) -> bool:
         """Whether player p's state is that of its law at time 0."""

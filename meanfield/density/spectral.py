@@ -133,8 +133,7 @@ class Spectral(FreeBases):
 
     def through(self, times: Array) -> list[Saved]:
         """As in `Engine`, and as many times at once as the state comes through in a moment."""
-        changes = [p for p in (0, 1) if self._free[p] and self.bases[p].coarser()]
-        if changes or (self._unresolved and self.time == 0.0):
+        if self._wide() or (self._unresolved and self.time == 0.0):
             return super().through(times)
         times = times[: max(1, ROOM // sum(work[STATE].size for work in self._works))]
         before, seen = self._now(), self._room_for(len(times))
