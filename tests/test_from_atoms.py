@@ -14,14 +14,18 @@ from meanfield.density.harmonics import Degrees
 from meanfield.flows import Langevin
 from meanfield.games.lowrank import polynomial, trigonometric
 from meanfield.manifolds import Sphere, Torus
-from meanfield.measures import Measure
-from meanfield.start import Start
+from meanfield.measures import Density, Measure
+from meanfield.start import Start, law
+from meanfield.studies.theorems import one
+from meanfield.studies.theorems.problem import Problem
 
 T, T2, S2 = Torus(1), Torus(2), Sphere(2)
 CIRCLE, BENCH = mf.games.benchmark("circle"), mf.games.benchmark("torus")
 ONE = Start(Measure([[1.0]], None, T), Measure([[0.0], [2.0]], [0.3, 0.7], T))
 PLANE = Start(Measure([[1.0, 2.0]], None, T2), Measure([[0.0, 2.0], [1.0, 1.0]], [0.3, 0.7], T2))
 BALL = Start(Measure([[0.0, 0.0, 1.0]], None, S2), Measure([[0.0, 1.0, 0.0]], None, S2))
+
+CELLS = Start(law(mf.concentrated((0.0, 0.0, 1.0), 0.5), S2).on(mf.mesh(S2, 642)))
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +166,39 @@ def test_sums_of_waves_are_those_of_the_atoms(d, monkeypatch):
     wanted = np.exp(-1j * k @ angles.T) @ masses
     found = sums_of_waves.sums_of_waves(angles, masses, first, rest)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("start", [ONE, Start(x=ONE.x)], ids=["both", "one"])
+@pytest.mark.parametrize("cells", [None, 64])
+def test_theorem_1_is_looked_at_from_atoms(start, cells):
+    """Densities are followed from a natural time on, to the limit that smooth starts have."""
+    p = Problem(CIRCLE, Langevin(3.0), start, cells=cells)
+    held = one.settled(p, start)
+    row = one.limit("(7)", held)
+    assert row.outcome == "holds" and row.measured < 1e-8
+    assert held["times"][0] > p.natural_time and held["tv"][0] > 0.5
+    run = mf.solve(CIRCLE, Langevin(3.0), start, time=held["times"][9], save_every=held["times"][9])
+    point = mf.gibbs(CIRCLE, 3.0, (run.x[-1].mesh, run.y[-1].mesh))
+    off = max(abs(a.masses - b.masses).sum() / 2
+              for a, b in ((run.x[-1], point.x), (run.y[-1], point.y)))  # fmt: skip
+    assert abs(held["tv"][9] - off) < 1e-3 * off
+
+
+@pytest.mark.parametrize(
+    ("game", "start"),
+    [(CIRCLE, ONE), (BENCH, PLANE), (polynomial("a"), BALL), (polynomial("a"), CELLS)],
+    ids=["T1", "T2", "S2", "Voronoi cells"],
+)
+def test_the_engine_of_theorem_1_holds_cells_for_its_whole_run(game, start):
+    p = Problem(game, Langevin(10.0), start)
+    moving = one.engine(p, start)
+    assert moving.time == p.natural_time
+    assert all(isinstance(mu, Density) for mu in moving.measures())
+    sizes = [len(mu) for mu in moving.measures()]
+    moving.advance(2 * p.natural_time)
+    assert [len(mu) for mu in moving.measures()] == sizes
+    free = mf.solve(game, p.flow, start, time=p.natural_time, save_every=p.natural_time)
+    again = one.engine(p, start).measures()
+    for now, exact in zip(again, (free.x[-1], free.y[-1]), strict=True):
+        gap = abs(now.on(exact.mesh).values - exact.values)
+        assert gap.max() < 1e-4 * exact.values.max()

@@ -121,13 +121,29 @@ def _regrets(p: Problem, beta: Any, meshes: Any) -> Data:
 
 
 def engine(p: Problem, start: Start) -> Any:
-    """The engine of (7), with as many modes for the whole run as its beginning asks for."""
-    moving = build(p.game, p.flow, start, p.cells)
-    if p.cells is None and hasattr(moving, "bases"):
-        moving.advance(FIRST * p.natural_time)
-        x, y = moving.bases
-        moving = build(p.game, p.flow, start, (x.cells, y.cells))
+    """The engine of (7), with as many modes for the whole run as its beginning asks for.
+
+    It stands at time zero, or a natural time on from atoms and from densities on nodes not its own,
+    which come as they are given at first.
+    """
+    moving: Any = build(p.game, p.flow, start, p.cells)
+    if not hasattr(moving, "bases"):
+        return moving
+    first = p.natural_time if any(map(moving.kind.rough, moving.laws)) else 0.0
+    if p.cells is None:
+        seen = []
+        for time in (first, FIRST * p.natural_time):
+            moving.advance(time)
+            seen.append([basis.cells for basis in moving.bases])
+        moving = build(p.game, p.flow, start, _finest(*seen))
+    moving.advance(first)
     return moving
+
+
+def _finest(before: Any, after: Any) -> tuple[Any, Any]:
+    """Each player's larger cells at two times, along each axis."""
+    x, y = (np.maximum(*pair).tolist() for pair in zip(before, after, strict=True))
+    return x, y
 
 
 def settled(p: Problem, start: Start) -> Data:

@@ -133,10 +133,10 @@ def means(mu: Measure) -> Any:
 def follow(moving: Any, target: Array, natural: float, longest: float) -> dict[str, Any]:
     """A run until it has settled, cycles, or is `longest` natural times old.
 
-    moving: an engine at t = 0. target: masses (N_x + N_y,) of the fixed point. Returned are times
-    and "tv", the total variation to it, thinned; "orbit" (S, C_x + C_y), means over the last
-    window, C_x of them ("orbit_x") of x, with "orbit_times"; "end", the last masses; "fate",
-    "ahead" and the numbers of "cycle".
+    moving: an engine near t = 0, where it has densities. target: masses (N_x + N_y,) of the fixed
+    point. Returned are times and "tv", the total variation to it, thinned; "orbit" (S, C_x + C_y),
+    means over the last window, C_x of them ("orbit_x") of x, with "orbit_times"; "end", the last
+    masses; "fate", "ahead" and the numbers of "cycle".
     """
     pair = moving.measures()
     size = sum(map(len, pair))
