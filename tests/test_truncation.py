@@ -9,6 +9,7 @@ from scipy.special import iv
 import meanfield as mf
 from meanfield.cli import build, schema
 from meanfield.cli.spec import read
+from meanfield.games.formulas import truncation
 from meanfield.games.formulas.expressions import expression
 from meanfield.games.lowrank import LowRank
 from meanfield.measures import Measure
@@ -61,6 +62,50 @@ def test_waves_as_short_as_the_cells_of_a_grid_are_seen(text):
     x, y = exact.X.sample(50, rng), exact.Y.sample(50, rng)
     gap = np.abs(short.loss(x, y) - exact.loss(x, y)).max()
     assert gap < short.answers["truncation"] + 2e-13 and short.answers["truncation"] < 1e-9
+
+
+@pytest.mark.parametrize("sharp", [10_000, 20_000])
+@pytest.mark.parametrize("players", ["xy", "yx"])
+@pytest.mark.parametrize("other", ["cos({1})", "exp({2}*(cos({1} - 1) - 1))"])
+def test_narrow_peaks_are_met_wherever_they_stand(sharp, players, other, monkeypatch):
+    """A hundredth wide, a fortieth of the cells of the first grid, which most of them escape."""
+    monkeypatch.setattr(truncation, "NODES", 256)  # finer grids are refused
+    loss = "cos(x - y) + exp({2}*(cos({0} - {3}) - 1))*" + other
+    for c in np.random.default_rng(1).uniform(0, 2 * np.pi, 30):
+        with pytest.raises(ValueError, match="not resolved"):
+            expression(loss.format(*players, sharp, c), truncate=1e-8)
+
+
+def test_a_peak_that_is_resolved_is_right():
+    text = "cos(x - y) + exp(1000*(cos(x-1.8)-1))*cos(y)"
+    exact, short = expression(text), expression(text, truncate=1e-8)
+    x = np.linspace(1.6, 2, 99)[:, None]
+    gap = np.abs(short.loss(x, x) - exact.loss(x, x)).max()
+    assert gap < short.answers["truncation"] + 1e-12 and short.answers["truncation"] < 2e-8
+    with pytest.raises(ValueError, match="more than 400 modes"):
+        expression(text.replace("1000", "10000"), truncate=1e-8)
+
+
+def test_axes_are_refined_that_ask_for_it(monkeypatch):
+    """One of four; all of them would pass the largest grid at once."""
+    monkeypatch.setattr(truncation, "NODES", 16**3 * 128)
+    text = "exp(0.1*sin(x1))*cos(y2) + cos(x2 - y1) + 0.1*cos(30*x2)*cos(y1)"
+    exact, short = expression(text), expression(text, truncate=1e-4)
+    assert np.abs(short.bases[0].modes).max(axis=0)[1] == 30
+    rng = np.random.default_rng(4)
+    x, y = exact.X.sample(50, rng), exact.Y.sample(50, rng)
+    gap = np.abs(short.loss(x, y) - exact.loss(x, y)).max()
+    assert gap < short.answers["truncation"] < 3e-4
+
+
+@pytest.mark.parametrize("torus", [mf.Torus(1), mf.Torus(1, 3.0), mf.Torus(2), mf.Torus(3, 0.5)])
+def test_points_are_spread_evenly_along_every_axis(torus):
+    points = truncation._spread(torus, 4096, np.random.default_rng(0))
+    assert points.shape == (4096, torus.d) and (points >= 0).all() and (points < torus.period).all()
+    gaps = np.diff(
+        np.sort(points, axis=0), axis=0, append=np.sort(points, axis=0)[:1] + torus.period
+    )
+    assert gaps.max() < 4 * torus.period / 4096
 
 
 def test_a_coarser_tolerance_keeps_fewer_modes():

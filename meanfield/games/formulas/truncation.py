@@ -14,7 +14,10 @@ from meanfield.games.lowrank import LowRank, Term, trigonometric
 from meanfield.manifolds import Torus
 
 COARSEST, NODES = 16, 1 << 22  # points an axis of the first grid; all of the finest
-POINTS = 64  # of each player, at which the sum is compared with the loss
+# Points of x and of y, at all pairs of which the sum is compared with the loss.
+PAIRS = (4096, 4), (4, 4096), (256, 256)
+LINES, FINER = 4, 8  # lines along an axis, and how much finer they are than its grid
+FINEST = 4096  # points that a line has at least
 ROUNDING = 1e-13  # of either, times the loss's size
 MODES = 400  # a player
 
@@ -26,8 +29,10 @@ def truncated(game: Game, bound: float) -> LowRank:
     modes sums to less than a twentieth of the bound; then the smallest coefficients go, as many as
     sum to the rest. `answers["truncation"]` states the error: the sum of what was left out, and
     twice that of the outer half for modes beyond the grid, as coefficients of analytic losses fall
-    geometrically. Waves that are too short for a grid look longer there: the sum must agree with
-    the loss at points beside it, or a finer grid is taken.
+    geometrically. Waves that are too short for a grid look longer there, and narrow peaks are not
+    seen: the sum must agree with the loss at many points beside it, or the axes are refined along
+    which the loss has shorter waves. Peaks are met that are a hundredth wide along one player's
+    axis, or along one of each.
 
     Raises ValueError for spheres, and for losses too rough for a grid of 2^22 points or 400 modes a
     player.
@@ -43,7 +48,7 @@ def truncated(game: Game, bound: float) -> LowRank:
             short, error = _cut(game, c, bound, size, shell)
             if _agree(game, short, error + ROUNDING * size):
                 return short
-            shape = 2 * shape
+            shape = shape * _factors(game, shape, limit / len(shape))
         else:
             shape = shape * np.where(along > limit / len(shape), 2, 1)
     raise ValueError(
@@ -57,10 +62,14 @@ def _coefficients(game: Game, shape: Any) -> tuple[Any, float]:
     d = game.X.dim
     x, y = _grid(game.X, shape[:d]), _grid(game.Y, shape[d:])
     values = game.moving_loss(x, y).reshape(shape)
-    c, size = np.fft.fftn(values) / values.size, float(np.abs(values).max())
-    # What the rounding of values and transform leaves in a coefficient that is zero.
+    size = float(np.abs(values).max())
+    return _without_rounding(np.fft.fftn(values) / values.size, size), size
+
+
+def _without_rounding(c: Any, size: float) -> Any:
+    """Zeros for what the rounding of values and transform leaves in coefficients that are zero."""
     c[np.abs(c) < 8 * np.finfo(float).eps * size / np.sqrt(c.size)] = 0.0
-    return c, size
+    return c
 
 
 def _cut(game: Any, c: Any, bound: float, size: float, shell: float) -> tuple[LowRank, float]:
@@ -90,11 +99,44 @@ def _cut(game: Any, c: Any, bound: float, size: float, shell: float) -> tuple[Lo
 
 
 def _agree(game: Game, short: LowRank, within: float) -> bool:
-    """Whether two losses do at points drawn at random."""
-    rng = np.random.default_rng(0)
-    x, y = (M.sample(POINTS, rng) for M in (game.X, game.Y))
-    gap = short.loss(x, y) - game.loss(x, y)
-    return bool(np.abs(gap).max() <= within + ROUNDING * abs(game.constant))
+    """Whether two losses do where peaks that a grid does not see would be met."""
+    rng, within = np.random.default_rng(0), within + ROUNDING * abs(game.constant)
+    for n, m in PAIRS:
+        x, y = _spread(game.X, n, rng), _spread(game.Y, m, rng)
+        if not np.abs(short.loss(x, y) - game.loss(x, y)).max() <= within:
+            return False
+    return True
+
+
+def _spread(torus: Any, n: int, rng: Any) -> Any:
+    """n points that leave no gap of more than a few n-th parts of the period along any axis."""
+    # Roberts's lattice: powers of the root of r^(d + 1) = r + 1, for d = 1 the golden section's.
+    root = max(np.roots([1.0, *[0.0] * (torus.d - 1), -1.0, -1.0]).real)
+    turns = np.arange(n)[:, None] * root ** -np.arange(1.0, torus.d + 1)
+    return (turns + rng.random(torus.d)) % 1.0 * torus.period
+
+
+def _factors(game: Game, shape: Any, limit: float) -> Any:
+    """By axis, 2 where the loss has waves along it that are too short for the grid, whose
+    coefficients on some line sum to more than the limit; 2 for all axes where none has.
+    """
+    rng, short = np.random.default_rng(1), []
+    for axis, n in enumerate(shape):
+        count = max(FINER * n, FINEST)
+        c = [np.abs(_on_line(game, axis, count, rng))[n // 2 :].sum() for _ in range(LINES)]
+        short.append(2 * max(c) > limit)
+    return np.where(short, 2, 1) if any(short) else 2
+
+
+def _on_line(game: Game, axis: int, count: int, rng: Any) -> Any:
+    """Fourier coefficients k >= 0 of the loss along an axis, the other coordinates at random."""
+    z = [M.sample(1, rng) for M in game.manifolds]
+    p, own = (0, axis) if axis < game.X.dim else (1, axis - game.X.dim)
+    torus: Any = game.manifolds[p]
+    z[p] = np.repeat(z[p], count, axis=0)
+    z[p][:, own] = np.arange(count) * (torus.period / count)
+    values = game.moving_loss(*z).ravel()
+    return _without_rounding(np.fft.rfft(values) / count, float(np.abs(values).max()))
 
 
 def _grid(torus: Any, shape: Any) -> Any:
