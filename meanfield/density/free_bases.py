@@ -1,5 +1,5 @@
-"""Bases that change with the solution: finer ones for laws that none resolves at first, coarser
-ones where coefficients have died out.
+"""Bases that change with the solution: finer ones for laws that none resolves at first, and then
+coarser ones, as coefficients die out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FreeBases(Engine):
 
     def reach(self, until: float) -> None:
         """As in `Engine`. Players whose laws no basis resolves, such as atoms, go there in bases
-        fine enough for `until`; where coefficients have died out, fewer are kept.
+        fine enough for `until`, and on in coarser ones as coefficients die out.
         """
         if self._unresolved and all(map(self._as_begun, self._unresolved)):
             self._begin_in_finer(until)
@@ -53,8 +53,11 @@ class FreeBases(Engine):
         super().reach(until)
 
     def _wide(self) -> list[int]:
-        """The players whose bases may become coarser."""
-        return [p for p in (0, 1) if self._free[p] and self.bases[p].coarser()]
+        """The players whose bases may become coarser, in runs that began in finer ones than they
+        need: others save several times at once, which this would keep them from.
+        """
+        begun = bool(self._unresolved)
+        return [p for p in (0, 1) if begun and self._free[p] and self.bases[p].coarser()]
 
     def _as_begun(self, p: int) -> bool:
         """Whether player p's state is that of its law at time 0."""
