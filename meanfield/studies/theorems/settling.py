@@ -9,6 +9,7 @@ nothing; it cycles where two windows, one twice as late, show the same period an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ FIRST = 40.0  # natural times in the first window
 STATES = 1200  # recorded in a window, fewer where they are large
 NUMBERS = 1e6  # of all recorded masses of a window
 TARGET = 1e-6  # total variation still to go at which a run has settled
+CREEP = 0.02  # by which the share of the quarter before grows within the window of a creep
 LEAST = 1e-3  # total variation within a window that is no cycle's
 AS_BEFORE = 1e-3  # relative change of a cycle's period and size from one window to the next
 CROSSINGS, APART = 6, 12  # fewest upward crossings of a window, and states between two of them
@@ -45,14 +47,20 @@ class Window:
 
     @property
     def ahead(self) -> float:
-        """How far the run still goes, in total variation, at the pace at which it slows down."""
-        S = len(self.times)
-        gaps = self.apart(self.masses[-1])
-        before, now = float(gaps[: S // 2].max()), float(gaps[S // 2 :].max())
-        if now <= TARGET:
-            return now
-        share = now / before
-        return now * share / (1 - share) if share < 0.9 else np.inf
+        """How far the run still goes, in total variation, at the pace at which it slows down from
+        quarter to quarter; infinite where it hardly does, or ever less, as a creep that goes as far
+        in twice the time.
+        """
+        last = len(self.times) - 1
+        ends = [k * last // 4 for k in range(5)]
+        gone = [float(self.apart(self.masses[b], slice(a, b)).max()) for a, b in pairwise(ends)]
+        still = max(gone[2:])
+        if still <= TARGET:
+            return still
+        shares = [now / before if before > 0 else np.inf for before, now in pairwise(gone)]
+        share = shares[-1]
+        creeps = share > 0.5 and share - shares[0] > CREEP
+        return gone[-1] * share / (1 - share) if share < 0.9 and not creeps else np.inf
 
 
 @dataclass(frozen=True)
