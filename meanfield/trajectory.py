@@ -12,7 +12,7 @@ import numpy as np
 from meanfield.checks import Array, known_name, real
 from meanfield.measures import Measure, mixture
 from meanfield.shown import Shown
-from meanfield.storage.named import by_name, check_value
+from meanfield.storage.named import by_name
 from meanfield.storage.results import Result
 
 Pair = tuple[Measure, Measure]
@@ -48,7 +48,7 @@ def check_goes_on(run: Any, game: Any, flow: Any, name: str = "resume") -> None:
         raise ValueError(
             f"{name} plays {run.game!r}, not {game!r}; give the game that it was made with"
         )
-    check_value(run, run.game, game, name)
+    run.check_game(game, name)
 
 
 def check_held(
@@ -136,6 +136,21 @@ class Trajectory(Shown, Result):
         lengths |= {name: len(rows) for name, rows in self.diagnostics.items()}
         if wrong := [f"{n} of {name}" for name, n in lengths.items() if n != S]:
             raise ValueError(f"a trajectory has {S} saved times, but {', '.join(wrong)}")
+
+    def check_game(self, game: Any, where: str) -> None:
+        """ValueError unless a game has the value that was recorded last.
+
+        Two games may share a name, functions above all.
+        """
+        if "value" not in self.diagnostics:
+            return
+        now, then = game.value(*self[-1]), float(self.diagnostics["value"][-1])
+        if not abs(now - then) <= 1e-9 * max(1.0, abs(now)):
+            raise ValueError(
+                f"{where} plays {self.game!r}, not {game!r} as it is now: its value at "
+                f"t={self.times[-1]:g} was {then:.10g}, not {now:.10g}; give the game that it was "
+                "made with"
+            )
 
     def __len__(self) -> int:
         return len(self.times)

@@ -7,7 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.checks import UnderResolved
-from meanfield.density.between import MISSED, missed
+from meanfield.density.between_nodes import MISSED, missed
 from meanfield.games.formulas.expressions import expression
 
 START = mf.Start(x=mf.concentrated(1.0, 0.3), y=mf.concentrated(2.0, 0.3))

@@ -53,8 +53,10 @@ class FreeBases(Engine):
         super().reach(until)
 
     def _wide(self) -> list[int]:
-        """The players whose bases may become coarser, in runs that began in finer ones than they
-        need: others save several times at once, which this would keep them from.
+        """The players whose bases may become coarser.
+
+        None in runs whose first bases resolved both laws: these go through many saved times at
+        once, which a change of bases would interrupt.
         """
         begun = bool(self._unresolved)
         return [p for p in (0, 1) if begun and self._free[p] and self.bases[p].coarser()]
@@ -67,13 +69,13 @@ class FreeBases(Engine):
         return self.bases[p] == basis and np.array_equal(self.coefficients(p), z)
 
     def _begin_in_finer(self, until: float) -> None:
-        """From time 0 again and again, until finer bases lead to the same coefficients or there are
-        none, which is said.
+        """Go to `until` from time 0 in finer and finer bases, until two in a row give the same
+        coefficients there. Warns where there is no finer one.
         """
         beginning, held = super().state(), self._present()
         for p in self._unresolved:
             how = self.laws[p], self.players[p], until, self._ceiling
-            held[p] = slow_decay.spread(held[p], *how)
+            held[p] = slow_decay.resolved_by_diffusion(held[p], *how)
         before: dict[int, slow_decay.Held] = {}
         while True:
             super().restore(beginning)
@@ -94,9 +96,9 @@ class FreeBases(Engine):
             raise failed
         for p in unsettled:
             self.warn_once(
-                f"player {'xy'[p]}: not even {self.bases[p]} resolve the start for t = {until:g}: "
-                f"coefficients there still change by more than {self._ceiling:.1e} with the "
-                f"{self.kind.plural}; save later, or give a start without jumps"
+                f"player {'xy'[p]}: not even {self.bases[p]} resolve at t = {until:g} what came of "
+                f"the start: fewer {self.kind.plural} change its coefficients by more than "
+                f"{self._ceiling:.1e}; save later, or give a start without jumps"
             )
 
     def _reach_early(self, until: float) -> Exception | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meanfield.density.between import warn_of_waves
+from meanfield.density.between_nodes import warn_of_waves
 from meanfield.density.coupling import Coupling, Pair, both
 from meanfield.density.engine import Engine
 from meanfield.density.inputs import mesh_for

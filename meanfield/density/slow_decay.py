@@ -28,12 +28,12 @@ def resolved(basis: Any, law: Law, ceiling: float, rungs: int) -> Held:
     Raises ValueError for a law that is too narrow for all of them.
     """
     first: Held | None = None
-    refused: ValueError | None = None
+    refused: list[ValueError] = []
     for _ in range(rungs + 1):
         try:
             held = basis, basis.project(law, True)
         except ValueError as error:
-            refused = refused or error
+            refused.append(error)
         else:
             if basis.tail(held[1]) < ceiling:
                 return held
@@ -41,12 +41,14 @@ def resolved(basis: Any, law: Law, ceiling: float, rungs: int) -> Held:
         if (basis := basis.finer()) is None:
             break
     if first is None:
-        raise refused or ValueError("no basis")
+        raise refused[0]
     return first
 
 
-def spread(held: Held, law: Law, rates: Rates, until: float, ceiling: float) -> Held:
-    """The law in a basis whose tail diffusion alone makes light until then, or in the finest."""
+def resolved_by_diffusion(held: Held, law: Law, rates: Rates, until: float, ceiling: float) -> Held:
+    """The law in the first basis whose tail is light after diffusion alone up to the time `until`,
+    or in the finest.
+    """
     basis, z = held
     while basis.tail(z * basis.diffused(rates, until)) > ceiling and (more := finer(basis, law)):
         basis, z = more

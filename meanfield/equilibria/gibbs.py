@@ -23,7 +23,7 @@ from meanfield.checks import (
     warn,
     whole,
 )
-from meanfield.density.between import warn_of_waves
+from meanfield.density.between_nodes import warn_of_waves
 from meanfield.density.coupling import both
 from meanfield.density.harmonics import Degrees
 from meanfield.density.inputs import per_player

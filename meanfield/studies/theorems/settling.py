@@ -47,9 +47,11 @@ class Window:
 
     @property
     def ahead(self) -> float:
-        """How far the run still goes, in total variation, at the pace at which it slows down from
-        quarter to quarter; infinite where it hardly does, or ever less, as a creep that goes as far
-        in twice the time.
+        """How far the run still goes, in total variation: the geometric series that the distances
+        gone in the window's quarters begin.
+
+        Infinite where the last quarter went nearly as far as the one before, and where they shrink
+        less and less: a creep goes on as far again in twice the time.
         """
         last = len(self.times) - 1
         ends = [k * last // 4 for k in range(5)]

@@ -9,10 +9,9 @@ from meanfield.games.base import Game
 from meanfield.measures import Measure
 from meanfield.meshes import Mesh
 
-POINTS, OPPONENTS = 512, 4  # nodes of a player, and opponents, twice, that are looked at
-# Of the range of costs, what is spoken of: a wave is missed by so much on five cells a period.
-MISSED = 0.1
-ROUNDING = 1e-10  # of the costs: a smaller range is none
+POINTS, OPPONENTS = 512, 4  # nodes of a player that are looked at; opponents of each kind
+MISSED = 0.1  # share of the range of costs that is warned of: a wave on five cells a period
+ROUNDING = 1e-10  # range of costs, over their size, below which they are constant
 
 
 def warn_of_waves(game: Game, p: int, mesh: Mesh, opponent: Measure | None = None) -> None:
@@ -20,8 +19,9 @@ def warn_of_waves(game: Game, p: int, mesh: Mesh, opponent: Measure | None = Non
     share = missed(game, p, mesh, opponent)
     if share > MISSED:
         warn(
-            f"player {'xy'[p]}: the loss changes faster than {mesh} follow: between nodes it is "
-            f"off by {share:.0%} of its range from what they say; raise `cells`"
+            f"player {'xy'[p]}: the loss changes faster than {mesh} can follow: beside nodes it "
+            f"differs by {share:.0%} of its range from what value and slope at them say; raise "
+            "`cells`"
         )
 
 
