@@ -190,7 +190,7 @@ def test_bare_axes_of_a_caller_and_colour_bars() -> None:
             alone = plot_measure(mu, view=view)
             assert [a.get_ylabel() for a in alone.axes][1:] == ["density"]
             assert len(rendered(alone)) > 1000
-    with pytest.raises(ValueError, match="view is 'globe'; known are 'map', '3d'"):
+    with pytest.raises(ValueError, match="view must be .map. or .3d., got 'globe'"):
         plot_measure(density(SPHERE, (1.0, 0, 0), 162), view="globe")
 
 
@@ -355,7 +355,7 @@ def test_movies_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         save_movie([], tmp_path / "run.gif")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fps must be"):
         save_movie(moving(), tmp_path / "run.gif", fps=0)
-    with pytest.raises(ValueError, match="view is 'zz'; known are 'map', '3d'"):
+    with pytest.raises(ValueError, match="view must be .map. or .3d., got 'zz'"):
         save_movie(moving(), tmp_path / "run.gif", view="zz")
     with pytest.raises(ValueError, match="dpi must be at least 10, got 1"):
         save_movie(moving(), tmp_path / "run.gif", dpi=1)

@@ -292,7 +292,7 @@ WRONG = {
     "top": (np.nan, ValueError, "top must be finite, got nan"),
     "label": (3, TypeError, "label must be text, got 3"),
     "spread": ("no", TypeError, "spread must be True or False, got 'no'"),
-    "view": (["map"], ValueError, "view is .'map'.; known are 'map', '3d'"),
+    "view": (["map"], ValueError, "view must be .map. or .3d., got ..map.."),
     "bins": (2.5, ValueError, "bins must be a whole number, got 2.5"),
     "colour": ("red", TypeError, "plot_measure.. has no argument 'colour'; did you mean 'color'"),
 }

@@ -9,27 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from meanfield.checks import Given, Made, known_keywords, real, whole
+from meanfield.checks import Given, Made, known_keywords, known_name, real, truth, whole
 
 VIEWS = ("map", "3d")
-
-
-def _view(name: str, value: Any) -> str:
-    if not (isinstance(value, str) and value in VIEWS):
-        raise ValueError(f"{name} is {value!r}; known are {', '.join(map(repr, VIEWS))}")
-    return value
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, got {value!r}")
     return value
-
-
-def _truth(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def _color(name: str, value: Any) -> Any:
@@ -44,10 +32,10 @@ def _color(name: str, value: Any) -> Any:
 
 # How the options of drawing functions are checked, by name; each check returns what is drawn with.
 OPTIONS: dict[str, Callable[[str, Any], Any]] = {
-    "atoms": _truth, "bins": whole, "color": _color, "label": _text, "name": _text,
-    "number": _text, "snapshots": whole, "spread": _truth, "symbol": _text, "title": _text,
+    "atoms": truth, "bins": whole, "color": _color, "label": _text, "name": _text,
+    "number": _text, "snapshots": whole, "spread": truth, "symbol": _text, "title": _text,
     "top": lambda name, value: real(name, value, 0.0, strict=True),
-    "view": _view,
+    "view": lambda name, value: known_name(name, value, VIEWS),
 }  # fmt: skip
 
 
