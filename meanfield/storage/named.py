@@ -25,12 +25,12 @@ def fill_in(found: Any, game: Game | None, start: Start | None, where: str) -> N
         )
     if isinstance(held, Game) and game is not None:
         agreed(held, game)
-        if isinstance(held, MissingGame) and hasattr(found, "check_game"):
-            found.check_game(game, where)
-        object.__setattr__(found, "game", game)
         known = dict(zip(held.manifolds, game.manifolds, strict=True))
         if any(isinstance(M, MissingManifold) for M in known):
             _fill_in_manifolds(vars(found), known)
+        if isinstance(held, MissingGame) and hasattr(found, "check_game"):
+            found.check_game(game, where)
+        object.__setattr__(found, "game", game)
     provenance = getattr(found, "provenance", None)
     if start is not None and isinstance(provenance, dict) and "start" in provenance:
         provenance["start"] = start
