@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import warnings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -28,6 +29,7 @@ from typing import Any
 
 from benchmarks import calls, generators, mean_field, particles, startup, transport
 from benchmarks.race import Raced, Row, peaks, race
+from meanfield.checks import UnderResolved
 
 SHOWN = (
     "numpy",
@@ -206,6 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-startup", action="store_true", help="without start-up times")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args(arguments)
+    # Solvers of (7) are tuned to an error against a reference.
+    warnings.simplefilter("ignore", UnderResolved)
     peak = peaks()
     print(
         f"one thread: dgemm {peak['dgemm'] / 1e9:.1f} Gflop/s, stream {peak['stream'] / 1e9:.1f} "

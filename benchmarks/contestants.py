@@ -70,8 +70,11 @@ def _engine(kind: Any, whole: bool = True) -> Callable[[Problem, Setting], Run]:
     def prepare(problem: Problem, setting: Setting) -> Run:
         game, laws = problem.game, problem.start.laws(problem.manifold, problem.manifold)
 
+        n, steps = (setting["n"],) * 2, setting.get("steps")
+        chosen = {"tol": setting["tol"]} if steps is None else {"step": TIME / steps}
+
         def make() -> Engine:
-            return kind(game, Langevin(BETA), laws, (setting["n"],) * 2, tol=setting["tol"])
+            return kind(game, Langevin(BETA), laws, n, **chosen)
 
         held = make()
         state = held.state()
@@ -90,19 +93,36 @@ def _engine(kind: Any, whole: bool = True) -> Callable[[Problem, Setting], Run]:
     return prepare
 
 
-def _grid(sizes: dict[float, tuple[int | None, ...]], factors: tuple[float, ...]) -> Any:
-    """Nodes (or degrees) by target, tolerances as multiples of it."""
+Sizes = dict[float, tuple[int | None, ...]]
+
+
+def _grid(
+    sizes: Sizes, factors: tuple[float, ...], equal: dict[float, tuple[int, ...]] | None = None
+) -> Any:
+    """Nodes (or degrees) by target; controlled steps, with tolerances as multiples of it, and
+    numbers of equal steps, as of the peers that control none.
+    """
 
     def candidates(problem: Problem, target: float) -> Iterator[Setting]:
         for n, factor in product(sizes[target], factors):
             yield {"n": n, "tol": factor * target}
+        for n, steps in product(sizes[target], (equal or {}).get(target, ())):
+            yield {"n": n, "steps": steps}
 
     return candidates
 
 
 FREE = _grid({1e-4: (None,), 1e-6: (None,)}, (10, 5, 2, 1))
-MODES = _grid({1e-4: (48, 52, 56, 60), 1e-6: (64, 66, 68, 72, 76)}, (12, 10, 8, 5, 2, 1))
-DEGREES = _grid({1e-4: (19, 20, 21, 22), 1e-6: (26, 27, 28)}, (10, 5, 2, 1))
+MODES = _grid(
+    {1e-4: (48, 52, 56, 60), 1e-6: (64, 65, 66, 67, 68, 72, 76)},
+    (12, 10, 8, 5, 2, 1),
+    {1e-4: (24, 25, 27, 28), 1e-6: (81, 82, 83, 87)},
+)
+DEGREES = _grid(
+    {1e-4: (19, 20, 21, 22), 1e-6: (25, 26, 27, 28)},
+    (10, 5, 2, 1),
+    {1e-4: (19, 20, 25), 1e-6: (62, 63, 64, 69)},
+)
 CELLS = _grid({1e-4: (128, 160, 192), 1e-6: (1280, 1536)}, (10, 3, 1))
 
 

@@ -138,19 +138,23 @@ class Trajectory(Shown, Result):
             raise ValueError(f"a trajectory has {S} saved times, but {', '.join(wrong)}")
 
     def check_game(self, game: Any, where: str) -> None:
-        """ValueError unless a game has the value that was recorded last.
+        """ValueError unless a game has the values that were recorded: the last, and the farthest
+        from it, for at the equilibrium alone many games agree.
 
         Two games may share a name, functions above all.
         """
-        if "value" not in self.diagnostics:
+        values = np.asarray(self.diagnostics.get("value", ()), np.float64)
+        if not len(values):
             return
-        now, then = game.value(*self[-1]), float(self.diagnostics["value"][-1])
-        if not abs(now - then) <= 1e-9 * max(1.0, abs(now)):
-            raise ValueError(
-                f"{where} plays {self.game!r}, not {game!r} as it is now: its value at "
-                f"t={self.times[-1]:g} was {then:.10g}, not {now:.10g}; give the game that it was "
-                "made with"
-            )
+        last, farthest = len(values) - 1, int(np.argmax(np.abs(values - values[-1])))
+        for k in (last, farthest):
+            now, then = game.value(*self[k]), float(values[k])
+            if not abs(now - then) <= 1e-9 * max(1.0, abs(now)):
+                raise ValueError(
+                    f"{where} plays {self.game!r}, not {game!r} as it is now: its value at "
+                    f"t={self.times[k]:g} was {then:.10g}, not {now:.10g}; give the game that it "
+                    "was made with"
+                )
 
     def __len__(self) -> int:
         return len(self.times)

@@ -111,6 +111,21 @@ def test_a_changed_function_is_not_put_in_a_files_place(tmp_path):
     assert equal(mf.load(path, game=game(1.0)), run)
 
 
+def test_games_that_agree_at_the_last_state_alone_are_told_apart(tmp_path):
+    """At uniform laws cos(x - y) and its double are both zero."""
+    once, twice = (
+        mf.games.function(lambda x, y, c=c: c * loss(x, y), mf.Torus(1), mf.Torus(1))
+        for c in (1.0, 2.0)
+    )
+    path = tmp_path / "run.h5"
+    run = mf.solve(once, mf.Langevin(1.0), BUMPS, time=40.0, save_every=4.0, cells=32)
+    assert abs(twice.value(*run[-1])) < 1e-10
+    run.save(path)
+    with pytest.raises(ValueError, match=r"as it is now: its value at t=\d+ was"):
+        mf.load(path, game=twice)
+    assert equal(mf.load(path, game=once), run)
+
+
 @pytest.mark.parametrize("call", [mf.simulate, mf.solve, mf.compare])
 def test_seconds_between_checkpoints_are_checked_without_a_file(call):
     with pytest.raises(TypeError, match="checkpoint_every must be a number, got 'abc'"):

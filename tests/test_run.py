@@ -149,7 +149,7 @@ def test_a_run_goes_on_where_its_game_has_the_value_saved_to_nine_digits(scale):
     run = replace(bare([0.0, 1.0]), game=game)
     value, limit = game.value(*run[-1]), 1e-9 * max(1.0, scale * np.cos(0.2))
     for part, same in ((0.99, True), (1.01, False)):
-        held = replace(run, diagnostics={"value": np.array([9.0, value + part * limit])})
+        held = replace(run, diagnostics={"value": np.array([value, value + part * limit])})
         if same:
             trajectory.check_goes_on(held, game, FLOW)
         else:

@@ -94,7 +94,7 @@ class Pace:
         if not again or not all(self.spent.values()):
             return self.best, min(self.piece, left)
         (other,) = self.spent.keys() - {self.best}
-        return other, min(1 + self.piece // 4, left)
+        return other, min(1 + self.piece // 8, left)
 
 
 def hire(

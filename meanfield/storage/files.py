@@ -245,7 +245,8 @@ def load(path: str | os.PathLike[str], game: Game | None = None, start: Start | 
     FileNotFoundError
         Where there is no file.
     ValueError
-        For one that is cut short, of another kind, or of a version that this reader does not know.
+        For one that is cut short, of another kind, or of a version that this reader does not know;
+        for a game whose values are not the recorded ones.
 
     Examples
     --------
