@@ -106,18 +106,32 @@ def test_steps_go_to_whichever_has_been_faster(gain, monkeypatch):
 
 
 def test_the_slower_number_of_threads_is_looked_at_ever_more_rarely():
-    """At steps 8, 16, 32 and 64, and then every 64, for a quarter of a piece."""
+    """At steps 8, 16, 32 and 64, and then every 64, for an eighth of a piece."""
     pace = crews.Pace((1, 2))
-    assert pace.next(100) == (1, 1)  # neither has taken a step
+    assert pace.next(100) == (2, 1)  # neither has taken a step
     pace = crews.Pace((1, 2))
     pace.spent, pace.piece = {1: 1.0, 2: 2.0}, 20
     taken = [pace.next(100) for _ in range(200)]
     others = [k for k, given in enumerate(taken, 1) if given != (1, 20)]
-    assert others == [8, 16, 32, 64, 128, 192] and {taken[k - 1] for k in others} == {(2, 6)}
+    assert others == [8, 16, 32, 64, 128, 192] and {taken[k - 1] for k in others} == {(2, 3)}
     assert pace.next(7) == (1, 7) and list(crews.Pace((3,)).pieces(4, 11)) == [(3, 4, 11)]
     for part, best in ((0.99, 2), (1.01, 1)):  # several must be faster by a fifth
         pace.spent = {1: 1.0, 2: part / 1.2}
         assert pace.best == best
+
+
+def test_neither_the_first_piece_of_several_nor_a_slow_one_changes_who_moves():
+    pace = crews.Pace((1, 2))
+    pace.learn(2, 9.0)  # in which threads are started
+    assert pace.spent == {1: 0.0, 2: 0.0}
+    for threads, seconds in ((2, 1.0), (1, 2.0), (2, 9.0)):
+        pace.learn(threads, seconds)
+    assert pace.spent == {1: 2.0, 2: 1.0} and pace.best == 2
+    pace.turns = 60
+    pace.learn(2, 8.0)  # slow for the second time
+    assert pace.best == 1 and pace.turns == 0  # so that several are looked at again soon
+    pace.learn(1, 2.0)
+    assert pace.best == 1 and pace.next(100) == (1, pace.piece)
 
 
 def test_pieces_of_steps_grow_to_a_fiftieth_of_a_second(monkeypatch):
@@ -130,7 +144,7 @@ def test_pieces_of_steps_grow_to_a_fiftieth_of_a_second(monkeypatch):
         for _ in pace.pieces(0, steps):
             clock[0] += seconds
         counts.append(pace.piece)
-        assert pace.spent[1] == pytest.approx(seconds / steps)
+        assert pace.last[1] == pytest.approx(seconds / steps)
     assert counts == [2, 2, 2, 1, 2, 4]
 
 

@@ -55,20 +55,24 @@ class Pace:
 
     Threads that wait for one another in every step gain what the rest of the machine leaves them,
     which no rule knows. So steps are taken in pieces of some 20 ms, and ever more rarely one is
-    left to the slower number, to see whether it still is. Where there is one number only, pieces
-    take a fifth of a second and more, after which a user can interrupt. Results have the same bits.
+    left to the slower number, to see whether it still is. Several begin; their first piece, in
+    which they are started, does not count. Nor does one slow piece between faster ones. Where there
+    is one number only, pieces take a fifth of a second and more, after which a user can interrupt.
+    Results have the same bits.
     """
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
-        # Seconds that a step took last, by the number of threads; zero before the first.
+        # Seconds a step by the number of threads, the less of the last two pieces'; zero before.
         self.spent = dict.fromkeys(sizes, 0.0)
+        self.last: dict[int, float] = {}  # of the last piece alone
         alone = len(sizes) == 1
+        self.started = {1}  # the numbers of threads whose next piece counts
         self.least, self.piece, self.turns = (ALONE, 16, 0) if alone else (PIECE, 1, 0)
 
     @property
     def best(self) -> int:
         """Of the numbers of threads the one that was faster, several by enough."""
-        return min(self.spent, key=lambda k: self.spent[k] * (GAIN if k > 1 else 1.0))
+        return min(reversed(self.spent), key=lambda k: self.spent[k] * (GAIN if k > 1 else 1.0))
 
     def pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(threads, first, end) of runs of steps, each to be done before the next is asked for."""
@@ -77,12 +81,23 @@ class Pace:
             begun = perf_counter()
             yield threads, first, first + count
             took = perf_counter() - begun
-            self.spent[threads] = took / count
+            self.learn(threads, took / count)
             if count == self.piece and took < self.least:
                 self.piece *= 2
             elif took > 4 * self.least:
                 self.piece = max(1, self.piece // 2)
             first += count
+
+    def learn(self, threads: int, seconds: float) -> None:
+        """A step of the last piece took so long; where that changes which number is best, looks at
+        the other one begin anew.
+        """
+        if threads in self.started:
+            best = self.best
+            self.spent[threads] = min(seconds, self.last.get(threads, seconds))
+            self.last[threads] = seconds
+            self.turns = self.turns if self.best == best else 0
+        self.started.add(threads)
 
     def next(self, left: int) -> tuple[int, int]:
         """How many threads take how many of the steps that are left."""
