@@ -65,6 +65,8 @@ class Motion:
         self.done = 0
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.shown_at = -1  # steps done when `others` had the forces last
+        # The same of looks that Python calls, and the forces found, with which a step may begin.
+        self.found_at, self.found = -1, [None, None]
         self.last_crews: list[Crew] = []  # who moved or looked last
         self.how = SCHEMES[plan.scheme], plan.trials
         self.marches: dict[Any, Any] = {}  # the compiled steps by the kinds of looks
@@ -94,6 +96,7 @@ class Motion:
         # Quadratic forms need none in the middle of a step, and show lengths of gradients alone.
         like = [s._replace(x=s.x[:, :1]) for s in states] if self.fused else states
         self.states, self.others = states, [midpoint(s) for s in rooms * like]
+        self.found_at = -1
         self.seen = [(s.logw, s.x) for s in self.others[:2]]  # costs and gradients as shown last
         self.crews = {}
         shares = -(-self.plan.particles[0] // SHARE)  # of pairs
@@ -212,11 +215,16 @@ class Motion:
             one, two = self._each(Averaged, self.frame.game, players)
             one.mean, two.mean = self.averages
             return one, two
-        return self.exact_looks(players)
+        one, two = self.exact_looks(players)
+        if first == self.found_at and not self.by_steps and self.plan.scheme != "strang":
+            one.ahead, two.ahead = self.found
+        return one, two
 
     def exact_looks(self, players: Players) -> tuple[Any, Any]:
         """Looks at the present costs, likewise."""
-        return self._each(Pairs if self.known_manifolds() else Plain, self.source, players)
+        one, two = self._each(Pairs if self.known_manifolds() else Plain, self.source, players)
+        one.threads = two.threads = self.pace.best
+        return one, two
 
     def known_manifolds(self) -> bool:
         return all(known_to_kernels(M) for M in self.game.manifolds)
@@ -234,7 +242,12 @@ class Motion:
         """
         if self.shown_at == self.done:
             return self.seen
-        return self.shown(self.hired() if self.compiled else self.exact_looks(self.players))
+        if self.compiled:
+            return self.shown(self.hired())
+        looks = self.exact_looks(self.players)
+        seen = self.shown(looks)
+        self.found_at, self.found = self.done, [look.found for look in looks]
+        return seen
 
     def shown(self, by: list[Crew] | tuple[Any, Any]) -> list[tuple[Array, Array]]:
         """What crews or looks see."""

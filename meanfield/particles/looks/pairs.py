@@ -26,13 +26,15 @@ class Pairs:
     """
 
     threads = 1  # that find the forces
+    ahead: Forces | None = None  # where the next particles seen are those of a save: their forces
 
     def __init__(self, game: Any, me: Player, s: State, n: int) -> None:
         self.game, self.me, self.n, self.r = game, me, n, scratch(me, s)
         self.found: Forces | None = None
 
     def see(self, s: State) -> None:
-        self.points, self.masses, self.found = flat(s.x, self.n), s.w.ravel()[: self.n], None
+        self.points, self.masses = flat(s.x, self.n), s.w.ravel()[: self.n]
+        self.found, self.ahead = self.ahead, None
 
     def aim(self, opponent: Pairs) -> None:
         # Whoever is first finds the forces of both.
