@@ -135,27 +135,40 @@ def test_a_step_that_is_never_good_is_told():
         newton(more, target, np.zeros(4), "it")
 
 
-@pytest.mark.parametrize("ordered", [True, False])
-def test_directions_solve_the_laplacian_with_groups_and_without(ordered, monkeypatch):
-    monkeypatch.setattr(module, "MANY", 30)
-    monkeypatch.setattr(module, "GROUPS", 8)
-    n, rng, asked = 53, np.random.default_rng(0), []
-    columns = np.stack([(np.arange(n) - 1) % n, (np.arange(n) + 1) % n], 1)
-    ahead = 0.5 + rng.random(n)
-    weights = np.stack([np.roll(ahead, 1), ahead], 1).ravel()
-    L = Laplacian(np.arange(0, 2 * n + 1, 2), columns.ravel(), weights)
-    dense = np.zeros((n, n))
-    np.add.at(dense, (np.repeat(np.arange(n), 2), L.columns), -L.weights)
-    np.fill_diagonal(dense, -dense.sum(1))
-    cg = module.conjugate_gradients
-    monkeypatch.setattr(module, "conjugate_gradients", lambda *a: asked.append(a) or cg(*a))
+def ring(n, rng):
+    """A ring with chords and an atom without neighbours: its rows, and H."""
+    edges = {(k, (k + step) % (n - 1)) for k in range(n - 1) for step in (1, 7)}
+    H = np.zeros((n, n))
+    for i, j in edges:
+        H[i, j] = H[j, i] = -0.5 - rng.random()
+    np.fill_diagonal(H, -H.sum(1))
+    rows, columns = np.nonzero(H - np.diag(H.diagonal()))
+    return Laplacian(np.searchsorted(rows, np.arange(n + 1)), columns, -H[rows, columns]), H
+
+
+def test_directions_solve_the_laplacian():
+    n, rng = 53, np.random.default_rng(0)
+    L, H = ring(n, rng)
     masses, aim = rng.random(n), rng.random(n)
-    d = module._direction(Cells(masses, masses, L, ordered), aim, 1e-12)
+    masses[-1], aim[-1] = 0.0, (aim - masses)[:-1].mean()  # what no neighbour could take up
+    d = module._direction(Cells(masses, masses, L), aim, 1e-12)
     r = aim - masses
-    np.testing.assert_allclose(dense @ d, r - r.mean(), atol=1e-9)
+    np.testing.assert_allclose(H @ d, r - r.mean(), atol=1e-9)
     assert abs(d.mean()) < 1e-12
-    *_, group, coarse = asked[0]
-    if ordered:
-        S = np.add.reduceat(np.add.reduceat(dense, range(0, n, 7), 0), range(0, n, 7), 1)
-        np.testing.assert_allclose(coarse, np.linalg.inv(S + S.trace() / 64), rtol=1e-8)
-    assert (group, len(coarse)) == ((7, 8) if ordered else (1, 0))
+
+
+def test_factors_have_the_sums_of_rows():
+    """But for 10/n of the diagonal; neighbours are those of H before and after."""
+    n = 53
+    L, H = ring(n, np.random.default_rng(1))
+    before, after = (module.half(L, side) for side in (False, True))
+    for rows, part in ((before, np.tril(H, -1)), (after, np.triu(H, 1))):
+        filled = np.zeros((n, n))
+        filled[np.repeat(np.arange(n), np.diff(rows.starts)), rows.columns] = -rows.weights
+        np.testing.assert_array_equal(filled, part)
+    D, P = module.diagonals(before, after)
+    np.testing.assert_allclose(D, H.diagonal(), rtol=1e-14)
+    lower = np.diag(P) + np.tril(H, -1)
+    factors = lower[:-1, :-1] @ np.diag(1 / P[:-1]) @ lower[:-1, :-1].T
+    np.testing.assert_allclose(factors.sum(1), 10 / n * D[:-1], rtol=1e-12)
+    assert P[-1] == D[-1] == 0

@@ -12,7 +12,7 @@ from meanfield.metrics import w2_details, w2_squared
 from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound, transport_by_elements
 from meanfield.metrics.w2.laguerre_sphere import sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
-from meanfield.metrics.w2.newton import Laplacian, between_groups, conjugate_gradients
+from meanfield.metrics.w2.newton import Laplacian, conjugate_gradients
 from meanfield.metrics.w2.sphere_diagram import rows
 from tests.convergence import fitted_order
 
@@ -365,23 +365,35 @@ def test_bad_input():
         w2_squared(mu, mu, method="semidiscrete")
 
 
-def test_groups_hasten_conjugate_gradients_and_change_no_answer():
-    """A path of 900 atoms, of condition 3e5: exact answer by running sums, in a quarter of the
-    products.
-    """
+def test_conjugate_gradients_solve_a_path_by_running_sums():
+    """Of 900 atoms, of condition 3e5."""
     n, rng = 900, np.random.default_rng(15)
     ahead = 0.5 + rng.random(n - 1)
-    pairs = np.stack([np.arange(n - 1), np.arange(1, n)], 1)
-    starts, columns, edge = rows(pairs, n)
+    starts, columns, edge = rows(np.stack([np.arange(n - 1), np.arange(1, n)], 1), n)
     r = rng.standard_normal(n)
     r -= r.mean()
     exact = np.append(0.0, np.cumsum(-np.cumsum(r)[:-1] / ahead))
-    group, none = 30, np.empty((0, 0))
-    H = Laplacian(starts, columns, ahead[edge])
-    A = between_groups(H, group, 30)
-    assert A.sum(1) == pytest.approx(np.zeros(30), abs=1e-13) and A[3, 4] == -ahead[119]
-    coarse = np.linalg.inv(A + A.trace() / 900)
-    for inverse, limit, enough in ((none, 5000, True), (coarse, 400, True), (none, 400, False)):
-        d, left = conjugate_gradients(H, r, 1e-12, limit, group, inverse)
-        off = np.abs(d - d.mean() - exact + exact.mean()).max() / np.ptp(exact)
-        assert (off < 1e-9 and left <= 1e-12) if enough else off > 0.1
+    d, left = conjugate_gradients(Laplacian(starts, columns, ahead[edge]), r, 1e-12, 200)
+    assert left <= 1e-12
+    assert np.abs(d - d.mean() - exact + exact.mean()).max() < 1e-9 * np.ptp(exact)
+
+
+def test_iterations_grow_like_the_fourth_root_of_the_atoms():
+    """On squares of k x k atoms, from 400 to 6,400."""
+    needed = []
+    for k in (20, 40, 80):
+        place = np.arange(k * k).reshape(k, k)
+        pairs = [(place[:-1], place[1:]), (place[:, :-1], place[:, 1:])]
+        pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], 1) for a, b in pairs])
+        starts, columns, edge = rows(pairs, k * k)
+        H = Laplacian(starts, columns, np.ones(len(pairs))[edge])
+        r = np.random.default_rng(k).standard_normal(k * k)
+        r -= r.mean()
+        limits = (n for n in range(1, 400) if conjugate_gradients(H, r, 1e-8, n)[1] <= 1e-8)
+        needed.append(next(limits))
+        d, _ = conjugate_gradients(H, r, 1e-12, 400)
+        at = np.repeat(np.arange(k * k), np.diff(starts))
+        product = np.bincount(at, d[at] - d[columns])
+        np.testing.assert_allclose(product, r, atol=1e-9)
+    assert np.polyfit(np.log([400, 1600, 6400]), np.log(needed), 1)[0] < 0.35, needed
+    assert needed[-1] < 80

@@ -63,7 +63,7 @@ class ChordCells:
         behind = np.where(far & held, 4 * np.pi * self.rho[self.behind], 0.0)
         starts, columns, arc = rows(arcs.pairs, len(psi))
         H = Laplacian(starts, columns, edge[arc])
-        return Cells(mass + behind, second + back * behind, H, ordered=True)
+        return Cells(mass + behind, second + back * behind, H)
 
     def _carved(self, psi: Array) -> tuple[Regions, Arcs, Flags, Flags]:
         """Cells and their arcs; which cells come near -y_i, and which hold `back`."""

@@ -227,7 +227,7 @@ def torus_w2_squared(
         mass, second = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         H = rows_of([part[2] for part in parts])
         likely = H.starts, H.columns
-        return Cells(mass, second, H, ordered=True)
+        return Cells(mass, second, H)
 
     psi = np.zeros(len(x))
     if prices is None and rho.min() <= FULL:

@@ -40,101 +40,106 @@ def rows_of(parts: Sequence[Laplacian]) -> Laplacian:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, H = d masses/d psi.
-
-    ordered: atoms that follow each other are near.
-    """
+    """Laguerre cells of n atoms: masses (n,), costs (n,) = int_cell d^2 drho, H = dmasses/dpsi."""
 
     masses: Array
     costs: Array
     H: Laplacian
-    ordered: bool = False
 
 
 @kernel(counted=True)
-def between_groups(H: Laplacian, group: int, count: int) -> Array:
-    """H summed over `count` groups of `group` atoms that follow each other, (count, count)."""
-    A = np.zeros((count, count))
-    for i in range(len(H.starts) - 1):
+def half(H: Laplacian, after: bool) -> Laplacian:
+    """Of the neighbours of each atom those that come after it, or those before."""
+    starts, count = np.zeros_like(H.starts), 0
+    columns, weights = np.empty_like(H.columns), np.empty_like(H.weights)
+    for i in range(len(starts) - 1):
         for k in range(H.starts[i], H.starts[i + 1]):
-            A[i // group, i // group] += H.weights[k]
-            A[i // group, H.columns[k] // group] -= H.weights[k]
-    return A
+            if (H.columns[k] > i) == after and H.columns[k] != i:
+                columns[count], weights[count] = H.columns[k], H.weights[k]
+                count += 1
+        starts[i + 1] = count
+    return Laplacian(starts, columns[:count], weights[:count])
 
 
 @kernel(counted=True)
-def precondition(
-    g: Array, inverse: Array, group: int, coarse: Array, sums: Array, z: Array
-) -> None:
-    """z = g over the diagonal, plus what the groups' own system makes of g."""
-    for i in range(len(g)):
-        z[i] = g[i] * inverse[i]
-    if len(coarse) == 0:
-        return
-    sums[:] = 0.0
-    for i in range(len(g)):
-        sums[i // group] += g[i]
-    answer = np.zeros(len(coarse))
-    for k in range(len(coarse)):
-        s = sums[k]
-        for l in range(len(coarse)):
-            answer[l] += coarse[k, l] * s
-    for i in range(len(g)):
-        z[i] += answer[i // group]
+def diagonals(before: Laplacian, after: Laplacian) -> tuple[Array, Array]:
+    """The diagonal D of H and the pivots P of its factors (P - L) / P (P - L'), with H = D - L - L'
+    and L from the neighbours before.
+
+    What elimination would fill in is taken from the pivots, so that rows have the sums of H, but
+    for 10/n of D, without which the last pivot were zero (Gustafsson 1978).
+    """
+    n = len(before.starts) - 1
+    D, P, ahead = np.zeros(n), np.zeros(n), np.zeros(n)
+    for i in range(n):
+        for k in range(after.starts[i], after.starts[i + 1]):
+            ahead[i] += after.weights[k]
+        D[i], filled = ahead[i], 0.0
+        for k in range(before.starts[i], before.starts[i + 1]):
+            j = before.columns[k]
+            D[i] += before.weights[k]
+            filled += before.weights[k] * ahead[j] / P[j]
+        P[i] = D[i] * (1.0 + 10.0 / n) - filled
+    return D, P
+
+
+@kernel
+def around(rows: Laplacian, i: int, z: Array) -> float:
+    """The sum of weights times z over the neighbours in row i."""
+    total = 0.0
+    for k in range(rows.starts[i], rows.starts[i + 1]):
+        total += rows.weights[k] * z[rows.columns[k]]
+    return total
 
 
 @kernel(counted=True)
 def conjugate_gradients(
-    H: Laplacian, r: Array, tolerance: float, limit: int, group: int, coarse: Array
+    H: Laplacian, r: Array, tolerance: float, limit: int
 ) -> tuple[Array, float]:
-    """d with H d = r, r of sum zero, and the relative residual.
+    """d with H d = r, r of sum zero, and the relative residual in the norm of the preconditioner.
 
-    Preconditioned by the diagonal and, for errors that reach far, by the inverse `coarse` (m, m) of
-    `between_groups`, of shape (0, 0) without groups.
+    With the factors of `diagonals` on both sides H is (P - L)^-1 H (P - L')^-1: a product with it
+    takes one backward and one forward substitution and no product with H itself (Eisenstat 1981).
+    In 2D the number of iterations grows like n^(1/4), or little faster, where atoms that follow
+    each other are near.
     """
     n = len(r)
-    d, Hp = np.zeros(n), np.empty(n)
-    inverse = np.empty(n)
+    before, after = half(H, False), half(H, True)
+    D, P = diagonals(before, after)
+    inverse, rest = np.zeros(n), 2.0 * P - D
+    for i in range(n):  # atoms without neighbours stay where they are
+        inverse[i] = 1.0 / P[i] if P[i] > 0.0 else 0.0
+    d, t, q, g = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n):
-        total = 0.0
-        for k in range(H.starts[i], H.starts[i + 1]):
-            total += H.weights[k]
-        inverse[i] = 1.0 / total if total > 0 else 0.0
-    g = r.copy()
-    z, sums = np.empty(n), np.empty(len(coarse))
-    precondition(g, inverse, group, coarse, sums, z)
-    p = z.copy()
-    first = rho = float(np.dot(g, z))
+        g[i] = (r[i] + around(before, i, g)) * inverse[i]
+    p = P * g
+    first = rho = float(np.dot(g, p))
     if first == 0.0:
         return d, 0.0
     for _ in range(limit):
+        for i in range(n - 1, -1, -1):
+            t[i] = (p[i] + around(after, i, t)) * inverse[i]
         curvature = 0.0
         for i in range(n):
-            total = 0.0
-            for k in range(H.starts[i], H.starts[i + 1]):
-                total += H.weights[k] * (p[i] - p[H.columns[k]])
-            Hp[i] = total
-            curvature += total * p[i]
+            q[i] = (p[i] - rest[i] * t[i] + around(before, i, q)) * inverse[i]
+            curvature += (t[i] + q[i]) * p[i]
         if not curvature > 0.0:
             break
         a, new = rho / curvature, 0.0
         for i in range(n):
-            d[i] += a * p[i]
-            g[i] -= a * Hp[i]
-        precondition(g, inverse, group, coarse, sums, z)
-        for i in range(n):
-            new += g[i] * z[i]
+            d[i] += a * t[i]
+            g[i] -= a * (t[i] + q[i])
+            new += P[i] * g[i] * g[i]
         b, rho = new / rho, new
         if tolerance * tolerance * first >= rho:
             break
         for i in range(n):
-            p[i] = z[i] + b * p[i]
+            p[i] = P[i] * g[i] + b * p[i]
     return d, np.sqrt(rho / first)
 
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
 STEPS = 150
-MANY, GROUPS = 20_000, 400  # atoms from which on there are groups, and how many
 NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targets themselves
 
 
@@ -177,12 +182,7 @@ def newton(
 def _direction(now: Cells, aim: Array, tolerance: float) -> Array:
     """Newton's step d, H d = aim - masses, of mean zero."""
     r = aim - now.masses
-    group, coarse = 1, np.empty((0, 0))
-    if now.ordered and len(r) > MANY:
-        group = -(-len(r) // GROUPS)
-        A = between_groups(now.H, group, -(-len(r) // group))
-        coarse = np.linalg.inv(A + A.trace() / len(A) ** 2)
-    d, _ = conjugate_gradients(now.H, r - r.mean(), tolerance, 5000, group, coarse)
+    d, _ = conjugate_gradients(now.H, r - r.mean(), tolerance, 5000)
     return d - d.mean()  # type: ignore[no-any-return]
 
 
