@@ -18,7 +18,7 @@ from meanfield.executors import work
 from meanfield.games.functions import function
 from meanfield.metrics.nikaido import NikaidoIsoda
 from meanfield.metrics.w2 import laguerre_torus
-from meanfield.particles import crews
+from meanfield.particles import crews, stepper
 from meanfield.particles.copies import copies
 from meanfield.particles.looks import pairs
 from meanfield.particles.state import place
@@ -59,11 +59,15 @@ def three_cores(monkeypatch):
     """Free, and the smallest run is work enough for them."""
     monkeypatch.setattr(crews, "WORK", 1)
     monkeypatch.setattr(crews, "free_cores", lambda: 3)
+    monkeypatch.setattr(stepper, "NUMBERS", 1)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch, three_cores):
+    read, by = [], stepper.by_threads
+    monkeypatch.setattr(stepper, "by_threads", lambda *given: read.append(1) or by(*given))
     alone = run(name, threads=1)
+    assert not read
     made = []
     hire = crews.hire
     monkeypatch.setattr(
@@ -73,6 +77,8 @@ def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch, three_core
         shared = run(name, threads=threads)
         assert len(made[-1]) == min(threads, 3)  # 250 particles stand in three blocks
         assert_same_bits(alone, shared)
+        assert len(read) == 2  # of three saves: the first compiles
+        read.clear()
     made.clear()
     assert_same_bits(alone, run(name))
     assert {len(crew) for crew in made} == {1, 3}  # both were tried

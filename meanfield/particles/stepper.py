@@ -11,6 +11,7 @@ import numpy as np
 
 from meanfield.aligned import copied
 from meanfield.checks import Array
+from meanfield.cores import by_threads
 from meanfield.flows import Flow, Rates
 from meanfield.games.base import Game
 from meanfield.measures import Measure
@@ -33,6 +34,7 @@ from meanfield.start import Start
 from meanfield.trajectory import Trajectory, check_same_state
 
 Pair = tuple[Array, Array]
+NUMBERS = 1 << 17  # in the positions of both players, from which on two threads read them off
 
 
 class Stepper(Motion):
@@ -90,6 +92,10 @@ class Stepper(Motion):
 
     def _read(self, states: list[State]) -> tuple[Measure, Measure]:
         (one, two), (s, t), (mine, theirs) = self.readers, states, self.room.take()
+        if self.pace.best > 1 and one.entry and two.entry and s.x.size + t.x.size >= NUMBERS:
+            calls = [(one, s, mine), (two, t, theirs)]
+            a, b = by_threads(lambda call: call[0](call[1], *call[2]), calls, 2)
+            return a, b
         return one(s, *mine), two(t, *theirs)
 
     def begin(self) -> list[State]:
