@@ -139,7 +139,7 @@ class Trajectory(Shown, Result):
 
     def check_game(self, game: Any, where: str) -> None:
         """ValueError unless a game has the values that were recorded: the last, and the farthest
-        from it, for at the equilibrium alone many games agree.
+        from it, for at the equilibrium alone many games agree. To nine digits of the loss.
 
         Two games may share a name, functions above all.
         """
@@ -149,7 +149,9 @@ class Trajectory(Shown, Result):
         last, farthest = len(values) - 1, int(np.argmax(np.abs(values - values[-1])))
         for k in (last, farthest):
             now, then = game.value(*self[k]), float(values[k])
-            if not abs(now - then) <= 1e-9 * max(1.0, abs(now)):
+            few = (mu.points[:: max(1, len(mu.points) // 64)] for mu in self[k])
+            size = max(abs(now), float(np.abs(game.moving_loss(*few)).max()))
+            if not abs(now - then) <= 1e-9 * size:
                 raise ValueError(
                     f"{where} plays {self.game!r}, not {game!r} as it is now: its value at "
                     f"t={self.times[k]:g} was {then:.10g}, not {now:.10g}; give the game that it "

@@ -111,10 +111,11 @@ def test_a_changed_function_is_not_put_in_a_files_place(tmp_path):
     assert equal(mf.load(path, game=game(1.0)), run)
 
 
-def test_games_that_agree_at_the_last_state_alone_are_told_apart(tmp_path):
+@pytest.mark.parametrize("size", [1.0, 1e-7])
+def test_games_that_agree_at_the_last_state_alone_are_told_apart(size, tmp_path):
     """At uniform laws cos(x - y) and its double are both zero."""
     once, twice = (
-        mf.games.function(lambda x, y, c=c: c * loss(x, y), mf.Torus(1), mf.Torus(1))
+        mf.games.function(lambda x, y, c=c: c * size * loss(x, y), mf.Torus(1), mf.Torus(1))
         for c in (1.0, 2.0)
     )
     path = tmp_path / "run.h5"

@@ -142,12 +142,15 @@ def test_saved_times_are_found_to_nine_digits_of_the_last():
     assert trajectory.index_at(times[:1], 0.0) == 0
 
 
-@pytest.mark.parametrize("scale", [0.01, 100.0])
-def test_a_run_goes_on_where_its_game_has_the_value_saved_to_nine_digits(scale):
-    """Of the value, or of one where that is smaller."""
-    game = mf.games.trigonometric([((1,), (1,), scale, 0.0)])
+@pytest.mark.parametrize("scale", [1e-8, 0.01, 100.0])
+@pytest.mark.parametrize("constant", [0.0, 1e3])
+def test_a_run_goes_on_where_its_game_has_the_value_saved_to_nine_digits(scale, constant):
+    """Of the value, or of the loss where that is larger."""
+    game = mf.games.trigonometric([((1,), (1,), scale, 0.0), ((0,), (0,), constant, 0.0)])
     run = replace(bare([0.0, 1.0]), game=game)
-    value, limit = game.value(*run[-1]), 1e-9 * max(1.0, scale * np.cos(0.2))
+    points = [mu.points for mu in run[-1]]
+    value = game.value(*run[-1])
+    limit = 1e-9 * max(abs(value), np.abs(game.moving_loss(*points)).max())
     for part, same in ((0.99, True), (1.01, False)):
         held = replace(run, diagnostics={"value": np.array([value, value + part * limit])})
         if same:
