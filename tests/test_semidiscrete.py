@@ -13,6 +13,7 @@ from meanfield.metrics.w2.elements import bounds, bracket, cut, dual_bound, tran
 from meanfield.metrics.w2.laguerre_sphere import sphere_transport, voronoi
 from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import Laplacian, conjugate_gradients
+from meanfield.metrics.w2.semidiscrete import joined
 from meanfield.metrics.w2.sphere_diagram import rows
 from tests.convergence import fitted_order
 
@@ -397,3 +398,39 @@ def test_iterations_grow_like_the_fourth_root_of_the_atoms():
         np.testing.assert_allclose(product, r, atol=1e-9)
     assert np.polyfit(np.log([400, 1600, 6400]), np.log(needed), 1)[0] < 0.35, needed
     assert needed[-1] < 80
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-15, 1e-12, 1e-9, 5e-8, 6.5e-8, 3e-7, 1e-5])
+def test_atoms_that_nearly_meet_are_as_far_as_those_that_have_met(width):
+    """Within bounds as narrow as they are near, and to the slope in their distance otherwise."""
+    at, masses = np.array([[1.0, 1.0], [4.0, 2.0], [2.0, 5.0], [0.0, 3.0]]), [0.3, 0.1, 0.2, 0.4]
+    beside = at + np.array([[1, 0], [0, 1], [-1, 1], [-1, 0]]) * width
+    twins = np.concatenate([at, beside])
+    torus = mf.Torus(2)
+    density = torus_density(lumpy((12, 12), np.random.default_rng(3)), torus)
+    met = w2_details(mf.Measure(at, masses, torus), density)
+    found = w2_details(mf.Measure(twins, np.tile(masses, 2) / 2, torus), density)
+    assert found.method == "semidiscrete"
+    assert found.upper - found.lower <= 8 * np.sqrt(met.squared) * width + 1e-14
+    assert found.lower <= found.squared <= found.upper
+    assert abs(found.squared - met.squared) <= 4 * np.sqrt(met.squared) * width + 1e-12
+    if width in (0.0, 1e-5):
+        assert met.exact and found.exact
+
+
+def test_nearby_atoms_are_joined_at_their_centre_of_mass():
+    """In chains, across the end of the period, and to the bit as they are where none is near."""
+    torus = mf.Torus(2)
+    chain = np.array([[1.0, 2.0], [1.0 + 4e-8, 2.0], [1.0 + 8e-8, 2.0]])
+    ends = np.array([[2 * np.pi - 1e-8, 6.0], [1e-8, 6.0]])
+    masses = np.array([0.1, 0.2, 0.3, 0.1, 0.3])
+    few, moved = joined(mf.Measure(np.concatenate([chain, ends]), masses, torus), 1e-8)
+    order = np.argsort(few.points[:, 1])
+    expected = [[1.0 + 8e-8 / 1.5, 2.0], [5e-9, 6.0]]
+    gap = torus.difference(few.points[order], np.array(expected))
+    np.testing.assert_allclose(gap, 0, atol=1e-15)
+    np.testing.assert_allclose(few.masses[order], [0.6, 0.4], rtol=1e-15)
+    variance = 0.6 * 5 / 9 * 16e-16 + 0.1 * 2.25e-16 + 0.3 * 0.25e-16
+    assert moved == pytest.approx(np.sqrt(variance), rel=1e-6)
+    apart = atoms(torus, 50, np.random.default_rng(2))
+    assert joined(apart, 1e-8) == (apart, 0.0)

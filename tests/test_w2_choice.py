@@ -81,10 +81,11 @@ def test_laguerre_cells_of_tori_are_asked_in_units_of_the_period(monkeypatch):
     points, masses = T2.sample(4, np.random.default_rng(6)), np.array([0.2, 0.0, 0.5, 0.3])
     rho = torus_density((3, 4))
     found = semidiscrete.semidiscrete_transport(mf.Measure(points, masses, T2), rho)
-    x, p, grid = asked[0]
+    x, p, grid, prices = asked[0]
     np.testing.assert_allclose(x, points[[0, 2, 3]] / 2, rtol=1e-15)
     np.testing.assert_allclose(p, [0.2, 0.5, 0.3], rtol=1e-15)
     assert grid.tolist() == rho.masses.reshape(3, 4).tolist() and len(asked) == 1
+    assert prices is None
     unit = mf.Torus(2, 1.0)
     same = mf.Density(rho.masses, mf.mesh(unit, (3, 4)))
     small = mf.metrics.w2_squared(mf.Measure(points / 2, masses, unit), same)
@@ -107,7 +108,7 @@ def test_where_cells_fail_finer_and_finer_elements_give_prices(monkeypatch):
     )
     atoms = evenly(T2, 3, 7)
     fails.always = False
-    assert semidiscrete._on_torus(atoms, rho) == 0.25 * 4
+    assert semidiscrete._on_torus(atoms, rho).squared == 0.25 * 4
     first = semidiscrete.parts_for(rho, semidiscrete.wanted(atoms))
     assert cuts == [first, 2 * first, 4 * first] and asked[0] is None
     assert [p.tolist() for p in asked[1:]] == [[2.0, 1.0, k / 4] for k in (1, 2, 3)]

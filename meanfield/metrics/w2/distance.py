@@ -88,8 +88,9 @@ def w2_details(
         - on the circle shifted quantile functions, exact for atoms and densities alike;
         - between atoms a network simplex, exact;
         - between atoms and a `Density`, spread evenly over its cells, Laguerre cells: exact on T^2,
-          an upper bound on S^2 (exact for one atom), taken where W2^2 <= 0.2, where it was off by
-          less than 0.3% in all cases tried, or atoms are more than 1000 and not in one hemisphere
+          but for atoms that nearly meet, which are taken for one, with bounds; on S^2 an upper
+          bound (exact for one atom), taken where W2^2 <= 0.2, where it was off by less than 0.3%
+          in all cases tried, or atoms are more than 1000 and not in one hemisphere
           (UnderResolved says so unless a lower bound within 0.3% is known). Elsewhere,
           and where they do not converge, small elements of the density bound W2^2 from both sides
           and `squared` lies between, mostly within 1e-4 of W2^2; bounds more than 1% apart warn
