@@ -434,3 +434,14 @@ def test_nearby_atoms_are_joined_at_their_centre_of_mass():
     assert moved == pytest.approx(np.sqrt(variance), rel=1e-6)
     apart = atoms(torus, 50, np.random.default_rng(2))
     assert joined(apart, 1e-8) == (apart, 0.0)
+
+
+def test_thousands_of_atoms_at_a_few_places_are_joined_at_once():
+    """A flow that has come to rest: their pairs alone would fill the memory."""
+    rng, torus = np.random.default_rng(4), mf.Torus(2)
+    at = torus.sample(4, rng)
+    points = np.repeat(at, 50_000, axis=0) + 1e-10 * rng.standard_normal((200_000, 2))
+    few, moved = joined(mf.Measure(points, None, torus), 1e-8)
+    assert len(few) == 4 and moved == pytest.approx(2**0.5 * 1e-10, rel=0.01)
+    same = mf.Measure(np.repeat(at, 50_000, axis=0), None, torus)
+    assert joined(same, 1e-8) == (same, 0.0)

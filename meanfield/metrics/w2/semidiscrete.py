@@ -7,6 +7,7 @@ upper bound.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from functools import lru_cache
 
@@ -114,8 +115,9 @@ def _voronoi(mesh: Mesh) -> Voronoi:
 
 
 def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
-    """Atoms of T^2 that are nearer than this share of the period as one at their centre of mass,
-    and how far they are moved: a bound of W2 between these atoms and those.
+    """Atoms of T^2 that are nearer than this share of the period, or one after another within twice
+    of it, as one at their centre of mass, and how far they are moved: a bound of W2 between these
+    atoms and those.
 
     The border of their cells is where costs differ by less than rounding: no potentials give each
     of them its mass.
@@ -126,11 +128,16 @@ def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
 
     period, m = atoms.manifold.period, atoms.masses  # type: ignore[attr-defined]
     x = np.mod(atoms.points / period, 1.0) % 1.0  # a point just below 0 is that at 0
-    near = cKDTree(x, boxsize=1.0).query_pairs(distance, output_type="ndarray")
-    if not np.any(x[near[:, 0]] != x[near[:, 1]]):
+    # Squares of this width that hold atoms, joined to those that touch them: thousands of atoms at
+    # one place are in a few squares, where pairs of atoms would be millions.
+    side = round(1 / distance)
+    squares, place = np.unique(np.floor(x * side) % side, axis=0, return_inverse=True)
+    touch = cKDTree(squares, boxsize=side).query_pairs(1.0, p=np.inf, output_type="ndarray")
+    if len(squares) == len(x) and len(touch) == 0:
         return atoms, 0.0
-    graph = coo_array((np.ones(len(near)), near.T), (len(x), len(x)))
+    graph = coo_array((np.ones(len(touch)), touch.T), (len(squares), len(squares)))
     count, which = connected_components(graph, directed=False)
+    which = which[place.ravel()]
     first = np.empty(count, np.int64)
     first[which[::-1]] = np.arange(len(x))[::-1]
     from_first = x - x[first[which]]
@@ -138,6 +145,8 @@ def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
     mass = np.bincount(which, m)
     centre = np.stack([np.bincount(which, m * part) / mass for part in from_first.T], 1)
     moved = np.sqrt(m @ np.sum((from_first - centre[which]) ** 2, axis=1))
+    if not from_first.any():  # at one place to the bit
+        return atoms, 0.0
     points = (x[first] + centre) * period
     return Measure(points, mass / mass.sum(), atoms.manifold), float(moved) * period
 
@@ -154,7 +163,8 @@ def _on_torus(atoms: Measure, density: Density) -> Transport:
         squared = torus_w2_squared(x, few.masses, grid, prices) * period**2
         if moved == 0.0:
             return Transport.exactly(squared, "semidiscrete", TOLERANCE)
-        low, high = max(0.0, np.sqrt(squared) - moved) ** 2, (np.sqrt(squared) + moved) ** 2
+        root = math.sqrt(squared)
+        low, high = max(0.0, root - moved) ** 2, (root + moved) ** 2
         note = f"atoms that nearly met are one: off by less than {high - squared:.1g}"
         return Transport(squared, "semidiscrete", False, note, low, high, TOLERANCE)
 
