@@ -62,7 +62,7 @@ class Pace:
     """
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
-        # Seconds a step by the number of threads, the less of the last two pieces'; zero before.
+        # Seconds a step by the number of threads: the smaller of the last two pieces', or zero.
         self.spent = dict.fromkeys(sizes, 0.0)
         self.last: dict[int, float] = {}  # of the last piece alone
         alone = len(sizes) == 1
@@ -89,8 +89,8 @@ class Pace:
             first += count
 
     def learn(self, threads: int, seconds: float) -> None:
-        """A step of the last piece took so long; where that changes which number is best, looks at
-        the other one begin anew.
+        """Take in how long a step of the last piece took. Where another number of threads is best
+        from then on, the one before is soon looked at again.
         """
         if threads in self.started:
             best = self.best

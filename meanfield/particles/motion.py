@@ -65,7 +65,7 @@ class Motion:
         self.done = 0
         self.averages: list[Any] = [None, None]  # of both players' moments, in flows with memory
         self.shown_at = -1  # steps done when `others` had the forces last
-        # The same of looks that Python calls, and the forces found, with which a step may begin.
+        # Steps done when looks in Python found forces last, and these: a step from there uses them.
         self.found_at, self.found = -1, [None, None]
         self.last_crews: list[Crew] = []  # who moved or looked last
         self.how = SCHEMES[plan.scheme], plan.trials

@@ -66,8 +66,9 @@ def diagonals(before: Laplacian, after: Laplacian) -> tuple[Array, Array]:
     """The diagonal D of H and the pivots P of its factors (P - L) / P (P - L'), with H = D - L - L'
     and L from the neighbours before.
 
-    What elimination would fill in is taken from the pivots, so that rows have the sums of H, but
-    for 10/n of D, without which the last pivot were zero (Gustafsson 1978).
+    What elimination would fill in is subtracted from the pivots, so that each row of the product
+    has the sum that it has in H, plus 10/n of D: without this the last pivot would be zero
+    (Gustafsson 1978).
     """
     n = len(before.starts) - 1
     D, P, ahead = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -100,8 +101,8 @@ def conjugate_gradients(
 
     With the factors of `diagonals` on both sides H is (P - L)^-1 H (P - L')^-1: a product with it
     takes one backward and one forward substitution and no product with H itself (Eisenstat 1981).
-    In 2D the number of iterations grows like n^(1/4), or little faster, where atoms that follow
-    each other are near.
+    In two dimensions the number of iterations grows about like n^(1/4), where atoms with
+    neighbouring numbers are near.
     """
     n = len(r)
     before, after = half(H, False), half(H, True)

@@ -26,7 +26,8 @@ from meanfield.metrics.w2.result import Transport
 
 ATTEMPTS = 3
 FEW = 100  # atoms for which cells by chords are quick wherever they lie
-# Of the period: atoms of T^2 that are nearer are taken for one, farther ones where Newton fails.
+# Shares of the period: atoms of T^2 nearer than the first are taken for one, and where Newton's
+# steps fail those nearer than the next.
 MET = (1e-8, 1e-7, 1e-6)
 NEAR = 0.2  # W2^2 up to which prices of the cells' own cost bound that of d^2 well from below
 
@@ -115,12 +116,11 @@ def _voronoi(mesh: Mesh) -> Voronoi:
 
 
 def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
-    """Atoms of T^2 that are nearer than this share of the period, or one after another within twice
-    of it, as one at their centre of mass, and how far they are moved: a bound of W2 between these
-    atoms and those.
+    """Atoms of T^2 in one square of this width, a share of the period, or in squares that touch, as
+    one at their centre of mass; and the root mean square of how far this moves them, which bounds
+    W2 between the atoms before and after.
 
-    The border of their cells is where costs differ by less than rounding: no potentials give each
-    of them its mass.
+    Costs of atoms so near differ by less than rounding: no potentials give each of them its mass.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -128,8 +128,7 @@ def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
 
     period, m = atoms.manifold.period, atoms.masses  # type: ignore[attr-defined]
     x = np.mod(atoms.points / period, 1.0) % 1.0  # a point just below 0 is that at 0
-    # Squares of this width that hold atoms, joined to those that touch them: thousands of atoms at
-    # one place are in a few squares, where pairs of atoms would be millions.
+    # Not by pairs of atoms, of which thousands at one place have millions.
     side = round(1 / distance)
     squares, place = np.unique(np.floor(x * side) % side, axis=0, return_inverse=True)
     touch = cKDTree(squares, boxsize=side).query_pairs(1.0, p=np.inf, output_type="ndarray")
@@ -168,14 +167,14 @@ def _on_torus(atoms: Measure, density: Density) -> Transport:
         note = f"atoms that nearly met are one: off by less than {high - squared:.1g}"
         return Transport(squared, "semidiscrete", False, note, low, high, TOLERANCE)
 
-    tried = -1
-    for distance in MET:
-        few, moved = joined(atoms, distance)
-        if len(few) != tried:
-            tried = len(few)
-            with suppress(NotConverged):
-                return solved(few, moved)
     few, moved = joined(atoms, MET[0])
+    with suppress(NotConverged):
+        return solved(few, moved)
+    for distance in MET[1:]:
+        fewer = joined(atoms, distance)
+        if len(fewer[0]) < len(few):
+            with suppress(NotConverged):
+                return solved(*fewer)
     parts = parts_for(density, wanted(few))
     for attempt in range(ATTEMPTS):
         prices = bounds(few, cut(density, parts << attempt), "geodesic").prices / period**2

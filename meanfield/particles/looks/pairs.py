@@ -26,7 +26,7 @@ class Pairs:
     """
 
     threads = 1  # that find the forces
-    ahead: Forces | None = None  # where the next particles seen are those of a save: their forces
+    ahead: Forces | None = None  # at the particles seen next, where a save has found them already
 
     def __init__(self, game: Any, me: Player, s: State, n: int) -> None:
         self.game, self.me, self.n, self.r = game, me, n, scratch(me, s)
