@@ -7,7 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.metrics.w2 import costs
-from meanfield.metrics.w2.costs import Boxes, Ground, box_tree, curve_order
+from meanfield.metrics.w2.costs import Boxes, Ground, box_tree, distinct, tree_order
 from tests.plain import plainly
 
 PERIOD = 1.7
@@ -151,28 +151,41 @@ def test_gradients_are_those_of_the_cost_in_the_partner(kind):
         np.testing.assert_allclose(G, 2 * (y - x[partner]), atol=1e-15)
 
 
-@pytest.mark.parametrize("axes", [1, 2, 3, 7])
-def test_the_curve_interleaves_the_digits_of_coordinates(axes):
-    low, high, rng = -1.0, 2.5, np.random.default_rng(axes)
-    bits = min(30, 60 // axes)
-    step = (high - low) / 2**bits
-    x = low + (high - low) * rng.random((200, axes))
-    x[0], x[1], x[2], x[3] = high, high - 1.5 * step, low, low + 1.5 * step
-    x[4:20] = x[20:36]
-    codes = []
-    for point in x:
-        digits = [min(int((c - low) / step), 2**bits - 1) for c in point]
-        codes.append(sum(((d >> b) & 1) << (axes * b + k)
-                         for k, d in enumerate(digits) for b in range(bits)))  # fmt: skip
-    wanted = sorted(range(len(x)), key=lambda i: (codes[i], i))
-    assert curve_order(x, low, high).tolist() == wanted
+def halved(x, numbers, room):
+    """Leaves of points in boxes halved along their longest sides, by sorting."""
+    if room == LEAF:
+        return [sorted(numbers)]
+    axis = np.argmax(np.ptp(x[numbers], axis=0))
+    numbers = sorted(numbers, key=lambda i: (x[i, axis], i))
+    first, second = numbers[: room // 2], numbers[room // 2 :]
+    return halved(x, first, room // 2) + (halved(x, second, room // 2) if second else [])
+
+
+@pytest.mark.parametrize(("n", "axes"), [(1, 2), (8, 1), (9, 2), (75, 3), (128, 2), (129, 1)])
+def test_boxes_are_halved_along_their_longest_sides(n, axes):
+    rng = np.random.default_rng(n)
+    x = rng.random((n, axes)) * [1.0, 3.0, 2.0][:axes]
+    x[n // 3 : n // 2] = x[n // 3]
+    x[-n // 5 :, 0] = 0.25
+    order, room = tree_order(x), LEAF
+    while room < n:
+        room *= 2
+    leaves = [sorted(order[k : k + LEAF].tolist()) for k in range(0, n, LEAF)]
+    assert leaves == halved(x, list(range(n)), room)
+
+
+def test_points_at_one_place_are_found():
+    x = np.random.default_rng(3).integers(0, 3, (40, 2)).astype(float)
+    x[x == 0] *= np.random.default_rng(4).choice([-1.0, 1.0], (x == 0).sum())
+    found, place = distinct(x)
+    assert (found[place] == x).all() and len(found) == len({tuple(p + 0.0) for p in x})
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3])
 def test_the_search_through_boxes_finds_the_least_and_looks_at_few(kind, monkeypatch):
     rng = np.random.default_rng(10 + kind)
     (x, ground), (y, _) = points(kind, 12, rng), points(kind, 150, rng)
-    y = y[curve_order(y, *((0.0, PERIOD) if kind <= 1 else (-1.0, 1.0)))]
+    y = y[tree_order(y)]
     partner = rng.integers(0, 12, len(y))
     everything = costs.arc_costs(x, y, *(k.ravel() for k in np.indices((12, 150))), ground)
     C = everything.reshape(12, 150)

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 import meanfield as mf
 from meanfield.metrics.w2 import chord_sums, circle_cell, circle_diagram
 from meanfield.metrics.w2.circle_diagram import Arcs, carve_all, of_great_circles
-from meanfield.metrics.w2.costs import box_tree, curve_order, lift
+from meanfield.metrics.w2.costs import box_tree, lift, tree_order
 from meanfield.metrics.w2.sphere_diagram import diagram, rows
 from tests.plain import plainly
 
@@ -33,7 +33,7 @@ def sampled(n, seed, spread, width=np.inf):
         else rng.standard_normal((n, 3)) * width + [0, 0.6, 0.8]
     )
     y /= np.linalg.norm(y, axis=1, keepdims=True)
-    return np.ascontiguousarray(y[curve_order(y, -1.0, 1.0)]), spread * rng.standard_normal(n)
+    return np.ascontiguousarray(y[tree_order(y)]), spread * rng.standard_normal(n)
 
 
 def carved(y, h, likely=None, back=None):
@@ -170,7 +170,7 @@ def test_a_box_is_ruled_out_only_where_no_atom_of_it_cuts(monkeypatch):
 def test_what_holds_all_of_a_cell(monkeypatch):
     """Its least products with vectors, and the ball around it, against all points."""
     plainly(monkeypatch, circle_cell, circle_diagram)
-    y, h = sampled(12, 2, 0.15)
+    y, h = sampled(12, 6, 0.15)
     boxes = box_tree(y)
     lift(y, 2 * h, np.zeros(y.shape), boxes)
     owner = (X @ y.T + h).argmax(1)

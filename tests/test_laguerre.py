@@ -185,7 +185,7 @@ def test_cells_are_those_that_all_images_cut(spread, monkeypatch):
     monkeypatch.setattr(laguerre_torus, "reaches", lambda *a: looks.append(1) or reaches(*a))
     none = np.zeros(n + 1, dtype=int), np.zeros(0, dtype=int)
     wrong = np.arange(n + 1) * 3, rng.integers(0, n, 3 * n)
-    most = {0.0: (30, 24, 29), 0.02: (26.1, 18, 26), 0.3: (9.5, 6.5, 9)}[spread]
+    most = {0.0: (31, 24, 29), 0.02: (27, 19, 26), 0.3: (9.5, 6.5, 9)}[spread]
     for likely, fewer in zip((none, near(x), wrong), most, strict=True):
         looks.clear()
         found = cells(x, psi, density, likely)
@@ -292,7 +292,6 @@ def test_atoms_at_one_place_are_one_and_weights_sum_to_one():
     assert len(x) == 18 and (x[place] == points).all() and b.sum() == pytest.approx(1, rel=1e-14)
     for k in range(18):
         assert b[k] == pytest.approx(weights[place == k].sum() / weights.sum(), rel=1e-13)
-    assert costs.curve_order(x, 0.0, 1.0).tolist() == list(range(18))
     starts, columns = near(x, 5)
     d = x[:, None] - x
     d -= np.rint(d)

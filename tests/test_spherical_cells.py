@@ -142,8 +142,7 @@ def test_points_are_found_by_climbing_and_arcs_leave_their_cells_where_others_be
 
 def laid_over(y, p, mesh, rho):
     cells, arc = diagram(p, "it")
-    first = np.array([cells_of.climb(mesh, 0, a) if len(mesh.pairs) else 0 for a in cells.a])
-    return cells, arc, cells_of.overlay(y, cells, mesh, rho, first)
+    return cells, arc, cells_of.overlay(y, cells, mesh, rho)
 
 
 def test_sums_over_arcs_have_the_same_bits_for_any_number_of_threads(monkeypatch):
@@ -157,8 +156,7 @@ def test_sums_over_arcs_have_the_same_bits_for_any_number_of_threads(monkeypatch
         monkeypatch.setattr(cells_of, "threads_worth", lambda *_, threads=threads: threads)
         found.append(laid_over(y, p, mesh, rho)[2])
     cells = diagram(p, "it")[0]
-    first = np.array([cells_of.climb(mesh, 0, a) for a in cells.a])
-    found.append(cells_of.overlay(y, cells, mesh, rho, first, False))
+    found.append(cells_of.overlay(y, cells, mesh, rho, False))
     assert not found[-1][1].any() and found[0][1].any()
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0][::2], other[::2], strict=True))

@@ -387,7 +387,7 @@ def test_atoms_close_together(manifold, width):
 def test_the_search_for_arcs_has_the_same_bits_for_any_number_of_threads(manifold, monkeypatch):
     rng = np.random.default_rng(5)
     x, y, v = manifold.sample(70, rng), manifold.sample(50, rng), 0.01 * rng.random(50)
-    order, ground = sparse.along_curve(y, manifold), sparse.Ground(2, 1.0)
+    order, ground = sparse.tree_order(y), sparse.Ground(2, 1.0)
     if isinstance(manifold, mf.Torus):
         ground = sparse.Ground(0, manifold.period)
     found = []

@@ -132,7 +132,7 @@ def carve_all(
     """Of cells begin to end - 1: pairs (E, 2) and arcs (E, 11) between each and later ones, and,
     (n, 5), a point amid each, the least x . y_i, and whether back_i lies in it, 1.0 or 0.0.
 
-    y (n, 3) in Morton's order; atom i has the likely neighbours likely[starts[i] : starts[i + 1]].
+    y (n, 3) in `tree_order`; atom i has the likely neighbours likely[starts[i] : starts[i + 1]].
     """
     n, size, used = end - begin, 64, 0
     pairs, arcs = np.empty((8 * n + 64, 2), dtype=np.int64), np.empty((8 * n + 64, 11))

@@ -79,7 +79,7 @@ def arc_costs(x: Array, y: Array, tails: Index, heads: Index, ground: Ground) ->
 
 
 class Boxes(NamedTuple):
-    """Boxes over points y (m, a) in the curve's order: a binary heap with leaves of LEAF points.
+    """Boxes over points y (m, a) in `tree_order`: a binary heap with leaves of LEAF points.
 
     low, high (2 L - 1, a): the boxes' ends; slope (2 L - 1, a): the mean gradient in each box of
     prices v (m,) of the points; top (2 L - 1,): the largest v - slope . (y - the box's middle).
@@ -188,20 +188,67 @@ def gradients(x: Array, y: Array, partner: Index, ground: Ground) -> Array:
     return G
 
 
-def curve_order(x: Array, low: float, high: float) -> Index:
-    """The order of points (n, a) of [low, high]^a along Morton's curve."""
-    axes = x.shape[1]
-    bits = min(30, 60 // axes)
-    cells = np.minimum((x - low) * (2.0**bits / (high - low)), 2**bits - 1).astype(np.int64)
-    code = np.zeros(len(x), dtype=np.int64)
-    for bit in range(bits):
-        for k in range(axes):
-            code |= ((cells[:, k] >> bit) & 1) << (axes * bit + k)
-    return np.argsort(code, kind="stable")
+def distinct(points: Array) -> tuple[Array, Index]:
+    """Different points (m, a) in the order of their last axis first, and where each went."""
+    order = np.lexsort(points.T)
+    x = points[order]
+    new = np.append(True, np.any(x[1:] != x[:-1], axis=1))
+    place = np.empty(len(points), dtype=np.int64)
+    place[order] = np.cumsum(new) - 1
+    return x[new], place
+
+
+@kernel
+def divide(order: Index, x: Array, axis: int, begin: int, middle: int, end: int) -> None:
+    """Put what is least along an axis, of order[begin:end], to order[begin:middle] (Hoare 1961)."""
+    low, high = begin, end - 1
+    while low < high:
+        pivot = order[(low + high) // 2]
+        value, i, j = x[pivot, axis], low, high
+        while i <= j:
+            while x[order[i], axis] < value or (x[order[i], axis] == value and order[i] < pivot):
+                i += 1
+            while x[order[j], axis] > value or (x[order[j], axis] == value and order[j] > pivot):
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i, j = i + 1, j - 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            return
+
+
+@kernel(counted=True)
+def tree_order(x: Array) -> Index:
+    """The order of points (m, a) in `Boxes`: each box is divided across its longest side.
+
+    The first part has half as many points as the box has room for.
+    """
+    order, width = np.arange(len(x)), LEAF
+    while width < len(x):
+        width *= 2
+    while width > LEAF:
+        for begin in range(0, len(x), width):
+            middle, end, axis, longest = begin + width // 2, begin + width, 0, -1.0
+            if middle >= len(x):
+                continue
+            end = min(end, len(x))
+            for k in range(x.shape[1]):
+                low, high = np.inf, -np.inf
+                for j in range(begin, end):
+                    low, high = min(low, x[order[j], k]), max(high, x[order[j], k])
+                if high - low > longest:
+                    axis, longest = k, high - low
+            divide(order, x, axis, begin, middle, end)
+        width //= 2
+    return order
 
 
 def box_tree(y: Array) -> Boxes:
-    """Boxes over points (m, a) in the curve's order, without prices."""
+    """Boxes over points (m, a) in `tree_order`, without prices."""
     leaves = 1 << max(0, int(np.ceil(np.log2(len(y) / LEAF))))
     shape = (2 * leaves - 1, y.shape[1])
     low, high = np.full(shape, np.inf), np.full(shape, -np.inf)

@@ -34,9 +34,9 @@ from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import arc_costs, ground_cost, total
+from meanfield.metrics.w2.costs import arc_costs, ground_cost, total, tree_order
 from meanfield.metrics.w2.result import Transport
-from meanfield.metrics.w2.sparse import Atoms, Points, along_curve, cheapest_arcs, sparse_transport
+from meanfield.metrics.w2.sparse import Atoms, Points, cheapest_arcs, sparse_transport
 from meanfield.metrics.w2.sphere_diagram import arcs
 
 ENOUGH = 2e-4  # the bounds' distance, relative, at which refinement ends
@@ -203,7 +203,7 @@ def bounds_densities(first: Elements, second: Elements, torus: Manifold, metric:
 
 def _least_costs(corners: Array, y: Array, v: Array, manifold: Manifold, metric: str) -> Array:
     """g = min_j (c(x, y_j) - v_j) at corners (N, k, a) against points y (m, a), shape (N, k)."""
-    order, x = along_curve(y, manifold), corners.reshape(-1, corners.shape[2])
+    order, x = tree_order(y), corners.reshape(-1, corners.shape[2])
     flat, ground = np.zeros(y.shape), ground_cost(manifold, metric)
     g, _ = cheapest_arcs(x, Points(y[order]), v[order], flat, ground, 1)
     return g.reshape(corners.shape[:2])

@@ -34,7 +34,7 @@ WITHIN = 0.9  # of the sphere's radius: how far from its middle first lines of s
 
 
 class ChordCells:
-    """The Laguerre cells of atoms y (n, 3), in Morton's order, against a density.
+    """The Laguerre cells of atoms y (n, 3), in `tree_order`, against a density.
 
     It is rho (N,) on the cells of a mesh, or uniform without one.
     """
@@ -117,7 +117,7 @@ def chord_transport(
 
     Given what `sphere_transport` is given; the bounds are equal for one atom. Raises NotConverged.
     """
-    y, b, place = merged(points, weights, -1.0)
+    y, b, place = merged(points, weights)
     rho, mean = UNIFORM, np.zeros(3)
     if ground is not None and masses is not None:
         rho = np.maximum(masses / ground.areas, FULL * UNIFORM)
@@ -126,7 +126,7 @@ def chord_transport(
     cells = ChordCells(y, ground, rho)
     psi, v = start(y, b, mean)
     cells.amid = y + v
-    psi, _ = newton(cells, b, psi, f"W2 on S^2 of {len(y)} atoms by chords", STEPS)
+    psi, _ = newton(cells, y, b, psi, f"W2 on S^2 of {len(y)} atoms by chords", STEPS)
     upper = dual_value(psi, b, cells(psi, ARC))
     if len(y) == 1:
         return upper, upper, psi[place]  # there is no other plan

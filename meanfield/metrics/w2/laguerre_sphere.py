@@ -23,11 +23,12 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
-from meanfield.meshes import Index
+from meanfield.metrics.w2.cones import Cones
+from meanfield.metrics.w2.laguerre_torus import merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
 from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, diagram
 
-ARCS = 2000  # in a block, about; that are worth a thread
+ARCS = 1000  # in a block, about; that are worth a thread
 BLOCKS = 16  # at most
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -153,15 +154,15 @@ def climb(cells: Diagram, k: int, x: Array) -> int:
 
 @kernel(counted=True)
 def along_borders(
-    y: Array, cells: Diagram, mesh: Diagram, rho: Array, first: Index, moments: bool, begin: int,
-    end: int,
-) -> tuple[Array, Array, Array]:  # fmt: skip
+    y: Array, cells: Diagram, mesh: Diagram, rho: Array, moments: bool, begin: int, end: int
+) -> tuple[Array, Array, Array]:
     """What arcs begin, ..., end - 1 of the Laguerre diagram add to `overlay`."""
     p, a, t = cells.p, cells.a, cells.t
     mass, second, edge = np.zeros(len(p)), np.zeros(len(p)), np.zeros(end - begin)
-    most = 4 * (len(mesh.p) + len(p)) + 16
+    most, at = 4 * (len(mesh.p) + len(p)) + 16, 0
     for e in range(begin, end):
-        i, j, k, low, turn = cells.pairs[e, 0], cells.pairs[e, 1], first[e], 0.0, 0
+        at = climb(mesh, at, a[e])  # arcs that follow one another are near
+        i, j, k, low, turn = cells.pairs[e, 0], cells.pairs[e, 1], at, 0.0, 0
         distance = np.sqrt(
             (p[i, 0] - p[j, 0]) ** 2 + (p[i, 1] - p[j, 1]) ** 2 + (p[i, 2] - p[j, 2]) ** 2
         )
@@ -217,13 +218,12 @@ def along_mesh(
 
 
 def overlay(
-    y: Array, cells: Diagram, mesh: Diagram, rho: Array, first: Index, moments: bool = True
+    y: Array, cells: Diagram, mesh: Diagram, rho: Array, moments: bool = True
 ) -> tuple[Array, Array, Array]:
     """Masses (n,), int d^2 drho (n,) and the arcs' weights (E,) in the dual's second derivative.
 
-    y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; first (E,): the
-    mesh's cell where each arc of the Laguerre diagram begins; moments: whether int d^2 is wanted,
-    which takes longer than all else.
+    y (n, 3): the atoms of the Laguerre cells; rho: the density in the mesh's cells; moments:
+    whether int d^2 is wanted, which takes longer than all else.
 
     The sums of blocks, as many as there are arcs for, are added up in order: they have the same
     bits for any number of threads.
@@ -235,7 +235,7 @@ def overlay(
     def part(task: tuple[bool, slice]) -> tuple[Array, Array, Array]:
         borders, s = task
         if borders:
-            return along_borders(*given, first, moments, s.start, s.stop)  # type: ignore[no-any-return]
+            return along_borders(*given, moments, s.start, s.stop)  # type: ignore[no-any-return]
         return along_mesh(*given, moments, s.start, s.stop)  # type: ignore[no-any-return]
 
     parts = by_threads(part, tasks, threads_worth(len(cells.pairs) + len(mesh.pairs), ARCS))
@@ -275,27 +275,23 @@ def sphere_transport(
     points (n, 3), weights (n,) > 0 of the atoms; the cells of a mesh and their masses (N,), or None
     for the uniform law. Raises NotConverged.
     """
-    y, place = np.unique(points, axis=0, return_inverse=True)
-    b = np.bincount(place.ravel(), weights, len(y)) / np.sum(weights)
+    y, b, place = merged(points, weights)
     what = f"W2 on S^2 of {len(y)} atoms"
     mesh, rho = NO_MESH, UNIFORM
     if ground is not None and masses is not None:
         mesh, rho = ground.mesh, masses / ground.areas
 
+    cones = Cones(y)
+
     def cells(psi: Array, moments: bool = False) -> Cells:
-        laguerre, arc = diagram(np.exp(0.5 * (psi - psi.max()))[:, None] * y, what)
-        first = np.zeros(len(laguerre.pairs), dtype=np.int64)
-        if mesh is not NO_MESH:
-            threads = threads_worth(len(first), ARCS)
-            first = ground.tree.query(laguerre.a, workers=threads)[1].astype(np.int64)  # type: ignore[union-attr]
-        mass, second, edge = overlay(y, laguerre, mesh, rho, first, moments)
+        laguerre, arc = cones(psi, what)
+        mass, second, edge = overlay(y, laguerre, mesh, rho, moments)
         return Cells(mass, second, Laplacian(laguerre.starts, laguerre.columns, edge[arc]))
 
-    psi, _ = newton(cells, b, np.zeros(len(y)), what)
-    return dual_value(psi, b, cells(psi, True)), psi[place.ravel()]
+    psi, _ = newton(cells, y, b, np.zeros(len(y)), what)
+    return dual_value(psi, b, cells(psi, True)), psi[place]
 
 
 def _areas(mesh: Diagram) -> Array:
     """Areas of the cells of unit points (n,)."""
-    first = np.zeros(len(mesh.pairs), dtype=np.int64)
-    return overlay(mesh.p, mesh, NO_MESH, UNIFORM, first, False)[0] * (4 * np.pi)
+    return overlay(mesh.p, mesh, NO_MESH, UNIFORM, False)[0] * (4 * np.pi)

@@ -22,9 +22,9 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, curve_order
+from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, tree_order
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
-from meanfield.metrics.w2.polygons import clip, integrate
+from meanfield.metrics.w2.polygons import ball, clip, integrate, reaches
 
 ATOMS = 500  # that are worth a thread
 STEPS = 60  # Newton's; what converges takes half of them
@@ -39,29 +39,6 @@ def raise_to(boxes: Boxes, psi: Array) -> None:
         below = boxes.top[leaves - 1 : 2 * leaves - 1]
         leaves //= 2
         boxes.top[leaves - 1 : 2 * leaves - 1] = np.maximum(below[0::2], below[1::2])
-
-
-@kernel
-def reaches(P: Array, m: int, a: float, b: float, h: float) -> bool:
-    """Whether the line a x + b y = h cuts more of the polygon than rounding."""
-    least = h + 1e-17 * (abs(h) + abs(a) + abs(b))
-    for k in range(m):  # noqa: SIM110 - numba has no any() of a generator
-        if a * P[k, 0] + b * P[k, 1] > least:
-            return True
-    return False
-
-
-@kernel
-def ball(P: Array, m: int) -> tuple[float, float, float]:
-    """A point within the polygon and the distance of its farthest corner."""
-    x = y = far = 0.0
-    for k in range(m):
-        x += P[k, 0]
-        y += P[k, 1]
-    x, y = x / m, y / m
-    for k in range(m):
-        far = max(far, (P[k, 0] - x) ** 2 + (P[k, 1] - y) ** 2)
-    return x, y, np.sqrt(far)
 
 
 @kernel
@@ -154,7 +131,7 @@ def laguerre(
     """Masses, second moments and minus the second derivative of the dual, atoms begin to end - 1.
 
     The last has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
-    Morton's order; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
+    `tree_order`; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
     neighbours likely[starts[i] : starts[i + 1]].
     """
     n, size, used = end - begin, 64, 0
@@ -237,7 +214,7 @@ def torus_w2_squared(
         psi = opened(cells, psi, b)
         rho = np.maximum(rho, FULL)
         rho /= rho.mean()
-    psi, now = newton(cells, b, psi, what, STEPS)
+    psi, now = newton(cells, x, b, psi, what, STEPS)
     return dual_value(psi, b, now)
 
 
@@ -253,16 +230,14 @@ def opened(cells: Callable[[Array], Cells], psi: Array, target: Array) -> Array:
     return psi
 
 
-def merged(points: Array, weights: Array, low: float = 0.0) -> tuple[Array, Array, Index]:
-    """Points of [low, 1]^a in Morton's order, those at one place made one, their weights, and where
-    each went.
-    """
-    x, place = np.unique(points, axis=0, return_inverse=True)
-    b = np.bincount(place.ravel(), weights, len(x))
-    order = curve_order(x, low, 1.0)
+def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
+    """Points in `tree_order`, those at one place made one, their weights, and where each went."""
+    x, place = distinct(points)
+    b = np.bincount(place, weights, len(x))
+    order = tree_order(x)
     back = np.empty(len(x), dtype=np.int64)
     back[order] = np.arange(len(x))
-    return np.ascontiguousarray(x[order]), b[order] / b.sum(), back[place.ravel()]
+    return np.ascontiguousarray(x[order]), b[order] / b.sum(), back[place]
 
 
 def near(x: Array, count: int = 13) -> tuple[Index, Index]:
@@ -270,5 +245,6 @@ def near(x: Array, count: int = 13) -> tuple[Index, Index]:
     from scipy.spatial import cKDTree
 
     k = min(count, len(x))
-    columns = cKDTree(x, boxsize=1.0).query(x, k)[1].reshape(-1).astype(np.int64)
+    threads = threads_worth(len(x), ATOMS)
+    columns = cKDTree(x, boxsize=1.0).query(x, k, workers=threads)[1].reshape(-1).astype(np.int64)
     return np.arange(len(x) + 1, dtype=np.int64) * k, columns

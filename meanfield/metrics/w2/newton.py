@@ -48,14 +48,18 @@ class Cells:
 
 
 @kernel(counted=True)
-def half(H: Laplacian, after: bool) -> Laplacian:
-    """Of the neighbours of each atom those that come after it, or those before."""
+def half(H: Laplacian, order: Index, place: Index, after: bool) -> Laplacian:
+    """The atoms in this order, and of the neighbours of each those after it, or those before.
+
+    place: where in the order each atom stands.
+    """
     starts, count = np.zeros_like(H.starts), 0
     columns, weights = np.empty_like(H.columns), np.empty_like(H.weights)
-    for i in range(len(starts) - 1):
-        for k in range(H.starts[i], H.starts[i + 1]):
-            if (H.columns[k] > i) == after and H.columns[k] != i:
-                columns[count], weights[count] = H.columns[k], H.weights[k]
+    for i in range(len(order)):
+        for k in range(H.starts[order[i]], H.starts[order[i] + 1]):
+            j = place[H.columns[k]]
+            if (j > i) == after and j != i:
+                columns[count], weights[count] = j, H.weights[k]
                 count += 1
         starts[i + 1] = count
     return Laplacian(starts, columns[:count], weights[:count])
@@ -95,24 +99,29 @@ def around(rows: Laplacian, i: int, z: Array) -> float:
 
 @kernel(counted=True)
 def conjugate_gradients(
-    H: Laplacian, r: Array, tolerance: float, limit: int
+    H: Laplacian, order: Index, r: Array, tolerance: float, limit: int
 ) -> tuple[Array, float]:
     """d with H d = r, r of sum zero, and the relative residual in the norm of the preconditioner.
 
+    order: in which atoms are eliminated.
+
     With the factors of `diagonals` on both sides H is (P - L)^-1 H (P - L')^-1: a product with it
     takes one backward and one forward substitution and no product with H itself (Eisenstat 1981).
-    In two dimensions the number of iterations grows about like n^(1/4), where atoms with
-    neighbouring numbers are near.
+    In two dimensions the number of iterations grows about like n^(1/4) where the order goes along
+    one axis; along boxes it is up to twice as large.
     """
     n = len(r)
-    before, after = half(H, False), half(H, True)
+    place, out = np.empty_like(order), np.empty(n)
+    for i in range(n):
+        place[order[i]] = i
+    before, after = half(H, order, place, False), half(H, order, place, True)
     D, P = diagonals(before, after)
     inverse, rest = np.zeros(n), 2.0 * P - D
     for i in range(n):  # atoms without neighbours stay where they are
         inverse[i] = 1.0 / P[i] if P[i] > 0.0 else 0.0
     d, t, q, g = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n):
-        g[i] = (r[i] + around(before, i, g)) * inverse[i]
+        g[i] = (r[order[i]] + around(before, i, g)) * inverse[i]
     p = P * g
     first = rho = float(np.dot(g, p))
     if first == 0.0:
@@ -136,7 +145,9 @@ def conjugate_gradients(
             break
         for i in range(n):
             p[i] = P[i] * g[i] + b * p[i]
-    return d, np.sqrt(rho / first)
+    for i in range(n):
+        out[order[i]] = d[i]
+    return out, np.sqrt(rho / first)
 
 
 TOLERANCE = 1e-10  # sum of the marginals' errors; the dual value is off by its square
@@ -145,9 +156,16 @@ NEAR = 1.0  # masses within a factor e of their targets: Newton aims at the targ
 
 
 def newton(
-    cells: Callable[[Array], Cells], target: Array, psi: Array, what: str, steps: int = STEPS
+    cells: Callable[[Array], Cells],
+    points: Array,
+    target: Array,
+    psi: Array,
+    what: str,
+    steps: int = STEPS,
 ) -> tuple[Array, Cells]:
     """Potentials psi (n,) whose Laguerre cells have the masses `target`, and those cells.
+
+    points (n, a): the atoms'.
 
     While some masses are far from their targets, a step aims at masses between in geometric mean:
     a cell that is too small by orders of magnitude grows by a factor a step. Going straight to the
@@ -156,7 +174,7 @@ def newton(
 
     Raises NotConverged above TOLERANCE; what: the problem's name in its message.
     """
-    now, stride = cells(psi), np.log(8.0)
+    now, stride, order = cells(psi), np.log(8.0), np.argsort(points[:, 0], kind="stable")
     for _ in range(steps):
         if not (now.masses > 0).all():
             raise NotConverged(f"{what}: {int((now.masses <= 0).sum())} cells hold no mass")
@@ -170,7 +188,9 @@ def newton(
             aim = now.masses * np.exp(min(1.0, stride / worst) * far)
             aim /= aim.sum()
         # The smallest cells need their digits; near the targets Newton's own error decides.
-        d = _direction(now, aim, max(1e-6, min(0.1, 0.3 * error)) if near else 1e-8)
+        least = float(now.masses.min()) * len(order)
+        wanted = max(1e-6, min(0.1, 0.3 * error)) if near else max(1e-8, min(1e-4, 0.01 * least))
+        d = _direction(now, order, aim, wanted)
         t, new = _longest_step(cells, psi, d, aim, now, target, near, what)
         if not near:
             stride = float(np.clip(stride * (2.0 if t == 1 else 0.5 if t < 0.3 else 1.0), 0.1, 5.0))
@@ -180,10 +200,10 @@ def newton(
     )
 
 
-def _direction(now: Cells, aim: Array, tolerance: float) -> Array:
+def _direction(now: Cells, order: Index, aim: Array, tolerance: float) -> Array:
     """Newton's step d, H d = aim - masses, of mean zero."""
     r = aim - now.masses
-    d, _ = conjugate_gradients(now.H, r - r.mean(), tolerance, 5000)
+    d, _ = conjugate_gradients(now.H, order, r - r.mean(), tolerance, 5000)
     return d - d.mean()  # type: ignore[no-any-return]
 
 

@@ -37,6 +37,29 @@ def clip(
 
 
 @kernel
+def reaches(P: Array, m: int, a: float, b: float, h: float) -> bool:
+    """Whether the line a x + b y = h cuts more of the polygon than rounding."""
+    least = h + 1e-17 * (abs(h) + abs(a) + abs(b))
+    for k in range(m):  # noqa: SIM110 - numba has no any() of a generator
+        if a * P[k, 0] + b * P[k, 1] > least:
+            return True
+    return False
+
+
+@kernel
+def ball(P: Array, m: int) -> tuple[float, float, float]:
+    """A point within the polygon and the distance of its farthest corner."""
+    x = y = far = 0.0
+    for k in range(m):
+        x += P[k, 0]
+        y += P[k, 1]
+    x, y = x / m, y / m
+    for k in range(m):
+        far = max(far, (P[k, 0] - x) ** 2 + (P[k, 1] - y) ** 2)
+    return x, y, np.sqrt(far)
+
+
+@kernel
 def area_and_inertia(P: Array, m: int) -> tuple[float, float]:
     """Area and int |v|^2 dv of a convex polygon, by triangles from its first corner."""
     area = second = 0.0

@@ -17,6 +17,7 @@ from meanfield.checks import Array, NotConverged
 from meanfield.manifolds import Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
+from meanfield.metrics.w2.costs import distinct
 from meanfield.metrics.w2.elements import MOST, bounds, cut, dual_bound, parts_for, wanted
 from meanfield.metrics.w2.laguerre_chords import centre, chord_transport
 from meanfield.metrics.w2.laguerre_sphere import Voronoi, sphere_transport, voronoi
@@ -130,13 +131,13 @@ def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
     x = np.mod(atoms.points / period, 1.0) % 1.0  # a point just below 0 is that at 0
     # Not by pairs of atoms, of which thousands at one place have millions.
     side = round(1 / distance)
-    squares, place = np.unique(np.floor(x * side) % side, axis=0, return_inverse=True)
+    squares, place = distinct(np.floor(x * side) % side)
     touch = cKDTree(squares, boxsize=side).query_pairs(1.0, p=np.inf, output_type="ndarray")
     if len(squares) == len(x) and len(touch) == 0:
         return atoms, 0.0
     graph = coo_array((np.ones(len(touch)), touch.T), (len(squares), len(squares)))
     count, which = connected_components(graph, directed=False)
-    which = which[place.ravel()]
+    which = which[place]
     first = np.empty(count, np.int64)
     first[which[::-1]] = np.arange(len(x))[::-1]
     from_first = x - x[first[which]]

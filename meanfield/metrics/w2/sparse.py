@@ -17,7 +17,7 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.manifolds import Manifold, Torus
+from meanfield.manifolds import Manifold
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import (
     Boxes,
@@ -25,10 +25,10 @@ from meanfield.metrics.w2.costs import (
     arc_costs,
     box_tree,
     cheapest,
-    curve_order,
     gradients,
     lift,
     total,
+    tree_order,
 )
 from meanfield.metrics.w2.network_simplex import (
     Tree,
@@ -75,14 +75,8 @@ def whole_masses(masses: Array) -> Index:
     return rounded
 
 
-def along_curve(points: Array, manifold: Manifold) -> Index:
-    """The order of points (n, a) along Morton's curve, on which near points follow each other."""
-    low, high = (0.0, manifold.period) if isinstance(manifold, Torus) else (-1.0, 1.0)
-    return curve_order(points, low, high)
-
-
 class Points:
-    """Points x (n, a) in their order along the curve."""
+    """Points x (n, a) in `tree_order`, in which near points follow each other."""
 
     def __init__(self, x: Array) -> None:
         self.x = np.ascontiguousarray(x)
@@ -99,7 +93,7 @@ class Atoms(Points):
     """
 
     def __init__(self, points: Array, masses: Array, manifold: Manifold) -> None:
-        self.order = along_curve(points, manifold)
+        self.order = tree_order(points)
         super().__init__(points[self.order])
         self.masses = masses[self.order] / masses.sum()
         self.whole = whole_masses(self.masses)

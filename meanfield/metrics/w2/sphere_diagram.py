@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array, NotConverged
+from meanfield.jit import kernel
 from meanfield.meshes import Index
 
 
@@ -49,12 +50,22 @@ def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
     )
 
 
+@kernel(counted=True)
 def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
     """Row starts, columns and the arc of each entry, for the symmetric graph of the pairs."""
-    cell, other = pairs.T.ravel(), pairs[:, ::-1].T.ravel()
-    order = np.argsort(cell, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=n))])
-    return starts, other[order], order % len(pairs)
+    starts, E = np.zeros(n + 1, dtype=np.int64), len(pairs)
+    columns, arc = np.empty(2 * E, dtype=np.int64), np.empty(2 * E, dtype=np.int64)
+    for side in range(2):
+        for e in range(E):
+            starts[pairs[e, side] + 1] += 1
+    starts = np.cumsum(starts)
+    after = starts.copy()
+    for side in range(2):
+        for e in range(E):
+            at = after[pairs[e, side]]
+            columns[at], arc[at] = pairs[e, 1 - side], e
+            after[pairs[e, side]] += 1
+    return starts, columns, arc
 
 
 class Diagram(NamedTuple):

@@ -1,0 +1,328 @@
+"""Cells on S^2 where x . p_i is largest, for p_i = exp(psi_i / 2) y_i, each cut on its own.
+
+Where the hull of the p_i holds the origin, x . y_i > 0 in cell i: it is a polygon of the plane that
+touches the sphere at y_i, cut from a square by the lines x . (p_i - p_j) = 0 of its neighbours of
+the last call. It is the cell when no p_j has a larger product with any of its corners, for which a
+tree of boxes over the p_j is searched; what is found cuts it.
+
+The hull is nearly flat where a box is small: with N a unit vector about normal to it and m the
+box's middle, half as wide as w along the axes,
+
+    x . p <= x . m + k max_j N . (p_j - m) + sum_axes |x - k N| w,    k = max(0, x . N).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from meanfield.checks import Array, NotConverged
+from meanfield.cores import by_threads, shares, threads_worth
+from meanfield.jit import kernel
+from meanfield.meshes import Index
+from meanfield.metrics.w2.polygons import ball, clip, reaches
+from meanfield.metrics.w2.sphere_diagram import Diagram, rows
+
+ATOMS = 500  # that are worth a thread
+NEAR = 13  # atoms that are tried first
+LEAF = 8  # points in a box that is not divided
+SQUARES = (1.0, 1e3, 1e6)  # half a side; no cell comes nearer to a quarter turn than the last
+
+
+class Patches(NamedTuple):
+    """A tree of boxes over points in their order, a binary heap whose leaves have LEAF points.
+
+    middle, half (v, 3): of the boxes, half as wide as `half`; normal (v, 3): N; top (v,): the
+    largest N . (p - middle) in each, -inf in empty ones.
+    """
+
+    middle: Array
+    half: Array
+    normal: Array
+    top: Array
+
+
+@kernel(counted=True)
+def patches(p: Array, normals: Array) -> Patches:
+    """The tree over points p (n, 3), near which the hull has about these normals (n, 3)."""
+    leaves = 1
+    while leaves * LEAF < len(p):
+        leaves *= 2
+    v = 2 * leaves - 1
+    middle, half, normal = np.zeros((v, 3)), np.zeros((v, 3)), np.zeros((v, 3))
+    top, first, width = np.full(v, -np.inf), 0, leaves * LEAF
+    while first < v:
+        for begin in range(0, len(p), width):
+            node, end, square = first + begin // width, min(begin + width, len(p)), 0.0
+            for axis in range(3):
+                low, high, total = np.inf, -np.inf, 0.0
+                for j in range(begin, end):
+                    low, high = min(low, p[j, axis]), max(high, p[j, axis])
+                    total += normals[j, axis]
+                middle[node, axis], half[node, axis] = 0.5 * (low + high), 0.5 * (high - low)
+                normal[node, axis] = total
+                square += total * total
+            for axis in range(3):
+                normal[node, axis] /= max(np.sqrt(square), 1e-300)
+            for j in range(begin, end):
+                height = 0.0
+                for axis in range(3):
+                    height += normal[node, axis] * (p[j, axis] - middle[node, axis])
+                top[node] = max(top[node], height)
+        first, width = 2 * first + 1, width // 2
+    return Patches(middle, half, normal, top)
+
+
+@kernel
+def highest(x: Array, tree: Patches, node: int) -> float:
+    """An upper bound of x . p for the points p of a box, x (1, 3)."""
+    if tree.top[node] == -np.inf:
+        return -np.inf
+    m, w, N = tree.middle, tree.half, tree.normal
+    k = max(0.0, x[0, 0] * N[node, 0] + x[0, 1] * N[node, 1] + x[0, 2] * N[node, 2])
+    bound = k * tree.top[node]
+    for axis in range(3):
+        bound += x[0, axis] * m[node, axis] + abs(x[0, axis] - k * N[node, axis]) * w[node, axis]
+    return bound
+
+
+class Plane(NamedTuple):
+    """Work space for a polygon of the plane that touches the sphere at an atom.
+
+    It has two turns for its corners (2, r, 2) and the atoms (2, r) beyond its edges; axes (2, 3)
+    of the plane; x (1, 3), a unit vector; stack, of boxes.
+    """
+
+    corners: Array
+    beyond: Index
+    axes: Array
+    x: Array
+    stack: Index
+
+
+@kernel(counted=True)
+def plane(size: int) -> Plane:
+    """Work space for polygons of up to `size` corners."""
+    return Plane(
+        np.empty((2, size, 2)), np.empty((2, size), dtype=np.int64), np.empty((2, 3)),
+        np.empty((1, 3)), np.empty(128, dtype=np.int64),
+    )  # fmt: skip
+
+
+@kernel
+def lay(y: Array, i: int, axes: Array) -> None:
+    """Write unit vectors with axes_0 x axes_1 = y_i."""
+    least = 0
+    for axis in range(1, 3):
+        if abs(y[i, axis]) < abs(y[i, least]):
+            least = axis
+    u, v = (least + 1) % 3, (least + 2) % 3
+    across = np.sqrt(y[i, u] ** 2 + y[i, v] ** 2)
+    axes[0, least], axes[0, u], axes[0, v] = 0.0, -y[i, v] / across, y[i, u] / across
+    for axis in range(3):
+        k, l = (axis + 1) % 3, (axis + 2) % 3
+        axes[1, axis] = y[i, k] * axes[0, l] - y[i, l] * axes[0, k]
+
+
+@kernel
+def raised(y: Array, i: int, axes: Array, u: float, v: float, x: Array) -> None:
+    """Write the plane's point (u, v) to x (1, 3)."""
+    for axis in range(3):
+        x[0, axis] = y[i, axis] + u * axes[0, axis] + v * axes[1, axis]
+
+
+@kernel
+def lifted(y: Array, i: int, axes: Array, u: float, v: float, x: Array) -> None:
+    """Write the unit vector of the plane's point (u, v) to x (1, 3)."""
+    raised(y, i, axes, u, v, x)
+    size = np.sqrt(1 + u * u + v * v)
+    for axis in range(3):
+        x[0, axis] /= size
+
+
+@kernel
+def among(j: int, tags: Index, m: int) -> bool:
+    """Whether j has cut the polygon: it would again, by rounding."""
+    for k in range(m):  # noqa: SIM110 - numba has no any() of a generator
+        if tags[k] == j:
+            return True
+    return False
+
+
+@kernel
+def ruled_out(x: Array, rho: float, p: Array, i: int, tree: Patches, node: int) -> bool:
+    """Whether no point of a box cuts cell i within rho of its plane's point x (1, 3)."""
+    far = own = 0.0
+    for axis in range(3):
+        gap = abs(tree.middle[node, axis] - p[i, axis]) + tree.half[node, axis]
+        far += gap * gap
+        own += x[0, axis] * p[i, axis]
+    return highest(x, tree, node) + rho * np.sqrt(far) <= own
+
+
+@kernel
+def cell(
+    i: int, y: Array, p: Array, tree: Patches, likely: Index, half: float, w: Plane
+) -> tuple[int, int]:
+    """The number of corners of cell i, -1 where w is too small, and the turn of w that holds it.
+
+    It starts as a square of half a side `half`; the likely neighbours are tried first.
+    """
+    W, tags, axes, stack = w.corners, w.beyond, w.axes, w.stack
+    leaves = len(tree.top) // 2
+    for k in range(4):
+        W[0, k, 0] = -half if k == 0 or k == 3 else half
+        W[0, k, 1] = -half if k < 2 else half
+        tags[0, k] = -1
+    m, side, u, v, rho = 4, 0, 0.0, 0.0, half * np.sqrt(2.0)
+    stack[0], depth = -1, 1
+    while depth:
+        depth -= 1
+        node, begin, end = stack[depth], 0, len(likely)
+        if node < 0:
+            stack[0], depth = 0, 1
+        else:
+            if ruled_out(w.x, rho, p, i, tree, node):
+                continue
+            if node < leaves:
+                stack[depth], stack[depth + 1] = 2 * node + 1, 2 * node + 2
+                depth += 2
+                continue
+            begin = (node - leaves) * LEAF
+            end = min(begin + LEAF, len(y))
+        changed = node < 0
+        for k in range(begin, end):
+            j = likely[k] if node < 0 else k
+            if j == i:
+                continue
+            a = axes[0, 0] * p[j, 0] + axes[0, 1] * p[j, 1] + axes[0, 2] * p[j, 2]
+            b = axes[1, 0] * p[j, 0] + axes[1, 1] * p[j, 1] + axes[1, 2] * p[j, 2]
+            h = 0.0
+            for axis in range(3):
+                h += y[i, axis] * (p[i, axis] - p[j, axis])
+            slack = h - (u * a + v * b)
+            if slack >= 0 and slack * slack >= rho * rho * (a * a + b * b):
+                continue
+            if not reaches(W[side], m, a, b, h) or among(j, tags[side], m):
+                continue
+            m = clip(W[side], tags[side], m, a, b, h, j, W[1 - side], tags[1 - side])
+            side, changed = 1 - side, True
+            if m < 3:
+                return 0, side
+            if m + 2 > W.shape[1]:
+                return -1, side
+            u, v, rho = ball(W[side], m)
+        if changed:
+            raised(y, i, axes, u, v, w.x)
+    return m, side
+
+
+@kernel
+def bounded(tags: Index, m: int) -> bool:
+    """Whether no edge of the first square is left."""
+    for k in range(m):  # noqa: SIM110 - numba has no all() of a generator
+        if tags[k] < 0:
+            return False
+    return True
+
+
+@kernel
+def write_arc(p: Array, i: int, j: int, to: Array, arc: Array) -> None:
+    """Write the rest of the arc (7,) between cells i, on its left, and j from arc[:3] to `to`
+    (1, 3): its unit tangent at the start, and its length.
+    """
+    square = along = across = 0.0
+    for axis in range(3):
+        square += (p[i, axis] - p[j, axis]) ** 2
+    for axis in range(3):
+        k, l = (axis + 1) % 3, (axis + 2) % 3
+        turned = (p[i, k] - p[j, k]) * arc[l] - (p[i, l] - p[j, l]) * arc[k]
+        arc[3 + axis] = turned / np.sqrt(square)
+        along += arc[axis] * to[0, axis]
+        across += arc[3 + axis] * to[0, axis]
+    arc[6] = np.arctan2(across, along)
+
+
+@kernel(counted=True)
+def carve(
+    y: Array, p: Array, tree: Patches, starts: Index, likely: Index, begin: int, end: int
+) -> tuple[Index, Array, Array, bool]:
+    """Of cells begin to end - 1: pairs (E, 2) and arcs (E, 7), with a, t and the length of a
+    Diagram, between each and later ones; unit vectors amid them; and whether all are less than a
+    quarter turn away.
+
+    y (n, 3); atom i has the likely neighbours likely[starts[i] : starts[i + 1]].
+    """
+    room, used = 4 * (end - begin) + 64, 0
+    pairs, arcs = np.empty((room, 2), dtype=np.int64), np.empty((room, 7))
+    amid, w = y[begin:end].copy(), plane(64)
+    for i in range(begin, end):
+        tried, m, side = likely[starts[i] : starts[i + 1]], -1, 0
+        for half in SQUARES:
+            lay(y, i, w.axes)
+            m, side = cell(i, y, p, tree, tried, half, w)
+            while m < 0:
+                w = plane(2 * w.corners.shape[1])
+                lay(y, i, w.axes)
+                m, side = cell(i, y, p, tree, tried, half, w)
+            if m > 0 and bounded(w.beyond[side], m):
+                break  # else it may lie outside of the square
+        if not bounded(w.beyond[side], m):
+            return pairs, arcs, amid, False
+        if used + m > len(pairs):
+            room = used + m
+            pairs = np.concatenate((pairs, np.empty((room, 2), dtype=np.int64)))
+            arcs = np.concatenate((arcs, np.empty((room, 7))))
+        P, beyond = w.corners[side], w.beyond[side]
+        if m > 0:
+            u, v, _ = ball(P, m)
+            lifted(y, i, w.axes, u, v, w.x)
+            amid[i - begin] = w.x[0]
+        for k in range(m):
+            j, l = beyond[k], k + 1 if k + 1 < m else 0
+            if j > i:
+                lifted(y, i, w.axes, P[k, 0], P[k, 1], w.x)
+                arcs[used, :3] = w.x[0]
+                lifted(y, i, w.axes, P[l, 0], P[l, 1], w.x)
+                write_arc(p, i, j, w.x, arcs[used])
+                pairs[used, 0], pairs[used, 1] = i, j
+                used += arcs[used, 6] > 1e-15
+    return pairs[:used], arcs[:used], amid, True
+
+
+class Cones:
+    """The cells of atoms y (n, 3) for one set of potentials after the other.
+
+    Atoms with near numbers should be near, as in `tree_order`.
+    """
+
+    def __init__(self, y: Array) -> None:
+        from scipy.spatial import cKDTree
+
+        self.y, count = y, min(NEAR, len(y))
+        threads = threads_worth(len(y), ATOMS)
+        nearest = cKDTree(y).query(y, count, workers=threads)[1].reshape(-1).astype(np.int64)
+        self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, nearest
+        self.amid = y  # unit vectors amid the cells of the last call
+
+    def __call__(self, psi: Array, what: str) -> tuple[Diagram, Index]:
+        """The cells for potentials psi (n,), and the arc of each entry of the diagram's `columns`.
+
+        Raises NotConverged where a cell comes within 1e-6 of a quarter turn from its atom.
+        """
+        y, threads = self.y, threads_worth(len(psi), ATOMS)
+        p = np.exp(0.5 * (psi - psi.max()))[:, None] * y
+        given = y, p, patches(p, self.amid), *self.likely
+        held = shares(len(y), 1 if threads == 1 else 16 * threads)
+        parts = by_threads(lambda s: carve(*given, s.start, s.stop), held, threads)
+        if not all(part[3] for part in parts):
+            raise NotConverged(
+                f"{what}: the atoms lie in one hemisphere, or mass must travel a quarter turn or "
+                "more, where the cost -2 log cos d ends"
+            )
+        pairs, arcs, self.amid = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        starts, columns, arc = rows(pairs, len(y))
+        self.likely = starts, columns
+        a, t, lengths = (np.ascontiguousarray(arcs[:, k]) for k in (slice(3), slice(3, 6), 6))
+        return Diagram(p, pairs, a, t, lengths, starts, columns), arc
