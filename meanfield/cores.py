@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
 from multiprocessing import parent_process
@@ -54,7 +55,9 @@ def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: in
             raise
 
     helpers = min(threads, len(items)) - 1
-    others = [_helpers(helpers, os.getpid()).submit(take) for _ in range(helpers)]
+    # In copies of the caller's context, which holds what numpy does about invalid numbers.
+    team = (_helpers(helpers, os.getpid()) for _ in range(helpers))
+    others = [one.submit(copy_context().run, take) for one in team]
     try:
         take()
     finally:

@@ -57,7 +57,8 @@ def test_cells_are_normal_cones_of_the_hull(n, tilt, spread):
         for pair, both in theirs.items():
             np.testing.assert_allclose(mine[pair], both, atol=1e-10)
         np.testing.assert_array_equal(found.p, p)
-        np.testing.assert_allclose((found.a * found.t).sum(1), 0, atol=1e-13)
+        turned = (found.a * found.t).sum(1) * found.lengths
+        np.testing.assert_allclose(turned, 0, atol=1e-15)
         np.testing.assert_allclose(np.linalg.norm(found.t, axis=1), 1, rtol=1e-13)
         for k in range(0, n, max(1, n // 20)):
             row = slice(found.starts[k], found.starts[k + 1])

@@ -23,7 +23,7 @@ from meanfield.particles.copies import copies
 from meanfield.particles.looks import pairs
 from meanfield.particles.state import place
 from meanfield.particles.team import meet, new_gate, together
-from meanfield.responses import enclosures
+from meanfield.responses import cells
 
 L, WFR = mf.Langevin(20.0), mf.WassersteinFisherRao()
 MODES = mf.games.trigonometric([((k,), (-k,), 1 / k, 0.1) for k in range(1, 9)])
@@ -291,7 +291,7 @@ def densities_on_meshes():
     "what", [bound_by_cutting, distance_on_the_torus, densities_on_meshes], ids=lambda f: f.__name__
 )
 def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
-    monkeypatch.setattr(enclosures, "WORK", 1)
+    monkeypatch.setattr(cells, "WORK", 1)
     monkeypatch.setattr(laguerre_torus, "ATOMS", 1)
     monkeypatch.setattr(coupling, "CELLS", 1)
     found, crowds = [], []
@@ -301,7 +301,7 @@ def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
         crowds.append(count)
         return several(f, items, count)
 
-    for module in (enclosures, laguerre_torus, coupling):
+    for module in (cells, laguerre_torus, coupling):
         monkeypatch.setattr(module, "by_threads", counted)
     for free in (1, 3):
         monkeypatch.setattr(cores, "free_cores", lambda free=free: free)

@@ -152,8 +152,9 @@ class Unknowns:
             sign = (1.0, -1.0)[p]
             mixed = Signed(other, weights, self.game.manifolds[1 - p])
             basis = self.units[p] * self.game.manifolds[p].basis(own)
-            slopes = np.einsum("nia,na->ni", basis, self.game.gradient(p, own, mixed))
-            off = self.game.cost(p, own, mixed) - sign * (self.value + self.losses * z[-1])
+            costs, gradients = self.game.cost_and_gradient(p, own, mixed)
+            slopes = np.einsum("nia,na->ni", basis, gradients)
+            off = costs - sign * (self.value + self.losses * z[-1])
             rows += [slopes.ravel() / self.losses, off / self.losses]
         return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
 

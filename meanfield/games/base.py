@@ -87,6 +87,10 @@ class Game(ABC):
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         """Riemannian gradient of U_p at points (n, a), tangent vectors (n, a)."""
 
+    def cost_and_gradient(self, p: int, points: Array, opponent: Measure) -> tuple[Array, Array]:
+        """`cost` and `gradient`, at once where they share their work."""
+        return self.cost(p, points, opponent), self.gradient(p, points, opponent)
+
     def _pairs(self, x: Array, y: Array) -> tuple[Array, Array]:
         """x (n, a) and y (m, b) to the bit, once they are points of the manifolds."""
         self.X.check("x", x), self.Y.check("y", y)

@@ -14,9 +14,12 @@ from itertools import product
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.manifolds import Sphere, Torus
 
 LEVELS = 40
+BLOCK = 1 << 19  # operations that are done at a time, for 8 to 256 cells
+WORK = 1 << 18  # operations that are worth a thread
 # Boxes along an axis of a chart to begin with, by dimension.
 FIRST = {Torus: {1: 64, 2: 32, 3: 8}, Sphere: {1: 16, 2: 8, 3: 4}}
 WIDER = 1 + 2.0**-40  # so that no rounding leaves a gap between cells
@@ -44,10 +47,12 @@ def cut(
     bound: Callable[[Balls], Array],
     target: float,
     budget: int,
+    work: int = 0,
 ) -> float:
     """A lower bound of a function on the manifold: the target or what the budget of cells proves.
 
-    The function is at least bound(balls) (n,) on each of the balls.
+    The function is at least bound(balls) (n,) on each of the balls. work: operations that a ball
+    takes, for bounds that threads may find together.
     """
     n, d = FIRST[type(manifold)][manifold.dim], manifold.dim
     side = (2 * np.arange(n) + 1.0) / n - 1
@@ -55,7 +60,13 @@ def cut(
     x = np.array([[*u, k] for k in charts for u in product(side, repeat=d)])
 
     def bounded(x: Array, r: float) -> Array:
-        return bound(balls(manifold, x[:, :d], x[:, d].astype(int), r))
+        def of(s: slice) -> Array:
+            return bound(balls(manifold, x[s, :d], x[s, d].astype(int), r))
+
+        # Blocks depend on the work alone: sums have the same bits for any number of threads.
+        size = min(max(BLOCK // work, 8), 256) if work else len(x)
+        blocks = shares(len(x), -(-len(x) // size))
+        return np.concatenate(by_threads(of, blocks, threads_worth(len(x) * work, WORK)))
 
     return cut_cells(bounded, x, np.full(len(x), -np.inf), 1.0 / n, target, budget, d)
 

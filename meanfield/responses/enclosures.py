@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meanfield.checks import Array
-from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.games.formulas.calculus import Graph
 from meanfield.jit import apart, kernel
 
 LANES = 64  # atoms an operation is done for at a time
-WORK = 1 << 18  # operations, boxes and atoms that are worth a thread
 EPS = 2.0**-52
 ULPS = 8 * EPS  # twice what functions of the mathematical libraries may err
 SUMS = {"reassoc", "contract", "nsz"}  # sums over atoms in any order: their error is allowed for
@@ -76,15 +74,9 @@ def enclosed(
     rounding = 2 * (len(masses) + 4) * EPS
     columns, masses = np.ascontiguousarray(atoms.T), np.ascontiguousarray(masses)
 
-    def swept(boxes: slice) -> Array:
-        ends = np.stack([low[boxes], high[boxes]])
-        means = np.zeros((2, ends.shape[1], len(steps.roots)))
-        rows = np.empty((2, len(steps.codes), LANES))
-        _sweep(*steps, ends, columns, masses, rounding, rows, means)
-        return means
-
-    threads = threads_worth(len(low) * len(masses) * len(steps.codes), WORK)
-    means = np.concatenate(by_threads(swept, shares(len(low), threads), threads), axis=1)
+    means = np.zeros((2, len(low), len(steps.roots)))
+    rows = np.empty((2, len(steps.codes), LANES))
+    _sweep(*steps, np.stack([low, high]), columns, masses, rounding, rows, means)
     return means[0], means[1]
 
 

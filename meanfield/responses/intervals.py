@@ -64,7 +64,8 @@ def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
         # NaN, from operations outside their domain somewhere in a box, proves nothing.
         return np.where(np.isnan(total), -np.inf, total - 4 * EPS * np.abs(low[:, 0]))
 
-    return cut(manifold, bound, best - TIGHT * scale, PAIRS // (len(mu) + ALONE))
+    work = len(mu) * (len(jet.codes) + len(second.codes))
+    return cut(manifold, bound, best - TIGHT * scale, PAIRS // (len(mu) + ALONE), work)
 
 
 def _on_sphere(

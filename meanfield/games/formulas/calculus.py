@@ -32,6 +32,7 @@ class Graph:
         self.entries: list[Entry] = []
         self._known: dict[Entry, int] = {}
         self._slopes: dict[tuple[int, int], int] = {}
+        self._courses: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
 
     def _add(self, op: str, args: tuple[int, ...], value: Any = None) -> int:
         entry = (op, args, value)
@@ -203,16 +204,24 @@ class Graph:
 
         Each intermediate value is dropped after its last use.
         """
-        order = self.needed(roots)
-        last = {arg: i for i in order for arg in self.entries[i][1]}
-        keep, values = set(roots), dict[int, Any]()
-        for i in order:
+        values = dict[int, Any]()
+        for i, done in self._course(tuple(roots)):
             op, args, value = self.entries[i]
             values[i] = applied(op, [values[a] for a in args], value, variables)
-            for a in set(args):
-                if last[a] == i and a not in keep:
-                    del values[a]
+            for a in done:
+                del values[a]
         return [values[r] for r in roots]
+
+    def _course(self, roots: tuple[int, ...]) -> list[tuple[int, list[int]]]:
+        """The operations that roots are made of in order, and with each what it uses last."""
+        if roots not in self._courses:
+            order = self.needed(roots)
+            last = {a: i for i in order for a in self.entries[i][1] if a not in roots}
+            done: dict[int, list[int]] = {i: [] for i in order}
+            for a, i in last.items():
+                done[i].append(a)
+            self._courses[roots] = list(done.items())
+        return self._courses[roots]
 
     def copy_into(self, other: Graph, roots: Sequence[int], names: Mapping[Any, Any]) -> list[int]:
         """The roots rebuilt in another graph with variables renamed."""

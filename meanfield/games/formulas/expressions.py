@@ -190,6 +190,9 @@ class Expression(Formula, Pairwise):
     def gradient(self, p: int, points: Array, opponent: Measure) -> Array:
         return self._against(p, "jet", self.jet(p), points, opponent)[1]
 
+    def cost_and_gradient(self, p: int, points: Array, opponent: Measure) -> tuple[Array, Array]:
+        return self._against(p, "jet", self.jet(p), points, opponent)
+
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         return self._against(p, "laplacian", [self.curvature(p)], points, opponent)[0]
 

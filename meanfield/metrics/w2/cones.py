@@ -196,11 +196,10 @@ def cell(
             j = likely[k] if node < 0 else k
             if j == i:
                 continue
-            a = axes[0, 0] * p[j, 0] + axes[0, 1] * p[j, 1] + axes[0, 2] * p[j, 2]
-            b = axes[1, 0] * p[j, 0] + axes[1, 1] * p[j, 1] + axes[1, 2] * p[j, 2]
-            h = 0.0
+            a = b = h = 0.0
             for axis in range(3):
-                h += y[i, axis] * (p[i, axis] - p[j, axis])
+                gap = p[j, axis] - p[i, axis]
+                a, b, h = a + axes[0, axis] * gap, b + axes[1, axis] * gap, h - y[i, axis] * gap
             slack = h - (u * a + v * b)
             if slack >= 0 and slack * slack >= rho * rho * (a * a + b * b):
                 continue
@@ -228,20 +227,39 @@ def bounded(tags: Index, m: int) -> bool:
 
 
 @kernel
-def write_arc(p: Array, i: int, j: int, to: Array, arc: Array) -> None:
-    """Write the rest of the arc (7,) between cells i, on its left, and j from arc[:3] to `to`
-    (1, 3): its unit tangent at the start, and its length.
+def corner(p: Array, y: Array, i: int, j: int, k: int, x: Array) -> None:
+    """Write the unit vector where cells i, j and k meet to x (3,): the same bits from all three.
+
+    Corners of two planes would differ by rounding over the angle at which borders meet.
     """
-    square = along = across = 0.0
+    a, c = min(i, j, k), max(i, j, k)
+    b, square, ahead = i + j + k - a - c, 0.0, 0.0
     for axis in range(3):
-        square += (p[i, axis] - p[j, axis]) ** 2
+        u, v = (axis + 1) % 3, (axis + 2) % 3
+        x[axis] = (p[b, u] - p[a, u]) * (p[c, v] - p[a, v])
+        x[axis] -= (p[b, v] - p[a, v]) * (p[c, u] - p[a, u])
+        square += x[axis] ** 2
+        ahead += x[axis] * y[i, axis]
+    size = np.copysign(np.sqrt(square), ahead)
     for axis in range(3):
-        k, l = (axis + 1) % 3, (axis + 2) % 3
-        turned = (p[i, k] - p[j, k]) * arc[l] - (p[i, l] - p[j, l]) * arc[k]
-        arc[3 + axis] = turned / np.sqrt(square)
-        along += arc[axis] * to[0, axis]
-        across += arc[3 + axis] * to[0, axis]
-    arc[6] = np.arctan2(across, along)
+        x[axis] /= size
+
+
+@kernel
+def write_arc(arc: Array) -> None:
+    """Write the unit tangent and the length (7,) of an arc from its ends, where the tangent's and
+    the length's places are: digits stay for short ones.
+    """
+    square = size = 0.0
+    for axis in range(3):
+        arc[3 + axis] -= arc[axis]
+        square += arc[3 + axis] ** 2
+    for axis in range(3):
+        arc[3 + axis] += 0.5 * square * arc[axis]
+        size += arc[3 + axis] ** 2
+    for axis in range(3):
+        arc[3 + axis] /= max(np.sqrt(size), 1e-300)
+    arc[6] = 2 * np.arcsin(min(0.5 * np.sqrt(square), 1.0))
 
 
 @kernel(counted=True)
@@ -274,18 +292,17 @@ def carve(
             room = used + m
             pairs = np.concatenate((pairs, np.empty((room, 2), dtype=np.int64)))
             arcs = np.concatenate((arcs, np.empty((room, 7))))
-        P, beyond = w.corners[side], w.beyond[side]
+        beyond = w.beyond[side]
         if m > 0:
-            u, v, _ = ball(P, m)
+            u, v, _ = ball(w.corners[side], m)
             lifted(y, i, w.axes, u, v, w.x)
             amid[i - begin] = w.x[0]
         for k in range(m):
-            j, l = beyond[k], k + 1 if k + 1 < m else 0
+            j = beyond[k]
             if j > i:
-                lifted(y, i, w.axes, P[k, 0], P[k, 1], w.x)
-                arcs[used, :3] = w.x[0]
-                lifted(y, i, w.axes, P[l, 0], P[l, 1], w.x)
-                write_arc(p, i, j, w.x, arcs[used])
+                corner(p, y, i, j, beyond[k - 1 if k > 0 else m - 1], arcs[used, :3])
+                corner(p, y, i, j, beyond[k + 1 if k + 1 < m else 0], arcs[used, 3:6])
+                write_arc(arcs[used])
                 pairs[used, 0], pairs[used, 1] = i, j
                 used += arcs[used, 6] > 1e-15
     return pairs[:used], arcs[:used], amid, True
