@@ -168,7 +168,7 @@ def test_each_ball_is_bounded_below_what_it_holds(M, text, monkeypatch):
     game, rng = mf.games.expression(text, M, M), np.random.default_rng(5)
     seen = []
 
-    def cut(manifold, bound, target, budget, work):
+    def cut(manifold, bound, target, budget, work=0):
         for r in (0.2, 0.02) if M != T2 else (0.06, 0.006):
             u = rng.uniform(-1 + r, 1 - r, (300, M.dim))
             charts = rng.integers(0, 1 if M == T2 else 2 * (M.dim + 1), 300)
@@ -332,7 +332,7 @@ def test_the_curvature_decides_how_low_a_ball_may_go():
     mu = mf.Measure([[0.0]], None, T1)
     seen = []
 
-    def cut(manifold, bound, target, budget, work):
+    def cut(manifold, bound, target, budget, work=0):
         for r in (0.3, 0.03):
             at = cells.balls(manifold, np.array([[-1.0], [-0.9], [-0.5]]), np.zeros(3, int), r)
             seen.append((at, bound(at)))
