@@ -7,7 +7,7 @@ import pytest
 
 import meanfield as mf
 from meanfield.metrics.w2 import costs
-from meanfield.metrics.w2.costs import Boxes, Ground, box_tree, distinct, tree_order
+from meanfield.metrics.w2.costs import Boxes, Ground, box_tree, distinct
 from tests.plain import plainly
 
 PERIOD = 1.7
@@ -167,7 +167,7 @@ def test_boxes_are_halved_along_their_longest_sides(n, axes):
     x = rng.random((n, axes)) * [1.0, 3.0, 2.0][:axes]
     x[n // 3 : n // 2] = x[n // 3]
     x[-n // 5 :, 0] = 0.25
-    order, room = tree_order(x), LEAF
+    order, room = costs.tree_order(x), LEAF
     while room < n:
         room *= 2
     leaves = [sorted(order[k : k + LEAF].tolist()) for k in range(0, n, LEAF)]
@@ -185,7 +185,7 @@ def test_points_at_one_place_are_found():
 def test_the_search_through_boxes_finds_the_least_and_looks_at_few(kind, monkeypatch):
     rng = np.random.default_rng(10 + kind)
     (x, ground), (y, _) = points(kind, 12, rng), points(kind, 150, rng)
-    y = y[tree_order(y)]
+    y = y[costs.tree_order(y)]
     partner = rng.integers(0, 12, len(y))
     everything = costs.arc_costs(x, y, *(k.ravel() for k in np.indices((12, 150))), ground)
     C = everything.reshape(12, 150)

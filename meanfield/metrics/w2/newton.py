@@ -48,21 +48,28 @@ class Cells:
 
 
 @kernel(counted=True)
-def half(H: Laplacian, order: Index, place: Index, after: bool) -> Laplacian:
-    """The atoms in this order, and of the neighbours of each those after it, or those before.
-
-    place: where in the order each atom stands.
-    """
-    starts, count = np.zeros_like(H.starts), 0
-    columns, weights = np.empty_like(H.columns), np.empty_like(H.weights)
-    for i in range(len(order)):
+def halves(H: Laplacian, order: Index) -> tuple[Laplacian, Laplacian]:
+    """The atoms in this order, and of the neighbours of each those before it, and those after."""
+    n, E = len(order), len(H.columns)
+    place, first, second = np.empty(n, np.int64), np.zeros_like(H.starts), np.zeros_like(H.starts)
+    for i in range(n):
+        place[order[i]] = i
+    before, after = np.empty(E, np.int64), np.empty(E, np.int64)
+    weights, others, count, rest = np.empty(E), np.empty(E), 0, 0
+    for i in range(n):
         for k in range(H.starts[order[i]], H.starts[order[i] + 1]):
             j = place[H.columns[k]]
-            if (j > i) == after and j != i:
-                columns[count], weights[count] = j, H.weights[k]
+            if j < i:
+                before[count], weights[count] = j, H.weights[k]
                 count += 1
-        starts[i + 1] = count
-    return Laplacian(starts, columns[:count], weights[:count])
+            elif j > i:
+                after[rest], others[rest] = j, H.weights[k]
+                rest += 1
+        first[i + 1], second[i + 1] = count, rest
+    return (
+        Laplacian(first, before[:count], weights[:count]),
+        Laplacian(second, after[:rest], others[:rest]),
+    )
 
 
 @kernel(counted=True)
@@ -111,10 +118,7 @@ def conjugate_gradients(
     one axis; along boxes it is up to twice as large.
     """
     n = len(r)
-    place, out = np.empty_like(order), np.empty(n)
-    for i in range(n):
-        place[order[i]] = i
-    before, after = half(H, order, place, False), half(H, order, place, True)
+    before, after = halves(H, order)
     D, P = diagonals(before, after)
     inverse, rest = np.zeros(n), 2.0 * P - D
     for i in range(n):  # atoms without neighbours stay where they are
@@ -145,6 +149,7 @@ def conjugate_gradients(
             break
         for i in range(n):
             p[i] = P[i] * g[i] + b * p[i]
+    out = np.empty(n)
     for i in range(n):
         out[order[i]] = d[i]
     return out, np.sqrt(rho / first)
