@@ -2,13 +2,14 @@
 
 Where the hull of the p_i holds the origin, x . y_i > 0 in cell i: it is a polygon of the plane that
 touches the sphere at y_i, cut from a square by the lines x . (p_i - p_j) = 0 of its neighbours of
-the last call. It is the cell when no p_j has a larger product with any of its corners, for which a
-tree of boxes over the p_j is searched; what is found cuts it.
-
-The hull is nearly flat where a box is small: with N a unit vector about normal to it and m the
-box's middle, half as wide as w along the axes,
+the last call, then of what a tree of boxes over the p_j cannot rule out. The hull is nearly flat
+where a box is small: with N a unit vector about normal to it and m the box's middle, half as wide
+as w along the axes,
 
     x . p <= x . m + k max_j N . (p_j - m) + sum_axes |x - k N| w,    k = max(0, x . N).
+
+As p_i is normal to the plane, a box cuts nothing of a polygon within rho of its point x when this
+is at most x . p_i - rho max |p - p_i|.
 """
 
 from __future__ import annotations
