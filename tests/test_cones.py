@@ -49,9 +49,9 @@ def test_cells_are_normal_cones_of_the_hull(n, tilt, spread):
             wanted, _ = diagram(p, "it")
         except mf.NotConverged:
             with pytest.raises(mf.NotConverged, match="quarter turn"):
-                find(psi, "it")
+                find.diagram(psi, "it")
             continue
-        found, arc = find(psi, "it")
+        found, arc = find.diagram(psi, "it")
         mine, theirs = ends(found), ends(wanted)
         assert mine.keys() == theirs.keys()
         for pair, both in theirs.items():
@@ -74,7 +74,7 @@ def test_cells_of_a_lattice_meet_four_at_a_point():
     flat = np.sqrt(1 - height**2)
     y = np.stack([flat * np.cos(turn), flat * np.sin(turn), height], -1).reshape(-1, 3)
     y = np.ascontiguousarray(y[tree_order(y)])
-    found, _ = Cones(y)(np.zeros(len(y)), "it")
+    found, _ = Cones(y).diagram(np.zeros(len(y)), "it")
     long = found.lengths > 1e-12
     assert np.count_nonzero(long) == 24 * 11 + 24 * 10 + 12 * 23 - 12 * 23
     assert found.lengths[~long].sum() < 1e-10
@@ -88,10 +88,10 @@ def test_far_atoms_are_refused(n, mirrored):
         y[:, 2] *= np.sign(y[:, 0])  # in no hemisphere
     y /= np.linalg.norm(y, axis=1, keepdims=True)
     if mirrored:
-        assert Cones(y)(np.zeros(n), "it")[0].lengths.sum() > 0
+        assert Cones(y).diagram(np.zeros(n), "it")[0].lengths.sum() > 0
         return
     with pytest.raises(mf.NotConverged, match=r"it: the atoms lie in one hemisphere"):
-        Cones(y)(np.zeros(n), "it")
+        Cones(y).diagram(np.zeros(n), "it")
 
 
 def test_boxes_hold_what_they_say(monkeypatch):
@@ -123,7 +123,7 @@ def test_cells_have_the_same_bits_for_any_number_of_threads(monkeypatch):
         monkeypatch.setattr(cones, "threads_worth", lambda *_, threads=threads: threads)
         find = Cones(y)
         for seed in range(2):
-            cells, arc = find(potentials(y, 0.4, 1e-3, seed), "it")
+            cells, arc = find.diagram(potentials(y, 0.4, 1e-3, seed), "it")
         found.append([*cells, arc, find.amid])
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
@@ -135,7 +135,7 @@ def test_a_cell_of_many_corners_gets_the_room_it_needs():
     y = np.concatenate([ring, [[0.0, 0.0, 1.0]], sampled(30, 8) * [1, 1, 0.1] - [0, 0, 0.7]])
     y /= np.linalg.norm(y, axis=1, keepdims=True)
     y = np.ascontiguousarray(y[tree_order(y)])
-    found, _ = Cones(y)(np.zeros(len(y)), "it")
+    found, _ = Cones(y).diagram(np.zeros(len(y)), "it")
     top = int(np.argmax(y[:, 2]))
     assert found.starts[top + 1] - found.starts[top] == 150
     wanted, _ = diagram(y, "it")

@@ -312,7 +312,8 @@ def carve(
 class Cones:
     """The cells of atoms y (n, 3) for one set of potentials after the other.
 
-    Atoms with near numbers should be near, as in `tree_order`.
+    Atoms with near numbers should be near, as in `tree_order`. amid (n, 3): unit vectors amid the
+    cells of the last call.
     """
 
     def __init__(self, y: Array) -> None:
@@ -322,9 +323,9 @@ class Cones:
         threads = threads_worth(len(y), ATOMS)
         nearest = cKDTree(y).query(y, count, workers=threads)[1].reshape(-1).astype(np.int64)
         self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, nearest
-        self.amid = y  # unit vectors amid the cells of the last call
+        self.amid = y
 
-    def __call__(self, psi: Array, what: str) -> tuple[Diagram, Index]:
+    def diagram(self, psi: Array, what: str) -> tuple[Diagram, Index]:
         """The cells for potentials psi (n,), and the arc of each entry of the diagram's `columns`.
 
         Raises NotConverged where a cell comes within 1e-6 of a quarter turn from its atom.

@@ -201,9 +201,11 @@ def distinct(points: Array) -> tuple[Array, Index]:
 @kernel
 def divide(order: Index, x: Array, axis: int, begin: int, middle: int, end: int) -> None:
     """Put what is least along an axis, of order[begin:end], to order[begin:middle] (Hoare 1961)."""
-    low, high = begin, end - 1
+    low, high, drawn = begin, end - 1, 12345
     while low < high:
-        pivot = order[(low + high) // 2]
+        # Not the middle: where coordinates rise and fall it would be an end, again and again.
+        drawn = (1103515245 * drawn + 12345) % 2147483648  # C's own example of a generator
+        pivot = order[low + drawn // 8 % (high - low + 1)]
         value, i, j = x[pivot, axis], low, high
         while i <= j:
             while x[order[i], axis] < value or (x[order[i], axis] == value and order[i] < pivot):

@@ -16,6 +16,7 @@ jump of the density across them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +24,12 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
+from meanfield.manifolds import Sphere
+from meanfield.meshes import Index
+from meanfield.metrics.w2.coarser import Problem, Surface, solve
 from meanfield.metrics.w2.cones import Cones
 from meanfield.metrics.w2.laguerre_torus import merged
-from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
+from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value
 from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, diagram
 
 ARCS = 1000  # in a block, about; that are worth a thread
@@ -267,6 +271,20 @@ def voronoi(nodes: Array) -> Voronoi:
     return Voronoi(cKDTree(nodes), mesh, _areas(mesh))
 
 
+class LogCells(Cones):
+    """The cells of atoms y (n, 3) against a density, rho (N,) in the cells of a mesh."""
+
+    def __init__(self, what: str, mesh: Diagram, rho: Array, y: Array) -> None:
+        super().__init__(y)
+        self.what, self.mesh, self.rho = what, mesh, rho
+
+    def __call__(self, psi: Array, moments: bool = False) -> Cells:
+        """moments: whether costs are wanted, which take longer."""
+        cells, arc = self.diagram(psi, self.what)
+        mass, second, edge = overlay(self.y, cells, self.mesh, self.rho, moments)
+        return Cells(mass, second, Laplacian(cells.starts, cells.columns, edge[arc]))
+
+
 def sphere_transport(
     points: Array, weights: Array, ground: Voronoi | None, masses: Array | None
 ) -> tuple[float, Array]:
@@ -281,15 +299,33 @@ def sphere_transport(
     if ground is not None and masses is not None:
         mesh, rho = ground.mesh, masses / ground.areas
 
-    cones = Cones(y)
-
-    def cells(psi: Array, moments: bool = False) -> Cells:
-        laguerre, arc = cones(psi, what)
-        mass, second, edge = overlay(y, laguerre, mesh, rho, moments)
-        return Cells(mass, second, Laplacian(laguerre.starts, laguerre.columns, edge[arc]))
-
-    psi, _ = newton(cells, y, b, np.zeros(len(y)), what)
+    asked = Problem(partial(LogCells, what, mesh, rho), UNIT_SPHERE, what)
+    psi, _, cells = solve(asked, y, b)
     return dual_value(psi, b, cells(psi, True)), psi[place]
+
+
+def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
+    from scipy.spatial import cKDTree
+
+    return cKDTree(others).query(x, count, workers=threads_worth(len(x), ARCS))  # type: ignore[no-any-return]
+
+
+def _gaps(x: Array, others: Array) -> Array:
+    """Along axes of the planes that touch the sphere at x."""
+    return np.einsum("nia,nka->nki", Sphere(2).basis(x), others - x[:, None])  # type: ignore[no-any-return]
+
+
+def _moved(x: Array, shifts: Array) -> Array:
+    return _unit(x + np.einsum("nia,ni->na", Sphere(2).basis(x), shifts))
+
+
+def _unit(x: Array) -> Array:
+    """Points of the sphere; a pole for what is in its middle."""
+    size = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.where(size > 0, x, [0.0, 0.0, 1.0]) / np.where(size > 0, size, 1.0)
+
+
+UNIT_SPHERE = Surface(4 * np.pi, _nearest, _gaps, _moved, _unit)
 
 
 def _areas(mesh: Diagram) -> Array:

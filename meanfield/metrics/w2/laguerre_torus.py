@@ -9,12 +9,13 @@ along an axis do not reach. Each cell starts as that square and is cut by its ne
 call, then by what a tree of boxes over the atoms cannot rule out. A box of displacements
 d = x_j - x_i cuts nothing of a polygon within rho of c when
 
-    dist(c, box)^2 - |c|^2 - 2 rho max |d| >= max psi_j - psi_i.
+    |c - d|^2 - |c|^2 - psi_j - 2 rho max |d| >= -psi_i    for all d in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -22,23 +23,14 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, tree_order
+from meanfield.metrics.w2.coarser import Problem, Surface, solve
+from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, tree_order
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
 from meanfield.metrics.w2.polygons import ball, clip, integrate, reaches
 
 ATOMS = 500  # that are worth a thread
 STEPS = 60  # Newton's; what converges takes half of them
 FULL = 1e-14  # of its mean: how far a density's holes are filled
-
-
-def raise_to(boxes: Boxes, psi: Array) -> None:
-    """Write the largest potential within each box to `boxes.top`."""
-    leaves, starts = (len(boxes.top) + 1) // 2, np.arange(0, len(psi), LEAF)
-    boxes.top[leaves - 1 : leaves - 1 + len(starts)] = np.maximum.reduceat(psi, starts)
-    while leaves > 1:
-        below = boxes.top[leaves - 1 : 2 * leaves - 1]
-        leaves //= 2
-        boxes.top[leaves - 1 : 2 * leaves - 1] = np.maximum(below[0::2], below[1::2])
 
 
 @kernel
@@ -49,12 +41,15 @@ def ruled_out(
 
     own: psi_i.
     """
-    left, right = boxes.low[node, 0] + sx, boxes.high[node, 0] + sx
-    low, high = boxes.low[node, 1] + sy, boxes.high[node, 1] + sy
-    dx, dy = max(left - u, u - right, 0.0), max(low - v, v - high, 0.0)
-    far_x, far_y = max(-left, right), max(-low, high)
-    far = np.sqrt(far_x * far_x + far_y * far_y)
-    return dx * dx + dy * dy - u * u - v * v - 2 * rho * far >= boxes.top[node] - own
+    gain, far = own - boxes.top[node], 0.0
+    for axis in range(2):
+        c, shift = (u, sx) if axis == 0 else (v, sy)
+        low, high = boxes.low[node, axis] + shift, boxes.high[node, axis] + shift
+        slope = boxes.slope[node, axis]
+        best = min(max(c + 0.5 * slope, low), high)
+        gain += (best - c) ** 2 - c * c - slope * (best - 0.5 * (low + high))
+        far += max(-low, high) ** 2
+    return gain >= 2 * rho * np.sqrt(far)
 
 
 @kernel
@@ -127,15 +122,17 @@ def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
 def laguerre(
     x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index, begin: int,
     end: int,
-) -> tuple[Array, Array, Laplacian]:  # fmt: skip
-    """Masses, second moments and minus the second derivative of the dual, atoms begin to end - 1.
+) -> tuple[Array, Array, Laplacian, Array]:  # fmt: skip
+    """Masses, second moments and minus the second derivative of the dual, atoms begin to end - 1,
+    and points (n, 2) amid their cells, from the atoms.
 
-    The last has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
+    The derivative has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
     `tree_order`; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
     neighbours likely[starts[i] : starts[i + 1]].
     """
     n, size, used = end - begin, 64, 0
     mass, second, rows = np.zeros(n), np.zeros(n), np.zeros(n + 1, dtype=np.int64)
+    amid = np.zeros((n, 2))
     columns, weights = np.empty(8 * n + 64, dtype=np.int64), np.empty(8 * n + 64)
     stack = np.empty(256, dtype=np.int64)
     W, tags, lengths, work, names = work_space(size)
@@ -149,6 +146,7 @@ def laguerre(
             m, side = cell(i, x, psi, boxes, tried, W, tags, stack)
         if m >= 3:
             P, neighbours, numbers = W[side], tags[side], tags[1 - side]
+            amid[row, 0], amid[row, 1], _ = ball(P, m)
             for k in range(m):
                 numbers[k] = k if neighbours[k] >= 0 else -1
             lengths[:m] = 0.0
@@ -165,7 +163,7 @@ def laguerre(
                     weights[used] = lengths[k] / (2 * gap)
                     used += 1
         rows[row + 1] = used
-    return mass, second, Laplacian(rows, columns[:used], weights[:used])
+    return mass, second, Laplacian(rows, columns[:used], weights[:used]), amid
 
 
 @kernel
@@ -188,34 +186,41 @@ def torus_w2_squared(
     than 1e-14. Raises NotConverged.
     """
     x, b, place = merged(points, weights)
-    # Large cells stand together: threads take what comes next.
-    threads = threads_worth(len(x), ATOMS)
-    held = shares(len(x), 1 if threads == 1 else 16 * threads)
-    boxes, likely, what = box_tree(x), near(x), f"W2 on T^2 of {len(x)} atoms"
-    rho = density / density.mean()
-
-    def cells(psi: Array) -> Cells:
-        nonlocal likely
-        raise_to(boxes, psi)
-        here = likely  # from all threads
-        parts = by_threads(
-            lambda s: laguerre(x, psi, boxes, rho, *here, s.start, s.stop), held, threads
-        )
-        mass, second = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-        H = rows_of([part[2] for part in parts])
-        likely = H.starts, H.columns
-        return Cells(mass, second, H)
-
-    psi = np.zeros(len(x))
-    if prices is None and rho.min() <= FULL:
-        raise NotConverged(f"{what}: the density has holes")
-    if prices is not None:
-        psi[place] = prices
-        psi = opened(cells, psi, b)
-        rho = np.maximum(rho, FULL)
-        rho /= rho.mean()
-    psi, now = newton(cells, x, b, psi, what, STEPS)
+    what, rho = f"W2 on T^2 of {len(x)} atoms", density / density.mean()
+    if prices is None:
+        if rho.min() <= FULL:
+            raise NotConverged(f"{what}: the density has holes")
+        psi, now, _ = solve(Problem(partial(TorusCells, rho), UNIT_TORUS, what, STEPS), x, b)
+        return dual_value(psi, b, now)
+    psi = np.empty(len(x))
+    psi[place] = prices
+    psi = opened(TorusCells(rho, x), psi, b)
+    rho = np.maximum(rho, FULL)
+    psi, now = newton(TorusCells(rho / rho.mean(), x), x, b, psi, what, STEPS)
     return dual_value(psi, b, now)
+
+
+class TorusCells:
+    """The cells of atoms x (n, 2) against a density rho (A, B) of mean 1.
+
+    amid (n, 2): how far from their atoms cells of the last call are.
+    """
+
+    def __init__(self, rho: Array, x: Array) -> None:
+        self.rho, self.x, self.boxes, self.likely = rho, x, box_tree(x), near(x)
+        self.amid = np.zeros(x.shape)
+
+    def __call__(self, psi: Array) -> Cells:
+        lift(self.x, psi, -2 * self.amid, self.boxes)
+        threads = threads_worth(len(psi), ATOMS)
+        # Large cells stand together: threads take what comes next.
+        held = shares(len(psi), 1 if threads == 1 else 16 * threads)
+        given = self.x, psi, self.boxes, self.rho, *self.likely
+        parts = by_threads(lambda s: laguerre(*given, s.start, s.stop), held, threads)
+        mass, second, self.amid = (np.concatenate([p[k] for p in parts]) for k in (0, 1, 3))
+        H = rows_of([part[2] for part in parts])
+        self.likely = H.starts, H.columns
+        return Cells(mass, second, H)
 
 
 def opened(cells: Callable[[Array], Cells], psi: Array, target: Array) -> Array:
@@ -242,9 +247,25 @@ def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
 
 def near(x: Array, count: int = 13) -> tuple[Index, Index]:
     """Row starts and columns of each point's nearest points, itself among them."""
+    k = min(count, len(x))
+    columns = _nearest(x, x, k)[1].reshape(-1).astype(np.int64)
+    return np.arange(len(x) + 1, dtype=np.int64) * k, columns
+
+
+def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
     from scipy.spatial import cKDTree
 
-    k = min(count, len(x))
     threads = threads_worth(len(x), ATOMS)
-    columns = cKDTree(x, boxsize=1.0).query(x, k, workers=threads)[1].reshape(-1).astype(np.int64)
-    return np.arange(len(x) + 1, dtype=np.int64) * k, columns
+    return cKDTree(others, boxsize=1.0).query(x, count, workers=threads)  # type: ignore[no-any-return]
+
+
+def _gaps(x: Array, others: Array) -> Array:
+    d = others - x[:, None]
+    return d - np.rint(d)  # type: ignore[no-any-return]
+
+
+def _shift(x: Array, shifts: Array) -> Array:
+    return shifts
+
+
+UNIT_TORUS = Surface(1.0, _nearest, _gaps, _shift, np.asarray)

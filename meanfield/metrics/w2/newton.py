@@ -167,24 +167,27 @@ def newton(
     psi: Array,
     what: str,
     steps: int = STEPS,
+    tolerance: float = TOLERANCE,
+    now: Cells | None = None,
 ) -> tuple[Array, Cells]:
     """Potentials psi (n,) whose Laguerre cells have the masses `target`, and those cells.
 
-    points (n, a): the atoms'.
+    points (n, a): the atoms'; now: the cells for psi, if they are known.
 
     While some masses are far from their targets, a step aims at masses between in geometric mean:
     a cell that is too small by orders of magnitude grows by a factor a step. Going straight to the
     target would empty its neighbours. A step is halved until no cell keeps less than a tenth of its
     mass or aim and, near the targets, the sum of errors falls by a share of what it promises.
 
-    Raises NotConverged above TOLERANCE; what: the problem's name in its message.
+    Raises NotConverged above the tolerance; what: the problem's name in its message.
     """
-    now, stride, order = cells(psi), np.log(8.0), np.argsort(points[:, 0], kind="stable")
+    order, stride = np.argsort(points[:, 0], kind="stable"), np.log(8.0)
+    now = cells(psi) if now is None else now
     for _ in range(steps):
         if not (now.masses > 0).all():
             raise NotConverged(f"{what}: {int((now.masses <= 0).sum())} cells hold no mass")
         error = float(np.abs(target - now.masses).sum())
-        if error <= TOLERANCE:
+        if error <= tolerance:
             return psi, now
         far = np.log(target / now.masses)
         worst = float(np.abs(far).max())
