@@ -170,7 +170,7 @@ def test_a_box_is_ruled_out_only_where_no_atom_of_it_cuts(monkeypatch):
 def test_what_holds_all_of_a_cell(monkeypatch):
     """Its least products with vectors, and the ball around it, against all points."""
     plainly(monkeypatch, circle_cell, circle_diagram)
-    y, h = sampled(12, 6, 0.15)
+    y, h = sampled(12, 6, 0.05)
     boxes = box_tree(y)
     lift(y, 2 * h, np.zeros(y.shape), boxes)
     owner = (X @ y.T + h).argmax(1)
