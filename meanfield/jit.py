@@ -8,17 +8,24 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable
-from functools import cache, cached_property, update_wrapper
+from functools import cache, cached_property, lru_cache, update_wrapper
 from pathlib import Path
 from typing import Any
 
 from llvmlite.ir import PointerType
 from numba import config, njit, types, version_info
+from numba.core import serialize
 from numba.extending import intrinsic
 
 from meanfield.checks import warn
+from meanfield.interrupts import handlers_wait
 from meanfield.kept import Sealed
 from meanfield.registers import scale
+
+# For every array that a kernel returns numba asks this for the array's class, and does not look
+# whether it raised, as handlers of signals do where Python runs: Ctrl-C would crash the process.
+# What is known is found here without running Python.
+serialize._numba_unpickle = lru_cache(None)(serialize._numba_unpickle)
 
 _ROOT = Path(__file__).parent
 _IMPORTED = re.compile(r"^\s*from (meanfield[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
@@ -88,7 +95,7 @@ class Kernel:
     """
 
     def __init__(self, function: Callable[..., Any], settings: dict[str, Any]) -> None:
-        self.py_func, self.settings = function, settings
+        self.py_func, self.settings, self.known = function, settings, False
         update_wrapper(self, function)
 
     @cached_property
@@ -117,7 +124,14 @@ class Kernel:
 
     def __call__(self, *given: Any) -> Any:
         try:
-            return self.compiled(*given)
+            if self.known:
+                return self.compiled(*given)
+            # The first call asks numba for the classes of the arrays that it returns.
+            self.entry(*given)
+            with handlers_wait():
+                found = self.compiled(*given)
+            self.known = True
+            return found
         except SystemError as error:
             # numba looks up types in Python, where handlers of signals run, and calls all the same
             # when one raises: an interruption by the user, a time limit.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from meanfield.compiler import undisturbed
+from meanfield.interrupts import handlers_wait
 from meanfield.jit import Kernel, apart, kernel
 from meanfield.parts import Whole
 
@@ -77,9 +82,56 @@ def test_what_signals_raise_while_types_are_looked_up_is_raised() -> None:
 
     made = Kernel(lambda x: x, {})
     for cause in (KeyboardInterrupt(), TimeoutError(), None):
-        vars(made)["compiled"] = raising(cause)
+        vars(made)["compiled"], made.known = raising(cause), True
         with pytest.raises(SystemError if cause is None else type(cause)):
             made(1.0)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_kernel_that_returns_arrays_is_interrupted_when_it_ends(first: bool) -> None:
+    """numba would go on without the class of an array, which Python is asked for on return."""
+
+    @kernel(counted=True, cache=False)
+    def slow(n: int) -> tuple[Any, Any]:
+        x = np.zeros(3)
+        for i in range(n):
+            x[i % 3] += np.sqrt(x[(i + 1) % 3] + i)
+        return x, np.ones(2)
+
+    assert not slow.known
+    if first:
+        slow.entry(10)  # compiled, and not called
+    else:
+        wanted = slow(200_000_000 // 1000)
+    before = signal.getsignal(signal.SIGINT)
+    sent = Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+    sent.start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            slow(20_000_000)
+    sent.join()
+    assert signal.getsignal(signal.SIGINT) is before
+    if not first:
+        for a, b in zip(slow(200_000_000 // 1000), wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_handlers_wait_for_the_end_and_are_called_once() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    try:
+        with handlers_wait():
+            signal.raise_signal(signal.SIGUSR1)
+            assert not seen
+        assert seen == [signal.SIGUSR1]
+        signal.raise_signal(signal.SIGUSR1)
+        assert len(seen) == 2
+        with pytest.raises(ValueError), handlers_wait():
+            raise ValueError
+        with ThreadPoolExecutor(1) as other:  # where handlers cannot be set, and do not run
+            other.submit(lambda: handlers_wait().__enter__()).result()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_collection_that_was_off_stays_off() -> None:

@@ -102,7 +102,7 @@ def test_boxes_hold_what_they_say(monkeypatch):
     p = np.exp(0.5 * psi)[:, None] * y
     rng, gaps = np.random.default_rng(6), []
     for normals in (y, S2.sample(200, rng)):
-        tree = cones.patches(p, normals)
+        tree = cones.Patches(*cones.patches(p, normals))
         leaves = (len(tree.top) + 1) // 2
         total = 0.0
         for x in S2.sample(20, rng):

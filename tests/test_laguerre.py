@@ -9,7 +9,7 @@ import pytest
 
 from meanfield.metrics.w2 import costs, laguerre_torus, polygons
 from meanfield.metrics.w2.laguerre_torus import LEAF, box_tree, merged, near, opened
-from meanfield.metrics.w2.newton import Cells, rows_of
+from meanfield.metrics.w2.newton import Cells, Laplacian, rows_of
 from tests.plain import plainly
 
 
@@ -167,11 +167,12 @@ def cells(x, psi, density, likely):
     boxes = box_tree(x)
     costs.lift(x, psi, rng_slopes(x), boxes)
     cut = [0, len(x) // 3, len(x)]  # as two threads would share them
-    mass, second, H, amid = zip(*(
+    parts = [
         laguerre_torus.laguerre(x, psi, boxes, density, *likely, begin, end)
         for begin, end in pairwise(cut)
-    ), strict=True)  # fmt: skip
-    return np.concatenate(mass), np.concatenate(second), rows_of(H), np.concatenate(amid)
+    ]
+    mass, second, amid = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return mass, second, rows_of([Laplacian(*part[3:]) for part in parts]), amid
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.02, 0.3])

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "aligned", "bundles", "registers", "compiler", "parts", "kept", "jit", "fastmath",
+    "checks", "interrupts", "aligned", "bundles", "registers", "compiler", "parts", "kept", "jit",
+    "fastmath",
     "progress", "cores", "executors", "machine", "schedule", "shown", "manifolds", "meshes",
     "measures", "laws", "start", "games", "flows", "needs", "describe", "packing", "citations",
     "storage", "trust_region", "responses", "metrics", "trajectory", "observables", "run",

@@ -22,6 +22,7 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
+from meanfield.metrics.w2.costs import nearest
 from meanfield.metrics.w2.polygons import ball, clip, reaches
 from meanfield.metrics.w2.sphere_diagram import Diagram, rows
 
@@ -45,8 +46,8 @@ class Patches(NamedTuple):
 
 
 @kernel(counted=True)
-def patches(p: Array, normals: Array) -> Patches:
-    """The tree over points p (n, 3), near which the hull has about these normals (n, 3)."""
+def patches(p: Array, normals: Array) -> tuple[Array, Array, Array, Array]:
+    """The Patches of points p (n, 3), near which the hull has about these normals (n, 3)."""
     leaves = 1
     while leaves * LEAF < len(p):
         leaves *= 2
@@ -72,7 +73,7 @@ def patches(p: Array, normals: Array) -> Patches:
                     height += normal[node, axis] * (p[j, axis] - middle[node, axis])
                 top[node] = max(top[node], height)
         first, width = 2 * first + 1, width // 2
-    return Patches(middle, half, normal, top)
+    return middle, half, normal, top
 
 
 @kernel
@@ -320,9 +321,8 @@ class Cones:
         from scipy.spatial import cKDTree
 
         self.y, count = y, min(NEAR, len(y))
-        threads = threads_worth(len(y), ATOMS)
-        nearest = cKDTree(y).query(y, count, workers=threads)[1].reshape(-1).astype(np.int64)
-        self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, nearest
+        first = nearest(cKDTree(y), y, count)[1].reshape(-1)
+        self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, first
         self.amid = y
 
     def diagram(self, psi: Array, what: str) -> tuple[Diagram, Index]:
@@ -332,7 +332,7 @@ class Cones:
         """
         y, threads = self.y, threads_worth(len(psi), ATOMS)
         p = np.exp(0.5 * (psi - psi.max()))[:, None] * y
-        given = y, p, patches(p, self.amid), *self.likely
+        given = y, p, Patches(*patches(p, self.amid)), *self.likely
         held = shares(len(y), 1 if threads == 1 else 16 * threads)
         parts = by_threads(lambda s: carve(*given, s.start, s.stop), held, threads)
         if not all(part[3] for part in parts):

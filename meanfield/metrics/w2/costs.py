@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from meanfield.checks import Array
+from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.manifolds import Manifold, Torus
 from meanfield.meshes import Index
 
 LEAF = 8  # points a leaf of the tree of boxes
+QUERIES = 500  # points whose nearest ones are worth a thread
 
 
 class Ground(NamedTuple):
@@ -186,6 +188,19 @@ def gradients(x: Array, y: Array, partner: Index, ground: Ground) -> Array:
             else:
                 G[j, k] = 2 * bend * gap
     return G
+
+
+def nearest(tree: Any, x: Array, count: int) -> tuple[Array, Index]:
+    """Distances and numbers (n, count) of the points of a cKDTree that are nearest to x (n, a).
+
+    Not by its own threads, which write on into what an interruption has freed.
+    """
+    threads = threads_worth(len(x), QUERIES)
+    parts = by_threads(
+        lambda s: tree.query(x[s], [*range(1, count + 1)]), shares(len(x), threads), threads
+    )
+    distances, numbers = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    return distances, numbers.astype(np.int64)
 
 
 def distinct(points: Array) -> tuple[Array, Index]:

@@ -19,7 +19,7 @@ from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.metrics.w2.chord_sums import ARC, BACK, CHORD, NONE, along_borders, along_mesh
 from meanfield.metrics.w2.circle_diagram import CHORDS, Arcs, Regions, carve_all, of_great_circles
-from meanfield.metrics.w2.costs import lift
+from meanfield.metrics.w2.costs import lift, nearest
 from meanfield.metrics.w2.laguerre_sphere import ARCS, Voronoi, blocks
 from meanfield.metrics.w2.laguerre_torus import FULL, STEPS, merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
@@ -88,7 +88,7 @@ class ChordCells:
         first, at = np.zeros(len(ends), dtype=np.int64), np.zeros(0, dtype=np.int64)
         threads = threads_worth(len(ends) + len(self.lines.a), ARCS)
         if self.ground is not None:
-            first = self.ground.tree.query(ends, workers=threads)[1].astype(np.int64)
+            first = nearest(self.ground.tree, ends, 1)[1][:, 0]
             G = 2 * (self.y - self.amid)
             at = cheapest_arcs(self.lines.a, self.atoms, psi, G, CHORDS, 1)[1][:, 0]
         tasks = [(True, block) for block in blocks(len(ends))]

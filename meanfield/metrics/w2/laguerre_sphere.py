@@ -28,6 +28,7 @@ from meanfield.manifolds import Sphere
 from meanfield.meshes import Index
 from meanfield.metrics.w2.coarser import Problem, Surface, solve
 from meanfield.metrics.w2.cones import Cones
+from meanfield.metrics.w2.costs import nearest
 from meanfield.metrics.w2.laguerre_torus import merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value
 from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, diagram
@@ -307,7 +308,7 @@ def sphere_transport(
 def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
     from scipy.spatial import cKDTree
 
-    return cKDTree(others).query(x, count, workers=threads_worth(len(x), ARCS))  # type: ignore[no-any-return]
+    return nearest(cKDTree(others), x, count)
 
 
 def _gaps(x: Array, others: Array) -> Array:

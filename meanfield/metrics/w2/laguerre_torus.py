@@ -24,7 +24,7 @@ from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 from meanfield.metrics.w2.coarser import Problem, Surface, solve
-from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, tree_order
+from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, nearest, tree_order
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
 from meanfield.metrics.w2.polygons import ball, clip, integrate, reaches
 
@@ -122,11 +122,11 @@ def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
 def laguerre(
     x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index, begin: int,
     end: int,
-) -> tuple[Array, Array, Laplacian, Array]:  # fmt: skip
-    """Masses, second moments and minus the second derivative of the dual, atoms begin to end - 1,
-    and points (n, 2) amid their cells, from the atoms.
+) -> tuple[Array, Array, Array, Index, Index, Array]:  # fmt: skip
+    """Masses and second moments of atoms begin to end - 1, points (n, 2) amid their cells, from the
+    atoms, and the Laplacian that is minus the second derivative of the dual.
 
-    The derivative has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
+    That has the weights int_edge rho ds / (2 |x_i - x_j|) between neighbours. x (n, 2) in
     `tree_order`; density (A, B) with cells centred at (k/A, l/B); atom i has the likely
     neighbours likely[starts[i] : starts[i + 1]].
     """
@@ -163,7 +163,7 @@ def laguerre(
                     weights[used] = lengths[k] / (2 * gap)
                     used += 1
         rows[row + 1] = used
-    return mass, second, Laplacian(rows, columns[:used], weights[:used]), amid
+    return mass, second, amid, rows, columns[:used], weights[:used]
 
 
 @kernel
@@ -217,8 +217,8 @@ class TorusCells:
         held = shares(len(psi), 1 if threads == 1 else 16 * threads)
         given = self.x, psi, self.boxes, self.rho, *self.likely
         parts = by_threads(lambda s: laguerre(*given, s.start, s.stop), held, threads)
-        mass, second, self.amid = (np.concatenate([p[k] for p in parts]) for k in (0, 1, 3))
-        H = rows_of([part[2] for part in parts])
+        mass, second, self.amid = (np.concatenate([p[k] for p in parts]) for k in range(3))
+        H = rows_of([Laplacian(*part[3:]) for part in parts])
         self.likely = H.starts, H.columns
         return Cells(mass, second, H)
 
@@ -248,15 +248,14 @@ def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
 def near(x: Array, count: int = 13) -> tuple[Index, Index]:
     """Row starts and columns of each point's nearest points, itself among them."""
     k = min(count, len(x))
-    columns = _nearest(x, x, k)[1].reshape(-1).astype(np.int64)
+    columns = _nearest(x, x, k)[1].reshape(-1)
     return np.arange(len(x) + 1, dtype=np.int64) * k, columns
 
 
 def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
     from scipy.spatial import cKDTree
 
-    threads = threads_worth(len(x), ATOMS)
-    return cKDTree(others, boxsize=1.0).query(x, count, workers=threads)  # type: ignore[no-any-return]
+    return nearest(cKDTree(others, boxsize=1.0), x, count)
 
 
 def _gaps(x: Array, others: Array) -> Array:
