@@ -370,3 +370,16 @@ def test_flat_potentials_are_measured_by_the_loss(monkeypatch):
     )
     error = mf.nikaido_isoda(game, flat, flat)
     assert min(sizes) > 0.5 and 0 <= error.upper - error.lower < 1e-8
+
+
+def test_broken_powers_of_what_touches_zero_prove_nothing_and_raise_nothing():
+    """The base is -1e-17 at least, as far as intervals know."""
+    graph = Graph()
+    root = graph.power(graph.variable(0), 2.5)
+    low, high = enclose(graph, [root], np.array([[-1e-17], [0.5]]), np.array([[2.0], [2.0]]))
+    assert low[0, 0] == -np.inf and high[0, 0] == np.inf and 0 < low[1, 0] <= 0.5**2.5
+    game = mf.games.expression("(1 + cos(x - y))**2.5")
+    mu = mf.Measure([[1.0], [2.0]], None, mf.Torus(1))
+    with np.errstate(invalid="raise"):
+        found = mf.nikaido_isoda(game, mu, mu)
+    assert found.upper == np.inf and found.lower > 0

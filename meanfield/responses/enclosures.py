@@ -181,7 +181,10 @@ def _product(a: float, b: float, c: float, d: float) -> tuple[float, float]:
 
 @kernel
 def _power(a: float, b: float, n: float) -> tuple[float, float]:
+    """[a, b]^n; both ends are no numbers where a broken power has a negative base."""
     p, q = a**n, b**n
+    if not (p == p and q == q):
+        return np.nan, np.nan
     if a < 0 and b > 0 and n % 2 == 0:
         return 0.0, max(p, q)
     return (p, q) if p < q else (q, p)

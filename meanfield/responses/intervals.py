@@ -47,6 +47,7 @@ def floor_by_intervals(cost: OpponentCost, best: float, scale: float) -> float:
         low, high = enclosed(steps, x - widths, x + widths, mu.points, mu.masses)
         return (low, high) if SIGNS[p] > 0 else (-high, -low)
 
+    @np.errstate(invalid="ignore")
     def bound(at: Balls) -> Array:
         low, high = means(jet, at.centres, 4 * EPS * (1 + np.abs(at.centres)))
         g, err = _middle(low[:, 1:], high[:, 1:])
