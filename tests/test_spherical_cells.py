@@ -9,7 +9,9 @@ from scipy.spatial import SphericalVoronoi
 
 import meanfield as mf
 from meanfield.metrics.w2 import laguerre_sphere as cells_of
-from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, diagram
+from meanfield.metrics.w2 import semidiscrete
+from meanfield.metrics.w2.laguerre_chords import chord_transport
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Aligned, checked, diagram
 from tests.plain import plainly
 
 S2 = mf.Sphere(2)
@@ -211,3 +213,31 @@ def test_what_transport_takes_are_weights_at_any_scale_and_atoms_more_than_once(
     )
     assert again == pytest.approx(value, rel=1e-9)
     np.testing.assert_allclose(twice - twice[0], np.tile(prices - prices[0], 2), atol=1e-7)
+
+
+@pytest.mark.parametrize("rough", [True, False])
+def test_atoms_where_the_mesh_has_its_nodes(rough):
+    """Of the cells' own masses: each cell goes to its node, also by chords, however rounding falls
+    on the borders that coincide.
+    """
+    on = mf.mesh(S2, 42)
+    ground = cells_of.voronoi(on.nodes)
+    heights = np.random.default_rng(14).random(42) + 0.05 if rough else np.exp(on.nodes[:, 2])
+    masses = ground.areas * heights / (ground.areas @ heights)
+    _, spread, _ = cells_of.overlay(on.nodes, ground.mesh, NO_MESH, UNIFORM)
+    exact = (4 * np.pi * spread * masses / ground.areas).sum()
+    atoms, density = mf.Measure(on.nodes, masses, S2), mf.Density(masses, on)
+    found = semidiscrete.semidiscrete_transport(atoms, density)
+    assert found.squared == pytest.approx(exact, rel=1e-8) and found.method == "semidiscrete"
+    assert found.lower < exact * (1 + 1e-8)
+    upper, lower, _ = semidiscrete._off_borders(chord_transport, atoms, ground, masses)
+    assert upper == pytest.approx(exact, rel=1e-8) and lower < exact
+
+
+def test_masses_that_do_not_sum_to_one_are_refused():
+    with pytest.raises(Aligned, match="it: borders of cells lie"):
+        checked(np.array([0.5, 0.5 + 2e-9]), "it")
+    with pytest.raises(Aligned):
+        checked(np.array([0.5, np.nan]), "it")
+    masses = np.array([0.5, 0.5 + 1e-10])
+    assert checked(masses, "it") is masses

@@ -24,7 +24,7 @@ from meanfield.metrics.w2.laguerre_sphere import ARCS, Voronoi, blocks
 from meanfield.metrics.w2.laguerre_torus import FULL, STEPS, merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
 from meanfield.metrics.w2.sparse import Points, cheapest_arcs
-from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, rows
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, checked, rows
 
 Flags = NDArray[np.bool_]
 ATOMS = 200  # that are worth a thread
@@ -63,7 +63,8 @@ class ChordCells:
         behind = np.where(far & held, 4 * np.pi * self.rho[self.behind], 0.0)
         starts, columns, arc = rows(arcs.pairs, len(psi))
         H = Laplacian(starts, columns, edge[arc])
-        return Cells(mass + behind, second + back * behind, H)
+        mass = checked(mass + behind, "W2 on S^2 by chords")
+        return Cells(mass, second + back * behind, H)
 
     def _carved(self, psi: Array) -> tuple[Regions, Arcs, Flags, Flags]:
         """Cells and their arcs; which cells come near -y_i, and which hold `back`."""

@@ -13,6 +13,19 @@ from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
 
+SUM = 1e-9  # by which masses of cells may miss one
+
+
+class Aligned(NotConverged):
+    """Arcs of the cells lie on those of the mesh, and rounding decides on which side."""
+
+
+def checked(mass: Array, what: str) -> Array:
+    """Masses (n,) of cells; Aligned unless they sum to one, as all do that arcs were found for."""
+    if not abs(float(np.sum(mass)) - 1.0) < SUM:
+        raise Aligned(f"{what}: borders of cells lie on borders of the mesh's")
+    return mass
+
 
 def arcs(p: Array, what: str) -> tuple[Index, Array, Array]:
     """Pairs (E, 2) of cells of points p (n, 3), and the ends a, b (E, 3) of the arcs between them.
