@@ -9,9 +9,10 @@ import meanfield as mf
 from meanfield.checks import NotConverged
 from meanfield.metrics.w2 import coarser
 from meanfield.metrics.w2.coarser import fit
-from meanfield.metrics.w2.laguerre_sphere import UNIT_SPHERE, sphere_transport, voronoi
-from meanfield.metrics.w2.laguerre_torus import UNIT_TORUS, torus_w2_squared
+from meanfield.metrics.w2.laguerre_sphere import sphere_transport, voronoi
+from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import Cells, Laplacian
+from meanfield.metrics.w2.surfaces import UNIT_SPHERE, UNIT_TORUS
 
 S2 = mf.Sphere(2)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.metrics.w2 import cones
-from meanfield.metrics.w2.cones import LEAF, Cones
+from meanfield.metrics.w2 import cones, patches
+from meanfield.metrics.w2.cones import Cones
 from meanfield.metrics.w2.costs import tree_order
+from meanfield.metrics.w2.patches import LEAF
 from meanfield.metrics.w2.sphere_diagram import diagram
 from tests.plain import plainly
 
@@ -96,17 +97,17 @@ def test_far_atoms_are_refused(n, mirrored):
 
 def test_boxes_hold_what_they_say(monkeypatch):
     """Bounds of products over all boxes; with the hull's own normals they rule out the most."""
-    plainly(monkeypatch, cones)
+    plainly(monkeypatch, patches)
     y = sampled(200, 5)
     psi = potentials(y, 0.5, 0.0)
     p = np.exp(0.5 * psi)[:, None] * y
     rng, gaps = np.random.default_rng(6), []
     for normals in (y, S2.sample(200, rng)):
-        tree = cones.Patches(*cones.patches(p, normals))
+        tree = patches.Patches(*patches.patches(p, normals))
         leaves = (len(tree.top) + 1) // 2
         total = 0.0
         for x in S2.sample(20, rng):
-            bound = [cones.highest(x[None], tree, node) for node in range(len(tree.top))]
+            bound = [patches.highest(x[None], tree, node) for node in range(len(tree.top))]
             for leaf in range(leaves):
                 held = p[LEAF * leaf : LEAF * (leaf + 1)]
                 most = (held @ x).max(initial=-np.inf)

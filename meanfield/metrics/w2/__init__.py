@@ -4,8 +4,8 @@
 
     circle          anything on the circle: shifted quantile functions (circle_shift, circle_equal)
     discrete        atoms and atoms: a network simplex (sparse, network_simplex, costs)
-    semidiscrete    atoms and a density on T^2, S^2: Laguerre cells (newton, coarser,
-                    laguerre_torus, polygons, laguerre_sphere, cones, sphere_diagram)
+    semidiscrete    atoms and a density on T^2, S^2: Laguerre cells (newton, coarser, surfaces,
+                    laguerre_torus, polygons, laguerre_sphere, cones, patches, sphere_diagram)
     elements        bounds from small pieces of a density, for chords and where the others give up
 """
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF
 from meanfield.metrics.w2.newton import STEPS, TOLERANCE, Cells, newton
+from meanfield.metrics.w2.surfaces import Surface
 
 MANY = 6000  # atoms from which on groups come first, where mass travels far
 FEW = 500  # up to which they are not tried at all
@@ -44,21 +44,6 @@ class AmongAtoms(Protocol):
 
 
 Made = TypeVar("Made", bound=AmongAtoms)
-
-
-class Surface(NamedTuple):
-    """T^2 of period 1, or S^2.
-
-    nearest: distances and numbers (m, k) of the k points (l, a) that are nearest to points (m, a);
-    gaps: from points (m, a) to others (m, k, a), along axes of the surface (m, k, 2); moved: where
-    shifts (m, 2) along these take points; centre: the points of means (m, a).
-    """
-
-    area: float
-    nearest: Callable[[Array, Array, int], tuple[Array, Index]]
-    gaps: Callable[[Array, Array], Array]
-    moved: Callable[[Array, Array], Array]
-    centre: Callable[[Array], Array]
 
 
 class Problem(NamedTuple, Generic[Made]):

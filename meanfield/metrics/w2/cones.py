@@ -2,14 +2,10 @@
 
 Where the hull of the p_i holds the origin, x . y_i > 0 in cell i: it is a polygon of the plane that
 touches the sphere at y_i, cut from a square by the lines x . (p_i - p_j) = 0 of its neighbours of
-the last call, then of what a tree of boxes over the p_j cannot rule out. The hull is nearly flat
-where a box is small: with N a unit vector about normal to it and m the box's middle, half as wide
-as w along the axes,
+the last call, then of what a tree of boxes over the p_j cannot rule out. As p_i is normal to the
+plane, a box with x . p <= h cuts nothing of a polygon within rho of its point x when
 
-    x . p <= x . m + k max_j N . (p_j - m) + sum_axes |x - k N| w,    k = max(0, x . N).
-
-As p_i is normal to the plane, a box cuts nothing of a polygon within rho of its point x when this
-is at most x . p_i - rho max |p - p_i|.
+    h + rho max |p - p_i| <= x . p_i.
 """
 
 from __future__ import annotations
@@ -22,71 +18,14 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import nearest
+from meanfield.metrics.w2.patches import LEAF, Patches, highest, patches
 from meanfield.metrics.w2.polygons import ball, clip, reaches
 from meanfield.metrics.w2.sphere_diagram import Diagram, rows
+from meanfield.metrics.w2.surfaces import UNIT_SPHERE
 
 ATOMS = 500  # that are worth a thread
 NEAR = 13  # atoms that are tried first
-LEAF = 8  # points in a box that is not divided
 SQUARES = (1.0, 1e3, 1e6)  # half a side; no cell comes nearer to a quarter turn than the last
-
-
-class Patches(NamedTuple):
-    """A tree of boxes over points in their order, a binary heap whose leaves have LEAF points.
-
-    middle, half (v, 3): of the boxes, half as wide as `half`; normal (v, 3): N; top (v,): the
-    largest N . (p - middle) in each, -inf in empty ones.
-    """
-
-    middle: Array
-    half: Array
-    normal: Array
-    top: Array
-
-
-@kernel(counted=True)
-def patches(p: Array, normals: Array) -> tuple[Array, Array, Array, Array]:
-    """The Patches of points p (n, 3), near which the hull has about these normals (n, 3)."""
-    leaves = 1
-    while leaves * LEAF < len(p):
-        leaves *= 2
-    v = 2 * leaves - 1
-    middle, half, normal = np.zeros((v, 3)), np.zeros((v, 3)), np.zeros((v, 3))
-    top, first, width = np.full(v, -np.inf), 0, leaves * LEAF
-    while first < v:
-        for begin in range(0, len(p), width):
-            node, end, square = first + begin // width, min(begin + width, len(p)), 0.0
-            for axis in range(3):
-                low, high, total = np.inf, -np.inf, 0.0
-                for j in range(begin, end):
-                    low, high = min(low, p[j, axis]), max(high, p[j, axis])
-                    total += normals[j, axis]
-                middle[node, axis], half[node, axis] = 0.5 * (low + high), 0.5 * (high - low)
-                normal[node, axis] = total
-                square += total * total
-            for axis in range(3):
-                normal[node, axis] /= max(np.sqrt(square), 1e-300)
-            for j in range(begin, end):
-                height = 0.0
-                for axis in range(3):
-                    height += normal[node, axis] * (p[j, axis] - middle[node, axis])
-                top[node] = max(top[node], height)
-        first, width = 2 * first + 1, width // 2
-    return middle, half, normal, top
-
-
-@kernel
-def highest(x: Array, tree: Patches, node: int) -> float:
-    """An upper bound of x . p for the points p of a box, x (1, 3)."""
-    if tree.top[node] == -np.inf:
-        return -np.inf
-    m, w, N = tree.middle, tree.half, tree.normal
-    k = max(0.0, x[0, 0] * N[node, 0] + x[0, 1] * N[node, 1] + x[0, 2] * N[node, 2])
-    bound = k * tree.top[node]
-    for axis in range(3):
-        bound += x[0, axis] * m[node, axis] + abs(x[0, axis] - k * N[node, axis]) * w[node, axis]
-    return bound
 
 
 class Plane(NamedTuple):
@@ -318,10 +257,8 @@ class Cones:
     """
 
     def __init__(self, y: Array) -> None:
-        from scipy.spatial import cKDTree
-
         self.y, count = y, min(NEAR, len(y))
-        first = nearest(cKDTree(y), y, count)[1].reshape(-1)
+        first = UNIT_SPHERE.nearest(y, y, count)[1].reshape(-1)
         self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, first
         self.amid = y
 

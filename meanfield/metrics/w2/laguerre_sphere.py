@@ -24,14 +24,12 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
-from meanfield.manifolds import Sphere
-from meanfield.meshes import Index
-from meanfield.metrics.w2.coarser import Problem, Surface, solve
+from meanfield.metrics.w2.coarser import Problem, solve
 from meanfield.metrics.w2.cones import Cones
-from meanfield.metrics.w2.costs import nearest
 from meanfield.metrics.w2.laguerre_torus import merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value
 from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, checked, diagram
+from meanfield.metrics.w2.surfaces import UNIT_SPHERE
 
 ARCS = 1000  # in a block, about; that are worth a thread
 BLOCKS = 16  # at most
@@ -304,30 +302,6 @@ def sphere_transport(
     asked = Problem(partial(LogCells, what, mesh, rho), UNIT_SPHERE, what)
     psi, _, cells = solve(asked, y, b)
     return dual_value(psi, b, cells(psi, True)), psi[place]
-
-
-def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
-    from scipy.spatial import cKDTree
-
-    return nearest(cKDTree(others), x, count)
-
-
-def _gaps(x: Array, others: Array) -> Array:
-    """Along axes of the planes that touch the sphere at x."""
-    return np.einsum("nia,nka->nki", Sphere(2).basis(x), others - x[:, None])  # type: ignore[no-any-return]
-
-
-def _moved(x: Array, shifts: Array) -> Array:
-    return _unit(x + np.einsum("nia,ni->na", Sphere(2).basis(x), shifts))
-
-
-def _unit(x: Array) -> Array:
-    """Points of the sphere; a pole for what is in its middle."""
-    size = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.where(size > 0, x, [0.0, 0.0, 1.0]) / np.where(size > 0, size, 1.0)
-
-
-UNIT_SPHERE = Surface(4 * np.pi, _nearest, _gaps, _moved, _unit)
 
 
 def _areas(mesh: Diagram) -> Array:

@@ -23,10 +23,11 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.coarser import Problem, Surface, solve
-from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, nearest, tree_order
+from meanfield.metrics.w2.coarser import Problem, solve
+from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, tree_order
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
 from meanfield.metrics.w2.polygons import ball, clip, integrate, reaches
+from meanfield.metrics.w2.surfaces import UNIT_TORUS
 
 ATOMS = 500  # that are worth a thread
 STEPS = 60  # Newton's; what converges takes half of them
@@ -248,23 +249,5 @@ def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
 def near(x: Array, count: int = 13) -> tuple[Index, Index]:
     """Row starts and columns of each point's nearest points, itself among them."""
     k = min(count, len(x))
-    columns = _nearest(x, x, k)[1].reshape(-1)
+    columns = UNIT_TORUS.nearest(x, x, k)[1].reshape(-1)
     return np.arange(len(x) + 1, dtype=np.int64) * k, columns
-
-
-def _nearest(x: Array, others: Array, count: int) -> tuple[Array, Index]:
-    from scipy.spatial import cKDTree
-
-    return nearest(cKDTree(others, boxsize=1.0), x, count)
-
-
-def _gaps(x: Array, others: Array) -> Array:
-    d = others - x[:, None]
-    return d - np.rint(d)  # type: ignore[no-any-return]
-
-
-def _shift(x: Array, shifts: Array) -> Array:
-    return shifts
-
-
-UNIT_TORUS = Surface(1.0, _nearest, _gaps, _shift, np.asarray)
