@@ -55,9 +55,11 @@ def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: in
             raise
 
     helpers = min(threads, len(items)) - 1
-    # In copies of the caller's context, which holds what numpy does about invalid numbers.
-    team = (_helpers(helpers, os.getpid()) for _ in range(helpers))
-    others = [one.submit(copy_context().run, take) for one in team]
+    others = []
+    for _ in range(helpers):
+        # With the caller's context: numpy keeps there what it does about invalid numbers.
+        there = copy_context()
+        others.append(_helpers(helpers, os.getpid()).submit(there.run, take))
     try:
         take()
     finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import current_thread, main_thread
 from typing import Any
 
 
 @contextmanager
 def handlers_wait() -> Iterator[None]:
-    """Signals that Python handles are handled at the end."""
+    """Handlers of signals written in Python are called at the end, in the order of the signals."""
     handlers = {}
     if current_thread() is main_thread():
         for number in signal.valid_signals():
@@ -25,5 +25,6 @@ def handlers_wait() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number, frame in seen:
-            handlers[number](number, frame)
+        with ExitStack() as last:  # all are called, also where one raises
+            for number, frame in reversed(seen):
+                last.callback(handlers[number], number, frame)

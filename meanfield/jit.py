@@ -22,9 +22,9 @@ from meanfield.interrupts import handlers_wait
 from meanfield.kept import Sealed
 from meanfield.registers import scale
 
-# For every array that a kernel returns numba asks this for the array's class, and does not look
-# whether it raised, as handlers of signals do where Python runs: Ctrl-C would crash the process.
-# What is known is found here without running Python.
+# numba calls this Python function for each array that a kernel returns, and does not check whether
+# it raised. A signal's handler may raise there (Ctrl-C), and the process would crash. The cache
+# answers all but the first call in C, where no handler runs.
 serialize._numba_unpickle = lru_cache(None)(serialize._numba_unpickle)
 
 _ROOT = Path(__file__).parent
@@ -126,7 +126,7 @@ class Kernel:
         try:
             if self.known:
                 return self.compiled(*given)
-            # The first call asks numba for the classes of the arrays that it returns.
+            # The first call fills the cache above, in Python.
             self.entry(*given)
             with handlers_wait():
                 found = self.compiled(*given)

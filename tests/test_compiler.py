@@ -117,7 +117,13 @@ def test_a_kernel_that_returns_arrays_is_interrupted_when_it_ends(first: bool) -
 
 
 def test_handlers_wait_for_the_end_and_are_called_once() -> None:
+    """All of them, in order, also where one raises."""
     seen: list[int] = []
+
+    def late(*_: Any) -> None:
+        seen.clear()
+        raise TimeoutError
+
     before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
     try:
         with handlers_wait():
@@ -128,10 +134,16 @@ def test_handlers_wait_for_the_end_and_are_called_once() -> None:
         assert len(seen) == 2
         with pytest.raises(ValueError), handlers_wait():
             raise ValueError
+        signal.signal(signal.SIGUSR2, late)
+        with pytest.raises(TimeoutError), handlers_wait():
+            signal.raise_signal(signal.SIGUSR2)
+            signal.raise_signal(signal.SIGUSR1)
+        assert seen == [signal.SIGUSR1]
         with ThreadPoolExecutor(1) as other:  # where handlers cannot be set, and do not run
             other.submit(lambda: handlers_wait().__enter__()).result()
     finally:
         signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
 
 
 def test_a_collection_that_was_off_stays_off() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from meanfield.metrics.w2 import costs, laguerre_torus, polygons
-from meanfield.metrics.w2.laguerre_torus import LEAF, box_tree, merged, near, opened
+from meanfield.metrics.w2.laguerre_torus import LEAF, box_tree, merged, opened
 from meanfield.metrics.w2.newton import Cells, Laplacian, rows_of
+from meanfield.metrics.w2.surfaces import UNIT_TORUS, neighbours
 from tests.plain import plainly
 
 
@@ -158,14 +159,14 @@ def brute(x, psi, density):
     return mass, second, sides
 
 
-def rng_slopes(x):
+def any_slopes(x):
     """Slopes of potentials that boxes are told: they may be wrong."""
     return 0.1 * np.random.default_rng(1).normal(size=x.shape)
 
 
 def cells(x, psi, density, likely):
     boxes = box_tree(x)
-    costs.lift(x, psi, rng_slopes(x), boxes)
+    costs.lift(x, psi, any_slopes(x), boxes)
     cut = [0, len(x) // 3, len(x)]  # as two threads would share them
     parts = [
         laguerre_torus.laguerre(x, psi, boxes, density, *likely, begin, end)
@@ -192,7 +193,7 @@ def test_cells_are_those_that_all_images_cut(spread, monkeypatch):
     none = np.zeros(n + 1, dtype=int), np.zeros(0, dtype=int)
     wrong = np.arange(n + 1) * 3, rng.integers(0, n, 3 * n)
     most = {0.0: (31, 24, 29), 0.02: (27, 19, 26), 0.3: (9.5, 6.5, 9)}[spread]
-    for likely, fewer in zip((none, near(x), wrong), most, strict=True):
+    for likely, fewer in zip((none, neighbours(UNIT_TORUS, x), wrong), most, strict=True):
         looks.clear()
         found = cells(x, psi, density, likely)
         np.testing.assert_allclose(found[0], mass, rtol=1e-11, atol=1e-15)
@@ -211,7 +212,7 @@ def test_second_derivatives_are_differences_of_masses():
     for n, h in ((2, 1e-6), (9, 1e-6)):
         x = merged(rng.random((n, 2)), np.ones(n))[0]
         psi, density = 0.02 * rng.normal(size=n), rng.random((4, 3)) + 0.2
-        starts, columns, weights = cells(x, psi, density, near(x))[2]
+        starts, columns, weights = cells(x, psi, density, neighbours(UNIT_TORUS, x))[2]
         H = np.zeros((n, n))
         np.add.at(H, (np.repeat(np.arange(n), np.diff(starts)), columns), -weights)
         for j in range(n):
@@ -293,12 +294,12 @@ def test_atoms_at_one_place_are_one_and_weights_sum_to_one():
     assert len(x) == 18 and (x[place] == points).all() and b.sum() == pytest.approx(1, rel=1e-14)
     for k in range(18):
         assert b[k] == pytest.approx(weights[place == k].sum() / weights.sum(), rel=1e-13)
-    starts, columns = near(x, 5)
+    starts, columns = neighbours(UNIT_TORUS, x, 5)
     d = x[:, None] - x
     d -= np.rint(d)
     wanted = np.argsort((d**2).sum(2), axis=1)[:, :5]
     assert columns.reshape(18, 5).tolist() == wanted.tolist()
-    assert starts.tolist() == list(range(0, 91, 5)) and len(near(x[:4])[1]) == 16
+    assert starts.tolist() == list(range(0, 91, 5)) and len(neighbours(UNIT_TORUS, x[:4])[1]) == 16
 
 
 def test_poor_cells_are_raised_by_steps_that_double():

@@ -11,7 +11,7 @@ import meanfield as mf
 from meanfield.metrics.w2 import laguerre_sphere as cells_of
 from meanfield.metrics.w2 import semidiscrete
 from meanfield.metrics.w2.laguerre_chords import chord_transport
-from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Aligned, checked, diagram
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Aligned, diagram, of_sum_one
 from tests.plain import plainly
 
 S2 = mf.Sphere(2)
@@ -236,8 +236,8 @@ def test_atoms_where_the_mesh_has_its_nodes(rough):
 
 def test_masses_that_do_not_sum_to_one_are_refused():
     with pytest.raises(Aligned, match="it: borders of cells lie"):
-        checked(np.array([0.5, 0.5 + 2e-9]), "it")
+        of_sum_one(np.array([0.5, 0.5 + 2e-9]), "it")
     with pytest.raises(Aligned):
-        checked(np.array([0.5, np.nan]), "it")
+        of_sum_one(np.array([0.5, np.nan]), "it")
     masses = np.array([0.5, 0.5 + 1e-10])
-    assert checked(masses, "it") is masses
+    assert of_sum_one(masses, "it") is masses

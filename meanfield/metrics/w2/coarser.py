@@ -27,15 +27,18 @@ NEIGHBOURS = 24  # groups that an atom's potential is fitted to
 FITS = 4000  # at a time
 ATOMS = 1000  # whose fits are worth a thread
 POOR = 1e-2  # of its target: the mass up to which a cell is opened
-ROUNDS = 6
-SHARES = (0.7, 0.4)  # of the potentials that are tried where that does not do
+ROUNDS = 6  # in which cells are opened, at most
+SHARES = (0.7, 0.4)  # of the fitted potentials, tried where opening cells does not help
 EMPTY = 0.01  # share of empty cells up to which they are opened
-BOX, UNEVEN = 64, 2.0  # atoms whose cells together hold that many times their masses, or a share
+BOX = 64  # neighbouring atoms whose masses are compared with those of their cells
+UNEVEN = 2.0  # ratio of the two from which on mass travels far
 
 
-class AmongAtoms(Protocol):
-    """What gives the cells of atoms for potentials; amid: where about these are, as `Surface.moved`
-    says it, which only saves time.
+class CellFinder(Protocol):
+    """Finds the cells of fixed atoms for given potentials.
+
+    amid: about where the cells lie, in the form that `Surface.moved` returns; a good guess saves
+    time and changes nothing else.
     """
 
     amid: Array
@@ -43,12 +46,14 @@ class AmongAtoms(Protocol):
     def __call__(self, psi: Array) -> Cells: ...
 
 
-Made = TypeVar("Made", bound=AmongAtoms)
+Made = TypeVar("Made", bound=CellFinder)
 
 
 class Problem(NamedTuple, Generic[Made]):
-    """What is asked of any number of atoms: cells_of makes what gives their cells, of which none is
-    empty for potentials of zero; what: its name in messages.
+    """One transport problem, for any set of atoms.
+
+    cells_of: makes the finder of their cells, none of which may be empty for potentials of zero;
+    what: the problem's name in messages; steps: Newton's, at most.
     """
 
     cells_of: Callable[[Array], Made]
@@ -60,7 +65,8 @@ class Problem(NamedTuple, Generic[Made]):
 def solve(
     asked: Problem[Made], x: Array, b: Array, tolerance: float = TOLERANCE
 ) -> tuple[Array, Cells, Made]:
-    """`newton` for atoms x (n, a) in `tree_order`, of masses b (n,), and what gives their cells.
+    """What `newton` returns for atoms x (n, a) in `tree_order`, of masses b (n,), and the finder of
+    their cells.
 
     Raises NotConverged.
     """
@@ -77,7 +83,7 @@ def solve(
         except NotConverged:
             if len(x) < FEW:
                 raise
-    # Where groups fail atoms do.
+    # Where Newton fails for groups it fails for their atoms.
     fitted, away = _from_groups(asked, x, b)
     cells.amid = asked.on.moved(x, away)
     with nullcontext() if directly else suppress(NotConverged):
@@ -86,7 +92,7 @@ def solve(
 
 
 def _uneven(masses: Array, b: Array) -> bool:
-    """Whether mass is to travel farther than between near boxes."""
+    """Whether cells for potentials of zero hold much more or less than their atoms anywhere."""
     starts = np.arange(0, len(b), BOX)
     ratio = np.add.reduceat(masses, starts) / np.add.reduceat(b, starts)
     return bool(ratio.max() > UNEVEN or ratio.min() < 1 / UNEVEN)

@@ -18,13 +18,13 @@ from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.patches import LEAF, Patches, highest, patches
+from meanfield.metrics.w2.costs import LEAF
+from meanfield.metrics.w2.patches import Patches, highest, patches
 from meanfield.metrics.w2.polygons import ball, clip, reaches
 from meanfield.metrics.w2.sphere_diagram import Diagram, rows
-from meanfield.metrics.w2.surfaces import UNIT_SPHERE
+from meanfield.metrics.w2.surfaces import UNIT_SPHERE, neighbours
 
 ATOMS = 500  # that are worth a thread
-NEAR = 13  # atoms that are tried first
 SQUARES = (1.0, 1e3, 1e6)  # half a side; no cell comes nearer to a quarter turn than the last
 
 
@@ -257,9 +257,7 @@ class Cones:
     """
 
     def __init__(self, y: Array) -> None:
-        self.y, count = y, min(NEAR, len(y))
-        first = UNIT_SPHERE.nearest(y, y, count)[1].reshape(-1)
-        self.likely = np.arange(len(y) + 1, dtype=np.int64) * count, first
+        self.y, self.likely = y, neighbours(UNIT_SPHERE, y)
         self.amid = y
 
     def diagram(self, psi: Array, what: str) -> tuple[Diagram, Index]:

@@ -193,7 +193,8 @@ def gradients(x: Array, y: Array, partner: Index, ground: Ground) -> Array:
 def nearest(tree: Any, x: Array, count: int) -> tuple[Array, Index]:
     """Distances and numbers (n, count) of the points of a cKDTree that are nearest to x (n, a).
 
-    Not by its own threads, which write on into what an interruption has freed.
+    The tree's own threads (`workers`) are not used: after an interruption they go on writing into
+    arrays that are gone.
     """
     threads = threads_worth(len(x), QUERIES)
     parts = by_threads(

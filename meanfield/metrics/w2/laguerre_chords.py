@@ -24,11 +24,11 @@ from meanfield.metrics.w2.laguerre_sphere import ARCS, Voronoi, blocks
 from meanfield.metrics.w2.laguerre_torus import FULL, STEPS, merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton
 from meanfield.metrics.w2.sparse import Points, cheapest_arcs
-from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, checked, rows
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, of_sum_one, rows
+from meanfield.metrics.w2.surfaces import UNIT_SPHERE, neighbours
 
 Flags = NDArray[np.bool_]
 ATOMS = 200  # that are worth a thread
-NEAR = 13  # atoms that are tried first
 FAR = -0.4  # cosine beyond which a cell comes near the point behind its atom
 WITHIN = 0.9  # of the sphere's radius: how far from its middle first lines of sight may pass
 
@@ -40,8 +40,6 @@ class ChordCells:
     """
 
     def __init__(self, y: Array, ground: Voronoi | None, rho: Array) -> None:
-        from scipy.spatial import cKDTree
-
         self.y, self.rho, self.ground, self.atoms = y, rho, ground, Points(y)
         self.mesh, self.lines = of_great_circles(NO_MESH if ground is None else ground.mesh)
         self.back, self.behind = -y, np.zeros(len(y), dtype=np.int64)
@@ -49,8 +47,7 @@ class ChordCells:
             # No arc of the mesh goes through a node.
             self.behind = ground.tree.query(-y)[1].astype(np.int64)
             self.back = ground.mesh.p[self.behind]
-        nearest = cKDTree(y).query(y, min(NEAR, len(y)))[1].reshape(-1).astype(np.int64)
-        self.likely = np.arange(len(y) + 1, dtype=np.int64) * min(NEAR, len(y)), nearest
+        self.likely = neighbours(UNIT_SPHERE, y)
         self.amid = y  # points amid the cells of the last call
 
     def __call__(self, psi: Array, moments: int = NONE) -> Cells:
@@ -63,7 +60,7 @@ class ChordCells:
         behind = np.where(far & held, 4 * np.pi * self.rho[self.behind], 0.0)
         starts, columns, arc = rows(arcs.pairs, len(psi))
         H = Laplacian(starts, columns, edge[arc])
-        mass = checked(mass + behind, "W2 on S^2 by chords")
+        mass = of_sum_one(mass + behind, "W2 on S^2 by chords")
         return Cells(mass, second + back * behind, H)
 
     def _carved(self, psi: Array) -> tuple[Regions, Arcs, Flags, Flags]:

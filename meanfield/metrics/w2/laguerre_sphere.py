@@ -28,7 +28,7 @@ from meanfield.metrics.w2.coarser import Problem, solve
 from meanfield.metrics.w2.cones import Cones
 from meanfield.metrics.w2.laguerre_torus import merged
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value
-from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, checked, diagram
+from meanfield.metrics.w2.sphere_diagram import NO_MESH, UNIFORM, Diagram, diagram, of_sum_one
 from meanfield.metrics.w2.surfaces import UNIT_SPHERE
 
 ARCS = 1000  # in a block, about; that are worth a thread
@@ -281,7 +281,7 @@ class LogCells(Cones):
         """moments: whether costs are wanted, which take longer."""
         cells, arc = self.diagram(psi, self.what)
         mass, second, edge = overlay(self.y, cells, self.mesh, self.rho, moments)
-        mass = checked(mass, self.what)
+        mass = of_sum_one(mass, self.what)
         return Cells(mass, second, Laplacian(cells.starts, cells.columns, edge[arc]))
 
 

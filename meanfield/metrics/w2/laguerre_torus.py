@@ -27,7 +27,7 @@ from meanfield.metrics.w2.coarser import Problem, solve
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, tree_order
 from meanfield.metrics.w2.newton import Cells, Laplacian, dual_value, newton, rows_of
 from meanfield.metrics.w2.polygons import ball, clip, integrate, reaches
-from meanfield.metrics.w2.surfaces import UNIT_TORUS
+from meanfield.metrics.w2.surfaces import UNIT_TORUS, neighbours
 
 ATOMS = 500  # that are worth a thread
 STEPS = 60  # Newton's; what converges takes half of them
@@ -208,7 +208,7 @@ class TorusCells:
     """
 
     def __init__(self, rho: Array, x: Array) -> None:
-        self.rho, self.x, self.boxes, self.likely = rho, x, box_tree(x), near(x)
+        self.rho, self.x, self.boxes, self.likely = rho, x, box_tree(x), neighbours(UNIT_TORUS, x)
         self.amid = np.zeros(x.shape)
 
     def __call__(self, psi: Array) -> Cells:
@@ -244,10 +244,3 @@ def merged(points: Array, weights: Array) -> tuple[Array, Array, Index]:
     back = np.empty(len(x), dtype=np.int64)
     back[order] = np.arange(len(x))
     return np.ascontiguousarray(x[order]), b[order] / b.sum(), back[place]
-
-
-def near(x: Array, count: int = 13) -> tuple[Index, Index]:
-    """Row starts and columns of each point's nearest points, itself among them."""
-    k = min(count, len(x))
-    columns = UNIT_TORUS.nearest(x, x, k)[1].reshape(-1)
-    return np.arange(len(x) + 1, dtype=np.int64) * k, columns

@@ -14,12 +14,11 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel
-
-LEAF = 8  # points in a box that is not divided
+from meanfield.metrics.w2.costs import LEAF
 
 
 class Patches(NamedTuple):
-    """A tree of boxes over points in their order, a binary heap whose leaves have LEAF points.
+    """A tree of boxes over points in `tree_order`, a binary heap whose leaves have LEAF points.
 
     middle, half (v, 3): of the boxes, half as wide as `half`; normal (v, 3): N; top (v,): the
     largest N . (p - middle) in each, -inf in empty ones.

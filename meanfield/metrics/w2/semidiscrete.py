@@ -33,7 +33,7 @@ FEW = 100  # atoms for which cells by chords are quick wherever they lie
 # Shares of the period: atoms of T^2 nearer than the first are taken for one, and where Newton's
 # steps fail those nearer than the next.
 MET = (1e-8, 1e-7, 1e-6)
-TURN, AXIS = 1e-5, np.array([0.36, 0.48, 0.8])  # of atoms, where borders of cells coincide
+TURN, AXIS = 1e-5, np.array([0.36, 0.48, 0.8])  # how atoms are turned where borders coincide
 NEAR = 0.2  # W2^2 up to which prices of the cells' own cost bound that of d^2 well from below
 
 
@@ -83,8 +83,10 @@ def semidiscrete_transport(
 
 
 def _off_borders(find: Callable[..., Any], atoms: Measure, *density: Any) -> Any:
-    """What is found for atoms on S^2, the mean of what is for atoms turned either way where their
-    cells' borders would lie on those of the mesh: it differs by the square of the angle.
+    """What `find` returns for atoms on S^2.
+
+    Where borders of their cells lie on borders of the mesh it is the mean of what it returns for
+    atoms turned by TURN one way and the other, which is off by the order of TURN^2.
     """
     try:
         return find(atoms.points, atoms.masses, *density)

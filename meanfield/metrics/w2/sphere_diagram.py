@@ -17,11 +17,11 @@ SUM = 1e-9  # by which masses of cells may miss one
 
 
 class Aligned(NotConverged):
-    """Arcs of the cells lie on those of the mesh, and rounding decides on which side."""
+    """Borders of cells lie on borders of the mesh, and rounding decides on which side."""
 
 
-def checked(mass: Array, what: str) -> Array:
-    """Masses (n,) of cells; Aligned unless they sum to one, as all do that arcs were found for."""
+def of_sum_one(mass: Array, what: str) -> Array:
+    """The masses (n,) of all cells. Raises Aligned unless they sum to one."""
     if not abs(float(np.sum(mass)) - 1.0) < SUM:
         raise Aligned(f"{what}: borders of cells lie on borders of the mesh's")
     return mass

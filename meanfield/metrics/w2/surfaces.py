@@ -28,6 +28,12 @@ class Surface(NamedTuple):
     centre: Callable[[Array], Array]
 
 
+def neighbours(on: Surface, x: Array, count: int = 13) -> tuple[Index, Index]:
+    """Row starts and columns of each point's nearest points, itself among them."""
+    k = min(count, len(x))
+    return np.arange(len(x) + 1, dtype=np.int64) * k, on.nearest(x, x, k)[1].reshape(-1)
+
+
 def _near_on_torus(x: Array, others: Array, count: int) -> tuple[Array, Index]:
     from scipy.spatial import cKDTree
 
