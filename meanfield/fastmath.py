@@ -94,11 +94,15 @@ _SHORT_EXPONENTIAL = polynomial(*ECONOMISED)
 
 
 @kernel
-def turned(r: float, shifted: float) -> tuple[float, float]:
-    """(sin, cos) of r + q pi/2 for |r| <= pi/4 and a whole number q, given as q + ROUND."""
+def near(r: float) -> tuple[float, float]:
+    """(sin r, cos r) for |r| <= pi/4."""
     z = r * r
-    s = fma(r, z * _SINE(z), r)
-    c = fma(z * z, _COSINE(z), fma(-0.5, z, 1.0))
+    return fma(r, z * _SINE(z), r), fma(z * z, _COSINE(z), fma(-0.5, z, 1.0))
+
+
+@kernel
+def turned(s: float, c: float, shifted: float) -> tuple[float, float]:
+    """(sin, cos) of r + q pi/2 for s = sin r, c = cos r and a whole number q, given as q + ROUND."""
     k = bits(shifted)
     odd = (k & 1) != 0
     sine, cosine = (c, s) if odd else (s, c)
@@ -116,7 +120,8 @@ def sincos(x: float) -> tuple[float, float]:
     """(sin x, cos x)."""
     shifted = fma(x, 2 / math.pi, ROUND)
     q = shifted - ROUND
-    return turned(fma(-q, _P2, fma(-q, _P1, x)), shifted)
+    s, c = near(fma(-q, _P2, fma(-q, _P1, x)))
+    return turned(s, c, shifted)
 
 
 @kernel
@@ -224,14 +229,25 @@ def power(x: float, p: float) -> float:
 
 
 @kernel
-def minus_log(u: float) -> float:
-    """-log u for normal u = 2^e m, m in [sqrt(1/2), sqrt 2), log m = 2 artanh((m - 1)/(m + 1))."""
+def halved(u: float) -> tuple[float, float]:
+    """(m - 1)/(m + 1) and e for normal u = 2^e m, m in [sqrt(1/2), sqrt 2)."""
     b = bits(u) - _HALF_ROOT
-    e = np.int32(b >> 52)
     m = from_bits((b & _MANTISSA) + _HALF_ROOT)
-    f = (m - 1.0) / (m + 1.0)
+    return (m - 1.0) / (m + 1.0), np.float64(np.int32(b >> 52))
+
+
+@kernel
+def minus_log_of(f: float, e: float) -> float:
+    """-log u for what `halved` makes of it: log m = 2 artanh f."""
     z = f * f
-    return -fma(np.float64(e), math.log(2.0), 2.0 * fma(f, z * _ARTANH(z), f))
+    return -fma(e, math.log(2.0), 2.0 * fma(f, z * _ARTANH(z), f))
+
+
+@kernel
+def minus_log(u: float) -> float:
+    """-log u for normal u."""
+    f, e = halved(u)
+    return minus_log_of(f, e)
 
 
 @kernel

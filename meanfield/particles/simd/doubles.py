@@ -10,10 +10,10 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from meanfield.checks import Array
-from meanfield.fastmath import ROUND, minus_log, turned
+from meanfield.fastmath import ROUND, halved, minus_log_of, near, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
 from meanfield.particles.simd.lanes import Lanes, from_bits, room, store
-from meanfield.particles.simd.words import WIDE, number, words
+from meanfield.particles.simd.words import WIDE, begin, row, words
 from meanfield.registers import BITS
 
 PAIRS = 512  # done at a time, a multiple of WIDE
@@ -37,25 +37,52 @@ def _uniform(high: Lanes, low: Lanes, more: float) -> Lanes:
 
 
 @kernel
-def _radii(u: Array) -> None:
-    """Radii for uniforms, in their place."""
-    apart()
+def _quotients(u: Array, e: Array) -> None:
+    """For u = 2^e m, m in [sqrt(1/2), sqrt 2): (m - 1)/(m + 1) in the place of u, and e."""
+    separate()
     for q in range(len(u)):
         together(AHEAD)
-        u[q] = math.sqrt(2.0 * minus_log(u[q]))
+        u[q], e[q] = halved(u[q])
 
 
 @kernel
-def _turns(radii: Array, v: Array, out: Array) -> None:
-    """Pairs of normals, one after another, for radii and uniforms, of which angles are made."""
+def _radii(f: Array, e: Array) -> None:
+    """Radii sqrt(-2 log u) in the place of the quotients."""
+    separate()
+    for q in range(len(f)):
+        together(AHEAD)
+        f[q] = math.sqrt(2.0 * minus_log_of(f[q], e[q]))
+
+
+@kernel
+def _angles(v: Array, r: Array) -> None:
+    """For uniforms of angles 2 pi v = q pi/2 + r: r, and q in the place of v as `turned` has it."""
     separate()
     for q in range(len(v)):
         together(AHEAD)
-        radius, quarters = radii[q], 4.0 * v[q]
-        shifted = quarters + ROUND
-        sine, cosine = turned((quarters - (shifted - ROUND)) * (math.pi / 2), shifted)
-        out[2 * q] = radius * cosine
-        out[2 * q + 1] = radius * sine
+        quarters = 4.0 * v[q]
+        v[q] = quarters + ROUND
+        r[q] = (quarters - (v[q] - ROUND)) * (math.pi / 2)
+
+
+@kernel
+def _circle(s: Array, c: Array) -> None:
+    """Sines of small angles, in their place, and cosines."""
+    separate()
+    for q in range(len(s)):
+        together(AHEAD)
+        s[q], c[q] = near(s[q])
+
+
+@kernel
+def _turns(radii: Array, v: Array, s: Array, c: Array, out: Array) -> None:
+    """Pairs of normals, one after another."""
+    separate()
+    for q in range(len(v)):
+        together(AHEAD)
+        sine, cosine = turned(s[q], c[q], v[q])
+        out[2 * q] = radii[q] * cosine
+        out[2 * q + 1] = radii[q] * sine
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -85,19 +112,23 @@ def normals(Z: Array, first: int, tick: int, player: int, replica: int, key: int
     """
     apart()
     out, half = _flat(Z), Z.shape[1] // 2
-    counters, uniforms = room(np.uint64, 2, PAIRS), room(np.float64, 2, PAIRS)
-    u, v = uniforms[0], uniforms[1]
+    begun, uniforms = room(np.uint64, 3, PAIRS), room(np.float64, 4, PAIRS)
+    u, v, e, c = uniforms[0], uniforms[1], uniforms[2], uniforms[3]
     for i in range(0, half, PAIRS):  # once, but for rows longer than any block
         pairs = smaller(PAIRS, half - i)
         rows = 1 if pairs < half else smaller(len(Z), PAIRS // pairs)
-        number(first // 2 + i, pairs, rows, counters)
+        begin(first // 2 + i, pairs, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
             count = pairs * smaller(rows, len(Z) - k)
-            stream = np.uint64(2 * k + player)
-            for n in range(0, count, WIDE):
-                a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
-                # One is added to the first, so that it lies in (0, 1] and has a logarithm.
-                store(_uniform(a, b, 1.0), uniforms, 0, n)
-                store(_uniform(c, d, 0.0), uniforms, 1, n)
-            _radii(u[:count])
-            _turns(u[:count], v[:count], out[2 * (k * half + i) :])
+            for r in range(0, count, pairs):
+                one, two = row(np.uint64(2 * (k + r // pairs) + player), np.uint64(tick), key)
+                for n in range(0, pairs, WIDE):
+                    p, q, m, l = words(begun, n, one, two, key)
+                    # One is added to the first, so that it lies in (0, 1] and has a logarithm.
+                    store(_uniform(p, q, 1.0), uniforms, 0, r + n)
+                    store(_uniform(m, l, 0.0), uniforms, 1, r + n)
+            _quotients(u[:count], e[:count])
+            _radii(u[:count], e[:count])
+            _angles(v[:count], e[:count])
+            _circle(e[:count], c[:count])
+            _turns(u[:count], v[:count], e[:count], c[:count], out[2 * (k * half + i) :])

@@ -36,7 +36,7 @@ from meanfield.particles.simd.lanes import (
     store,
     woven,
 )
-from meanfield.particles.simd.words import LANES, WIDE, number, words
+from meanfield.particles.simd.words import LANES, WIDE, begin, row, words
 
 BLOCK = 512  # numbers whose words stay in the first cache, a multiple of 2 WIDE
 _COUNTERS = BLOCK // 2
@@ -45,11 +45,16 @@ _QUARTER, _TOP = 1 << 30, -(1 << 31)  # the bit of an angle that says odd quarte
 
 
 @kernel(forceinline=True)
-def _radius(words: Lanes) -> Lanes:
-    """sqrt(-2 log u), u = (words + 1/2) 2^-32 = 2^e m, log m = 2 artanh((m - 1)/(m + 1))."""
+def _quotient(words: Lanes) -> tuple[Lanes, Lanes]:
+    """(m - 1)/(m + 1) and e for u = (words + 1/2) 2^-32 = 2^e m, m in [sqrt(1/2), sqrt 2)."""
     shifted = bits(fused(counts(words), 2.0**-32, 2.0**-33)) - _HALF_ROOT
     e, m = reals(shifted >> 23), from_bits((shifted & _MANTISSA) + _HALF_ROOT)
-    f = (m - 1.0) / (m + 1.0)
+    return (m - 1.0) / (m + 1.0), e
+
+
+@kernel(forceinline=True)
+def _radius(f: Lanes, e: Lanes) -> Lanes:
+    """sqrt(-2 log u), log m = 2 artanh f."""
     z = f * f
     series = fused(fused(fused(fused(-4 / 9, z, -4 / 7), z, -4 / 5), z, -4 / 3), z, -4.0)
     return root(greater(fused(e, -2 * math.log(2.0), f * series), 0.0))
@@ -70,11 +75,16 @@ def _pair(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @kernel
-def _radii(made: Array, count: int) -> None:
+def _radii(made: Array, quotients: Array, count: int) -> None:
     """Radii, by their bits, in the place of their words."""
     apart()
     for n in range(0, count, LANES):
-        store(bits(_radius(load(LANES, made, 0, n))), made, 0, n)
+        f, e = _quotient(load(LANES, made, 0, n))
+        store(f, quotients, 0, n)
+        store(e, quotients, 1, n)
+    for n in range(0, count, LANES):
+        radii = _radius(load(LANES, quotients, 0, n), load(LANES, quotients, 1, n))
+        store(bits(radii), made, 0, n)
 
 
 @kernel
@@ -98,18 +108,20 @@ def normals(
     even. Three loops, as in `doubles`.
     """
     apart()
-    made, counters = room(np.int32, 2, BLOCK), room(np.uint64, 2, _COUNTERS)
+    made, begun = room(np.int32, 2, BLOCK), room(np.uint64, 3, _COUNTERS)
+    quotients = room(np.float32, 2, BLOCK)
     for i in range(0, lanes, BLOCK):  # once, but for rows longer than any block
         width = smaller(BLOCK, lanes - i)
         rows = 2 if width < lanes else smaller(len(Z), BLOCK // width * 2)
-        number((first + i) // 2, width // 2, rows // 2, counters)
+        begin((first + i) // 2, width // 2, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
             end = smaller(k + rows, len(Z))
             count = (end - k) // 2 * width
-            stream = np.uint64(k + player)
-            for n in range(0, count // 2, WIDE):
-                a, b, c, d = words(counters, n, np.uint64(tick), stream, np.uint64(replica), key)
-                store(woven(a, b), made, 0, 2 * n)
-                store(woven(c, d), made, 1, 2 * n)
-            _radii(made, count)
+            for r in range(0, end - k, 2):
+                one, two = row(np.uint64(k + r + player), np.uint64(tick), key)
+                for n in range(0, width // 2, WIDE):
+                    a, b, c, d = words(begun, n, one, two, key)
+                    store(woven(a, b), made, 0, r // 2 * width + 2 * n)
+                    store(woven(c, d), made, 1, r // 2 * width + 2 * n)
+            _radii(made, quotients, count)
             _turns(made, Z[k:end], i, width)

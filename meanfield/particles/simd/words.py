@@ -2,6 +2,10 @@
 
 Philox4x32-10 makes four 32-bit words for every counter of four, under a 64-bit key. The words of a
 counter and of its random ones stand in the lower halves of 64 bits: what is above is of no account.
+
+Of the four words of a counter the first says which pair of particles, the third which coordinate,
+and the other two are the same for both. A round multiplies the first and the third alone, so that
+what comes before the third round is made once for a pair and once for a coordinate.
 """
 
 from __future__ import annotations
@@ -16,36 +20,47 @@ from meanfield.particles.simd.lanes import Lanes, load
 from meanfield.registers import BITS
 
 LANES = 16  # rows of particles come in multiples of it
-# Counters at a time: two vectors or more, which hide the delays of one another and fit in the
-# registers. No word depends on it.
-WIDE = 32 if BITS == 512 else 8
+# Pairs at a time, two vectors or more but for the widest, of which rows of particles may be odd
+# multiples; these hide the delays of one another. No word depends on it.
+WIDE = 8
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _FACTORS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
 @kernel
-def number(pair: int, half: int, rows: int, counters: Array) -> None:
-    """Number `half` pairs of particles, from `pair` on, in each of so many rows: counters (2, half
-    * rows or more) are a pair and how far its row's stream is from the first row's.
-    """
+def begin(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
+    """What pairs of particles give before the third round, for so many from number `pair` on."""
     separate()
-    n = 0
-    for k in range(rows):
-        for i in range(half):
-            counters[0, n + i], counters[1, n + i] = pair + i, 2 * k
-        n += half
+    for n in range(count):
+        product = (np.uint64(pair + n) & _LOW) * _FACTORS[0]
+        _, m = keys(key, np.uint64(0))
+        third = ((product >> _HALF) ^ replica ^ m) & _LOW
+        k, m = keys(key, np.uint64(1))
+        second = third * _FACTORS[1]
+        begun[0, n], begun[1, n], begun[2, n] = (second >> _HALF) ^ k, second, product ^ m
+
+
+@kernel
+def row(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
+    """What a coordinate gives before the third round: the two products."""
+    product = (coordinate & _LOW) * _FACTORS[1]
+    k, _ = keys(key, np.uint64(0))
+    return product, (((product >> _HALF) ^ tick ^ k) & _LOW) * _FACTORS[0]
 
 
 @kernel(forceinline=True)
-def words(counters: Array, n: int, tick: Any, stream: Any, replica: Any, key: Any) -> Any:
-    """The four words of WIDE pairs, from number n on; `stream` is the first row's. All but n are
-    without sign.
+def words(begun: Array, n: int, one: Any, two: Any, key: Any) -> Any:
+    """The four words of WIDE pairs, from number n on, in the coordinate of `row`; no number has a
+    sign but n.
     """
-    first, third = load(WIDE, counters, 0, n), load(WIDE, counters, 1, n) + stream
-    none = first ^ first
-    w = _round((first, none + tick, third, none + replica), key, np.uint64(0))
-    w = _round(_round(w, key, np.uint64(1)), key, np.uint64(2))
+    first, second, third = (
+        load(WIDE, begun, 0, n),
+        load(WIDE, begun, 1, n),
+        load(WIDE, begun, 2, n),
+    )
+    w = (first ^ one, second, third ^ (two >> _HALF), two)
+    w = _round(w, key, np.uint64(2))
     w = _round(_round(w, key, np.uint64(3)), key, np.uint64(4))
     w = _round(_round(w, key, np.uint64(5)), key, np.uint64(6))
     w = _round(_round(w, key, np.uint64(7)), key, np.uint64(8))
@@ -53,9 +68,15 @@ def words(counters: Array, n: int, tick: Any, stream: Any, replica: Any, key: An
 
 
 @kernel(forceinline=True)
-def _round(w: tuple[Lanes, ...], key: Any, r: Any) -> Any:
+def keys(key: Any, r: Any) -> tuple[Any, Any]:
+    """The two halves of the key in round r."""
+    return (key & _LOW) + r * _STEPS[0], (key >> _HALF) + r * _STEPS[1]
+
+
+@kernel(forceinline=True)
+def _round(w: Any, key: Any, r: Any) -> Any:
     a, b, c, d = w
-    k, m = (key & _LOW) + r * _STEPS[0], (key >> _HALF) + r * _STEPS[1]
+    k, m = keys(key, r)
     # So the compiler sees products of 32 bits, and takes nothing away.
     p, q = (a & _LOW) * _FACTORS[0], (c & _LOW) * _FACTORS[1]
-    return (q >> _HALF) ^ b ^ k, q, (p >> _HALF) ^ d ^ m, p
+    return (q >> _HALF) ^ (b ^ k), q, (p >> _HALF) ^ (d ^ m), p
