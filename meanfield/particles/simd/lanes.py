@@ -140,13 +140,13 @@ def greater(_: Any, u: Any, v: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def chosen(_: Any, bits: Any, u: Any, v: Any) -> Any:
-    """u in lanes where a bit is set, v in the others."""
+def chosen(_: Any, signs: Any, u: Any, v: Any) -> Any:
+    """u in lanes where a number is negative, v in the others."""
 
-    def emit(b: Any, bits: Any, *given: Any) -> Any:
-        return b.select(b.icmp_signed("!=", bits, ir.Constant(bits.type, None)), *given)
+    def emit(b: Any, signs: Any, *given: Any) -> Any:
+        return b.select(b.icmp_signed("<", signs, ir.Constant(signs.type, None)), *given)
 
-    return u(bits, u, v), lambda _, b, __, given: emit(b, *given)
+    return u(signs, u, v), lambda _, b, __, given: emit(b, *given)
 
 
 def _changed(method: str, to: dict[Any, Any], meaning: str) -> Any:

@@ -65,13 +65,14 @@ def _pair(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
     """Radii, given by their bits, times cosine and sine of q pi/2 + r: two bits of an angle are its
     quarter q, the others r.
     """
-    r = reals(angles << 2) * (math.pi / 4 * 2.0**-31)
+    doubled = angles << 1
+    r = reals(doubled << 1) * (math.pi / 4 * 2.0**-31)
     z = r * r
     s = fused(fused(fused(1 / 362880, z, -1 / 5040), z, 1 / 120), z, -1 / 6)
     c = fused(fused(fused(1 / 40320, z, -1 / 720), z, 1 / 24), z, -1 / 2)
-    s, c, odd = r * fused(s, z, 1.0), fused(c, z, 1.0), angles & _QUARTER
-    cosine = chosen(odd, s, c) * from_bits(radii ^ ((angles + _QUARTER) & _TOP))
-    return cosine, chosen(odd, c, s) * from_bits(radii ^ (angles & _TOP))
+    s, c = r * fused(s, z, 1.0), fused(c, z, 1.0)
+    cosine = chosen(doubled, s, c) * from_bits(radii ^ ((angles ^ doubled) & _TOP))
+    return cosine, chosen(doubled, c, s) * from_bits(radii ^ (angles & _TOP))
 
 
 @kernel
