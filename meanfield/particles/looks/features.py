@@ -140,14 +140,24 @@ def add_means(F: Array, w: Array, m: Array) -> None:
 
 
 @kernel
-def add_squares(x: Array, w: Array, m: Array) -> None:
-    """m (d,) += means of the squares of the coordinates of a block x (d, lanes)."""
-    for k in range(len(x)):
-        s = nothing(EIGHT)
+def add_coordinates(squares: bool, x: Array, w: Array, m: Array) -> None:
+    """m += means of the coordinates of a block x (d, lanes) and, where asked for, of their squares,
+    two rows at a time.
+    """
+    apart()
+    if not squares:
+        add_means(x, w, m)
+        return
+    d = len(x)
+    for k in range(0, d, 2):
+        l = smaller(k + 1, d - 1)
+        r = s = t = u = nothing(EIGHT)
         for i in range(0, x.shape[1], EIGHT):
-            u = load(EIGHT, x, k, i)
-            s = fused(load(EIGHT, w, 0, i), u * u, s)
-        m[k] += total(s)
+            v, a, b = load(EIGHT, w, 0, i), load(EIGHT, x, k, i), load(EIGHT, x, l, i)
+            r, s = fused(v, a, r), fused(v, b, s)
+            t, u = fused(v, a * a, t), fused(v, b * b, u)
+        p, q, g, h = m[k] + total(r), m[l] + total(s), m[d + k] + total(t), m[d + l] + total(u)
+        m[k], m[l], m[d + k], m[d + l] = p, q, g, h
 
 
 @kernel

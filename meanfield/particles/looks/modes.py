@@ -15,7 +15,7 @@ from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
-from meanfield.particles.looks.features import add_means, add_squares, dot, features
+from meanfield.particles.looks.features import add_coordinates, add_means, dot, features
 from meanfield.particles.players import Flag, Player, Scratch, State, scratch
 from meanfield.particles.primitives import dots, kick, move, push_along, reweigh, show
 from meanfield.particles.simd.product import apply, product
@@ -43,9 +43,7 @@ def moments(sphere: Flag, look: Modes, s: State) -> None:
         if len(sphere) == 0:
             add_means(v, w, m)
             continue
-        add_means(x, w, m[1 : 1 + d])
-        if me.squares:
-            add_squares(x, w, m[1 + d : 1 + 2 * d])
+        add_coordinates(me.squares, x, w, m[1:])
         dots(x, v, r.u)
         m[0], m[1 + 2 * d] = dot(w, r.t), dot(w, r.u)
 
