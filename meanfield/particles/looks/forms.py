@@ -31,7 +31,7 @@ from meanfield.particles.looks.features import add_coordinates, add_means
 from meanfield.particles.noise import rows
 from meanfield.particles.players import Player, State
 from meanfield.particles.primitives import draw, reweigh
-from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, root, store
+from meanfield.particles.simd.lanes import Lanes, doubles, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.team import next_turn, take_moments
 from meanfield.registers import BITS
@@ -130,7 +130,9 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
-    shapes = (used, d, d, (d, TILE), (d, TILE), (2, TILE), (rows(me.single, d, me.refine), CHUNK))
+    shapes = used, d, d, (d, TILE), (d, TILE), (2, TILE)
+    # As they are made; sums of several are taken in double precision.
+    kept = np.float32 if me.single and me.refine == 1 else np.float64
     return Form(
         me,
         len(me.matrix) == 1,
@@ -142,6 +144,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
         zeros((2, s.totals.shape[1], _whole(own) if seen else 0)),
         zeros(_whole(theirs)),
         *map(zeros, shapes),
+        zeros((rows(me.single, d, me.refine), CHUNK), kept),
     )
 
 
@@ -263,5 +266,5 @@ def _force(
     if dense:
         w = fused(q, load(WIDTH, look.v, k, a), w)
     if not costs:
-        w = fused(noise, load(WIDTH, look.Z, k, j + a), w)
+        w = fused(noise, doubles(load(WIDTH, look.Z, k, j + a)), w)
     return z, w

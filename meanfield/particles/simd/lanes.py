@@ -166,10 +166,22 @@ _SAME_BITS = {
     types.float64: types.uint64, types.uint64: types.float64,
     types.float32: types.int32, types.int32: types.float32,
 }  # fmt: skip
+_WIDER = {types.float32: types.float64}
 bits = from_bits = _changed("bitcast", _SAME_BITS, "The bits of real numbers, and back.")
 reals = _changed("sitofp", {types.int32: types.float32}, "Whole numbers as real ones.")
 counts = _changed("uitofp", {types.int32: types.float32}, "The same of numbers without a sign.")
-doubles = _changed("fpext", {types.float32: types.float64}, "In double precision.")
+
+
+def _doubled(b: Any, v: Any) -> Any:
+    double = ir.VectorType(ir.DoubleType(), v.type.count)
+    return v if v.type == double else b.fpext(v, double)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def doubles(_: Any, v: Any) -> Any:
+    """Real numbers in double precision."""
+    lanes = Lanes(types.float64, v.count)
+    return lanes(v), lambda _, b, __, given: _doubled(b, given[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -241,13 +253,15 @@ def load(_: Any, count: Any, A: Any, k: Any, i: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def store(_: Any, v: Any, A: Any, k: Any, i: Any) -> Any:
-    """A[k, i : i + len(v)] = v."""
-    if not _rows_of(A) or v.of != A.dtype:
+    """A[k, i : i + len(v)] = v; numbers in single precision may go into an array of doubles."""
+    if not _rows_of(A) or A.dtype not in (v.of, _WIDER.get(v.of)):
         return None
+    lanes = Lanes(A.dtype, v.count)
 
     def emit(context: Any, b: Any, kinds: Any, given: Any) -> Any:
-        there = _place(context, b, kinds.args[1], v, *given[1:])
-        b.store(given[0], there, align=A.dtype.bitwidth // 8)
+        there = _place(context, b, kinds.args[1], lanes, *given[1:])
+        numbers = given[0] if lanes == v else _doubled(b, given[0])
+        b.store(numbers, there, align=A.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(v, A, types.int64, types.int64), emit

@@ -25,7 +25,6 @@ from meanfield.particles.simd.lanes import (
     bits,
     chosen,
     counts,
-    doubles,
     from_bits,
     fused,
     greater,
@@ -96,8 +95,8 @@ def _turns(made: Array, Z: Array, i: int, width: int) -> None:
     for row in range(0, len(Z), 2):
         for j in range(i, i + width, LANES):
             u, v = _pair(load(LANES, made, 0, n), load(LANES, made, 1, n))
-            store(doubles(u), Z, row, j)
-            store(doubles(v), Z, row + 1, j)
+            store(u, Z, row, j)
+            store(v, Z, row + 1, j)
             n += LANES
 
 
