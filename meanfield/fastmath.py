@@ -102,7 +102,7 @@ def near(r: float) -> tuple[float, float]:
 
 @kernel
 def turned(s: float, c: float, shifted: float) -> tuple[float, float]:
-    """(sin, cos) of r + q pi/2 for s = sin r, c = cos r and a whole number q, given as q + ROUND."""
+    """(sin, cos) of r + q pi/2 for s = sin r, c = cos r and a whole number q, as q + ROUND."""
     k = bits(shifted)
     odd = (k & 1) != 0
     sine, cosine = (c, s) if odd else (s, c)

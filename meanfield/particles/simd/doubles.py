@@ -13,7 +13,7 @@ from meanfield.checks import Array
 from meanfield.fastmath import ROUND, halved, minus_log_of, near, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
 from meanfield.particles.simd.lanes import Lanes, from_bits, room, store
-from meanfield.particles.simd.words import WIDE, begin, row, words
+from meanfield.particles.simd.words import WIDE, begin, brought, words
 from meanfield.registers import BITS
 
 PAIRS = 512  # done at a time, a multiple of WIDE
@@ -103,32 +103,44 @@ def _flat(_: Any, Z: Any) -> Any:
 
 
 @kernel
+def _uniforms(
+    begun: Array, pairs: int, rows: int, stream: Any, tick: Any, key: Any, made: Array
+) -> None:
+    """Two uniforms for each pair in so many rows, made (2 or more, rows * pairs or more); `stream`
+    is the first row's.
+    """
+    apart()
+    for r in range(rows):
+        coordinate = brought(stream + np.uint64(2 * r), tick, key)
+        for n in range(0, pairs, WIDE):
+            a, b, c, d = words(begun, n, coordinate, key)
+            # One is added to the first, so that it lies in (0, 1] and has a logarithm.
+            store(_uniform(a, b, 1.0), made, 0, r * pairs + n)
+            store(_uniform(c, d, 0.0), made, 1, r * pairs + n)
+
+
+@kernel
 def normals(Z: Array, first: int, tick: int, player: int, replica: int, key: int) -> None:
     """Normals of particles first, first + 1, ... (first even) in all coordinates, the rows of Z.
 
-    Box-Muller in three loops over pairs that stay in the first cache: in one, what a number waits
+    Box-Muller in short loops over pairs that stay in the first cache: in one, what a number waits
     for is longer than what a processor looks ahead. Rows are short, so what can is done over
     several of them at once.
     """
     apart()
     out, half = _flat(Z), Z.shape[1] // 2
-    begun, uniforms = room(np.uint64, 3, PAIRS), room(np.float64, 4, PAIRS)
-    u, v, e, c = uniforms[0], uniforms[1], uniforms[2], uniforms[3]
+    begun, made = room(np.uint64, 3, PAIRS), room(np.float64, 4, PAIRS)
     for i in range(0, half, PAIRS):  # once, but for rows longer than any block
         pairs = smaller(PAIRS, half - i)
         rows = 1 if pairs < half else smaller(len(Z), PAIRS // pairs)
         begin(first // 2 + i, pairs, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
-            count = pairs * smaller(rows, len(Z) - k)
-            for r in range(0, count, pairs):
-                one, two = row(np.uint64(2 * (k + r // pairs) + player), np.uint64(tick), key)
-                for n in range(0, pairs, WIDE):
-                    p, q, m, l = words(begun, n, one, two, key)
-                    # One is added to the first, so that it lies in (0, 1] and has a logarithm.
-                    store(_uniform(p, q, 1.0), uniforms, 0, r + n)
-                    store(_uniform(m, l, 0.0), uniforms, 1, r + n)
-            _quotients(u[:count], e[:count])
-            _radii(u[:count], e[:count])
-            _angles(v[:count], e[:count])
-            _circle(e[:count], c[:count])
-            _turns(u[:count], v[:count], e[:count], c[:count], out[2 * (k * half + i) :])
+            several = smaller(rows, len(Z) - k)
+            stream, count = np.uint64(2 * k + player), several * pairs
+            _uniforms(begun, pairs, several, stream, np.uint64(tick), key, made)
+            u, v, s, c = made[0, :count], made[1, :count], made[2, :count], made[3, :count]
+            _quotients(u, s)
+            _radii(u, s)
+            _angles(v, s)
+            _circle(s, c)
+            _turns(u, v, s, c, out[2 * (k * half + i) :])

@@ -15,6 +15,7 @@ normals in double precision.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from meanfield.particles.simd.lanes import (
     store,
     woven,
 )
-from meanfield.particles.simd.words import LANES, WIDE, begin, row, words
+from meanfield.particles.simd.words import LANES, WIDE, begin, brought, words
 
 BLOCK = 512  # numbers whose words stay in the first cache, a multiple of 2 WIDE
 _COUNTERS = BLOCK // 2
@@ -75,13 +76,19 @@ def _pair(radii: Lanes, angles: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @kernel
-def _radii(made: Array, quotients: Array, count: int) -> None:
-    """Radii, by their bits, in the place of their words."""
+def _quotients(made: Array, quotients: Array, count: int) -> None:
+    """What `_quotient` makes of words."""
     apart()
     for n in range(0, count, LANES):
         f, e = _quotient(load(LANES, made, 0, n))
         store(f, quotients, 0, n)
         store(e, quotients, 1, n)
+
+
+@kernel
+def _radii(quotients: Array, made: Array, count: int) -> None:
+    """Radii, by their bits, in the place of their words."""
+    apart()
     for n in range(0, count, LANES):
         radii = _radius(load(LANES, quotients, 0, n), load(LANES, quotients, 1, n))
         store(bits(radii), made, 0, n)
@@ -101,11 +108,27 @@ def _turns(made: Array, Z: Array, i: int, width: int) -> None:
 
 
 @kernel
+def _words(
+    begun: Array, pairs: int, rows: int, stream: Any, tick: Any, key: Any, made: Array
+) -> None:
+    """Words of radii and of angles, made (2, 2 * rows * pairs or more); `stream` is the first
+    row's.
+    """
+    apart()
+    for r in range(rows):
+        coordinate = brought(stream + np.uint64(2 * r), tick, key)
+        for n in range(0, pairs, WIDE):
+            a, b, c, d = words(begun, n, coordinate, key)
+            store(woven(a, b), made, 0, 2 * (r * pairs + n))
+            store(woven(c, d), made, 1, 2 * (r * pairs + n))
+
+
+@kernel
 def normals(
     Z: Array, lanes: int, first: int, tick: int, player: int, replica: int, key: int
 ) -> None:
     """Normals of particles first, ..., first + lanes - 1 (first even) in Z (rows, >= lanes), rows
-    even. Three loops, as in `doubles`.
+    even. Short loops, as in `doubles`.
     """
     apart()
     made, begun = room(np.int32, 2, BLOCK), room(np.uint64, 3, _COUNTERS)
@@ -116,12 +139,8 @@ def normals(
         begin((first + i) // 2, width // 2, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
             end = smaller(k + rows, len(Z))
-            count = (end - k) // 2 * width
-            for r in range(0, end - k, 2):
-                one, two = row(np.uint64(k + r + player), np.uint64(tick), key)
-                for n in range(0, width // 2, WIDE):
-                    a, b, c, d = words(begun, n, one, two, key)
-                    store(woven(a, b), made, 0, r // 2 * width + 2 * n)
-                    store(woven(c, d), made, 1, r // 2 * width + 2 * n)
-            _radii(made, quotients, count)
+            twos = (end - k) // 2
+            _words(begun, width // 2, twos, np.uint64(k + player), np.uint64(tick), key, made)
+            _quotients(made, quotients, twos * width)
+            _radii(quotients, made, twos * width)
             _turns(made, Z[k:end], i, width)

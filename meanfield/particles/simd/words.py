@@ -16,13 +16,10 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel, separate
-from meanfield.particles.simd.lanes import Lanes, load
-from meanfield.registers import BITS
+from meanfield.particles.simd.lanes import load
 
 LANES = 16  # rows of particles come in multiples of it
-# Pairs at a time, two vectors or more but for the widest, of which rows of particles may be odd
-# multiples; these hide the delays of one another. No word depends on it.
-WIDE = 8
+WIDE = 8  # pairs at a time; rows may hold odd multiples of it. No word depends on it.
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _FACTORS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -30,7 +27,9 @@ _STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 @kernel
 def begin(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
-    """What pairs of particles give before the third round, for so many from number `pair` on."""
+    """What so many pairs, from number `pair` on, bring to the third round: begun (3, count or
+    more).
+    """
     separate()
     for n in range(count):
         product = (np.uint64(pair + n) & _LOW) * _FACTORS[0]
@@ -42,25 +41,22 @@ def begin(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
 
 
 @kernel
-def row(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
-    """What a coordinate gives before the third round: the two products."""
+def brought(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
+    """What a coordinate, 2 k + player, brings to the third round."""
     product = (coordinate & _LOW) * _FACTORS[1]
     k, _ = keys(key, np.uint64(0))
     return product, (((product >> _HALF) ^ tick ^ k) & _LOW) * _FACTORS[0]
 
 
 @kernel(forceinline=True)
-def words(begun: Array, n: int, one: Any, two: Any, key: Any) -> Any:
-    """The four words of WIDE pairs, from number n on, in the coordinate of `row`; no number has a
-    sign but n.
+def words(begun: Array, n: int, coordinate: tuple[Any, Any], key: Any) -> Any:
+    """The four words of WIDE pairs, from number n on, for what `begin` and `brought` have made.
+
+    All but n are without sign.
     """
-    first, second, third = (
-        load(WIDE, begun, 0, n),
-        load(WIDE, begun, 1, n),
-        load(WIDE, begun, 2, n),
-    )
-    w = (first ^ one, second, third ^ (two >> _HALF), two)
-    w = _round(w, key, np.uint64(2))
+    second, fourth = coordinate
+    a, b, c = load(WIDE, begun, 0, n), load(WIDE, begun, 1, n), load(WIDE, begun, 2, n)
+    w = _round((a ^ second, b, c ^ (fourth >> _HALF), fourth), key, np.uint64(2))
     w = _round(_round(w, key, np.uint64(3)), key, np.uint64(4))
     w = _round(_round(w, key, np.uint64(5)), key, np.uint64(6))
     w = _round(_round(w, key, np.uint64(7)), key, np.uint64(8))
