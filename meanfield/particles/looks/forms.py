@@ -19,7 +19,7 @@ numpy's dgemm at d = 1200 has 54.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -130,9 +130,10 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     theirs, own = 2 * e if opponent.squares else e, 2 * d if me.squares else d
     B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
-    shapes: Any = used, d, d, (d, TILE), (d, TILE), (2, TILE)
+    room = [zeros(shape) for shape in (used, d, d, (d, TILE), (d, TILE), (2, TILE))]
     # As they are made; sums of several are taken in double precision.
     kept = np.float32 if me.single and me.refine == 1 else np.float64
+    room.append(zeros((rows(me.single, d, me.refine), CHUNK), kept))
     return Form(
         me,
         len(me.matrix) == 1,
@@ -143,8 +144,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
         np.zeros(1, np.int64),
         zeros((2, s.totals.shape[1], _whole(own) if seen else 0)),
         zeros(_whole(theirs)),
-        *map(zeros, shapes),
-        zeros((rows(me.single, d, me.refine), CHUNK), kept),
+        *room,
     )
 
 
