@@ -6,6 +6,7 @@ NI(mu_x, mu_y) = max_y V_y(y) - min_x V_x(x) >= 0, zero exactly at the Nash equi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ class NikaidoIsoda:
 
 def _error(of_x: Response, of_y: Response) -> NikaidoIsodaError:
     """NI from the best responses of the minimiser x to mu_y and of the maximiser y to mu_x."""
-    if not np.isfinite([of_x.value, of_y.value]).all():
+    if not (isfinite(of_x.value) and isfinite(of_y.value)):
         raise ValueError("a best response has no finite value: the losses overflow; scale the game")
     max_V_y, min_V_x = -of_y.value, of_x.value
     # A negative difference only says that the search missed, or that values are rounded.

@@ -96,13 +96,13 @@ class SphereSearch:
         linear, squares, form = self.basis.split(cost.c)
         Q = form * self.basis.S
         if squares.any():
-            Q.flat[:: len(Q) + 1] += squares
+            Q.ravel()[:: len(Q) + 1] += squares
             T = tridiagonal(Q)
         else:
             T = self._forms[int(form < 0)].scaled(abs(form))
         x, value, lower, twin, other = minimise(Q, linear, T)
         c = float(cost.c[0])
-        return Response(np.stack([x, twin]), np.array([c + value, c + other]), c + lower, SPHERE)
+        return Response(np.array([x, twin]), np.array([c + value, c + other]), c + lower, SPHERE)
 
 
 class Search:
