@@ -5,6 +5,7 @@ run would be fast or slow by chance.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ LINE = 64  # bytes; longer lines hold several
 def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> Array:
     """`np.zeros` so aligned."""
     kind = np.dtype(dtype)
-    size = int(np.prod(shape)) * kind.itemsize
+    size = (prod(shape) if isinstance(shape, tuple) else shape) * kind.itemsize
     memory = np.zeros(size + LINE, np.uint8)
     begin = -memory.__array_interface__["data"][0] % LINE
     found: Array = memory[begin : begin + size].view(kind).reshape(shape)
