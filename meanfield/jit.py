@@ -12,9 +12,10 @@ from functools import cache, cached_property, lru_cache, update_wrapper
 from pathlib import Path
 from typing import Any
 
-from llvmlite.ir import PointerType
+from llvmlite.ir import FunctionType, PointerType
 from numba import config, njit, types, version_info
 from numba.core import serialize
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from meanfield.checks import warn
@@ -243,6 +244,22 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
         return None
     t = types.float32 if a == b == c == types.float32 else types.float64
     return t(t, t, t), lambda _, builder, __, given: builder.fma(*given)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def floor(_: Any, x: Any) -> Any:
+    """The largest whole number up to x, in its precision; `math.floor` makes an integer of it, and
+    loops over doubles, whose integers no register of AVX2 converts, go number by number.
+    """
+    if not isinstance(x, types.Float):
+        return None
+    name = f"llvm.floor.f{x.bitwidth}"
+
+    def emit(_: Any, builder: Any, __: Any, given: Any) -> Any:
+        kind = FunctionType(given[0].type, [given[0].type])
+        return builder.call(get_or_insert_function(builder.module, kind, name), given)
+
+    return x(x), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]

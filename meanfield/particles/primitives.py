@@ -10,7 +10,7 @@ import math
 
 from meanfield.checks import Array
 from meanfield.fastmath import exp_below, sincos
-from meanfield.jit import apart, fma, kernel, separate, together
+from meanfield.jit import apart, floor, fma, kernel, separate, together
 from meanfield.particles.noise import fill
 from meanfield.particles.players import Flag, Player, Scratch, State
 from meanfield.particles.team import meet
@@ -52,7 +52,7 @@ def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
     for k in range(x.shape[0]):
         for i in range(x.shape[1]):
             y = x[k, i]
-            y -= P * math.floor(y * (1.0 / P))
+            y -= P * floor(y * (1.0 / P))
             # Rounding may leave either side of the cell, and -1e-20 + P is P: the point 0.
             y = y + P if y < 0.0 else y
             x[k, i] = y - P if y >= P else y

@@ -13,12 +13,14 @@ from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel, separate, smaller, together
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import fused, load, nothing, total
+from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
 from meanfield.particles.simd.product import TILE, product, times
 from meanfield.registers import BITS
 
 # Angles at once: two vectors of 128 or 256 bits hide each other's delays, more do not fit.
 AHEAD = 4 if BITS == 128 else 8
+# Lanes of which five powers, and what a product of two needs, fit in registers.
+HELD = 8 if BITS == 512 else 4
 
 
 @kernel
@@ -86,6 +88,12 @@ def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     circle(c, s)
 
 
+@kernel(forceinline=True)
+def product_of(a: Lanes, p: Lanes, c: Lanes, r: Lanes) -> tuple[Lanes, Lanes]:
+    """Real and imaginary part of (a + i p) (c + i r)."""
+    return fused(a, c, -(p * r)), fused(p, c, a * r)
+
+
 @kernel
 def circle(c: Array, s: Array) -> None:
     """Cosines of angles c, in their place, and their sines."""
@@ -112,10 +120,41 @@ def powers(wave: float, first: int, count: int, x: Array, P: Array) -> None:
         together(8)
         P[one, i] = wave * x[i]
     circle(P[one], P[R + one])
-    for r in range(one + 1, R):
+    done = one + 1
+    if R - one >= 4:
+        done += (R - one) // 4 * 4 - 1
+        climb(P, one, R, done)
+    for r in range(done, R):
         h = 4 if r >= one + 4 else (r - one + 1) // 2  # the power m = r - one + 1 from m - h
         for i in range(0, n, TILE):
             times(P, one + h - 1, R + one + h - 1, 1.0, P, r - h, R + r - h, P, r, R + r, i)
+
+
+@kernel
+def climb(P: Array, one: int, R: int, end: int) -> None:
+    """The powers in rows one + 1, ..., end - 1 from those in row one, four at a time, which stay in
+    registers and are multiplied by the fourth: what a product reads were stored a moment ago.
+    """
+    for i in range(0, P.shape[1], HELD):
+        a, p = load(HELD, P, one, i), load(HELD, P, R + one, i)
+        b, q = product_of(a, p, a, p)
+        c, r = product_of(a, p, b, q)
+        d, s = product_of(b, q, b, q)
+        f, g = d, s
+        for k in range(one, end, 4):
+            if k > one:
+                a, p = product_of(f, g, a, p)
+                b, q = product_of(f, g, b, q)
+                c, r = product_of(f, g, c, r)
+                d, s = product_of(f, g, d, s)
+            store(a, P, k, i)
+            store(p, P, R + k, i)
+            store(b, P, k + 1, i)
+            store(q, P, R + k + 1, i)
+            store(c, P, k + 2, i)
+            store(r, P, R + k + 2, i)
+            store(d, P, k + 3, i)
+            store(s, P, R + k + 3, i)
 
 
 # Sums over lanes are eight sums side by side, then halves added to each other, however wide a

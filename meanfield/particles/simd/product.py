@@ -14,6 +14,7 @@ from meanfield.particles.simd.lanes import fused, load, nothing, store, total
 from meanfield.registers import BITS
 
 TILE = 16  # lanes come in multiples of it
+DOUBLE = 2 * TILE
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.
@@ -88,18 +89,19 @@ def product(A: Array, F: Array, out: Array) -> None:
 @kernel
 def combine(a: Array, F: Array, out: Array) -> None:
     """out = a F for a (K,), where `product` would compute several copies of the one row. The sums
-    are the same, term by term.
+    are the same, term by term; two tiles at a time, whose sums hide each other's delays.
     """
-    for i in range(len(out)):
-        out[i] = 0.0
-    whole = len(a) // 4 * 4
-    for k in range(0, whole, 4):
-        for i in range(len(out)):
-            two = fma(a[k + 1], F[k + 1, i], fma(a[k], F[k, i], out[i]))
-            out[i] = fma(a[k + 3], F[k + 3, i], fma(a[k + 2], F[k + 2, i], two))
-    for k in range(whole, len(a)):
-        for i in range(len(out)):
-            out[i] = fma(a[k], F[k, i], out[i])
+    whole = len(out) // DOUBLE * DOUBLE
+    for i in range(0, whole, DOUBLE):
+        p = nothing(DOUBLE)
+        for k in range(len(a)):
+            p = fused(a[k], load(DOUBLE, F, k, i), p)
+        store(p, out, 0, i)
+    for i in range(whole, len(out), TILE):
+        q = nothing(TILE)
+        for k in range(len(a)):
+            q = fused(a[k], load(TILE, F, k, i), q)
+        store(q, out, 0, i)
 
 
 @kernel
