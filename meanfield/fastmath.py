@@ -158,13 +158,25 @@ def _from_one(r: float) -> float:
 
 
 @kernel
-def exp_moderate(x: float) -> float:
-    """e^x for |x| <= 700, in half the time of `exp`: 2^k is added to the polynomial's exponent."""
+def exp_begun(x: float) -> tuple[float, float]:
+    """r and k + ROUND for x = k log 2 + r, from which `exp_ended` goes on."""
     shifted = fma(x, 1 / math.log(2.0), ROUND)
     k = shifted - ROUND
-    r = fma(-k, _L2, fma(-k, _L1, x))
+    return fma(-k, _L2, fma(-k, _L1, x)), shifted
+
+
+@kernel
+def exp_ended(r: float, shifted: float) -> float:
+    """2^k e^r: k is added to the exponent of the polynomial's value."""
     t = 1.0 + _from_one(r)
     return from_bits(bits(t) + (bits(shifted) << 52))
+
+
+@kernel
+def exp_moderate(x: float) -> float:
+    """e^x for |x| <= 700, in half the time of `exp`."""
+    r, shifted = exp_begun(x)
+    return exp_ended(r, shifted)
 
 
 @kernel

@@ -112,6 +112,9 @@ def test_pairs_are_asked_only_for_what_they_share(folder, text, left, steep, sin
         r"for j in range\((?:first|m).*?(?=\n        for i in|\n    for j)", source, re.S
     )
     found = Counter(re.findall(r"math\.(\w+?)(?:32)?\(", "".join(inner[1:])))
+    if parts := found.pop("exp_begun", 0):  # see `stages`
+        assert found.pop("exp_ended") == parts
+        found["exp_moderate"] += parts
     assert found == left
     (x, a), (y, b) = draw(game)
     pairs = (loops.pair_kernel32 if single else loops.pair_kernel)(game)(x, y, a, b)
@@ -160,6 +163,7 @@ def interpreted(source):
             {"exp_moderate": np.exp, "power": np.power, **{n: getattr(np, n) for n in
              ("sin", "cos", "exp", "log", "tanh", "sinh", "cosh")}}.items()}  # fmt: skip
     functions = SimpleNamespace(**wide, **{f"{name}32": f for name, f in wide.items()})
+    functions.exp_begun, functions.exp_ended = lambda x: (x, 0.0), lambda r, _: np.exp(r)
     mathematics = SimpleNamespace(
         **{n: getattr(np, n) for n in ("fabs", "copysign", "sqrt")}, atan=np.arctan
     )
@@ -178,7 +182,9 @@ def interpreted(source):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_loops_of_random_formulas_equal_numpy(seed):
+@pytest.mark.parametrize("apart", [True, False])
+def test_loops_of_random_formulas_equal_numpy(monkeypatch, seed, apart):
+    monkeypatch.setattr(loops, "APART", loops.BITS if apart else None)
     rnd, done = random.Random(seed), 0
     while done < 12:
         text = formula(rnd, rnd.choice([1, 2, 3]))
@@ -199,6 +205,35 @@ def test_loops_of_random_formulas_equal_numpy(seed):
                 np.testing.assert_allclose(
                     have, want, rtol=0, atol=1e-13 * (1 + max(jet)), err_msg=text
                 )
+
+
+EXPONENTIALS = [
+    "exp(cos(x - y)) + 0.3*sin(2*x)*cos(y)",
+    "cos(x - y)**3*exp(cos(x - y))",
+    "exp(sin(2*x)*cos(y) + sin(x))*cos(x + 2*y) - cos(y)",
+]
+
+
+@pytest.mark.parametrize("text", EXPONENTIALS)
+def test_three_loops_give_the_bits_of_one(folder, monkeypatch, text):
+    game = mf.games.expression(text)
+    (x, a), (y, b) = draw(game, 300, 70)
+    found, sources = [], []
+    for bits in (loops.BITS, None):
+        monkeypatch.setattr(loops, "APART", bits)
+        both, own = loops.pair_kernel(game), loops.kernel(game, 1, game.jet(1))
+        sources.append(loops.pair_source(game))
+        found.append([*both(x, y, a, b), own(y, x, a)])
+    assert [source.count("for i in range(whole)") for source in sources] == [3, 1]
+    for one, three in zip(*found, strict=True):
+        assert all(map(np.array_equal, one, three))
+
+
+def test_one_loop_stays_where_more_than_an_exponential_is_asked_of_pairs(monkeypatch):
+    monkeypatch.setattr(loops, "APART", loops.BITS)
+    for text in ("exp(cos(x - y))*sqrt(2 + cos(x - y))", "exp(cos(x - y)) + exp(sin(x - y))",
+                 "exp(800*cos(x - y) - 800)", "1/(2 + cos(x - y))"):  # fmt: skip
+        assert loops.pair_source(mf.games.expression(text)).count("for i in range(whole)") == 1
 
 
 @needs_vectors

@@ -24,10 +24,15 @@ from meanfield.games.formulas.calculus import Graph
 from meanfield.games.formulas.codegen import PROCESSOR, Dialect, Parts, filled, parts
 from meanfield.games.formulas.formula import Formula
 from meanfield.games.formulas.separation import Split, separated, splits
+from meanfield.games.formulas.stages import HELD, stages
+from meanfield.registers import BITS
 
-FORMAT = 8  # raise when the meaning of generated source changes
+FORMAT = 9  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 TOGETHER = 16  # of them, four registers of 256 bits or two of 512, for the inner loop's every line
+# Registers of processors that gain from `stages`: where there are twice as many, AVX-512 and ARM,
+# numbers put down and taken up again would cost more than waiting.
+APART = 256
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
     constant="F({})",
@@ -135,7 +140,9 @@ class _Text:
         self.near = sorted({a for s in facing for a, _ in s.products})
         self.opponents = ["against[j]", *(f"push[j, {k}]" for k in range(len(facing) - 1))]
         self.points = "points, nodes, " + "weights, " * bool(facing) + "masses"
-        self.work = "cost, slope, against, push, table, far, given, sums" + ", short" * self.single
+        self.bodies = self.inner()
+        self.work = "cost, slope, against, push, table, far, given, sums"
+        self.work += ", short" * self.single + ", held" * (len(self.bodies) > 1)
 
     def name(self, i: int) -> str:
         """What an operation of one player alone is called."""
@@ -157,13 +164,16 @@ def forces({self.points}):
 np.zeros((m, {max(S - 1, 0)}))
     table, far = np.zeros((m, {rows}), F), np.zeros((m, {max(len(self.far), 1)}))
     given, sums = np.zeros({self.weights + BLOCK}, F), np.zeros({R * BLOCK})
-    $short
+    $more
     fill({self.points}, {self.work})
     return {"(cost, slope), (against, push)" if S else "cost, slope"}
 
 
 """,
-            short=[f"short = np.zeros({R * BLOCK}, F)"] * self.single,
+            more=[
+                *[f"short = np.zeros({R * BLOCK}, F)"] * self.single,
+                *[f"held = np.zeros({HELD * BLOCK})"] * (len(self.bodies) > 1),
+            ],
         )
 
     def fill(self) -> str:
@@ -234,35 +244,42 @@ def fill({self.points}, {self.work}):
         ]
 
     def once_a_pair(self) -> list[str]:
-        """The loop over the opponent's points around the inner one, where pairs are looked at."""
-        mine, facing, lines = self.pairs(self.mine), self.pairs(self.facing), self.lines
+        """The loop over the opponent's points around the inner ones, where pairs are looked at."""
+        mine, facing = self.pairs(self.mine), self.pairs(self.facing)
         if not (mine or facing):
             return []
+        together = [f"    together({TOGETHER})"] * (not self.single)
+        look = [
+            f"w = {'F(masses[j])' if self.single else 'masses[j]'}",
+            *(f"t{i} = table[j, {k}]" for k, i in enumerate(self.lines.other_read)),
+            *(f"a{k} = F(0.0)" for k, _ in facing),
+            *(
+                line
+                for body in self.bodies
+                for line in ("for i in range(whole):", *together, *("    " + one for one in body))
+            ),
+            *(f"{self.opponents[k]} -= {self.sign} * a{k}" for k, _ in facing),
+        ]
+        return self.over_nodes(look, [k for k, _ in mine])
+
+    def inner(self) -> list[list[str]]:
+        """The bodies of the innermost loops over own points: one, or several one after another."""
         sums = "short" if self.single else "sums"
-        look = filled(
-            f"""\
-w = {"F(masses[j])" if self.single else "masses[j]"}
-$table
-$zeros
-for i in range(whole):
-    $together
-    $given
-    $inner
-    $sums
-    $facing
-$added""",
-            table=[f"t{i} = table[j, {k}]" for k, i in enumerate(lines.other_read)],
-            zeros=[f"a{k} = F(0.0)" for k, _ in facing],
-            together=[f"together({TOGETHER})"] * (not self.single),
-            given=[f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(lines.own_read)],
-            inner=lines.inner,
-            sums=[
-                f"{sums}[{k * BLOCK} + i] = fma(w, {t}, {sums}[{k * BLOCK} + i])" for k, t in mine
-            ],
-            facing=[f"a{k} = summed(a{k}, given[{self.weights} + i], {t})" for k, t in facing],
-            added=[f"{self.opponents[k]} -= {self.sign} * a{k}" for k, _ in facing],
-        )
-        return self.over_nodes(look.splitlines(), [k for k, _ in mine])
+        given = [f"t{i} = given[{k * BLOCK} + i]" for k, i in enumerate(self.lines.own_read)]
+        ends = [
+            *(
+                f"{sums}[{k * BLOCK} + i] = fma(w, {t}, {sums}[{k * BLOCK} + i])"
+                for k, t in self.pairs(self.mine)
+            ),
+            *(
+                f"a{k} = summed(a{k}, given[{self.weights} + i], {t})"
+                for k, t in self.pairs(self.facing)
+            ),
+        ]
+        whole = [[*given, *self.lines.inner, *ends]]
+        if self.single or BITS != APART:
+            return whole
+        return stages(given, self.lines.inner, ends, BLOCK) or whole
 
     def over_nodes(self, look: list[str], sums: list[int]) -> list[str]:
         """In single precision SHORT points at a time, whose sums are then added in double."""
