@@ -90,9 +90,8 @@ class OneStep:
         for x, z in zip(self.s.x, v, strict=True):
             features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, look.v[0])
             block_forces(me.sphere, x, look.v[0], look.c, False, look.A, r.UG)
-            primitives.velocity(me.sphere, me.transport, np.sqrt(me.variance), x, r.UG, z, r.t)
-            x += z
-            primitives.settle(me.sphere, me.period, x, r.t)
+            noise = np.sqrt(me.variance)
+            primitives.advance(me.sphere, me.period, me.transport, noise, x, r.UG, z, r.t, x)
         return self.rows()[: self.n]
 
 

@@ -13,7 +13,6 @@ from meanfield.particles.saves import Room
 @pytest.fixture(autouse=True)
 def as_python(monkeypatch):
     monkeypatch.setattr(primitives, "apart", lambda: None)
-    monkeypatch.setattr(primitives, "floor", math.floor)
 
 
 @pytest.mark.parametrize("P", [1.0, 2 * np.pi, 0.7, 1e-6, 3e5])

@@ -52,7 +52,7 @@ class Scratch(NamedTuple):
     """Working arrays that move one player's blocks."""
 
     UG: Array  # cost and gradient (1 + a, lanes)
-    Z: Array  # normals, then the change of positions (a or more, lanes)
+    Z: Array  # normals, then on a sphere the change of positions (a or more, lanes)
     t: Array  # (lanes,)
     u: Array  # (lanes,)
 

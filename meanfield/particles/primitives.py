@@ -48,14 +48,18 @@ def settle(sphere: Flag, period: float, x: Array, t: Array) -> None:
             for i in range(x.shape[1]):
                 x[k, i] *= t[i]
         return
-    P = period
     for k in range(x.shape[0]):
         for i in range(x.shape[1]):
-            y = x[k, i]
-            y -= P * floor(y * (1.0 / P))
-            # Rounding may leave either side of the cell, and -1e-20 + P is P: the point 0.
-            y = y + P if y < 0.0 else y
-            x[k, i] = y - P if y >= P else y
+            x[k, i] = wrapped(x[k, i], period)
+
+
+@kernel(forceinline=True)
+def wrapped(y: float, P: float) -> float:
+    """The point of [0, P) that y is on a circle of length P."""
+    y -= P * floor(y * (1.0 / P))
+    # Rounding may leave either side of the cell, and -1e-20 + P is P: the point 0.
+    y = y + P if y < 0.0 else y
+    return y - P if y >= P else y
 
 
 @kernel
@@ -80,11 +84,7 @@ def move(
         if noise > 0.0:
             lanes = x.shape[1]
             draw(me, r.Z, lanes, (me.first + b) * lanes, tick)
-        velocity(me.sphere, part * me.transport, noise, base, r.UG, r.Z, r.t)
-        for k in range(x.shape[0]):
-            for i in range(x.shape[1]):
-                x[k, i] += r.Z[k, i]
-        settle(me.sphere, me.period, x, r.t)
+        advance(me.sphere, me.period, part * me.transport, noise, base, r.UG, r.Z, r.t, x)
     if me.reaction > 0.0:
         rate, logw, U = part * me.reaction, to.logw[b], r.UG[0]
         for i in range(len(logw)):
@@ -104,10 +104,16 @@ def show(sphere: Flag, x: Array, r: Scratch, to: State, b: int) -> None:
 
 
 @kernel
-def velocity(
-    sphere: Flag, speed: float, noise: float, x: Array, UG: Array, Z: Array, t: Array
-) -> None:
-    """Z <- noise Z - speed grad U; on a sphere the part tangent at x, taken once for both."""
+def advance(
+    sphere: Flag, period: float, speed: float, noise: float, base: Array, UG: Array, Z: Array,
+    t: Array, x: Array,
+) -> None:  # fmt: skip
+    """x <- R(x + noise Z - speed grad U) on a block; on a sphere the change, left in Z, is made
+    tangent at `base`, once for both.
+    """
+    if len(sphere) == 0:
+        drift(period, speed, noise, UG, Z, x)
+        return
     if noise > 0.0:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
@@ -116,8 +122,26 @@ def velocity(
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
                 Z[k, i] = -speed * UG[1 + k, i]
-    if len(sphere) > 0:
-        project(x, Z, t)
+    project(base, Z, t)
+    for k in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            x[k, i] += Z[k, i]
+    settle(sphere, period, x, t)
+
+
+@kernel
+def drift(period: float, speed: float, noise: float, UG: Array, Z: Array, x: Array) -> None:
+    """The same on a torus, in one loop."""
+    separate()
+    if noise > 0.0:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                change = fma(noise, Z[k, i], -speed * UG[1 + k, i])
+                x[k, i] = wrapped(x[k, i] + change, period)
+    else:
+        for k in range(x.shape[0]):
+            for i in range(x.shape[1]):
+                x[k, i] = wrapped(x[k, i] - speed * UG[1 + k, i], period)
 
 
 @kernel
