@@ -44,7 +44,7 @@ KERNELS = {  # of steps; what else is compiled sets up, saves or takes little of
     "singles._radii": "their radii",
     "singles._turns": "their angles",
     "primitives.weigh": "weights",
-    "primitives.settle": "positions on circles",
+    "primitives.drift": "moves on circles",
     "single_modes.begin": "modes in single precision, their angles",
     "single_modes.slope": "their forces",
     "single_modes.add_means": "their moments",
