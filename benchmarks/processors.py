@@ -36,6 +36,8 @@ KERNELS = {  # of steps; what else is compiled sets up, saves or takes little of
     "features.features": "modes in several angles",
     "features.circle": "cosines and sines of angles",
     "features.powers": "their powers",
+    "ladder.add_powers": "means of modes in one angle",
+    "ladder.series": "their forces",
     "features.add_means": "moments",
     "doubles._uniforms": "words of normals",
     "doubles._radii": "their radii",

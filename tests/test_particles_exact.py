@@ -12,8 +12,7 @@ from meanfield.games.lowrank import polynomial_from, trigonometric
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.particles import primitives
-from meanfield.particles.looks.features import features
-from meanfield.particles.looks.modes import block_forces, gradient_rows, modes
+from meanfield.particles.looks.modes import forces, gradient_rows, modes
 from meanfield.particles.players import State
 from meanfield.particles.simulate import simulate
 from meanfield.particles.state import player, state
@@ -88,8 +87,7 @@ class OneStep:
         me, look, r = self.me[0], self.look, self.look.r
         gradient_rows(me.sphere, me.matrix, look.c, look.A)
         for x, z in zip(self.s.x, v, strict=True):
-            features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, look.v[0])
-            block_forces(me.sphere, x, look.v[0], look.c, False, look.A, r.UG)
+            forces(look, x, look.v[0], False, False)
             noise = np.sqrt(me.variance)
             primitives.advance(me.sphere, me.period, me.transport, noise, x, r.UG, z, r.t, x)
         return self.rows()[: self.n]

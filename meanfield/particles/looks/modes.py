@@ -16,6 +16,7 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.looks.features import add_coordinates, add_means, dot, features
+from meanfield.particles.looks.ladder import add_powers, is_ladder, series, turn
 from meanfield.particles.players import Flag, Player, Scratch, State, scratch
 from meanfield.particles.primitives import dots, kick, move, push_along, reweigh, show
 from meanfield.particles.simd.product import apply, product
@@ -33,18 +34,22 @@ def moments(sphere: Flag, look: Modes, s: State) -> None:
     apart()
     me, r, d = look.me, look.r, s.x.shape[1]
     parts = look.parts[next_turn(look.turn)]
-    for i in range(len(r.t)):
-        r.t[i] = 1.0
     for b in range(len(s.x)):
         x, w, v, m = s.x[b], s.w[b], look.v[b % len(look.v)], parts[me.first + b]
         for k in range(len(m)):
             m[k] = 0.0
+        if is_ladder(sphere, me.modes, me.top, look.P):
+            turn(me.period, x[0], v[0], v[1])
+            add_powers(v[0], v[1], w, me.modes[0, 0], r.UG, r.t, r.u, m)
+            continue
         features(sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
         if len(sphere) == 0:
             add_means(v, w, m)
             continue
         add_coordinates(me.squares, x, w, m[1:])
         dots(x, v, r.u)
+        for i in range(len(r.t)):
+            r.t[i] = 1.0
         m[0], m[1 + 2 * d] = dot(w, r.t), dot(w, r.u)
 
 
@@ -54,16 +59,31 @@ def push_modes(look: Modes, at: State, to: State, part: float, noise: float, k: 
     apart()
     me, r = look.me, look.r
     gradient_rows(me.sphere, me.matrix, look.c, look.A)
+    costs, known = me.reaction > 0.0 or part == 0.0, len(look.v) == len(at.x)
     for b in range(len(at.x)):
-        x, v = at.x[b], look.v[b % len(look.v)]
-        if len(look.v) < len(at.x):
-            features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
-        block_forces(me.sphere, x, v, look.c, me.reaction > 0.0 or part == 0.0, look.A, r.UG)
+        forces(look, at.x[b], look.v[b % len(look.v)], known, costs)
         if part == 0.0:
-            show(me.sphere, x, r, to, b)
+            show(me.sphere, at.x[b], r, to, b)
         else:
-            move(me, part, noise, k, x, to, b, r)
+            move(me, part, noise, k, at.x[b], to, b, r)
     return reweigh(me, to) if part > 0.0 else 0.0
+
+
+@kernel
+def forces(look: Modes, x: Array, v: Array, known: bool, costs: bool) -> None:
+    """Gradient and, where asked for, cost of a block into look.r.UG, from its features v, which are
+    known or put there.
+    """
+    me, UG = look.me, look.r.UG
+    if is_ladder(me.sphere, me.modes, me.top, look.P):
+        if not known:
+            turn(me.period, x[0], v[0], v[1])
+        for k in range(0 if costs else 1, 2):
+            series(look.A[k], me.modes[0, 0], v[0], v[1], UG[k])
+        return
+    if not known:
+        features(me.sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
+    block_forces(me.sphere, x, v, look.c, costs, look.A, UG)
 
 
 @bundle
@@ -72,7 +92,7 @@ class Modes(NamedTuple):
 
     me: Player
     r: Scratch
-    v: Array  # features (blocks or 1, K, lanes)
+    v: Array  # features, of a ladder those of the angle itself (blocks or 1, features, lanes)
     P: Array  # powers of the cosines and sines, (rows, lanes)
     turn: Array  # (1,): which of the two parts is the latest
     parts: Array  # (2, all blocks, K): what blocks add to the moments, now and a step ago
@@ -106,11 +126,11 @@ def modes(me: Player, s: State) -> Modes:
     """The look of one player at particles like those of s."""
     blocks, d, lanes = s.x.shape
     J, (K, K_opponent) = len(me.modes), me.map.shape
-    height = d if me.sphere else 2 * J
-    places = max(blocks, 1) if me.sphere or blocks * height * lanes <= KEPT else 1
     ladder = (
         d == 1 and J > 0 and me.modes[0, 0] in (0, 1) and bool((np.diff(me.modes[:, 0]) == 1).all())
     )
+    height = d if me.sphere else 2 if ladder and me.top[0] >= 0 else 2 * J
+    places = max(blocks, 1) if me.sphere or blocks * height * lanes <= KEPT else 1
     powers = 0 if me.sphere or ladder or me.top[0] < 0 else int(2 * (me.top + 1).sum())
     v, P, parts, m, c, A = map(
         zeros,
