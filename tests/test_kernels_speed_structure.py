@@ -13,6 +13,7 @@ from meanfield.particles import noise
 from meanfield.particles.looks import modes as kept_features
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.features import features
+from meanfield.particles.looks.ladder import add_powers, series, turn
 from meanfield.particles.looks.modes import modes as by_modes
 from meanfield.particles.players import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
@@ -115,17 +116,45 @@ def test_features_by_multiplication_are_cosines_and_sines(modes, period):
     (s, _) = place(game, mf.Start(), (40, 4), "iid", 0, 0)
     r = by_modes(me, s)
     wave = 2 * np.pi / period
-    features(me.sphere, me.matrix, period, me.modes, me.top, s.x[0], r.P, r.v[0])
+    J = len(me.modes)
+    F = np.empty((2 * J, s.x.shape[2]))
+    features(me.sphere, me.matrix, period, me.modes, me.top, s.x[0], r.P, F)
     top = max(abs(k) for mode in modes for k in mode)
     bound = (top / 4 + 4) * 4e-16 if me.top[0] >= 0 else 3e-16 + top * 2e-15
-    J = len(me.modes)
     with mpmath.workdps(40):
         for j, mode in enumerate(me.modes):
             for i in range(0, 40, 3):
                 # The angle is w x as rounded; what multiplication adds is bounded beside it.
                 angle = sum(int(k) * mpmath.mpf(wave * s.x[0, a, i]) for a, k in enumerate(mode))
-                assert abs(r.v[0, j, i] - mpmath.cos(angle)) < bound * len(modes[0])
-                assert abs(r.v[0, J + j, i] - mpmath.sin(angle)) < bound * len(modes[0])
+                assert abs(F[j, i] - mpmath.cos(angle)) < bound * len(modes[0])
+                assert abs(F[J + j, i] - mpmath.sin(angle)) < bound * len(modes[0])
+
+
+@pytest.mark.parametrize("first, J", [(0, 2), (1, 2), (1, 3), (0, 7), (1, 16), (1, 64)])
+@pytest.mark.parametrize("lanes", [16, 112])
+def test_means_and_forces_of_modes_in_one_angle(first, J, lanes):
+    rng = np.random.default_rng(J)
+    period, x, w, a = 0.7, 0.7 * rng.random(lanes), rng.random(lanes), rng.standard_normal(2 * J)
+    c, s, u, v, out, h, m = (
+        *(np.empty(lanes) for _ in range(5)),
+        np.empty((2, lanes)),
+        np.ones(2 * J),
+    )
+    turn(period, x, c, s)
+    add_powers(c, s, w, first, h, u, v, m)
+    series(a, first, c, s, out)
+    with mpmath.workdps(40):
+        table = [
+            [f(k * mpmath.mpf(2 * np.pi / period * t)) for t in x]
+            for f in (mpmath.cos, mpmath.sin)
+            for k in range(first, first + J)
+        ]
+        means = [1 + mpmath.fdot(map(float, w), row) for row in table]
+        sums = [mpmath.fdot(map(float, a), column) for column in zip(*table, strict=True)]
+        off = max(abs(p - q) for p, q in zip(means, m, strict=True))
+        assert off < (J / 2 + 4) * 4e-16 * w.sum()
+        off = max(abs(p - q) for p, q in zip(sums, out, strict=True))
+        assert off < (J / 2 + 4) * 4e-16 * abs(a).sum()
 
 
 def test_modes_too_high_for_powers_are_taken_one_by_one():
