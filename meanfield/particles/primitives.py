@@ -136,11 +136,13 @@ def drift(period: float, speed: float, noise: float, UG: Array, Z: Array, x: Arr
     if noise > 0.0:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
+                together(16)
                 change = fma(noise, Z[k, i], -speed * UG[1 + k, i])
                 x[k, i] = wrapped(x[k, i] + change, period)
     else:
         for k in range(x.shape[0]):
             for i in range(x.shape[1]):
+                together(16)
                 x[k, i] = wrapped(x[k, i] - speed * UG[1 + k, i], period)
 
 

@@ -30,9 +30,9 @@ from meanfield.registers import BITS
 FORMAT = 9  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 TOGETHER = 16  # of them, four registers of 256 bits or two of 512, for the inner loop's every line
-# Registers of processors that gain from `stages`: where there are twice as many, AVX-512 and ARM,
-# numbers put down and taken up again would cost more than waiting.
-APART = 256
+# Whether inner loops are taken apart (`stages`): with registers of 512 bits, so many numbers are
+# under way that to put some down and take them up again would cost more than waiting.
+APART = BITS < 512
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
     constant="F({})",
@@ -277,7 +277,7 @@ def fill({self.points}, {self.work}):
             ),
         ]
         whole = [[*given, *self.lines.inner, *ends]]
-        if self.single or BITS != APART:
+        if self.single or not APART:
             return whole
         return stages(given, self.lines.inner, ends, BLOCK) or whole
 
