@@ -7,7 +7,8 @@ maps a counter of four 32-bit words to four random ones under a 64-bit key, the 
 
 and Box-Muller makes its two 53-bit uniforms into the normals of particles 2q and 2q + 1. A tick is
 one step of the Euler scheme or half a step of the Strang scheme. So the noise of a particle depends
-neither on threads, nor on what was run before, nor on how many other particles there are.
+neither on threads, nor on what was run before, nor on how many other particles there are. Games on
+spheres are moved along axes of their own (`meanfield.particles.eigenbasis`), and so is the noise.
 
 With `refine` = r the normal of tick t is (sum_{j < r} xi_{r t + j}) / sqrt(r): a run with step h
 and refine 2 follows the Brownian path of a run with step h/2 and refine 1, and an Euler run with

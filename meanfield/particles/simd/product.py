@@ -14,7 +14,7 @@ from meanfield.particles.simd.lanes import fused, load, nothing, store, total
 from meanfield.registers import BITS
 
 TILE = 16  # lanes come in multiples of it
-DOUBLE = 2 * TILE
+DOUBLE = 2 * TILE if BITS > 128 else TILE
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.

@@ -5,8 +5,9 @@ The generator is that of `meanfield.particles.noise`, with the counter
     (number of the pair of particles, tick, 2 k + player, replica),
 
 where one block of four words now makes the normals of two particles in the coordinates 2k and 2k +
-1: words a, b give the radii r = sqrt(-2 log((a + 1/2) 2^-32)) of the two, c and d their angles.
-Rounding changes r^2 by less than 2e-7 (1 + r^2) and angles by less than 3e-7, no normal exceeds
+1: words a, b give the radii r = sqrt(-2 log((a + 1/2) 2^-32)) of the two, c and d their angles q
+pi/2 + s pi 2^-31, q the upper two bits of a word and s the others, as a number with a sign.
+Rounding changes r^2 by less than 3e-7 (1 + r^2) and angles by less than 3e-7, no normal exceeds
 6.77: as if the temperature were off in its seventh digit. Each normal is a double afterwards, as is
 all that follows. Half the words and half the width make these more than twice as fast as
 normals in double precision.
