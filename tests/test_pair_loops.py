@@ -184,7 +184,7 @@ def interpreted(source):
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("apart", [True, False])
 def test_loops_of_random_formulas_equal_numpy(monkeypatch, seed, apart):
-    monkeypatch.setattr(loops, "APART", apart)
+    monkeypatch.setattr(loops, "apart", lambda: apart)
     rnd, done = random.Random(seed), 0
     while done < 12:
         text = formula(rnd, rnd.choice([1, 2, 3]))
@@ -220,7 +220,7 @@ def test_three_loops_give_the_bits_of_one(folder, monkeypatch, text):
     (x, a), (y, b) = draw(game, 300, 70)
     found, sources = [], []
     for apart in (True, False):
-        monkeypatch.setattr(loops, "APART", apart)
+        monkeypatch.setattr(loops, "apart", lambda apart=apart: apart)
         both, own = loops.pair_kernel(game), loops.kernel(game, 1, game.jet(1))
         sources.append(loops.pair_source(game))
         found.append([*both(x, y, a, b), own(y, x, a)])
@@ -230,7 +230,7 @@ def test_three_loops_give_the_bits_of_one(folder, monkeypatch, text):
 
 
 def test_one_loop_stays_where_more_than_an_exponential_is_asked_of_pairs(monkeypatch):
-    monkeypatch.setattr(loops, "APART", True)
+    monkeypatch.setattr(loops, "apart", lambda: True)
     for text in ("exp(cos(x - y))*sqrt(2 + cos(x - y))", "exp(cos(x - y)) + exp(sin(x - y))",
                  "exp(800*cos(x - y) - 800)", "1/(2 + cos(x - y))"):  # fmt: skip
         assert loops.pair_source(mf.games.expression(text)).count("for i in range(whole)") == 1

@@ -25,14 +25,10 @@ from meanfield.games.formulas.codegen import PROCESSOR, Dialect, Parts, filled, 
 from meanfield.games.formulas.formula import Formula
 from meanfield.games.formulas.separation import Split, separated, splits
 from meanfield.games.formulas.stages import HELD, stages
-from meanfield.registers import BITS
 
 FORMAT = 9  # raise when the meaning of generated source changes
 BLOCK = 256  # own points at a time: their numbers and sums stay in the first cache
 TOGETHER = 16  # of them, four registers of 256 bits or two of 512, for the inner loop's every line
-# Whether inner loops are taken apart (`stages`): with registers of 512 bits, so many numbers are
-# under way that to put some down and take them up again would cost more than waiting.
-APART = BITS < 512
 SHORT = 64  # the opponent's points in one single-precision sum
 SINGLE = Dialect(
     constant="F({})",
@@ -113,6 +109,15 @@ def _source(
         lines = lines._replace(inner=inner)
     text = _Text(graph, split[: len(roots)], split[len(roots) :], lines, repr(SIGNS[p]), dialect)
     return _header(dialect is SINGLE) + text.forces() + text.fill()
+
+
+def apart() -> bool:
+    """Whether inner loops are taken apart (`stages`): with registers of 512 bits, so many numbers
+    are under way that to put some down and take them up again would cost more than waiting.
+    """
+    from meanfield.registers import BITS  # which loads numba
+
+    return BITS < 512
 
 
 class _Text:
@@ -277,7 +282,7 @@ def fill({self.points}, {self.work}):
             ),
         ]
         whole = [[*given, *self.lines.inner, *ends]]
-        if self.single or not APART:
+        if self.single or not apart():
             return whole
         return stages(given, self.lines.inner, ends, BLOCK) or whole
 
