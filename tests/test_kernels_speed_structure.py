@@ -13,7 +13,7 @@ from meanfield.particles import noise
 from meanfield.particles.looks import modes as kept_features
 from meanfield.particles.looks.compiled import march
 from meanfield.particles.looks.features import features
-from meanfield.particles.looks.ladder import add_powers, series, turn
+from meanfield.particles.looks.ladder import add_powers, on_circle, series
 from meanfield.particles.looks.modes import modes as by_modes
 from meanfield.particles.players import LANES, midpoint
 from meanfield.particles.simd.product import TILE, apply, product
@@ -140,7 +140,7 @@ def test_means_and_forces_of_modes_in_one_angle(first, J, lanes):
         np.empty((2, lanes)),
         np.ones(2 * J),
     )
-    turn(period, x, c, s)
+    on_circle(period, x, c, s)
     add_powers(c, s, w, first, h, u, v, m)
     series(a, first, c, s, out)
     with mpmath.workdps(40):

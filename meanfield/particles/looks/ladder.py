@@ -1,8 +1,8 @@
 """Means and forces of modes 0, 1, ... or 1, 2, ... in one angle t, without a table of features.
 
-Both come from z = e^{it}: the means of its powers by multiplying, forces by Horner's rule. Neither
-keeps more than a few rows of lanes, where a table of cosines and sines takes most of the time that
-it saves: to write it, and to read it twice.
+Both come from z = e^{it}: the means of its powers by multiplying, forces by Horner's rule. Either
+keeps a few rows of lanes alone. To write a table of all cosines and sines, and to read it for means
+and for forces, takes longer than to compute them twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_ladder(sphere: Flag, modes: Array, top: Array, P: Array) -> bool:
 
 
 @kernel
-def turn(period: float, x: Array, c: Array, s: Array) -> None:
+def on_circle(period: float, x: Array, c: Array, s: Array) -> None:
     """Cosine and sine of t = 2 pi x / period."""
     wave = 2 * math.pi / period
     for i in range(len(x)):
@@ -54,7 +54,7 @@ def add_powers(
         store(weights if first == 0 else weights * a, h, 0, i)
         store(nothing(EIGHT) if first == 0 else weights * p, h, 1, i)
     for j in range(0, J, 2):
-        f = g = y = z = nothing(EIGHT)
+        f = g = y = z = nothing(EIGHT)  # real and imaginary parts of one power and of the next
         for i in range(0, lanes, EIGHT):
             a, p = load(EIGHT, h, 0, i), load(EIGHT, h, 1, i)
             b, q = product_of(a, p, load(EIGHT, c, 0, i), load(EIGHT, s, 0, i))

@@ -16,7 +16,7 @@ from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel
 from meanfield.particles.looks.features import add_coordinates, add_means, dot, features
-from meanfield.particles.looks.ladder import add_powers, is_ladder, series, turn
+from meanfield.particles.looks.ladder import add_powers, is_ladder, on_circle, series
 from meanfield.particles.players import Flag, Player, Scratch, State, scratch
 from meanfield.particles.primitives import dots, kick, move, push_along, reweigh, show
 from meanfield.particles.simd.product import apply, product
@@ -39,7 +39,7 @@ def moments(sphere: Flag, look: Modes, s: State) -> None:
         for k in range(len(m)):
             m[k] = 0.0
         if is_ladder(sphere, me.modes, me.top, look.P):
-            turn(me.period, x[0], v[0], v[1])
+            on_circle(me.period, x[0], v[0], v[1])
             add_powers(v[0], v[1], w, me.modes[0, 0], r.UG, r.t, r.u, m)
             continue
         features(sphere, me.matrix, me.period, me.modes, me.top, x, look.P, v)
@@ -77,7 +77,7 @@ def forces(look: Modes, x: Array, v: Array, known: bool, costs: bool) -> None:
     me, UG = look.me, look.r.UG
     if is_ladder(me.sphere, me.modes, me.top, look.P):
         if not known:
-            turn(me.period, x[0], v[0], v[1])
+            on_circle(me.period, x[0], v[0], v[1])
         for k in range(0 if costs else 1, 2):
             series(look.A[k], me.modes[0, 0], v[0], v[1], UG[k])
         return
