@@ -94,7 +94,7 @@ _SHORT_EXPONENTIAL = polynomial(*ECONOMISED)
 
 
 @kernel
-def near(r: float) -> tuple[float, float]:
+def sincos_near_zero(r: float) -> tuple[float, float]:
     """(sin r, cos r) for |r| <= pi/4."""
     z = r * r
     return fma(r, z * _SINE(z), r), fma(z * z, _COSINE(z), fma(-0.5, z, 1.0))
@@ -120,7 +120,7 @@ def sincos(x: float) -> tuple[float, float]:
     """(sin x, cos x)."""
     shifted = fma(x, 2 / math.pi, ROUND)
     q = shifted - ROUND
-    s, c = near(fma(-q, _P2, fma(-q, _P1, x)))
+    s, c = sincos_near_zero(fma(-q, _P2, fma(-q, _P1, x)))
     return turned(s, c, shifted)
 
 
@@ -241,16 +241,18 @@ def power(x: float, p: float) -> float:
 
 
 @kernel
-def halved(u: float) -> tuple[float, float]:
-    """(m - 1)/(m + 1) and e for normal u = 2^e m, m in [sqrt(1/2), sqrt 2)."""
+def log_begun(u: float) -> tuple[float, float]:
+    """(m - 1)/(m + 1) and e for normal u = 2^e m, m in [sqrt(1/2), sqrt 2), from which
+    `minus_log_ended` goes on.
+    """
     b = bits(u) - _HALF_ROOT
     m = from_bits((b & _MANTISSA) + _HALF_ROOT)
     return (m - 1.0) / (m + 1.0), np.float64(np.int32(b >> 52))
 
 
 @kernel
-def minus_log_of(f: float, e: float) -> float:
-    """-log u for what `halved` makes of it: log m = 2 artanh f."""
+def minus_log_ended(f: float, e: float) -> float:
+    """-log u = -e log 2 - 2 artanh f, f = (m - 1)/(m + 1)."""
     z = f * f
     return -fma(e, math.log(2.0), 2.0 * fma(f, z * _ARTANH(z), f))
 
@@ -258,8 +260,8 @@ def minus_log_of(f: float, e: float) -> float:
 @kernel
 def minus_log(u: float) -> float:
     """-log u for normal u."""
-    f, e = halved(u)
-    return minus_log_of(f, e)
+    f, e = log_begun(u)
+    return minus_log_ended(f, e)
 
 
 @kernel

@@ -112,8 +112,8 @@ def _source(
 
 
 def apart() -> bool:
-    """Whether inner loops are taken apart (`stages`): with registers of 512 bits, so many numbers
-    are under way that to put some down and take them up again would cost more than waiting.
+    """Whether inner loops are taken apart (`stages`): not with registers of 512 bits, whose
+    processors look farther ahead and gain nothing.
     """
     from meanfield.registers import BITS  # which loads numba
 

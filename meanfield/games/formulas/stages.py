@@ -1,10 +1,10 @@
 """The inner loop of pairs taken apart into three, for processors that do not look far ahead.
 
-An exponential is some twenty operations of which each waits for the one before. A processor works
-on as many vectors at a time as the operations that wait fit into it: of a whole line of pairs, two
-or three, too few to keep it busy. In loops of their own over a block of points, whose numbers stay
-in the first cache in between, what is before the exponential's polynomial, the polynomial and what
-is after it are shorter lines. Every number is computed as it was.
+An exponential is some twenty operations, each of which waits for the one before. A processor can
+hold only so many operations that wait: those of two or three vectors of pairs, too few to keep it
+busy. So the operations before the exponential's polynomial, the polynomial, and those after it get
+a loop each over a block of points, whose numbers stay in the first cache between the loops. Every
+number is computed as in one loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 
 _NAME = re.compile(r"\b[a-z]\d+\b")
 _EXPONENTIAL = re.compile(r"(t\d+) = fastmath\.exp_moderate\((.*)\)")
-
 
 HELD = 4  # numbers a pair that are held from one loop to the next, at most
 

@@ -13,8 +13,8 @@ from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel, separate, smaller, together
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
-from meanfield.particles.simd.product import TILE, product, times
+from meanfield.particles.simd.lanes import fused, load, nothing, store, total
+from meanfield.particles.simd.product import TILE, complex_product, product, times
 from meanfield.registers import BITS
 
 # Angles at once: two vectors of 128 or 256 bits hide each other's delays, more do not fit.
@@ -88,12 +88,6 @@ def phases(matrix: Array, j: int, x: Array, c: Array, s: Array) -> None:
     circle(c, s)
 
 
-@kernel(forceinline=True)
-def product_of(a: Lanes, p: Lanes, c: Lanes, r: Lanes) -> tuple[Lanes, Lanes]:
-    """Real and imaginary part of (a + i p) (c + i r)."""
-    return fused(a, c, -(p * r)), fused(p, c, a * r)
-
-
 @kernel
 def circle(c: Array, s: Array) -> None:
     """Cosines of angles c, in their place, and their sines."""
@@ -137,16 +131,16 @@ def climb(P: Array, one: int, R: int, end: int) -> None:
     """
     for i in range(0, P.shape[1], HELD):
         a, p = load(HELD, P, one, i), load(HELD, P, R + one, i)
-        b, q = product_of(a, p, a, p)
-        c, r = product_of(a, p, b, q)
-        d, s = product_of(b, q, b, q)
+        b, q = complex_product(a, p, a, p)
+        c, r = complex_product(a, p, b, q)
+        d, s = complex_product(b, q, b, q)
         f, g = d, s
         for k in range(one, end, 4):
             if k > one:
-                a, p = product_of(f, g, a, p)
-                b, q = product_of(f, g, b, q)
-                c, r = product_of(f, g, c, r)
-                d, s = product_of(f, g, d, s)
+                a, p = complex_product(f, g, a, p)
+                b, q = complex_product(f, g, b, q)
+                c, r = complex_product(f, g, c, r)
+                d, s = complex_product(f, g, d, s)
             store(a, P, k, i)
             store(p, P, R + k, i)
             store(b, P, k + 1, i)

@@ -131,7 +131,7 @@ def form(me: Player, opponent: Player, s: State, seen: bool = True) -> Form:
     B = zeros((used, _whole(theirs)))
     B[:, :theirs] = me.map[1 : 1 + used, 1 : 1 + theirs]
     room = [zeros(shape) for shape in (used, d, d, (d, TILE), (d, TILE), (2, TILE))]
-    # As they are made; sums of several are taken in double precision.
+    # Normals are kept in the precision that they are made in; sums of several in double.
     kept = np.float32 if me.single and me.refine == 1 else np.float64
     room.append(zeros((rows(me.single, d, me.refine), CHUNK), kept))
     return Form(

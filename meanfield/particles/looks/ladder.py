@@ -11,9 +11,10 @@ import math
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
-from meanfield.particles.looks.features import EIGHT, circle, product_of
+from meanfield.particles.looks.features import EIGHT, circle
 from meanfield.particles.players import Flag
 from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
+from meanfield.particles.simd.product import complex_product
 from meanfield.registers import BITS
 
 # Lanes at a time of forces: two sums and the square, complex numbers, stay in registers.
@@ -48,7 +49,7 @@ def add_powers(
     J, lanes = len(m) // 2, len(c)
     for i in range(0, lanes, EIGHT):
         a, p, weights = load(EIGHT, c, 0, i), load(EIGHT, s, 0, i), load(EIGHT, w, 0, i)
-        squared, doubled = product_of(a, p, a, p)
+        squared, doubled = complex_product(a, p, a, p)
         store(squared, u, 0, i)
         store(doubled, v, 0, i)
         store(weights if first == 0 else weights * a, h, 0, i)
@@ -57,9 +58,9 @@ def add_powers(
         f = g = y = z = nothing(EIGHT)  # real and imaginary parts of one power and of the next
         for i in range(0, lanes, EIGHT):
             a, p = load(EIGHT, h, 0, i), load(EIGHT, h, 1, i)
-            b, q = product_of(a, p, load(EIGHT, c, 0, i), load(EIGHT, s, 0, i))
+            b, q = complex_product(a, p, load(EIGHT, c, 0, i), load(EIGHT, s, 0, i))
             f, g, y, z = f + a, g + p, y + b, z + q
-            a, p = product_of(a, p, load(EIGHT, u, 0, i), load(EIGHT, v, 0, i))
+            a, p = complex_product(a, p, load(EIGHT, u, 0, i), load(EIGHT, v, 0, i))
             store(a, h, 0, i)
             store(p, h, 1, i)
         m[j] += total(f)
@@ -80,7 +81,7 @@ def series(a: Array, first: int, c: Array, s: Array, out: Array) -> None:
     J = len(a) // 2
     for i in range(0, len(out), WIDTH):
         x, y = load(WIDTH, c, 0, i), -load(WIDTH, s, 0, i)
-        u, v = product_of(x, y, x, y)
+        u, v = complex_product(x, y, x, y)
         p, q = nothing(WIDTH) + a[J - 1], nothing(WIDTH) + a[2 * J - 1]
         r, t = nothing(WIDTH) + a[J - 2], nothing(WIDTH) + a[2 * J - 2]
         for j in range(J - 3, 0, -2):

@@ -10,10 +10,10 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from meanfield.checks import Array
-from meanfield.fastmath import ROUND, halved, minus_log_of, near, turned
+from meanfield.fastmath import ROUND, log_begun, minus_log_ended, sincos_near_zero, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
 from meanfield.particles.simd.lanes import Lanes, from_bits, room, store
-from meanfield.particles.simd.words import WIDE, begin, brought, words
+from meanfield.particles.simd.words import WIDE, coordinate_rounds, pair_rounds, words
 from meanfield.registers import BITS
 
 PAIRS = 512  # done at a time, a multiple of WIDE
@@ -42,7 +42,7 @@ def _quotients(u: Array, e: Array) -> None:
     separate()
     for q in range(len(u)):
         together(AHEAD)
-        u[q], e[q] = halved(u[q])
+        u[q], e[q] = log_begun(u[q])
 
 
 @kernel
@@ -51,7 +51,7 @@ def _radii(f: Array, e: Array) -> None:
     separate()
     for q in range(len(f)):
         together(AHEAD)
-        f[q] = math.sqrt(2.0 * minus_log_of(f[q], e[q]))
+        f[q] = math.sqrt(2.0 * minus_log_ended(f[q], e[q]))
 
 
 @kernel
@@ -71,7 +71,7 @@ def _circle(s: Array, c: Array) -> None:
     separate()
     for q in range(len(s)):
         together(AHEAD)
-        s[q], c[q] = near(s[q])
+        s[q], c[q] = sincos_near_zero(s[q])
 
 
 @kernel
@@ -111,7 +111,7 @@ def _uniforms(
     """
     apart()
     for r in range(rows):
-        coordinate = brought(stream + np.uint64(2 * r), tick, key)
+        coordinate = coordinate_rounds(stream + np.uint64(2 * r), tick, key)
         for n in range(0, pairs, WIDE):
             a, b, c, d = words(begun, n, coordinate, key)
             # One is added to the first, so that it lies in (0, 1] and has a logarithm.
@@ -133,7 +133,7 @@ def normals(Z: Array, first: int, tick: int, player: int, replica: int, key: int
     for i in range(0, half, PAIRS):  # once, but for rows longer than any block
         pairs = smaller(PAIRS, half - i)
         rows = 1 if pairs < half else smaller(len(Z), PAIRS // pairs)
-        begin(first // 2 + i, pairs, np.uint64(replica), key, begun)
+        pair_rounds(first // 2 + i, pairs, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
             several = smaller(rows, len(Z) - k)
             stream, count = np.uint64(2 * k + player), several * pairs

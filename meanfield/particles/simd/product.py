@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
-from meanfield.particles.simd.lanes import fused, load, nothing, store, total
+from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
 from meanfield.registers import BITS
 
 TILE = 16  # lanes come in multiples of it
-DOUBLE = 2 * TILE if BITS > 128 else TILE
 # Rows at a time: their sums and what these take in must fit in 16 registers of 4 lanes (AVX2), in
 # 32 of 8 (AVX-512) or in 32 of 2 (ARM). With 2 rows a Zen 3 does 40 Gflop/s, with 3 or more 19. No
 # sum depends on it.
@@ -57,6 +56,12 @@ def _four_rows(A: Array, F: Array, out: Array, k: int, i: int, j: int) -> None:
 _rows = _four_rows if _ROWS == 4 else _two_rows
 
 
+@kernel(forceinline=True)
+def complex_product(a: Lanes, b: Lanes, c: Lanes, d: Lanes) -> tuple[Lanes, Lanes]:
+    """Real and imaginary part of (a + i b) (c + i d)."""
+    return fused(a, c, -(b * d)), fused(b, c, a * d)
+
+
 @kernel
 def times(
     U: Array, u: int, t: int, sign: float, V: Array, v: int, s: int, W: Array, w: int, r: int,
@@ -69,9 +74,9 @@ def times(
     """
     for j in range(i, i + TILE, _PIECE):
         a, b = load(_PIECE, U, u, j), load(_PIECE, U, t, j) * sign
-        c, d = load(_PIECE, V, v, j), load(_PIECE, V, s, j)
-        store(fused(a, c, -(b * d)), W, w, j)
-        store(fused(b, c, a * d), W, r, j)
+        c, d = complex_product(a, b, load(_PIECE, V, v, j), load(_PIECE, V, s, j))
+        store(c, W, w, j)
+        store(d, W, r, j)
 
 
 @kernel
@@ -89,19 +94,13 @@ def product(A: Array, F: Array, out: Array) -> None:
 @kernel
 def combine(a: Array, F: Array, out: Array) -> None:
     """out = a F for a (K,), where `product` would compute several copies of the one row. The sums
-    are the same, term by term; two tiles at a time, whose sums hide each other's delays.
+    are the same, term by term.
     """
-    whole = len(out) // DOUBLE * DOUBLE
-    for i in range(0, whole, DOUBLE):
-        p = nothing(DOUBLE)
+    for i in range(0, len(out), TILE):
+        p = nothing(TILE)
         for k in range(len(a)):
-            p = fused(a[k], load(DOUBLE, F, k, i), p)
+            p = fused(a[k], load(TILE, F, k, i), p)
         store(p, out, 0, i)
-    for i in range(whole, len(out), TILE):
-        q = nothing(TILE)
-        for k in range(len(a)):
-            q = fused(a[k], load(TILE, F, k, i), q)
-        store(q, out, 0, i)
 
 
 @kernel

@@ -37,12 +37,12 @@ from meanfield.particles.simd.lanes import (
     store,
     woven,
 )
-from meanfield.particles.simd.words import LANES, WIDE, begin, brought, words
+from meanfield.particles.simd.words import LANES, WIDE, coordinate_rounds, pair_rounds, words
 
 BLOCK = 512  # numbers whose words stay in the first cache, a multiple of 2 WIDE
 _COUNTERS = BLOCK // 2
 _HALF_ROOT, _MANTISSA = int(np.float32(math.sqrt(0.5)).view(np.int32)), (1 << 23) - 1
-_QUARTER, _TOP = 1 << 30, -(1 << 31)  # the bit of an angle that says odd quarters, and the sign
+_TOP = -(1 << 31)  # the sign's bit
 
 
 @kernel(forceinline=True)
@@ -117,7 +117,7 @@ def _words(
     """
     apart()
     for r in range(rows):
-        coordinate = brought(stream + np.uint64(2 * r), tick, key)
+        coordinate = coordinate_rounds(stream + np.uint64(2 * r), tick, key)
         for n in range(0, pairs, WIDE):
             a, b, c, d = words(begun, n, coordinate, key)
             store(woven(a, b), made, 0, 2 * (r * pairs + n))
@@ -137,7 +137,7 @@ def normals(
     for i in range(0, lanes, BLOCK):  # once, but for rows longer than any block
         width = smaller(BLOCK, lanes - i)
         rows = 2 if width < lanes else smaller(len(Z), BLOCK // width * 2)
-        begin((first + i) // 2, width // 2, np.uint64(replica), key, begun)
+        pair_rounds((first + i) // 2, width // 2, np.uint64(replica), key, begun)
         for k in range(0, len(Z), rows):
             end = smaller(k + rows, len(Z))
             twos = (end - k) // 2

@@ -19,16 +19,16 @@ from meanfield.jit import kernel, separate
 from meanfield.particles.simd.lanes import load
 
 LANES = 16  # rows of particles come in multiples of it
-WIDE = 8  # pairs at a time; rows may hold odd multiples of it. No word depends on it.
+WIDE = 8  # pairs at a time, by which rows can be divided; no word depends on it
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _FACTORS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
 @kernel
-def begin(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
-    """What so many pairs, from number `pair` on, bring to the third round: begun (3, count or
-    more).
+def pair_rounds(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
+    """The first two rounds of what depends on pairs alone, count of them from number `pair` on:
+    begun (3, count or more).
     """
     separate()
     for n in range(count):
@@ -41,8 +41,8 @@ def begin(pair: int, count: int, replica: Any, key: Any, begun: Array) -> None:
 
 
 @kernel
-def brought(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
-    """What a coordinate, 2 k + player, brings to the third round."""
+def coordinate_rounds(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
+    """The first two rounds of what depends on a coordinate alone, given as 2 k + player."""
     product = (coordinate & _LOW) * _FACTORS[1]
     k, _ = keys(key, np.uint64(0))
     return product, (((product >> _HALF) ^ tick ^ k) & _LOW) * _FACTORS[0]
@@ -50,9 +50,8 @@ def brought(coordinate: Any, tick: Any, key: Any) -> tuple[Any, Any]:
 
 @kernel(forceinline=True)
 def words(begun: Array, n: int, coordinate: tuple[Any, Any], key: Any) -> Any:
-    """The four words of WIDE pairs, from number n on, for what `begin` and `brought` have made.
-
-    All but n are without sign.
+    """The four words of WIDE pairs, from number n on: the other eight rounds, after `pair_rounds`
+    and `coordinate_rounds`. All but n are without sign.
     """
     second, fourth = coordinate
     a, b, c = load(WIDE, begun, 0, n), load(WIDE, begun, 1, n), load(WIDE, begun, 2, n)
