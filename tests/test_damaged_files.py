@@ -66,6 +66,20 @@ def test_a_failing_call_is_told_and_leaves_the_old_file(call, code, tmp_path, mo
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["run.h5"]
 
 
+def test_a_folder_that_cannot_be_flushed_is_told_of_and_the_new_file_stands(tmp_path, monkeypatch):
+    flush = atomic._flush
+
+    def fails_for_folders(path):
+        if path.is_dir():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(path)
+
+    monkeypatch.setattr(atomic, "_flush", fails_for_folders)
+    with pytest.raises(OSError, match=r"run\.h5 is written, but .* its folder cannot be flushed"):
+        swarm().save(tmp_path / "run.h5")
+    assert equal(mf.load(tmp_path / "run.h5"), swarm())
+
+
 def test_files_that_read_other_files_are_refused(tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(np.arange(4.0).tobytes())

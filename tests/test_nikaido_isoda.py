@@ -168,6 +168,10 @@ def test_bad_input():
         nikaido_isoda(game, ok, "uniform")
     with pytest.raises(ValueError, match="mu_x moments must have shape"):
         nikaido_isoda(game, np.zeros(3), ok)
+    sphere = mf.games.polynomial("a", dim=3, seed=0)
+    means = [2.0 * sphere.moments(p, np.eye(3)[:1], np.ones(1)) for p in (0, 1)]
+    with pytest.raises(ValueError, match="mu_y moments are not those of a probability measure"):
+        nikaido_isoda(sphere, *means)
     with pytest.raises(TypeError, match="Density"):
         free_energy(game, 1.0, mf.Measure([[0.1]], None, game.X), ok)
     with pytest.raises(ValueError, match="temperature"):

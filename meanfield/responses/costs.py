@@ -12,6 +12,8 @@ from meanfield.games.base import CHUNK, Game
 from meanfield.games.bases import Basis
 from meanfield.measures import Measure
 
+MASS_ERROR = 1e-8  # of feature means, as for the masses of a measure
+
 
 @dataclass(frozen=True, eq=False)
 class Response:
@@ -103,8 +105,19 @@ def cost_against(game: Game, p: int, opponent: Measure | Array) -> Cost:
         means: Any = game.moments  # type: ignore[attr-defined]
         moments = means(1 - p, opponent.points, opponent.masses)
     elif isinstance(opponent, np.ndarray) and bases is not None:
-        moments = finite_array(f"{name} moments", opponent, (bases[1 - p].size,))
+        moments = _of_a_law(f"{name} moments", opponent, bases[1 - p])
     else:
         also = "" if bases is None else " or its feature means"
         raise TypeError(f"{name} must be a meanfield.Measure{also}, got {type(opponent).__name__}")
     return FeatureCost(bases[p], game.coefficients(p, moments))  # type: ignore[attr-defined]
+
+
+def _of_a_law(name: str, means: Array, basis: Basis) -> Array:
+    """Feature means (K,), whose total mass is one where a feature says what it is."""
+    means = finite_array(name, means, (basis.size,))
+    if basis.one is not None and not abs(means[basis.one] - 1.0) <= MASS_ERROR:
+        raise ValueError(
+            f"{name} are not those of a probability measure: number {basis.one} is the total mass, "
+            f"which must be 1, got {means[basis.one]:.6g}; `game.moments` makes them"
+        )
+    return means

@@ -36,14 +36,15 @@ def replace(target: Path, fill: Callable[[Path], None]) -> None:
         if target.exists():
             _copy_owner_and_mode(target, partial)
         os.replace(partial, target)
-        _flush(target.parent)
     except OSError as error:
-        if error.errno is None or str(target) in str(error):
-            raise
-        why = f"{target} cannot be written: {error.strerror}"
-        raise OSError(error.errno, why) from None
+        raise _told(error, target, "cannot be written") from None
     finally:
         partial.unlink(missing_ok=True)
+    try:
+        _flush(target.parent)
+    except OSError as error:
+        what = "is written, but a crash may still undo that, as its folder cannot be flushed"
+        raise _told(error, target, what) from None
 
 
 def sweep(folder: Path) -> None:
@@ -66,6 +67,13 @@ def stamp(target: Path) -> tuple[int, ...]:
 def short(name: str) -> str:
     """A file's name, or its digest where a longer name around it would exceed 255 bytes."""
     return name if len(os.fsencode(name)) <= 190 else hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _told(error: OSError, target: Path, what: str) -> OSError:
+    """The error with the file's name and what became of it, where it does not say so itself."""
+    if error.errno is None or str(target) in str(error):
+        return error
+    return OSError(error.errno, f"{target} {what}: {error.strerror}")
 
 
 def _copy_owner_and_mode(old: Path, new: Path) -> None:
