@@ -52,7 +52,7 @@ def test_a_page_is_drawn_as_pdf_and_png_with_a_caption(file, capsys):
 
 def test_players_on_spheres_are_drawn_as_maps():
     game = mf.games.benchmark("sphere")
-    how = {"particles": 50, "sizes": (20,), "replicas": 3, "compare_time": 0.1, "progress": False}
+    how = {"particles": 50, "sizes": (150,), "replicas": 2, "compare_time": 0.1, "progress": False}
     figure, caption = figures.page(game, mf.Langevin(3.0), mf.Start(), 0.2, **how)
     assert figure._suptitle.get_text().endswith(r"Langevin, $\beta=3$, $\gamma=1$")
     assert "Langevin, beta=3, gamma=1, t up to 0.2" in caption

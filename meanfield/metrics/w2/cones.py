@@ -236,8 +236,7 @@ def carve(
         beyond = w.beyond[side]
         if m > 0:
             u, v, _ = ball(w.corners[side], m)
-            lifted(y, i, w.axes, u, v, w.x)
-            amid[i - begin] = w.x[0]
+            lifted(y, i, w.axes, u, v, amid[i - begin : i - begin + 1])
         for k in range(m):
             j = beyond[k]
             if j > i:
