@@ -47,8 +47,8 @@ check: $(STAMP)
 
 # Two halves of about the same time, side by side. Each has one thread for linear algebra: several would wait for
 # one another in busy loops and take the processor from the other half.
-LONG := $(addprefix tests/,test_validation.py test_check.py test_docs.py test_figures.py test_cold_start.py \
-  test_executors.py test_sweep.py test_sweep_cli.py)
+LONG := $(addprefix tests/,test_validation.py test_check.py test_chord_transport.py test_cold_start.py test_cuda.py \
+  test_cuda_ensemble.py test_docs.py test_executors.py test_figures.py test_shown.py test_sweep.py test_sweep_cli.py)
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider
 
 test: check

@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
-    "checks", "interrupts", "aligned", "bundles", "registers", "compiler", "parts", "kept", "jit",
-    "fastmath",
-    "progress", "cores", "executors", "machine", "schedule", "shown", "manifolds", "meshes",
-    "measures", "laws", "start", "games", "flows", "needs", "describe", "packing", "citations",
-    "storage", "trust_region", "responses", "metrics", "trajectory", "observables", "run",
-    "particles", "density", "equilibria", "plotting", "studies", "gan", "cli", "__main__",
+    "checks", "sums", "interrupts", "aligned", "bundles", "registers", "compiler", "parts", "kept",
+    "jit", "fastmath", "progress", "cores", "executors", "machine", "schedule", "shown",
+    "manifolds", "meshes", "measures", "laws", "start", "games", "flows", "needs", "describe",
+    "packing", "citations", "storage", "trust_region", "responses", "metrics", "trajectory",
+    "observables", "run", "particles", "density", "equilibria", "plotting", "studies", "gan", "cli",
+    "__main__",
 ]  # fmt: skip
 APART = {("particles", "density"), ("density", "particles")}
 OUTSIDE = ("validation", "figures", "benchmarks", "tests")

@@ -17,6 +17,7 @@ from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
 from meanfield.needs import FEATURES
+from meanfield.sums import means
 
 # Entries of one player's cost matrix that are stored (512 MB). A larger one is formed anew for
 # every cost, in blocks.
@@ -55,7 +56,7 @@ class Value:
             few = len(mesh) * self.game.bases[p].size <= FEATURES
             self._kept[p] = mesh, self.game.moment_matrix(p, mesh.nodes) if few else None
         features = self._kept[p][1]
-        return None if features is None else features @ mu.masses
+        return None if features is None else means(features, mu.masses)
 
 
 class Coupling:
@@ -92,7 +93,7 @@ class Coupling:
     def moments(self, p: int, masses: Array) -> Array:
         """Moments (K,) of player p."""
         features = self.features[p]
-        return masses.copy() if features is None else features @ masses
+        return masses.copy() if features is None else means(features, masses)
 
     def costs(self, p: int, moments: Array) -> tuple[Array, Array]:
         """Player p's costs at nodes (S, N) and at faces (S, F or 0), from moments (K, S) of the
@@ -105,7 +106,7 @@ class Coupling:
     def cost(self, p: int, masses: Array) -> Array:
         """Player p's costs at its nodes (N,), from the masses of the opponent."""
         features, matrix = self.features[1 - p], self.matrices[p]
-        moments = masses if features is None else features @ masses
+        moments = masses if features is None else means(features, masses)
         rows = self._in_blocks(p, moments[:, None])[0] if matrix is None else matrix @ moments
         return rows[: self.sizes[p]]
 

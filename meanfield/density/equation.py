@@ -39,6 +39,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.flows import Rates
+from meanfield.sums import total
 
 
 def transport(player: Rates, divergence: Array) -> Array:
@@ -66,7 +67,7 @@ def reaction(player: Rates, U: Array, log_mu: Any, masses: Array) -> Array:
     At temperature zero log_mu is not read.
     """
     bracket = U + player.temperature * log_mu if player.temperature > 0 else U
-    return -player.alpha * (bracket - masses @ bracket)
+    return -player.alpha * (bracket - total(masses, bracket))
 
 
 def reacted(player: Rates, U: Array, log_mu: Any, dt: float) -> Array:

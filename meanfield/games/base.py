@@ -23,6 +23,7 @@ from meanfield.games.bases import Basis
 from meanfield.games.view import Jet, View
 from meanfield.manifolds import Manifold
 from meanfield.measures import Measure
+from meanfield.sums import total
 
 SIGNS = (1.0, -1.0)
 CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the caches
@@ -134,7 +135,7 @@ class Game(ABC):
     def moving_value(self, mu_x: Measure, mu_y: Measure) -> float:
         """L(mu_x, mu_y) less the constant."""
         x, y = _on(mu_x, self.X, "mu_x"), _on(mu_y, self.Y, "mu_y")
-        return float(x.masses @ self.cost(0, x.points, y))
+        return total(x.masses, self.cost(0, x.points, y))
 
     def __repr__(self) -> str:
         return f"{self.name} on {self.X} x {self.Y}"

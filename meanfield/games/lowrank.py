@@ -18,6 +18,7 @@ from meanfield.games.catalogue import recorded
 from meanfield.games.view import FeatureView
 from meanfield.manifolds import Sphere, Torus
 from meanfield.measures import Measure
+from meanfield.sums import means
 
 
 class LowRank(Game):
@@ -73,10 +74,11 @@ class LowRank(Game):
 
     def moments(self, p: int, points: Array, masses: Array) -> Array:
         """Feature means of player p, shape (K_p,)."""
-        total = np.zeros(self.bases[p].size)
+        found = np.zeros(self.bases[p].size)
         for i in range(0, len(points), CHUNK):
-            total += masses[i : i + CHUNK] @ self.bases[p].values(points[i : i + CHUNK])
-        return total
+            values = self.bases[p].values(points[i : i + CHUNK])
+            found += means(values.T, masses[i : i + CHUNK])
+        return found
 
     def coefficients(self, p: int, opponent_moments: Array) -> Array:
         """Coefficients of U_p in the features of p, less the loss's constant, shape (K_p,)."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.games.bases import Basis, TrigBasis
+from meanfield.sums import means
 
 Jet = tuple[Array, Array | None, Array | None]
 
@@ -49,7 +50,7 @@ class FeatureView:
         return self.basis.values(self.points)
 
     def moments(self, masses: Array) -> Array:
-        return masses @ self.features  # type: ignore[no-any-return]
+        return means(self.features.T, masses)
 
     def costs(self, moments: Array) -> Array:
         return self.features @ (self.matrix @ moments)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
 from meanfield.responses import cost_against
+from meanfield.sums import total
 
 
 def kl(mu: Density, nu: Density) -> float:
@@ -143,7 +144,7 @@ def gibbs_masses(energy: Array, mesh: Mesh) -> Array:
 def log_partition(exponent: Array, mesh: Mesh) -> float:
     """log sum_i vol_i exp(exponent_i)."""
     top = float(exponent.max())
-    return top + float(np.log(mesh.volumes @ np.exp(exponent - top)))
+    return top + float(np.log(total(mesh.volumes, np.exp(exponent - top))))
 
 
 def temperatures(beta: Number | Flow) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Measure
 from meanfield.metrics.w2.distance import w2
 from meanfield.particles.plan import Plan
+from meanfield.sums import total
 from meanfield.trajectory import Trajectory
 
 ROUNDING = 1e-12  # mass
@@ -63,7 +64,7 @@ def distance(a: Measure, b: Measure) -> float:
     if M.dim == 1 and isinstance(M, Torus):
         return w2(a, b)
     kept = np.minimum(a.masses, b.masses)
-    moved = float(kept @ M.distance(a.points, b.points) ** 2)
+    moved = total(kept, M.distance(a.points, b.points) ** 2)
     changed = 1 - float(kept.sum())  # of a mass of one
     return float(np.sqrt(moved + (changed * diameter(M) ** 2 if changed > ROUNDING else 0.0)))
 
@@ -79,7 +80,7 @@ def spread(mu: Measure) -> float:
     """The root mean square distance between particles, each with one other, half the list away."""
     other = np.roll(np.arange(len(mu)), len(mu) // 2)
     d = mu.manifold.distance(mu.points, mu.points[other])
-    return float(np.sqrt(mu.masses @ d**2))
+    return float(np.sqrt(total(mu.masses, d**2)))
 
 
 def _tell(run: Trajectory, found: dict[str, Array], plan: Plan) -> None:

@@ -27,13 +27,6 @@ class Ground(NamedTuple):
     period: float
 
 
-def total(masses: Array, costs: Array) -> float:
-    """sum_i masses_i costs_i, in one order: products of long vectors by a library of linear algebra
-    have other bits with other numbers of threads.
-    """
-    return float(np.sum(masses * costs))
-
-
 def ground_cost(manifold: Manifold, metric: str) -> Ground:
     """The cost of a metric, "geodesic" or "extrinsic", on a torus or a sphere."""
     chord = int(metric == "extrinsic")

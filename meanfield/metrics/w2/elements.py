@@ -34,10 +34,11 @@ from meanfield.checks import Array, warn
 from meanfield.manifolds import Manifold, Sphere, Torus
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import arc_costs, ground_cost, total, tree_order
+from meanfield.metrics.w2.costs import arc_costs, ground_cost, tree_order
 from meanfield.metrics.w2.result import Transport
 from meanfield.metrics.w2.sparse import Atoms, Points, cheapest_arcs, sparse_transport
 from meanfield.metrics.w2.sphere_diagram import arcs
+from meanfield.sums import total
 
 ENOUGH = 2e-4  # the bounds' distance, relative, at which refinement ends
 WIDE = 0.01  # the distance, relative, that is warned of

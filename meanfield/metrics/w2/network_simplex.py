@@ -112,11 +112,12 @@ def grow(
     where possible to one that has this sender among its senders columns[starts[j] : starts[j + 1]].
     """
     N = len(parent)
-    degree = np.zeros(N + 1, dtype=np.int64)
+    row = np.zeros(N + 1, dtype=np.int64)
     for e in range(len(tails)):
-        degree[tails[e] + 1] += 1
-        degree[n + heads[e] + 1] += 1
-    row = np.cumsum(degree)
+        row[tails[e] + 1] += 1
+        row[n + heads[e] + 1] += 1
+    for i in range(N):
+        row[i + 1] += row[i]
     fill, other = row[:-1].copy(), np.empty(2 * len(tails), dtype=np.int64)
     for e in range(len(tails)):
         i, j = tails[e], n + heads[e]

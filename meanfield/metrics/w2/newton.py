@@ -16,7 +16,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged
 from meanfield.jit import kernel
 from meanfield.meshes import Index
-from meanfield.metrics.w2.costs import total
+from meanfield.sums import total
 
 
 class Laplacian(NamedTuple):
@@ -51,7 +51,8 @@ class Cells:
 def halves(H: Laplacian, order: Index) -> tuple[Laplacian, Laplacian]:
     """The atoms in this order, and of the neighbours of each those before it, and those after."""
     n, E = len(order), len(H.columns)
-    place, first, second = np.empty(n, np.int64), np.zeros_like(H.starts), np.zeros_like(H.starts)
+    place = np.empty(n, np.int64)
+    first, second = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     for i in range(n):
         place[order[i]] = i
     before, after = np.empty(E, np.int64), np.empty(E, np.int64)
@@ -120,14 +121,16 @@ def conjugate_gradients(
     n = len(r)
     before, after = halves(H, order)
     D, P = diagonals(before, after)
-    inverse, rest = np.zeros(n), 2.0 * P - D
+    inverse, rest = np.zeros(n), np.empty(n)
     for i in range(n):  # atoms without neighbours stay where they are
-        inverse[i] = 1.0 / P[i] if P[i] > 0.0 else 0.0
-    d, t, q, g = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+        inverse[i], rest[i] = 1.0 / P[i] if P[i] > 0.0 else 0.0, 2.0 * P[i] - D[i]
+    d, t, q, g, p = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.empty(n)
+    first = 0.0
     for i in range(n):
         g[i] = (r[order[i]] + around(before, i, g)) * inverse[i]
-    p = P * g
-    first = rho = float(np.dot(g, p))
+        p[i] = P[i] * g[i]
+        first += g[i] * p[i]
+    rho = first
     if first == 0.0:
         return d, 0.0
     for _ in range(limit):

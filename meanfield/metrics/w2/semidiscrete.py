@@ -27,6 +27,7 @@ from meanfield.metrics.w2.laguerre_torus import torus_w2_squared
 from meanfield.metrics.w2.newton import TOLERANCE
 from meanfield.metrics.w2.result import Transport
 from meanfield.metrics.w2.sphere_diagram import Aligned
+from meanfield.sums import total
 
 ATTEMPTS = 3
 FEW = 100  # atoms for which cells by chords are quick wherever they lie
@@ -166,7 +167,7 @@ def joined(atoms: Measure, distance: float) -> tuple[Measure, float]:
     from_first -= np.round(from_first)
     mass = np.bincount(which, m)
     centre = np.stack([np.bincount(which, m * part) / mass for part in from_first.T], 1)
-    moved = np.sqrt(m @ np.sum((from_first - centre[which]) ** 2, axis=1))
+    moved = np.sqrt(total(m, np.sum((from_first - centre[which]) ** 2, axis=1)))
     if not from_first.any():  # at one place to the bit
         return atoms, 0.0
     points = (x[first] + centre) * period

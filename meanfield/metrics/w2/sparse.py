@@ -27,7 +27,6 @@ from meanfield.metrics.w2.costs import (
     cheapest,
     gradients,
     lift,
-    total,
     tree_order,
 )
 from meanfield.metrics.w2.network_simplex import (
@@ -39,6 +38,7 @@ from meanfield.metrics.w2.network_simplex import (
     reprice,
     simplex,
 )
+from meanfield.sums import total
 
 TOTAL = 1 << 60  # a mass of one, in the integers that flows are counted in
 NEAR = 8  # arcs from each atom to the nearest of the other measure

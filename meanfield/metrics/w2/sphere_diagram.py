@@ -71,7 +71,8 @@ def rows(pairs: Index, n: int) -> tuple[Index, Index, Index]:
     for side in range(2):
         for e in range(E):
             starts[pairs[e, side] + 1] += 1
-    starts = np.cumsum(starts)
+    for i in range(n):
+        starts[i + 1] += starts[i]
     after = starts.copy()
     for side in range(2):
         for e in range(E):

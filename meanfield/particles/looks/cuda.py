@@ -15,6 +15,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.measures import Measure
+from meanfield.sums import total
 
 # Blocks of threads that keep any device busy: with few own points the opponent's are shared out.
 BLOCKS = 1024
@@ -90,7 +91,7 @@ class Cuda:
         """
         given = (self._sent(v) for v in (mu.points, nu.points, nu.masses))
         cost, _ = _fetched(self._sums(0, self._kernel(0, False), *given))
-        return float(mu.masses @ cost)
+        return total(mu.masses, cost)
 
     def _sent(self, v: Array) -> Any:
         return self.cuda.to_device(np.ascontiguousarray(v, dtype=np.float64))

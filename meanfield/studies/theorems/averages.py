@@ -30,6 +30,7 @@ from meanfield.measures import Measure, mixture
 from meanfield.responses import cost_against
 from meanfield.start import Start
 from meanfield.studies.theorems.epsilon import ball
+from meanfield.sums import total
 
 NODES = 4  # Gauss nodes of an interval of time
 
@@ -85,8 +86,8 @@ def averaged(
         for a, b in pairwise(edges):
             for u, w in zip((at + 1) / 2, weight / 2, strict=True):
                 moving.advance(float(a + u * (b - a)))
-                for total, now in zip(sums, seen(game, moving.measures()), strict=True):
-                    total.add(now, float(w * (b - a)))
+                for found, now in zip(sums, seen(game, moving.measures()), strict=True):
+                    found.add(now, float(w * (b - a)))
         moving.advance(float(mark))
         yield [total.mean() for total in sums], seen(game, moving.measures())
         begin = float(mark)
@@ -98,7 +99,7 @@ def entropies(game: Game, start: Any, means: Any, best: Any, s: float) -> float:
     for p, (mu, response) in enumerate(zip(start, best, strict=True)):
         cost = cost_against(game, p, means[1 - p])
         U, least = cost.values(mu.points), float(cost.values(response[None])[0])
-        found -= float(np.log(mu.masses @ np.exp(-s * (U - least))))
+        found -= float(np.log(total(mu.masses, np.exp(-s * (U - least)))))
     return found
 
 
