@@ -30,8 +30,8 @@ CAPTION = """
 l = cos(x - y) + 0.5 sin 2x cos y + 0.3 cos 3y on the circle. Left: the mean over replicas of
 W2^2_x + W2^2_y between n particles and the mean field, with 95% bands that hold at one time each.
 Middle: its supremum over time against n, with 95% intervals that hold for all times at once, the
-power of n fitted to it and the slope -1 through the same centre, which is that of large n: at n =
-100 terms of higher order in 1/n still count. Right: the mean Nikaido-Isoda error of the particles,
+power of n fitted to it and, through the same centre, the slope -1 of large n: at n = 100 terms of
+higher order in 1/n still count. Right: the mean Nikaido-Isoda error of the particles,
 with 95% bands, and that of the mean field.
 """
 

@@ -5,6 +5,7 @@ The oracle is sympy on the same text (written by us, here): a function on a sphe
 x -> f(x/|x|), whose plain gradient and Laplacian at |x| = 1 are the spherical ones.
 """
 
+import math
 import pickle
 
 import numpy as np
@@ -182,6 +183,14 @@ def test_recognition_is_exact_and_knows_its_limits():
         assert isinstance(mf.games.expression(text, S2, S2), Expression)
     many = "*".join(f"(1.5 + cos({k}*x1 + {k + 1}*x2 - y1))" for k in range(1, 17))
     assert isinstance(mf.games.expression(many), Expression)
+
+
+def test_means_of_many_particles_are_right_to_rounding():
+    game = mf.games.polynomial("a", 50, seed=0)
+    points, masses = game.X.sample(20_000, np.random.default_rng(0)), np.full(20_000, 1 / 20_000)
+    terms = masses[:, None] * game.bases[0].values(points)
+    exact = [math.fsum(column) for column in terms.T]
+    np.testing.assert_allclose(game.moments(0, points, masses), exact, rtol=0, atol=4e-15)
 
 
 def test_trigonometric_is_the_sum_that_it_says():

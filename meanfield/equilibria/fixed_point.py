@@ -22,7 +22,6 @@ from meanfield.games.base import Game
 from meanfield.measures import Density
 from meanfield.meshes import Mesh
 from meanfield.metrics.energy import gibbs_masses
-from meanfield.sums import means
 
 DENSE = 2000  # moments up to which Newton's matrix is formed and factored
 ROUNDS = 60
@@ -49,9 +48,7 @@ class LinearMaps:
 
     def moments(self, masses: Array) -> Array:
         """Moments (K,) or (K, k) of masses (N,) or of their changes (N, k)."""
-        if self.features is None:
-            return masses
-        return means(self.features, masses) if masses.ndim == 1 else self.features @ masses
+        return masses if self.features is None else self.features @ masses
 
 
 @dataclass(frozen=True, eq=False)
