@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 
 NEWTON_ROUNDS = 100
 CONVERGED = 1e-8  # the last move of sigma, relative: Newton's error is the square of it
@@ -70,8 +70,8 @@ def lowest(diagonal: Array, off: Array) -> tuple[float, float, Array]:
     d, low, high = len(diagonal), np.inf, -np.inf
     for i in range(d):
         radius = (abs(off[i - 1]) if i > 0 else 0.0) + (abs(off[i]) if i < d - 1 else 0.0)
-        low, high = min(low, diagonal[i] - radius), max(high, diagonal[i] + radius)
-    width, size = (high - low) / (LANES + 1), max(abs(low), abs(high))
+        low, high = smaller(low, diagonal[i] - radius), larger(high, diagonal[i] + radius)
+    width, size = (high - low) / (LANES + 1), larger(abs(low), abs(high))
     shift, pivot, smallest = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     while width > 0.5 * EPS * size:
         for j in range(LANES):
@@ -80,7 +80,7 @@ def lowest(diagonal: Array, off: Array) -> tuple[float, float, Array]:
         for i in range(1, d):
             for j in range(LANES):
                 pivot[j] = diagonal[i] - shift[j] - off[i - 1] / pivot[j] * off[i - 1]
-                smallest[j] = min(smallest[j], pivot[j])
+                smallest[j] = smaller(smallest[j], pivot[j])
         below = 0
         while below < LANES and smallest[below] > 0:
             below += 1
@@ -107,14 +107,14 @@ def least(Q: Array, c: Array, T: Tridiagonal) -> tuple[Array, float, float, Arra
     a = 0.5 * dot(v, h)
     g = plus(-0.5, h, a, v)
     sigma, z = multiplier(T, g, a)
-    along = -a / sigma if sigma > 0 else np.sqrt(max(1 - dot(z, z), 0.0))
+    along = -a / sigma if sigma > 0 else np.sqrt(larger(1 - dot(z, z), 0.0))
     x = unit(reflected(T, plus(1.0, z, along, v), True))
     twin = unit(reflected(T, plus(1.0, z, -along, v), True))
     value, other = quadratic(Q, c, x), quadratic(Q, c, twin)
     if other < value:
         x, twin, value, other = twin, x, other, value
     bound = T.lowest - sigma - dot(g, z) - (a * (a / sigma) if sigma > 0 else 0.0)
-    return x, value, min(bound, value), twin, other
+    return x, value, smaller(bound, value), twin, other
 
 
 @kernel(fastmath=SUMS)
@@ -153,12 +153,12 @@ def multiplier(T: Tridiagonal, g: Array, a: float) -> tuple[float, Array]:
     left. |z| >= |a| / sigma and |z| >= |g| / (spread + sigma) give the start; zero is the exact
     hard case.
     """
-    sigma = max(abs(a), np.sqrt(dot(g, g)) - T.spread)
+    sigma = larger(abs(a), np.sqrt(dot(g, g)) - T.spread)
     if sigma <= 0:
         z = inner(T, factors(T.diagonal, T.off, -T.lowest), g)
         if dot(z, z) <= 1:
             return 0.0, z
-        sigma = EPS * max(T.spread, abs(T.lowest))
+        sigma = EPS * larger(T.spread, abs(T.lowest))
     z = g
     for _ in range(NEWTON_ROUNDS):
         pivots = factors(T.diagonal, T.off, sigma - T.lowest)
@@ -186,9 +186,10 @@ def inner(T: Tridiagonal, pivots: Array, right: Array) -> Array:
 def factors(diagonal: Array, off: Array, shift: float) -> Array:
     """One over the pivots (d,) of T + shift, which is positive."""
     inverse, tiny = np.empty(len(diagonal)), 1e-290  # for the zero matrix
-    inverse[0] = 1 / max(diagonal[0] + shift, tiny)
+    inverse[0] = 1 / larger(diagonal[0] + shift, tiny)
     for i in range(1, len(diagonal)):
-        inverse[i] = 1 / max(diagonal[i] + shift - off[i - 1] * inverse[i - 1] * off[i - 1], tiny)
+        pivot = diagonal[i] + shift - off[i - 1] * inverse[i - 1] * off[i - 1]
+        inverse[i] = 1 / larger(pivot, tiny)
     return inverse
 
 
@@ -227,7 +228,7 @@ def unit(x: Array) -> Array:
     """x, in place, as a unit vector; its squares may overflow."""
     largest = 0.0
     for i in range(len(x)):
-        largest = max(largest, abs(x[i]))
+        largest = larger(largest, abs(x[i]))
     for i in range(len(x)):
         x[i] /= largest
     length = np.sqrt(dot(x, x))

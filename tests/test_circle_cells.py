@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 import meanfield as mf
-from meanfield.metrics.w2 import chord_sums, circle_cell, circle_diagram
+from meanfield.metrics.w2 import chord_sums, circle_cell, circle_diagram, laguerre_sphere
 from meanfield.metrics.w2.circle_diagram import Arcs, carve_all, of_great_circles
 from meanfield.metrics.w2.costs import box_tree, lift, tree_order
 from meanfield.metrics.w2.sphere_diagram import diagram, rows
@@ -191,7 +191,7 @@ def test_what_holds_all_of_a_cell(monkeypatch):
 
 @pytest.mark.parametrize("R", [1e-6, 0.01, 1.0, 1.5, 1.7, 3.0, 3.14])
 def test_scaled_moments_of_fans(R, monkeypatch):
-    plainly(monkeypatch, chord_sums)
+    plainly(monkeypatch, chord_sums, laguerre_sphere)
     y, x = np.array([[0.0, 0.0, 1.0]]), np.array([[np.sin(R), 0.0, np.cos(R)]])
     F = quad(lambda r: r * r * np.sin(r), 0, R, epsabs=0, epsrel=1e-13)[0]
     back = quad(lambda r: r * r * np.sin(r), 0, np.pi)[0] / 2
@@ -247,7 +247,7 @@ def test_fans_of_circles_have_the_area_and_moment_of_caps():
 
 def test_arcs_leave_cells_where_others_begin(monkeypatch):
     """Great circles through cells of circles, and circles through a mesh."""
-    plainly(monkeypatch, chord_sums)
+    plainly(monkeypatch, chord_sums, laguerre_sphere)
     y, h = sampled(20, 6, 0.05)
     arcs, _ = carved(y, h)
     starts, columns, _ = rows(arcs.pairs, 20)

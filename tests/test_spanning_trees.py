@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import meanfield as mf
-from meanfield.metrics.w2 import network_simplex, sparse
+from meanfield.metrics.w2 import costs, network_simplex, sparse
 from meanfield.metrics.w2.sparse import Basis, MatrixProblem
 from tests.plain import plainly
 
 
 @pytest.fixture(autouse=True)
 def python(monkeypatch):
-    plainly(monkeypatch, network_simplex, sparse)
+    plainly(monkeypatch, costs, network_simplex, sparse)
 
 
 def check(parent, flow, supply, demand):

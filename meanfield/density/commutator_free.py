@@ -32,7 +32,7 @@ from meanfield.density.engine import Controlled
 from meanfield.density.generator import Generator
 from meanfield.density.on_meshes import OnMeshes
 from meanfield.games.base import Game
-from meanfield.jit import kernel
+from meanfield.jit import kernel, smaller
 from meanfield.meshes import Mesh
 
 GAUSS = (0.5 - 3**0.5 / 6, 0.5 + 3**0.5 / 6)
@@ -264,7 +264,7 @@ def gauss_mixed(A: Array, dt: float) -> tuple[Array, Array, float]:
             k1, k2 = A[0, side, f], A[1, side, f]
             early[side, f] = near * k1 + far * k2
             late[side, f] = far * k1 + near * k2
-            lowest = min(lowest, min(early[side, f], late[side, f]))
+            lowest = smaller(lowest, smaller(early[side, f], late[side, f]))
     return early, late, lowest
 
 

@@ -21,7 +21,7 @@ from meanfield.density.engine import Controlled
 from meanfield.density.equation import reacted, velocity
 from meanfield.density.inputs import refuse_temperature
 from meanfield.density.on_meshes import OnMeshes
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.measures import Density
 from meanfield.meshes import Index, Mesh
 
@@ -257,12 +257,12 @@ def face_value(behind, here, beyond, limiter):
     a = here - behind
     b = beyond - here
     if limiter == 0:
-        return min(max(here + 0.25 * (a + b), 0.0), 2.0 * here)
+        return smaller(larger(here + 0.25 * (a + b), 0.0), 2.0 * here)
     if a * b <= 0.0:
         return here
     if limiter == 1:
         return here + a * b / (a + b)
-    slope = min(2.0 * abs(a), 0.5 * abs(a + b), 2.0 * abs(b))
+    slope = smaller(smaller(2.0 * abs(a), 0.5 * abs(a + b)), 2.0 * abs(b))
     return here + np.copysign(0.5 * slope, a)
 
 
@@ -275,11 +275,12 @@ def transport(m, U, speeds, volumes, pairs, others, weights, ahead, back, limite
     U_i) times the density at the face, at most twice the upwind one. A cell loses at most 2 m_i /
     vol_i times its outflow, whence the bound vol_i / (2 outflow).
     """
-    rho = m / volumes
+    rho = np.empty(len(m))
+    for i in range(len(m)):
+        rho[i], rate[i] = m[i] / volumes[i], 0.0
     slope = np.empty((len(m), ahead.shape[1]))
     slopes(rho, others, weights, slope)
     outflow = np.zeros(len(m))
-    rate[:] = 0.0
     for f in range(len(pairs)):
         i, j = pairs[f, 0], pairs[f, 1]
         speed = speeds[f] * (U[j] - U[i])
@@ -292,7 +293,7 @@ def transport(m, U, speeds, volumes, pairs, others, weights, ahead, back, limite
             for d in range(back.shape[1]):
                 rise += slope[i, d] * back[f, d]
         # On a tensor grid rho_j - 2 slope.step is the value of the cell on the other side of i.
-        behind = max(rho[j] - 2.0 * rise, 0.0)
+        behind = larger(rho[j] - 2.0 * rise, 0.0)
         flux = speed * face_value(behind, rho[i], rho[j], limiter)
         rate[i] -= flux
         rate[j] += flux
@@ -300,5 +301,5 @@ def transport(m, U, speeds, volumes, pairs, others, weights, ahead, back, limite
     bound = np.inf
     for i in range(len(m)):
         if outflow[i] > 0.0:
-            bound = min(bound, 0.5 * volumes[i] / outflow[i])
+            bound = smaller(bound, 0.5 * volumes[i] / outflow[i])
     return bound

@@ -195,4 +195,7 @@ def generate(jump, first, second, m):
 def judge(jumps, first, second, m):
     ahead = generate(jumps[1], first, second, generate(jumps[0], first, second, m))
     behind = generate(jumps[0], first, second, generate(jumps[1], first, second, m))
-    return generate(jumps[2], first, second, m), np.abs(ahead - behind).sum()
+    apart = 0.0
+    for i in range(len(m)):
+        apart += abs(ahead[i] - behind[i])
+    return generate(jumps[2], first, second, m), apart

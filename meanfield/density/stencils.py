@@ -27,7 +27,7 @@ from meanfield.density.equation import diffusion
 from meanfield.density.generator import Generator
 from meanfield.density.uniformisation import rescale
 from meanfield.flows import Rates
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger
 from meanfield.manifolds import Torus
 from meanfield.meshes import Mesh
 
@@ -109,7 +109,7 @@ def coefficients(beta, nodes, faces, ahead, shape):
             block, n = stride, shape[a]
             stride //= n
             for start in range(0, size, block):
-                peclet = max(peclet, _steps(beta, nodes[c, start : start + block], stride, over))
+                peclet = larger(peclet, _steps(beta, nodes[c, start : start + block], stride, over))
                 for i in range(n):
                     for k in range(stride):
                         at = a * q * size + start + i * stride + k
@@ -134,7 +134,7 @@ def _steps(beta, line, stride, over):
     for j in range(len(line)):
         following = j + stride if j + stride < len(line) else j + stride - len(line)
         z = beta * (line[following] - line[j])
-        largest = max(largest, abs(z))
+        largest = larger(largest, abs(z))
         over[j] = np.exp(z)
     return largest
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array, warn
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.manifolds import Torus
 from meanfield.meshes import Index, Mesh, torus_mesh
 
@@ -110,6 +110,27 @@ def mass(m):
 
 
 @kernel
+def largest(rates):
+    """The largest rate, or the first that is no number."""
+    top = 0.0
+    for i in range(len(rates)):
+        if not rates[i] <= top:
+            top = rates[i]
+            if top != top:
+                break
+    return top
+
+
+@kernel(counted=True)
+def staying(leaving, q):
+    """The share of each cell that a jump leaves where it is: 1 - leaving / q, not below 0."""
+    inside = np.empty(len(leaving))
+    for i in range(len(leaving)):
+        inside[i] = larger(1.0 - leaving[i] / q, 0.0)
+    return inside
+
+
+@kernel
 def accumulate(weight, term, total):
     for i in range(len(total)):
         total[i] += weight * term[i]
@@ -134,18 +155,18 @@ def grid_exponential(jump, shape, wraps, begins, m, most):
     """
     forward, backward = jump[0], jump[1]
     leaving = grid_leaving(forward, backward, shape)
-    q = leaving.max()
+    q = largest(leaving)
     if not q <= most or q == 0.0:
         return q, m.copy(), 0.0
     up, down, around = grid_entering(forward, backward, shape, wraps, q)
-    inside = np.maximum(1.0 - leaving / q, 0.0)
+    inside = staying(leaving, q)
     low, weights = poisson(q)
     v, new, total = m.copy(), np.empty(len(m)), np.zeros(len(m))
     if low == 0:
         accumulate(weights[0], v, total)
     for k in range(1, low + len(weights)):
         for block in range(len(begins) - 1):
-            begin, end = block * CELLS, min(block * CELLS + CELLS, len(m))
+            begin, end = block * CELLS, smaller(block * CELLS + CELLS, len(m))
             grid_product(up, down, inside, shape, v, new, begin, end)
             for w in range(begins[block], begins[block + 1]):
                 new[wraps[w, 0]] += around[w] * v[wraps[w, 1]]
@@ -193,13 +214,16 @@ def grid_entering(forward, backward, shape, wraps, q):
     seam.
     """
     d, size = forward.shape
-    up, down, around = np.zeros((d, size)), backward / q, np.empty(len(wraps))
+    up, down, around = np.zeros((d, size)), np.empty((d, size)), np.empty(len(wraps))
     stride = size
     for a in range(d):
         stride //= shape[a]
-        up[a, stride:] = forward[a, : size - stride] / q
+        for i in range(size):
+            down[a, i] = backward[a, i] / q
+        for i in range(stride, size):
+            up[a, i] = forward[a, i - stride] / q
     for w in range(len(wraps)):
-        to, origin, a, side = wraps[w]
+        to, origin, a, side = wraps[w, 0], wraps[w, 1], wraps[w, 2], wraps[w, 3]
         if side == 0:
             around[w] = forward[a, origin] / q
             up[a, to] = 0.0
@@ -216,7 +240,7 @@ def grid_product(up, down, inside, shape, v, new, begin, end):
     """
     d, n = up.shape
     left, right = up[d - 1], down[d - 1]
-    i, j = max(begin, 1), min(end, n - 1)
+    i, j = larger(begin, 1), smaller(end, n - 1)
     before, after = v[i - 1 : j - 1], v[i + 1 : j + 1]
     three(inside[i:j], v[i:j], left[i:j], before, right[i:j], after, new[i:j])
     if begin == 0:
@@ -227,13 +251,13 @@ def grid_product(up, down, inside, shape, v, new, begin, end):
     for a in range(d - 1):
         stride //= shape[a]
         if begin < stride:
-            j = min(end, stride)
+            j = smaller(end, stride)
             one(down[a, begin:j], v[begin + stride : j + stride], new[begin:j])
-        i, j = max(begin, stride), min(end, n - stride)
+        i, j = larger(begin, stride), smaller(end, n - stride)
         if i < j:
             before, after = v[i - stride : j - stride], v[i + stride : j + stride]
             two(up[a, i:j], before, down[a, i:j], after, new[i:j])
-        i = max(begin, n - stride)
+        i = larger(begin, n - stride)
         if i < end:
             one(up[a, i:end], v[i - stride : end - stride], new[i:end])
 
@@ -273,11 +297,13 @@ def table_exponential(jump, other, face, m, most):
                 near[i, s] = other[i, s]
                 enter[i, s] = backward[f] if f >= 0 else forward[-2 - f]
                 leaving[i] += forward[f] if f >= 0 else backward[-2 - f]
-    q = leaving.max()
+    q = largest(leaving)
     if not q <= most or q == 0.0:
         return q, m.copy(), 0.0
-    enter /= q
-    inside = np.maximum(1.0 - leaving / q, 0.0)
+    for i in range(size):
+        for s in range(width):
+            enter[i, s] /= q
+    inside = staying(leaving, q)
     low, weights = poisson(q)
     v, new, total = m.copy(), np.empty(size), np.zeros(size)
     if low == 0:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from meanfield.checks import Array
 from meanfield.games.formulas.calculus import Graph
-from meanfield.jit import apart, kernel
+from meanfield.jit import apart, kernel, larger, smaller
 
 LANES = 64  # atoms an operation is done for at a time
 EPS = 2.0**-52
@@ -83,7 +83,7 @@ def enclosed(
 @kernel
 def _sweep(codes, first, second, dependence, numbers, roots, ends, atoms, masses, rounding, rows, means):  # type: ignore[no-untyped-def]  # fmt: skip # noqa: E501
     for start in range(0, len(masses), LANES):
-        lanes = min(LANES, len(masses) - start)
+        lanes = smaller(LANES, len(masses) - start)
         for k in range(len(codes)):
             if dependence[k] == OTHERS and codes[k] == VAR:
                 for j in range(lanes):
@@ -186,7 +186,7 @@ def _power(a: float, b: float, n: float) -> tuple[float, float]:
     if not (p == p and q == q):
         return np.nan, np.nan
     if a < 0 and b > 0 and n % 2 == 0:
-        return 0.0, max(p, q)
+        return 0.0, larger(p, q)
     return (p, q) if p < q else (q, p)
 
 
@@ -208,7 +208,7 @@ def _called(code: int, a: float, b: float) -> tuple[float, float]:
             most = 1.0
         return least, most
     if code in (COSH, ABS):  # even, rising away from zero
-        return _value(code, 0.0) if a < 0 and b > 0 else min(p, q), max(p, q)
+        return _value(code, 0.0) if a < 0 and b > 0 else smaller(p, q), larger(p, q)
     return p, q
 
 

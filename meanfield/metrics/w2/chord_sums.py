@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, smaller
 from meanfield.meshes import Index
 from meanfield.metrics.w2.circle_cell import TURN, dot
 from meanfield.metrics.w2.circle_diagram import Arcs, Regions
@@ -52,7 +52,7 @@ def scaled_moment(x: Array, y: Array, k: int, B: float, moments: int) -> float:
     if B == 0.0 or near <= far:
         return second_moment(near) - 0.5 * B / far
     # F(pi) - F(R) is the integral of (pi - r)^2 sin r from 0 to R's rest.
-    rest = 2 * np.arcsin(min(np.sqrt(far), 1.0))
+    rest = 2 * np.arcsin(smaller(np.sqrt(far), 1.0))
     sine = np.sin(rest)
     middle = (sine - rest * np.cos(rest)) / (sine * sine) if rest > 0 else 0.0
     return 0.5 * (B - np.pi**2) / near + 2 * np.pi * middle - second_moment(far)

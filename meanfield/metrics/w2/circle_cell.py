@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, smaller
 from meanfield.meshes import Index
 
 TURN = 2 * np.pi
@@ -100,10 +100,10 @@ def keep(w: Cell, r: int, q: int, low: float, high: float, out: Array, at: int) 
     start += TURN * np.ceil((low - start) / TURN)  # the first at or after low
     pieces, end = 0, start + 2 * half - TURN
     if end > low:
-        out[at, 0], out[at, 1] = low, min(high, end)
+        out[at, 0], out[at, 1] = low, smaller(high, end)
         pieces += 1
     if start < high and (pieces == 0 or end < high):
-        out[at + pieces, 0], out[at + pieces, 1] = start, min(high, start + 2 * half)
+        out[at + pieces, 0], out[at + pieces, 1] = start, smaller(high, start + 2 * half)
         pieces += 1
     return pieces
 
@@ -168,12 +168,12 @@ def least(w: Cell, c: Array, i: int) -> float:
     for k in range(w.sizes[1]):
         q, low, high = w.on[k], w.ends[k, 0], w.ends[k, 1]
         middle, along, across = dot(w.middle, q, c, i), dot(w.a, q, c, i), dot(w.t, q, c, i)
-        found = min(found, middle + along * np.cos(low) + across * np.sin(low))
-        found = min(found, middle + along * np.cos(high) + across * np.sin(high))
+        found = smaller(found, middle + along * np.cos(low) + across * np.sin(low))
+        found = smaller(found, middle + along * np.cos(high) + across * np.sin(high))
         lowest = np.arctan2(-across, -along)
         lowest += TURN * np.ceil((low - lowest) / TURN)
         if lowest <= high:
-            found = min(found, middle - np.sqrt(along * along + across * across))
+            found = smaller(found, middle - np.sqrt(along * along + across * across))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.meshes import Index
 from meanfield.metrics.w2.circle_cell import Cell, ball, cell_space, cut, holds, least, tried
 from meanfield.metrics.w2.costs import LEAF, Boxes, Ground
@@ -65,8 +65,8 @@ def ruled_out(c: Array, rho: float, y: Array, i: int, boxes: Boxes, node: int, o
     gain, far = own - boxes.top[node], 0.0
     for axis in range(3):
         low, high, slope = boxes.low[node, axis], boxes.high[node, axis], boxes.slope[node, axis]
-        far += max(y[i, axis] - low, high - y[i, axis]) ** 2
-        best = min(max(c[0, axis] + 0.5 * slope, low), high)
+        far += larger(y[i, axis] - low, high - y[i, axis]) ** 2
+        best = smaller(larger(c[0, axis] + 0.5 * slope, low), high)
         gain += (best - c[0, axis]) ** 2 - (c[0, axis] - y[i, axis]) ** 2
         gain -= slope * (best - 0.5 * (low + high))
     return gain >= 2 * rho * np.sqrt(far)
@@ -107,7 +107,7 @@ def carve(
                 depth += 2
                 continue
             begin = (node - leaves) * LEAF
-            end = min(begin + LEAF, len(y))
+            end = smaller(begin + LEAF, len(y))
         changed = False
         for k in range(begin, end):
             j = likely[k] if node < 0 else k

@@ -8,7 +8,7 @@ on vectors.
 from __future__ import annotations
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 
 
 @kernel(fastmath={"reassoc", "contract", "nnan", "nsz"})
@@ -51,10 +51,10 @@ def best_cyclic(x: Array, y: Array) -> float:
     lo, hi = -n, n  # the rise is negative before lo and not negative from hi on
     below, above = 0.0, 0.0  # rises at either end, 0 where none is known yet
     best, turn = at_shift(hi, x, y)[0], 0
-    j = min(max(round(guess), lo), hi - 1)
+    j = smaller(larger(round(guess), lo), hi - 1)
     while lo < hi:
         C, D = at_shift(j, x, y)
-        best = min(best, C)
+        best = smaller(best, C)
         if D < 0:
             lo, below, above = j + 1, D, 0.5 * above
         else:
@@ -65,7 +65,7 @@ def best_cyclic(x: Array, y: Array) -> float:
         elif below < 0 < above:
             j = lo + int((hi - lo) * (below / (below - above)))
         else:
-            leap = max(n >> 9, 1) << (2 * turn)
+            leap = larger(n >> 9, 1) << (2 * turn)
             j = lo + leap if above == 0 else hi - leap
-        j = min(max(j, lo), hi - 1)
+        j = smaller(larger(j, lo), hi - 1)
     return best / n

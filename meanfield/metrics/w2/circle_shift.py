@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.metrics.w2.quantile import Quantile
 
 WIDTH = 4e-16  # shifts closer than this are one number
@@ -35,7 +35,7 @@ def cumulate(masses: Array) -> Array:
         F[i + 1] = total + lost
     whole = F[n]
     for i in range(1, n + 1):
-        F[i] = min(max(F[i] / whole, F[i - 1]), 1.0)
+        F[i] = smaller(larger(F[i] / whole, F[i - 1]), 1.0)
     F[n] = 1.0
     return F
 
@@ -59,7 +59,7 @@ def cost_at(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, flo
     while i < n:
         over = nu.F[j + 1] - shift + lap
         of_mu = mu.F[i + 1] <= over
-        end = max(mu.F[i + 1] if of_mu else over, q)
+        end = larger(mu.F[i + 1] if of_mu else over, q)
         x1 = mu.starts[i] + (mu.lengths[i] if of_mu else within(end - mu.F[i], i, mu))
         y1 = (
             base
@@ -90,14 +90,26 @@ def cost_at(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, flo
 @kernel
 def piece_at(q: float, nu: Quantile) -> int:
     """The piece of nu that holds the cumulative mass 0 <= q < 1."""
-    j = np.searchsorted(nu.F, q, side="right") - 1
-    return min(max(j, 0), len(nu.starts) - 1)  # type: ignore[return-value]
+    j = first_above(nu.F, q, 0, len(nu.F)) - 1
+    return smaller(larger(j, 0), len(nu.starts) - 1)
+
+
+@kernel
+def first_above(F: Array, q: float, begin: int, end: int) -> int:
+    """The first of begin, ..., end - 1 where F is above q, or `end`; F never falls."""
+    while begin < end:
+        middle = (begin + end) >> 1
+        if F[middle] <= q:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
 
 
 @kernel
 def within(mass: float, i: int, mu: Quantile) -> float:
     """How far into piece i of mu a mass reaches, no farther than its end."""
-    return min(max(mu.slopes[i] * mass, 0.0), mu.lengths[i])
+    return smaller(larger(mu.slopes[i] * mass, 0.0), mu.lengths[i])
 
 
 @kernel(fastmath={"reassoc", "contract", "nnan", "nsz"})
@@ -112,8 +124,8 @@ def atoms_in_piece(
     F, x = mu.F, mu.starts
     C = D = gaps = 0.0
     for i in range(first, last):
-        y0 = height + min(max(slope * (F[i] - cut), 0.0), length)
-        y1 = height + min(max(slope * (F[i + 1] - cut), 0.0), length)
+        y0 = height + smaller(larger(slope * (F[i] - cut), 0.0), length)
+        y1 = height + smaller(larger(slope * (F[i + 1] - cut), 0.0), length)
         a, b = x[i] - y0, x[i] - y1
         gap = x[i + 1] - x[i]
         C += (F[i + 1] - F[i]) * (a * a + a * b + b * b)
@@ -130,7 +142,7 @@ def part_of_atom(
 
     C'/2 and the gap belong to the atom's end.
     """
-    end = min(mu.F[i + 1], over)
+    end = smaller(mu.F[i + 1], over)
     x, length = mu.starts, nu.lengths[j]
     y0 = height + within(q - cut, j, nu)
     y1 = height + (length if over <= end else within(end - cut, j, nu))
@@ -152,20 +164,20 @@ def cost_of_atoms(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, floa
     q = C = D = E = 0.0
     i = 0
     while True:
-        cut, height, over = nu.F[j] - shift, base + nu.starts[j], max(nu.F[j + 1] - shift, q)
+        cut, height, over = nu.F[j] - shift, base + nu.starts[j], larger(nu.F[j + 1] - shift, q)
         if q > F[i]:  # an atom that began in an earlier piece
             c, d, gap = part_of_atom(i, q, over, mu, cut, height, j, nu)
             C, D, E = C + c, D + d, E + gap * nu.slopes[j]
-            q = min(F[i + 1], over)
+            q = smaller(F[i + 1], over)
             i += F[i + 1] <= over
         if i < n and q == F[i]:
-            stop = i + np.searchsorted(F[i + 1 : n], over, side="right")
+            stop = first_above(F, over, i + 1, n) - 1
             c, d, gap = atoms_in_piece(i, stop, mu, cut, height, nu.lengths[j], nu.slopes[j])
             C, D, E = C + c, D + d, E + gap * nu.slopes[j]
             i, q = stop, F[stop]
             c, d, gap = part_of_atom(i, q, over, mu, cut, height, j, nu)
             C, D, E = C + c, D + d, E + gap * nu.slopes[j]
-            q = min(F[i + 1], over)
+            q = smaller(F[i + 1], over)
             i += F[i + 1] <= over
         if i == n:
             return C / 3.0, D, E
@@ -188,7 +200,7 @@ def quantile(q: float, nu: Quantile) -> tuple[float, float]:
 def mass_before(x: float, nu: Quantile) -> float:
     """The inverse of `quantile`, for any real x."""
     turn = np.floor(x - nu.starts[0])
-    j = max(np.searchsorted(nu.starts, x - turn, side="right") - 1, 0)
+    j = larger(first_above(nu.starts, x - turn, 0, len(nu.starts)) - 1, 0)
     inside = x - turn - nu.starts[j]
     return turn + (nu.F[j] + inside / nu.slopes[j] if inside < nu.lengths[j] else nu.F[j + 1])
 
@@ -208,10 +220,18 @@ def widest(mu: Quantile) -> float:
     return at if width > 1e-9 else 0.5 * (F[thin] + F[thin + 1])
 
 
-@kernel(counted=True)
+@kernel
+def all_atoms(mu: Quantile) -> bool:
+    i, n = 0, len(mu.lengths)
+    while i < n and mu.lengths[i] == 0.0:
+        i += 1
+    return i == n
+
+
+@kernel
 def cost(theta: float, mu: Quantile, nu: Quantile) -> tuple[float, float, float]:
     """C, C'/2 and C''/2 by the quicker of the two walks."""
-    if len(mu.starts) > 4 * len(nu.starts) and mu.lengths.max() == 0.0:
+    if len(mu.starts) > 4 * len(nu.starts) and all_atoms(mu):
         return cost_of_atoms(theta, mu, nu)
     return cost_at(theta, mu, nu)
 
@@ -223,15 +243,18 @@ def enclose(ends: Array, theta: float, C: float, D: float) -> None:
     The other end moves on by one where it is not on its side of theta any more.
     """
     side = 1 if D > 0 else 0
-    ends[side] = theta, C, D, 1.0
+    ends[side, 0], ends[side, 1], ends[side, 2], ends[side, 3] = theta, C, D, 1.0
     if ends[0, 0] >= ends[1, 0]:
-        ends[1 - side] = theta + 1.0 - 2.0 * side, 0.0, 0.0, 0.0
+        ends[1 - side, 0] = theta + 1.0 - 2.0 * side
+        for k in range(1, 4):
+            ends[1 - side, k] = 0.0
 
 
 @kernel
 def tangents(ends: Array) -> tuple[float, float]:
     """Where the tangents at the bracket's ends meet, and their value there: a lower bound of C."""
-    (lo, C_lo, D_lo, _), (hi, C_hi, D_hi, _) = ends
+    lo, C_lo, D_lo = ends[0, 0], ends[0, 1], ends[0, 2]
+    hi, C_hi, D_hi = ends[1, 0], ends[1, 1], ends[1, 2]
     ahead = (C_hi - C_lo - 2 * D_hi * (hi - lo)) / (2 * (D_lo - D_hi))
     return lo + ahead, C_lo + 2 * D_lo * ahead
 
@@ -250,15 +273,19 @@ def best_shift(mu: Quantile, nu: Quantile, curvature: float) -> tuple[float, flo
     """
     middle = widest(mu)
     # Rows: theta, C, C'/2, and 1 where C and C' are known.
-    ends = np.array([[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    ends = np.empty((2, 4))
+    for side in range(2):
+        ends[side, 0] = 2.0 * side - 1.0
+        for k in range(1, 4):
+            ends[side, k] = 0.0
     theta, best, at, last, mark = 0.0, np.inf, 0.0, np.inf, np.inf
     for turn in range(ROUNDS):
         C, D, E = cost(theta, mu, nu)
         if best > C:
             best, at = C, theta
         enclose(ends, theta, C, D)
-        lo, hi = ends[:, 0]
-        if D == 0.0 or curvature * max(1e-17 * C, 1e-34) >= D * D or hi - lo <= WIDTH:
+        lo, hi = ends[0, 0], ends[1, 0]
+        if D == 0.0 or curvature * larger(1e-17 * C, 1e-34) >= D * D or hi - lo <= WIDTH:
             return best, at, turn + 1
         slow = False
         if turn % 3 == 2:

@@ -16,7 +16,7 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.meshes import Index
 from meanfield.metrics.w2.costs import LEAF
 from meanfield.metrics.w2.patches import Patches, highest, patches
@@ -131,7 +131,7 @@ def cell(
                 depth += 2
                 continue
             begin = (node - leaves) * LEAF
-            end = min(begin + LEAF, len(y))
+            end = smaller(begin + LEAF, len(y))
         changed = node < 0
         for k in range(begin, end):
             j = likely[k] if node < 0 else k
@@ -173,7 +173,7 @@ def corner(p: Array, y: Array, i: int, j: int, k: int, x: Array) -> None:
 
     Corners of two planes would differ by rounding over the angle at which borders meet.
     """
-    a, c = min(i, j, k), max(i, j, k)
+    a, c = smaller(smaller(i, j), k), larger(larger(i, j), k)
     b, square, ahead = i + j + k - a - c, 0.0, 0.0
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
@@ -199,8 +199,20 @@ def write_arc(arc: Array) -> None:
         arc[3 + axis] += 0.5 * square * arc[axis]
         size += arc[3 + axis] ** 2
     for axis in range(3):
-        arc[3 + axis] /= max(np.sqrt(size), 1e-300)
-    arc[6] = 2 * np.arcsin(min(0.5 * np.sqrt(square), 1.0))
+        arc[3 + axis] /= larger(np.sqrt(size), 1e-300)
+    arc[6] = 2 * np.arcsin(smaller(0.5 * np.sqrt(square), 1.0))
+
+
+@kernel(counted=True)
+def grown(pairs: Index, arcs: Array, room: int) -> tuple[Index, Array]:
+    """The same rows with room for so many more."""
+    n = len(pairs)
+    new, further = np.empty((n + room, 2), dtype=np.int64), np.empty((n + room, 7))
+    for i in range(n):
+        new[i, 0], new[i, 1] = pairs[i, 0], pairs[i, 1]
+        for k in range(7):
+            further[i, k] = arcs[i, k]
+    return new, further
 
 
 @kernel(counted=True)
@@ -230,9 +242,7 @@ def carve(
         if not bounded(w.beyond[side], m):
             return pairs, arcs, amid, False
         if used + m > len(pairs):
-            room = used + m
-            pairs = np.concatenate((pairs, np.empty((room, 2), dtype=np.int64)))
-            arcs = np.concatenate((arcs, np.empty((room, 7))))
+            pairs, arcs = grown(pairs, arcs, used + m)
         beyond = w.beyond[side]
         if m > 0:
             u, v, _ = ball(w.corners[side], m)

@@ -8,7 +8,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.manifolds import Manifold, Torus
 from meanfield.meshes import Index
 
@@ -37,7 +37,7 @@ def ground_cost(manifold: Manifold, metric: str) -> Ground:
 def of_gap(gap: float, ground: Ground) -> float:
     """What one axis of a torus adds to the cost, for a gap in [0, period)."""
     kind, period = ground
-    short = min(gap, period - gap)
+    short = smaller(gap, period - gap)
     if kind == 0:
         return short * short
     return (period / np.pi * np.sin(np.pi / period * short)) ** 2
@@ -61,7 +61,7 @@ def cost(x: Array, i: int, y: Array, j: int, ground: Ground) -> float:
     other = 0.0  # the antipode's side, where the chord has lost its digits
     for k in range(x.shape[1]):
         other += (x[i, k] + y[j, k]) ** 2
-    return (np.pi - 2 * np.arcsin(min(0.5 * np.sqrt(other), 1.0))) ** 2
+    return (np.pi - 2 * np.arcsin(smaller(0.5 * np.sqrt(other), 1.0))) ** 2
 
 
 @kernel(counted=True)
@@ -98,7 +98,7 @@ def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> f
         s = 0.0
         for k in range(x.shape[1]):
             s += (x[i, k] - 0.5 * (boxes.low[node, k] + boxes.high[node, k])) ** 2
-        s = min(s, 3.9)
+        s = smaller(s, 3.9)
         if s > 1e-8:
             d = 2 * np.arcsin(0.5 * np.sqrt(s))
             bend = d / np.sqrt(s * (1 - 0.25 * s))
@@ -108,23 +108,23 @@ def least_in_box(x: Array, i: int, boxes: Boxes, node: int, ground: Ground) -> f
         if kind == 1 and g == 0.0:
             below, above = l - x[i, k], x[i, k] - h
             if below > 0:
-                total += of_gap(min(below, above + period), ground)
+                total += of_gap(smaller(below, above + period), ground)
             elif above > 0:
-                total += of_gap(min(above, below + period), ground)
+                total += of_gap(smaller(above, below + period), ground)
             continue
         if kind == 1:
             # It bends downwards like a parabola at most, so that the least is near an end.
             wave, tilt = np.pi / period, 0.5 * g * (h - l)
             at_l = (period / np.pi * np.sin(wave * (x[i, k] - l))) ** 2 + tilt
             at_h = (period / np.pi * np.sin(wave * (x[i, k] - h))) ** 2 - tilt
-            total += min(at_l, at_h) - 0.25 * (h - l) ** 2
+            total += smaller(at_l, at_h) - 0.25 * (h - l) ** 2
             continue
         least = np.inf
         for turn in range(-1, 2):
             if kind == 0 or turn == 0:
                 at = x[i, k] + turn * period
-                y = min(max(at + 0.5 * g / bend, l), h)
-                least = min(least, bend * (y - at) ** 2 - g * (y - 0.5 * (l + h)))
+                y = smaller(larger(at + 0.5 * g / bend, l), h)
+                least = smaller(least, bend * (y - at) ** 2 - g * (y - 0.5 * (l + h)))
         total += least
     return total
 
@@ -136,9 +136,9 @@ def lift(y: Array, v: Array, G: Array, boxes: Boxes) -> None:
     leaves = len(top) // 2 + 1
     width, first = LEAF * leaves, 0
     for _ in range(64):
-        for node in range(first, min(2 * first + 1, len(top))):
+        for node in range(first, smaller(2 * first + 1, len(top))):
             begin = (node - first) * width
-            end = min(begin + width, len(y))
+            end = smaller(begin + width, len(y))
             top[node] = -np.inf
             if begin >= end:
                 continue
@@ -152,7 +152,7 @@ def lift(y: Array, v: Array, G: Array, boxes: Boxes) -> None:
                 for k in range(y.shape[1]):
                     middle = 0.5 * (boxes.low[node, k] + boxes.high[node, k])
                     value -= slope[node, k] * (y[j, k] - middle)
-                top[node] = max(top[node], value)
+                top[node] = larger(top[node], value)
         first, width = 2 * first + 1, width // 2
         if first >= len(top):
             return
@@ -169,7 +169,7 @@ def gradients(x: Array, y: Array, partner: Index, ground: Ground) -> Array:
             s = 0.0
             for k in range(y.shape[1]):
                 s += (x[i, k] - y[j, k]) ** 2
-            s = min(s, 3.9)
+            s = smaller(s, 3.9)
             if s > 1e-8:
                 bend = 2 * np.arcsin(0.5 * np.sqrt(s)) / np.sqrt(s * (1 - 0.25 * s))
         for k in range(y.shape[1]):
@@ -246,11 +246,11 @@ def tree_order(x: Array) -> Index:
             middle, end, axis, longest = begin + width // 2, begin + width, 0, -1.0
             if middle >= len(x):
                 continue
-            end = min(end, len(x))
+            end = smaller(end, len(x))
             for k in range(x.shape[1]):
                 low, high = np.inf, -np.inf
                 for j in range(begin, end):
-                    low, high = min(low, x[order[j], k]), max(high, x[order[j], k])
+                    low, high = smaller(low, x[order[j], k]), larger(high, x[order[j], k])
                 if high - low > longest:
                     axis, longest = k, high - low
             divide(order, x, axis, begin, middle, end)
@@ -303,7 +303,7 @@ def cheapest(
                 depth += 2
                 continue
             begin = (node - leaves) * LEAF
-            for j in range(begin, min(begin + LEAF, len(y))):
+            for j in range(begin, smaller(begin + LEAF, len(y))):
                 value = cost(x, i, y, j, ground) - v[j]
                 if value < values[i, count - 1]:
                     k = count - 1

@@ -23,7 +23,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.jit import kernel
+from meanfield.jit import kernel, smaller
 from meanfield.metrics.w2.coarser import Problem, solve
 from meanfield.metrics.w2.cones import Cones
 from meanfield.metrics.w2.laguerre_torus import merged
@@ -90,7 +90,7 @@ def fan_moment(y: Array, k: int, arcs: Diagram, e: int, low: float, high: float)
 @kernel
 def second_moment(half: float) -> float:
     """F(R) / sin^2 R for f = d^2 and half = sin^2 (R/2), by a series where digits would cancel."""
-    R = 2 * np.arcsin(min(np.sqrt(half), 1.0))
+    R = 2 * np.arcsin(smaller(np.sqrt(half), 1.0))
     sine = np.sin(R)
     if R > 1.0:
         return (2 * R * sine + (2 - R * R) * np.cos(R) - 2) / (sine * sine)

@@ -21,7 +21,7 @@ import numpy as np
 
 from meanfield.checks import Array, NotConverged
 from meanfield.cores import by_threads, shares, threads_worth
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.meshes import Index
 from meanfield.metrics.w2.coarser import Problem, solve
 from meanfield.metrics.w2.costs import LEAF, Boxes, box_tree, distinct, lift, tree_order
@@ -47,9 +47,9 @@ def ruled_out(
         c, shift = (u, sx) if axis == 0 else (v, sy)
         low, high = boxes.low[node, axis] + shift, boxes.high[node, axis] + shift
         slope = boxes.slope[node, axis]
-        best = min(max(c + 0.5 * slope, low), high)
+        best = smaller(larger(c + 0.5 * slope, low), high)
         gain += (best - c) ** 2 - c * c - slope * (best - 0.5 * (low + high))
-        far += max(-low, high) ** 2
+        far += larger(-low, high) ** 2
     return gain >= 2 * rho * np.sqrt(far)
 
 
@@ -65,7 +65,8 @@ def cell(
     size, xi, yi, pi, leaves = W.shape[1], x[i, 0], x[i, 1], psi[i], len(boxes.top) // 2
     W[0, 0, 0], W[0, 0, 1], W[0, 1, 0], W[0, 1, 1] = -0.5, -0.5, 0.5, -0.5
     W[0, 2, 0], W[0, 2, 1], W[0, 3, 0], W[0, 3, 1] = 0.5, 0.5, -0.5, 0.5
-    tags[0, :4] = -1
+    for k in range(4):
+        tags[0, k] = -1
     m, side, u, v, rho = 4, 0, 0.0, 0.0, np.sqrt(0.5)
     for image in range(-1, 9):
         # The likely ones' nearest images; then shifts 0, 1, -1 along either axis.
@@ -83,7 +84,7 @@ def cell(
                     depth += 2
                     continue
                 start = (node - leaves) * LEAF
-                stop = min(start + LEAF, len(x))
+                stop = smaller(start + LEAF, len(x))
             for k in range(start, stop):
                 if image >= 0:
                     j = k
@@ -120,6 +121,16 @@ def work_space(size: int) -> tuple[Array, Index, Array, Array, Index]:
 
 
 @kernel(counted=True)
+def doubled(columns: Index, weights: Array) -> tuple[Index, Array]:
+    """The same numbers with room for as many more."""
+    n = len(columns)
+    longer, heavier = np.empty(2 * n, dtype=np.int64), np.empty(2 * n)
+    for k in range(n):
+        longer[k], heavier[k] = columns[k], weights[k]
+    return longer, heavier
+
+
+@kernel(counted=True)
 def laguerre(
     x: Array, psi: Array, boxes: Boxes, density: Array, starts: Index, likely: Index, begin: int,
     end: int,
@@ -150,13 +161,12 @@ def laguerre(
             amid[row, 0], amid[row, 1], _ = ball(P, m)
             for k in range(m):
                 numbers[k] = k if neighbours[k] >= 0 else -1
-            lengths[:m] = 0.0
+                lengths[k] = 0.0
             mass[row], second[row] = integrate(
                 P, numbers, m, x[i, 0], x[i, 1], density, lengths, work, names
             )
             if used + m > len(columns):
-                columns = np.append(columns, np.empty(len(columns), dtype=np.int64))
-                weights = np.append(weights, np.empty(len(weights)))
+                columns, weights = doubled(columns, weights)
             for k in range(m):
                 if neighbours[k] >= 0:
                     columns[used] = neighbours[k]

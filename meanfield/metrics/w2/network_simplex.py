@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.meshes import Index
 
 
@@ -46,7 +46,7 @@ def north_west(supply: Index, demand: Index, parent: Index, flow: Index) -> None
     i, j, a, b = 0, 0, supply[0], demand[0]
     parent[n + m - 1] = -1
     while True:
-        f = min(a, b)
+        f = smaller(a, b)
         a, b = a - f, b - f
         if b == 0 and j < m - 1:
             parent[n + j], flow[n + j] = i, f
@@ -214,7 +214,7 @@ def reprice(tree: Tree) -> float:
                 return largest
             v = tree.after[v]
         tree.price[v] = tree.cost[v] - tree.price[tree.parent[v]]
-        largest = max(largest, abs(tree.price[v]))
+        largest = larger(largest, abs(tree.price[v]))
 
 
 @kernel
@@ -327,7 +327,7 @@ def simplex(
     """
     arcs, price = len(tails), tree.price
     scale = max(largest, reprice(tree), 1e-300)
-    block, at = max(int(np.sqrt(arcs)), 16), 0
+    block, at = larger(int(np.sqrt(arcs)), 16), 0
     for turn in range(limit):
         if abs(price[-1]) > scale:
             scale = max(largest, reprice(tree), 1e-300)

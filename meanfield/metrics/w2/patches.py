@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.metrics.w2.costs import LEAF
 
 
@@ -41,22 +41,22 @@ def patches(p: Array, normals: Array) -> tuple[Array, Array, Array, Array]:
     top, first, width = np.full(v, -np.inf), 0, leaves * LEAF
     while first < v:
         for begin in range(0, len(p), width):
-            node, end, square = first + begin // width, min(begin + width, len(p)), 0.0
+            node, end, square = first + begin // width, smaller(begin + width, len(p)), 0.0
             for axis in range(3):
                 low, high, total = np.inf, -np.inf, 0.0
                 for j in range(begin, end):
-                    low, high = min(low, p[j, axis]), max(high, p[j, axis])
+                    low, high = smaller(low, p[j, axis]), larger(high, p[j, axis])
                     total += normals[j, axis]
                 middle[node, axis], half[node, axis] = 0.5 * (low + high), 0.5 * (high - low)
                 normal[node, axis] = total
                 square += total * total
             for axis in range(3):
-                normal[node, axis] /= max(np.sqrt(square), 1e-300)
+                normal[node, axis] /= larger(np.sqrt(square), 1e-300)
             for j in range(begin, end):
                 height = 0.0
                 for axis in range(3):
                     height += normal[node, axis] * (p[j, axis] - middle[node, axis])
-                top[node] = max(top[node], height)
+                top[node] = larger(top[node], height)
         first, width = 2 * first + 1, width // 2
     return middle, half, normal, top
 
@@ -67,7 +67,7 @@ def highest(x: Array, tree: Patches, node: int) -> float:
     if tree.top[node] == -np.inf:
         return -np.inf
     m, w, N = tree.middle, tree.half, tree.normal
-    k = max(0.0, x[0, 0] * N[node, 0] + x[0, 1] * N[node, 1] + x[0, 2] * N[node, 2])
+    k = larger(0.0, x[0, 0] * N[node, 0] + x[0, 1] * N[node, 1] + x[0, 2] * N[node, 2])
     bound = k * tree.top[node]
     for axis in range(3):
         bound += x[0, axis] * m[node, axis] + abs(x[0, axis] - k * N[node, axis]) * w[node, axis]

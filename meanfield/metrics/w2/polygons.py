@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.jit import kernel
+from meanfield.jit import kernel, larger, smaller
 from meanfield.meshes import Index
 
 
@@ -55,7 +55,7 @@ def ball(P: Array, m: int) -> tuple[float, float, float]:
         y += P[k, 1]
     x, y = x / m, y / m
     for k in range(m):
-        far = max(far, (P[k, 0] - x) ** 2 + (P[k, 1] - y) ** 2)
+        far = larger(far, (P[k, 0] - x) ** 2 + (P[k, 1] - y) ** 2)
     return x, y, np.sqrt(far)
 
 
@@ -80,7 +80,7 @@ def span(P: Array, m: int, axis: int, origin: float, count: int) -> tuple[int, i
     """First and last strip of the grid along an axis that the polygon meets."""
     low = high = P[0, axis]
     for k in range(1, m):
-        low, high = min(low, P[k, axis]), max(high, P[k, axis])
+        low, high = smaller(low, P[k, axis]), larger(high, P[k, axis])
     return int(np.floor((low + origin) * count + 0.5)), int(np.floor((high + origin) * count + 0.5))
 
 
