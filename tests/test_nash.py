@@ -12,7 +12,9 @@ from scipy.optimize import linprog
 
 import meanfield as mf
 from meanfield.equilibria.nash import nash
-from meanfield.equilibria.support import clustered, losses, uniqueness
+from meanfield.equilibria.support import Signed, Unknowns, clustered, losses, uniqueness
+from meanfield.games.base import Game
+from meanfield.manifolds import unit
 from meanfield.responses import Searches
 from validation.equilibria import example, grids, program
 
@@ -301,3 +303,61 @@ def test_bounds_of_a_loss_with_a_constant_are_rounded_outwards():
     assert found.value == plain.value + game.constant
     assert found.lower == np.nextafter(plain.lower + game.constant, -np.inf)
     assert found.upper == np.nextafter(plain.upper + game.constant, np.inf)
+
+
+def drawn(M, n, rng):
+    points = (
+        rng.normal(size=(n, M.ambient))
+        if isinstance(M, mf.Sphere)
+        else rng.uniform(0, M.period, (n, M.d))
+    )
+    masses = rng.random(n)
+    return mf.Measure(M.retract(points, 0 * points), masses / masses.sum(), M)
+
+
+EQUATIONS = {
+    "circles": lambda: mf.games.oscillator(coupling=3.0),
+    "spheres": lambda: mf.games.polynomial("a", dim=4, seed=0),
+    "a short torus": lambda: mf.games.trigonometric(
+        [((1, 0), (1, 1), 0.3, 1.0), ((2, 1), (0, 1), -0.5, 0.2), ((1, 1), (0, 0), 0.4, 0.0)],
+        mf.Torus(2, period=0.3), mf.Torus(2, period=0.3),
+    ),
+    "a formula": lambda: mf.games.expression(
+        "sin(x1) * cos(2 * y1 - x2) + 0.3 * y2**2 * cos(x1) + 0.2 * y1 * y3",
+        mf.Torus(2), mf.Sphere(2),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EQUATIONS)
+@pytest.mark.parametrize("away", [0.0, 0.1])
+def test_derivatives_of_the_equations_are_their_difference_quotients(kind, away):
+    """Slopes are along frames that stand still, as the turning of frames is left out."""
+    game, rng, h = EQUATIONS[kind](), np.random.default_rng(0), 1e-6
+    equations = Unknowns(game, drawn(game.X, 3, rng), drawn(game.Y, 2, rng))
+    z = away * rng.normal(size=equations.size)
+    frames = [unit(M) * M.basis(equations.atoms(z, p)[0]) for p, M in enumerate(game.manifolds)]
+
+    def rows(z):
+        x, y = (Signed(*equations.atoms(z, p), game.manifolds[p]) for p in (0, 1))
+        found = []
+        for p, (own, other) in enumerate(((x, y), (y, x))):
+            slopes = np.einsum("nia,na->ni", frames[p], game.gradient(p, own.points, other))
+            value = (1, -1)[p] * (equations.value + equations.losses * z[-1])
+            costs = game.cost(p, own.points, other) - value
+            found.append(np.column_stack([slopes, costs]).ravel() / equations.losses)
+        return np.concatenate([*found, [x.masses.sum() - 1, y.masses.sum() - 1]])
+
+    quotients = [(rows(z + h * e) - rows(z - h * e)) / (2 * h) for e in np.eye(equations.size)]
+    np.testing.assert_allclose(equations.jacobian(z), np.stack(quotients, 1), atol=3e-8)
+    np.testing.assert_allclose(equations.residual(z), rows(z), atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", EQUATIONS)
+def test_mixed_derivatives_are_those_of_the_swapped_game(kind):
+    game, rng = EQUATIONS[kind](), np.random.default_rng(1)
+    x, y = drawn(game.X, 3, rng).points, drawn(game.Y, 2, rng).points
+    found, other = game.mixed(x, y), -game.swapped().mixed(y, x).transpose(2, 3, 0, 1)
+    np.testing.assert_allclose(found, other, atol=1e-7)
+    rough = Game.mixed(game, x, y)
+    np.testing.assert_allclose(found, rough, atol=1e-7)

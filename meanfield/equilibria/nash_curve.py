@@ -86,7 +86,7 @@ class System:
 
     def jacobian(self, u: Array, at: Array) -> Array:
         self.unknowns.game = self.curve.game(self.base.p + float(u[-1]))
-        by_z = self.unknowns.jacobian(u[:-1], at)
+        by_z = self.unknowns.jacobian(u[:-1])
         ahead = self.residual(u + NUDGE * self.along_parameter())
         return np.column_stack([by_z, (ahead - at) / NUDGE])
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from meanfield.checks import Array
-from meanfield.games.base import Game
+from meanfield.games.base import SIGNS, Game
 from meanfield.manifolds import unit
 from meanfield.measures import Measure
 from meanfield.responses import Response, loss_size
@@ -56,7 +56,7 @@ def refine(game: Game, mu_x: Measure, mu_y: Measure) -> tuple[Measure, Measure] 
     z = np.zeros(unknown.size)
     residual = unknown.residual(z)
     for _ in range(ROUNDS):
-        move = np.linalg.lstsq(unknown.jacobian(z, residual), -residual, rcond=1e-12)[0]
+        move = np.linalg.lstsq(unknown.jacobian(z), -residual, rcond=1e-12)[0]
         after = unknown.residual(z + move)
         if not np.linalg.norm(after) < np.linalg.norm(residual):
             break
@@ -145,23 +145,72 @@ class Unknowns:
         return moved, mu.masses + part[:, -1]
 
     def residual(self, z: Array) -> Array:
-        """The equilibrium equations, one vector."""
+        """The equilibrium equations, (size + 1,): slopes and cost of each atom, then the masses."""
         rows = []
         (x, w), (y, u) = self.atoms(z, 0), self.atoms(z, 1)
         for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
-            sign = (1.0, -1.0)[p]
+            sign = SIGNS[p]
             mixed = Signed(other, weights, self.game.manifolds[1 - p])
             basis = self.units[p] * self.game.manifolds[p].basis(own)
             costs, gradients = self.game.cost_and_gradient(p, own, mixed)
             slopes = np.einsum("nia,na->ni", basis, gradients)
             off = costs - sign * (self.value + self.losses * z[-1])
-            rows += [slopes.ravel() / self.losses, off / self.losses]
+            rows.append(np.column_stack([slopes, off]).ravel() / self.losses)
         return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
 
-    def jacobian(self, z: Array, at: Array, h: float = 1e-7) -> Array:
-        """Forward differences: Newton converges with them, to the residual's own rounding."""
-        columns = [(self.residual(z + h * e) - at) / h for e in np.eye(self.size)]
+    def jacobian(self, z: Array) -> Array:
+        """Derivatives of the equations, (size + 1, size), but for what the turning of frames adds
+        to slopes: it vanishes at an equilibrium, and Newton converges as fast without.
+        """
+        places = self.atoms(z, 0), self.atoms(z, 1)
+        game, ends = self.game, (0, *self.ends)
+        mixed = game.mixed(places[0][0], places[1][0])
+        second = mixed, -mixed.transpose(2, 3, 0, 1)
+        pairs = [self._pairs(p, places[p][0], places[1 - p][0]) for p in (0, 1)]
+        turns = [self._turns(z, p, places[p][0]) for p in (0, 1)]
+        J = np.zeros((self.size + 1, self.size))
+        for p, q in ((0, 1), (1, 0)):
+            (n, m, _), d, masses = pairs[p].shape, pairs[p].shape[2] - 1, places[q][1]
+            mean = np.einsum("nmi,m->ni", pairs[p], masses)
+            H = game.hessian(p, places[p][0], Signed(*places[q], game.manifolds[q]))
+            own, each = np.zeros((n, d + 1, n, d + 1)), np.arange(n)
+            own[each, :, each, :d] = np.concatenate([H, mean[:, None, :d]], 1) @ turns[p]
+            felt = -pairs[q][..., None, :-1].transpose(1, 2, 0, 3)  # by p's cost, of y_j's moves
+            across = np.empty((n, d + 1, m, pairs[q].shape[2]))
+            by_moves = np.concatenate([second[p], felt], 1)
+            across[..., :-1] = np.einsum("nimj,m,mjk->nimk", by_moves, masses, turns[q])
+            across[..., -1] = pairs[p].transpose(0, 2, 1)
+            own[:, :d] *= self.units[p]
+            across[:, :d] *= self.units[p]
+            rows, others = slice(ends[p], ends[p + 1]), slice(ends[q], ends[q + 1])
+            J[rows, rows] = own.reshape(n * (d + 1), -1) / self.losses
+            J[rows, others] = across.reshape(n * (d + 1), -1) / self.losses
+            J[rows, -1][d :: d + 1] = -SIGNS[p]
+            J[p - 2, rows][d :: d + 1] = 1.0
+        return J
+
+    def _pairs(self, p: int, own: Array, other: Array) -> Array:
+        """Slopes along the frames, and costs, of p's atoms against each of the other's, shape
+        (n, m, dim + 1).
+        """
+        game, M = self.game, self.game.manifolds[1 - p]
+        frame, columns = game.manifolds[p].basis(own), []
+        for point in other:
+            costs, gradients = game.cost_and_gradient(p, own, Measure(point[None], None, M))
+            slopes = np.einsum("nia,na->ni", frame, gradients)
+            columns.append(np.column_stack([slopes, costs]))
         return np.stack(columns, 1)
+
+    def _turns(self, z: Array, p: int, points: Array, h: float = 1e-7) -> Array:
+        """How atoms move with their coordinates, in the frames where they are, (n, dim, dim): at
+        z = 0 a multiple of the identity.
+        """
+        M, n, columns = self.game.manifolds[p], len(points), []
+        for k in range(M.dim):
+            nudged = z.copy()
+            nudged[(0, self.ends[0])[p] : self.ends[p]].reshape(n, -1)[:, k] += h
+            columns.append(M.difference(points, self.atoms(nudged, p)[0]) / h)
+        return np.einsum("nia,kna->nik", M.basis(points), np.array(columns))
 
     def pair(self, z: Array) -> tuple[Measure, Measure] | None:
         """Both measures; None where a weight is negative."""

@@ -21,11 +21,12 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.games.bases import Basis
 from meanfield.games.view import Jet, View
-from meanfield.manifolds import Manifold
+from meanfield.manifolds import Manifold, unit
 from meanfield.measures import Measure
 from meanfield.sums import total
 
 SIGNS = (1.0, -1.0)
+MIXED_STEP = 1e-4  # of difference quotients, in the manifold's unit
 CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the caches
 
 
@@ -105,6 +106,23 @@ class Game(ABC):
         """Riemannian Hessian of U_p in the frames `manifold.basis(points)`, shape (n, dim, dim)."""
         M = self.manifolds[p]
         return _difference_hessian(M, lambda x: self.gradient(p, x, opponent), points)
+
+    def mixed(self, x: Array, y: Array) -> Array:
+        """d^2 l / dx dy at all pairs of x (n, a) and y (m, b), in the frames `manifold.basis` of
+        both, shape (n, dim X, m, dim Y); here by central differences of the gradient in x.
+        """
+        frame, h, Y = self.X.basis(x), MIXED_STEP * unit(self.Y), self.Y
+        by_y = []
+        for y_j, directions in zip(y, Y.basis(y), strict=True):
+            here = np.repeat(y_j[None], Y.dim, axis=0)
+            ahead, behind = (
+                np.array([
+                    self.gradient(0, x, Measure(at[None], None, Y))
+                    for at in Y.retract(here, s * h * directions)
+                ]) for s in (1, -1)
+            )  # fmt: skip
+            by_y.append((ahead - behind) / (2 * h))  # (dim Y, n, a)
+        return np.einsum("nia,mkna->nimk", frame, np.array(by_y))
 
     def laplacian(self, p: int, points: Array, opponent: Measure) -> Array:
         """Laplace-Beltrami of U_p at points (n, a), shape (n,)."""

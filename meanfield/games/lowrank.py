@@ -107,6 +107,13 @@ class LowRank(Game):
     def hessian(self, p: int, points: Array, opponent: Measure) -> Array:
         return self.bases[p].hessian(points, self._against(p, opponent))
 
+    def mixed(self, x: Array, y: Array) -> Array:
+        slopes = []
+        for M, basis, points in zip(self.manifolds, self.bases, (x, y), strict=True):
+            of_each = np.array([basis.gradient(points, one) for one in np.eye(basis.size)])
+            slopes.append(np.einsum("nia,kna->nik", M.basis(points), of_each))
+        return np.einsum("nik,kl,mjl->nimj", slopes[0], self._maps[0], slopes[1], optimize=True)
+
 
 def _chunks(points: Array) -> list[Array]:
     return [points[i : i + CHUNK] for i in range(0, max(len(points), 1), CHUNK)]
