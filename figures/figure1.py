@@ -26,6 +26,7 @@ from meanfield.plotting.style import in_decades, new_figure, styled, ticks_at
 
 KINDS = ("a", "b")
 SHOWN = 1e-7  # errors below this are not drawn
+ONE_CORE = True  # a part uses one core, so that several are computed at once
 
 
 def settings(quick: bool) -> dict[str, Any]:
