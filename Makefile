@@ -4,13 +4,15 @@
 #   make validate every claim at full size, broken inputs too, and a report; stopped, it goes on where it was
 #   make test     style, types and tests
 #   make docs     the documentation under results/docs/, built without a network; warnings are errors
-#   make setup    the environment alone, in .venv; activate it with: source .venv/bin/activate
+#   make setup    the environment, with what tests and documentation need, in .venv; activate it with:
+#                 source .venv/bin/activate
 #   make clean    removes what the other targets made
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+TOOLS  := $(VENV)/.ready-for-tests
 OUT    ?= results
 # Settings that the caller's shell might hold must not leak into the environment made here.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
@@ -20,13 +22,20 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 help:
 	@sed -n 's/^#   //p' Makefile
 
-setup: $(STAMP)
+setup: $(TOOLS)
+
+# Python compiles modules when they are first imported, far fewer than pip would.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	  v >= (3, 11) or sys.exit("meanfield needs Python 3.11 or newer, $(PYTHON) is %d.%d; run: make PYTHON=/path/to/python3" % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
+	$(PIP) --editable .
+	@touch $@
+
+$(TOOLS): $(STAMP)
+	$(PIP) --editable '.[test,docs]'
 	@touch $@
 
 paper: $(STAMP)
@@ -37,10 +46,10 @@ paper: $(STAMP)
 figures: $(STAMP)
 	$(BIN)/python -m figures --out $(OUT)
 
-validate: $(STAMP)
+validate: $(TOOLS)
 	$(BIN)/python -m validation --full --sabotage --out $(OUT)/validation
 
-check: $(STAMP)
+check: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,15 +63,15 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no
 test: check
 	@$(MAKE) --no-print-directory -j2 test-long test-rest
 
-test-long: $(STAMP)
+test-long: $(TOOLS)
 	$(PYTEST) $(LONG)
 
-test-rest: $(STAMP)
+test-rest: $(TOOLS)
 	$(PYTEST) $(addprefix --ignore=,$(LONG))
 
 # With the runs of tutorials and gallery, about two minutes on two cores. `make test` builds every page
 # and reference too, warnings being errors, but runs the scripts as tests instead (tests/test_docs.py).
-docs: $(STAMP)
+docs: $(TOOLS)
 	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs $(OUT)/docs
 	@echo "open $(OUT)/docs/index.html"
 
