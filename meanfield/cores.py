@@ -44,6 +44,9 @@ def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: in
     The others take part as soon as they get a core; nobody waits for one that has not begun. After
     an error or an interruption nobody begins another item.
     """
+    helpers = min(threads, len(items)) - 1
+    if helpers < 1:
+        return [function(item) for item in items]
     found, numbers = [None] * len(items), iter(range(len(items)))
 
     def take() -> None:
@@ -54,7 +57,6 @@ def by_threads(function: Callable[[Any], Any], items: Sequence[Any], threads: in
             deque(numbers, maxlen=0)
             raise
 
-    helpers = min(threads, len(items)) - 1
     others = []
     for _ in range(helpers):
         # With the caller's context: numpy keeps there what it does about invalid numbers.
@@ -79,7 +81,8 @@ def threads_worth(work: int, least: int) -> int:
     """How many threads to use for so much work: no more than there are free cores, and each with at
     least `least` of it.
     """
-    return max(1, min(free_cores(), work // least))
+    most = work // least
+    return 1 if most <= 1 else min(free_cores(), most)
 
 
 @cache

@@ -20,6 +20,8 @@ def total(masses: Array, values: Array) -> float:
 
 def means(features: Array, masses: Array) -> Array:
     """sum_i features_ki masses_i for features (K, n), shape (K,)."""
+    if features.size <= SHORT:
+        return features @ masses
     found, step = np.zeros(len(features)), max(1, SHORT // max(len(features), 1))
     for i in range(0, len(masses), step):
         found += features[:, i : i + step] @ masses[i : i + step]

@@ -108,7 +108,9 @@ class CommutatorFree(OnMeshes, Controlled):
         def of(p: int) -> tuple[Array, Array, float]:
             nodes, faces = self.coupling.costs(p, moments[1 - p][:, None])
             flow, peclet = self.rates[p].flow(nodes, faces, masses[p])
-            return np.stack([moments[p], self.coupling.moments(p, flow)], 1), flow, peclet
+            table = np.empty((len(moments[p]), 2))
+            table[:, 0], table[:, 1] = moments[p], self.coupling.moments(p, flow)
+            return table, flow, peclet
 
         one, two = side_by_side(of)
         return Knot((one[0], two[0]), (one[1], two[1]), max(one[2], two[2]))

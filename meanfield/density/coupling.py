@@ -74,13 +74,18 @@ class Coupling:
         )
         self.features = both(lambda p: game.moment_matrix(p, meshes[p].nodes))
         self.matrices = both(self._matrix)
+        # Cells that may be shared among threads.
+        stored = all(matrix is not None for matrix in self.matrices)
+        self.shared = sum(self.sizes) if stored else 0
 
     def side_by_side(self, of: Callable[[int], T]) -> tuple[T, T]:
         """of(p) for the two players, in two threads where they have as many cells as are worth it
         and ask no game for costs, which may be a function of a user.
         """
-        stored = all(matrix is not None for matrix in self.matrices)
-        one, two = by_threads(of, (0, 1), threads_worth(sum(self.sizes), CELLS) if stored else 1)
+        threads = threads_worth(self.shared, CELLS)
+        if threads == 1:
+            return both(of)
+        one, two = by_threads(of, (0, 1), threads)
         return one, two
 
     def _matrix(self, p: int) -> Array | None:
