@@ -7,7 +7,7 @@ import pytest
 from numba import TypingError
 
 from meanfield.jit import kernel
-from meanfield.particles.simd.lanes import (
+from meanfield.lanes import (
     bits,
     chosen,
     counts,

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meanfield"
 ORDER = [
     "checks", "sums", "interrupts", "aligned", "bundles", "registers", "compiler", "parts", "kept",
-    "jit", "fastmath", "progress", "cores", "executors", "machine", "schedule", "shown",
+    "jit", "lanes", "fastmath", "progress", "cores", "executors", "machine", "schedule", "shown",
     "manifolds", "meshes", "measures", "laws", "start", "games", "flows", "needs", "describe",
     "packing", "citations", "storage", "trust_region", "responses", "metrics", "trajectory",
     "observables", "run", "particles", "density", "equilibria", "plotting", "studies", "gan", "cli",

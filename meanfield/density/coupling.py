@@ -7,17 +7,18 @@ themselves for any other, whose cost matrix is then dense.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, threads_worth
+from meanfield.density.products import Products
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
 from meanfield.meshes import Mesh
 from meanfield.needs import FEATURES
-from meanfield.sums import means
+from meanfield.sums import means, total
 
 # Entries of one player's cost matrix that are stored (512 MB). A larger one is formed anew for
 # every cost, in blocks.
@@ -34,18 +35,23 @@ def both(of: Callable[[int], T]) -> tuple[T, T]:
 
 
 class Value:
-    """L(mu_x, mu_y) of saved states: the features at a mesh's nodes are kept, if they are few."""
+    """L(mu_x, mu_y) of saved states: the features at a mesh's nodes are kept, if they are few.
 
-    def __init__(self, game: Game) -> None:
-        self.game = game
+    coupling: how the players act on each other in the run, whose stored costs serve its states.
+    """
+
+    def __init__(self, game: Game, coupling: Coupling | None = None) -> None:
+        self.game, self.coupling = game, coupling
         self._kept: list[tuple[Mesh | None, Array | None]] = [(None, None)] * 2
 
     def __call__(self, mu_x: Measure, mu_y: Measure) -> float:
+        coupling, game = self.coupling, self.game
+        if game.bases is None and coupling is not None and coupling.stores(mu_x, mu_y):
+            return total(mu_x.masses, coupling.cost(0, mu_y.masses)) + game.constant
         x, y = self._moments(0, mu_x), self._moments(1, mu_y)
         if x is None or y is None:
-            return self.game.value(mu_x, mu_y)
-        game: Any = self.game
-        return float(x @ game.coefficients(0, y)) + self.game.constant
+            return game.value(mu_x, mu_y)
+        return float(x @ game.coefficients(0, y)) + game.constant  # type: ignore[attr-defined]
 
     def _moments(self, p: int, mu: Measure) -> Array | None:
         """Feature means of player p; None where its features are not kept."""
@@ -88,12 +94,18 @@ class Coupling:
         one, two = by_threads(of, (0, 1), threads)
         return one, two
 
-    def _matrix(self, p: int) -> Array | None:
-        features, nodes = self.features[1 - p], self.meshes[1 - p].nodes
+    def _matrix(self, p: int) -> Products | None:
+        features, nodes, points = self.features[1 - p], self.meshes[1 - p].nodes, self.points[p]
         width = len(nodes) if features is None else len(features)
-        if len(self.points[p]) * width > STORED:
+        if len(points) * width > STORED:
             return None
-        return np.ascontiguousarray(self.game.cost_matrix(p, self.points[p], nodes))
+        return Products(len(points), lambda part: self.game.cost_matrix(p, points[part], nodes))
+
+    def stores(self, mu_x: Measure, mu_y: Measure) -> bool:
+        """Whether the costs of x between two densities of the run are stored."""
+        pairs = zip((mu_x, mu_y), self.meshes, strict=True)
+        here = all(isinstance(mu, Density) and mu.mesh is mesh for mu, mesh in pairs)
+        return here and self.matrices[0] is not None
 
     def moments(self, p: int, masses: Array) -> Array:
         """Moments (K,) of player p."""
@@ -105,15 +117,16 @@ class Coupling:
         opponent.
         """
         matrix, size = self.matrices[p], self.sizes[p]
-        rows = self._in_blocks(p, moments) if matrix is None else moments.T @ matrix.T
+        rows = self._in_blocks(p, moments) if matrix is None else matrix(moments)
         return rows[:, :size], rows[:, size:]
 
     def cost(self, p: int, masses: Array) -> Array:
         """Player p's costs at its nodes (N,), from the masses of the opponent."""
         features, matrix = self.features[1 - p], self.matrices[p]
         moments = masses if features is None else means(features, masses)
-        rows = self._in_blocks(p, moments[:, None])[0] if matrix is None else matrix @ moments
-        return rows[: self.sizes[p]]
+        if matrix is None:
+            return self._in_blocks(p, moments[:, None])[0][: self.sizes[p]]
+        return matrix(moments[:, None], self.sizes[p])[0]
 
     def _in_blocks(self, p: int, moments: Array) -> Array:
         step = max(1, STORED // (8 * len(moments)))

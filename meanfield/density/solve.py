@@ -10,6 +10,7 @@ from meanfield.checks import Array, allow_underflow, as_tuple, known_keywords, r
 from meanfield.density.choice import ENGINES, Options, build, default_engine
 from meanfield.density.coupling import Value
 from meanfield.density.engine import Engine
+from meanfield.density.on_meshes import OnMeshes
 from meanfield.describe import describe, same
 from meanfield.flows import Flow
 from meanfield.games.base import Game
@@ -202,7 +203,8 @@ class _EngineRun:
     def __init__(
         self, game: Game, flow: Flow, engine: Engine, settings: dict[str, Any], same_start: bool
     ) -> None:
-        self.engine, self.settings, self.value = engine, settings, Value(game)
+        self.engine, self.settings = engine, settings
+        self.value = Value(game, engine.coupling if isinstance(engine, OnMeshes) else None)
         self.same_start = same_start
         self.measures, self.diagnostics = engine.measures, engine.diagnostics
         self.label = f"{flow.name} ({engine.name})"

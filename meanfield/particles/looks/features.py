@@ -12,8 +12,8 @@ import math
 from meanfield.checks import Array
 from meanfield.fastmath import sincos
 from meanfield.jit import apart, fma, kernel, separate, smaller, together
+from meanfield.lanes import fused, load, nothing, store, total
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import fused, load, nothing, store, total
 from meanfield.particles.simd.product import TILE, complex_product, product, times
 from meanfield.registers import BITS
 

@@ -27,11 +27,11 @@ from meanfield.aligned import zeros
 from meanfield.bundles import bundle
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, larger, smaller
+from meanfield.lanes import Lanes, doubles, fused, load, nothing, root, store
 from meanfield.particles.looks.features import add_coordinates, add_means
 from meanfield.particles.noise import rows
 from meanfield.particles.players import Player, State
 from meanfield.particles.primitives import draw, reweigh
-from meanfield.particles.simd.lanes import Lanes, doubles, fused, load, nothing, root, store
 from meanfield.particles.simd.product import TILE, strip
 from meanfield.particles.team import next_turn, take_moments
 from meanfield.registers import BITS

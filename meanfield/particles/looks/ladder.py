@@ -11,9 +11,9 @@ import math
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel
+from meanfield.lanes import Lanes, fused, load, nothing, store, total
 from meanfield.particles.looks.features import EIGHT, circle
 from meanfield.particles.players import Flag
-from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
 from meanfield.particles.simd.product import complex_product
 from meanfield.registers import BITS
 

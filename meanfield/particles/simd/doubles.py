@@ -12,7 +12,7 @@ from numba.np.arrayobj import populate_array
 from meanfield.checks import Array
 from meanfield.fastmath import ROUND, log_begun, minus_log_ended, sincos_near_zero, turned
 from meanfield.jit import apart, kernel, separate, smaller, together
-from meanfield.particles.simd.lanes import Lanes, from_bits, room, store
+from meanfield.lanes import Lanes, from_bits, room, store
 from meanfield.particles.simd.words import WIDE, coordinate_rounds, pair_rounds, words
 from meanfield.registers import BITS
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from meanfield.checks import Array
 from meanfield.jit import apart, fma, kernel, smaller
-from meanfield.particles.simd.lanes import Lanes, fused, load, nothing, store, total
+from meanfield.lanes import Lanes, fused, load, nothing, store, total
 from meanfield.registers import BITS
 
 TILE = 16  # lanes come in multiples of it

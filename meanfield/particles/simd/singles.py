@@ -22,7 +22,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import apart, kernel, smaller
-from meanfield.particles.simd.lanes import (
+from meanfield.lanes import (
     Lanes,
     bits,
     chosen,

@@ -16,7 +16,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.jit import kernel, separate
-from meanfield.particles.simd.lanes import load
+from meanfield.lanes import load
 
 LANES = 16  # rows of particles come in multiples of it
 WIDE = 8  # pairs at a time, by which rows can be divided; no word depends on it
