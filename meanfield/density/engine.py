@@ -191,7 +191,7 @@ class Controlled(Engine):
     def propose(self, left: float) -> float:
         """The next step, an equal part of the time `left`."""
         longest = self.step or self.proposal or self.first(left)
-        if not longest > 0.0:
+        if not (longest > 0.0 and left / longest < math.inf):
             raise NotConverged(f"no step is short enough at time {self.time:g}: {self.cure}")
         return left / parts(left, longest)
 
