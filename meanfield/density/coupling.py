@@ -13,6 +13,7 @@ import numpy as np
 
 from meanfield.checks import Array
 from meanfield.cores import by_threads, threads_worth
+from meanfield.density.crosses import Crossed, crossed
 from meanfield.density.products import Products
 from meanfield.games.base import Game
 from meanfield.measures import Density, Measure
@@ -24,6 +25,7 @@ from meanfield.sums import means, total
 # every cost, in blocks.
 STORED = 1 << 26
 CELLS = 50_000  # that are worth a thread
+LARGE = 1 << 20  # entries from which on a matrix may be the product of two narrow ones
 
 Pair = tuple[Array, Array]
 T = TypeVar("T")
@@ -94,12 +96,22 @@ class Coupling:
         one, two = by_threads(of, (0, 1), threads)
         return one, two
 
-    def _matrix(self, p: int) -> Products | None:
-        features, nodes, points = self.features[1 - p], self.meshes[1 - p].nodes, self.points[p]
+    def _matrix(self, p: int) -> Products | Crossed | None:
+        """Player p's costs from the opponent's moments; None where they are too many to store."""
+        points, nodes, game = self.points[p], self.meshes[1 - p].nodes, self.game
+        features = self.features[1 - p]
+        if features is None and len(points) * len(nodes) >= LARGE:
+            found = crossed(
+                len(points), len(nodes),
+                lambda rows: game.cost_matrix(p, points[rows], nodes),
+                lambda columns: game.cost_matrix(p, points, nodes[columns]),
+            )  # fmt: skip
+            if found is not None:
+                return found
         width = len(nodes) if features is None else len(features)
         if len(points) * width > STORED:
             return None
-        return Products(len(points), lambda part: self.game.cost_matrix(p, points[part], nodes))
+        return Products(len(points), lambda rows: game.cost_matrix(p, points[rows], nodes))
 
     def stores(self, mu_x: Measure, mu_y: Measure) -> bool:
         """Whether the costs of x between two densities of the run are stored."""
