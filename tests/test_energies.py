@@ -112,3 +112,11 @@ def test_energies_are_the_quadratic_form_of_their_definition(manifold):
 def test_energies_are_refused_elsewhere():
     with pytest.raises(ValueError, match="circle"):
         ModeEnergy(mf.uniform(mf.Torus(3)))
+
+
+@pytest.mark.parametrize("M", [mf.Torus(1), mf.Torus(2, period=0.7)], ids=str)
+def test_modes_by_powers_are_cosines_and_sines(M):
+    points = M.sample(50, np.random.default_rng(0))
+    waves = mode_energy._waves(M)
+    assert waves.size == {1: 16, 2: 80}[M.d]
+    np.testing.assert_allclose(mode_energy._by_powers(waves, points), waves.values(points), atol=2e-14)

@@ -81,8 +81,24 @@ def _waves(M: Torus) -> TrigBasis:
 def _modes(M: Manifold, points: Array) -> Array:
     """Cosines and sines, or real orthonormal harmonics, at points (n, a): (n, J)."""
     if isinstance(M, Torus):
-        return _waves(M).values(points)
+        return _by_powers(_waves(M), points)
     return values(points, HIGHEST[2])[:, 1:]
+
+
+def _by_powers(basis: TrigBasis, points: Array) -> Array:
+    """The basis's values (n, 2J) by powers of e^(iwx), for one cosine and one sine an angle."""
+    angles = points.T * (2 * np.pi / basis.manifold.period)
+    z = np.cos(angles) + 1j * np.sin(angles)
+    powers = np.ones((int(np.abs(basis.modes).max()) + 1, *z.shape), dtype=complex)
+    np.cumprod(np.broadcast_to(z, (len(powers) - 1, *z.shape)), axis=0, out=powers[1:])
+    found = np.empty((2, len(basis.modes), len(points)))
+    for j, k in enumerate(basis.modes):
+        wave = powers[k[0], 0]
+        for axis, m in enumerate(k[1:], 1):
+            other = powers[abs(m), axis]
+            wave = wave * (other if m >= 0 else other.conj())
+        found[0, j], found[1, j] = wave.real, wave.imag
+    return found.reshape(-1, len(points)).T
 
 
 def _stiffness(M: Manifold) -> Array:
