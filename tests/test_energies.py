@@ -119,4 +119,6 @@ def test_modes_by_powers_are_cosines_and_sines(M):
     points = M.sample(50, np.random.default_rng(0))
     waves = mode_energy._waves(M)
     assert waves.size == {1: 16, 2: 80}[M.d]
-    np.testing.assert_allclose(mode_energy._by_powers(waves, points), waves.values(points), atol=2e-14)
+    np.testing.assert_allclose(
+        mode_energy._by_powers(waves, points), waves.values(points), atol=2e-14
+    )

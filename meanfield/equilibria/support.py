@@ -163,31 +163,44 @@ class Unknowns:
         to slopes: it vanishes at an equilibrium, and Newton converges as fast without.
         """
         places = self.atoms(z, 0), self.atoms(z, 1)
-        game, ends = self.game, (0, *self.ends)
-        mixed = game.mixed(places[0][0], places[1][0])
+        mixed = self.game.mixed(places[0][0], places[1][0])
         second = mixed, -mixed.transpose(2, 3, 0, 1)
         pairs = [self._pairs(p, places[p][0], places[1 - p][0]) for p in (0, 1)]
         turns = [self._turns(z, p, places[p][0]) for p in (0, 1)]
-        J = np.zeros((self.size + 1, self.size))
+        J, ends = np.zeros((self.size + 1, self.size)), (0, *self.ends)
         for p, q in ((0, 1), (1, 0)):
-            (n, m, _), d, masses = pairs[p].shape, pairs[p].shape[2] - 1, places[q][1]
-            mean = np.einsum("nmi,m->ni", pairs[p], masses)
-            H = game.hessian(p, places[p][0], Signed(*places[q], game.manifolds[q]))
-            own, each = np.zeros((n, d + 1, n, d + 1)), np.arange(n)
-            own[each, :, each, :d] = np.concatenate([H, mean[:, None, :d]], 1) @ turns[p]
-            felt = -pairs[q][..., None, :-1].transpose(1, 2, 0, 3)  # by p's cost, of y_j's moves
-            across = np.empty((n, d + 1, m, pairs[q].shape[2]))
-            by_moves = np.concatenate([second[p], felt], 1)
-            across[..., :-1] = np.einsum("nimj,m,mjk->nimk", by_moves, masses, turns[q])
-            across[..., -1] = pairs[p].transpose(0, 2, 1)
-            own[:, :d] *= self.units[p]
-            across[:, :d] *= self.units[p]
-            rows, others = slice(ends[p], ends[p + 1]), slice(ends[q], ends[q + 1])
-            J[rows, rows] = own.reshape(n * (d + 1), -1) / self.losses
-            J[rows, others] = across.reshape(n * (d + 1), -1) / self.losses
-            J[rows, -1][d :: d + 1] = -SIGNS[p]
-            J[p - 2, rows][d :: d + 1] = 1.0
+            opponent = Signed(*places[q], self.game.manifolds[q])
+            own, others = slice(ends[p], ends[p + 1]), slice(ends[q], ends[q + 1])
+            J[own, own] = self._by_own(p, places[p][0], opponent, pairs[p], turns[p])
+            J[own, others] = self._by_others(p, second[p], pairs, opponent.masses, turns[q])
+            width = pairs[p].shape[2]
+            J[own, -1][width - 1 :: width] = -SIGNS[p]
+            J[p - 2, own][width - 1 :: width] = 1.0
         return J
+
+    def _by_own(self, p: int, x: Array, opponent: Measure, pairs: Array, turns: Array) -> Array:
+        """How p's slopes and costs change as its own atoms move: each atom's alone."""
+        (n, _, width), each = pairs.shape, np.arange(len(x))
+        slopes = np.einsum("nmi,m->ni", pairs, opponent.masses)[:, None, :-1]
+        H = self.game.hessian(p, x, opponent)
+        found = np.zeros((n, width, n, width))
+        found[each, :, each, :-1] = np.concatenate([H, slopes], axis=1) @ turns
+        found[:, :-1] *= self.units[p]
+        return found.reshape(n * width, -1) / self.losses
+
+    def _by_others(
+        self, p: int, mixed: Array, pairs: list[Array], masses: Array, turns: Array
+    ) -> Array:
+        """How they change as the opponent's atoms move and change their weights."""
+        own, other = pairs[p], pairs[1 - p]
+        n, m, width = own.shape
+        # By costs: the opponent's slopes, whose cost is minus this one's.
+        moves = np.concatenate([mixed, -other[..., None, :-1].transpose(1, 2, 0, 3)], axis=1)
+        found = np.empty((n, width, m, other.shape[2]))
+        found[..., :-1] = np.einsum("nimj,m,mjk->nimk", moves, masses, turns)
+        found[..., -1] = own.transpose(0, 2, 1)
+        found[:, :-1] *= self.units[p]
+        return found.reshape(n * width, -1) / self.losses
 
     def _pairs(self, p: int, own: Array, other: Array) -> Array:
         """Slopes along the frames, and costs, of p's atoms against each of the other's, shape
