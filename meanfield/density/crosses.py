@@ -21,7 +21,7 @@ LEFT = 3e-15  # the same of a row from which no cross is taken
 PROBES = 16  # rows that must be right before a guess is made
 GAIN = 16  # by how much both factors must be smaller than the matrix
 EARLY = 32  # crosses after which it is asked whether so many more will do
-BLOCK = 1 << 21  # entries that are held against the product at a time
+BLOCK = 1 << 18  # entries that are held against the product at a time
 
 
 class Crossed:
