@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 # Name: (LLVM's triple, bits of its widest vectors in use).
 PROCESSORS = {
     "znver3": ("x86_64-unknown-linux-gnu", 256),
@@ -60,6 +62,7 @@ def modules(bits: int) -> list[str]:
 
 def _run() -> None:
     import meanfield as mf
+    from meanfield.density.products import Products
     from meanfield.games.lowrank import polynomial, trigonometric
 
     modes = trigonometric([((k,), (-k,), 1.0 / k**2, 0.0) for k in range(1, 17)])
@@ -74,6 +77,7 @@ def _run() -> None:
         (mf.games.expression("exp(cos(x - y))"), langevin, {}),
     ):
         mf.simulate(game, flow, **how, **more)
+    Products(16, lambda rows: np.ones((rows.stop, 8)))(np.ones((8, 3)))
 
 
 def assembly(text: str, processor: str) -> str:

@@ -51,6 +51,7 @@ KERNELS = {  # of steps; what else is compiled sets up, saves or takes little of
     "single_modes.slope": "their forces",
     "single_modes.add_means": "their moments",
     "formula.fill": "pairs of exp(cos(x - y))",
+    "products.multiply": "costs on meshes",
 }
 _LEAVES = re.compile(r"^(call|ret|blr?\s)")
 

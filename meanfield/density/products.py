@@ -15,8 +15,10 @@ from meanfield.checks import Array
 from meanfield.cores import by_threads, shares, threads_worth
 from meanfield.jit import kernel
 from meanfield.lanes import fused, load, nothing, store
+from meanfield.registers import BITS
 
-TILE = 8  # rows whose sums stand side by side in registers
+# Rows whose sums stand side by side in registers, two of them a column; no sum depends on it.
+TILE = 16 if BITS == 512 else 8
 PART = 4096  # rows that are asked for at once
 ENTRIES = 1 << 18  # of a matrix that are worth a thread
 
