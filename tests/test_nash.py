@@ -315,12 +315,32 @@ def drawn(M, n, rng):
     return mf.Measure(M.retract(points, 0 * points), masses / masses.sum(), M)
 
 
+def _function(period):
+    """By differences, in the circle's own unit."""
+    w, circle = 2 * np.pi / period, mf.Torus(1, period=period)
+
+    def loss(x, y):
+        u, v = w * x[..., 0], w * y[..., 0]
+        return np.cos(u - v) + 0.3 * np.cos(2 * u) - 0.4 * np.cos(2 * v + 0.3)
+
+    return mf.games.function(loss, circle, circle)
+
+
 EQUATIONS = {
     "circles": lambda: mf.games.oscillator(coupling=3.0),
     "spheres": lambda: mf.games.polynomial("a", dim=4, seed=0),
     "a short torus": lambda: mf.games.trigonometric(
         [((1, 0), (1, 1), 0.3, 1.0), ((2, 1), (0, 1), -0.5, 0.2), ((1, 1), (0, 0), 0.4, 0.0)],
         mf.Torus(2, period=0.3), mf.Torus(2, period=0.3),
+    ),
+    "many features": lambda: mf.games.trigonometric(
+        [((k,), (-(k % 7),), 1 / k**2, 0.1 / k) for k in range(1, 300)]
+    ),
+    "a function": lambda: _function(2 * np.pi),
+    "a function on a short circle": lambda: _function(1e-6),
+    "a function on a long circle": lambda: _function(1e9),
+    "high waves": lambda: mf.games.expression(
+        "exp(0.3 * cos(10000 * (x - y))) + 0.3 * cos(10000 * x)"
     ),
     "a formula": lambda: mf.games.expression(
         "sin(x1) * cos(2 * y1 - x2) + 0.3 * y2**2 * cos(x1) + 0.2 * y1 * y3",
@@ -333,7 +353,11 @@ EQUATIONS = {
 @pytest.mark.parametrize("away", [0.0, 0.1])
 def test_derivatives_of_the_equations_are_their_difference_quotients(kind, away):
     """Slopes are along frames that stand still, as the turning of frames is left out."""
-    game, rng, h = EQUATIONS[kind](), np.random.default_rng(0), 1e-6
+    game, rng = EQUATIONS[kind](), np.random.default_rng(0)
+    # Gradients of functions are differences themselves.
+    h, within = {"high waves": (1e-9, 1e-6)}.get(
+        kind, (1e-4, 1e-5) if "function" in kind else (1e-6, 3e-8)
+    )
     equations = Unknowns(game, drawn(game.X, 3, rng), drawn(game.Y, 2, rng))
     z = away * rng.normal(size=equations.size)
     frames = [unit(M) * M.basis(equations.atoms(z, p)[0]) for p, M in enumerate(game.manifolds)]
@@ -349,7 +373,8 @@ def test_derivatives_of_the_equations_are_their_difference_quotients(kind, away)
         return np.concatenate([*found, [x.masses.sum() - 1, y.masses.sum() - 1]])
 
     quotients = [(rows(z + h * e) - rows(z - h * e)) / (2 * h) for e in np.eye(equations.size)]
-    np.testing.assert_allclose(equations.jacobian(z), np.stack(quotients, 1), atol=3e-8)
+    found = equations.jacobian(z)
+    assert np.abs(found - np.stack(quotients, 1)).max() < within * np.abs(found).max()
     np.testing.assert_allclose(equations.residual(z), rows(z), atol=1e-14)
 
 
@@ -358,6 +383,23 @@ def test_mixed_derivatives_are_those_of_the_swapped_game(kind):
     game, rng = EQUATIONS[kind](), np.random.default_rng(1)
     x, y = drawn(game.X, 3, rng).points, drawn(game.Y, 2, rng).points
     found, other = game.mixed(x, y), -game.swapped().mixed(y, x).transpose(2, 3, 0, 1)
-    np.testing.assert_allclose(found, other, atol=1e-7)
-    rough = Game.mixed(game, x, y)
-    np.testing.assert_allclose(found, rough, atol=1e-7)
+    rough, size = Game.mixed(game, x, y), np.abs(found).max()
+    assert np.abs(found - other).max() < (1e-5 if "function" in kind else 1e-13) * size
+    assert np.abs(found - rough).max() < (1e-2 if kind == "high waves" else 1e-7) * size
+
+
+def test_newton_converges_on_circles_of_any_length():
+    """A branch of a function's equilibria, by differences in the circle's own unit."""
+    for period in (1e-6, 1e6):
+        circle, w = mf.Torus(1, period=period), 2 * np.pi / period
+
+        def family(p, circle=circle, w=w):
+            def loss(x, y):
+                u, v = w * x[..., 0], w * y[..., 0]
+                moved = np.cos(u - v) + 0.3 * np.cos(2 * u) - 0.4 * np.cos(2 * v + 0.3)
+                return moved + p * np.sin(u)
+
+            return mf.games.function(loss, circle, circle)
+
+        found = mf.branch(family, nash(family(0.1)), 0.1, (0.0, 0.3), step=0.05, progress=False)
+        assert found.errors.max() < 1e-9

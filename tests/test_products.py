@@ -61,3 +61,14 @@ def test_values_of_saves_are_those_of_the_game(sphere):
     assert game.bases is None
     exact = [game.value(*pair) for pair in run]
     np.testing.assert_allclose(run.diagnostics["value"], exact, rtol=1e-14)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    matrix = np.ones((20, 5))
+    with pytest.raises(ValueError, match="20 rows of costs were asked for, 12 came"):
+        Products(20, lambda part: matrix[:12])
+    of = Products(20, lambda part: matrix[part])
+    for count in (4, 6):
+        with pytest.raises(ValueError, match=f"against 5 moments were asked for {count}"):
+            of(np.ones((count, 1)))
+    assert of(np.ones((5, 1)), 60).shape == (1, 20)

@@ -306,7 +306,7 @@ def test_what_threads_find_together_has_the_same_bits(what, monkeypatch):
     for free in (1, 3):
         monkeypatch.setattr(cores, "free_cores", lambda free=free: free)
         found.append(what())
-    assert 3 in crowds
+        assert max(crowds, default=1) == free
     np.testing.assert_array_equal(*found)
 
 

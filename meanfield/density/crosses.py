@@ -20,6 +20,7 @@ TOLERANCE = 3e-14  # of any entry, relative to the largest
 LEFT = 3e-15  # the same of a row from which no cross is taken
 PROBES = 16  # rows that must be right before a guess is made
 GAIN = 16  # by how much both factors must be smaller than the matrix
+MOST = 512  # crosses: to find more would take as long as the matrix
 EARLY = 32  # crosses after which it is asked whether so many more will do
 BLOCK = 1 << 18  # entries that are held against the product at a time
 
@@ -58,10 +59,10 @@ def guessed(
     P: int, N: int, rows: Callable[[slice], Array], columns: Callable[[slice], Array]
 ) -> tuple[Array, Array, float] | None:
     """left (P, R), right (R, N), and the largest entry seen; None where R would be too large."""
-    most = P * N // (GAIN * (P + N))
+    most = min(MOST, P * N // (GAIN * (P + N)))
     left, right, used = np.empty((most, P)), np.empty((most, N)), np.zeros(P, dtype=bool)
     probes = iter(np.linspace(0, P - 1, PROBES + 2).astype(int).tolist()[1:-1])
-    i, largest, first, R = 0, 0.0, 0.0, 0
+    i, largest, highest, R = 0, 0.0, 0.0, 0
     while most > R:
         given = rows(slice(i, i + 1))[0]
         used[i] = True
@@ -69,8 +70,8 @@ def guessed(
         rest = given - np.einsum("r,rn->n", left[:R, i], right[:R])
         j = int(np.argmax(np.abs(rest)))
         pivot = float(rest[j])
-        first = first or abs(pivot)
-        if not np.isfinite(pivot) or (R >= EARLY and slow(abs(pivot) / first, R / most)):
+        highest = max(highest, abs(pivot))
+        if not np.isfinite(pivot) or (R >= EARLY and slow(abs(pivot) / highest, R / most)):
             return None
         if abs(pivot) > LEFT * largest:
             own = columns(slice(j, j + 1))[:, 0]
@@ -88,7 +89,7 @@ def guessed(
 
 
 def slow(pivot: float, share: float) -> bool:
-    """Whether pivots, relative to the first, fall so slowly after this share of all crosses that
+    """Whether pivots, relative to the highest, fall so slowly after this share of all crosses that
     there would be more of them: logarithms fall at least with the root of their number.
     """
     return pivot > LEFT ** (0.7 * share**0.5)

@@ -32,7 +32,10 @@ class Products:
     def __init__(self, size: int, rows: Callable[[slice], Array]) -> None:
         self.size, count = size, -(-size // TILE)
         for begin in range(0, size, PART):
-            part = rows(slice(begin, min(begin + PART, size)))
+            end = min(begin + PART, size)
+            part = rows(slice(begin, end))
+            if len(part) != end - begin:
+                raise ValueError(f"{end - begin} rows of costs were asked for, {len(part)} came")
             if begin == 0:
                 self.tiles = zeros((count, part.shape[1], TILE))
             t, full = begin // TILE, len(part) // TILE
@@ -45,7 +48,10 @@ class Products:
         """sum_k matrix_pk columns_ks for columns (K, S) and the first `size` rows, shape (S, size),
         to the same bits for any number of threads.
         """
-        size = self.size if size is None else size
+        size = self.size if size is None else min(size, self.size)
+        if len(columns) != self.tiles.shape[1]:
+            wide = self.tiles.shape[1]
+            raise ValueError(f"costs against {wide} moments were asked for {len(columns)}")
         rows, count = np.ascontiguousarray(columns.T), -(-size // TILE)
         found = np.empty((len(rows), count * TILE))
         threads = threads_worth(count * self.tiles[0].size, ENTRIES)

@@ -14,7 +14,7 @@ import numpy as np
 from meanfield.checks import Array, NotConverged, allow_underflow, known_keywords, real, whole
 from meanfield.equilibria.support import clustered, losses, refine, uniqueness
 from meanfield.games.base import SIGNS, Game, a_game
-from meanfield.manifolds import Manifold, unit
+from meanfield.manifolds import Manifold, a_manifold, unit
 from meanfield.measures import Measure
 from meanfield.progress import bar
 from meanfield.responses import Response, Searches
@@ -101,7 +101,8 @@ def nash(
     Raises
     ------
     TypeError, ValueError
-        For a start that is not on the game's manifolds.
+        For a start that is not on the game's manifolds, and for a manifold of a class of one's own
+        without `basis`, `difference` or `distance`.
 
     Examples
     --------
@@ -112,6 +113,8 @@ def nash(
     """
     tol = real("tol", tol, 0.0, strict=True)
     oracle = _Oracle(a_game(game))
+    for name, M in zip("XY", game.manifolds, strict=True):
+        a_manifold(name, M, {"basis", "difference", "distance"})
     supports = _begun(game, seed, start)
     best: Equilibrium | None = None
     tried = np.inf

@@ -26,7 +26,8 @@ from meanfield.measures import Measure
 from meanfield.sums import total
 
 SIGNS = (1.0, -1.0)
-MIXED_STEP = 1e-4  # of difference quotients, in the manifold's unit
+MIXED_STEP = 1e-5  # of difference quotients, in the manifold's unit
+BEND_STEP = 1e-4  # the same of Hessians
 CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the caches
 
 
@@ -208,10 +209,10 @@ def _on(mu: Measure, manifold: Manifold, name: str) -> Measure:
 
 
 def _difference_hessian(
-    manifold: Manifold, gradient: Callable[[Array], Array], points: Array, h: float = 1e-4
+    manifold: Manifold, gradient: Callable[[Array], Array], points: Array
 ) -> Array:
     """Central differences of the gradient along the frame; error O(h^2)."""
-    frame = manifold.basis(points)
+    frame, h = manifold.basis(points), BEND_STEP * unit(manifold)
     rows = []
     for k in range(manifold.dim):
         ahead, behind = (gradient(manifold.retract(points, s * h * frame[:, k])) for s in (1, -1))

@@ -39,6 +39,9 @@ class Basis(Protocol):
     def hessian(self, points: Array, c: Array) -> Array:
         """Riemannian Hessian of sum c_k f_k in `manifold.basis(points)`, (n, dim, dim)."""
 
+    def slopes(self, points: Array) -> Array:
+        """Derivatives of all features in the space around the manifold, (n, K, a)."""
+
 
 def frequency(name: str, value: Any, low: float = -math.inf) -> int:
     """A whole number, at least `low`; ValueError beyond 1e9, where an angle times it has lost its
@@ -93,6 +96,11 @@ class TrigBasis:
         a, b = np.split(c, 2)
         phase = points @ self.waves.T
         return (b * np.cos(phase) - a * np.sin(phase)) @ self.waves
+
+    def slopes(self, points: Array) -> Array:
+        phase = points @ self.waves.T
+        parts = np.concatenate([-np.sin(phase), np.cos(phase)], axis=1)
+        return parts[:, :, None] * np.concatenate([self.waves, self.waves])
 
     def hessian(self, points: Array, c: Array) -> Array:
         (a, b), k = np.split(c, 2), self.waves
@@ -149,6 +157,14 @@ class QuadraticBasis:
     def _ambient(self, points: Array, c: Array) -> Array:
         linear, squares, form = self.split(c)
         return linear + 2 * squares * points + 2 * form * (points @ self.S)
+
+    def slopes(self, points: Array) -> Array:
+        n, d = points.shape
+        found = np.zeros((n, self.size, d))
+        found[:, 1 : d + 1] = np.eye(d)
+        found[:, d + 1 : 2 * d + 1] = 2 * points[:, :, None] * np.eye(d)
+        found[:, -1] = 2 * points @ self.S
+        return found
 
     def hessian(self, points: Array, c: Array) -> Array:
         _, squares, form = self.split(c)

@@ -108,11 +108,11 @@ class LowRank(Game):
         return self.bases[p].hessian(points, self._against(p, opponent))
 
     def mixed(self, x: Array, y: Array) -> Array:
-        slopes = []
-        for M, basis, points in zip(self.manifolds, self.bases, (x, y), strict=True):
-            of_each = np.array([basis.gradient(points, one) for one in np.eye(basis.size)])
-            slopes.append(np.einsum("nia,kna->nik", M.basis(points), of_each))
-        return np.einsum("nik,kl,mjl->nimj", slopes[0], self._maps[0], slopes[1], optimize=True)
+        along_x, along_y = (
+            np.einsum("nia,nka->nik", M.basis(points), basis.slopes(points))
+            for M, basis, points in zip(self.manifolds, self.bases, (x, y), strict=True)
+        )
+        return np.einsum("nik,kl,mjl->nimj", along_x, self._maps[0], along_y, optimize=True)
 
 
 def _chunks(points: Array) -> list[Array]:

@@ -93,12 +93,12 @@ def _by_powers(basis: TrigBasis, points: Array) -> Array:
     np.cumprod(np.broadcast_to(z, (len(powers) - 1, *z.shape)), axis=0, out=powers[1:])
     found = np.empty((2, len(basis.modes), len(points)))
     for j, k in enumerate(basis.modes):
-        wave = powers[k[0], 0]
-        for axis, m in enumerate(k[1:], 1):
+        wave = 1.0 + 0.0j
+        for axis, m in enumerate(k):
             other = powers[abs(m), axis]
             wave = wave * (other if m >= 0 else other.conj())
         found[0, j], found[1, j] = wave.real, wave.imag
-    return found.reshape(-1, len(points)).T
+    return found.reshape(basis.size, len(points)).T
 
 
 def _stiffness(M: Manifold) -> Array:

@@ -174,6 +174,12 @@ class Expression(Formula, Pairwise):
             flat = flat - normal[:, None, None] * np.eye(M.dim)
         return SIGNS[p] * flat
 
+    def mixed(self, x: Array, y: Array) -> Array:
+        slopes = self.mixed_slopes()
+        values = self._at([root for row in slopes for root in row], x, y)
+        full = np.array(values).reshape(len(slopes), -1, len(x), len(y))
+        return np.einsum("nia,abnm,mjb->nimj", self.X.basis(x), full, self.Y.basis(y))
+
     def forces(self, p: int, points: Array, nodes: Array, masses: Array) -> tuple[Array, Array]:
         return self._compiled(p, "jet", self.jet(p), points, nodes, masses)
 

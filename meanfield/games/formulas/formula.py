@@ -58,6 +58,13 @@ class Formula:
             pairs = ((i, j) for i in range(len(own)) for j in range(i, len(own)))
             return {(i, j): self.graph.slope(slopes[i], own[j]) for i, j in pairs}
 
+    def mixed_slopes(self) -> list[list[int]]:
+        """The derivatives in a coordinate of x and one of y, [x][y]."""
+        with _BUILDING:
+            opponents = self.variables(1)
+            slopes = self.ambient_slopes(0)
+            return [[self.graph.slope(slope, v) for v in opponents] for slope in slopes]
+
     def curvature(self, p: int) -> int:
         """Laplace-Beltrami in player p's coordinates.
 
