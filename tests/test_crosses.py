@@ -8,7 +8,7 @@ import pytest
 import meanfield as mf
 from meanfield import cores
 from meanfield.density import coupling, products
-from meanfield.density.crosses import crossed, guessed
+from meanfield.density.crosses import EARLY, crossed, guessed
 
 P, N = 3000, 1500
 U, V = np.linspace(0, 2 * np.pi, P), np.linspace(0, 2 * np.pi, N)
@@ -62,13 +62,14 @@ def test_numbers_that_are_none_are_refused(bad):
 
 
 def test_rough_matrices_are_given_up_early():
+    """After EARLY crosses; one of rows that are zero but for an entry by its first rows."""
     rng = np.random.default_rng(0)
-    for rough in (
-        rng.normal(size=(P, N)), np.eye(P)[:, :N], np.abs(U[:, None] - V),
-        np.exp(-5000 * (1 - np.cos(U[:, None] - V))),
-    ):  # fmt: skip
+    narrow = np.exp(-5000 * (1 - np.cos(U[:, None] - V)))
+    for rough in (rng.normal(size=(P, N)), narrow, np.abs(U[:, None] - V)):
         found, seen = asked(rough)
-        assert found is None and seen < 0.5 * rough.size
+        assert found is None and seen <= (EARLY + 1) * (P + N)
+    found, seen = asked(np.eye(P)[:, :N])
+    assert found is None and seen < 0.1 * P * N
 
 
 T2, S2 = mf.Torus(2), mf.Sphere(2)

@@ -42,9 +42,17 @@ def test_products_have_the_same_bits_for_any_number_of_threads(monkeypatch):
     of = Products(len(matrix), lambda part: matrix[part])
     once = of(columns)
     monkeypatch.setattr(products, "ENTRIES", 1)
+    asked, several = [], products.by_threads
+
+    def counted(function, items, threads):
+        asked.append(threads)
+        return several(function, items, threads)
+
+    monkeypatch.setattr(products, "by_threads", counted)
     for free in (2, 5):
         monkeypatch.setattr(cores, "free_cores", lambda free=free: free)
         np.testing.assert_array_equal(of(columns), once)
+    assert asked == [2, 5]
 
 
 @pytest.mark.parametrize("sphere", [False, True])
@@ -65,10 +73,10 @@ def test_values_of_saves_are_those_of_the_game(sphere):
 
 def test_shapes_that_do_not_fit_are_refused():
     matrix = np.ones((20, 5))
-    with pytest.raises(ValueError, match="20 rows of costs were asked for, 12 came"):
+    with pytest.raises(ValueError, match="must give 20 rows, gave 12"):
         Products(20, lambda part: matrix[:12])
     of = Products(20, lambda part: matrix[part])
     for count in (4, 6):
-        with pytest.raises(ValueError, match=f"against 5 moments were asked for {count}"):
+        with pytest.raises(ValueError, match=f"take 5 moments of the opponent, got {count}"):
             of(np.ones((count, 1)))
     assert of(np.ones((5, 1)), 60).shape == (1, 20)

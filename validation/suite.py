@@ -190,9 +190,9 @@ def tried(part: Part) -> tuple[tuple[Data, float] | None, str]:
         return None, traceback.format_exc()
 
 
-def mixed(wanted: list[Task]) -> list[Task]:
-    """The same in van der Corput's order, in which neighbours are far apart: parts that stand side
-    by side need the same compiled kernels, which processes that begin with them would all make.
+def spaced(wanted: list[Task]) -> list[Task]:
+    """The same tasks in van der Corput's order, which puts neighbours far apart. Neighbours need
+    the same compiled kernels; processes that began with them would all compile these.
     """
     bits = len(wanted).bit_length()
     order = sorted(range(len(wanted)), key=lambda k: f"{k:0{bits}b}"[::-1])
@@ -206,7 +206,7 @@ def compute(
     that failed. This process alone writes.
     """
     failed: dict[Path, str] = {}
-    wanted = mixed(wanted)
+    wanted = spaced(wanted)
 
     def finish(task: Task, found: tuple[Data, float] | None, error: str) -> None:
         if found is None:

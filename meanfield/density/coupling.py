@@ -25,7 +25,7 @@ from meanfield.sums import means, total
 # every cost, in blocks.
 STORED = 1 << 26
 CELLS = 50_000  # that are worth a thread
-LARGE = 1 << 20  # entries from which on a matrix may be the product of two narrow ones
+LARGE = 1 << 20  # entries from which on a matrix is tried as the product of two narrow ones
 
 Pair = tuple[Array, Array]
 T = TypeVar("T")
@@ -39,7 +39,8 @@ def both(of: Callable[[int], T]) -> tuple[T, T]:
 class Value:
     """L(mu_x, mu_y) of saved states: the features at a mesh's nodes are kept, if they are few.
 
-    coupling: how the players act on each other in the run, whose stored costs serve its states.
+    coupling: that of the run, where it has one. Its stored costs give the value of a game that has
+    no features.
     """
 
     def __init__(self, game: Game, coupling: Coupling | None = None) -> None:
@@ -48,7 +49,7 @@ class Value:
 
     def __call__(self, mu_x: Measure, mu_y: Measure) -> float:
         coupling, game = self.coupling, self.game
-        if game.bases is None and coupling is not None and coupling.stores(mu_x, mu_y):
+        if game.bases is None and coupling is not None and coupling.has_costs(mu_x, mu_y):
             return total(mu_x.masses, coupling.cost(0, mu_y.masses)) + game.constant
         x, y = self._moments(0, mu_x), self._moments(1, mu_y)
         if x is None or y is None:
@@ -82,17 +83,13 @@ class Coupling:
         )
         self.features = both(lambda p: game.moment_matrix(p, meshes[p].nodes))
         self.matrices = both(self._matrix)
-        # Cells that may be shared among threads.
-        stored = all(matrix is not None for matrix in self.matrices)
-        self.shared = sum(self.sizes) if stored else 0
+        self.stored = all(matrix is not None for matrix in self.matrices)
 
     def side_by_side(self, of: Callable[[int], T]) -> tuple[T, T]:
         """of(p) for the two players, in two threads where they have as many cells as are worth it
         and ask no game for costs, which may be a function of a user.
         """
-        threads = threads_worth(self.shared, CELLS)
-        if threads == 1:
-            return both(of)
+        threads = threads_worth(sum(self.sizes), CELLS) if self.stored else 1
         one, two = by_threads(of, (0, 1), threads)
         return one, two
 
@@ -113,8 +110,8 @@ class Coupling:
             return None
         return Products(len(points), lambda rows: game.cost_matrix(p, points[rows], nodes))
 
-    def stores(self, mu_x: Measure, mu_y: Measure) -> bool:
-        """Whether the costs of x between two densities of the run are stored."""
+    def has_costs(self, mu_x: Measure, mu_y: Measure) -> bool:
+        """Whether these are densities on the run's meshes, and the costs of x there are stored."""
         pairs = zip((mu_x, mu_y), self.meshes, strict=True)
         here = all(isinstance(mu, Density) and mu.mesh is mesh for mu, mesh in pairs)
         return here and self.matrices[0] is not None

@@ -1,10 +1,10 @@
-"""A large matrix of costs as the product of two narrow ones, where it is one to rounding.
+"""A large matrix of costs as the product of two narrow ones, if no entry changes by more than 3e-14
+of the largest.
 
-Smooth losses are such: of 5e7 costs between 12,288 and 4,096 points a hundred rows and columns tell
-the others. Crosses of a row and a column are taken off one after the other, each through the
-largest entry that is known of what is left (adaptive cross approximation: Bebendorf 2000). As most
-entries are not looked at, what comes out is a guess, and is held against every entry before it is
-used.
+Smooth losses often allow it: of the 5e7 costs between 12,288 and 4,096 points, a hundred rows and
+columns determine the others. Adaptive cross approximation (Bebendorf 2000) subtracts one cross
+after another, each made of a row and a column of what is left. It looks at few entries, so that its
+result is only a guess; every entry is compared with it before it is used.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import numpy as np
 from meanfield.checks import Array
 from meanfield.density.products import Products
 
-TOLERANCE = 3e-14  # of any entry, relative to the largest
-LEFT = 3e-15  # the same of a row from which no cross is taken
-PROBES = 16  # rows that must be right before a guess is made
-GAIN = 16  # by how much both factors must be smaller than the matrix
-MOST = 512  # crosses: to find more would take as long as the matrix
-EARLY = 32  # crosses after which it is asked whether so many more will do
-BLOCK = 1 << 18  # entries that are held against the product at a time
+# Relative to the largest entry: the error allowed in any entry, and the size up to which a row of
+# what is left counts as zero.
+TOLERANCE, ZERO = 3e-14, 3e-15
+PROBES = 16  # rows, spread over the matrix, that must count as zero at the end
+GAIN = 16  # how many times fewer numbers both factors must hold than the matrix
+MOST = 512  # crosses; finding more would take as long as reading the matrix
+EARLY = 32  # crosses after which a slow decay is given up
+BLOCK = 1 << 18  # entries compared at a time
 
 
 class Crossed:
@@ -40,7 +41,10 @@ class Crossed:
 def crossed(
     P: int, N: int, rows: Callable[[slice], Array], columns: Callable[[slice], Array]
 ) -> Crossed | None:
-    """The matrix with these rows and columns, by number; None where it is no such product."""
+    """The matrix (P, N) as such a product, None where an entry would be off.
+
+    rows(slice) and columns(slice) give parts of it, (r, N) and (P, c).
+    """
     guess = guessed(P, N, rows, columns)
     if guess is None:
         return None
@@ -58,38 +62,39 @@ def crossed(
 def guessed(
     P: int, N: int, rows: Callable[[slice], Array], columns: Callable[[slice], Array]
 ) -> tuple[Array, Array, float] | None:
-    """left (P, R), right (R, N), and the largest entry seen; None where R would be too large."""
+    """left (P, R), right (R, N) and the largest entry seen; None where R would be too large."""
     most = min(MOST, P * N // (GAIN * (P + N)))
     left, right, used = np.empty((most, P)), np.empty((most, N)), np.zeros(P, dtype=bool)
     probes = iter(np.linspace(0, P - 1, PROBES + 2).astype(int).tolist()[1:-1])
-    i, largest, highest, R = 0, 0.0, 0.0, 0
-    while most > R:
+    i, largest, highest, rank = 0, 0.0, 0.0, 0
+    while rank < most:
         given = rows(slice(i, i + 1))[0]
         used[i] = True
         largest = max(largest, float(np.abs(given).max()))
-        rest = given - np.einsum("r,rn->n", left[:R, i], right[:R])
+        rest = given - np.einsum("r,rn->n", left[:rank, i], right[:rank])
         j = int(np.argmax(np.abs(rest)))
         pivot = float(rest[j])
         highest = max(highest, abs(pivot))
-        if not np.isfinite(pivot) or (R >= EARLY and slow(abs(pivot) / highest, R / most)):
+        if not np.isfinite(pivot) or (rank >= EARLY and slow(abs(pivot) / highest, rank / most)):
             return None
-        if abs(pivot) > LEFT * largest:
+        if abs(pivot) > ZERO * largest:
             own = columns(slice(j, j + 1))[:, 0]
             largest = max(largest, float(np.abs(own).max()))
-            left[R] = own - np.einsum("rp,r->p", left[:R], right[:R, j])
-            right[R] = rest / pivot
-            R += 1
-            i = int(np.argmax(np.where(used, 0.0, np.abs(left[R - 1]))))
+            left[rank] = own - np.einsum("rp,r->p", left[:rank], right[:rank, j])
+            right[rank] = rest / pivot
+            rank += 1
+            i = int(np.argmax(np.where(used, 0.0, np.abs(left[rank - 1]))))
         elif (probe := next(probes, None)) is not None:
             i = probe
         else:
             break
-    found = np.ascontiguousarray(left[:R].T), right[:R].copy(), largest
-    return found if 0 < R < most else None
+    found = np.ascontiguousarray(left[:rank].T), right[:rank].copy(), largest
+    return found if 0 < rank < most else None
 
 
 def slow(pivot: float, share: float) -> bool:
-    """Whether pivots, relative to the highest, fall so slowly after this share of all crosses that
-    there would be more of them: logarithms fall at least with the root of their number.
+    """Whether there will be more crosses than allowed, judged after this share of them by the last
+    pivot over the highest: for smooth losses its logarithm falls at least like the root of the
+    number of crosses.
     """
-    return pivot > LEFT ** (0.7 * share**0.5)
+    return pivot > ZERO ** (0.7 * share**0.5)

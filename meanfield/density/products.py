@@ -17,16 +17,16 @@ from meanfield.jit import kernel
 from meanfield.lanes import fused, load, nothing, store
 from meanfield.registers import BITS
 
-# Rows whose sums stand side by side in registers, two of them a column; no sum depends on it.
+# Rows whose sums are held in registers together, two registers a column. No sum depends on it.
 TILE = 16 if BITS == 512 else 8
 PART = 4096  # rows that are asked for at once
 ENTRIES = 1 << 18  # of a matrix that are worth a thread
 
 
 class Products:
-    """A matrix (P, K), kept in tiles of rows (tiles, K, TILE), one after the other.
+    """A matrix (P, K), stored tile by tile, TILE rows each: `tiles` (P / TILE, K, TILE).
 
-    rows(slice) gives some of its rows.
+    rows(slice) gives the rows of the matrix that the slice names.
     """
 
     def __init__(self, size: int, rows: Callable[[slice], Array]) -> None:
@@ -35,7 +35,7 @@ class Products:
             end = min(begin + PART, size)
             part = rows(slice(begin, end))
             if len(part) != end - begin:
-                raise ValueError(f"{end - begin} rows of costs were asked for, {len(part)} came")
+                raise ValueError(f"cost_matrix must give {end - begin} rows, gave {len(part)}")
             if begin == 0:
                 self.tiles = zeros((count, part.shape[1], TILE))
             t, full = begin // TILE, len(part) // TILE
@@ -49,19 +49,15 @@ class Products:
         to the same bits for any number of threads.
         """
         size = self.size if size is None else min(size, self.size)
-        if len(columns) != self.tiles.shape[1]:
-            wide = self.tiles.shape[1]
-            raise ValueError(f"costs against {wide} moments were asked for {len(columns)}")
+        if len(columns) != (wide := self.tiles.shape[1]):
+            raise ValueError(f"costs take {wide} moments of the opponent, got {len(columns)}")
         rows, count = np.ascontiguousarray(columns.T), -(-size // TILE)
         found = np.empty((len(rows), count * TILE))
         threads = threads_worth(count * self.tiles[0].size, ENTRIES)
-        if threads == 1:
-            multiply(self.tiles, rows, found, 0, count)
-        else:
-            by_threads(
-                lambda s: multiply(self.tiles, rows, found, s.start, s.stop),
-                shares(count, threads), threads,
-            )  # fmt: skip
+        by_threads(
+            lambda s: multiply(self.tiles, rows, found, s.start, s.stop),
+            shares(count, threads), threads,
+        )  # fmt: skip
         return found[:, :size]
 
 
@@ -71,13 +67,13 @@ def multiply(tiles: Array, columns: Array, found: Array, begin: int, end: int) -
     S = len(columns)
     for t in range(begin, end):
         for s in range(0, S - 2, 3):
-            three(tiles[t], columns, found, s, t * TILE)
+            three_columns(tiles[t], columns, found, s, t * TILE)
         for s in range(S - S % 3, S):
-            one(tiles[t], columns[s], found, s, t * TILE)
+            one_column(tiles[t], columns[s], found, s, t * TILE)
 
 
 @kernel
-def three(tile: Array, columns: Array, found: Array, s: int, i: int) -> None:
+def three_columns(tile: Array, columns: Array, found: Array, s: int, i: int) -> None:
     a, b, c = columns[s], columns[s + 1], columns[s + 2]
     p = q = r = nothing(TILE)
     for k in range(len(tile)):
@@ -89,7 +85,7 @@ def three(tile: Array, columns: Array, found: Array, s: int, i: int) -> None:
 
 
 @kernel
-def one(tile: Array, column: Array, found: Array, s: int, i: int) -> None:
+def one_column(tile: Array, column: Array, found: Array, s: int, i: int) -> None:
     p = nothing(TILE)
     for k in range(len(tile)):
         p = fused(column[k], load(TILE, tile, k, 0), p)

@@ -150,17 +150,19 @@ class Unknowns:
         (x, w), (y, u) = self.atoms(z, 0), self.atoms(z, 1)
         for p, own, other, weights in ((0, x, y, u), (1, y, x, w)):
             sign = SIGNS[p]
-            mixed = Signed(other, weights, self.game.manifolds[1 - p])
+            opponent = Signed(other, weights, self.game.manifolds[1 - p])
             basis = self.units[p] * self.game.manifolds[p].basis(own)
-            costs, gradients = self.game.cost_and_gradient(p, own, mixed)
+            costs, gradients = self.game.cost_and_gradient(p, own, opponent)
             slopes = np.einsum("nia,na->ni", basis, gradients)
             off = costs - sign * (self.value + self.losses * z[-1])
             rows.append(np.column_stack([slopes, off]).ravel() / self.losses)
         return np.concatenate([*rows, [w.sum() - 1, u.sum() - 1]])
 
     def jacobian(self, z: Array) -> Array:
-        """Derivatives of the equations, (size + 1, size), but for what the turning of frames adds
-        to slopes: it vanishes at an equilibrium, and Newton converges as fast without.
+        """Derivatives of the equations, (size + 1, size).
+
+        The frames along which slopes are taken turn as atoms move. What that adds is left out: it
+        vanishes at an equilibrium, so that Newton converges as fast.
         """
         places = self.atoms(z, 0), self.atoms(z, 1)
         mixed = self.game.mixed(places[0][0], places[1][0])
@@ -179,7 +181,9 @@ class Unknowns:
         return J
 
     def _by_own(self, p: int, x: Array, opponent: Measure, pairs: Array, turns: Array) -> Array:
-        """How p's slopes and costs change as its own atoms move: each atom's alone."""
+        """How p's slopes and costs change with the positions of its own atoms: those of an atom
+        with its own position alone.
+        """
         (n, _, width), each = pairs.shape, np.arange(len(x))
         slopes = np.einsum("nmi,m->ni", pairs, opponent.masses)[:, None, :-1]
         H = self.game.hessian(p, x, opponent)
@@ -191,10 +195,12 @@ class Unknowns:
     def _by_others(
         self, p: int, mixed: Array, pairs: list[Array], masses: Array, turns: Array
     ) -> Array:
-        """How they change as the opponent's atoms move and change their weights."""
+        """How p's slopes and costs change with the opponent's atoms: positions, then the weight of
+        each.
+        """
         own, other = pairs[p], pairs[1 - p]
         n, m, width = own.shape
-        # By costs: the opponent's slopes, whose cost is minus this one's.
+        # The opponent's cost is minus p's, and so are its slopes.
         moves = np.concatenate([mixed, -other[..., None, :-1].transpose(1, 2, 0, 3)], axis=1)
         found = np.empty((n, width, m, other.shape[2]))
         found[..., :-1] = np.einsum("nimj,m,mjk->nimk", moves, masses, turns)

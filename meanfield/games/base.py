@@ -26,8 +26,8 @@ from meanfield.measures import Measure
 from meanfield.sums import total
 
 SIGNS = (1.0, -1.0)
-MIXED_STEP = 1e-5  # of difference quotients, in the manifold's unit
-BEND_STEP = 1e-4  # the same of Hessians
+# Steps of difference quotients, in the manifold's unit: for mixed derivatives and for Hessians.
+MIXED_STEP, HESSIAN_STEP = 1e-5, 1e-4
 CHUNK = 1 << 15  # rows at a time: keeps feature and kernel blocks within the caches
 
 
@@ -109,8 +109,9 @@ class Game(ABC):
         return _difference_hessian(M, lambda x: self.gradient(p, x, opponent), points)
 
     def mixed(self, x: Array, y: Array) -> Array:
-        """d^2 l / dx dy at all pairs of x (n, a) and y (m, b), in the frames `manifold.basis` of
-        both, shape (n, dim X, m, dim Y); here by central differences of the gradient in x.
+        """Mixed second derivatives of l in x and y, at all pairs of x (n, a) and y (m, b): in the
+        frames `X.basis(x)` and `Y.basis(y)`, shape (n, dim X, m, dim Y). Here by central
+        differences of the gradient in x.
         """
         frame, h, Y = self.X.basis(x), MIXED_STEP * unit(self.Y), self.Y
         by_y = []
@@ -212,7 +213,7 @@ def _difference_hessian(
     manifold: Manifold, gradient: Callable[[Array], Array], points: Array
 ) -> Array:
     """Central differences of the gradient along the frame; error O(h^2)."""
-    frame, h = manifold.basis(points), BEND_STEP * unit(manifold)
+    frame, h = manifold.basis(points), HESSIAN_STEP * unit(manifold)
     rows = []
     for k in range(manifold.dim):
         ahead, behind = (gradient(manifold.retract(points, s * h * frame[:, k])) for s in (1, -1))

@@ -59,7 +59,7 @@ class Formula:
             return {(i, j): self.graph.slope(slopes[i], own[j]) for i, j in pairs}
 
     def mixed_slopes(self) -> list[list[int]]:
-        """The derivatives in a coordinate of x and one of y, [x][y]."""
+        """The second derivatives in a coordinate of x and one of y, as [x][y]."""
         with _BUILDING:
             opponents = self.variables(1)
             slopes = self.ambient_slopes(0)

@@ -222,6 +222,7 @@ def widest(mu: Quantile) -> float:
 
 @kernel
 def all_atoms(mu: Quantile) -> bool:
+    """Whether no piece of mu has a length."""
     i, n = 0, len(mu.lengths)
     while i < n and mu.lengths[i] == 0.0:
         i += 1
